@@ -1,0 +1,1 @@
+"""Reads `spec/`, writes `generated/`. Never imported by the product."""

@@ -1,0 +1,168 @@
+"""Many files of one spec as one document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .faults import Fault, SpecFaults
+from .grammar import METHODS
+from .source import Map, Seq, fault, load
+
+ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
+
+
+def read(source: Path, base: Path | None = None) -> Map:
+    """Load a file, or all YAML and JSON files of a folder, as one document.
+
+    References to another file of the folder become local ones. Where a name stands in two files, that is a fault.
+
+    :param base: the folder that file names in faults are relative to; the working folder unless told.
+    :raises SpecFaults: all faults of reading and merging.
+    """
+    if source.is_dir():
+        paths = sorted(path for path in source.iterdir() if path.suffix in (".yaml", ".yml", ".json"))
+        paths.sort(key=lambda path: path.name not in ROOTS)
+    else:
+        paths = [source]
+    if not paths or not paths[0].exists():
+        remedy = "Name a file, or a folder that holds .yaml or .json files"
+        raise SpecFaults([Fault(str(source), 1, "there is no spec", remedy)])
+    documents: dict[str, Map] = {}
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            documents[path.name] = load(path, _label(path, base or Path.cwd()))
+        except SpecFaults as error:
+            faults.extend(error.faults)
+    for name, document in documents.items():
+        _localise(document, name, documents, faults)
+    merged = _merge(list(documents.values()), faults)
+    if faults:
+        raise SpecFaults(faults)
+    return merged
+
+
+def _label(path: Path, base: Path) -> str:
+    try:
+        return path.resolve().relative_to(base.resolve()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def _localise(node: Any, name: str, documents: dict[str, Map], faults: list[Fault]) -> None:
+    """Turn `file.yaml#/x` into `#/x` everywhere below a node."""
+    stack: list[Any] = [node]
+    seen: set[int] = set()
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Map):
+            ref = node.get("$ref")
+            if isinstance(ref, str) and not ref.startswith("#"):
+                file, _, pointer = ref.partition("#")
+                if file.removeprefix("./") in documents:
+                    node["$ref"] = f"#{pointer}"
+                else:
+                    remedy = f"Refer to one of {', '.join(documents)}"
+                    faults.append(fault(node, "$ref", f"the reference {ref!r} leaves the spec", remedy))
+            stack.extend(node.values())
+        elif isinstance(node, Seq):
+            stack.extend(node)
+
+
+def _merge(documents: list[Map], faults: list[Fault]) -> Map:
+    root = documents[0] if documents else Map()
+    for document in documents[1:]:
+        for key, value in document.items():
+            if key == "paths" and isinstance(value, Map):
+                for path, item in value.items():
+                    _merge_path(_child(root, "paths"), path, item, value, faults)
+            elif key == "components" and isinstance(value, Map):
+                for section, entries in value.items():
+                    target = _child(_child(root, "components"), section)
+                    if isinstance(entries, Map):
+                        _merge_names(target, entries, faults)
+            elif key == "tags" and isinstance(value, Seq):
+                tags = root.setdefault("tags", Seq())
+                tags.extend(value)
+                tags.lines = [*getattr(tags, "lines", []), *value.lines]
+            elif key not in ("openapi", "info"):
+                problem = f"{key!r} belongs into the root file"
+                faults.append(fault(document, key, problem, "Move it to api.yaml"))
+    return root
+
+
+def _merge_path(paths: Map, path: str, item: Any, source: Map, faults: list[Fault]) -> None:
+    if path not in paths or not isinstance(item, Map):
+        paths[path] = item
+        paths.lines[path] = source.line_of(path)
+        return
+    _merge_names(paths[path], item, faults)
+
+
+def _merge_names(target: Map, entries: Map, faults: list[Fault]) -> None:
+    for name, entry in entries.items():
+        if name in target:
+            kind = "operation" if name in METHODS else "name"
+            where = f"{getattr(target[name], 'file', target.file)}:{getattr(target[name], 'line', 1)}"
+            problem = f"the {kind} {name!r} stands at {where} already"
+            faults.append(fault(entries, name, problem, "Give each a name of its own"))
+            continue
+        target[name] = entry
+        target.lines[name] = entries.line_of(name)
+
+
+def _child(parent: Map, key: str) -> Map:
+    if not isinstance(parent.get(key), Map):
+        child = Map()
+        child.file, child.line, child.lines = parent.file, parent.line, {}
+        parent[key] = child
+    child = parent[key]
+    assert isinstance(child, Map)
+    return child
+
+
+def publish(document: Map) -> dict[str, Any]:
+    """The bundled document for other tools: plain data in which an operation also answers for its variants.
+
+    OpenAPI has one operation per path and verb. What a variant's request adds is marked `x-of-variant`, its answer
+    stands beside the operation's own under an `anyOf` marked `x-merged`.
+    """
+    from .source import plain
+
+    published: dict[str, Any] = plain(document)
+    for item in published.get("paths", {}).values():
+        for method in METHODS:
+            if isinstance(item.get(method), dict):
+                for variant in item[method].get("x-variants", ()):
+                    _publish_variant(item[method], variant)
+    return published
+
+
+def _publish_variant(operation: dict[str, Any], variant: dict[str, Any]) -> None:
+    parameters = operation.setdefault("parameters", [])
+    known = {(entry.get("in"), entry.get("name")) for entry in parameters}
+    fixed = [
+        {"name": name, "in": "query", "schema": {"const": value}, "example": value}
+        for name, value in variant.get("x-fixed-query", {}).items()
+    ]
+    for entry in [*fixed, *variant.get("parameters", ())]:
+        if entry.get("in") == "query" and ("query", entry["name"]) not in known:
+            parameters.append({**entry, "required": False, "x-of-variant": variant["operationId"]})
+            known.add(("query", entry["name"]))
+    for status, response in variant["responses"].items():
+        own = operation["responses"].setdefault(status, response)
+        if own is response or "$ref" in own or "content" not in response:
+            continue
+        media = response["content"].get("application/json")
+        mine = own.setdefault("content", {}).setdefault("application/json", {})
+        if media is None or mine.get("schema") == media["schema"]:
+            continue
+        if "schema" not in mine:
+            mine["schema"] = {"anyOf": [], "x-merged": True}
+        elif "x-merged" not in mine["schema"]:
+            mine["schema"] = {"anyOf": [mine["schema"]], "x-merged": True}
+        mine["schema"]["anyOf"].append(media["schema"])

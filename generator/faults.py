@@ -1,0 +1,34 @@
+"""Faults of a spec: where they are, what is wrong, how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that is wrong in a spec."""
+
+    file: str
+    line: int
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.problem}. {self.remedy}."
+
+
+class SpecFaults(Exception):
+    """All faults that a run found. Nothing has been written."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = sorted(set(faults))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A remedy for a name that is not known: the nearest known one, if one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Write {near[0]!r}" if near else otherwise

@@ -1,0 +1,1 @@
+"""The REST half: from an OpenAPI document to clients, models and conformance tests."""

@@ -1,0 +1,220 @@
+"""What the templates see of a spec: names are safe identifiers, everything else is data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Type:
+    """The Python side of a schema, with what the wire wants.
+
+    `kind` is one of: any, text, integer, number, boolean, flag (1 or 0 on the wire), iso (ISO 8601 time), unix (Unix
+    seconds), date, enum, model, list, map, comma (list as text), index_map (list as numbered object), json64 (base64 of
+    JSON), binary.
+    """
+
+    kind: str
+    item: Type | None = None
+    name: str = ""
+    """The class of an enum or a model."""
+    values: tuple[Any, ...] = ()
+    """The values of a closed set."""
+    text: bool = False
+    """A flag or an enum is text on the wire."""
+    limits: tuple[tuple[str, Any], ...] = ()
+    index_from: int = 0
+
+
+@dataclass(frozen=True)
+class Enum:
+    name: str
+    module: str
+    description: str
+    members: tuple[tuple[str, Any], ...]
+
+    @property
+    def is_text(self) -> bool:
+        return isinstance(self.members[0][1], str)
+
+
+@dataclass(frozen=True)
+class Field:
+    name: str
+    wire: str
+    type: Type
+    description: str
+    secret: bool = False
+    required: bool = False
+    nullable: bool = False
+
+
+@dataclass
+class Model:
+    name: str
+    module: str
+    description: str
+    fields: list[Field] = field(default_factory=list)
+    additional: Type | None = None
+    """The type of further keys where the schema gives one; `any` where they are welcome as they are."""
+    additional_name: str = "extra"
+    closed: bool = False
+    """No further keys in a request."""
+    answered: bool = False
+    """Some answer holds it: it needs a class."""
+    sent: bool = False
+    """Some request holds it: it needs an input type."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A parameter of a method."""
+
+    name: str
+    wire: str
+    place: str
+    """path, query, header or body."""
+    type: Type
+    required: bool
+    nullable: bool
+    description: str
+    explode: bool = True
+    style: str = ""
+    default: Any = None
+    """Sent when the caller leaves it out."""
+    example: Any = None
+    """In the wire's form."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    name: str
+    lists: str
+    fields: tuple[FilterField, ...]
+    example: Any = None
+
+
+@dataclass(frozen=True)
+class FilterField:
+    name: str
+    wire: str
+    type: Type
+    operators: tuple[str, ...]
+    equality: bool
+    free: bool
+    """A group of free names, as in `extensions[city]`."""
+    description: str
+    v1_type: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    style: str
+    items: str
+    limit: str
+    id: str
+    step: str
+    """The parameter that moves on: an offset, a number or a field of the filters."""
+    operator: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a method returns."""
+
+    kind: str
+    """none, value, page, count, bytes or text."""
+    type: Type | None = None
+    envelope: str = ""
+    item_envelope: str = ""
+    page: Page | None = None
+    examples: tuple[tuple[int, Any], ...] = ()
+
+
+@dataclass
+class Operation:
+    name: str
+    resource: str
+    operation_id: str
+    method: str
+    path: tuple[str | Argument, ...]
+    """Literal pieces and path arguments in turn."""
+    summary: str
+    description: str
+    deprecated: bool
+    facts: tuple[str, ...]
+    arguments: list[Argument]
+    result: Result
+    security: tuple[str, ...]
+    """Names of the security schemes of which one is needed; none for an open call."""
+    body: str = ""
+    """json, form, multipart or binary, where there is one."""
+    body_required: bool = False
+    body_whole: bool = False
+    """The body is one argument, not its fields."""
+    envelope: str = ""
+    filled: tuple[tuple[str, str], ...] = ()
+    """Body fields that the client knows: wire name and what it is."""
+    fixed_query: tuple[tuple[str, str], ...] = ()
+    filters: Filters | None = None
+    rules: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """exactly-one, at-least-one, at-most-one, each over argument names."""
+    additional: Argument | None = None
+    """The argument for further keys of the body."""
+    body_closed: bool = True
+    server: str = ""
+    idempotent: bool = True
+    renewable: bool = True
+    statuses: tuple[tuple[int, Any], ...] = ()
+    """Documented refusals: status and example."""
+    body_examples: tuple[tuple[str, Any], ...] = ()
+    source: str = ""
+
+    @property
+    def function(self) -> str:
+        return self.name
+
+
+@dataclass
+class Resource:
+    name: str
+    class_name: str
+    description: str
+    source: str
+    operations: list[Operation] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A way to prove who calls: a header and what to put before its value."""
+
+    name: str
+    header: str
+    prefix: str
+    argument: str
+
+
+@dataclass
+class Api:
+    title: str
+    description: str
+    version: str
+    base_url: str
+    platform: str
+    schemes: list[Scheme] = field(default_factory=list)
+    resources: list[Resource] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
+    enums: list[Enum] = field(default_factory=list)
+    helpers: dict[str, str] = field(default_factory=dict)
+    """Operation ids that a hand-written helper does."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def filters(self) -> list[Filters]:
+        found: dict[str, Filters] = {}
+        for resource in self.resources:
+            for operation in resource.operations:
+                if operation.filters:
+                    found.setdefault(operation.filters.name, operation.filters)
+        return list(found.values())

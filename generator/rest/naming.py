@@ -1,0 +1,95 @@
+"""Names from a spec as safe Python identifiers."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import unicodedata
+from collections.abc import Container
+
+from openapi_python_client.strings import ClassName, PythonIdentifier
+
+#: Names that generated modules use themselves: a class of a spec must not take them.
+TAKEN_CLASSES = frozenset(
+    """Any Callable Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit Page AsyncPage RawResponse
+    Self Sequence StrEnum TypedDict TypeVar Call Operation Client AsyncClient ConnectyCube AsyncConnectyCube
+    None True False""".split()
+) | frozenset(name for name in dir(builtins) if name[0].isupper())
+
+#: Names that annotations in a class body need.
+TAKEN_FIELDS = frozenset(
+    {"str", "int", "float", "bool", "list", "dict", "bytes", "dt", "extra", "from_dict", "to_dict", "define", "field"}
+)
+
+
+def argument(wire: str) -> str:
+    """The Python name of a parameter or a field: the wire's own as far as Python allows."""
+    name = wire.lstrip("_") or wire
+    if not (name.isascii() and name.isidentifier()):
+        name = str(PythonIdentifier(_ascii(name), prefix="field_"))
+    if keyword.iskeyword(name) or name in ("self", "cls"):
+        name += "_"
+    return name
+
+
+def field(wire: str) -> str:
+    """The Python name of a model's field: snake case."""
+    name = argument(wire)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    if keyword.iskeyword(name) or name in TAKEN_FIELDS or name.startswith("__"):
+        name = f"{name.strip('_') or 'field'}_"
+    return name
+
+
+def method(operation_id: str, resource: str) -> str:
+    """`dialogs_update` of the resource `dialogs` is `update`."""
+    name = _snake(operation_id)
+    if name.startswith(f"{resource}_") and len(name) > len(resource) + 1:
+        name = name[len(resource) + 1 :]
+    if not name.isidentifier() or name.startswith("_"):
+        name = f"call_{name.strip('_')}"
+    return f"{name}_" if keyword.iskeyword(name) or name == "with_raw_response" else name
+
+
+def resource(tag: str) -> str:
+    """A tag as the name of an attribute and of a module."""
+    name = _snake(tag).strip("_")
+    if not name or not name.isidentifier():
+        name = f"tag_{name}".rstrip("_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def class_name(name: str) -> str:
+    """A schema's name as a class name; never one that generated code needs itself."""
+    result = str(ClassName(_ascii(name), prefix="Model"))
+    if not result.isidentifier():
+        result = "Model"
+    return f"{result.rstrip('_')}Model" if result in TAKEN_CLASSES or result.endswith("_") else result
+
+
+def member(value: object, given: object = None) -> str:
+    """The name of an enum's member."""
+    name = re.sub(r"\W+", "_", _ascii(str(given if given is not None else value)), flags=re.ASCII).strip("_").upper()
+    if not name or name[0].isdigit():
+        name = f"VALUE_{'NEGATIVE_' if str(value).startswith('-') else ''}{name}"
+    return f"{name}_" if keyword.iskeyword(name.lower()) and keyword.iskeyword(name) or name == "MRO" else name
+
+
+def unique(name: str, used: Container[str]) -> str:
+    """A name that is not used yet."""
+    if name not in used:
+        return name
+    number = 2
+    while f"{name}_{number}" in used:
+        number += 1
+    return f"{name}_{number}"
+
+
+def _snake(name: str) -> str:
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", _ascii(name))
+    return re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9]+", "_", name)).strip("_").lower() or "call"
+
+
+def _ascii(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

@@ -1,0 +1,153 @@
+"""YAML and JSON files as plain data that remembers its lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .faults import Fault, SpecFaults
+
+MOST_NODES = 2_000_000
+"""Nodes that a file may hold with its aliases followed: more is an alias bomb."""
+
+DEEPEST = 200
+"""Levels that a file may nest."""
+
+
+class Map(dict[str, Any]):
+    """A mapping that knows the file and the line of each of its keys."""
+
+    file: str = "?"
+    line: int = 0
+    lines: dict[str, int]
+
+    def line_of(self, key: object) -> int:
+        return self.lines.get(str(key), self.line)
+
+
+class Seq(list[Any]):
+    """A sequence that knows the file and the line of each of its entries."""
+
+    file: str = "?"
+    line: int = 0
+    lines: list[int]
+
+    def line_of(self, key: object) -> int:
+        return self.lines[key] if isinstance(key, int) and key < len(self.lines) else self.line
+
+
+def fault(parent: Map | Seq, key: object, problem: str, remedy: str) -> Fault:
+    """A fault at an entry of a mapping or a sequence."""
+    return Fault(parent.file, parent.line_of(key), problem, remedy)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Only the scalars of YAML 1.2's core schema: no `yes`, no dates, no octal surprises."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$", re.I), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"),
+    list("-+.0123456789"),
+)
+
+
+def load(path: Path, name: str) -> Map:
+    """Read one file.
+
+    :param name: what to call the file in faults.
+    :raises SpecFaults: if it can't be read, is no YAML or holds no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecFaults([Fault(name, 1, f"can't be read ({error})", "Give a UTF-8 file that may be read")]) from error
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        line = mark.line + 1 if mark else 1
+        raise SpecFaults([Fault(name, line, f"no YAML: {problem}", "Mend the syntax")]) from error
+    finally:
+        loader.dispose()
+    builder = _Builder(name)
+    value = builder.build(node, 0) if node is not None else None
+    if not isinstance(value, Map):
+        builder.faults.append(Fault(name, 1, "the document is no mapping", "Start it with `openapi: 3.1.0`"))
+    if builder.faults:
+        raise SpecFaults(builder.faults)
+    assert isinstance(value, Map)
+    return value
+
+
+class _Builder:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.faults: list[Fault] = []
+        self.left = MOST_NODES
+
+    def build(self, node: yaml.Node, depth: int) -> Any:
+        self.left -= 1
+        line = node.start_mark.line + 1
+        if self.left < 0 or depth > DEEPEST:
+            problem = "too large or too deep with its aliases followed"
+            raise SpecFaults([Fault(self.file, line, problem, "Take the aliases out that repeat each other")])
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, line, depth)
+        if isinstance(node, yaml.SequenceNode):
+            sequence = Seq(self.build(child, depth + 1) for child in node.value)
+            sequence.file, sequence.line = self.file, line
+            sequence.lines = [child.start_mark.line + 1 for child in node.value]
+            return sequence
+        return self._scalar(node, line)
+
+    def _mapping(self, node: yaml.MappingNode, line: int, depth: int) -> Map:
+        mapping = Map()
+        mapping.file, mapping.line, mapping.lines = self.file, line, {}
+        for key_node, value_node in node.value:
+            key_line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.faults.append(Fault(self.file, key_line, "a key is no text", "Write a plain name"))
+                continue
+            key = key_node.value
+            if key in mapping:
+                self.faults.append(Fault(self.file, key_line, f"key {key!r} stands twice", "Take one of them out"))
+            mapping.lines[key] = key_line
+            mapping[key] = self.build(value_node, depth + 1)
+        return mapping
+
+    def _scalar(self, node: yaml.ScalarNode, line: int) -> Any:
+        text = node.value
+        match node.tag.rpartition(":")[2]:
+            case "str":
+                return text
+            case "bool":
+                return text.lower() == "true"
+            case "null":
+                return None
+            case "int":
+                return int(text)
+            case "float":
+                return float(text)
+            case tag:
+                self.faults.append(Fault(self.file, line, f"the tag {tag!r} is not known", "Write a plain value"))
+                return None
+
+
+def plain(value: Any) -> Any:
+    """The same data without its lines."""
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [plain(entry) for entry in value]
+    return value
