@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import jsonschema
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
@@ -150,7 +150,9 @@ class _Checker:
                 self.add(operation, "x-page", "unknown style of page", "Write style: offset, number or keyset")
             elif set(page) != keys:
                 odd = ", ".join(sorted(set(page) ^ keys))
-                self.add(operation, "x-page", f"missing or unknown in the page: {odd}", f"Give {', '.join(sorted(keys))}")
+                self.add(
+                    operation, "x-page", f"missing or unknown in the page: {odd}", f"Give {', '.join(sorted(keys))}"
+                )
         filters = operation.get("x-filters")
         if filters is None:
             return
@@ -168,7 +170,7 @@ class _Checker:
     def examples(self) -> None:
         old = str(self.document.get("openapi", "")).startswith("3.0")
         root = _modern(plain(self.document)) if old else plain(self.document)
-        resource: Resource[Any] = Resource(contents=root, specification=DRAFT202012)
+        resource = DRAFT202012.create_resource(root)
         self.registry: Registry[Any] = Registry().with_resource("urn:spec", resource)
         self.modern = old
         self.validators: dict[str, Any] = {}
@@ -198,16 +200,14 @@ class _Checker:
     def example(self, node: Map, key: str, schema: Any, name: str = "") -> None:
         schema = _modern(plain(schema)) if self.modern else plain(schema)
         value = plain(node[key])
-        validator = jsonschema.Draft202012Validator(
-            _absolute(schema), registry=self.registry, format_checker=None
-        )
+        validator = jsonschema.Draft202012Validator(_absolute(schema), registry=self.registry, format_checker=None)
         try:
             errors = list(validator.iter_errors(value))
-        except (Unresolvable, jsonschema.SchemaError, RecursionError) as error:
-            self.add(node, key, f"the schema of an example can't be used ({error})", "Mend the schema")
+        except (Unresolvable, jsonschema.SchemaError, RecursionError) as problem:
+            self.add(node, key, f"the schema of an example can't be used ({problem})", "Mend the schema")
             return
-        for error in errors:
-            error = jsonschema.exceptions.best_match([error])
+        for found in errors:
+            error = jsonschema.exceptions.best_match([found]) or found
             place = "".join(f"[{part!r}]" for part in error.absolute_path)
             label = f"example {name!r}" if name else "the example"
             holder, at = _deepest(node, key, error.absolute_path)
@@ -296,9 +296,8 @@ def _modern(node: Any) -> Any:
         return node
     node = {key: _modern(value) for key, value in node.items()}
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(node.get(exclusive), bool):
-            if node.pop(exclusive) and bound in node:
-                node[exclusive] = node.pop(bound)
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
     if node.pop("nullable", False) is True:
         if isinstance(node.get("type"), str):
             node["type"] = [node["type"], "null"]

@@ -244,9 +244,7 @@ COMPONENTS = {
     "path": "pathItems",
 }
 
-OPERATORS = frozenset(
-    "gt lt gte lte ne in nin all or ctn near start_with calc ge le eq between".split()
-)
+OPERATORS = frozenset("gt lt gte lte ne in nin all or ctn near start_with calc ge le eq between".split())
 """The operators that a filter's field may name."""
 
 LIST_OPERATORS = frozenset("in nin all or between near".split())

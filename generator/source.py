@@ -47,7 +47,8 @@ def fault(parent: Map | Seq, key: object, problem: str, remedy: str) -> Fault:
 class _Loader(yaml.CSafeLoader):
     """Only the scalars of YAML 1.2's core schema: no `yes`, no dates, no octal surprises."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+
+_Loader.yaml_implicit_resolvers = {}
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF"))

@@ -173,7 +173,8 @@ class Operation:
 
     @property
     def function(self) -> str:
-        return self.name
+        """The name of the pure function that makes its call."""
+        return f"{self.name}_call"
 
 
 @dataclass

@@ -73,7 +73,7 @@ def member(value: object, given: object = None) -> str:
     name = re.sub(r"\W+", "_", _ascii(str(given if given is not None else value)), flags=re.ASCII).strip("_").upper()
     if not name or name[0].isdigit():
         name = f"VALUE_{'NEGATIVE_' if str(value).startswith('-') else ''}{name}"
-    return f"{name}_" if keyword.iskeyword(name.lower()) and keyword.iskeyword(name) or name == "MRO" else name
+    return f"{name}_" if name == "MRO" else name
 
 
 def unique(name: str, used: Container[str]) -> str:

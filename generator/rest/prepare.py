@@ -119,7 +119,8 @@ class _Preparer:
                 continue
             schema = source.get("schema")
             if schema is None:
-                schema = next(iter((source.get("content") or {}).values()), {}).get("schema", {})
+                media: dict[str, Any] = next(iter((source.get("content") or {}).values()), {})
+                schema = media.get("schema", {})
             entry = {key: value for key, value in plain(source).items() if key not in ("schema", "content", "examples")}
             entry["schema"] = self.part(schema, f"{parent}{naming.class_name(str(source.get('name')))}", module, True)
             if entry.get("in") == "path":
@@ -185,7 +186,7 @@ class _Preparer:
         own = self.new_name(name)
         self.schemas[own] = prepared
         self.modules[own] = module
-        beside = {key: prepared[key] for key in ("description", "x-nullable") if key in prepared}
+        beside: dict[str, Any] = {key: prepared[key] for key in ("description", "x-nullable") if key in prepared}
         return {"$ref": f"#/components/schemas/{own}", **beside}
 
     def schema(self, source: Any, name: str, module: str, inline: bool) -> dict[str, Any]:
@@ -203,7 +204,7 @@ class _Preparer:
         if "const" in schema and "enum" not in schema:
             schema["enum"] = [schema["const"]]
         kind = schema.get("type")
-        wire = _WIRE.get((kind, schema.get("format")))
+        wire = _WIRE.get((str(kind), str(schema.get("format"))))
         if wire is not None:
             return self.wired(result, schema, wire, name, module, inline)
         if (kind, schema.get("contentEncoding"), schema.get("contentMediaType")) == (

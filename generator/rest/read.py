@@ -21,6 +21,7 @@ from openapi_python_client.parser.properties.float import FloatProperty
 from openapi_python_client.parser.properties.int import IntProperty
 from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.string import StringProperty
+from openapi_python_client.strings import PythonIdentifier
 
 from ..check import PATH_PARAMETER, deref
 from ..faults import SpecFaults
@@ -102,7 +103,7 @@ class _Reader:
         self.data = data
         self.models: dict[str, Model] = {}
         self.enums: dict[str, Enum] = {}
-        self.opc_models = {model.class_info.name: model for model in data.models}
+        self.opc_models = {str(model.class_info.name): model for model in data.models}
         servers = document.get("servers") or [{}]
         info = document.get("info") or {}
         self.api = Api(
@@ -124,7 +125,7 @@ class _Reader:
             if "x-helper" in slot.source:
                 self.api.helpers[str(slot.source.get("operationId"))] = str(slot.source["x-helper"])
                 continue
-            collection = self.data.endpoint_collections_by_tag.get(naming.PythonIdentifier(slot.tag, prefix="tag"))
+            collection = self.data.endpoint_collections_by_tag.get(PythonIdentifier(slot.tag, prefix="tag"))
             endpoint = collection.endpoints[0] if collection and collection.endpoints else None
             errors = collection.parse_errors if collection else []
             if endpoint is None:
@@ -153,7 +154,7 @@ class _Reader:
             kind = (scheme.get("type"), scheme.get("in"), str(scheme.get("scheme", "")).lower())
             if kind[:2] == ("apiKey", "header"):
                 header, prefix = str(scheme.get("name")), ""
-            elif kind[0] in ("oauth2", "openIdConnect") or kind[0] == "http" and kind[2] == "bearer":
+            elif kind[0] in ("oauth2", "openIdConnect") or (kind[0], kind[2]) == ("http", "bearer"):
                 header, prefix = "Authorization", "Bearer "
             elif kind[0] == "http" and kind[2] == "basic":
                 header, prefix = "Authorization", "Basic "
@@ -189,9 +190,7 @@ class _Reader:
     def operation(self, slot: Slot, endpoint: Endpoint, resource: Resource) -> Operation:
         source, base = slot.source, self.base_of(slot)
         operation_id = str(source.get("operationId") or endpoint.name)
-        name = naming.unique(
-            naming.method(operation_id, resource.name), {entry.name for entry in resource.operations}
-        )
+        name = naming.unique(naming.method(operation_id, resource.name), {entry.name for entry in resource.operations})
         security = source.get("security", base.get("security", self.document.get("security")))
         operation = Operation(
             name=name,
@@ -229,7 +228,7 @@ class _Reader:
 
     def security(self, entries: Any) -> tuple[str, ...]:
         known = {scheme.name for scheme in self.api.schemes}
-        names = []
+        names: list[str] = []
         for entry in entries or ():
             if not entry:
                 return ()
@@ -439,8 +438,11 @@ class _Reader:
             if name not in properties:
                 problem = f"the answer has no field {name!r}"
                 raise SpecFaults([fault(source, None, problem, "Name a property of the answer's schema")])
-            prop = next(inner for inner in _all(self.opc_models[prop.class_info.name])
-                        if inner.name.get_untrusted_value() == name)
+            prop = next(
+                inner
+                for inner in _all(self.opc_models[prop.class_info.name])
+                if inner.name.get_untrusted_value() == name
+            )
             raw = properties[name]
         kind = self.type(prop, raw)
         if page is None:
@@ -520,9 +522,7 @@ class _Reader:
             self.build_model(name, prop, raw, properties)
         return Type("model", name=name)
 
-    def build_model(
-        self, name: str, prop: opc.ModelProperty, raw: Any, properties: dict[str, dict[str, Any]]
-    ) -> None:
+    def build_model(self, name: str, prop: opc.ModelProperty, raw: Any, properties: dict[str, dict[str, Any]]) -> None:
         schema = self.prepared.schema({"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw)
         module = self.prepared.modules.get(name, "default")
         model = Model(name, module, str(schema.get("description") or ""))
@@ -533,9 +533,9 @@ class _Reader:
         model.closed = additional is False
         if additional:
             model.additional = self.additional(prop, additional)
-            model.additional_name = naming.field(str(schema["x-additional-name"])) if (
-                "x-additional-name" in schema
-            ) else "extra"
+            model.additional_name = (
+                naming.field(str(schema["x-additional-name"])) if ("x-additional-name" in schema) else "extra"
+            )
             used.add(model.additional_name)
         for inner in _all(prop):
             wire = inner.name.get_untrusted_value()

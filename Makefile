@@ -1,0 +1,52 @@
+RUNS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+# The first Python that really runs: a version manager's stand-in may exist and fail.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+# Without it pyright asks the network for its newest version at each run.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DELETE_ON_ERROR:
+.PHONY: help install generate check-generated lint types test bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: .venv/.ready ## the package and all tools, in .venv
+
+generate: .venv/.ready ## make generated/ from spec/
+	@$(BIN)/python -m generator
+
+check-generated: .venv/.ready ## fail if generated/ is not what spec/ makes
+	@$(BIN)/python -m generator --check
+
+lint: .venv/.ready ## ruff and the layers of imports
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/lint-imports --no-logo
+
+types: .venv/.ready ## mypy and pyright
+	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+test: .venv/.ready ## pytest
+	@$(BIN)/python -m pytest
+
+bench: .venv/.ready ## speed of the REST client
+	@$(BIN)/python -m benchmarks.rest
+
+clean: ## remove .venv, .tox and all caches
+	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: pyproject.toml | $(BIN)/python
+	@echo "Installing into .venv"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -qq --editable . --group dev
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(RUNS)' 2>/dev/null || \
+		{ echo "Python 3.11 or newer with venv is needed: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv

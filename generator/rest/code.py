@@ -1,0 +1,361 @@
+"""Pieces of Python source that depend on a type: annotations, decoders, encoders."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from typing import Any
+
+from .model import Api, Argument, Enum, Field, FilterField, Model, Operation, Type
+
+SCALARS = {
+    "any": "Any",
+    "text": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "flag": "bool",
+    "iso": "dt.datetime",
+    "unix": "dt.datetime",
+    "date": "dt.date",
+    "binary": "bytes",
+    "json64": "str",
+}
+
+#: The runtime's converters from what the wire brought.
+CONVERTERS = {
+    "any": "to_any",
+    "text": "to_text",
+    "integer": "to_integer",
+    "number": "to_number",
+    "boolean": "to_boolean",
+    "flag": "to_boolean",
+    "iso": "to_time",
+    "unix": "to_time",
+    "date": "to_date",
+    "binary": "to_text",
+    "json64": "to_text",
+}
+
+#: The exact class that needs no conversion.
+EXACT = {"text": "str", "integer": "int", "boolean": "bool", "flag": "bool", "json64": "str"}
+
+
+def literal(value: Any) -> str:
+    """A value of a spec as Python source; a text can't end the literal it stands in."""
+    return repr(value)
+
+
+class Code:
+    """Writes the pieces for one API. `module` is the model module they stand in, `None` outside of the models."""
+
+    def __init__(self, api: Api) -> None:
+        self.models = {model.name: model for model in api.models}
+        self.enums = {enum.name: enum for enum in api.enums}
+
+    # -- names
+
+    def class_ref(self, name: str, module: str | None) -> str:
+        """A model or an enum as it is named in a module of models; elsewhere by its bare name."""
+        home = (self.models.get(name) or self.enums[name]).module
+        return name if module is None or home == module else f"_{home}.{name}"
+
+    # -- annotations of what comes back
+
+    def answer(self, kind: Type, module: str | None = None) -> str:
+        match kind.kind:
+            case "list" | "comma" | "index_map":
+                return f"list[{self.answer(_item(kind), module)}]"
+            case "map":
+                return f"dict[str, {self.answer(_item(kind), module)}]"
+            case "model":
+                return self.class_ref(kind.name, module)
+            case "enum":
+                base = "str" if kind.text else "int"
+                return f"{self.class_ref(kind.name, module)} | {base}" if kind.name else base
+            case simple:
+                return SCALARS[simple]
+
+    def field_annotation(self, field: Field, module: str) -> str:
+        text = self.answer(field.type, module)
+        return text if _is_list(field.type) or field.type.kind == "any" else f"{text} | None"
+
+    def field_default(self, field: Field) -> str:
+        return "field(factory=list)" if _is_list(field.type) else "None"
+
+    # -- decoding
+
+    def converter(self, kind: Type, module: str | None) -> str:
+        """A function of one value that raises where the value can't be read."""
+        match kind.kind:
+            case "model":
+                return f"{self.class_ref(kind.name, module)}._convert"
+            case "list" | "index_map":
+                return f"to_list({self.converter(_item(kind), module)})"
+            case "comma":
+                return f"to_list({self.converter(_item(kind), module)}, commas=True)"
+            case "map":
+                return f"to_map({self.converter(_item(kind), module)})"
+            case "enum" if kind.name:
+                return f"to_enum({self.class_ref(kind.name, module)})"
+            case "enum":
+                return "to_text" if kind.text else "to_integer"
+            case simple:
+                return CONVERTERS[simple]
+
+    def decode(self, field: Field, module: str) -> str:
+        """The expression that reads a field; `get`, `extra` and `v` are at hand."""
+        key, kind = literal(field.wire), field.type
+        got = f"(v := get({key}))"
+        if kind.kind == "any":
+            return f"get({key})"
+        if kind.kind in EXACT:
+            odd = f"odd(v, {key}, extra, {CONVERTERS[kind.kind]})"
+            return f"v if {got}.__class__ is {EXACT[kind.kind]} else {odd}"
+        if kind.kind == "enum":
+            base = "str" if kind.text else "int"
+            if not kind.name:
+                return f"v if {got}.__class__ is {base} else odd(v, {key}, extra, {self.converter(kind, module)})"
+            table = self.enum_table(kind.name, module)
+            odd = f"odd(v, {key}, extra, {self.enum_converter(kind.name, module)})"
+            return f"{table}.get(v, v) if {got}.__class__ is {base} else {odd}"
+        if kind.kind == "model":
+            name = self.class_ref(kind.name, module)
+            return f"{name}.from_dict(v) if {got}.__class__ is dict else odd(v, {key}, extra, to_object)"
+        if _is_list(kind):
+            commas = ", commas=True" if kind.kind == "comma" else ""
+            return f"many(get({key}), {key}, extra, {self.converter(_item(kind), module)}{commas})"
+        return f"odd(get({key}), {key}, extra, {self.converter(kind, module)})"
+
+    def enum_table(self, name: str, module: str | None) -> str:
+        enum = self.enums[name]
+        table = f"{constant(name)}_VALUES"
+        return table if module is None or enum.module == module else f"_{enum.module}.{table}"
+
+    def enum_converter(self, name: str, module: str | None) -> str:
+        enum = self.enums[name]
+        function = f"to_{constant(name).lower()}"
+        return function if module is None or enum.module == module else f"_{enum.module}.{function}"
+
+    # -- back to the wire
+
+    def encode(self, kind: Type, value: str, module: str) -> str:
+        """The expression that writes a field that is there in the wire's form."""
+        match kind.kind:
+            case "flag":
+                return f'("1" if {value} else "0")' if kind.text else f"(1 if {value} else 0)"
+            case "iso":
+                return f"iso_text({value})"
+            case "unix":
+                return f"unix_number({value})"
+            case "date":
+                return f"{value}.isoformat()"
+            case "enum" if kind.name:
+                return f"{'str' if kind.text else 'int'}({value})"
+            case "model":
+                return f"{value}.to_dict()"
+            case "comma":
+                return f'",".join([str(entry) for entry in {value}])'
+            case "list" | "index_map":
+                inner = self.encode(_item(kind), "entry", module)
+                return f"list({value})" if inner == "entry" else f"[{inner} for entry in {value}]"
+            case "map":
+                inner = self.encode(_item(kind), "entry", module)
+                return f"dict({value})" if inner == "entry" else f"{{key: {inner} for key, entry in {value}.items()}}"
+            case _:
+                return value
+
+    # -- annotations of what goes out
+
+    def request(self, kind: Type) -> str:
+        match kind.kind:
+            case "list" | "comma" | "index_map":
+                return f"Sequence[{self.request(_item(kind))}]"
+            case "map":
+                return f"Mapping[str, {self.request(_item(kind))}]"
+            case "model":
+                name = f"inputs.{kind.name}Input"
+                return f"{name} | models.{kind.name}" if self.models[kind.name].answered else name
+            case "enum":
+                values = f"Literal[{', '.join(literal(value) for value in kind.values)}]"
+                return f"models.{kind.name} | {values}" if kind.name else values
+            case "iso":
+                return "dt.datetime | str"
+            case "unix":
+                return "dt.datetime | int"
+            case "date":
+                return "dt.date | str"
+            case "json64":
+                return "Mapping[str, Any] | str"
+            case "binary":
+                return "bytes | IO[bytes]"
+            case simple:
+                return SCALARS[simple]
+
+    def argument_annotation(self, argument: Argument) -> str:
+        text = self.request(argument.type)
+        if argument.place == "path" and argument.type.kind == "list":
+            text = f"{self.request(_item(argument.type))} | {text}"
+        if argument.required:
+            return f"{text} | None" if argument.nullable else text
+        if argument.nullable:
+            return f"{text} | Literal[Omit.OMIT] | None"
+        return text if text == "Any" else f"{text} | None"
+
+    def argument_default(self, argument: Argument) -> str:
+        if argument.required:
+            return ""
+        return " = OMIT" if argument.nullable else " = None"
+
+    # -- encoding of arguments
+
+    def encoder(self, kind: Type) -> tuple[str, str]:
+        """A runtime encoder and the keyword arguments that it wants."""
+        limits = "".join(f", {name}={literal(value)}" for name, value in kind.limits)
+        match kind.kind:
+            case "list":
+                return "array", f", {self.encoder_function(_item(kind))}{limits}"
+            case "comma":
+                return "commas", f", {self.encoder_function(_item(kind))}{limits}"
+            case "index_map":
+                return "index_map", f", {self.encoder_function(_item(kind))}, start={kind.index_from}{limits}"
+            case "map":
+                return "mapping", f", {self.encoder_function(_item(kind))}{limits}"
+            case "model":
+                return f"inputs.{snake(kind.name)}", ""
+            case "enum":
+                return "choice", f", {literal(kind.values)}"
+            case "flag":
+                return ("flag_text" if kind.text else "flag"), ""
+            case "any":
+                return "anything", limits
+            case simple:
+                return simple, limits
+
+    def encoder_function(self, kind: Type) -> str:
+        """An encoder as a function of an argument's name and its value."""
+        function, extra = self.encoder(kind)
+        qualified = function if function.startswith("inputs.") else f"wire.{function}"
+        return qualified if not extra else f"lambda name, value: {qualified}(name, value{extra})"
+
+    def encode_argument(self, argument: Argument | Field, value: str, inside: str = "") -> str:
+        """The expression that checks an argument and writes it in the wire's form."""
+        function, extra = self.encoder(argument.type)
+        qualified = function if function.startswith("inputs.") else f"wire.{function}"
+        name = f"{inside}{literal(argument.name)}"
+        return f"{qualified}({name}, {value}{extra})"
+
+    def path_expression(self, operation: Operation) -> str:
+        pieces = []
+        for piece in operation.path:
+            if isinstance(piece, str):
+                pieces.append(literal(piece))
+            elif piece.type.kind == "list":
+                inner = self.path_encoder(_item(piece.type))
+                pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
+            else:
+                pieces.append(f"{self.path_encoder(piece.type)}({literal(piece.name)}, {piece.name})")
+        return " + ".join(pieces) or '""'
+
+    @staticmethod
+    def path_encoder(kind: Type) -> str:
+        return "wire.path_integer" if kind.kind == "integer" else "wire.path_text"
+
+    # -- filters
+
+    def filter_value(self, kind: Type) -> str:
+        return self.request(kind)
+
+    def operator_annotation(self, field: FilterField, operator: str) -> str:
+        from ..grammar import LIST_OPERATORS
+
+        if operator == "calc":
+            return 'Literal["avg", "min", "max", "sum"]'
+        value = self.request(field.type)
+        return f"Sequence[{value}]" if operator in LIST_OPERATORS else value
+
+    def filter_encoder(self, kind: Type) -> str:
+        return f"wire.{self.encoder(kind)[0]}"
+
+    # -- whole things
+
+    def imports(self, model_module: str) -> list[str]:
+        """The other model modules that a module of models needs."""
+        found: set[str] = set()
+        for model in self.models.values():
+            if model.module == model_module and model.answered:
+                kinds = [entry.type for entry in model.fields] + ([model.additional] if model.additional else [])
+                for kind in kinds:
+                    self._homes(kind, found)
+        return sorted(found - {model_module})
+
+    def _homes(self, kind: Type, found: set[str]) -> None:
+        if kind.item is not None:
+            self._homes(kind.item, found)
+        if kind.kind in ("model", "enum") and kind.name:
+            found.add((self.models.get(kind.name) or self.enums[kind.name]).module)
+
+
+def _item(kind: Type) -> Type:
+    return kind.item if kind.item is not None else Type("any")
+
+
+def _is_list(kind: Type) -> bool:
+    return kind.kind in ("list", "comma", "index_map")
+
+
+def snake(name: str) -> str:
+    """A class name as a function name."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def constant(name: str) -> str:
+    return snake(name).upper()
+
+
+def words(text: str) -> str:
+    """A text of a spec on one line, fit for a comment or a docstring."""
+    text = "".join(char if unicodedata.category(char)[0] != "C" or char.isspace() else "" for char in text)
+    text = " ".join(text.split())
+    return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+
+
+def paragraph(text: str, indent: int, hanging: str = "") -> str:
+    """A text wrapped into lines that start at an indent."""
+    lines = textwrap.wrap(
+        words(text), 118 - indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
+    return f"\n{' ' * indent}".join(lines)
+
+
+def docstring(parts: list[str], indent: int) -> str:
+    """A docstring of paragraphs; a line that starts with ':' is a field and stands close to its neighbours."""
+    pad = " " * indent
+    text = ""
+    previous_field = False
+    for number, part in enumerate(part for part in parts if part.strip()):
+        is_field = part.startswith(":")
+        block = paragraph(part, indent, "    " if is_field else "")
+        if number:
+            text += "\n" if is_field and previous_field else "\n\n"
+            text += pad
+        text += block
+        previous_field = is_field
+    if text.endswith(('"', "\\")) and "\n" not in text:
+        text += " "
+    return f'"""{text}\n{pad}"""' if "\n" in text else f'"""{text}"""'
+
+
+def model_doc(model: Model, code: Code) -> list[str]:
+    """The paragraphs of a model's docstring."""
+    parts = [model.description or f"The schema {model.name}."]
+    parts += [f":ivar {field.name}: {field.description}" for field in model.fields if field.description]
+    if model.additional_name != "extra":
+        parts.append(f":ivar {model.additional_name}: All further fields.")
+    parts.append(":ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.")
+    return parts
+
+
+def enum_doc(enum: Enum) -> list[str]:
+    return [enum.description or f"The values of {enum.name}."]
