@@ -145,7 +145,7 @@ class _Checker:
     def keywords(self, operation: Map) -> None:
         page = operation.get("x-page")
         if page is not None:
-            keys = PAGE_KEYS.get(page.get("style")) if isinstance(page, Map) else None
+            keys = PAGE_KEYS.get(str(page.get("style"))) if isinstance(page, Map) else None
             if keys is None:
                 self.add(operation, "x-page", "unknown style of page", "Write style: offset, number or keyset")
             elif set(page) != keys:
@@ -203,8 +203,8 @@ class _Checker:
         validator = jsonschema.Draft202012Validator(_absolute(schema), registry=self.registry, format_checker=None)
         try:
             errors = list(validator.iter_errors(value))
-        except (Unresolvable, jsonschema.SchemaError, RecursionError) as problem:
-            self.add(node, key, f"the schema of an example can't be used ({problem})", "Mend the schema")
+        except (Unresolvable, jsonschema.SchemaError, RecursionError) as broken:
+            self.add(node, key, f"the schema of an example can't be used ({broken})", "Mend the schema")
             return
         for found in errors:
             error = jsonschema.exceptions.best_match([found]) or found

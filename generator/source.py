@@ -110,6 +110,7 @@ class _Builder:
             sequence.file, sequence.line = self.file, line
             sequence.lines = [child.start_mark.line + 1 for child in node.value]
             return sequence
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, line)
 
     def _mapping(self, node: yaml.MappingNode, line: int, depth: int) -> Map:
