@@ -247,7 +247,7 @@ COMPONENTS = {
 OPERATORS = frozenset("gt lt gte lte ne in nin all or ctn near start_with calc ge le eq between".split())
 """The operators that a filter's field may name."""
 
-LIST_OPERATORS = frozenset("in nin all or between near".split())
+LIST_OPERATORS = frozenset("in nin all or between".split())
 """Those of them that take a list."""
 
 EXTENSIONS: dict[str, frozenset[str]] = {

@@ -186,8 +186,9 @@ def to_enum(kind: type[Enum]) -> Callable[[Any], Any]:
 
 
 def iso_text(time: dt.datetime) -> str:
-    """ISO 8601 in UTC with a `Z`."""
-    return time.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    """ISO 8601 in UTC with a `Z`; milliseconds where they say all."""
+    digits = "auto" if time.microsecond % 1000 or not time.microsecond else "milliseconds"
+    return time.astimezone(dt.UTC).isoformat(timespec=digits).replace("+00:00", "Z")
 
 
 def unix_number(time: dt.datetime) -> int | float:

@@ -347,7 +347,7 @@ def _escape(value: str, safe: str) -> str:
 
 # -- filters
 
-LIST_OPERATORS: Final = frozenset({"in", "nin", "all", "or", "between", "near"})
+LIST_OPERATORS: Final = frozenset({"in", "nin", "all", "or", "between"})
 
 
 class Filter:
