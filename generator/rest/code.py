@@ -175,8 +175,14 @@ class Code:
             case "map":
                 return f"Mapping[str, {self.request(_item(kind))}]"
             case "model":
-                name = f"inputs.{kind.name}Input"
-                return f"{name} | models.{kind.name}" if self.models[kind.name].answered else name
+                model = self.models[kind.name]
+                names = [f"inputs.{model.input_name}"]
+                if model.answered:
+                    names.append(f"models.{kind.name}")
+                if model.additional is not None:
+                    # A TypedDict can't have further keys.
+                    names.append("Mapping[str, Any]")
+                return " | ".join(names)
             case "enum":
                 values = f"Literal[{', '.join(literal(value) for value in kind.values)}]"
                 return f"models.{kind.name} | {values}" if kind.name else values

@@ -65,6 +65,8 @@ class Model:
     """Some answer holds it: it needs a class."""
     sent: bool = False
     """Some request holds it: it needs an input type."""
+    input_name: str = ""
+    """The name of that type."""
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ class _Reader:
         self.api.resources = list(resources.values())
         self.mark()
         self.api.models = [model for model in self.models.values() if model.answered or model.sent]
+        self.name_inputs()
         self.api.enums = [enum for enum in self.enums.values() if enum.name in self.used_enums]
         self.api.warnings.extend(
             " ".join(f"left out a schema: {error.header} {error.detail or ''}".split()) for error in self.data.errors
@@ -575,6 +576,15 @@ class _Reader:
                     self.mark_type(operation.result.type, "answered")
                 for argument in operation.arguments:
                     self.mark_type(argument.type, "sent")
+
+    def name_inputs(self) -> None:
+        """Give each model that requests hold a name for its input type."""
+        used = {model.name for model in self.api.models if model.answered}
+        for model in self.api.models:
+            if model.sent:
+                own = model.name.endswith("Input") and model.name not in used
+                model.input_name = naming.unique(model.name if own else f"{model.name}Input", used)
+                used.add(model.input_name)
 
     def mark_type(self, kind: Type, use: str) -> None:
         if kind.item is not None:

@@ -118,7 +118,7 @@ class Renderer:
             + [(enum.name, enum.module) for enum in api.enums]
         )
         filter_names = [group.name for group in api.filters]
-        input_names = [f"{model.name}Input" for model in inputs]
+        input_names = [model.input_name for model in inputs]
         error = f"{self.client}Error"
         public = [
             self.client,

@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from .filters import UserV1Filters as UserV1Filters
     from .inputs import AddressBookContactInput as AddressBookContactInput
     from .inputs import AttachmentInput as AttachmentInput
-    from .inputs import CustomObjectAccessInputInput as CustomObjectAccessInputInput
+    from .inputs import CustomObjectAccessInput as CustomObjectAccessInput
     from .inputs import CustomObjectChangeInput as CustomObjectChangeInput
-    from .inputs import CustomObjectInputInput as CustomObjectInputInput
-    from .inputs import CustomObjectPermissionsInputInput as CustomObjectPermissionsInputInput
+    from .inputs import CustomObjectInput as CustomObjectInput
+    from .inputs import CustomObjectPermissionsInput as CustomObjectPermissionsInput
     from .inputs import DialogAdminsInput as DialogAdminsInput
     from .inputs import DialogMembersInput as DialogMembersInput
     from .inputs import DialogPermissionsInput as DialogPermissionsInput
@@ -181,10 +181,10 @@ _LAZY: dict[str, str] = {
     "UserV1Filters": "filters",
     "AddressBookContactInput": "inputs",
     "AttachmentInput": "inputs",
-    "CustomObjectAccessInputInput": "inputs",
+    "CustomObjectAccessInput": "inputs",
     "CustomObjectChangeInput": "inputs",
-    "CustomObjectInputInput": "inputs",
-    "CustomObjectPermissionsInputInput": "inputs",
+    "CustomObjectInput": "inputs",
+    "CustomObjectPermissionsInput": "inputs",
     "DialogAdminsInput": "inputs",
     "DialogMembersInput": "inputs",
     "DialogPermissionsInput": "inputs",
@@ -225,15 +225,15 @@ __all__ = [
     "ConnectyCubeError",
     "CustomObject",
     "CustomObjectAccess",
-    "CustomObjectAccessInputInput",
+    "CustomObjectAccessInput",
     "CustomObjectAccessLevel",
     "CustomObjectChangeInput",
     "CustomObjectDeleteResult",
     "CustomObjectFilters",
-    "CustomObjectInputInput",
+    "CustomObjectInput",
     "CustomObjectMultiUpdateResult",
     "CustomObjectPermissions",
-    "CustomObjectPermissionsInputInput",
+    "CustomObjectPermissionsInput",
     "CustomObjectUpdateResult",
     "CustomObjectsUpdateBodyPopValue",
     "DecodeError",

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressBookContactInput",
     "AttachmentInput",
-    "CustomObjectAccessInputInput",
+    "CustomObjectAccessInput",
     "CustomObjectChangeInput",
-    "CustomObjectInputInput",
-    "CustomObjectPermissionsInputInput",
+    "CustomObjectInput",
+    "CustomObjectPermissionsInput",
     "DialogAdminsInput",
     "DialogMembersInput",
     "DialogPermissionsInput",
@@ -200,7 +200,7 @@ def meeting_timezone(name: str, value: Any) -> dict[str, Any]:
     )
 
 
-class CustomObjectPermissionsInputInput(TypedDict):
+class CustomObjectPermissionsInput(TypedDict):
     """Who shall be able to do what with a record.
 
     :ivar read: Who may read it.
@@ -208,9 +208,9 @@ class CustomObjectPermissionsInputInput(TypedDict):
     :ivar delete: Who may delete it.
     """
 
-    read: NotRequired[CustomObjectAccessInputInput | None]
-    update: NotRequired[CustomObjectAccessInputInput | None]
-    delete: NotRequired[CustomObjectAccessInputInput | None]
+    read: NotRequired[CustomObjectAccessInput | None]
+    update: NotRequired[CustomObjectAccessInput | None]
+    delete: NotRequired[CustomObjectAccessInput | None]
 
 
 def custom_object_permissions_input(name: str, value: Any) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def custom_object_permissions_input(name: str, value: Any) -> dict[str, Any]:
     )
 
 
-class CustomObjectAccessInputInput(TypedDict):
+class CustomObjectAccessInput(TypedDict):
     """Who shall be able to do one thing with a record.
 
     :ivar access: Whom an action is open to.
@@ -265,7 +265,7 @@ def custom_object_change(name: str, value: Any) -> dict[str, Any]:
     )
 
 
-class CustomObjectInputInput(TypedDict):
+class CustomObjectInput(TypedDict):
     """A record to create.
 
     :ivar parent_id: Id of the record that this one belongs to.
@@ -273,7 +273,7 @@ class CustomObjectInputInput(TypedDict):
     """
 
     parent_id: NotRequired[str | None]
-    permissions: NotRequired[CustomObjectPermissionsInputInput | None]
+    permissions: NotRequired[CustomObjectPermissionsInput | None]
 
 
 def custom_object_input(name: str, value: Any) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def create_call(
     class_name: str,
     *,
     parent_id: str | None = None,
-    permissions: inputs.CustomObjectPermissionsInputInput | None = None,
+    permissions: inputs.CustomObjectPermissionsInput | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObject]:
     path = "/data/" + wire.path_text("class_name", class_name)
@@ -139,7 +139,7 @@ _UPDATE_MANY: Operation[models.CustomObjectMultiUpdateResult] = Operation(
 def update_many_call(
     class_name: str,
     *,
-    record: Sequence[inputs.CustomObjectChangeInput],
+    record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
 ) -> Call[models.CustomObjectMultiUpdateResult]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/multi"
     body: dict[str, Any] = {}
@@ -163,7 +163,7 @@ _CREATE_MANY: Operation[list[models.CustomObject]] = Operation(
 def create_many_call(
     class_name: str,
     *,
-    record: Sequence[inputs.CustomObjectInputInput],
+    record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
 ) -> Call[list[models.CustomObject]]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/multi"
     body: dict[str, Any] = {}

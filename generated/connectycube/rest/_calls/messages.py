@@ -133,7 +133,7 @@ def create_call(
     chat_dialog_id: str | None = None,
     recipient_id: int | None = None,
     message: str | None = None,
-    attachments: Sequence[inputs.AttachmentInput | models.Attachment] | None = None,
+    attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
     send_to_chat: bool | None = None,
     markable: bool | None = None,
     extra: Mapping[str, Any] | None = None,

@@ -110,7 +110,7 @@ class CustomObjects:
         class_name: str,
         *,
         parent_id: str | None = None,
-        permissions: inputs.CustomObjectPermissionsInputInput | None = None,
+        permissions: inputs.CustomObjectPermissionsInput | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
         """Create a record of a class.
@@ -141,7 +141,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectChangeInput],
+        record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
         """Change several records of a class, each in its own way.
 
@@ -166,7 +166,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectInputInput],
+        record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
@@ -495,7 +495,7 @@ class AsyncCustomObjects:
         class_name: str,
         *,
         parent_id: str | None = None,
-        permissions: inputs.CustomObjectPermissionsInputInput | None = None,
+        permissions: inputs.CustomObjectPermissionsInput | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
         """Create a record of a class.
@@ -526,7 +526,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectChangeInput],
+        record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
         """Change several records of a class, each in its own way.
 
@@ -551,7 +551,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectInputInput],
+        record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
