@@ -12,9 +12,9 @@ from ..check import check
 from ..faults import SpecFaults
 from ..source import Map
 from .model import Api
-from .read import configuration, parse
 from .read import read as read_api
 from .render import Renderer
+from .types import configuration, parse
 
 
 def load(source: Path) -> Map:

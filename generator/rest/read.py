@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser import properties as opc
-from openapi_python_client.parser.errors import GeneratorError
 from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties.boolean import BooleanProperty
-from openapi_python_client.parser.properties.date import DateProperty
-from openapi_python_client.parser.properties.datetime import DateTimeProperty
-from openapi_python_client.parser.properties.file import FileProperty
-from openapi_python_client.parser.properties.float import FloatProperty
-from openapi_python_client.parser.properties.int import IntProperty
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.string import StringProperty
 from openapi_python_client.strings import PythonIdentifier
 
 from ..check import PATH_PARAMETER, deref
@@ -30,11 +18,8 @@ from . import naming
 from .model import (
     Api,
     Argument,
-    Enum,
-    Field,
     FilterField,
     Filters,
-    Model,
     Operation,
     Page,
     Resource,
@@ -42,53 +27,8 @@ from .model import (
     Scheme,
     Type,
 )
-from .prepare import Prepared, Slot, prepare
-
-LIMITS = {
-    "minimum": "minimum",
-    "maximum": "maximum",
-    "minLength": "min_length",
-    "maxLength": "max_length",
-    "pattern": "pattern",
-    "minItems": "min_items",
-    "maxItems": "max_items",
-    "maxProperties": "max_properties",
-}
-
-SIMPLE = (
-    (StringProperty, "text"),
-    (IntProperty, "integer"),
-    (FloatProperty, "number"),
-    (BooleanProperty, "boolean"),
-    (DateTimeProperty, "iso"),
-    (DateProperty, "date"),
-    (FileProperty, "binary"),
-)
-
-
-def configuration(source: Path) -> Config:
-    """openapi-python-client's settings."""
-    return Config.from_sources(
-        config_file=ConfigFile(post_hooks=[]),
-        meta_type=MetaType.NONE,
-        document_source=source,
-        file_encoding="utf-8",
-        overwrite=True,
-        output_path=None,
-    )
-
-
-def parse(document: Map, config: Config) -> tuple[Prepared, GeneratorData]:
-    """Let openapi-python-client read the document.
-
-    :raises SpecFaults: if it can't.
-    """
-    prepared = prepare(document)
-    data = GeneratorData.from_dict(prepared.document, config=config)
-    if isinstance(data, GeneratorError):
-        problem = " ".join(f"{data.header} {data.detail or ''}".split())
-        raise SpecFaults([fault(document, None, problem, "Mend what it names")])
-    return prepared, data
+from .prepare import Prepared, Slot
+from .types import Types, all_properties
 
 
 def read(document: Map, prepared: Prepared, data: GeneratorData) -> Api:
@@ -101,9 +41,7 @@ class _Reader:
         self.document = document
         self.prepared = prepared
         self.data = data
-        self.models: dict[str, Model] = {}
-        self.enums: dict[str, Enum] = {}
-        self.opc_models = {str(model.class_info.name): model for model in data.models}
+        self.types = Types(prepared, data)
         servers = document.get("servers") or [{}]
         info = document.get("info") or {}
         self.api = Api(
@@ -135,10 +73,7 @@ class _Reader:
             resource = self.resource(slot, resources)
             resource.operations.append(self.operation(slot, endpoint, resource))
         self.api.resources = list(resources.values())
-        self.mark()
-        self.api.models = [model for model in self.models.values() if model.answered or model.sent]
-        self.name_inputs()
-        self.api.enums = [enum for enum in self.enums.values() if enum.name in self.used_enums]
+        self.types.finish(self.api)
         self.api.warnings.extend(
             " ".join(f"left out a schema: {error.header} {error.detail or ''}".split()) for error in self.data.errors
         )
@@ -176,7 +111,7 @@ class _Reader:
             tags = {str(entry.get("name")): entry for entry in self.document.get("tags") or ()}
             description = str((tags.get(tag) or {}).get("description") or "")
             class_name = naming.class_name(tag if tag.isidentifier() else name)
-            taken = {entry.class_name for entry in resources.values()} | set(self.opc_models)
+            taken = {entry.class_name for entry in resources.values()} | set(self.types.opc_models)
             if class_name in taken:
                 class_name = naming.unique(f"{class_name}Resource", taken)
             resources[name] = Resource(name, class_name, description, slot.source.file)
@@ -256,7 +191,7 @@ class _Reader:
             entry = raw[place, wire]
             name = naming.unique(naming.argument(str(entry.get("x-python-name", wire))), used)
             used.add(name)
-            kind = self.type(prop, entry["schema"])
+            kind = self.types.type(prop, entry["schema"])
             default_style = "simple" if place in ("path", "header") else "form"
             style = str(entry.get("style", default_style))
             schema = self.prepared.schema(entry["schema"])
@@ -304,7 +239,9 @@ class _Reader:
             if inner is None or not isinstance(prop, opc.ModelProperty):
                 problem = f"the body has no object {operation.envelope!r}"
                 raise SpecFaults([fault(slot.source, "x-request-envelope", problem, "Name a property of the body")])
-            prop = next(entry for entry in _all(prop) if entry.name.get_untrusted_value() == operation.envelope)
+            prop = next(
+                entry for entry in all_properties(prop) if entry.name.get_untrusted_value() == operation.envelope
+            )
             raw = inner
         schema = self.prepared.schema(raw)
         properties = self.prepared.properties(raw)
@@ -315,7 +252,7 @@ class _Reader:
                     name=naming.unique("body", {entry.name for entry in operation.arguments}),
                     wire="",
                     place="body",
-                    type=Type("binary") if operation.body == "binary" else self.type(prop, raw),
+                    type=Type("binary") if operation.body == "binary" else self.types.type(prop, raw),
                     required=operation.body_required,
                     nullable=False,
                     description=str(schema.get("description") or "The request's body."),
@@ -335,7 +272,7 @@ class _Reader:
         required = self.prepared.required(raw) if operation.body_required else set()
         used = {entry.name for entry in operation.arguments}
         filled = []
-        for inner in _all(prop):
+        for inner in all_properties(prop):
             wire = inner.name.get_untrusted_value()
             node = properties[wire]
             schema = self.prepared.schema(node)
@@ -353,7 +290,7 @@ class _Reader:
                     name=name,
                     wire=wire,
                     place="body",
-                    type=self.type(inner, node),
+                    type=self.types.type(inner, node),
                     required=wire in required,
                     nullable=bool(schema.get("x-nullable")),
                     description=str(schema.get("description") or ""),
@@ -441,11 +378,11 @@ class _Reader:
                 raise SpecFaults([fault(source, None, problem, "Name a property of the answer's schema")])
             prop = next(
                 inner
-                for inner in _all(self.opc_models[prop.class_info.name])
+                for inner in all_properties(self.types.opc_models[prop.class_info.name])
                 if inner.name.get_untrusted_value() == name
             )
             raw = properties[name]
-        kind = self.type(prop, raw)
+        kind = self.types.type(prop, raw)
         if page is None:
             return Result("value", kind, envelope, item_envelope, examples=examples)
         if kind.kind != "list" or kind.item is None:
@@ -469,142 +406,6 @@ class _Reader:
                 for example in (media.get("examples") or {}).values():
                     found.append((int(status), plain(deref(self.document, example).get("value"))))
         return tuple(found)
-
-    # -- types
-
-    def type(self, prop: Any, raw: Any) -> Type:
-        """The type of a property that openapi-python-client made of a prepared schema."""
-        schema = self.prepared.schema(raw)
-        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema)
-        wire = schema.get("x-wire")
-        if wire in ("flag", "flag-text"):
-            return Type("flag", text=wire == "flag-text")
-        if wire == "unix":
-            return Type("unix")
-        if wire == "json64":
-            return Type("json64")
-        if isinstance(prop, opc.EnumProperty):
-            return self.enum(prop, schema)
-        if "x-values" in schema:
-            values = tuple(schema["x-values"])
-            return Type("enum", values=values, text=isinstance(values[0], str))
-        if isinstance(prop, ListProperty):
-            kind = {"comma": "comma", "index-map": "index_map"}.get(str(wire), "list")
-            item = self.type(prop.inner_property, schema.get("items", {}))
-            return Type(kind, item=item, limits=limits, index_from=int(schema.get("x-index-from", 0)))
-        if isinstance(prop, opc.ModelProperty):
-            return self.model(prop, raw, limits)
-        for cls, kind in SIMPLE:
-            if isinstance(prop, cls):
-                return Type(kind, limits=limits if kind in ("text", "integer", "number") else ())
-        return Type("any")
-
-    def enum(self, prop: opc.EnumProperty, schema: dict[str, Any]) -> Type:
-        name = str(prop.class_info.name)
-        values = tuple(schema["enum"])
-        if name not in self.enums:
-            given = list(schema.get("x-member-names") or ())
-            given += [None] * (len(values) - len(given))
-            members: dict[str, Any] = {}
-            for value, label in zip(values, given, strict=False):
-                members[naming.unique(naming.member(value, label), members)] = value
-            module = self.prepared.modules.get(name, "default")
-            self.enums[name] = Enum(name, module, str(schema.get("description") or ""), tuple(members.items()))
-        return Type("enum", name=name, values=values, text=isinstance(values[0], str))
-
-    def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
-        name = str(prop.class_info.name)
-        prop = self.opc_models.get(name, prop)
-        properties = self.prepared.properties(raw)
-        if not properties:
-            additional = self.prepared.schema(raw).get("additionalProperties", True)
-            return Type("map", item=self.additional(prop, additional) or Type("any"), limits=limits)
-        if name not in self.models:
-            self.build_model(name, prop, raw, properties)
-        return Type("model", name=name)
-
-    def build_model(self, name: str, prop: opc.ModelProperty, raw: Any, properties: dict[str, dict[str, Any]]) -> None:
-        schema = self.prepared.schema({"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw)
-        module = self.prepared.modules.get(name, "default")
-        model = Model(name, module, str(schema.get("description") or ""))
-        self.models[name] = model
-        required = self.prepared.required(raw)
-        used: set[str] = set()
-        additional = schema.get("additionalProperties")
-        model.closed = additional is False
-        if additional:
-            model.additional = self.additional(prop, additional)
-            model.additional_name = (
-                naming.field(str(schema["x-additional-name"])) if ("x-additional-name" in schema) else "extra"
-            )
-            used.add(model.additional_name)
-        for inner in _all(prop):
-            wire = inner.name.get_untrusted_value()
-            node = properties[wire]
-            own = self.prepared.schema(node)
-            field_name = naming.unique(naming.field(str(own.get("x-python-name", wire))), used)
-            used.add(field_name)
-            model.fields.append(
-                Field(
-                    name=field_name,
-                    wire=wire,
-                    type=self.type(inner, node),
-                    description=str(own.get("description") or ""),
-                    secret=bool(own.get("x-secret")),
-                    required=wire in required,
-                    nullable=bool(own.get("x-nullable")),
-                )
-            )
-        order = {wire: index for index, wire in enumerate(properties)}
-        model.fields.sort(key=lambda entry: order[entry.wire])
-
-    def additional(self, prop: opc.ModelProperty, schema: Any) -> Type | None:
-        if schema is True or not schema:
-            return Type("any")
-        if prop.additional_properties is None:
-            return Type("any")
-        return self.type(prop.additional_properties, schema)
-
-    # -- what is used where
-
-    def mark(self) -> None:
-        """Mark the models that answers and requests hold."""
-        self.used_enums: set[str] = set()
-        for resource in self.api.resources:
-            for operation in resource.operations:
-                if operation.result.type is not None:
-                    self.mark_type(operation.result.type, "answered")
-                for argument in operation.arguments:
-                    self.mark_type(argument.type, "sent")
-
-    def name_inputs(self) -> None:
-        """Give each model that requests hold a name for its input type."""
-        used = {model.name for model in self.api.models if model.answered}
-        for model in self.api.models:
-            if model.sent:
-                own = model.name.endswith("Input") and model.name not in used
-                model.input_name = naming.unique(model.name if own else f"{model.name}Input", used)
-                used.add(model.input_name)
-
-    def mark_type(self, kind: Type, use: str) -> None:
-        if kind.item is not None:
-            self.mark_type(kind.item, use)
-        if kind.kind == "enum" and kind.name:
-            self.used_enums.add(kind.name)
-        if kind.kind != "model":
-            return
-        model = self.models[kind.name]
-        if getattr(model, use):
-            return
-        setattr(model, use, True)
-        for entry in model.fields:
-            self.mark_type(entry.type, use)
-        if model.additional is not None:
-            self.mark_type(model.additional, use)
-
-
-def _all(prop: opc.ModelProperty) -> Iterable[Any]:
-    return [*(prop.required_properties or ()), *(prop.optional_properties or ())]
 
 
 def _filter_type(schema: dict[str, Any]) -> Type:

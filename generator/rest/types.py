@@ -1,0 +1,220 @@
+"""openapi-python-client as a library: what it makes of a prepared document, and which type that is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser import properties as opc
+from openapi_python_client.parser.errors import GeneratorError
+from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.date import DateProperty
+from openapi_python_client.parser.properties.datetime import DateTimeProperty
+from openapi_python_client.parser.properties.file import FileProperty
+from openapi_python_client.parser.properties.float import FloatProperty
+from openapi_python_client.parser.properties.int import IntProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.string import StringProperty
+
+from ..faults import SpecFaults
+from ..source import Map, fault
+from . import naming
+from .model import Api, Enum, Field, Model, Type
+from .prepare import Prepared, prepare
+
+LIMITS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "pattern": "pattern",
+    "minItems": "min_items",
+    "maxItems": "max_items",
+    "maxProperties": "max_properties",
+}
+
+SIMPLE = (
+    (StringProperty, "text"),
+    (IntProperty, "integer"),
+    (FloatProperty, "number"),
+    (BooleanProperty, "boolean"),
+    (DateTimeProperty, "iso"),
+    (DateProperty, "date"),
+    (FileProperty, "binary"),
+)
+
+
+def configuration(source: Path) -> Config:
+    """openapi-python-client's settings."""
+    return Config.from_sources(
+        config_file=ConfigFile(post_hooks=[]),
+        meta_type=MetaType.NONE,
+        document_source=source,
+        file_encoding="utf-8",
+        overwrite=True,
+        output_path=None,
+    )
+
+
+def parse(document: Map, config: Config) -> tuple[Prepared, GeneratorData]:
+    """Let openapi-python-client read the document.
+
+    :raises SpecFaults: if it can't.
+    """
+    prepared = prepare(document)
+    data = GeneratorData.from_dict(prepared.document, config=config)
+    if isinstance(data, GeneratorError):
+        problem = " ".join(f"{data.header} {data.detail or ''}".split())
+        raise SpecFaults([fault(document, None, problem, "Mend what it names")])
+    return prepared, data
+
+
+class Types:
+    """Models, enums and plain types, each made once."""
+
+    def __init__(self, prepared: Prepared, data: GeneratorData) -> None:
+        self.prepared = prepared
+        self.models: dict[str, Model] = {}
+        self.enums: dict[str, Enum] = {}
+        self.opc_models = {str(model.class_info.name): model for model in data.models}
+
+    def type(self, prop: Any, raw: Any) -> Type:
+        """The type of a property that openapi-python-client made of a prepared schema."""
+        schema = self.prepared.schema(raw)
+        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema)
+        wire = schema.get("x-wire")
+        if wire in ("flag", "flag-text"):
+            return Type("flag", text=wire == "flag-text")
+        if wire == "unix":
+            return Type("unix")
+        if wire == "json64":
+            return Type("json64")
+        if isinstance(prop, opc.EnumProperty):
+            return self.enum(prop, schema)
+        if "x-values" in schema:
+            values = tuple(schema["x-values"])
+            return Type("enum", values=values, text=isinstance(values[0], str))
+        if isinstance(prop, ListProperty):
+            kind = {"comma": "comma", "index-map": "index_map"}.get(str(wire), "list")
+            item = self.type(prop.inner_property, schema.get("items", {}))
+            return Type(kind, item=item, limits=limits, index_from=int(schema.get("x-index-from", 0)))
+        if isinstance(prop, opc.ModelProperty):
+            return self.model(prop, raw, limits)
+        for cls, kind in SIMPLE:
+            if isinstance(prop, cls):
+                return Type(kind, limits=limits if kind in ("text", "integer", "number") else ())
+        return Type("any")
+
+    def enum(self, prop: opc.EnumProperty, schema: dict[str, Any]) -> Type:
+        name = str(prop.class_info.name)
+        values = tuple(schema["enum"])
+        if name not in self.enums:
+            given = list(schema.get("x-member-names") or ())
+            given += [None] * (len(values) - len(given))
+            members: dict[str, Any] = {}
+            for value, label in zip(values, given, strict=False):
+                members[naming.unique(naming.member(value, label), members)] = value
+            module = self.prepared.modules.get(name, "default")
+            self.enums[name] = Enum(name, module, str(schema.get("description") or ""), tuple(members.items()))
+        return Type("enum", name=name, values=values, text=isinstance(values[0], str))
+
+    def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
+        name = str(prop.class_info.name)
+        prop = self.opc_models.get(name, prop)
+        properties = self.prepared.properties(raw)
+        if not properties:
+            additional = self.prepared.schema(raw).get("additionalProperties", True)
+            return Type("map", item=self.additional(prop, additional) or Type("any"), limits=limits)
+        if name not in self.models:
+            self.build_model(name, prop, raw, properties)
+        return Type("model", name=name)
+
+    def build_model(self, name: str, prop: opc.ModelProperty, raw: Any, properties: dict[str, dict[str, Any]]) -> None:
+        schema = self.prepared.schema({"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw)
+        module = self.prepared.modules.get(name, "default")
+        model = Model(name, module, str(schema.get("description") or ""))
+        self.models[name] = model
+        required = self.prepared.required(raw)
+        used: set[str] = set()
+        additional = schema.get("additionalProperties")
+        model.closed = additional is False
+        if additional:
+            model.additional = self.additional(prop, additional)
+            model.additional_name = (
+                naming.field(str(schema["x-additional-name"])) if ("x-additional-name" in schema) else "extra"
+            )
+            used.add(model.additional_name)
+        for inner in all_properties(prop):
+            wire = inner.name.get_untrusted_value()
+            node = properties[wire]
+            own = self.prepared.schema(node)
+            field_name = naming.unique(naming.field(str(own.get("x-python-name", wire))), used)
+            used.add(field_name)
+            model.fields.append(
+                Field(
+                    name=field_name,
+                    wire=wire,
+                    type=self.type(inner, node),
+                    description=str(own.get("description") or ""),
+                    secret=bool(own.get("x-secret")),
+                    required=wire in required,
+                    nullable=bool(own.get("x-nullable")),
+                )
+            )
+        order = {wire: index for index, wire in enumerate(properties)}
+        model.fields.sort(key=lambda entry: order[entry.wire])
+
+    def additional(self, prop: opc.ModelProperty, schema: Any) -> Type | None:
+        if schema is True or not schema:
+            return Type("any")
+        if prop.additional_properties is None:
+            return Type("any")
+        return self.type(prop.additional_properties, schema)
+
+    # -- what is used where
+
+    def finish(self, api: Api) -> None:
+        """Give an API the models and enums that its answers and requests hold."""
+        self.used_enums: set[str] = set()
+        for resource in api.resources:
+            for operation in resource.operations:
+                if operation.result.type is not None:
+                    self.mark_type(operation.result.type, "answered")
+                for argument in operation.arguments:
+                    self.mark_type(argument.type, "sent")
+
+        api.models = [model for model in self.models.values() if model.answered or model.sent]
+        api.enums = [enum for enum in self.enums.values() if enum.name in self.used_enums]
+        self.name_inputs(api)
+
+    def name_inputs(self, api: Api) -> None:
+        """Give each model that requests hold a name for its input type."""
+        used = {model.name for model in api.models if model.answered}
+        for model in api.models:
+            if model.sent:
+                own = model.name.endswith("Input") and model.name not in used
+                model.input_name = naming.unique(model.name if own else f"{model.name}Input", used)
+                used.add(model.input_name)
+
+    def mark_type(self, kind: Type, use: str) -> None:
+        if kind.item is not None:
+            self.mark_type(kind.item, use)
+        if kind.kind == "enum" and kind.name:
+            self.used_enums.add(kind.name)
+        if kind.kind != "model":
+            return
+        model = self.models[kind.name]
+        if getattr(model, use):
+            return
+        setattr(model, use, True)
+        for entry in model.fields:
+            self.mark_type(entry.type, use)
+        if model.additional is not None:
+            self.mark_type(model.additional, use)
+
+
+def all_properties(prop: opc.ModelProperty) -> list[Any]:
+    """The properties of a model as openapi-python-client has them."""
+    return [*(prop.required_properties or ()), *(prop.optional_properties or ())]
