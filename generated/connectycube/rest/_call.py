@@ -271,7 +271,7 @@ def objects(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "
     entries = [entry for entry in a_list(data) if entry is not None]
     if envelope:
         entries = [unwrap(entry, envelope) for entry in entries]
-    return [convert(an_object(entry)) for entry in entries]
+    return [convert(entry if entry.__class__ is dict else an_object(entry)) for entry in entries]
 
 
 def values(data: Any, convert: Callable[[Any], S]) -> list[S]:

@@ -75,7 +75,7 @@ class _Base:
     path_suffix: str
     timeout: float | httpx.Timeout | None
     max_retries: int
-    _headers: dict[str, str]
+    _headers: Mapping[str, str]
 
     def _secret(self, scheme: str) -> str | None:
         """The value of a security scheme, if the client has it."""
@@ -106,9 +106,9 @@ class _Base:
         """A call as the arguments of `httpx.Client.build_request`."""
         operation = call.operation
         if operation.foreign:
-            headers = {"User-Agent": USER_AGENT, **call.headers}
+            headers = {"Accept": "*/*", "User-Agent": USER_AGENT, **call.headers}
         else:
-            headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
+            headers = {**self._headers, **call.headers}
             self._authorize(call, headers)
         url = f"{operation.server or self.base_url}{call.path}"
         if not operation.server:
@@ -156,7 +156,7 @@ FOREIGN_REFUSED = frozenset({"authorization", "cookie", *(header.lower() for hea
 """Headers that never go to another host than the API's."""
 
 
-STANDARD_HEADERS = {
+STANDARD_HEADERS: Mapping[str, str] = {
     "Accept": "application/json",
     "User-Agent": USER_AGENT,
     "CB-SDK": "Python 2026.1",
@@ -189,7 +189,6 @@ class _ConnectyCubeBase(_Base):
         self.path_suffix = path_suffix
         self.timeout = timeout
         self.max_retries = _retries(max_retries)
-        self._headers = {}
         self._session = SessionState(token)
 
     def _secret(self, scheme: str) -> str | None:
@@ -317,7 +316,9 @@ class ConnectyCube(_ConnectyCubeBase):
         self._configure(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
         self._on_session_expired = on_session_expired
         self._owns_http = http_client is None
-        self._http = httpx.Client() if http_client is None else http_client
+        # A client of our own carries the standard headers, which spares their merging at each call.
+        self._headers = {} if http_client is None else STANDARD_HEADERS
+        self._http = httpx.Client(headers=STANDARD_HEADERS) if http_client is None else http_client
 
     # -- the network
 
@@ -658,7 +659,9 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         self._configure(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
         self._on_session_expired = on_session_expired
         self._owns_http = http_client is None
-        self._http = httpx.AsyncClient() if http_client is None else http_client
+        # A client of our own carries the standard headers, which spares their merging at each call.
+        self._headers = {} if http_client is None else STANDARD_HEADERS
+        self._http = httpx.AsyncClient(headers=STANDARD_HEADERS) if http_client is None else http_client
 
     # -- the network
 

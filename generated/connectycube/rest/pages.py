@@ -60,7 +60,7 @@ def page_data(
         if envelope:
             entries = [entry[envelope] if isinstance(entry, dict) and envelope in entry else entry for entry in entries]
         items = objects(entries, convert)
-        ids = [_key(entry.get(paging.id)) for entry in entries]
+        ids = [key if (key := entry.get(paging.id)).__class__ is str else _key(key) for entry in entries]
         limit = _whole(frame.get("per_page", frame.get("limit")))
         return PageData(items, ids, _whole(frame.get("total_entries")), limit, _whole(frame.get("skip")))
 
