@@ -104,15 +104,18 @@ class Code:
             case simple:
                 return CONVERTERS[simple]
 
-    def decode(self, field: Field, module: str) -> str:
+    def decode(self, field: Field, module: str, source: str = "") -> str:
         """The expression that reads a field; `get`, `extra` and `v` are at hand.
+
+        :param source: where its value stands; by default under its key.
 
         What the spec leads to expect is read in place: a call per field would cost more than the reading.
         """
         key, kind = literal(field.wire), field.type
+        source = source or f"get({key})"
         if kind.kind == "any":
-            return f"get({key})"
-        got = f"(v := get({key})) is None"
+            return source
+        got = f"(v := {source}) is None"
         if kind.kind in EXACT or (kind.kind == "enum" and not kind.name):
             base = EXACT.get(kind.kind) or ("str" if kind.text else "int")
             return f"v if {got} or v.__class__ is {base} else odd(v, {key}, extra, {self.converter(kind, module)})"
