@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import threading
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .models import Session
 
 
@@ -94,6 +95,9 @@ async def arenew_once(state: SessionState, used: str | None, obtain: Callable[[]
     """Like `renew_once`, for tasks of one event loop. A task that is cancelled does not take the others with it."""
     if state.token != used:
         return True
+    # Imported here, for the sync client has no use for it and it takes a tenth of the whole import.
+    import asyncio
+
     task: asyncio.Task[bool] | None = state.renewal
     if task is None:
         task = state.renewal = asyncio.ensure_future(_finish(state, obtain))
