@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class SessionState:
     """What is known of the current session. Its `repr` shows no secret."""
 
-    __slots__ = ("credentials", "expires_at", "renewal", "renewal_lock", "session", "token", "user_id")
+    __slots__ = ("credentials", "expiry", "renewal", "renewal_lock", "session", "token", "user_id")
 
     def __init__(self, token: str | None) -> None:
         self.token = token
@@ -27,7 +27,8 @@ class SessionState:
         self.session: Session | None = None
         self.credentials: dict[str, Any] | None = None
         """The `user` of R-001 that a lost session is renewed with."""
-        self.expires_at: dt.datetime | None = None
+        self.expiry = ""
+        """When the session ends, as the server wrote it (U-09)."""
         self.renewal: Any = None
         """The renewal that is under way."""
         self.renewal_lock = threading.Lock()
@@ -41,7 +42,7 @@ class SessionState:
         self.token = session.token
         self.user_id = session.user_id
         self.credentials = credentials
-        self.expires_at = None
+        self.expiry = ""
 
     def use(self, token: str | None, user_id: int | None) -> None:
         """Take over a token from elsewhere."""
@@ -49,17 +50,16 @@ class SessionState:
         self.user_id = user_id
         self.session = None
         self.credentials = None
-        self.expires_at = None
+        self.expiry = ""
 
-    def note_expiry(self, header: str | None) -> None:
-        """Remember when the session ends, as the platform's answers tell (U-09)."""
-        if not header:
-            return
+    @property
+    def expires_at(self) -> dt.datetime | None:
+        """When the session ends, if the server told."""
         try:
-            day, time, *_ = header.split()
-            self.expires_at = dt.datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=dt.UTC)
+            day, time, *_ = self.expiry.split()
+            return dt.datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=dt.UTC)
         except ValueError:
-            self.expires_at = None
+            return None
 
 
 def renew_once(state: SessionState, used: str | None, obtain: Callable[[], bool]) -> bool:

@@ -19,12 +19,13 @@ import httpx
 from . import _retry, _wire, errors
 from ._call import Call, RawResponse, parse_response, refusal
 from ._session import SessionState, arenew_once, renew_once
+from .pages import AsyncPage, Page
 
 if TYPE_CHECKING:
     from typing import Self
 
     from . import inputs, models
-    from .pages import AsyncPage, Page, PageCall, PageData
+    from .pages import PageCall, PageData
     from .resources.address_book import AddressBook, AsyncAddressBook
     from .resources.admin import Admin, AsyncAdmin
     from .resources.calls import AsyncCalls, Calls
@@ -351,7 +352,7 @@ class ConnectyCube(_ConnectyCubeBase):
                     raise _retry.translate(call, error) from error
                 retry.sleep(error)
                 continue
-            self._session.note_expiry(response.headers.get(EXPIRY_HEADER))
+            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
             if not renewed and self._lost(call, response):
                 renewed = True
                 if renew_once(self._session, token, self._renew):
@@ -365,8 +366,6 @@ class ConnectyCube(_ConnectyCubeBase):
         return parse_response(call.operation, self._send(call))
 
     def _page(self, call: PageCall[T]) -> Page[T]:
-        from .pages import Page
-
         return Page(call, self._call(call), self._call)
 
     def _renew(self) -> bool:
@@ -611,8 +610,6 @@ class ConnectyCubeRawView:
         return cast("T", RawResponse(call.operation, response))
 
     def _page(self, call: PageCall[T]) -> Page[T]:
-        from .pages import Page
-
         def wrap(data: PageData[T]) -> Page[T]:
             return Page(call, data, self._client._call)
 
@@ -694,7 +691,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
                     raise _retry.translate(call, error) from error
                 await retry.asleep(error)
                 continue
-            self._session.note_expiry(response.headers.get(EXPIRY_HEADER))
+            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
             if not renewed and self._lost(call, response):
                 renewed = True
                 if await arenew_once(self._session, token, self._renew):
@@ -708,8 +705,6 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         return parse_response(call.operation, await self._send(call))
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
-        from .pages import AsyncPage
-
         return AsyncPage(call, await self._call(call), self._call)
 
     async def _renew(self) -> bool:
@@ -956,8 +951,6 @@ class AsyncConnectyCubeRawView:
         return cast("T", RawResponse(call.operation, response))
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
-        from .pages import AsyncPage
-
         def wrap(data: PageData[T]) -> AsyncPage[T]:
             return AsyncPage(call, data, self._client._call)
 
