@@ -104,29 +104,43 @@ class Code:
             case simple:
                 return CONVERTERS[simple]
 
-    def decode(self, field: Field, module: str) -> str:
-        """The expression that reads a field; `get`, `extra` and `v` are at hand."""
+    def decode(self, field: Field, module: str, source: str = "") -> str:
+        """The expression that reads a field; `get`, `extra` and `v` are at hand.
+
+        :param source: where its value stands; by default under its key.
+
+        What the spec leads to expect is read in place: a call per field would cost more than the reading.
+        """
         key, kind = literal(field.wire), field.type
-        got = f"(v := get({key}))"
+        source = source or f"get({key})"
         if kind.kind == "any":
-            return f"get({key})"
-        if kind.kind in EXACT:
-            odd = f"odd(v, {key}, extra, {CONVERTERS[kind.kind]})"
-            return f"v if {got}.__class__ is {EXACT[kind.kind]} else {odd}"
+            return source
+        got = f"(v := {source}) is None"
+        if kind.kind in EXACT or (kind.kind == "enum" and not kind.name):
+            base = EXACT.get(kind.kind) or ("str" if kind.text else "int")
+            return f"v if {got} or v.__class__ is {base} else odd(v, {key}, extra, {self.converter(kind, module)})"
         if kind.kind == "enum":
             base = "str" if kind.text else "int"
-            if not kind.name:
-                return f"v if {got}.__class__ is {base} else odd(v, {key}, extra, {self.converter(kind, module)})"
             table = self.enum_table(kind.name, module)
             odd = f"odd(v, {key}, extra, {self.enum_converter(kind.name, module)})"
-            return f"{table}.get(v, v) if {got}.__class__ is {base} else {odd}"
+            return f"None if {got} else {table}.get(v, v) if v.__class__ is {base} else {odd}"
         if kind.kind == "model":
             name = self.class_ref(kind.name, module)
-            return f"{name}.from_dict(v) if {got}.__class__ is dict else odd(v, {key}, extra, to_object)"
+            return f"None if {got} else {name}.from_dict(v) if v.__class__ is dict else odd(v, {key}, extra, to_object)"
         if _is_list(kind):
-            commas = ", commas=True" if kind.kind == "comma" else ""
-            return f"many(get({key}), {key}, extra, {self.converter(_item(kind), module)}{commas})"
-        return f"odd(get({key}), {key}, extra, {self.converter(kind, module)})"
+            return f"[] if {got} else {self._decode_list(kind, key, module)}"
+        if kind.kind in ("iso", "unix"):
+            return f"None if {got} else moment(v, {key}, extra)"
+        if kind.kind == "map" and _item(kind).kind == "text":
+            return f"None if {got} else texts_by_name(v, {key}, extra)"
+        return f"None if {got} else odd(v, {key}, extra, {self.converter(kind, module)})"
+
+    def _decode_list(self, kind: Type, key: str, module: str) -> str:
+        if kind.kind == "comma":
+            return f"many(v, {key}, extra, {self.converter(_item(kind), module)}, commas=True)"
+        if _item(kind).kind in ("integer", "text"):
+            return f"{_item(kind).kind}s(v, {key}, extra)"
+        return f"many(v, {key}, extra, {self.converter(_item(kind), module)})"
 
     def enum_table(self, name: str, module: str | None) -> str:
         enum = self.enums[name]

@@ -14,6 +14,7 @@ from openapi_python_client.parser import GeneratorData
 from .code import Code, constant, docstring, enum_doc, literal, model_doc, snake, words
 from .model import Api, Argument, FilterField, Filters, Model, Operation, Type
 from .naming import TAKEN_CLASSES
+from .rows import Rows, reader
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 COMMAND = "make generate"
@@ -100,6 +101,7 @@ class Renderer:
     def __init__(self, api: Api, data: GeneratorData, config: Config, sources: str) -> None:
         self.api = api
         self.code = Code(api)
+        self.rows = Rows(api, self.code)
         self.sources = sources
         self.platform = api.platform if (TEMPLATES / "rest" / api.platform).is_dir() else ""
         self.client = PLATFORMS.get(self.platform, "Client")
@@ -154,6 +156,8 @@ class Renderer:
             "sdk_header": f"Python {api.version}",
             "sample_operation": f"{first.name}.{first.operations[0].name}" if first and first.operations else "x.y",
             "homes": homes,
+            "rows": self.rows,
+            "reader": reader,
             "inputs": inputs,
             "input_names": sorted(input_names),
             "filters": api.filters,
@@ -192,6 +196,8 @@ class Renderer:
         files = {"py.typed": ""}
         for module in MODULES:
             files[module] = self.text(f"package/{module}.jinja")
+        if self.rows.models:
+            files["_rows.py"] = self.text("package/_rows.py.jinja")
         if self.platform:
             files["_session.py"] = self.text("package/_session.py.jinja")
         helped = {target.partition(".")[0] for target in self.api.helpers.values()} if self.platform else set()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -29,7 +30,19 @@ class ShapeError(Exception):
 class Operation(Generic[T]):
     """What all calls of one operation have in common."""
 
-    __slots__ = ("fill", "foreign", "idempotent", "method", "name", "parse", "raw", "renewable", "security", "server")
+    __slots__ = (
+        "fill",
+        "foreign",
+        "idempotent",
+        "method",
+        "name",
+        "parse",
+        "quick",
+        "raw",
+        "renewable",
+        "security",
+        "server",
+    )
 
     def __init__(
         self,
@@ -37,6 +50,7 @@ class Operation(Generic[T]):
         method: str,
         parse: Callable[[Any], T] | None,
         *,
+        quick: Callable[[bytes], T] | None = None,
         security: tuple[str, ...] = (),
         server: str = "",
         fill: Mapping[str, str] | None = None,
@@ -49,6 +63,8 @@ class Operation(Generic[T]):
         self.method = method
         self.parse = parse
         """Makes the result of decoded JSON; `None` where the answer is empty."""
+        self.quick = quick
+        """Makes the result of the bytes of a usual answer, and raises for any other."""
         self.security = security
         self.server = server
         """Another host than the client's."""
@@ -148,6 +164,10 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise refusal(operation, response)
     if operation.parse is None:
         return cast("T", None)
+    if operation.quick is not None:
+        # What is unusual in the answer is for the reading below to deal with.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return operation.quick(response.content)
     try:
         return operation.parse(response.content if operation.raw else decode(response.content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -271,7 +291,7 @@ def objects(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "
     entries = [entry for entry in a_list(data) if entry is not None]
     if envelope:
         entries = [unwrap(entry, envelope) for entry in entries]
-    return [convert(an_object(entry)) for entry in entries]
+    return [convert(entry if entry.__class__ is dict else an_object(entry)) for entry in entries]
 
 
 def values(data: Any, convert: Callable[[Any], S]) -> list[S]:

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, overload
 from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
@@ -279,6 +279,12 @@ class FilesHelpers:
             created.size = source.size
             return created
 
+    @overload
+    def download(self, uid: str, to: None = None, *, progress: Progress | None = None) -> bytes: ...
+
+    @overload
+    def download(self, uid: str, to: Target, *, progress: Progress | None = None) -> int: ...
+
     def download(self, uid: str, to: Target | None = None, *, progress: Progress | None = None) -> bytes | int:
         """Fetch a file's bytes (R-055).
 
@@ -371,6 +377,12 @@ class AsyncFilesHelpers:
             await resource.complete(created.id, size=source.size)
             created.size = source.size
             return created
+
+    @overload
+    async def download(self, uid: str, to: None = None, *, progress: Progress | None = None) -> bytes: ...
+
+    @overload
+    async def download(self, uid: str, to: Target, *, progress: Progress | None = None) -> int: ...
 
     async def download(self, uid: str, to: Target | None = None, *, progress: Progress | None = None) -> bytes | int:
         """Fetch a file's bytes (R-055).

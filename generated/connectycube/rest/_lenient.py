@@ -41,14 +41,49 @@ def odd(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T]
 
 
 def many(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T], *, commas: bool = False) -> list[T]:
-    """A list, `[]` for null; text with commas and numbered objects are read as well."""
-    if value is None:
-        return []
+    """A list; text with commas and numbered objects are read as well."""
     try:
         return to_list(convert, commas=commas)(value)
     except UNREADABLE:
         extra[key] = value
         return []
+
+
+def integers(value: Any, key: str, extra: dict[str, Any]) -> list[int]:
+    """A list of integers: `many` with a short way for a list that holds nothing else."""
+    if value.__class__ is list and _INTEGER.issuperset(map(type, value)):
+        return [*value]
+    return many(value, key, extra, to_integer)
+
+
+def texts(value: Any, key: str, extra: dict[str, Any]) -> list[str]:
+    """A list of texts, with the same short way."""
+    if value.__class__ is list and _TEXT.issuperset(map(type, value)):
+        return [*value]
+    return many(value, key, extra, to_text)
+
+
+def texts_by_name(value: Any, key: str, extra: dict[str, Any]) -> dict[str, str] | None:
+    """A map of names to texts, with the same short way."""
+    if value.__class__ is dict and _TEXT.issuperset(map(type, value.values())):
+        return {**value}
+    return odd(value, key, extra, to_map(to_text))
+
+
+_INTEGER: frozenset[type] = frozenset({int})
+_TEXT: frozenset[type] = frozenset({str})
+
+
+def moment(value: Any, key: str, extra: dict[str, Any]) -> dt.datetime | None:
+    """A time, with a short way for its usual forms."""
+    try:
+        if value.__class__ is int and 0 <= value <= MILLISECONDS:
+            return dt.datetime.fromtimestamp(value, dt.UTC)
+        if value.__class__ is str and (time := dt.datetime.fromisoformat(value)).tzinfo is dt.UTC:
+            return time
+    except ValueError:
+        pass
+    return odd(value, key, extra, to_time)
 
 
 def further(extra: dict[str, Any], convert: Callable[[Any], T]) -> dict[str, T]:

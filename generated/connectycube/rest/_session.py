@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import threading
 from collections.abc import Awaitable, Callable
@@ -12,13 +11,15 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .models import Session
 
 
 class SessionState:
     """What is known of the current session. Its `repr` shows no secret."""
 
-    __slots__ = ("credentials", "expires_at", "renewal", "renewal_lock", "session", "token", "user_id")
+    __slots__ = ("credentials", "expiry", "renewal", "renewal_lock", "session", "token", "user_id")
 
     def __init__(self, token: str | None) -> None:
         self.token = token
@@ -26,7 +27,8 @@ class SessionState:
         self.session: Session | None = None
         self.credentials: dict[str, Any] | None = None
         """The `user` of R-001 that a lost session is renewed with."""
-        self.expires_at: dt.datetime | None = None
+        self.expiry = ""
+        """When the session ends, as the server wrote it (U-09)."""
         self.renewal: Any = None
         """The renewal that is under way."""
         self.renewal_lock = threading.Lock()
@@ -40,7 +42,7 @@ class SessionState:
         self.token = session.token
         self.user_id = session.user_id
         self.credentials = credentials
-        self.expires_at = None
+        self.expiry = ""
 
     def use(self, token: str | None, user_id: int | None) -> None:
         """Take over a token from elsewhere."""
@@ -48,17 +50,16 @@ class SessionState:
         self.user_id = user_id
         self.session = None
         self.credentials = None
-        self.expires_at = None
+        self.expiry = ""
 
-    def note_expiry(self, header: str | None) -> None:
-        """Remember when the session ends, as the platform's answers tell (U-09)."""
-        if not header:
-            return
+    @property
+    def expires_at(self) -> dt.datetime | None:
+        """When the session ends, if the server told."""
         try:
-            day, time, *_ = header.split()
-            self.expires_at = dt.datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=dt.UTC)
+            day, time, *_ = self.expiry.split()
+            return dt.datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=dt.UTC)
         except ValueError:
-            self.expires_at = None
+            return None
 
 
 def renew_once(state: SessionState, used: str | None, obtain: Callable[[], bool]) -> bool:
@@ -94,6 +95,9 @@ async def arenew_once(state: SessionState, used: str | None, obtain: Callable[[]
     """Like `renew_once`, for tasks of one event loop. A task that is cancelled does not take the others with it."""
     if state.token != used:
         return True
+    # Imported here, for the sync client has no use for it and it takes a tenth of the whole import.
+    import asyncio
+
     task: asyncio.Task[bool] | None = state.renewal
     if task is None:
         task = state.renewal = asyncio.ensure_future(_finish(state, obtain))

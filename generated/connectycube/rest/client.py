@@ -19,12 +19,13 @@ import httpx
 from . import _retry, _wire, errors
 from ._call import Call, RawResponse, parse_response, refusal
 from ._session import SessionState, arenew_once, renew_once
+from .pages import AsyncPage, Page
 
 if TYPE_CHECKING:
     from typing import Self
 
     from . import inputs, models
-    from .pages import AsyncPage, Page, PageCall, PageData
+    from .pages import PageCall, PageData
     from .resources.address_book import AddressBook, AsyncAddressBook
     from .resources.admin import Admin, AsyncAdmin
     from .resources.calls import AsyncCalls, Calls
@@ -75,7 +76,7 @@ class _Base:
     path_suffix: str
     timeout: float | httpx.Timeout | None
     max_retries: int
-    _headers: dict[str, str]
+    _headers: Mapping[str, str]
 
     def _secret(self, scheme: str) -> str | None:
         """The value of a security scheme, if the client has it."""
@@ -106,9 +107,9 @@ class _Base:
         """A call as the arguments of `httpx.Client.build_request`."""
         operation = call.operation
         if operation.foreign:
-            headers = {"User-Agent": USER_AGENT, **call.headers}
+            headers = {"Accept": "*/*", "User-Agent": USER_AGENT, **call.headers}
         else:
-            headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
+            headers = {**self._headers, **call.headers}
             self._authorize(call, headers)
         url = f"{operation.server or self.base_url}{call.path}"
         if not operation.server:
@@ -156,7 +157,7 @@ FOREIGN_REFUSED = frozenset({"authorization", "cookie", *(header.lower() for hea
 """Headers that never go to another host than the API's."""
 
 
-STANDARD_HEADERS = {
+STANDARD_HEADERS: Mapping[str, str] = {
     "Accept": "application/json",
     "User-Agent": USER_AGENT,
     "CB-SDK": "Python 2026.1",
@@ -189,7 +190,6 @@ class _ConnectyCubeBase(_Base):
         self.path_suffix = path_suffix
         self.timeout = timeout
         self.max_retries = _retries(max_retries)
-        self._headers = {}
         self._session = SessionState(token)
 
     def _secret(self, scheme: str) -> str | None:
@@ -317,7 +317,9 @@ class ConnectyCube(_ConnectyCubeBase):
         self._configure(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
         self._on_session_expired = on_session_expired
         self._owns_http = http_client is None
-        self._http = httpx.Client() if http_client is None else http_client
+        # A client of our own carries the standard headers, which spares their merging at each call.
+        self._headers = {} if http_client is None else STANDARD_HEADERS
+        self._http = httpx.Client(headers=STANDARD_HEADERS) if http_client is None else http_client
 
     # -- the network
 
@@ -350,7 +352,7 @@ class ConnectyCube(_ConnectyCubeBase):
                     raise _retry.translate(call, error) from error
                 retry.sleep(error)
                 continue
-            self._session.note_expiry(response.headers.get(EXPIRY_HEADER))
+            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
             if not renewed and self._lost(call, response):
                 renewed = True
                 if renew_once(self._session, token, self._renew):
@@ -364,8 +366,6 @@ class ConnectyCube(_ConnectyCubeBase):
         return parse_response(call.operation, self._send(call))
 
     def _page(self, call: PageCall[T]) -> Page[T]:
-        from .pages import Page
-
         return Page(call, self._call(call), self._call)
 
     def _renew(self) -> bool:
@@ -610,8 +610,6 @@ class ConnectyCubeRawView:
         return cast("T", RawResponse(call.operation, response))
 
     def _page(self, call: PageCall[T]) -> Page[T]:
-        from .pages import Page
-
         def wrap(data: PageData[T]) -> Page[T]:
             return Page(call, data, self._client._call)
 
@@ -658,7 +656,9 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         self._configure(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
         self._on_session_expired = on_session_expired
         self._owns_http = http_client is None
-        self._http = httpx.AsyncClient() if http_client is None else http_client
+        # A client of our own carries the standard headers, which spares their merging at each call.
+        self._headers = {} if http_client is None else STANDARD_HEADERS
+        self._http = httpx.AsyncClient(headers=STANDARD_HEADERS) if http_client is None else http_client
 
     # -- the network
 
@@ -691,7 +691,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
                     raise _retry.translate(call, error) from error
                 await retry.asleep(error)
                 continue
-            self._session.note_expiry(response.headers.get(EXPIRY_HEADER))
+            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
             if not renewed and self._lost(call, response):
                 renewed = True
                 if await arenew_once(self._session, token, self._renew):
@@ -705,8 +705,6 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         return parse_response(call.operation, await self._send(call))
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
-        from .pages import AsyncPage
-
         return AsyncPage(call, await self._call(call), self._call)
 
     async def _renew(self) -> bool:
@@ -953,8 +951,6 @@ class AsyncConnectyCubeRawView:
         return cast("T", RawResponse(call.operation, response))
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
-        from .pages import AsyncPage
-
         def wrap(data: PageData[T]) -> AsyncPage[T]:
             return AsyncPage(call, data, self._client._call)
 

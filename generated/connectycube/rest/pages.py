@@ -8,12 +8,15 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
+
 from ._call import Call, Operation, a_list, objects
 from ._wire import Pairs
 from .errors import InvalidArgument
 
 __all__ = ["AsyncPage", "Page"]
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 STALE_PAGES: Final = 3
@@ -60,9 +63,38 @@ def page_data(
         if envelope:
             entries = [entry[envelope] if isinstance(entry, dict) and envelope in entry else entry for entry in entries]
         items = objects(entries, convert)
-        ids = [_key(entry.get(paging.id)) for entry in entries]
+        ids = [key if (key := entry.get(paging.id)).__class__ is str else _key(key) for entry in entries]
         limit = _whole(frame.get("per_page", frame.get("limit")))
         return PageData(items, ids, _whole(frame.get("total_entries")), limit, _whole(frame.get("skip")))
+
+    return parse
+
+
+class Frame(msgspec.Struct, Generic[R]):
+    """A page as msgspec reads it, see `_rows`."""
+
+    items: list[R]
+    total_entries: Any = None
+    skip: Any = None
+    limit: Any = None
+    per_page: Any = msgspec.UNSET
+
+
+def row_data(
+    decoder: msgspec.json.Decoder[Frame[R]], read: Callable[[R], T], id: str
+) -> Callable[[bytes], PageData[T]]:
+    """A parser of the bytes of a page that holds nothing unusual.
+
+    :param read: makes an entry of a row.
+    :param id: the row's field that tells entries apart.
+    """
+
+    def parse(body: bytes) -> PageData[T]:
+        frame = decoder.decode(body)
+        items = [read(entry) for entry in frame.items]
+        ids = [getattr(entry, id) for entry in frame.items]
+        limit = frame.limit if frame.per_page is msgspec.UNSET else frame.per_page
+        return PageData(items, ids, _whole(frame.total_entries), _whole(limit), _whole(frame.skip))
 
     return parse
 

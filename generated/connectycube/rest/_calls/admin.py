@@ -8,19 +8,23 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from msgspec.json import Decoder
+
+from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, a_map, an_object, objects
 from .._lenient import to_integer
 from .._wire import OMIT, Omit
-from ..pages import PageCall, PageData, Paging, page_data
+from ..pages import Frame, PageCall, PageData, Paging, page_data, row_data
 
 _LIST_DIALOGS_PAGING = Paging("keyset", "items", "limit", "_id", "_id", "lt")
 _LIST_DIALOGS: Operation[PageData[models.Dialog]] = Operation(
     "admin.list_dialogs",
     "GET",
     page_data(_LIST_DIALOGS_PAGING, models.Dialog.from_dict),
+    quick=row_data(Decoder(Frame[rows_.DialogRow]), rows_.read_dialog, "id"),
     security=("adminKey",),
 )
 
@@ -63,6 +67,7 @@ _LIST_MESSAGES: Operation[PageData[models.Message]] = Operation(
     "admin.list_messages",
     "GET",
     page_data(_LIST_MESSAGES_PAGING, models.Message.from_dict),
+    quick=row_data(Decoder(Frame[rows_.MessageRow]), rows_.read_message, "id"),
     security=("adminKey",),
 )
 

@@ -7,18 +7,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from msgspec.json import Decoder
+
+from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, an_object, unwrap
 from .._wire import OMIT, Omit
-from ..pages import PageCall, PageData, Paging, page_data
+from ..pages import Frame, PageCall, PageData, Paging, page_data, row_data
 
 _LIST_PAGING = Paging("offset", "items", "limit", "_id", "skip", "")
 _LIST: Operation[PageData[models.Dialog]] = Operation(
     "dialogs.list",
     "GET",
     page_data(_LIST_PAGING, models.Dialog.from_dict),
+    quick=row_data(Decoder(Frame[rows_.DialogRow]), rows_.read_dialog, "id"),
     security=("session",),
 )
 

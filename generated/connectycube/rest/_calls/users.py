@@ -7,11 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.json import Decoder
+
+from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import models
 from .._call import Call, Operation, a_count, an_object, unwrap
-from ..pages import PageCall, PageData, Paging, page_data
+from ..pages import Frame, PageCall, PageData, Paging, page_data, row_data
 
 _LIST_V1_PAGING = Paging("number", "items", "per_page", "id", "page", "")
 _LIST_V1: Operation[PageData[models.User]] = Operation(
@@ -122,6 +125,7 @@ _LIST: Operation[PageData[models.User]] = Operation(
     "users.list",
     "GET",
     page_data(_LIST_PAGING, models.User.from_dict),
+    quick=row_data(Decoder(Frame[rows_.UserRow]), rows_.read_user, "id"),
     security=("session",),
 )
 

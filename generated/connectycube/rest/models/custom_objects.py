@@ -13,14 +13,16 @@ from attrs import define, field
 
 from .._lenient import (
     further,
+    integers,
     many,
+    moment,
     odd,
+    texts,
     to_any,
     to_enum,
     to_integer,
     to_object,
     to_text,
-    to_time,
     unix_number,
     unknown,
 )
@@ -93,22 +95,29 @@ class CustomObject:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _CUSTOM_OBJECT_FIELDS)
-        fields_: dict[str, Any] = further(extra, to_any)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_FIELDS)
+        self.fields = further(extra, to_any)
         v: Any
-        return cls(
-            id=v if (v := get("_id")).__class__ is str else odd(v, "_id", extra, to_text),
-            parent_id=v if (v := get("_parent_id")).__class__ is str else odd(v, "_parent_id", extra, to_text),
-            user_id=v if (v := get("user_id")).__class__ is int else odd(v, "user_id", extra, to_integer),
-            created_at=odd(get("created_at"), "created_at", extra, to_time),
-            updated_at=odd(get("updated_at"), "updated_at", extra, to_time),
-            permissions=CustomObjectPermissions.from_dict(v)
-            if (v := get("permissions")).__class__ is dict
-            else odd(v, "permissions", extra, to_object),
-            fields=fields_,
-            extra=extra,
+        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.parent_id = (
+            v if (v := get("_parent_id")) is None or v.__class__ is str else odd(v, "_parent_id", extra, to_text)
         )
+        self.user_id = (
+            v if (v := get("user_id")) is None or v.__class__ is int else odd(v, "user_id", extra, to_integer)
+        )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
+        self.permissions = (
+            None
+            if (v := get("permissions")) is None
+            else CustomObjectPermissions.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "permissions", extra, to_object)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -156,21 +165,33 @@ class CustomObjectPermissions:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _CUSTOM_OBJECT_PERMISSIONS_FIELDS)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_PERMISSIONS_FIELDS)
         v: Any
-        return cls(
-            read=CustomObjectAccess.from_dict(v)
-            if (v := get("read")).__class__ is dict
-            else odd(v, "read", extra, to_object),
-            update=CustomObjectAccess.from_dict(v)
-            if (v := get("update")).__class__ is dict
-            else odd(v, "update", extra, to_object),
-            delete=CustomObjectAccess.from_dict(v)
-            if (v := get("delete")).__class__ is dict
-            else odd(v, "delete", extra, to_object),
-            extra=extra,
+        self.read = (
+            None
+            if (v := get("read")) is None
+            else CustomObjectAccess.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "read", extra, to_object)
         )
+        self.update = (
+            None
+            if (v := get("update")) is None
+            else CustomObjectAccess.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "update", extra, to_object)
+        )
+        self.delete = (
+            None
+            if (v := get("delete")) is None
+            else CustomObjectAccess.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "delete", extra, to_object)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -211,17 +232,21 @@ class CustomObjectAccess:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _CUSTOM_OBJECT_ACCESS_FIELDS)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_ACCESS_FIELDS)
         v: Any
-        return cls(
-            access=CUSTOM_OBJECT_ACCESS_LEVEL_VALUES.get(v, v)
-            if (v := get("access")).__class__ is str
-            else odd(v, "access", extra, to_custom_object_access_level),
-            users_ids=many(get("users_ids"), "users_ids", extra, to_integer),
-            users_groups=many(get("users_groups"), "users_groups", extra, to_text),
-            extra=extra,
+        self.access = (
+            None
+            if (v := get("access")) is None
+            else CUSTOM_OBJECT_ACCESS_LEVEL_VALUES.get(v, v)
+            if v.__class__ is str
+            else odd(v, "access", extra, to_custom_object_access_level)
         )
+        self.users_ids = [] if (v := get("users_ids")) is None else integers(v, "users_ids", extra)
+        self.users_groups = [] if (v := get("users_groups")) is None else texts(v, "users_groups", extra)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -262,17 +287,23 @@ class CustomObjectMultiUpdateResult:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _CUSTOM_OBJECT_MULTI_UPDATE_RESULT_FIELDS)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_MULTI_UPDATE_RESULT_FIELDS)
         v: Any
-        return cls(
-            class_name=v if (v := get("class_name")).__class__ is str else odd(v, "class_name", extra, to_text),
-            not_found=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("not_found")).__class__ is dict
-            else odd(v, "not_found", extra, to_object),
-            items=many(get("items"), "items", extra, CustomObject._convert),
-            extra=extra,
+        self.class_name = (
+            v if (v := get("class_name")) is None or v.__class__ is str else odd(v, "class_name", extra, to_text)
         )
+        self.not_found = (
+            None
+            if (v := get("not_found")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "not_found", extra, to_object)
+        )
+        self.items = [] if (v := get("items")) is None else many(v, "items", extra, CustomObject._convert)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -317,17 +348,21 @@ class CustomObjectUpdateResult:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _CUSTOM_OBJECT_UPDATE_RESULT_FIELDS)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_UPDATE_RESULT_FIELDS)
         v: Any
-        return cls(
-            class_name=v if (v := get("class_name")).__class__ is str else odd(v, "class_name", extra, to_text),
-            skip=v if (v := get("skip")).__class__ is int else odd(v, "skip", extra, to_integer),
-            limit=v if (v := get("limit")).__class__ is int else odd(v, "limit", extra, to_integer),
-            total_found=v if (v := get("total_found")).__class__ is int else odd(v, "total_found", extra, to_integer),
-            items=many(get("items"), "items", extra, CustomObject._convert),
-            extra=extra,
+        self.class_name = (
+            v if (v := get("class_name")) is None or v.__class__ is str else odd(v, "class_name", extra, to_text)
         )
+        self.skip = v if (v := get("skip")) is None or v.__class__ is int else odd(v, "skip", extra, to_integer)
+        self.limit = v if (v := get("limit")) is None or v.__class__ is int else odd(v, "limit", extra, to_integer)
+        self.total_found = (
+            v if (v := get("total_found")) is None or v.__class__ is int else odd(v, "total_found", extra, to_integer)
+        )
+        self.items = [] if (v := get("items")) is None else many(v, "items", extra, CustomObject._convert)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -368,15 +403,17 @@ class CustomObjectDeleteResult:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _CUSTOM_OBJECT_DELETE_RESULT_FIELDS)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_DELETE_RESULT_FIELDS)
         v: Any
-        return cls(
-            total_deleted=v
-            if (v := get("total_deleted")).__class__ is int
-            else odd(v, "total_deleted", extra, to_integer),
-            extra=extra,
+        self.total_deleted = (
+            v
+            if (v := get("total_deleted")) is None or v.__class__ is int
+            else odd(v, "total_deleted", extra, to_integer)
         )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -413,21 +450,33 @@ class DeletedCustomObjects:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DELETED_CUSTOM_OBJECTS_FIELDS)
+        self.extra = extra = unknown(data, _DELETED_CUSTOM_OBJECTS_FIELDS)
         v: Any
-        return cls(
-            successfully_deleted=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("SuccessfullyDeleted")).__class__ is dict
-            else odd(v, "SuccessfullyDeleted", extra, to_object),
-            wrong_permissions=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("WrongPermissions")).__class__ is dict
-            else odd(v, "WrongPermissions", extra, to_object),
-            not_found=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("NotFound")).__class__ is dict
-            else odd(v, "NotFound", extra, to_object),
-            extra=extra,
+        self.successfully_deleted = (
+            None
+            if (v := get("SuccessfullyDeleted")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "SuccessfullyDeleted", extra, to_object)
         )
+        self.wrong_permissions = (
+            None
+            if (v := get("WrongPermissions")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "WrongPermissions", extra, to_object)
+        )
+        self.not_found = (
+            None
+            if (v := get("NotFound")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "NotFound", extra, to_object)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:

@@ -12,9 +12,12 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    integers,
     iso_text,
-    many,
+    moment,
     odd,
+    texts,
+    texts_by_name,
     to_any,
     to_boolean,
     to_enum,
@@ -22,7 +25,6 @@ from .._lenient import (
     to_map,
     to_object,
     to_text,
-    to_time,
     unix_number,
     unknown,
 )
@@ -128,54 +130,88 @@ class Dialog:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DIALOG_FIELDS)
+        self.extra = extra = unknown(data, _DIALOG_FIELDS)
         v: Any
-        return cls(
-            id=v if (v := get("_id")).__class__ is str else odd(v, "_id", extra, to_text),
-            user_id=v if (v := get("user_id")).__class__ is int else odd(v, "user_id", extra, to_integer),
-            type=DIALOG_TYPE_VALUES.get(v, v)
-            if (v := get("type")).__class__ is int
-            else odd(v, "type", extra, to_dialog_type),
-            name=v if (v := get("name")).__class__ is str else odd(v, "name", extra, to_text),
-            description=v if (v := get("description")).__class__ is str else odd(v, "description", extra, to_text),
-            photo=v if (v := get("photo")).__class__ is str else odd(v, "photo", extra, to_text),
-            occupants_ids=many(get("occupants_ids"), "occupants_ids", extra, to_integer),
-            occupants_count=v
-            if (v := get("occupants_count")).__class__ is int
-            else odd(v, "occupants_count", extra, to_integer),
-            admins_ids=many(get("admins_ids"), "admins_ids", extra, to_integer),
-            pinned_messages_ids=many(get("pinned_messages_ids"), "pinned_messages_ids", extra, to_text),
-            xmpp_room_jid=v
-            if (v := get("xmpp_room_jid")).__class__ is str
-            else odd(v, "xmpp_room_jid", extra, to_text),
-            created_at=odd(get("created_at"), "created_at", extra, to_time),
-            updated_at=odd(get("updated_at"), "updated_at", extra, to_time),
-            last_message=v if (v := get("last_message")).__class__ is str else odd(v, "last_message", extra, to_text),
-            last_message_date_sent=odd(get("last_message_date_sent"), "last_message_date_sent", extra, to_time),
-            last_message_id=v
-            if (v := get("last_message_id")).__class__ is str
-            else odd(v, "last_message_id", extra, to_text),
-            last_message_user_id=v
-            if (v := get("last_message_user_id")).__class__ is int
-            else odd(v, "last_message_user_id", extra, to_integer),
-            last_message_status=MESSAGE_STATUS_VALUES.get(v, v)
-            if (v := get("last_message_status")).__class__ is str
-            else odd(v, "last_message_status", extra, to_message_status),
-            unread_messages_count=v
-            if (v := get("unread_messages_count")).__class__ is int
-            else odd(v, "unread_messages_count", extra, to_integer),
-            extensions=odd(get("extensions"), "extensions", extra, to_map(to_text)),
-            permissions=DialogPermissions.from_dict(v)
-            if (v := get("permissions")).__class__ is dict
-            else odd(v, "permissions", extra, to_object),
-            is_e2ee=v if (v := get("is_e2ee")).__class__ is bool else odd(v, "is_e2ee", extra, to_boolean),
-            is_muted=v if (v := get("is_muted")).__class__ is bool else odd(v, "is_muted", extra, to_boolean),
-            silent_ids=many(get("silent_ids"), "silent_ids", extra, to_integer),
-            deleted_ids=many(get("deleted_ids"), "deleted_ids", extra, to_integer),
-            data=odd(get("data"), "data", extra, to_map(to_any)),
-            extra=extra,
+        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.user_id = (
+            v if (v := get("user_id")) is None or v.__class__ is int else odd(v, "user_id", extra, to_integer)
         )
+        self.type = (
+            None
+            if (v := get("type")) is None
+            else DIALOG_TYPE_VALUES.get(v, v)
+            if v.__class__ is int
+            else odd(v, "type", extra, to_dialog_type)
+        )
+        self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
+        self.description = (
+            v if (v := get("description")) is None or v.__class__ is str else odd(v, "description", extra, to_text)
+        )
+        self.photo = v if (v := get("photo")) is None or v.__class__ is str else odd(v, "photo", extra, to_text)
+        self.occupants_ids = [] if (v := get("occupants_ids")) is None else integers(v, "occupants_ids", extra)
+        self.occupants_count = (
+            v
+            if (v := get("occupants_count")) is None or v.__class__ is int
+            else odd(v, "occupants_count", extra, to_integer)
+        )
+        self.admins_ids = [] if (v := get("admins_ids")) is None else integers(v, "admins_ids", extra)
+        self.pinned_messages_ids = (
+            [] if (v := get("pinned_messages_ids")) is None else texts(v, "pinned_messages_ids", extra)
+        )
+        self.xmpp_room_jid = (
+            v if (v := get("xmpp_room_jid")) is None or v.__class__ is str else odd(v, "xmpp_room_jid", extra, to_text)
+        )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
+        self.last_message = (
+            v if (v := get("last_message")) is None or v.__class__ is str else odd(v, "last_message", extra, to_text)
+        )
+        self.last_message_date_sent = (
+            None if (v := get("last_message_date_sent")) is None else moment(v, "last_message_date_sent", extra)
+        )
+        self.last_message_id = (
+            v
+            if (v := get("last_message_id")) is None or v.__class__ is str
+            else odd(v, "last_message_id", extra, to_text)
+        )
+        self.last_message_user_id = (
+            v
+            if (v := get("last_message_user_id")) is None or v.__class__ is int
+            else odd(v, "last_message_user_id", extra, to_integer)
+        )
+        self.last_message_status = (
+            None
+            if (v := get("last_message_status")) is None
+            else MESSAGE_STATUS_VALUES.get(v, v)
+            if v.__class__ is str
+            else odd(v, "last_message_status", extra, to_message_status)
+        )
+        self.unread_messages_count = (
+            v
+            if (v := get("unread_messages_count")) is None or v.__class__ is int
+            else odd(v, "unread_messages_count", extra, to_integer)
+        )
+        self.extensions = None if (v := get("extensions")) is None else texts_by_name(v, "extensions", extra)
+        self.permissions = (
+            None
+            if (v := get("permissions")) is None
+            else DialogPermissions.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "permissions", extra, to_object)
+        )
+        self.is_e2ee = (
+            v if (v := get("is_e2ee")) is None or v.__class__ is bool else odd(v, "is_e2ee", extra, to_boolean)
+        )
+        self.is_muted = (
+            v if (v := get("is_muted")) is None or v.__class__ is bool else odd(v, "is_muted", extra, to_boolean)
+        )
+        self.silent_ids = [] if (v := get("silent_ids")) is None else integers(v, "silent_ids", extra)
+        self.deleted_ids = [] if (v := get("deleted_ids")) is None else integers(v, "deleted_ids", extra)
+        self.data = None if (v := get("data")) is None else odd(v, "data", extra, to_map(to_any))
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -287,15 +323,17 @@ class DialogPermissions:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DIALOG_PERMISSIONS_FIELDS)
+        self.extra = extra = unknown(data, _DIALOG_PERMISSIONS_FIELDS)
         v: Any
-        return cls(
-            allow_preview=v
-            if (v := get("allow_preview")).__class__ is bool
-            else odd(v, "allow_preview", extra, to_boolean),
-            extra=extra,
+        self.allow_preview = (
+            v
+            if (v := get("allow_preview")) is None or v.__class__ is bool
+            else odd(v, "allow_preview", extra, to_boolean)
         )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -328,12 +366,13 @@ class DeletedIds:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DELETED_IDS_FIELDS)
-        return cls(
-            ids=many(get("ids"), "ids", extra, to_text),
-            extra=extra,
-        )
+        self.extra = extra = unknown(data, _DELETED_IDS_FIELDS)
+        v: Any
+        self.ids = [] if (v := get("ids")) is None else texts(v, "ids", extra)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -370,21 +409,33 @@ class DeletedDialogs:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DELETED_DIALOGS_FIELDS)
+        self.extra = extra = unknown(data, _DELETED_DIALOGS_FIELDS)
         v: Any
-        return cls(
-            successfully_deleted=DeletedIds.from_dict(v)
-            if (v := get("SuccessfullyDeleted")).__class__ is dict
-            else odd(v, "SuccessfullyDeleted", extra, to_object),
-            not_found=DeletedIds.from_dict(v)
-            if (v := get("NotFound")).__class__ is dict
-            else odd(v, "NotFound", extra, to_object),
-            wrong_permissions=DeletedIds.from_dict(v)
-            if (v := get("WrongPermissions")).__class__ is dict
-            else odd(v, "WrongPermissions", extra, to_object),
-            extra=extra,
+        self.successfully_deleted = (
+            None
+            if (v := get("SuccessfullyDeleted")) is None
+            else DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "SuccessfullyDeleted", extra, to_object)
         )
+        self.not_found = (
+            None
+            if (v := get("NotFound")) is None
+            else DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "NotFound", extra, to_object)
+        )
+        self.wrong_permissions = (
+            None
+            if (v := get("WrongPermissions")) is None
+            else DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "WrongPermissions", extra, to_object)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -421,13 +472,15 @@ class DialogNotifications:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DIALOG_NOTIFICATIONS_FIELDS)
+        self.extra = extra = unknown(data, _DIALOG_NOTIFICATIONS_FIELDS)
         v: Any
-        return cls(
-            enabled=v if (v := get("enabled")).__class__ is bool else odd(v, "enabled", extra, to_boolean),
-            extra=extra,
+        self.enabled = (
+            v if (v := get("enabled")) is None or v.__class__ is bool else odd(v, "enabled", extra, to_boolean)
         )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:

@@ -12,8 +12,10 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    integers,
     iso_text,
     many,
+    moment,
     odd,
     to_boolean,
     to_enum,
@@ -21,7 +23,6 @@ from .._lenient import (
     to_number,
     to_object,
     to_text,
-    to_time,
     unix_number,
     unknown,
 )
@@ -91,33 +92,49 @@ class Meeting:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MEETING_FIELDS)
+        self.extra = extra = unknown(data, _MEETING_FIELDS)
         v: Any
-        return cls(
-            id=v if (v := get("_id")).__class__ is str else odd(v, "_id", extra, to_text),
-            name=v if (v := get("name")).__class__ is str else odd(v, "name", extra, to_text),
-            start_date=odd(get("start_date"), "start_date", extra, to_time),
-            end_date=odd(get("end_date"), "end_date", extra, to_time),
-            attendees=many(get("attendees"), "attendees", extra, MeetingAttendee._convert),
-            record=v if (v := get("record")).__class__ is bool else odd(v, "record", extra, to_boolean),
-            chat_dialog_id=v
-            if (v := get("chat_dialog_id")).__class__ is str
-            else odd(v, "chat_dialog_id", extra, to_text),
-            host_id=v if (v := get("host_id")).__class__ is int else odd(v, "host_id", extra, to_integer),
-            created_at=odd(get("created_at"), "created_at", extra, to_time),
-            updated_at=odd(get("updated_at"), "updated_at", extra, to_time),
-            public=v if (v := get("public")).__class__ is bool else odd(v, "public", extra, to_boolean),
-            scheduled=v if (v := get("scheduled")).__class__ is bool else odd(v, "scheduled", extra, to_boolean),
-            notify=v if (v := get("notify")).__class__ is bool else odd(v, "notify", extra, to_boolean),
-            notify_before=MeetingNotifyBefore.from_dict(v)
-            if (v := get("notify_before")).__class__ is dict
-            else odd(v, "notify_before", extra, to_object),
-            timezone=MeetingTimezone.from_dict(v)
-            if (v := get("timezone")).__class__ is dict
-            else odd(v, "timezone", extra, to_object),
-            extra=extra,
+        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
+        self.start_date = None if (v := get("start_date")) is None else moment(v, "start_date", extra)
+        self.end_date = None if (v := get("end_date")) is None else moment(v, "end_date", extra)
+        self.attendees = (
+            [] if (v := get("attendees")) is None else many(v, "attendees", extra, MeetingAttendee._convert)
         )
+        self.record = v if (v := get("record")) is None or v.__class__ is bool else odd(v, "record", extra, to_boolean)
+        self.chat_dialog_id = (
+            v
+            if (v := get("chat_dialog_id")) is None or v.__class__ is str
+            else odd(v, "chat_dialog_id", extra, to_text)
+        )
+        self.host_id = (
+            v if (v := get("host_id")) is None or v.__class__ is int else odd(v, "host_id", extra, to_integer)
+        )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
+        self.public = v if (v := get("public")) is None or v.__class__ is bool else odd(v, "public", extra, to_boolean)
+        self.scheduled = (
+            v if (v := get("scheduled")) is None or v.__class__ is bool else odd(v, "scheduled", extra, to_boolean)
+        )
+        self.notify = v if (v := get("notify")) is None or v.__class__ is bool else odd(v, "notify", extra, to_boolean)
+        self.notify_before = (
+            None
+            if (v := get("notify_before")) is None
+            else MeetingNotifyBefore.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "notify_before", extra, to_object)
+        )
+        self.timezone = (
+            None
+            if (v := get("timezone")) is None
+            else MeetingTimezone.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "timezone", extra, to_object)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -198,14 +215,14 @@ class MeetingAttendee:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MEETING_ATTENDEE_FIELDS)
+        self.extra = extra = unknown(data, _MEETING_ATTENDEE_FIELDS)
         v: Any
-        return cls(
-            id=v if (v := get("id")).__class__ is int else odd(v, "id", extra, to_integer),
-            email=v if (v := get("email")).__class__ is str else odd(v, "email", extra, to_text),
-            extra=extra,
-        )
+        self.id = v if (v := get("id")) is None or v.__class__ is int else odd(v, "id", extra, to_integer)
+        self.email = v if (v := get("email")) is None or v.__class__ is str else odd(v, "email", extra, to_text)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -242,16 +259,20 @@ class MeetingNotifyBefore:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MEETING_NOTIFY_BEFORE_FIELDS)
+        self.extra = extra = unknown(data, _MEETING_NOTIFY_BEFORE_FIELDS)
         v: Any
-        return cls(
-            metric=MEETING_NOTIFY_METRIC_VALUES.get(v, v)
-            if (v := get("metric")).__class__ is str
-            else odd(v, "metric", extra, to_meeting_notify_metric),
-            value=v if (v := get("value")).__class__ is int else odd(v, "value", extra, to_integer),
-            extra=extra,
+        self.metric = (
+            None
+            if (v := get("metric")) is None
+            else MEETING_NOTIFY_METRIC_VALUES.get(v, v)
+            if v.__class__ is str
+            else odd(v, "metric", extra, to_meeting_notify_metric)
         )
+        self.value = v if (v := get("value")) is None or v.__class__ is int else odd(v, "value", extra, to_integer)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -288,14 +309,14 @@ class MeetingTimezone:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MEETING_TIMEZONE_FIELDS)
+        self.extra = extra = unknown(data, _MEETING_TIMEZONE_FIELDS)
         v: Any
-        return cls(
-            offset=v if (v := get("offset")).__class__ is int else odd(v, "offset", extra, to_integer),
-            name=v if (v := get("name")).__class__ is str else odd(v, "name", extra, to_text),
-            extra=extra,
-        )
+        self.offset = v if (v := get("offset")) is None or v.__class__ is int else odd(v, "offset", extra, to_integer)
+        self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -348,24 +369,30 @@ class MeetingRecording:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MEETING_RECORDING_FIELDS)
+        self.extra = extra = unknown(data, _MEETING_RECORDING_FIELDS)
         v: Any
-        return cls(
-            id=v if (v := get("_id")).__class__ is str else odd(v, "_id", extra, to_text),
-            room_id=v if (v := get("room_id")).__class__ is str else odd(v, "room_id", extra, to_text),
-            participants_ids=many(get("participants_ids"), "participants_ids", extra, to_integer),
-            participants_count=v
-            if (v := get("participants_count")).__class__ is int
-            else odd(v, "participants_count", extra, to_integer),
-            duration=odd(get("duration"), "duration", extra, to_number),
-            size=odd(get("size"), "size", extra, to_number),
-            download_url=v if (v := get("download_url")).__class__ is str else odd(v, "download_url", extra, to_text),
-            file_uid=v if (v := get("file_uid")).__class__ is str else odd(v, "file_uid", extra, to_text),
-            created_at=odd(get("created_at"), "created_at", extra, to_time),
-            updated_at=odd(get("updated_at"), "updated_at", extra, to_time),
-            extra=extra,
+        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.room_id = v if (v := get("room_id")) is None or v.__class__ is str else odd(v, "room_id", extra, to_text)
+        self.participants_ids = [] if (v := get("participants_ids")) is None else integers(v, "participants_ids", extra)
+        self.participants_count = (
+            v
+            if (v := get("participants_count")) is None or v.__class__ is int
+            else odd(v, "participants_count", extra, to_integer)
         )
+        self.duration = None if (v := get("duration")) is None else odd(v, "duration", extra, to_number)
+        self.size = None if (v := get("size")) is None else odd(v, "size", extra, to_number)
+        self.download_url = (
+            v if (v := get("download_url")) is None or v.__class__ is str else odd(v, "download_url", extra, to_text)
+        )
+        self.file_uid = (
+            v if (v := get("file_uid")) is None or v.__class__ is str else odd(v, "file_uid", extra, to_text)
+        )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:

@@ -12,16 +12,18 @@ from attrs import define, field
 
 from .._lenient import (
     further,
+    integers,
     iso_text,
     many,
+    moment,
     odd,
+    texts,
     to_any,
     to_boolean,
     to_integer,
     to_map,
     to_object,
     to_text,
-    to_time,
     unix_number,
     unknown,
 )
@@ -74,34 +76,46 @@ class Message:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MESSAGE_FIELDS)
+        self.extra = extra = unknown(data, _MESSAGE_FIELDS)
         v: Any
-        return cls(
-            id=v if (v := get("_id")).__class__ is str else odd(v, "_id", extra, to_text),
-            chat_dialog_id=v
-            if (v := get("chat_dialog_id")).__class__ is str
-            else odd(v, "chat_dialog_id", extra, to_text),
-            message=v if (v := get("message")).__class__ is str else odd(v, "message", extra, to_text),
-            date_sent=odd(get("date_sent"), "date_sent", extra, to_time),
-            sender_id=v if (v := get("sender_id")).__class__ is int else odd(v, "sender_id", extra, to_integer),
-            recipient_id=v
-            if (v := get("recipient_id")).__class__ is int
-            else odd(v, "recipient_id", extra, to_integer),
-            attachments=many(get("attachments"), "attachments", extra, Attachment._convert),
-            read_ids=many(get("read_ids"), "read_ids", extra, to_integer),
-            delivered_ids=many(get("delivered_ids"), "delivered_ids", extra, to_integer),
-            read=v if (v := get("read")).__class__ is bool else odd(v, "read", extra, to_boolean),
-            views_count=v if (v := get("views_count")).__class__ is int else odd(v, "views_count", extra, to_integer),
-            reactions=MessageReactions.from_dict(v)
-            if (v := get("reactions")).__class__ is dict
-            else odd(v, "reactions", extra, to_object),
-            created_at=odd(get("created_at"), "created_at", extra, to_time),
-            updated_at=odd(get("updated_at"), "updated_at", extra, to_time),
-            edited_at=odd(get("edited_at"), "edited_at", extra, to_time),
-            deleted_for_ids=many(get("deleted_for_ids"), "deleted_for_ids", extra, to_integer),
-            extra=extra,
+        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.chat_dialog_id = (
+            v
+            if (v := get("chat_dialog_id")) is None or v.__class__ is str
+            else odd(v, "chat_dialog_id", extra, to_text)
         )
+        self.message = v if (v := get("message")) is None or v.__class__ is str else odd(v, "message", extra, to_text)
+        self.date_sent = None if (v := get("date_sent")) is None else moment(v, "date_sent", extra)
+        self.sender_id = (
+            v if (v := get("sender_id")) is None or v.__class__ is int else odd(v, "sender_id", extra, to_integer)
+        )
+        self.recipient_id = (
+            v if (v := get("recipient_id")) is None or v.__class__ is int else odd(v, "recipient_id", extra, to_integer)
+        )
+        self.attachments = (
+            [] if (v := get("attachments")) is None else many(v, "attachments", extra, Attachment._convert)
+        )
+        self.read_ids = [] if (v := get("read_ids")) is None else integers(v, "read_ids", extra)
+        self.delivered_ids = [] if (v := get("delivered_ids")) is None else integers(v, "delivered_ids", extra)
+        self.read = v if (v := get("read")) is None or v.__class__ is bool else odd(v, "read", extra, to_boolean)
+        self.views_count = (
+            v if (v := get("views_count")) is None or v.__class__ is int else odd(v, "views_count", extra, to_integer)
+        )
+        self.reactions = (
+            None
+            if (v := get("reactions")) is None
+            else MessageReactions.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "reactions", extra, to_object)
+        )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
+        self.edited_at = None if (v := get("edited_at")) is None else moment(v, "edited_at", extra)
+        self.deleted_for_ids = [] if (v := get("deleted_for_ids")) is None else integers(v, "deleted_for_ids", extra)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -203,23 +217,27 @@ class Attachment:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _ATTACHMENT_FIELDS)
+        self.extra = extra = unknown(data, _ATTACHMENT_FIELDS)
         v: Any
-        return cls(
-            type=v if (v := get("type")).__class__ is str else odd(v, "type", extra, to_text),
-            id=v if (v := get("id")).__class__ is str else odd(v, "id", extra, to_text),
-            uid=v if (v := get("uid")).__class__ is str else odd(v, "uid", extra, to_text),
-            url=v if (v := get("url")).__class__ is str else odd(v, "url", extra, to_text),
-            data=v if (v := get("data")).__class__ is str else odd(v, "data", extra, to_text),
-            name=v if (v := get("name")).__class__ is str else odd(v, "name", extra, to_text),
-            size=v if (v := get("size")).__class__ is int else odd(v, "size", extra, to_integer),
-            width=v if (v := get("width")).__class__ is int else odd(v, "width", extra, to_integer),
-            height=v if (v := get("height")).__class__ is int else odd(v, "height", extra, to_integer),
-            duration=v if (v := get("duration")).__class__ is int else odd(v, "duration", extra, to_integer),
-            content_type=v if (v := get("content-type")).__class__ is str else odd(v, "content-type", extra, to_text),
-            extra=extra,
+        self.type = v if (v := get("type")) is None or v.__class__ is str else odd(v, "type", extra, to_text)
+        self.id = v if (v := get("id")) is None or v.__class__ is str else odd(v, "id", extra, to_text)
+        self.uid = v if (v := get("uid")) is None or v.__class__ is str else odd(v, "uid", extra, to_text)
+        self.url = v if (v := get("url")) is None or v.__class__ is str else odd(v, "url", extra, to_text)
+        self.data = v if (v := get("data")) is None or v.__class__ is str else odd(v, "data", extra, to_text)
+        self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
+        self.size = v if (v := get("size")) is None or v.__class__ is int else odd(v, "size", extra, to_integer)
+        self.width = v if (v := get("width")) is None or v.__class__ is int else odd(v, "width", extra, to_integer)
+        self.height = v if (v := get("height")) is None or v.__class__ is int else odd(v, "height", extra, to_integer)
+        self.duration = (
+            v if (v := get("duration")) is None or v.__class__ is int else odd(v, "duration", extra, to_integer)
         )
+        self.content_type = (
+            v if (v := get("content-type")) is None or v.__class__ is str else odd(v, "content-type", extra, to_text)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -276,13 +294,14 @@ class MessageReactions:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _MESSAGE_REACTIONS_FIELDS)
-        return cls(
-            own=many(get("own"), "own", extra, to_text),
-            total=odd(get("total"), "total", extra, to_map(to_integer)),
-            extra=extra,
-        )
+        self.extra = extra = unknown(data, _MESSAGE_REACTIONS_FIELDS)
+        v: Any
+        self.own = [] if (v := get("own")) is None else texts(v, "own", extra)
+        self.total = None if (v := get("total")) is None else odd(v, "total", extra, to_map(to_integer))
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -321,21 +340,33 @@ class DeletedMessages:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _DELETED_MESSAGES_FIELDS)
+        self.extra = extra = unknown(data, _DELETED_MESSAGES_FIELDS)
         v: Any
-        return cls(
-            successfully_deleted=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("SuccessfullyDeleted")).__class__ is dict
-            else odd(v, "SuccessfullyDeleted", extra, to_object),
-            not_found=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("NotFound")).__class__ is dict
-            else odd(v, "NotFound", extra, to_object),
-            wrong_permissions=_dialogs.DeletedIds.from_dict(v)
-            if (v := get("WrongPermissions")).__class__ is dict
-            else odd(v, "WrongPermissions", extra, to_object),
-            extra=extra,
+        self.successfully_deleted = (
+            None
+            if (v := get("SuccessfullyDeleted")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "SuccessfullyDeleted", extra, to_object)
         )
+        self.not_found = (
+            None
+            if (v := get("NotFound")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "NotFound", extra, to_object)
+        )
+        self.wrong_permissions = (
+            None
+            if (v := get("WrongPermissions")) is None
+            else _dialogs.DeletedIds.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "WrongPermissions", extra, to_object)
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -374,15 +405,14 @@ class UnreadCount:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _UNREAD_COUNT_FIELDS)
-        dialogs_: dict[str, int] = further(extra, to_integer)
+        self.extra = extra = unknown(data, _UNREAD_COUNT_FIELDS)
+        self.dialogs = further(extra, to_integer)
         v: Any
-        return cls(
-            total=v if (v := get("total")).__class__ is int else odd(v, "total", extra, to_integer),
-            dialogs=dialogs_,
-            extra=extra,
-        )
+        self.total = v if (v := get("total")) is None or v.__class__ is int else odd(v, "total", extra, to_integer)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -420,15 +450,21 @@ class SystemMessage:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _SYSTEM_MESSAGE_FIELDS)
+        self.extra = extra = unknown(data, _SYSTEM_MESSAGE_FIELDS)
         v: Any
-        return cls(
-            message_id=v if (v := get("messageId")).__class__ is str else odd(v, "messageId", extra, to_text),
-            recipient_id=v if (v := get("recipientId")).__class__ is int else odd(v, "recipientId", extra, to_integer),
-            extension_params=odd(get("extensionParams"), "extensionParams", extra, to_map(to_any)),
-            extra=extra,
+        self.message_id = (
+            v if (v := get("messageId")) is None or v.__class__ is str else odd(v, "messageId", extra, to_text)
         )
+        self.recipient_id = (
+            v if (v := get("recipientId")) is None or v.__class__ is int else odd(v, "recipientId", extra, to_integer)
+        )
+        self.extension_params = (
+            None if (v := get("extensionParams")) is None else odd(v, "extensionParams", extra, to_map(to_any))
+        )
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:

@@ -1,0 +1,213 @@
+"""Code as a user writes it. It is type-checked and never run: mypy --strict and pyright must find nothing here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, assert_type
+
+import httpx
+
+from connectycube.rest import (
+    OMIT,
+    ApiError,
+    AsyncConnectyCube,
+    AsyncPage,
+    AttachmentInput,
+    ConnectyCube,
+    ConnectyCubeError,
+    Dialog,
+    DialogFilters,
+    DialogPermissions,
+    DialogType,
+    File,
+    InvalidArgument,
+    Message,
+    MessageFilters,
+    NotFound,
+    Page,
+    RawResponse,
+    Session,
+    User,
+    UserFilters,
+)
+
+DIALOG = "66f1a7c2e4b0d93a51c8e201"
+MESSAGE = "66f1a8d0e4b0d93a51c8e300"
+
+
+def clients() -> None:
+    ConnectyCube()
+    ConnectyCube(7001, "key", timeout=httpx.Timeout(5.0, connect=1.0), max_retries=0)
+    ConnectyCube("7001", "key", http_client=httpx.Client(), token="token", admin_key="key")
+    with ConnectyCube(base_url="https://chat.example", timeout=None) as cube:
+        assert_type(cube, ConnectyCube)
+        assert_type(cube.with_options(timeout=None, max_retries=1, headers={"X-Job": "1"}), ConnectyCube)
+
+
+def renew(cube: ConnectyCube) -> Session:
+    return cube.sessions.create(user={"login": "mary", "password": "secret"})
+
+
+async def renew_async(cube: AsyncConnectyCube) -> str | None:
+    return (await cube.sessions.create(user={"login": "mary", "password": "secret"})).token
+
+
+def sessions() -> None:
+    cube = ConnectyCube(on_session_expired=renew)
+    AsyncConnectyCube(on_session_expired=renew_async)
+    assert_type(cube.login(login="mary", password="secret"), Session)
+    assert_type(cube.login(email="mary@mail.example", password="secret"), Session)
+    assert_type(cube.login_guest(full_name="Passer-by"), Session)
+    assert_type(cube.login_provider("firebase_phone", token="proof", project_id="project"), Session)
+    assert_type(cube.use_session("token", user_id=81001), Session)
+    assert_type(cube.session, Session | None)
+    assert_type(cube.session_expires_at, dt.datetime | None)
+    cube.sessions.delete_by_id(550101)
+    cube.logout()
+
+
+def dialogs(cube: ConnectyCube) -> None:
+    dialog = cube.dialogs.create(
+        type=DialogType.GROUP,
+        name="Climbing on Sunday",
+        occupants_ids=[81002, 81003],
+        extensions={"city": "Turin"},
+        permissions={"allow_preview": True},
+    )
+    assert_type(dialog, Dialog)
+    assert_type(dialog.id, str | None)
+    assert_type(dialog.type, DialogType | int | None)
+    assert_type(dialog.occupants_ids, list[int])
+    assert_type(dialog.created_at, dt.datetime | None)
+    assert_type(dialog.permissions, DialogPermissions | None)
+    assert_type(dialog.extensions, dict[str, str] | None)
+    assert_type(dialog.extra, dict[str, Any])
+    cube.dialogs.create(type=3, occupants_ids=(81002,))
+    cube.dialogs.update(DIALOG, name="Climbing", push_all={"occupants_ids": [81004]}, permissions=dialog.permissions)
+    cube.dialogs.update(DIALOG, extensions=None)
+    cube.dialogs.update(DIALOG, extensions=OMIT)
+    cube.dialogs.delete(DIALOG, force=True)
+    cube.dialogs.delete_many(DIALOG)
+    deleted = cube.dialogs.delete_many([DIALOG, DIALOG]).successfully_deleted
+    if deleted is not None:
+        assert_type(deleted.ids, list[str])
+    assert_type(cube.dialogs.count(filters={"type": 2}), int)
+    assert_type(Dialog.from_dict({"_id": DIALOG}).to_dict(), dict[str, Any])
+    assert_type(Dialog(id=DIALOG, type=DialogType.GROUP), Dialog)
+
+
+def pages(cube: ConnectyCube) -> None:
+    page = cube.dialogs.list(limit=50, skip=0, sort_desc="last_message_date_sent")
+    assert_type(page, Page[Dialog])
+    assert_type(page.items, list[Dialog])
+    assert_type(page.total_entries, int | None)
+    for dialog in page:
+        assert_type(dialog, Dialog)
+    names = [user.full_name for user in cube.users.list(filters={"login": {"in": ["mary", "ada"]}})]
+    assert_type(names, list[str | None])
+    kept: Page[Message] = cube.messages.list(chat_dialog_id=DIALOG, mark_as_read=False)
+    assert_type(next(iter(kept)), Message)
+
+
+def filters(cube: ConnectyCube) -> None:
+    by_dialog: DialogFilters = {
+        "type": {"in": [DialogType.GROUP, DialogType.PUBLIC], "ne": 3},
+        "name": {"ctn": "Climbing"},
+        "last_message_date_sent": {"gt": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "lte": 1770106530},
+        "extensions": {"city": "Turin", "level": {"in": ["6a", "6b"]}},
+    }
+    by_dialog["id"] = DIALOG
+    by_message: MessageFilters = {"sender_id": 81002, "date_sent": {"gt": 1770106530}, "attachments.type": "image"}
+    by_user: UserFilters = {"full_name": {"start_with": "Mary"}, "created_at": {"gt": "2026-01-01T00:00:00Z"}}
+    cube.dialogs.list(filters=by_dialog)
+    cube.messages.list(chat_dialog_id=DIALOG, filters=by_message)
+    cube.users.list(filters=by_user)
+
+
+def messages(cube: ConnectyCube) -> None:
+    picture: AttachmentInput = {"type": "image", "uid": "9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0", "width": 1600}
+    sent = cube.messages.create(
+        chat_dialog_id=DIALOG, message="The wall", attachments=[picture], send_to_chat=True, extra={"place": "car park"}
+    )
+    assert_type(sent, Message)
+    assert_type(sent.date_sent, dt.datetime | None)
+    assert_type(sent.read_ids, list[int])
+    cube.messages.create(recipient_id=81002, message="Again", attachments=sent.attachments)
+    cube.messages.update([MESSAGE, MESSAGE], chat_dialog_id=DIALOG, read=True)
+    cube.messages.update_all(chat_dialog_id=DIALOG, delivered=True)
+    cube.messages.delete(MESSAGE, force=True)
+    assert_type(cube.messages.unread_count(chat_dialog_ids=[DIALOG]).total, int | None)
+    cube.messages.update_reactions(MESSAGE, add="👍")
+    assert_type(cube.messages.list_reactions(MESSAGE), dict[str, list[int]])
+
+
+def further(cube: ConnectyCube, record: Mapping[str, object]) -> None:
+    user = cube.users.create(login="mary", password="secret", full_name="Mary S.", tag_list=["climber"])
+    assert_type(user, User)
+    cube.users.update(81001, avatar="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0")
+    cube.search.query(search_text="bridge", chat_dialog_ids=[DIALOG])
+    cube.push_subscriptions.list()
+    cube.address_book.upload(contacts=[{"name": "Ada", "phone": "390655500102"}])
+    cube.custom_objects.create("tour", fields=record)
+    cube.whiteboards.create(name="Route", chat_dialog_id=DIALOG)
+    cube.meetings.list()
+    cube.admin.list_dialogs(limit=10)
+    assert_type(cube.link_previews.create(url="https://news.example").images, list[str])
+
+
+def files(cube: ConnectyCube, stream: io.BytesIO) -> None:
+    def progress(sent: int, total: int | None) -> None:
+        print(sent, total)
+
+    assert_type(cube.files.upload("route.txt", progress=progress), File)
+    cube.files.upload(Path("route.txt"), name="route", content_type="text/plain", public=True)
+    cube.files.upload(b"bytes")
+    cube.files.upload(stream)
+    assert_type(cube.files.download("9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0"), bytes)
+    assert_type(cube.files.download("9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0", to=Path("copy.txt")), int)
+    assert_type(cube.files.url("9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0"), str)
+
+
+def raw(cube: ConnectyCube) -> None:
+    answer = cube.dialogs.with_raw_response.list(limit=10)
+    assert_type(answer, RawResponse[Page[Dialog]])
+    assert_type(answer.status, int)
+    assert_type(answer.body, bytes)
+    assert_type(answer.headers.get("content-type", ""), Any)
+    assert_type(answer.parse(), Page[Dialog])
+    assert_type(cube.users.with_raw_response.get(81001).parse(), User)
+
+
+def errors(cube: ConnectyCube) -> None:
+    try:
+        cube.dialogs.delete(DIALOG)
+    except NotFound as error:
+        assert_type(error.errors, dict[str, list[str]])
+    except ApiError as error:
+        assert_type(error.status, int)
+        if error.request is not None:
+            assert_type(error.request.url, str)
+    except InvalidArgument as error:
+        assert_type(error.argument, str)
+    except ConnectyCubeError as error:
+        assert_type(error.operation, str)
+
+
+async def asynchronous() -> None:
+    async with AsyncConnectyCube(7001, "key", http_client=httpx.AsyncClient()) as cube:
+        assert_type(await cube.login(login="mary", password="secret"), Session)
+        page = await cube.dialogs.list(filters={"type": {"in": [2, 3]}})
+        assert_type(page, AsyncPage[Dialog])
+        assert_type(page.items, list[Dialog])
+        async for dialog in page:
+            assert_type(dialog, Dialog)
+        assert_type(await cube.dialogs.count(), int)
+        assert_type(await cube.messages.create(chat_dialog_id=DIALOG, message="Hello"), Message)
+        answer = await cube.dialogs.with_raw_response.list()
+        assert_type(answer, RawResponse[AsyncPage[Dialog]])
+        assert_type(await cube.files.upload(b"bytes"), File)
+        assert_type(await cube.files.download("9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0"), bytes)
+        await cube.with_options(timeout=5.0).logout()

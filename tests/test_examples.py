@@ -1,0 +1,56 @@
+"""The examples run as a user runs them: as scripts, without credentials and network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTYCUBE_")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+def test_quickstart_shows_each_step() -> None:
+    done = run("rest_quickstart.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "logged in as user 81001",
+        "created 5 dialogs, the first is 'Tour 1'",
+        "sent 'See you at seven' at 08:15:38, with place='car park'",
+        "messages about seven: 1",
+        "first page: 2 of 5 dialogs",
+        "all pages: Tour 1, Tour 2, Tour 3, Tour 4, Tour 5",
+        "uploaded route.bin of 200000 bytes; progress went up to 100%",
+        "downloaded the same bytes: True",
+        "NotFound: dialogs.update was refused with 404: The resource wasn't found",
+        "InvalidArgument: limit must be at least 1, not 0; nothing was sent",
+        "deleted the dialogs and logged out",
+    ]
+
+
+def test_async_example_shows_each_step() -> None:
+    done = run("rest_async.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "logged in as user 81001",
+        "created 5 dialogs at once",
+        "all pages: Tour 1, Tour 2, Tour 3, Tour 4, Tour 5",
+        "NotFound: messages.list was refused with 404: The resource wasn't found",
+    ]
+
+
+def test_live_wants_credentials() -> None:
+    done = run("rest_quickstart.py", "--live")
+    assert done.returncode == 2
+    assert "set CONNECTYCUBE_APP_ID, CONNECTYCUBE_AUTH_KEY, CONNECTYCUBE_LOGIN, CONNECTYCUBE_PASSWORD" in done.stderr
