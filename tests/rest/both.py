@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube
-from connectycube.rest.pages import AsyncPage
+from connectycube.rest.pages import AsyncPage, Page
 
 T = TypeVar("T")
 
@@ -73,6 +73,11 @@ class Both:
     def run(self, value: Awaitable[T] | T) -> T:
         """The result of a coroutine, or the value itself."""
         return self._runner.run(_wait(value)) if inspect.isawaitable(value) else value
+
+    def walk(self, page: Page[T]) -> list[T]:
+        """All items from a page to the end of its list."""
+        found: Any = page
+        return self._runner.run(_walk(found)) if isinstance(found, AsyncPage) else list(page)
 
     def close(self, cube: ConnectyCube) -> None:
         made = raw(cube)

@@ -20,6 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 PATIENCE = 30.0
 """Seconds after which a stalled server gives up, so that a broken test ends."""
 
+CHUNK = 64 * 1024
+
 
 @dataclass
 class Request:
@@ -53,6 +55,7 @@ class Answer:
     """What a request gets.
 
     :ivar stall: the answer waits until this is set.
+    :ivar repeat: how many times the body's bytes are sent.
     :ivar cut: how many bytes of the body are sent before the connection is closed.
     :ivar close: close the connection in place of an answer.
     :ivar reset: close it so that the client's socket sees a reset.
@@ -62,19 +65,22 @@ class Answer:
     body: Any = b""
     headers: dict[str, str] = field(default_factory=dict)
     stall: threading.Event | None = None
+    repeat: int = 1
     cut: int | None = None
     close: bool = False
     reset: bool = False
 
-    def bytes(self) -> bytes:
-        """The answer's head and body."""
+    def send(self, connection: socket.socket) -> None:
+        """Send head and body."""
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
         kind = "application/octet-stream" if isinstance(self.body, bytes) else "application/json"
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **self.headers}
+        headers = {"Content-Type": kind, "Content-Length": str(len(body) * self.repeat), **self.headers}
         head = [f"HTTP/1.1 {self.status} Reason", *(f"{name}: {value}" for name, value in headers.items())]
         if self.cut is not None:
             body = body[: self.cut]
-        return "\r\n".join([*head, "", ""]).encode() + body
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        for _ in range(self.repeat - 1):
+            connection.sendall(body)
 
 
 Script = Answer | Callable[[Request], Answer]
@@ -83,11 +89,13 @@ Script = Answer | Callable[[Request], Answer]
 class Server:
     """Use it as a context manager. Each path has a row of answers, of which the last one repeats."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, *, port: int = 0) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, port: int = 0, drain: bool = False) -> None:
         self.requests: list[Request] = []
         self.connections = 0
         self.refuse_before = 0
         """So many connections are closed before anything is read from them."""
+        self.drain = drain
+        """Requests are kept without their bodies."""
         self._tls = tls
         self._scripts: dict[tuple[str, str], list[Script]] = {}
         self._lock = threading.Lock()
@@ -137,6 +145,15 @@ class Server:
         for thread in self._threads:
             thread.join()
 
+    def open_connections(self) -> int:
+        with self._lock:
+            return len(self._open)
+
+    def wait_until_idle(self) -> None:
+        """Wait for the end of all connections that clients have closed."""
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
     def hang_up(self) -> None:
         """Close all connections that are open."""
         with self._lock:
@@ -173,7 +190,7 @@ class Server:
                     self._open.discard(plain)
                     self._open.add(connection)
             with connection.makefile("rb") as reader:
-                while (request := _read(reader)) is not None and self._answer(connection, request):
+                while (request := _read(reader, self.drain)) is not None and self._answer(connection, request):
                     pass
         except OSError:
             pass  # The client went away, as some tests want it to.
@@ -196,7 +213,7 @@ class Server:
             _reset(connection)
             return False
         if not answer.close:
-            connection.sendall(answer.bytes())
+            answer.send(connection)
         return not answer.close and answer.cut is None
 
 
@@ -205,7 +222,7 @@ def _reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def _read(reader: Any) -> Request | None:
+def _read(reader: Any, drain: bool) -> Request | None:
     start = reader.readline().decode("latin-1")
     if not start.endswith("\r\n"):
         return None
@@ -223,6 +240,9 @@ def _read(reader: Any) -> Request | None:
         reader.readline()
     else:
         length = int(known.get("content-length", 0))
+        if drain:
+            while length and (chunk := reader.read(min(length, CHUNK))):
+                length -= len(chunk)
         body = reader.read(length)
         if len(body) < length:
             return None

@@ -173,7 +173,7 @@ def decode(body: bytes) -> Any:
     """JSON to Python; what the fast decoder is too strict for goes through the standard library's."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = str(error)
     try:
         return json.loads(body)
