@@ -96,7 +96,7 @@ class Call(Generic[T]):
         query: Pairs | None = None,
         json: Any = None,
         content: Any = None,
-        form: tuple[dict[str, Any], dict[str, Any]] | None = None,
+        form: tuple[dict[str, Any], dict[str, Any] | list[tuple[str, Any]]] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         self.operation = operation
@@ -193,20 +193,23 @@ def decode(body: bytes) -> Any:
     """JSON to Python; what the fast decoder is too strict for goes through the standard library's."""
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            raise error from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = str(error)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    # Raised out here, because those errors hold the body, which may hold a token.
+    raise msgspec.DecodeError(problem)
 
 
 def refusal(operation: Operation[Any], response: httpx.Response) -> errors.ApiError:
     """The exception of an answer that is no success."""
     try:
         body: Any = decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        body = response.text
-    texts = error_texts(body)
+        texts = error_texts(body)
+    except msgspec.DecodeError:
+        body, texts = response.text, {}
     kind = errors.error_for(response.status_code)
     if kind is errors.Unauthorized and is_expired(response.status_code, texts):
         kind = errors.SessionExpired
@@ -228,7 +231,9 @@ def is_expired(status: int, texts: Mapping[str, list[str]]) -> bool:
 
 def error_texts(body: Any) -> dict[str, list[str]]:
     """The texts of a refusal in any of the shapes that are known (U-04): by field, a list, or one text."""
-    found = body.get("errors", body.get("error", body.get("message"))) if isinstance(body, dict) else None
+    found = body
+    if isinstance(body, dict):
+        found = body.get("errors") or body.get("error") or body.get("message")
     if isinstance(found, dict):
         return {str(field): _texts(value) for field, value in found.items()}
     return {"base": _texts(found)} if found else {}

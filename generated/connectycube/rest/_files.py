@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import io
+import logging
 import mimetypes
 import os
 import re
+import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, overload
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpx
 
@@ -39,10 +44,25 @@ CHUNK: Final = 64 * 1024
 MOST_REDIRECTS: Final = 5
 
 UPLOAD: Operation[None] = Operation("files.upload", "POST", None, idempotent=False, foreign=True)
+DOWNLOAD: Operation[None] = Operation("files.download", "GET", None)
+
+_signed: ContextVar[bool] = ContextVar("signed", default=False)
+"""Set while an answer comes whose headers hold a signed address."""
+
+
+class _WithoutHeaders(logging.Filter):
+    """Keeps signed addresses out of httpcore's log, which at DEBUG shows the headers of answers."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (_signed.get() and "receive_response_headers.complete" in record.getMessage())
+
+
+for _logger in ("httpcore.http11", "httpcore.http2"):
+    logging.getLogger(_logger).addFilter(_WithoutHeaders())
 
 
 class _Part:
-    """A file as httpx's multipart encoder reads it: from its start, counting what was read."""
+    """A file as httpx's multipart encoder reads it: from its start, as far as it went then, counting what was read."""
 
     def __init__(self, file: IO[bytes], size: int, progress: Progress | None) -> None:
         self._file = file
@@ -58,11 +78,12 @@ class _Part:
         if whence == os.SEEK_SET:
             self._sent = 0 if offset == 0 else self._sent
             return self._file.seek(self._start + offset) - self._start
-        return self._file.seek(offset, whence) - self._start
+        return self._file.seek(self._start + self._size + offset) - self._start
 
     def read(self, size: int = -1) -> bytes:
-        chunk = self._file.read(size)
-        if chunk and self._progress is not None:
+        left = max(0, self._size - self.tell())
+        chunk = self._file.read(left if size < 0 else min(size, left))
+        if self._progress is not None and (chunk or not self._size):
             self._sent += len(chunk)
             self._progress(self._sent, self._size)
         return chunk
@@ -72,44 +93,39 @@ class _Open:
     """A source as a seekable file with a known size, a name and a type. Use it as a context manager."""
 
     def __init__(self, source: Source, name: str | None, content_type: str | None, progress: Progress | None) -> None:
-        self._stack = contextlib.ExitStack()
-        file: IO[bytes]
-        if isinstance(source, (str, os.PathLike)):
-            name = name or Path(source).name
-            file = self._stack.enter_context(_open(source))
-        elif isinstance(source, (bytes, bytearray, memoryview)):
-            file = self._spool([bytes(source)])
-        elif not hasattr(source, "read"):
-            raise errors.InvalidArgument("file", f"must be a path, bytes or a binary file, not {type(source).__name__}")
-        else:
-            given = getattr(source, "name", None)
-            name = name or (Path(given).name if isinstance(given, str) and given else None)
-            seekable = getattr(source, "seekable", None)
-            file = source if seekable is not None and seekable() else self._spool(_chunks(source))
-        try:
-            start = file.tell()
-            self.size = file.seek(0, os.SEEK_END) - start
-            file.seek(start)
+        with contextlib.ExitStack() as stack:
+            file: IO[bytes]
+            given: object = None
+            if isinstance(source, (str, os.PathLike)):
+                given = os.fspath(source)
+                file = stack.enter_context(_open(source))
+            elif isinstance(source, (bytes, bytearray, memoryview)):
+                file = stack.enter_context(io.BytesIO(source))
+            elif hasattr(source, "read"):
+                given = getattr(source, "name", None)
+                file = source
+            else:
+                kind = type(source).__name__
+                raise errors.InvalidArgument("file", f"must be a path, bytes or a binary file, not {kind}")
+            try:
+                seekable = getattr(file, "seekable", None)
+                if seekable is None or not seekable():
+                    file = _spool(stack.enter_context(tempfile.SpooledTemporaryFile(SPOOLED)), file)
+                if isinstance(file.read(0), str):
+                    raise errors.InvalidArgument("file", "must be opened in binary mode")
+                start = file.tell()
+                self.size = max(0, file.seek(0, os.SEEK_END) - start)
+                file.seek(start)
+            except (OSError, ValueError) as error:
+                if isinstance(error, errors.InvalidArgument):
+                    raise
+                raise errors.InvalidArgument("file", f"can't be read: {error}") from error
             if self.size > LARGEST:
                 raise errors.InvalidArgument("file", f"must have at most {LARGEST} bytes, not {self.size}")
-            if start == 0 and isinstance(file.read(0), str):
-                raise errors.InvalidArgument("file", "must be opened in binary mode")
-        except BaseException:
-            self._stack.close()
-            raise
-        self.name = name or "file"
+            self._stack = stack.pop_all()
+        self.name = name or (Path(given).name if isinstance(given, str) else "") or "file"
         self.content_type = content_type or mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         self.part = _Part(file, self.size, progress)
-
-    def _spool(self, chunks: Any) -> IO[bytes]:
-        file: IO[bytes] = self._stack.enter_context(tempfile.SpooledTemporaryFile(SPOOLED))
-        for chunk in chunks:
-            if not isinstance(chunk, bytes):
-                self._stack.close()
-                raise errors.InvalidArgument("file", "must be opened in binary mode")
-            file.write(chunk)
-        file.seek(0)
-        return file
 
     def __enter__(self) -> _Open:
         return self
@@ -125,9 +141,14 @@ def _open(path: str | os.PathLike[str]) -> IO[bytes]:
         raise errors.InvalidArgument("file", f"can't be opened: {error}") from error
 
 
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK):
-        yield chunk
+def _spool(file: IO[bytes], stream: IO[bytes]) -> IO[bytes]:
+    """Copy a stream that can't seek, no further than needed to know that it is too large."""
+    while file.tell() <= LARGEST and (chunk := stream.read(CHUNK)):
+        if not isinstance(chunk, bytes):
+            raise errors.InvalidArgument("file", "must be opened in binary mode")
+        file.write(chunk)
+    file.seek(0)
+    return file
 
 
 def upload_call(params: str | None, part: _Part, name: str, content_type: str) -> Call[None]:
@@ -137,22 +158,32 @@ def upload_call(params: str | None, part: _Part, name: str, content_type: str) -
 
     :raises DecodeError: if there is no signed address.
     """
-    address = urlsplit(params or "")
-    if address.scheme not in ("http", "https") or not address.netloc:
-        raise errors.DecodeError("the answer to files.create has no upload address in blob_object_access.params")
-    fields: dict[str, Any] = {}
+    address = _address(params or "")
+    if address is None:
+        raise _unreadable("files.create", "no upload address in blob_object_access.params")
+    fields: list[tuple[str, tuple[Any, ...]]] = []
     for pair in filter(None, address.query.split("&")):
         key, _, value = pair.partition("=")
-        key, value = unquote(key), unquote(value)
-        fields[key] = (
-            [*fields[key], value]
-            if isinstance(fields.get(key), list)
-            else ([fields[key], value] if key in fields else value)
-        )
+        fields.append((unquote(key), (None, unquote(value))))
     operation: Operation[None] = Operation(
         UPLOAD.name, UPLOAD.method, None, idempotent=False, foreign=True, server=f"{address.scheme}://{address.netloc}"
     )
-    return Call(operation, address.path or "/", form=(fields, {"file": (name, part, content_type)}))
+    return Call(operation, address.path or "/", form=({}, [*fields, ("file", (name, part, content_type))]))
+
+
+def _address(text: str) -> SplitResult | None:
+    """The parts of a web address, `None` where it is none."""
+    try:
+        address = urlsplit(text)
+        return address if address.scheme in ("http", "https") and address.hostname and address.port != 0 else None
+    except ValueError:
+        return None
+
+
+def _unreadable(operation: str, lack: str) -> errors.DecodeError:
+    error = errors.DecodeError(f"the answer to {operation} has {lack}")
+    error.operation = operation
+    return error
 
 
 def check_upload(response: httpx.Response) -> None:
@@ -162,7 +193,7 @@ def check_upload(response: httpx.Response) -> None:
     error = refusal(UPLOAD, response)
     found = re.search(r"<Message>(.*?)</Message>", response.text, re.DOTALL)
     if found and not error.errors:
-        error.errors = {"base": [found.group(1).strip()]}
+        error.errors = {"base": [html.unescape(found.group(1).strip())]}
     raise error
 
 
@@ -173,10 +204,19 @@ def download_call(uid: str, signed_in: bool) -> Call[None]:
 
 
 def redirect_call(response: httpx.Response) -> Call[None] | None:
-    """The next step of a download: where a redirect leads, without any header of the platform (U-22)."""
+    """The next step of a download: where a redirect leads, without any header of the platform (U-22).
+
+    :raises DecodeError: if it leads nowhere.
+    """
     if response.status_code not in (301, 302, 303, 307, 308):
         return None
-    address = urljoin(str(response.request.url), response.headers.get("location", ""))
+    location = response.headers.get("location", "")
+    try:
+        address = urljoin(str(response.request.url), location)
+    except ValueError:
+        address = ""
+    if not location or _address(address) is None:
+        raise _unreadable("files.download", "a redirect without an address")
     operation: Operation[None] = Operation("files.download", "GET", None, foreign=True, server=address)
     return Call(operation, "")
 
@@ -197,12 +237,16 @@ class _Sink:
             self.data = bytearray()
         elif isinstance(target, (str, os.PathLike)):
             self.path = Path(target)
+            # Not by mkstemp, which would leave the file readable to its owner only.
+            self.partial = self.path.parent / f".{secrets.token_hex(8)}.part"
             try:
-                handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-            except OSError as error:
+                if self.path.is_dir():
+                    raise IsADirectoryError("it is a folder")
+                self.file: IO[bytes] = open(self.partial, "xb")
+            except (OSError, ValueError) as error:
                 raise errors.InvalidArgument("to", f"can't be written: {error}") from error
-            self.partial = Path(name)
-            self.file: IO[bytes] = os.fdopen(handle, "wb")
+        elif isinstance(target, io.TextIOBase):
+            raise errors.InvalidArgument("to", "must be opened in binary mode")
         elif hasattr(target, "write"):
             self.file = target
         else:
@@ -272,7 +316,7 @@ class FilesHelpers:
             resource = self._client.files
             created = resource.create(name=source.name, content_type=source.content_type, public=public)
             if created.id is None or created.blob_object_access is None:
-                raise errors.DecodeError("the answer to files.create has no id or no blob_object_access")
+                raise _unreadable("files.create", "no id or no blob_object_access")
             call = upload_call(created.blob_object_access.params, source.part, source.name, source.content_type)
             check_upload(self._client._send(call))
             resource.complete(created.id, size=source.size)
@@ -296,33 +340,43 @@ class FilesHelpers:
         :raises NotFound: if there is no such file.
         :raises ConnectionFailed: if the connection broke before the file was whole.
         """
-        client = self._client
-        call: Call[None] | None = download_call(uid, client._session.token is not None)
-        for _ in range(MOST_REDIRECTS + 1):
-            assert call is not None
-            response = client._send(call, stream=True)
-            following = redirect_call(response)
-            if following is None:
-                break
-            response.close()
-            call = following
-        else:
-            raise too_many_redirects()
+        call = download_call(uid, self._client._session.token is not None)
+        with _Sink(to) as sink:
+            for _ in range(MOST_REDIRECTS + 1):
+                response = self._follow(call)
+                try:
+                    following = redirect_call(response)
+                    if following is None:
+                        self._receive(response, sink, progress)
+                        break
+                except httpx.HTTPError as error:
+                    raise translate(call, error) from error
+                finally:
+                    response.close()
+                call = following
+            else:
+                raise too_many_redirects()
+            sink.done()
+            return bytes(sink.data) if sink.data is not None else sink.size
+
+    def _follow(self, call: Call[None]) -> httpx.Response:
+        """One step of a download."""
+        flag = _signed.set(True)
         try:
-            if response.status_code >= 400:
-                raise refusal(call.operation, response)
-            with _Sink(to) as sink:
-                total = _length(response)
-                for chunk in response.iter_bytes(CHUNK):
-                    sink.write(chunk)
-                    if progress is not None:
-                        progress(sink.size, total)
-                sink.done()
-                return bytes(sink.data) if sink.data is not None else sink.size
-        except httpx.HTTPError as error:
-            raise translate(call, error) from error
+            return self._client._send(call, stream=True)
         finally:
-            response.close()
+            _signed.reset(flag)
+
+    def _receive(self, response: httpx.Response, sink: _Sink, progress: Progress | None) -> None:
+        """Read the file out of the last answer of a download."""
+        if not response.is_success:
+            response.read()
+            raise refusal(DOWNLOAD, response)
+        total = _length(response)
+        for chunk in response.iter_bytes(CHUNK):
+            sink.write(chunk)
+            if progress is not None:
+                progress(sink.size, total)
 
     def url(self, uid: str, *, private: bool = False) -> str:
         """The address of a file (R-056).
@@ -336,7 +390,9 @@ class FilesHelpers:
         if private:
             token = self._client._session.token
             if token is None:
-                raise errors.ConfigurationError("files.url needs a session: call login() or use_session() first")
+                error = errors.ConfigurationError("files.url needs a session: call login() or use_session() first")
+                error.operation = "files.url"
+                raise error
         return file_url(self._client.base_url, uid, token)
 
 
@@ -371,7 +427,7 @@ class AsyncFilesHelpers:
             resource = self._client.files
             created = await resource.create(name=source.name, content_type=source.content_type, public=public)
             if created.id is None or created.blob_object_access is None:
-                raise errors.DecodeError("the answer to files.create has no id or no blob_object_access")
+                raise _unreadable("files.create", "no id or no blob_object_access")
             call = upload_call(created.blob_object_access.params, source.part, source.name, source.content_type)
             check_upload(await self._client._send(call))
             await resource.complete(created.id, size=source.size)
@@ -395,33 +451,43 @@ class AsyncFilesHelpers:
         :raises NotFound: if there is no such file.
         :raises ConnectionFailed: if the connection broke before the file was whole.
         """
-        client = self._client
-        call: Call[None] | None = download_call(uid, client._session.token is not None)
-        for _ in range(MOST_REDIRECTS + 1):
-            assert call is not None
-            response = await client._send(call, stream=True)
-            following = redirect_call(response)
-            if following is None:
-                break
-            await response.aclose()
-            call = following
-        else:
-            raise too_many_redirects()
+        call = download_call(uid, self._client._session.token is not None)
+        with _Sink(to) as sink:
+            for _ in range(MOST_REDIRECTS + 1):
+                response = await self._follow(call)
+                try:
+                    following = redirect_call(response)
+                    if following is None:
+                        await self._receive(response, sink, progress)
+                        break
+                except httpx.HTTPError as error:
+                    raise translate(call, error) from error
+                finally:
+                    await response.aclose()
+                call = following
+            else:
+                raise too_many_redirects()
+            sink.done()
+            return bytes(sink.data) if sink.data is not None else sink.size
+
+    async def _follow(self, call: Call[None]) -> httpx.Response:
+        """One step of a download."""
+        flag = _signed.set(True)
         try:
-            if response.status_code >= 400:
-                raise refusal(call.operation, response)
-            with _Sink(to) as sink:
-                total = _length(response)
-                async for chunk in response.aiter_bytes(CHUNK):
-                    sink.write(chunk)
-                    if progress is not None:
-                        progress(sink.size, total)
-                sink.done()
-                return bytes(sink.data) if sink.data is not None else sink.size
-        except httpx.HTTPError as error:
-            raise translate(call, error) from error
+            return await self._client._send(call, stream=True)
         finally:
-            await response.aclose()
+            _signed.reset(flag)
+
+    async def _receive(self, response: httpx.Response, sink: _Sink, progress: Progress | None) -> None:
+        """Read the file out of the last answer of a download."""
+        if not response.is_success:
+            await response.aread()
+            raise refusal(DOWNLOAD, response)
+        total = _length(response)
+        async for chunk in response.aiter_bytes(CHUNK):
+            sink.write(chunk)
+            if progress is not None:
+                progress(sink.size, total)
 
     def url(self, uid: str, *, private: bool = False) -> str:
         """The address of a file (R-056).
@@ -435,5 +501,7 @@ class AsyncFilesHelpers:
         if private:
             token = self._client._session.token
             if token is None:
-                raise errors.ConfigurationError("files.url needs a session: call login() or use_session() first")
+                error = errors.ConfigurationError("files.url needs a session: call login() or use_session() first")
+                error.operation = "files.url"
+                raise error
         return file_url(self._client.base_url, uid, token)

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from .errors import DecodeError
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 class SessionState:
     """What is known of the current session. Its `repr` shows no secret."""
 
-    __slots__ = ("credentials", "expiry", "renewal", "renewal_lock", "session", "token", "user_id")
+    __slots__ = ("credentials", "expiry", "renewal", "renewal_lock", "renewals", "session", "token", "user_id")
 
     def __init__(self, token: str | None) -> None:
         self.token = token
@@ -31,18 +33,26 @@ class SessionState:
         """When the session ends, as the server wrote it (U-09)."""
         self.renewal: Any = None
         """The renewal that is under way."""
+        self.renewals = 0
+        """How many renewals have ended, well or not."""
         self.renewal_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<SessionState {'with' if self.token else 'without'} token, user_id={self.user_id}>"
 
     def adopt(self, session: Session, credentials: dict[str, Any] | None) -> None:
-        """Take over a session that the server has just given."""
+        """Take over a session that the server has just given.
+
+        :raises DecodeError: if it has no token.
+        """
+        if not session.token:
+            error = DecodeError("the answer to sessions.create has no token")
+            error.operation = "sessions.create"
+            raise error
         self.session = session
         self.token = session.token
         self.user_id = session.user_id
         self.credentials = credentials
-        self.expiry = ""
 
     def use(self, token: str | None, user_id: int | None) -> None:
         """Take over a token from elsewhere."""
@@ -56,22 +66,27 @@ class SessionState:
     def expires_at(self) -> dt.datetime | None:
         """When the session ends, if the server told."""
         try:
-            day, time, *_ = self.expiry.split()
-            return dt.datetime.fromisoformat(f"{day}T{time}").replace(tzinfo=dt.UTC)
-        except ValueError:
+            day, time, zone = self.expiry.split()
+            offset = "Z" if zone in ("UTC", "GMT") else zone.removeprefix("UTC").removeprefix("GMT")
+            return dt.datetime.fromisoformat(f"{day}T{time}{offset}").astimezone(dt.UTC)
+        except (ValueError, OverflowError):
             return None
 
 
-def renew_once(state: SessionState, used: str | None, obtain: Callable[[], bool]) -> bool:
+def renew_once(state: SessionState, used: str | None, renewals: int, obtain: Callable[[], bool]) -> bool:
     """Renew a lost session, once for all threads that lost it.
 
     :param used: the token that the refused call carried.
+    :param renewals: how many renewals had ended when it was sent: where one has failed since, the call does not try
+        again.
     :param obtain: gets a new session; false where there is no way.
     :returns: whether it is worth repeating the call.
     """
     with state.renewal_lock:
         if state.token != used:
             return True
+        if state.renewal is None and state.renewals != renewals:
+            return False
         future: Future[bool] | None = state.renewal
         leads = future is None
         if future is None:
@@ -81,17 +96,23 @@ def renew_once(state: SessionState, used: str | None, obtain: Callable[[], bool]
     try:
         renewed = obtain()
     except BaseException as error:
-        with state.renewal_lock:
-            state.renewal = None
+        _end(state)
         future.set_exception(error)
         raise
-    with state.renewal_lock:
-        state.renewal = None
+    _end(state)
     future.set_result(renewed)
     return renewed
 
 
-async def arenew_once(state: SessionState, used: str | None, obtain: Callable[[], Awaitable[bool]]) -> bool:
+def _end(state: SessionState) -> None:
+    with state.renewal_lock:
+        state.renewal = None
+        state.renewals += 1
+
+
+async def arenew_once(
+    state: SessionState, used: str | None, renewals: int, obtain: Callable[[], Awaitable[bool]]
+) -> bool:
     """Like `renew_once`, for tasks of one event loop. A task that is cancelled does not take the others with it."""
     if state.token != used:
         return True
@@ -99,7 +120,9 @@ async def arenew_once(state: SessionState, used: str | None, obtain: Callable[[]
     import asyncio
 
     task: asyncio.Task[bool] | None = state.renewal
-    if task is None:
+    if task is None or task.get_loop() is not asyncio.get_running_loop():
+        if state.renewals != renewals:
+            return False
         task = state.renewal = asyncio.ensure_future(_finish(state, obtain))
     return await asyncio.shield(task)
 
@@ -108,4 +131,4 @@ async def _finish(state: SessionState, obtain: Callable[[], Awaitable[bool]]) ->
     try:
         return await obtain()
     finally:
-        state.renewal = None
+        _end(state)

@@ -25,6 +25,9 @@ Encoder = Callable[[str, Any], Any]
 Pairs = list[tuple[str, str]]
 
 
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
 class Omit(Enum):
     """The type of `OMIT`."""
 
@@ -81,10 +84,8 @@ def text(
     _bounds(name, len(value), "have characters:", min_length, max_length)
     if pattern is not None and re.search(pattern, value) is None:
         raise InvalidArgument(name, f"must match {pattern}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't carry") from error
+    if SURROGATE.search(value):
+        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't carry")
     return str(value)
 
 
@@ -234,7 +235,9 @@ def json_bytes(name: str, value: Any) -> bytes:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(name, f"can't be written as JSON: {type(error).__name__}") from error
+        problem = type(error).__name__
+    # Raised out here, because those errors may hold the body, which may hold a password.
+    raise InvalidArgument(name, f"can't be written as JSON: {problem}")
 
 
 def record(

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import inspect
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import cached_property
@@ -57,16 +59,45 @@ _renewing: ContextVar[bool] = ContextVar("renewing", default=False)
 
 
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.ConfigurationError(f"base_url must be an http or https address, not {url!r}")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise errors.ConfigurationError("base_url must be an http or https address")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise errors.ConfigurationError("base_url must have no user name, query or fragment")
     return url.rstrip("/")
 
 
 def _retries(max_retries: int) -> int:
-    if isinstance(max_retries, bool) or max_retries < 0:
-        raise errors.ConfigurationError(f"max_retries must be 0 or more, not {max_retries!r}")
+    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
+        raise errors.ConfigurationError(f"max_retries must be an integer of 0 or more, not {max_retries!r}")
     return max_retries
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def _header(value: str, what: str) -> str:
+    """A value that a header can carry. The libraries below would quote it in their errors, secret or not."""
+    if not isinstance(value, str) or _HEADER_VALUE.fullmatch(value) is None:
+        raise errors.ConfigurationError(
+            f"{what} must be printable ASCII text, without a line break or space at its ends"
+        )
+    return value
+
+
+class _QuietUrl(httpx.URL):
+    """An address that shows no query, for that of a storage is signed, and httpx logs the address of each request."""
+
+    def __str__(self) -> str:
+        return str(self.copy_with(query=None))
+
+    def __repr__(self) -> str:
+        return repr(self.copy_with(query=None))
 
 
 class _Base:
@@ -76,7 +107,8 @@ class _Base:
     path_suffix: str
     timeout: float | httpx.Timeout | None
     max_retries: int
-    _headers: Mapping[str, str]
+    _headers: dict[str, str]
+    _owns_http = True
 
     def _secret(self, scheme: str) -> str | None:
         """The value of a security scheme, if the client has it."""
@@ -92,24 +124,22 @@ class _Base:
             secret = self._secret(scheme)
             if secret is not None:
                 name, prefix = SCHEMES[scheme]
-                headers[name] = prefix + secret
+                headers[name] = prefix + _header(secret, f"the client's {name}")
                 return
         if call.operation.security:
             raise self._unauthorized(call)
 
     def _unauthorized(self, call: Call[Any]) -> errors.ConfigurationError:
         wanted = " or ".join(call.operation.security)
-        error = errors.ConfigurationError(f"{call.operation.name} needs {wanted}: give it to the client")
-        error.operation = call.operation.name
-        return error
+        return errors.ConfigurationError(f"{call.operation.name} needs {wanted}: give it to the client")
 
     def _arguments(self, call: Call[Any]) -> dict[str, Any]:
         """A call as the arguments of `httpx.Client.build_request`."""
         operation = call.operation
         if operation.foreign:
-            headers = {"Accept": "*/*", "User-Agent": USER_AGENT, **call.headers}
+            headers = {"User-Agent": USER_AGENT, **call.headers}
         else:
-            headers = {**self._headers, **call.headers}
+            headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
             self._authorize(call, headers)
         url = f"{operation.server or self.base_url}{call.path}"
         if not operation.server:
@@ -138,6 +168,32 @@ class _Base:
                 arguments["files"] = files
         return arguments
 
+    def _request(self, call: Call[Any], http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The request of a call."""
+        try:
+            arguments = self._arguments(call)
+        except errors.ConfigurationError as error:
+            error.operation = call.operation.name
+            raise
+        if not call.operation.foreign:
+            return http.build_request(**arguments)
+        # Not made by the HTTP client: what it adds to each request is not for another host.
+        timeout = httpx.Timeout(arguments.pop("timeout")).as_dict()
+        request = httpx.Request(**arguments, extensions={"timeout": timeout})
+        request.url = _QuietUrl(request.url)
+        return request
+
+    def _with_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The client's further headers and these; names match in any case."""
+        known = {name.lower(): name for name in (*STANDARD_HEADERS, *self._headers, "Content-Type")}
+        known |= {name.lower(): name for name, _ in SCHEMES.values()}
+        merged = dict(self._headers)
+        for name, value in headers.items():
+            if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
+                raise errors.ConfigurationError(f"{name!r} can't be the name of a header")
+            merged[known.get(name.lower(), name)] = _header(value, f"the header {name}")
+        return merged
+
 
 SCHEMES: dict[str, tuple[str, str]] = {
     "session": ("CB-Token", ""),
@@ -146,18 +202,7 @@ SCHEMES: dict[str, tuple[str, str]] = {
 }
 """Header of each security scheme and what comes before the secret."""
 
-
-def _strip(request: httpx.Request) -> None:
-    """Take out what an HTTP client from outside adds to each request: it is not for another host."""
-    for name in [name for name in request.headers if name.startswith("cb-") or name in FOREIGN_REFUSED]:
-        del request.headers[name]
-
-
-FOREIGN_REFUSED = frozenset({"authorization", "cookie", *(header.lower() for header, _ in SCHEMES.values())})
-"""Headers that never go to another host than the API's."""
-
-
-STANDARD_HEADERS: Mapping[str, str] = {
+STANDARD_HEADERS = {
     "Accept": "application/json",
     "User-Agent": USER_AGENT,
     "CB-SDK": "Python 2026.1",
@@ -190,6 +235,7 @@ class _ConnectyCubeBase(_Base):
         self.path_suffix = path_suffix
         self.timeout = timeout
         self.max_retries = _retries(max_retries)
+        self._headers = {}
         self._session = SessionState(token)
 
     def _secret(self, scheme: str) -> str | None:
@@ -208,9 +254,7 @@ class _ConnectyCubeBase(_Base):
             "authKey": "needs the authorization key: pass auth_key, or set CONNECTYCUBE_AUTH_KEY",
             "adminKey": "needs the administration key: pass admin_key, or set CONNECTYCUBE_ADMIN_KEY",
         }
-        error = errors.ConfigurationError(f"{call.operation.name} {wants[call.operation.security[0]]}")
-        error.operation = call.operation.name
-        return error
+        return errors.ConfigurationError(f"{call.operation.name} {wants[call.operation.security[0]]}")
 
     def _lost(self, call: Call[Any], response: httpx.Response) -> bool:
         """Whether a call was refused because its session is gone, and renewing it is worth a try."""
@@ -232,6 +276,20 @@ class _ConnectyCubeBase(_Base):
     def session_expires_at(self) -> dt.datetime | None:
         """When the session ends if no further call is made, as the server's last answer told (U-09)."""
         return self._session.expires_at
+
+    def _take(self, given: object) -> None:
+        """Take over what `on_session_expired` returned."""
+        from .models import Session
+
+        token = given.token if isinstance(given, Session) else given
+        if token is None or token == self._session.token:
+            return  # Nothing, or the hook has opened the session with this client.
+        if not isinstance(token, str) or not token:
+            raise errors.ConfigurationError(
+                f"on_session_expired must return a token, a Session or None, not {type(given).__name__}"
+            )
+        self._session.use(token, given.user_id if isinstance(given, Session) else self._session.user_id)
+        self._session.session = given if isinstance(given, Session) else None
 
     def use_session(self, token: str, user_id: int | None = None) -> models.Session:
         """Go on with a session from elsewhere. It can be renewed by `on_session_expired` only.
@@ -269,7 +327,8 @@ def _provider(provider: str, token: str, secret: str | None, project_id: str | N
             raise errors.InvalidArgument("project_id", f"must be given for {provider}")
         if secret is not None:
             raise errors.InvalidArgument("secret", f"is not known to {provider}")
-        return {provider: {"project_id": _wire.text("project_id", project_id, min_length=1), "access_token": token}}
+        project_id = _wire.text("project_id", project_id, min_length=1)
+        return {"provider": provider, provider: {"project_id": project_id, "access_token": token}}
     if project_id is not None:
         raise errors.InvalidArgument("project_id", f"is not known to {provider}")
     keys = {"token": token}
@@ -279,6 +338,30 @@ def _provider(provider: str, token: str, secret: str | None, project_id: str | N
 
 
 PROVIDERS = ("facebook", "twitter", "firebase_phone", "firebase_email")
+
+
+class _Pool:
+    """The connections that a client shares with its copies."""
+
+    def __init__(self, given: httpx.Client | None) -> None:
+        self._given = given is not None
+        self._client = httpx.Client() if given is None else given
+
+    def client(self, name: str) -> httpx.Client:
+        """The HTTP client for a call of this name.
+
+        :raises ConfigurationError: if it is closed.
+        """
+        if self._client.is_closed:
+            error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
+            error.operation = name
+            raise error
+        return self._client
+
+    def close(self) -> None:
+        """Close the connections, unless they are somebody else's."""
+        if not self._given:
+            self._client.close()
 
 
 class ConnectyCube(_ConnectyCubeBase):
@@ -316,10 +399,7 @@ class ConnectyCube(_ConnectyCubeBase):
     ) -> None:
         self._configure(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
         self._on_session_expired = on_session_expired
-        self._owns_http = http_client is None
-        # A client of our own carries the standard headers, which spares their merging at each call.
-        self._headers = {} if http_client is None else STANDARD_HEADERS
-        self._http = httpx.Client(headers=STANDARD_HEADERS) if http_client is None else http_client
+        self._http = _Pool(http_client)
 
     # -- the network
 
@@ -332,14 +412,15 @@ class ConnectyCube(_ConnectyCubeBase):
         :raises RequestTimeout: if none came in time.
         """
         retry = None
+        foreign = call.operation.foreign
+        auth = None if foreign else httpx.USE_CLIENT_DEFAULT
         renewed = False
         while True:
-            token = self._session.token
+            token, renewals = self._session.token, self._session.renewals
+            http = self._http.client(call.operation.name)
             try:
-                request = self._http.build_request(**self._arguments(call))
-                if call.operation.foreign:
-                    _strip(request)
-                response = self._http.send(request, stream=stream, follow_redirects=False)
+                request = self._request(call, http)
+                response = http.send(request, stream=stream, auth=auth, follow_redirects=False)
                 if stream and response.status_code >= 400:
                     response.read()
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -352,10 +433,11 @@ class ConnectyCube(_ConnectyCubeBase):
                     raise _retry.translate(call, error) from error
                 retry.sleep(error)
                 continue
-            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
+            if not foreign:
+                self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
             if not renewed and self._lost(call, response):
                 renewed = True
-                if renew_once(self._session, token, self._renew):
+                if renew_once(self._session, token, renewals, self._renew):
                     continue
             retry = _retry.after_status(call, response, retry, self.max_retries)
             if retry is None:
@@ -374,17 +456,20 @@ class ConnectyCube(_ConnectyCubeBase):
         flag = _renewing.set(True)
         try:
             if state.credentials is not None:
-                credentials = cast("inputs.SessionUserInput", state.credentials)
-                state.adopt(self.sessions.create(user=credentials), state.credentials)
+                self._open(state.credentials, user=state.credentials)
             elif self._on_session_expired is not None:
                 given: Any = self._on_session_expired(self)
-                if isinstance(given, str):
-                    state.use(_wire.text("the new token", given, min_length=1), state.user_id)
-                elif given is not None:
-                    state.adopt(given, None)
+                self._take(given)
         finally:
             _renewing.reset(flag)
         return state.token is not None and state.token != before
+
+    def _open(self, credentials: dict[str, Any] | None, **arguments: Any) -> models.Session:
+        """Open a session and take it over."""
+        self._session.expiry = ""
+        session = self.sessions.create(**arguments)
+        self._session.adopt(session, credentials)
+        return session
 
     # -- the session
 
@@ -401,9 +486,7 @@ class ConnectyCube(_ConnectyCubeBase):
         :raises Unauthorized: if the platform does not know the pair.
         """
         user = _user(login, email, password)
-        session = self.sessions.create(user=user)
-        self._session.adopt(session, dict(user))
-        return session
+        return self._open(dict(user), user=user)
 
     def login_guest(self, *, full_name: str) -> models.Session:
         """Open a session for a new guest, who lives for a day (R-001, X-06). `on_session_expired` renews it.
@@ -414,9 +497,7 @@ class ConnectyCube(_ConnectyCubeBase):
             "guest": True,
             "full_name": _wire.text("full_name", full_name, min_length=1),
         }
-        session = self.sessions.create(user=user)
-        self._session.adopt(session, None)
-        return session
+        return self._open(None, user=user)
 
     def login_provider(
         self, provider: Provider, *, token: str, secret: str | None = None, project_id: str | None = None
@@ -431,9 +512,7 @@ class ConnectyCube(_ConnectyCubeBase):
         :param project_id: the Firebase project; for the `firebase_` providers only, which need it.
         :raises InvalidArgument: if an argument does not fit the provider.
         """
-        session = self.sessions.create(**_provider(provider, token, secret, project_id))
-        self._session.adopt(session, None)
-        return session
+        return self._open(None, **_provider(provider, token, secret, project_id))
 
     def logout(self) -> None:
         """End the session on the server and forget it here (R-003). Without a session nothing happens."""
@@ -576,7 +655,7 @@ class ConnectyCube(_ConnectyCubeBase):
         if max_retries is not None:
             copy.max_retries = _retries(max_retries)
         if headers is not None:
-            copy._headers = {**self._headers, **headers}
+            copy._headers = self._with_headers(headers)
         return copy
 
     def close(self) -> None:
@@ -617,6 +696,40 @@ class ConnectyCubeRawView:
         return cast("Page[T]", RawResponse(call.operation, response, wrap))
 
 
+class _AsyncPool:
+    """The connections that a client shares with its copies."""
+
+    def __init__(self, given: httpx.AsyncClient | None) -> None:
+        self._given = given is not None
+        self._client = httpx.AsyncClient() if given is None else given
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def client(self, name: str) -> httpx.AsyncClient:
+        """The HTTP client for a call of this name.
+
+        :raises ConfigurationError: if it is closed.
+        """
+        self._follow()
+        if self._client.is_closed:
+            error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
+            error.operation = name
+            raise error
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are somebody else's."""
+        if not self._given:
+            self._follow()
+            await self._client.aclose()
+
+    def _follow(self) -> None:
+        """Start anew in a new event loop: connections die with theirs."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop.is_closed() and not (self._given or self._client.is_closed):
+            self._client = httpx.AsyncClient()
+        self._loop = loop
+
+
 class AsyncConnectyCube(_ConnectyCubeBase):
     """An async client of the ConnectyCube platform's REST API.
 
@@ -655,10 +768,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
     ) -> None:
         self._configure(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
         self._on_session_expired = on_session_expired
-        self._owns_http = http_client is None
-        # A client of our own carries the standard headers, which spares their merging at each call.
-        self._headers = {} if http_client is None else STANDARD_HEADERS
-        self._http = httpx.AsyncClient(headers=STANDARD_HEADERS) if http_client is None else http_client
+        self._http = _AsyncPool(http_client)
 
     # -- the network
 
@@ -671,14 +781,15 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         :raises RequestTimeout: if none came in time.
         """
         retry = None
+        foreign = call.operation.foreign
+        auth = None if foreign else httpx.USE_CLIENT_DEFAULT
         renewed = False
         while True:
-            token = self._session.token
+            token, renewals = self._session.token, self._session.renewals
+            http = self._http.client(call.operation.name)
             try:
-                request = self._http.build_request(**self._arguments(call))
-                if call.operation.foreign:
-                    _strip(request)
-                response = await self._http.send(request, stream=stream, follow_redirects=False)
+                request = self._request(call, http)
+                response = await http.send(request, stream=stream, auth=auth, follow_redirects=False)
                 if stream and response.status_code >= 400:
                     await response.aread()
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -691,10 +802,11 @@ class AsyncConnectyCube(_ConnectyCubeBase):
                     raise _retry.translate(call, error) from error
                 await retry.asleep(error)
                 continue
-            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
+            if not foreign:
+                self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
             if not renewed and self._lost(call, response):
                 renewed = True
-                if await arenew_once(self._session, token, self._renew):
+                if await arenew_once(self._session, token, renewals, self._renew):
                     continue
             retry = _retry.after_status(call, response, retry, self.max_retries)
             if retry is None:
@@ -713,19 +825,22 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         flag = _renewing.set(True)
         try:
             if state.credentials is not None:
-                credentials = cast("inputs.SessionUserInput", state.credentials)
-                state.adopt(await self.sessions.create(user=credentials), state.credentials)
+                await self._open(state.credentials, user=state.credentials)
             elif self._on_session_expired is not None:
                 given: Any = self._on_session_expired(self)
                 if inspect.isawaitable(given):
                     given = await given
-                if isinstance(given, str):
-                    state.use(_wire.text("the new token", given, min_length=1), state.user_id)
-                elif given is not None:
-                    state.adopt(given, None)
+                self._take(given)
         finally:
             _renewing.reset(flag)
         return state.token is not None and state.token != before
+
+    async def _open(self, credentials: dict[str, Any] | None, **arguments: Any) -> models.Session:
+        """Open a session and take it over."""
+        self._session.expiry = ""
+        session = await self.sessions.create(**arguments)
+        self._session.adopt(session, credentials)
+        return session
 
     # -- the session
 
@@ -742,9 +857,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         :raises Unauthorized: if the platform does not know the pair.
         """
         user = _user(login, email, password)
-        session = await self.sessions.create(user=user)
-        self._session.adopt(session, dict(user))
-        return session
+        return await self._open(dict(user), user=user)
 
     async def login_guest(self, *, full_name: str) -> models.Session:
         """Open a session for a new guest, who lives for a day (R-001, X-06). `on_session_expired` renews it.
@@ -755,9 +868,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
             "guest": True,
             "full_name": _wire.text("full_name", full_name, min_length=1),
         }
-        session = await self.sessions.create(user=user)
-        self._session.adopt(session, None)
-        return session
+        return await self._open(None, user=user)
 
     async def login_provider(
         self, provider: Provider, *, token: str, secret: str | None = None, project_id: str | None = None
@@ -772,9 +883,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         :param project_id: the Firebase project; for the `firebase_` providers only, which need it.
         :raises InvalidArgument: if an argument does not fit the provider.
         """
-        session = await self.sessions.create(**_provider(provider, token, secret, project_id))
-        self._session.adopt(session, None)
-        return session
+        return await self._open(None, **_provider(provider, token, secret, project_id))
 
     async def logout(self) -> None:
         """End the session on the server and forget it here (R-003). Without a session nothing happens."""
@@ -917,7 +1026,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         if max_retries is not None:
             copy.max_retries = _retries(max_retries)
         if headers is not None:
-            copy._headers = {**self._headers, **headers}
+            copy._headers = self._with_headers(headers)
         return copy
 
     async def aclose(self) -> None:

@@ -177,10 +177,10 @@ class FileAccess:
     blob_id: int | None = None
     expires: dt.datetime | None = None
     object_access_type: str | None = None
-    params: str | None = None
-    download_url: str | None = None
-    dowload_url: str | None = None
-    extra: dict[str, Any] = field(factory=dict)
+    params: str | None = field(default=None, repr=False)
+    download_url: str | None = field(default=None, repr=False)
+    dowload_url: str | None = field(default=None, repr=False)
+    extra: dict[str, Any] = field(factory=dict, repr=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -360,11 +360,11 @@ class MeetingRecording:
     participants_count: int | None = None
     duration: float | None = None
     size: float | None = None
-    download_url: str | None = None
+    download_url: str | None = field(default=None, repr=False)
     file_uid: str | None = None
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
-    extra: dict[str, Any] = field(factory=dict)
+    extra: dict[str, Any] = field(factory=dict, repr=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -63,7 +63,7 @@ class Session:
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
     user: _users.User | None = None
-    extra: dict[str, Any] = field(factory=dict)
+    extra: dict[str, Any] = field(factory=dict, repr=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

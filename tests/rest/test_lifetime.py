@@ -1,0 +1,168 @@
+"""Opening and closing clients: no connection is left behind, and a closed client says so."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from typing import Any
+
+import httpx
+import pytest
+
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, errors
+from tests.rest.both import TOKEN, Both
+from tests.rest.server import Answer, Server
+from tests.rest.storage import UID
+
+PAGE = Answer(200, {"items": []})
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Any:
+    """Whatever a test leaves open is found while its own warnings are errors."""
+    yield
+    gc.collect()
+
+
+def test_closing_closes_the_connections(both: Both, server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+    cube = both.cube(server.url)
+    cube.dialogs.list()
+    cube.dialogs.list()
+    assert server.connections == 1
+    assert server.open_connections() == 1
+    both.close(cube)
+    server.wait_until_idle()
+    assert server.open_connections() == 0
+
+
+def test_closing_twice_is_no_error(both: Both, server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+    cube = both.cube(server.url)
+    cube.dialogs.list()
+    both.close(cube)
+    both.close(cube)
+
+
+def test_a_closed_client_says_so(both: Both, server: Server) -> None:
+    cube = both.cube(server.url)
+    copy = cube.with_options(timeout=1)
+    both.close(cube)
+    for client in (cube, copy):
+        with pytest.raises(errors.ConfigurationError, match="the client is closed") as caught:
+            client.dialogs.list()
+        assert caught.value.operation == "dialogs.list"
+        with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+            client.files.download(UID)
+    assert server.requests == []
+
+
+def test_so_does_one_whose_http_client_was_closed(both: Both, server: Server) -> None:
+    http = both.http()
+    cube = both.cube(server.url, http_client=http)
+    both.run(http.aclose() if both.is_async else http.close())
+    with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+        cube.dialogs.list()
+
+
+def test_an_http_client_from_outside_stays_open(both: Both, server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+    http = both.http()
+    cube = both.cube(server.url, http_client=http)
+    cube.dialogs.list()
+    both.close(cube)
+    assert not http.is_closed
+    cube.dialogs.list()
+    assert server.connections == 1
+
+
+def test_closing_a_copy_leaves_the_client_open(both: Both, server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+    cube = both.cube(server.url)
+    both.close(cube.with_options(timeout=1))
+    cube.dialogs.list()
+
+
+def test_context_managers(server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+    with ConnectyCube(base_url=server.url, token=TOKEN) as cube:
+        cube.dialogs.list()
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        cube.dialogs.list()
+
+    async def run() -> None:
+        async with AsyncConnectyCube(base_url=server.url, token=TOKEN) as acube:
+            await acube.dialogs.list()
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await acube.dialogs.list()
+
+    asyncio.run(run())
+
+
+def test_context_managers_close_after_an_error(server: Server) -> None:
+    with pytest.raises(ZeroDivisionError), ConnectyCube(base_url=server.url, token=TOKEN) as cube:
+        raise ZeroDivisionError
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        cube.dialogs.list()
+
+    async def run() -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with AsyncConnectyCube(base_url=server.url, token=TOKEN) as acube:
+                raise ZeroDivisionError
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await acube.dialogs.list()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(200, b"x" * 200_000, cut=100_000), Answer(302)])
+def test_a_download_that_fails_gives_its_connection_back(both: Both, server: Server, answer: Answer) -> None:
+    """With one connection at most, a lost one would block the next call for ever."""
+    server.on("GET", f"/blobs/{UID}/download", answer)
+    server.on("GET", "/chat/Dialog", PAGE)
+    http = both.http(limits=httpx.Limits(max_connections=1))
+    cube = both.cube(server.url, http_client=http, max_retries=0, timeout=5)
+    with pytest.raises(errors.ConnectyCubeError):
+        cube.files.download(UID)
+    cube.dialogs.list()
+
+
+def test_a_client_of_each_event_loop(server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+
+    async def run() -> None:
+        async with AsyncConnectyCube(base_url=server.url, token=TOKEN) as cube:
+            await cube.dialogs.list()
+
+    asyncio.run(run())
+    asyncio.run(run())
+    assert len(server.requests) == 2
+
+
+def test_one_client_in_one_event_loop_after_another(server: Server) -> None:
+    server.on("GET", "/chat/Dialog", PAGE)
+    cube = AsyncConnectyCube(base_url=server.url, token=TOKEN)
+    copy = cube.with_options(timeout=5)
+
+    async def run() -> None:
+        await cube.dialogs.list()
+        await copy.dialogs.list()
+
+    with warnings.catch_warnings():
+        # The connections of a loop that has ended can't be closed any more.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for _ in range(3):
+            asyncio.run(run())
+        asyncio.run(cube.aclose())
+        gc.collect()
+    assert len(server.requests) == 6
+    assert server.connections == 3
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        asyncio.run(run())
+
+
+def test_a_client_that_was_never_used_needs_no_loop() -> None:
+    """The async client may be made at the top of a module."""
+    cube = AsyncConnectyCube(base_url="http://127.0.0.1:9", token=TOKEN)
+    asyncio.run(cube.aclose())

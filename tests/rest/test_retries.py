@@ -1,0 +1,259 @@
+"""Which calls are made again, how often, and after how long a wait."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from connectycube.rest import ConnectyCube, errors
+from tests.rest.both import Both
+from tests.rest.server import Answer, Request, Server, free_port
+
+DIALOG = "66f1a7c2e4b0d93a51c8e110"
+RECORD = {"_id": DIALOG}
+
+Call = Callable[[ConnectyCube], Any]
+
+IDEMPOTENT: dict[str, tuple[str, str, Any, Call]] = {
+    "get": ("GET", "/chat/Dialog", {"items": []}, lambda cube: cube.dialogs.list()),
+    "put": ("PUT", f"/chat/Dialog/{DIALOG}", RECORD, lambda cube: cube.dialogs.update(DIALOG, name="Ropes")),
+    "delete": ("DELETE", f"/chat/Dialog/{DIALOG}", b"", lambda cube: cube.dialogs.delete(DIALOG)),
+}
+REPEATED_ONCE: dict[str, tuple[str, str, Any, Call]] = {
+    "post": ("POST", "/chat/Dialog", RECORD, lambda cube: cube.dialogs.create(type=3, occupants_ids=[81002])),
+    "put that adds": (
+        "PUT",
+        f"/data/Route/{DIALOG}",
+        RECORD,
+        lambda cube: cube.custom_objects.update("Route", DIALOG, inc={"climbed": 1}),
+    ),
+    "get that mails": (
+        "GET",
+        "/users/password/reset",
+        b"",
+        lambda cube: cube.users.reset_password(email="mary@mail.example"),
+    ),
+}
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 520])
+@pytest.mark.parametrize("kind", IDEMPOTENT)
+def test_an_idempotent_call_is_repeated_after_a_status_that_may_pass(
+    both: Both, server: Server, waits: list[float], kind: str, status: int
+) -> None:
+    method, path, body, call = IDEMPOTENT[kind]
+    server.on(method, path, Answer(status), Answer(status), Answer(200, body))
+    call(both.cube(server.url))
+    assert len(server.to(path)) == 3
+    assert len(waits) == 2
+
+
+@pytest.mark.parametrize("kind", IDEMPOTENT)
+def test_each_attempt_sends_the_same(both: Both, server: Server, waits: list[float], kind: str) -> None:
+    method, path, body, call = IDEMPOTENT[kind]
+    server.on(method, path, Answer(503), Answer(200, body))
+    call(both.cube(server.url))
+    first, second = server.to(path)
+    assert first == second
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+def test_a_refusal_that_will_not_pass_is_not_repeated(
+    both: Both, server: Server, waits: list[float], status: int
+) -> None:
+    server.on("GET", "/chat/Dialog", Answer(status, {"errors": ["no"]}))
+    with pytest.raises(errors.ApiError):
+        both.cube(server.url).dialogs.list()
+    assert len(server.requests) == 1
+    assert waits == []
+
+
+@pytest.mark.parametrize("max_retries", [0, 1, 2, 5])
+def test_there_are_no_more_attempts_than_asked_for(
+    both: Both, server: Server, waits: list[float], max_retries: int
+) -> None:
+    server.on("GET", "/chat/Dialog", Answer(503, {"errors": {"base": ["busy"]}}))
+    cube = both.cube(server.url, max_retries=max_retries)
+    with pytest.raises(errors.Unavailable, match="busy"):
+        cube.dialogs.list()
+    assert len(server.requests) == 1 + max_retries
+
+
+def test_a_copy_has_its_own_number_of_attempts(both: Both, server: Server, waits: list[float]) -> None:
+    server.on("GET", "/chat/Dialog", Answer(503))
+    cube = both.cube(server.url, max_retries=4)
+    for client, attempts in ((cube.with_options(max_retries=0), 1), (cube.with_options(max_retries=1), 2), (cube, 5)):
+        server.requests.clear()
+        with pytest.raises(errors.Unavailable):
+            client.dialogs.list()
+        assert len(server.requests) == attempts
+
+
+@pytest.mark.parametrize("wrong", [-1, True, 1.5, "2", None])
+def test_a_wrong_number_of_attempts_is_refused_at_once(both: Both, wrong: object) -> None:
+    with pytest.raises(errors.ConfigurationError, match="max_retries"):
+        both.cube("http://127.0.0.1:9", max_retries=wrong)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("kind", REPEATED_ONCE)
+def test_what_the_server_may_have_done_is_not_asked_twice(
+    both: Both, server: Server, waits: list[float], kind: str, status: int
+) -> None:
+    method, path, _, call = REPEATED_ONCE[kind]
+    server.on(method, path, Answer(status))
+    with pytest.raises(errors.ApiError):
+        call(both.cube(server.url))
+    assert len(server.requests) == 1
+    assert waits == []
+
+
+@pytest.mark.parametrize("broken", ["close", "reset", "cut"])
+@pytest.mark.parametrize("kind", REPEATED_ONCE)
+def test_nor_is_it_after_a_break_once_it_was_sent(
+    both: Both, server: Server, waits: list[float], kind: str, broken: str
+) -> None:
+    method, path, body, call = REPEATED_ONCE[kind]
+    server.on(method, path, _broken(broken), Answer(200, body))
+    with pytest.raises(errors.ConnectionFailed):
+        call(both.cube(server.url))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("broken", ["close", "reset", "cut"])
+@pytest.mark.parametrize("kind", IDEMPOTENT)
+def test_an_idempotent_call_is_repeated_after_a_break(
+    both: Both, server: Server, waits: list[float], kind: str, broken: str
+) -> None:
+    method, path, body, call = IDEMPOTENT[kind]
+    server.on(method, path, _broken(broken), Answer(200, body))
+    call(both.cube(server.url))
+    assert len(server.requests) == 2
+
+
+def _broken(how: str) -> Answer:
+    return {"close": Answer(close=True), "reset": Answer(reset=True), "cut": Answer(200, b"x" * 100, cut=50)}[how]
+
+
+@pytest.mark.parametrize("kind", IDEMPOTENT)
+def test_an_idempotent_call_is_repeated_after_a_reset_before_it_was_read(
+    both: Both, server: Server, waits: list[float], kind: str
+) -> None:
+    method, path, body, call = IDEMPOTENT[kind]
+    server.refuse_before = 2
+    server.on(method, path, Answer(200, body))
+    call(both.cube(server.url))
+    assert len(server.requests) == 1
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("kind", [*IDEMPOTENT, *REPEATED_ONCE])
+def test_any_call_is_repeated_while_nobody_listens(
+    both: Both, kind: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second wait is used to start the server."""
+    method, path, body, call = {**IDEMPOTENT, **REPEATED_ONCE}[kind]
+    port = free_port()
+    late = Server(port=port)
+    late.on(method, path, Answer(200, body))
+
+    def start(_: float) -> None:
+        waits.append(0)
+        if len(waits) == 2:
+            late.start()
+
+    async def astart(seconds: float) -> None:
+        start(seconds)
+
+    monkeypatch.setattr("httpx_retries.retry.time.sleep", start)
+    monkeypatch.setattr("httpx_retries.retry.asyncio.sleep", astart)
+    try:
+        call(both.cube(f"http://127.0.0.1:{port}"))
+        assert len(late.to(path)) == 1
+        assert len(waits) == 2
+    finally:
+        late.stop()
+
+
+def test_a_port_that_stays_closed_is_reported_after_the_last_attempt(both: Both, waits: list[float]) -> None:
+    cube = both.cube(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(errors.ConnectionFailed) as caught:
+        cube.dialogs.create(type=3, occupants_ids=[81002])
+    assert caught.value.operation == "dialogs.create"
+    assert len(waits) == 2
+
+
+# -- how long
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_wait_that_the_server_asks_for_is_kept(both: Both, server: Server, waits: list[float], status: int) -> None:
+    server.on("GET", "/chat/Dialog", Answer(status, headers={"Retry-After": "7"}), Answer(200, {"items": []}))
+    both.cube(server.url).dialogs.list()
+    assert waits == [7.0]
+
+
+def test_the_wait_may_be_a_date(both: Both, server: Server, waits: list[float]) -> None:
+    def busy(_: Request) -> Answer:
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=12)
+        return Answer(503, headers={"Retry-After": format_datetime(until, usegmt=True)})
+
+    server.on("GET", "/chat/Dialog", busy, Answer(200, {"items": []}))
+    both.cube(server.url).dialogs.list()
+    assert len(waits) == 1
+    # The date has whole seconds, and some time has passed since it was written.
+    assert 1 < waits[0] <= 12
+
+
+@pytest.mark.parametrize("wait", ["31", "3600", "9" * 5000, "Fri, 31 Dec 2100 23:59:59 GMT"])
+def test_too_long_a_wait_is_not_begun(both: Both, server: Server, waits: list[float], wait: str) -> None:
+    server.on("GET", "/chat/Dialog", Answer(429, {"errors": ["slow down"]}, {"Retry-After": wait}))
+    with pytest.raises(errors.RateLimited, match="slow down") as caught:
+        both.cube(server.url).dialogs.list()
+    assert caught.value.headers["retry-after"] == wait
+    assert waits == []
+
+
+@pytest.mark.parametrize("wait", ["", "0", "soon", "-5", "Fri, 31 Dec 1999 23:59:59 GMT", "1e3"])
+def test_a_wait_that_says_nothing_leaves_the_client_its_own(
+    both: Both, server: Server, waits: list[float], wait: str
+) -> None:
+    server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": wait}), Answer(200, {"items": []}))
+    both.cube(server.url).dialogs.list()
+    assert len(waits) == 1
+    assert 0 <= waits[0] <= 0.5
+
+
+def test_the_waits_grow_and_are_spread(
+    both: Both, server: Server, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Full jitter: from nothing to 0.5 s, 1 s, 2 s and so on, but never over 30 s."""
+    bounds: list[tuple[float, float]] = []
+
+    def most(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return high
+
+    monkeypatch.setattr("httpx_retries.retry.random.uniform", most)
+    server.on("GET", "/chat/Dialog", Answer(503))
+    with pytest.raises(errors.Unavailable):
+        both.cube(server.url, max_retries=50).dialogs.list()
+    assert waits[:6] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    assert set(bounds) == {(0, 1)}
+    assert max(waits) <= 30
+    assert sum(waits) == 60  # the hard cap on all waits of a call
+    assert len(server.requests) == 1 + len(waits)
+
+
+def test_the_server_can_not_make_a_call_wait_longer_than_the_hard_cap(
+    both: Both, server: Server, waits: list[float]
+) -> None:
+    """A third wait of 25 s would pass 60 s: it is not cut short, which would come too early, but given up."""
+    server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": "25"}))
+    with pytest.raises(errors.Unavailable):
+        both.cube(server.url, max_retries=50).dialogs.list()
+    assert waits == [25.0, 25.0]
