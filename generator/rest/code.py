@@ -156,7 +156,7 @@ class Code:
             case "model":
                 return f"{value}.to_dict()"
             case "comma":
-                return f'",".join([str(entry) for entry in {value}])'
+                return f"comma_text({value})"
             case "list" | "index_map":
                 inner = self.encode(_item(kind), "entry", module)
                 return f"list({value})" if inner == "entry" else f"[{inner} for entry in {value}]"

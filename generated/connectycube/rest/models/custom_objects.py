@@ -15,6 +15,7 @@ from .._lenient import (
     further,
     many,
     odd,
+    represent,
     to_any,
     to_enum,
     to_integer,
@@ -67,7 +68,7 @@ CUSTOM_OBJECTS_UPDATE_BODY_POP_VALUE_VALUES: dict[int, CustomObjectsUpdateBodyPo
 to_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObject:
     """A record of one of the application's own classes.
 
@@ -89,6 +90,8 @@ class CustomObject:
     permissions: CustomObjectPermissions | None = None
     fields: dict[str, Any] = field(factory=dict)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -138,7 +141,7 @@ class CustomObject:
 _CUSTOM_OBJECT_FIELDS = frozenset(["_id", "_parent_id", "created_at", "permissions", "updated_at", "user_id"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectPermissions:
     """Who may do what with a record.
 
@@ -152,6 +155,8 @@ class CustomObjectPermissions:
     update: CustomObjectAccess | None = None
     delete: CustomObjectAccess | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -193,7 +198,7 @@ class CustomObjectPermissions:
 _CUSTOM_OBJECT_PERMISSIONS_FIELDS = frozenset(["delete", "read", "update"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectAccess:
     """Who may do one thing with a record.
 
@@ -207,6 +212,8 @@ class CustomObjectAccess:
     users_ids: list[int] = field(factory=list)
     users_groups: list[str] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -244,7 +251,7 @@ class CustomObjectAccess:
 _CUSTOM_OBJECT_ACCESS_FIELDS = frozenset(["access", "users_groups", "users_ids"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectMultiUpdateResult:
     """Records that were changed one by one.
 
@@ -258,6 +265,8 @@ class CustomObjectMultiUpdateResult:
     not_found: _dialogs.DeletedIds | None = None
     items: list[CustomObject] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -295,7 +304,7 @@ class CustomObjectMultiUpdateResult:
 _CUSTOM_OBJECT_MULTI_UPDATE_RESULT_FIELDS = frozenset(["class_name", "items", "not_found"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectUpdateResult:
     """Records that were changed by criteria.
 
@@ -313,6 +322,8 @@ class CustomObjectUpdateResult:
     total_found: int | None = None
     items: list[CustomObject] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -354,7 +365,7 @@ class CustomObjectUpdateResult:
 _CUSTOM_OBJECT_UPDATE_RESULT_FIELDS = frozenset(["class_name", "items", "limit", "skip", "total_found"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectDeleteResult:
     """How many records were deleted by criteria.
 
@@ -364,6 +375,8 @@ class CustomObjectDeleteResult:
 
     total_deleted: int | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -395,7 +408,7 @@ class CustomObjectDeleteResult:
 _CUSTOM_OBJECT_DELETE_RESULT_FIELDS = frozenset(["total_deleted"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedCustomObjects:
     """What became of each record that was to be deleted.
 
@@ -409,6 +422,8 @@ class DeletedCustomObjects:
     wrong_permissions: _dialogs.DeletedIds | None = None
     not_found: _dialogs.DeletedIds | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -15,6 +15,7 @@ from .._lenient import (
     iso_text,
     many,
     odd,
+    represent,
     to_any,
     to_boolean,
     to_enum,
@@ -64,7 +65,7 @@ MESSAGE_STATUS_VALUES: dict[str, MessageStatus] = {member.value: member for memb
 to_message_status = to_enum(MessageStatus)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Dialog:
     """A conversation between users.
 
@@ -124,6 +125,8 @@ class Dialog:
     deleted_ids: list[int] = field(factory=list)
     data: dict[str, Any] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -273,7 +276,7 @@ _DIALOG_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DialogPermissions:
     """What users outside a dialog may do with it (X-17).
 
@@ -283,6 +286,8 @@ class DialogPermissions:
 
     allow_preview: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -314,7 +319,7 @@ class DialogPermissions:
 _DIALOG_PERMISSIONS_FIELDS = frozenset(["allow_preview"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedIds:
     """Ids that had the same fate.
 
@@ -324,6 +329,8 @@ class DeletedIds:
 
     ids: list[str] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -352,7 +359,7 @@ class DeletedIds:
 _DELETED_IDS_FIELDS = frozenset(["ids"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedDialogs:
     """What became of each dialog that was to be deleted.
 
@@ -366,6 +373,8 @@ class DeletedDialogs:
     not_found: DeletedIds | None = None
     wrong_permissions: DeletedIds | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -407,7 +416,7 @@ class DeletedDialogs:
 _DELETED_DIALOGS_FIELDS = frozenset(["NotFound", "SuccessfullyDeleted", "WrongPermissions"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DialogNotifications:
     """The push setting of a dialog.
 
@@ -417,6 +426,8 @@ class DialogNotifications:
 
     enabled: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

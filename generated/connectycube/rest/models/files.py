@@ -13,6 +13,7 @@ from attrs import define, field
 from .._lenient import (
     iso_text,
     odd,
+    represent,
     to_boolean,
     to_integer,
     to_object,
@@ -24,7 +25,7 @@ from .._lenient import (
 __all__ = ["File", "FileAccess"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class File:
     """A file in the platform's storage.
 
@@ -60,6 +61,8 @@ class File:
     account_id: int | None = None
     app_id: int | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -147,7 +150,7 @@ _FILE_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class FileAccess:
     """How to write or read a file's content.
 
@@ -169,6 +172,8 @@ class FileAccess:
     download_url: str | None = None
     dowload_url: str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -15,6 +15,7 @@ from .._lenient import (
     iso_text,
     many,
     odd,
+    represent,
     to_any,
     to_boolean,
     to_integer,
@@ -30,7 +31,7 @@ from . import dialogs as _dialogs
 __all__ = ["Attachment", "DeletedMessages", "Message", "MessageReactions", "SystemMessage", "UnreadCount"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Message:
     """A message of a dialog. The application's own fields stand beside these.
 
@@ -70,6 +71,8 @@ class Message:
     edited_at: dt.datetime | None = None
     deleted_for_ids: list[int] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -169,7 +172,7 @@ _MESSAGE_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Attachment:
     """A file, place or other thing that goes with a message. It may have further fields.
 
@@ -199,6 +202,8 @@ class Attachment:
     duration: int | None = None
     content_type: str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -260,7 +265,7 @@ _ATTACHMENT_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class MessageReactions:
     """Reactions to a message.
 
@@ -272,6 +277,8 @@ class MessageReactions:
     own: list[str] = field(factory=list)
     total: dict[str, int] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -303,7 +310,7 @@ class MessageReactions:
 _MESSAGE_REACTIONS_FIELDS = frozenset(["own", "total"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedMessages:
     """What became of each message that was to be deleted.
 
@@ -317,6 +324,8 @@ class DeletedMessages:
     not_found: _dialogs.DeletedIds | None = None
     wrong_permissions: _dialogs.DeletedIds | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -358,7 +367,7 @@ class DeletedMessages:
 _DELETED_MESSAGES_FIELDS = frozenset(["NotFound", "SuccessfullyDeleted", "WrongPermissions"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class UnreadCount:
     """Numbers of unread messages.
 
@@ -370,6 +379,8 @@ class UnreadCount:
     total: int | None = None
     dialogs: dict[str, int] = field(factory=dict)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -402,7 +413,7 @@ class UnreadCount:
 _UNREAD_COUNT_FIELDS = frozenset(["total"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class SystemMessage:
     """A system message that was sent.
 
@@ -416,6 +427,8 @@ class SystemMessage:
     recipient_id: int | None = None
     extension_params: dict[str, Any] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

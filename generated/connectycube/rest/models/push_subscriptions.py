@@ -12,6 +12,7 @@ from attrs import define, field
 
 from .._lenient import (
     odd,
+    represent,
     to_enum,
     to_integer,
     to_object,
@@ -66,7 +67,7 @@ PUSH_PLATFORM_VALUES: dict[str, PushPlatform] = {member.value: member for member
 to_push_platform = to_enum(PushPlatform)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushChannelInfo:
     """A channel in an answer.
 
@@ -76,6 +77,8 @@ class PushChannelInfo:
 
     name: PushChannel | str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -107,7 +110,7 @@ class PushChannelInfo:
 _PUSH_CHANNEL_INFO_FIELDS = frozenset(["name"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushSubscription:
     """A device or browser that gets push notifications.
 
@@ -121,6 +124,8 @@ class PushSubscription:
     notification_channel: PushChannelInfo | None = None
     device: PushDeviceInfo | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -160,7 +165,7 @@ class PushSubscription:
 _PUSH_SUBSCRIPTION_FIELDS = frozenset(["device", "id", "notification_channel"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushDeviceInfo:
     """A subscribed device.
 
@@ -172,6 +177,8 @@ class PushDeviceInfo:
     udid: str | None = None
     platform: PushPlatformInfo | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -206,7 +213,7 @@ class PushDeviceInfo:
 _PUSH_DEVICE_INFO_FIELDS = frozenset(["platform", "udid"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushPlatformInfo:
     """A platform in an answer.
 
@@ -216,6 +223,8 @@ class PushPlatformInfo:
 
     name: PushPlatform | str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
