@@ -91,7 +91,7 @@ def to_number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError
     number = float(value)
-    if not math.isfinite(number) or (isinstance(value, str) and "_" in value):
+    if not math.isfinite(number) or (isinstance(value, str) and ("_" in value or not value.isascii())):
         raise ValueError
     if isinstance(value, int) and number != value:
         raise ValueError  # A float would lose its last digits.
