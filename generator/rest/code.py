@@ -212,7 +212,7 @@ class Code:
 
     def encoder(self, kind: Type) -> tuple[str, str]:
         """A runtime encoder and the keyword arguments that it wants."""
-        limits = "".join(f", {name}={literal(value)}" for name, value in kind.limits)
+        limits = limit_arguments(kind)
         match kind.kind:
             case "list":
                 return "array", f", {self.encoder_function(_item(kind))}{limits}"
@@ -252,15 +252,20 @@ class Code:
             if isinstance(piece, str):
                 pieces.append(literal(piece))
             elif piece.type.kind == "list":
-                inner = self.path_encoder(_item(piece.type))
+                function, limits = self.path_encoder(_item(piece.type))
+                inner = f"lambda name, value: {function}(name, value{limits})" if limits else function
                 pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
             else:
-                pieces.append(f"{self.path_encoder(piece.type)}({literal(piece.name)}, {piece.name})")
+                function, limits = self.path_encoder(piece.type)
+                pieces.append(f"{function}({literal(piece.name)}, {piece.name}{limits})")
         return " + ".join(pieces) or '""'
 
     @staticmethod
-    def path_encoder(kind: Type) -> str:
-        return "wire.path_integer" if kind.kind == "integer" else "wire.path_text"
+    def path_encoder(kind: Type) -> tuple[str, str]:
+        """An encoder of a segment and the keyword arguments that it wants."""
+        if kind.kind == "integer":
+            return "wire.path_integer", limit_arguments(kind)
+        return "wire.path_text", limit_arguments(kind, ("min_length", 1)) if kind.kind == "text" else ""
 
     # -- filters
 
@@ -276,7 +281,7 @@ class Code:
         return f"Sequence[{value}]" if operator in LIST_OPERATORS else value
 
     def filter_encoder(self, kind: Type) -> str:
-        return f"wire.{self.encoder(kind)[0]}"
+        return self.encoder_function(kind)
 
     # -- whole things
 
@@ -295,6 +300,10 @@ class Code:
             self._homes(kind.item, found)
         if kind.kind in ("model", "enum") and kind.name:
             found.add((self.models.get(kind.name) or self.enums[kind.name]).module)
+
+
+def limit_arguments(kind: Type, *known: tuple[str, Any]) -> str:
+    return "".join(f", {name}={literal(value)}" for name, value in kind.limits if (name, value) not in known)
 
 
 def _item(kind: Type) -> Type:

@@ -234,9 +234,11 @@ def mapping(name: str, value: Any, encode: Encoder, *, max_properties: int | Non
         raise InvalidArgument(name, f"must be a mapping, not {_kind(value)}")
     if max_properties is not None and len(value) > max_properties:
         raise InvalidArgument(name, f"must have at most {max_properties} keys, not {len(value)}")
-    for key in value:
-        text(f"a key of {name}", key, min_length=1)
-    return {str(key): encode(f"{name}[{key!r}]", entry) for key, entry in value.items()}
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        inside = f"{name}[{key!r}]"
+        found[text(inside, key, min_length=1)] = encode(inside, entry)
+    return found
 
 
 def json64(name: str, value: Any) -> str:
@@ -281,7 +283,7 @@ def record(
             elif key in nullable:
                 found[wire_key] = None
         elif further is not None:
-            found[text(f"a key of {name}", key, min_length=1)] = further(inside, entry)
+            found[text(inside, key, min_length=1)] = further(inside, entry)
         else:
             raise InvalidArgument(inside, f"is not known; there are {', '.join(fields)}")
     for key in required:
@@ -312,16 +314,18 @@ def form(body: Mapping[str, Any], files: tuple[str, ...]) -> tuple[dict[str, Any
 # -- paths
 
 
-def path_text(name: str, value: Any) -> str:
+def path_text(
+    name: str, value: Any, *, min_length: int = 1, max_length: int | None = None, pattern: str | None = None
+) -> str:
     """A segment of a path: never empty, never a step up or aside."""
-    segment = text(name, value, min_length=1)
+    segment = text(name, value, min_length=max(min_length, 1), max_length=max_length, pattern=pattern)
     if not segment.strip() or segment in (".", ".."):
         raise InvalidArgument(name, "must not be empty" if not segment.strip() else f"can't be {segment!r}")
     return quote(segment, safe="")
 
 
-def path_integer(name: str, value: Any) -> str:
-    return str(integer(name, value, minimum=0))
+def path_integer(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> str:
+    return str(integer(name, value, minimum=minimum, maximum=maximum))
 
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
@@ -392,6 +396,13 @@ class Filter:
         self.free = free
         self.type = type
 
+    def one(self, name: str, value: Any) -> Any:
+        """A single value: only those have a form in a query."""
+        found = self.encode(name, value)
+        if found is None or isinstance(found, (list, dict)):
+            raise InvalidArgument(name, f"must be a single value, not {_kind(value)}")
+        return found
+
 
 def filters(value: Any, known: Mapping[str, Filter], lists: str) -> Pairs:
     """Filters as the pairs of a query.
@@ -407,13 +418,14 @@ def filters(value: Any, known: Mapping[str, Filter], lists: str) -> Pairs:
         known_filter = known.get(name) or known.get("*")
         if known_filter is None or not isinstance(name, str) or not name:
             raise InvalidArgument(inside, f"is not known; there are {', '.join(known)}")
-        key = text("a key of filters", name) if known_filter.wire == "*" else known_filter.wire
+        key = text(inside, name) if known_filter.wire == "*" else known_filter.wire
         if known_filter.free:
             if not isinstance(rule, Mapping) or not rule:
                 raise InvalidArgument(inside, "must map a field's name to its filter")
             for inner, inner_rule in rule.items():
-                inner_key = text(f"a key of {inside}", inner, min_length=1)
-                found += _filter(f"{inside}[{inner!r}]", f"{key}[{inner_key}]", inner_rule, known_filter, lists)
+                where = f"{inside}[{inner!r}]"
+                inner_key = text(where, inner, min_length=1)
+                found += _filter(where, f"{key}[{inner_key}]", inner_rule, known_filter, lists)
         else:
             found += _filter(inside, key, rule, known_filter, lists)
     return found
@@ -423,7 +435,7 @@ def _filter(inside: str, key: str, rule: Any, known: Filter, lists: str) -> Pair
     if not isinstance(rule, Mapping):
         if not known.equality:
             raise InvalidArgument(inside, f"needs an operator: {', '.join(known.operators)}")
-        encoded = known.encode(inside, rule)
+        encoded = known.one(inside, rule)
         return _v1(inside, key, "eq", [encoded], known) if lists == "v1" else [(key, _query_text(encoded))]
     if not rule:
         raise InvalidArgument(inside, "has no operator")
@@ -435,9 +447,9 @@ def _filter(inside: str, key: str, rule: Any, known: Filter, lists: str) -> Pair
         if operator == "calc":
             operands = [choice(where, operand, ("avg", "min", "max", "sum"))]
         elif operator in LIST_OPERATORS:
-            operands = array(where, operand, known.encode, min_items=1)
+            operands = array(where, operand, known.one, min_items=1)
         else:
-            operands = [known.encode(where, operand)]
+            operands = [known.one(where, operand)]
         if lists == "v1":
             found += _v1(where, key, operator, operands, known)
         elif operator in LIST_OPERATORS and lists == "repeat":
