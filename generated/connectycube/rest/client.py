@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from . import inputs, models
-    from .pages import AsyncPage, Page, PageCall, PageData
+    from ._paging import PageCall, PageData
+    from .pages import AsyncPage, Page
     from .resources.address_book import AddressBook, AsyncAddressBook
     from .resources.admin import Admin, AsyncAdmin
     from .resources.calls import AsyncCalls, Calls
@@ -599,7 +600,7 @@ class ConnectyCube(_ConnectyCubeBase):
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class ConnectyCubeRawView:
+class _ConnectyCubeRawView:
     """The client as `with_raw_response` sees it: answers are handed over unread."""
 
     def __init__(self, client: ConnectyCube) -> None:
@@ -942,7 +943,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class AsyncConnectyCubeRawView:
+class _AsyncConnectyCubeRawView:
     """The client as `with_raw_response` sees it: answers are handed over unread."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
