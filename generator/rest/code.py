@@ -212,7 +212,7 @@ class Code:
 
     def encoder(self, kind: Type) -> tuple[str, str]:
         """A runtime encoder and the keyword arguments that it wants."""
-        limits = limit_arguments(kind)
+        limits = "".join(f", {name}={literal(value)}" for name, value in kind.limits)
         match kind.kind:
             case "list":
                 return "array", f", {self.encoder_function(_item(kind))}{limits}"
@@ -252,20 +252,26 @@ class Code:
             if isinstance(piece, str):
                 pieces.append(literal(piece))
             elif piece.type.kind == "list":
-                function, limits = self.path_encoder(_item(piece.type))
-                inner = f"lambda name, value: {function}(name, value{limits})" if limits else function
+                inner = self.path_encoder(_item(piece.type))
                 pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
             else:
-                function, limits = self.path_encoder(piece.type)
-                pieces.append(f"{function}({literal(piece.name)}, {piece.name}{limits})")
+                pieces.append(self.path_segment(piece.type, literal(piece.name), piece.name))
         return " + ".join(pieces) or '""'
 
-    @staticmethod
-    def path_encoder(kind: Type) -> tuple[str, str]:
-        """An encoder of a segment and the keyword arguments that it wants."""
+    def path_encoder(self, kind: Type) -> str:
+        segment = self.path_segment(kind, "name", "value")
+        plain = segment.removesuffix("(name, value)")
+        return plain if plain != segment else f"lambda name, value: {segment}"
+
+    def path_segment(self, kind: Type, name: str, value: str) -> str:
+        """The expression that checks a path argument and writes it as one segment."""
         if kind.kind == "integer":
-            return "wire.path_integer", limit_arguments(kind)
-        return "wire.path_text", limit_arguments(kind, ("min_length", 1)) if kind.kind == "text" else ""
+            bounds = "".join(f", {key}={literal(limit)}" for key, limit in kind.limits if limit is not None)
+            return f"wire.path_integer({name}, {value}{bounds})"
+        if kind.kind == "text":
+            return f"wire.path_text({name}, {value})"
+        function, extra = self.encoder(kind)
+        return f"wire.path_value({name}, wire.{function}({name}, {value}{extra}))"
 
     # -- filters
 
@@ -300,10 +306,6 @@ class Code:
             self._homes(kind.item, found)
         if kind.kind in ("model", "enum") and kind.name:
             found.add((self.models.get(kind.name) or self.enums[kind.name]).module)
-
-
-def limit_arguments(kind: Type, *known: tuple[str, Any]) -> str:
-    return "".join(f", {name}={literal(value)}" for name, value in kind.limits if (name, value) not in known)
 
 
 def _item(kind: Type) -> Type:

@@ -30,7 +30,6 @@ MODULES = (
     "_lenient.py",
     "_wire.py",
     "_call.py",
-    "_paging.py",
     "pages.py",
     "_retry.py",
     "client.py",

@@ -6,11 +6,9 @@ import datetime as dt
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import Enum
 from types import UnionType
 from typing import Any, Literal, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-import connectycube.rest
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Omit, filters, inputs, models
 
 NAMES = {"models": models, "inputs": inputs, "filters_": filters, "Omit": Omit}
@@ -183,11 +181,3 @@ def wrong_objects(hint: Any) -> Iterator[dict[Any, Any]]:
             yield {key: value for key, value in full.items() if key != name}
             yield {**full, name: None}
         yield from ({**full, name: value} for value in wrong(kind) if value is not None)
-
-
-def is_enum(hint: Any) -> bool:
-    return inspect.isclass(hint) and issubclass(hint, Enum)
-
-
-def package() -> Any:
-    return connectycube.rest

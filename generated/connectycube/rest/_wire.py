@@ -314,11 +314,9 @@ def form(body: Mapping[str, Any], files: tuple[str, ...]) -> tuple[dict[str, Any
 # -- paths
 
 
-def path_text(
-    name: str, value: Any, *, min_length: int = 1, max_length: int | None = None, pattern: str | None = None
-) -> str:
+def path_text(name: str, value: Any) -> str:
     """A segment of a path: never empty, never a step up or aside."""
-    segment = text(name, value, min_length=max(min_length, 1), max_length=max_length, pattern=pattern)
+    segment = text(name, value, min_length=1)
     if not segment.strip() or segment in (".", ".."):
         raise InvalidArgument(name, "must not be empty" if not segment.strip() else f"can't be {segment!r}")
     return quote(segment, safe="")
@@ -326,6 +324,11 @@ def path_text(
 
 def path_integer(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> str:
     return str(integer(name, value, minimum=minimum, maximum=maximum))
+
+
+def path_value(name: str, value: Any) -> str:
+    """An encoded argument of any other kind as a segment."""
+    return path_text(name, _query_text(value))
 
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from . import inputs, models
-    from ._paging import PageCall, PageData
-    from .pages import AsyncPage, Page
+    from .pages import AsyncPage, Page, PageCall, PageData
     from .resources.address_book import AddressBook, AsyncAddressBook
     from .resources.admin import Admin, AsyncAdmin
     from .resources.calls import AsyncCalls, Calls

@@ -13,8 +13,8 @@ from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, a_map, an_object, objects
 from .._lenient import to_integer
-from .._paging import PageCall, PageData, Paging, page_data
 from .._wire import OMIT, Omit
+from ..pages import PageCall, PageData, Paging, page_data
 
 _LIST_DIALOGS_PAGING = Paging("keyset", "items", "limit", "_id", "_id", "lt")
 _LIST_DIALOGS: Operation[PageData[models.Dialog]] = Operation(

@@ -11,7 +11,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, an_object, objects, unwrap
-from .._paging import PageCall, PageData, Paging, page_data
+from ..pages import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("offset", "items", "limit", "_id", "skip", "")
 _LIST: Operation[PageData[models.CustomObject]] = Operation(

@@ -9,7 +9,7 @@ from typing import Any
 from .. import _wire as wire
 from .. import models
 from .._call import Call, Operation, an_object, unwrap
-from .._paging import PageCall, PageData, Paging, page_data
+from ..pages import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("number", "items", "per_page", "id", "page", "")
 _LIST: Operation[PageData[models.File]] = Operation(

@@ -12,7 +12,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, an_object, objects
-from .._paging import PageCall, PageData, Paging, page_data
+from ..pages import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("offset", "", "limit", "_id", "offset", "")
 _LIST: Operation[PageData[models.Meeting]] = Operation(

@@ -12,7 +12,7 @@ from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, a_map, an_object
 from .._lenient import to_integer, to_list
-from .._paging import PageCall, PageData, Paging, page_data
+from ..pages import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("offset", "items", "limit", "_id", "skip", "")
 _LIST: Operation[PageData[models.Message]] = Operation(

@@ -11,7 +11,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import models
 from .._call import Call, Operation, a_count, an_object, unwrap
-from .._paging import PageCall, PageData, Paging, page_data
+from ..pages import PageCall, PageData, Paging, page_data
 
 _LIST_V1_PAGING = Paging("number", "items", "per_page", "id", "page", "")
 _LIST_V1: Operation[PageData[models.User]] = Operation(
