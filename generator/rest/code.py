@@ -170,7 +170,7 @@ class Code:
             case "model":
                 return f"{value}.to_dict()"
             case "comma":
-                return f'",".join([str(entry) for entry in {value}])'
+                return f"comma_text({value})"
             case "list" | "index_map":
                 inner = self.encode(_item(kind), "entry", module)
                 return f"list({value})" if inner == "entry" else f"[{inner} for entry in {value}]"
@@ -275,12 +275,23 @@ class Code:
                 inner = self.path_encoder(_item(piece.type))
                 pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
             else:
-                pieces.append(f"{self.path_encoder(piece.type)}({literal(piece.name)}, {piece.name})")
+                pieces.append(self.path_segment(piece.type, literal(piece.name), piece.name))
         return " + ".join(pieces) or '""'
 
-    @staticmethod
-    def path_encoder(kind: Type) -> str:
-        return "wire.path_integer" if kind.kind == "integer" else "wire.path_text"
+    def path_encoder(self, kind: Type) -> str:
+        segment = self.path_segment(kind, "name", "value")
+        plain = segment.removesuffix("(name, value)")
+        return plain if plain != segment else f"lambda name, value: {segment}"
+
+    def path_segment(self, kind: Type, name: str, value: str) -> str:
+        """The expression that checks a path argument and writes it as one segment."""
+        if kind.kind == "integer":
+            bounds = "".join(f", {key}={literal(limit)}" for key, limit in kind.limits if limit is not None)
+            return f"wire.path_integer({name}, {value}{bounds})"
+        if kind.kind == "text":
+            return f"wire.path_text({name}, {value})"
+        function, extra = self.encoder(kind)
+        return f"wire.path_value({name}, wire.{function}({name}, {value}{extra}))"
 
     # -- filters
 
@@ -296,7 +307,7 @@ class Code:
         return f"Sequence[{value}]" if operator in LIST_OPERATORS else value
 
     def filter_encoder(self, kind: Type) -> str:
-        return f"wire.{self.encoder(kind)[0]}"
+        return self.encoder_function(kind)
 
     # -- whole things
 

@@ -65,7 +65,7 @@ def modes(client: str, session: bool) -> list[dict[str, Any]]:
             "iter_bytes": "iter_bytes",
             "page": "Page",
             "raw": "raw",
-            "raw_view": f"{client}RawView",
+            "raw_view": f"_{client}RawView",
             "renew_once": "renew_once",
             "hook_result": hook,
         },
@@ -90,7 +90,7 @@ def modes(client: str, session: bool) -> list[dict[str, Any]]:
             "iter_bytes": "aiter_bytes",
             "page": "AsyncPage",
             "raw": "araw",
-            "raw_view": f"Async{client}RawView",
+            "raw_view": f"_Async{client}RawView",
             "renew_once": "arenew_once",
             "hook_result": f"Awaitable[{hook}] | {hook}",
         },
@@ -164,6 +164,7 @@ class Renderer:
             "input_names": sorted(input_names),
             "filters": api.filters,
             "filter_names": sorted(filter_names),
+            "filter_types": sorted({*filter_names, *operator_names(api.filters)}),
             "public_names": sorted(set(public)),
             "uses_v": lambda model: any("(v := " in code.decode(entry, model.module) for entry in model.fields),
             "map_of": lambda item: Type("map", item=item),
@@ -466,6 +467,16 @@ def operators_name(group: Filters, field: FilterField) -> str:
     parts = "".join(part[:1].upper() + part[1:] for part in field.name.replace(".", "_").split("_"))
     name = "".join(char for char in f"{group.name}{parts}" if char.isalnum() and char.isascii())
     return f"{name}Operators" if name in TAKEN_CLASSES or name == group.name else name
+
+
+def operator_names(groups: list[Filters]) -> list[str]:
+    """The TypedDicts of all operators, by group and field."""
+    return [
+        operators_name(group, field)
+        for group in groups
+        for field in group.fields
+        if field.operators and field.wire != "*"
+    ]
 
 
 def filter_fields(group: Filters) -> list[str]:

@@ -281,9 +281,10 @@ def a_map(data: Any, convert: Callable[[Any], S]) -> dict[str, S]:
 
 def a_count(data: Any) -> int:
     """A number, in any of the shapes of U-07."""
-    for key in ("items", "count", "total_entries", "total"):
-        if isinstance(data, dict) and key in data:
-            return a_count(data[key])
+    if isinstance(data, dict):
+        for key in ("items", "count", "total_entries", "total"):
+            if key in data and not isinstance(data[key], list):
+                return a_count(data[key])
     if isinstance(data, int) and not isinstance(data, bool):
         return data
     if isinstance(data, str) and data.isascii() and data.isdigit():

@@ -126,8 +126,10 @@ def to_number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError
     number = float(value)
-    if not math.isfinite(number) or (isinstance(value, str) and "_" in value):
+    if not math.isfinite(number) or (isinstance(value, str) and ("_" in value or not value.isascii())):
         raise ValueError
+    if isinstance(value, int) and number != value:
+        raise ValueError  # A float would lose its last digits.
     return number
 
 
@@ -150,6 +152,8 @@ _BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 def to_time(value: Any) -> dt.datetime:
     """ISO 8601 text (UTC where it names no zone) or Unix seconds."""
     if value.__class__ is str:
+        if value.isdigit():
+            return _unix(to_number(value))  # Python would read some as a date without dashes.
         try:
             time = dt.datetime.fromisoformat(value)
         except ValueError:
@@ -192,8 +196,8 @@ def _entries(value: Any, commas: bool) -> list[Any]:
     if isinstance(value, str):
         parts = [part.strip() for part in value.split(",")]
         return [part for part in parts if part]
-    if isinstance(value, dict) and value and all(str(key).isdigit() for key in value):
-        return list(value.values())
+    if isinstance(value, dict) and value and all(key.isdigit() for key in value):
+        return [value[key] for key in sorted(value, key=int)]
     if commas and isinstance(value, (int, float)):
         return [value]
     raise ValueError
@@ -226,7 +230,34 @@ def iso_text(time: dt.datetime) -> str:
     return time.astimezone(dt.UTC).isoformat(timespec=digits).replace("+00:00", "Z")
 
 
-def unix_number(time: dt.datetime) -> int | float:
-    """Unix seconds."""
+def unix_number(time: dt.datetime) -> int | float | str:
+    """Unix seconds; ISO 8601 text where they would be read as another time."""
     seconds = time.timestamp()
+    if abs(seconds) > MILLISECONDS or _unix(seconds) != time:
+        return iso_text(time)
     return int(seconds) if seconds.is_integer() else seconds
+
+
+def comma_text(entries: list[Any]) -> str | list[Any]:
+    """A list as text with commas; as it is where the text would be read as another list."""
+    texts = [str(entry) for entry in entries]
+    plain = all(text and text == text.strip() and "," not in text for text in texts)
+    return ",".join(texts) if plain else list(entries)
+
+
+def represent(self: Any) -> str:
+    """The `repr` of a model: what it holds, long values cut, secrets left out."""
+    hidden = {attribute.name for attribute in self.__attrs_attrs__ if not attribute.repr}
+    shown = []
+    for attribute in self.__attrs_attrs__:
+        value = getattr(self, attribute.name)
+        if attribute.name == "extra":
+            value = {key: entry for key, entry in value.items() if key not in hidden}
+        if attribute.repr and value is not None and value != [] and value != {}:
+            text = repr(value)
+            shown.append(f"{attribute.name}={text if len(text) <= LONG else text[: LONG - 3] + '...'}")
+    return f"{type(self).__name__}({', '.join(shown)})"
+
+
+LONG = 80
+"""Characters of a value that a `repr` shows."""

@@ -678,7 +678,7 @@ class ConnectyCube(_ConnectyCubeBase):
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class ConnectyCubeRawView:
+class _ConnectyCubeRawView:
     """The client as `with_raw_response` sees it: answers are handed over unread."""
 
     def __init__(self, client: ConnectyCube) -> None:
@@ -1049,7 +1049,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class AsyncConnectyCubeRawView:
+class _AsyncConnectyCubeRawView:
     """The client as `with_raw_response` sees it: answers are handed over unread."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:

@@ -12,13 +12,70 @@ from . import _wire as wire
 
 __all__ = [
     "AdminDialogFilters",
+    "AdminDialogFiltersCreatedAt",
+    "AdminDialogFiltersExtensions",
+    "AdminDialogFiltersId",
+    "AdminDialogFiltersLastMessageDateSent",
+    "AdminDialogFiltersName",
+    "AdminDialogFiltersType",
+    "AdminDialogFiltersUpdatedAt",
     "AdminMessageFilters",
+    "AdminMessageFiltersCreatedAt",
+    "AdminMessageFiltersId",
+    "AdminMessageFiltersUpdatedAt",
     "CustomObjectFilters",
     "DialogFilters",
+    "DialogFiltersCreatedAt",
+    "DialogFiltersExtensions",
+    "DialogFiltersId",
+    "DialogFiltersLastMessageDateSent",
+    "DialogFiltersName",
+    "DialogFiltersType",
+    "DialogFiltersUpdatedAt",
     "MeetingFilters",
+    "MeetingFiltersCreatedAt",
+    "MeetingFiltersEndDate",
+    "MeetingFiltersStartDate",
+    "MeetingFiltersUpdatedAt",
     "MessageFilters",
+    "MessageFiltersAttachmentsType",
+    "MessageFiltersDateSent",
+    "MessageFiltersId",
+    "MessageFiltersMessage",
+    "MessageFiltersRecipientId",
+    "MessageFiltersSenderId",
+    "MessageFiltersUpdatedAt",
     "UserFilters",
+    "UserFiltersCreatedAt",
+    "UserFiltersEmail",
+    "UserFiltersExternalId",
+    "UserFiltersFacebookId",
+    "UserFiltersFullName",
+    "UserFiltersId",
+    "UserFiltersLastRequestAt",
+    "UserFiltersLogin",
+    "UserFiltersPhone",
+    "UserFiltersTwitterId",
+    "UserFiltersUpdatedAt",
+    "UserFiltersUserTags",
     "UserV1Filters",
+    "UserV1FiltersAvatar",
+    "UserV1FiltersBlobId",
+    "UserV1FiltersCreatedAt",
+    "UserV1FiltersEmail",
+    "UserV1FiltersExternalId",
+    "UserV1FiltersExternalUserId",
+    "UserV1FiltersFacebookId",
+    "UserV1FiltersFullName",
+    "UserV1FiltersId",
+    "UserV1FiltersLastRequestAt",
+    "UserV1FiltersLogin",
+    "UserV1FiltersPhone",
+    "UserV1FiltersTimezone",
+    "UserV1FiltersTwitterId",
+    "UserV1FiltersUpdatedAt",
+    "UserV1FiltersUserTags",
+    "UserV1FiltersWebsite",
 ]
 
 
@@ -62,7 +119,7 @@ AdminDialogFiltersType = TypedDict(
     },
     total=False,
 )
-"""Operators of `type`."""
+AdminDialogFiltersType.__doc__ = """Operators of `type`."""
 
 
 AdminDialogFiltersName = TypedDict(
@@ -75,7 +132,7 @@ AdminDialogFiltersName = TypedDict(
     },
     total=False,
 )
-"""Operators of `name`."""
+AdminDialogFiltersName.__doc__ = """Operators of `name`."""
 
 
 AdminDialogFiltersLastMessageDateSent = TypedDict(
@@ -91,7 +148,7 @@ AdminDialogFiltersLastMessageDateSent = TypedDict(
     },
     total=False,
 )
-"""Operators of `last_message_date_sent`."""
+AdminDialogFiltersLastMessageDateSent.__doc__ = """Operators of `last_message_date_sent`."""
 
 
 AdminDialogFiltersExtensions = TypedDict(
@@ -104,7 +161,7 @@ AdminDialogFiltersExtensions = TypedDict(
     },
     total=False,
 )
-"""Operators of `extensions`."""
+AdminDialogFiltersExtensions.__doc__ = """Operators of `extensions`."""
 
 
 class AdminDialogFilters(TypedDict, total=False):
@@ -251,7 +308,7 @@ DialogFiltersId = TypedDict(
     },
     total=False,
 )
-"""Operators of `_id`."""
+DialogFiltersId.__doc__ = """Operators of `_id`."""
 
 
 DialogFiltersType = TypedDict(
@@ -267,7 +324,7 @@ DialogFiltersType = TypedDict(
     },
     total=False,
 )
-"""Operators of `type`."""
+DialogFiltersType.__doc__ = """Operators of `type`."""
 
 
 DialogFiltersName = TypedDict(
@@ -280,7 +337,7 @@ DialogFiltersName = TypedDict(
     },
     total=False,
 )
-"""Operators of `name`."""
+DialogFiltersName.__doc__ = """Operators of `name`."""
 
 
 DialogFiltersLastMessageDateSent = TypedDict(
@@ -296,7 +353,7 @@ DialogFiltersLastMessageDateSent = TypedDict(
     },
     total=False,
 )
-"""Operators of `last_message_date_sent`."""
+DialogFiltersLastMessageDateSent.__doc__ = """Operators of `last_message_date_sent`."""
 
 
 DialogFiltersCreatedAt = TypedDict(
@@ -312,7 +369,7 @@ DialogFiltersCreatedAt = TypedDict(
     },
     total=False,
 )
-"""Operators of `created_at`."""
+DialogFiltersCreatedAt.__doc__ = """Operators of `created_at`."""
 
 
 DialogFiltersUpdatedAt = TypedDict(
@@ -328,7 +385,7 @@ DialogFiltersUpdatedAt = TypedDict(
     },
     total=False,
 )
-"""Operators of `updated_at`."""
+DialogFiltersUpdatedAt.__doc__ = """Operators of `updated_at`."""
 
 
 DialogFiltersExtensions = TypedDict(
@@ -341,7 +398,7 @@ DialogFiltersExtensions = TypedDict(
     },
     total=False,
 )
-"""Operators of `extensions`."""
+DialogFiltersExtensions.__doc__ = """Operators of `extensions`."""
 
 
 class DialogFilters(TypedDict, total=False):
@@ -493,7 +550,7 @@ MessageFiltersId = TypedDict(
     },
     total=False,
 )
-"""Operators of `_id`."""
+MessageFiltersId.__doc__ = """Operators of `_id`."""
 
 
 MessageFiltersMessage = TypedDict(
@@ -506,7 +563,7 @@ MessageFiltersMessage = TypedDict(
     },
     total=False,
 )
-"""Operators of `message`."""
+MessageFiltersMessage.__doc__ = """Operators of `message`."""
 
 
 MessageFiltersDateSent = TypedDict(
@@ -522,7 +579,7 @@ MessageFiltersDateSent = TypedDict(
     },
     total=False,
 )
-"""Operators of `date_sent`."""
+MessageFiltersDateSent.__doc__ = """Operators of `date_sent`."""
 
 
 MessageFiltersSenderId = TypedDict(
@@ -538,7 +595,7 @@ MessageFiltersSenderId = TypedDict(
     },
     total=False,
 )
-"""Operators of `sender_id`."""
+MessageFiltersSenderId.__doc__ = """Operators of `sender_id`."""
 
 
 MessageFiltersRecipientId = TypedDict(
@@ -554,7 +611,7 @@ MessageFiltersRecipientId = TypedDict(
     },
     total=False,
 )
-"""Operators of `recipient_id`."""
+MessageFiltersRecipientId.__doc__ = """Operators of `recipient_id`."""
 
 
 MessageFiltersAttachmentsType = TypedDict(
@@ -568,7 +625,7 @@ MessageFiltersAttachmentsType = TypedDict(
     },
     total=False,
 )
-"""Operators of `attachments.type`."""
+MessageFiltersAttachmentsType.__doc__ = """Operators of `attachments.type`."""
 
 
 MessageFiltersUpdatedAt = TypedDict(
@@ -584,7 +641,7 @@ MessageFiltersUpdatedAt = TypedDict(
     },
     total=False,
 )
-"""Operators of `updated_at`."""
+MessageFiltersUpdatedAt.__doc__ = """Operators of `updated_at`."""
 
 
 MessageFilters = TypedDict(
@@ -600,7 +657,7 @@ MessageFilters = TypedDict(
     },
     total=False,
 )
-"""Filters by field: a plain value, or a mapping of operators to values.
+MessageFilters.__doc__ = """Filters by field: a plain value, or a mapping of operators to values.
 
 :ivar id: Id of the message.
 :ivar message: Text of the message.
@@ -665,7 +722,7 @@ UserV1FiltersId = TypedDict(
     },
     total=False,
 )
-"""Operators of `id`."""
+UserV1FiltersId.__doc__ = """Operators of `id`."""
 
 
 UserV1FiltersLogin = TypedDict(
@@ -682,7 +739,7 @@ UserV1FiltersLogin = TypedDict(
     },
     total=False,
 )
-"""Operators of `login`."""
+UserV1FiltersLogin.__doc__ = """Operators of `login`."""
 
 
 UserV1FiltersEmail = TypedDict(
@@ -699,7 +756,7 @@ UserV1FiltersEmail = TypedDict(
     },
     total=False,
 )
-"""Operators of `email`."""
+UserV1FiltersEmail.__doc__ = """Operators of `email`."""
 
 
 UserV1FiltersFullName = TypedDict(
@@ -716,7 +773,7 @@ UserV1FiltersFullName = TypedDict(
     },
     total=False,
 )
-"""Operators of `full_name`."""
+UserV1FiltersFullName.__doc__ = """Operators of `full_name`."""
 
 
 UserV1FiltersPhone = TypedDict(
@@ -733,7 +790,7 @@ UserV1FiltersPhone = TypedDict(
     },
     total=False,
 )
-"""Operators of `phone`."""
+UserV1FiltersPhone.__doc__ = """Operators of `phone`."""
 
 
 UserV1FiltersWebsite = TypedDict(
@@ -750,7 +807,7 @@ UserV1FiltersWebsite = TypedDict(
     },
     total=False,
 )
-"""Operators of `website`."""
+UserV1FiltersWebsite.__doc__ = """Operators of `website`."""
 
 
 UserV1FiltersExternalUserId = TypedDict(
@@ -767,7 +824,7 @@ UserV1FiltersExternalUserId = TypedDict(
     },
     total=False,
 )
-"""Operators of `external_user_id`."""
+UserV1FiltersExternalUserId.__doc__ = """Operators of `external_user_id`."""
 
 
 UserV1FiltersExternalId = TypedDict(
@@ -784,7 +841,7 @@ UserV1FiltersExternalId = TypedDict(
     },
     total=False,
 )
-"""Operators of `external_id`."""
+UserV1FiltersExternalId.__doc__ = """Operators of `external_id`."""
 
 
 UserV1FiltersFacebookId = TypedDict(
@@ -801,7 +858,7 @@ UserV1FiltersFacebookId = TypedDict(
     },
     total=False,
 )
-"""Operators of `facebook_id`."""
+UserV1FiltersFacebookId.__doc__ = """Operators of `facebook_id`."""
 
 
 UserV1FiltersTwitterId = TypedDict(
@@ -818,7 +875,7 @@ UserV1FiltersTwitterId = TypedDict(
     },
     total=False,
 )
-"""Operators of `twitter_id`."""
+UserV1FiltersTwitterId.__doc__ = """Operators of `twitter_id`."""
 
 
 UserV1FiltersBlobId = TypedDict(
@@ -835,7 +892,7 @@ UserV1FiltersBlobId = TypedDict(
     },
     total=False,
 )
-"""Operators of `blob_id`."""
+UserV1FiltersBlobId.__doc__ = """Operators of `blob_id`."""
 
 
 UserV1FiltersAvatar = TypedDict(
@@ -852,7 +909,7 @@ UserV1FiltersAvatar = TypedDict(
     },
     total=False,
 )
-"""Operators of `avatar`."""
+UserV1FiltersAvatar.__doc__ = """Operators of `avatar`."""
 
 
 UserV1FiltersUserTags = TypedDict(
@@ -869,7 +926,7 @@ UserV1FiltersUserTags = TypedDict(
     },
     total=False,
 )
-"""Operators of `user_tags`."""
+UserV1FiltersUserTags.__doc__ = """Operators of `user_tags`."""
 
 
 UserV1FiltersTimezone = TypedDict(
@@ -886,7 +943,7 @@ UserV1FiltersTimezone = TypedDict(
     },
     total=False,
 )
-"""Operators of `timezone`."""
+UserV1FiltersTimezone.__doc__ = """Operators of `timezone`."""
 
 
 UserV1FiltersCreatedAt = TypedDict(
@@ -903,7 +960,7 @@ UserV1FiltersCreatedAt = TypedDict(
     },
     total=False,
 )
-"""Operators of `created_at`."""
+UserV1FiltersCreatedAt.__doc__ = """Operators of `created_at`."""
 
 
 UserV1FiltersUpdatedAt = TypedDict(
@@ -920,7 +977,7 @@ UserV1FiltersUpdatedAt = TypedDict(
     },
     total=False,
 )
-"""Operators of `updated_at`."""
+UserV1FiltersUpdatedAt.__doc__ = """Operators of `updated_at`."""
 
 
 UserV1FiltersLastRequestAt = TypedDict(
@@ -937,7 +994,7 @@ UserV1FiltersLastRequestAt = TypedDict(
     },
     total=False,
 )
-"""Operators of `last_request_at`."""
+UserV1FiltersLastRequestAt.__doc__ = """Operators of `last_request_at`."""
 
 
 class UserV1Filters(TypedDict, total=False):
@@ -1112,7 +1169,7 @@ UserFiltersId = TypedDict(
     },
     total=False,
 )
-"""Operators of `id`."""
+UserFiltersId.__doc__ = """Operators of `id`."""
 
 
 UserFiltersLogin = TypedDict(
@@ -1124,7 +1181,7 @@ UserFiltersLogin = TypedDict(
     },
     total=False,
 )
-"""Operators of `login`."""
+UserFiltersLogin.__doc__ = """Operators of `login`."""
 
 
 UserFiltersEmail = TypedDict(
@@ -1136,7 +1193,7 @@ UserFiltersEmail = TypedDict(
     },
     total=False,
 )
-"""Operators of `email`."""
+UserFiltersEmail.__doc__ = """Operators of `email`."""
 
 
 UserFiltersFullName = TypedDict(
@@ -1148,7 +1205,7 @@ UserFiltersFullName = TypedDict(
     },
     total=False,
 )
-"""Operators of `full_name`."""
+UserFiltersFullName.__doc__ = """Operators of `full_name`."""
 
 
 UserFiltersPhone = TypedDict(
@@ -1160,7 +1217,7 @@ UserFiltersPhone = TypedDict(
     },
     total=False,
 )
-"""Operators of `phone`."""
+UserFiltersPhone.__doc__ = """Operators of `phone`."""
 
 
 UserFiltersExternalId = TypedDict(
@@ -1172,7 +1229,7 @@ UserFiltersExternalId = TypedDict(
     },
     total=False,
 )
-"""Operators of `external_id`."""
+UserFiltersExternalId.__doc__ = """Operators of `external_id`."""
 
 
 UserFiltersFacebookId = TypedDict(
@@ -1184,7 +1241,7 @@ UserFiltersFacebookId = TypedDict(
     },
     total=False,
 )
-"""Operators of `facebook_id`."""
+UserFiltersFacebookId.__doc__ = """Operators of `facebook_id`."""
 
 
 UserFiltersTwitterId = TypedDict(
@@ -1196,7 +1253,7 @@ UserFiltersTwitterId = TypedDict(
     },
     total=False,
 )
-"""Operators of `twitter_id`."""
+UserFiltersTwitterId.__doc__ = """Operators of `twitter_id`."""
 
 
 UserFiltersUserTags = TypedDict(
@@ -1208,7 +1265,7 @@ UserFiltersUserTags = TypedDict(
     },
     total=False,
 )
-"""Operators of `user_tags`."""
+UserFiltersUserTags.__doc__ = """Operators of `user_tags`."""
 
 
 class UserFiltersCreatedAt(TypedDict, total=False):

@@ -11,10 +11,12 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    comma_text,
     iso_text,
     many,
     moment,
     odd,
+    represent,
     to_boolean,
     to_integer,
     to_list,
@@ -26,7 +28,7 @@ from .._lenient import (
 __all__ = ["AddressBookContact", "AddressBookResult", "RegisteredContact"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class AddressBookContact:
     """An entry of an address book.
 
@@ -40,6 +42,8 @@ class AddressBookContact:
     phone: str | None = None
     destroy: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -77,7 +81,7 @@ class AddressBookContact:
 _ADDRESS_BOOK_CONTACT_FIELDS = frozenset(["destroy", "name", "phone"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class AddressBookResult:
     """What became of uploaded contacts.
 
@@ -93,6 +97,8 @@ class AddressBookResult:
     updated: int | None = None
     rejected: dict[str, list[str]] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -137,7 +143,7 @@ class AddressBookResult:
 _ADDRESS_BOOK_RESULT_FIELDS = frozenset(["created", "deleted", "rejected", "updated"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class RegisteredContact:
     """A contact who is a user of the application. All fields but three are missing in the compact form.
 
@@ -185,6 +191,8 @@ class RegisteredContact:
     timezone: int | None = None
     is_guest: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -284,7 +292,7 @@ class RegisteredContact:
         if self.avatar is not None:
             data["avatar"] = self.avatar
         if self.user_tags:
-            data["user_tags"] = ",".join([str(entry) for entry in self.user_tags])
+            data["user_tags"] = comma_text(self.user_tags)
         if self.timezone is not None:
             data["timezone"] = self.timezone
         if self.is_guest is not None:

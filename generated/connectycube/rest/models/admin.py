@@ -11,6 +11,7 @@ from attrs import define, field
 
 from .._lenient import (
     odd,
+    represent,
     to_boolean,
     unknown,
 )
@@ -18,7 +19,7 @@ from .._lenient import (
 __all__ = ["AdminDeletedUser"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class AdminDeletedUser:
     """What the server says about a user that was to be deleted.
 
@@ -28,6 +29,8 @@ class AdminDeletedUser:
 
     success: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

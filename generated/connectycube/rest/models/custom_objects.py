@@ -17,6 +17,7 @@ from .._lenient import (
     many,
     moment,
     odd,
+    represent,
     texts,
     to_any,
     to_enum,
@@ -69,7 +70,7 @@ CUSTOM_OBJECTS_UPDATE_BODY_POP_VALUE_VALUES: dict[int, CustomObjectsUpdateBodyPo
 to_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObject:
     """A record of one of the application's own classes.
 
@@ -91,6 +92,8 @@ class CustomObject:
     permissions: CustomObjectPermissions | None = None
     fields: dict[str, Any] = field(factory=dict)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -147,7 +150,7 @@ class CustomObject:
 _CUSTOM_OBJECT_FIELDS = frozenset(["_id", "_parent_id", "created_at", "permissions", "updated_at", "user_id"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectPermissions:
     """Who may do what with a record.
 
@@ -161,6 +164,8 @@ class CustomObjectPermissions:
     update: CustomObjectAccess | None = None
     delete: CustomObjectAccess | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -214,7 +219,7 @@ class CustomObjectPermissions:
 _CUSTOM_OBJECT_PERMISSIONS_FIELDS = frozenset(["delete", "read", "update"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectAccess:
     """Who may do one thing with a record.
 
@@ -228,6 +233,8 @@ class CustomObjectAccess:
     users_ids: list[int] = field(factory=list)
     users_groups: list[str] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -269,7 +276,7 @@ class CustomObjectAccess:
 _CUSTOM_OBJECT_ACCESS_FIELDS = frozenset(["access", "users_groups", "users_ids"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectMultiUpdateResult:
     """Records that were changed one by one.
 
@@ -283,6 +290,8 @@ class CustomObjectMultiUpdateResult:
     not_found: _dialogs.DeletedIds | None = None
     items: list[CustomObject] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -326,7 +335,7 @@ class CustomObjectMultiUpdateResult:
 _CUSTOM_OBJECT_MULTI_UPDATE_RESULT_FIELDS = frozenset(["class_name", "items", "not_found"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectUpdateResult:
     """Records that were changed by criteria.
 
@@ -344,6 +353,8 @@ class CustomObjectUpdateResult:
     total_found: int | None = None
     items: list[CustomObject] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -389,7 +400,7 @@ class CustomObjectUpdateResult:
 _CUSTOM_OBJECT_UPDATE_RESULT_FIELDS = frozenset(["class_name", "items", "limit", "skip", "total_found"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class CustomObjectDeleteResult:
     """How many records were deleted by criteria.
 
@@ -399,6 +410,8 @@ class CustomObjectDeleteResult:
 
     total_deleted: int | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -432,7 +445,7 @@ class CustomObjectDeleteResult:
 _CUSTOM_OBJECT_DELETE_RESULT_FIELDS = frozenset(["total_deleted"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedCustomObjects:
     """What became of each record that was to be deleted.
 
@@ -446,6 +459,8 @@ class DeletedCustomObjects:
     wrong_permissions: _dialogs.DeletedIds | None = None
     not_found: _dialogs.DeletedIds | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

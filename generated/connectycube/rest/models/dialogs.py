@@ -16,6 +16,7 @@ from .._lenient import (
     iso_text,
     moment,
     odd,
+    represent,
     texts,
     texts_by_name,
     to_any,
@@ -66,7 +67,7 @@ MESSAGE_STATUS_VALUES: dict[str, MessageStatus] = {member.value: member for memb
 to_message_status = to_enum(MessageStatus)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Dialog:
     """A conversation between users.
 
@@ -126,6 +127,8 @@ class Dialog:
     deleted_ids: list[int] = field(factory=list)
     data: dict[str, Any] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -309,7 +312,7 @@ _DIALOG_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DialogPermissions:
     """What users outside a dialog may do with it (X-17).
 
@@ -319,6 +322,8 @@ class DialogPermissions:
 
     allow_preview: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -352,7 +357,7 @@ class DialogPermissions:
 _DIALOG_PERMISSIONS_FIELDS = frozenset(["allow_preview"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedIds:
     """Ids that had the same fate.
 
@@ -362,6 +367,8 @@ class DeletedIds:
 
     ids: list[str] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -391,7 +398,7 @@ class DeletedIds:
 _DELETED_IDS_FIELDS = frozenset(["ids"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedDialogs:
     """What became of each dialog that was to be deleted.
 
@@ -405,6 +412,8 @@ class DeletedDialogs:
     not_found: DeletedIds | None = None
     wrong_permissions: DeletedIds | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -458,7 +467,7 @@ class DeletedDialogs:
 _DELETED_DIALOGS_FIELDS = frozenset(["NotFound", "SuccessfullyDeleted", "WrongPermissions"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DialogNotifications:
     """The push setting of a dialog.
 
@@ -468,6 +477,8 @@ class DialogNotifications:
 
     enabled: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

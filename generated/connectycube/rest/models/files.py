@@ -14,6 +14,7 @@ from .._lenient import (
     iso_text,
     moment,
     odd,
+    represent,
     to_boolean,
     to_integer,
     to_object,
@@ -24,7 +25,7 @@ from .._lenient import (
 __all__ = ["File", "FileAccess"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class File:
     """A file in the platform's storage.
 
@@ -60,6 +61,8 @@ class File:
     account_id: int | None = None
     app_id: int | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -159,7 +162,7 @@ _FILE_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class FileAccess:
     """How to write or read a file's content.
 
@@ -181,6 +184,8 @@ class FileAccess:
     download_url: str | None = field(default=None, repr=False)
     dowload_url: str | None = field(default=None, repr=False)
     extra: dict[str, Any] = field(factory=dict, repr=False)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from .._lenient import (
     odd,
+    represent,
     texts,
     to_text,
     unknown,
@@ -19,7 +20,7 @@ from .._lenient import (
 __all__ = ["LinkPreview"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class LinkPreview:
     """What a web page says of itself.
 
@@ -35,6 +36,8 @@ class LinkPreview:
     description: str | None = None
     images: list[str] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

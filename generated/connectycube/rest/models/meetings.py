@@ -17,6 +17,7 @@ from .._lenient import (
     many,
     moment,
     odd,
+    represent,
     to_boolean,
     to_enum,
     to_integer,
@@ -50,7 +51,7 @@ MEETING_NOTIFY_METRIC_VALUES: dict[str, MeetingNotifyMetric] = {member.value: me
 to_meeting_notify_metric = to_enum(MeetingNotifyMetric)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Meeting:
     """A planned conference.
 
@@ -88,6 +89,8 @@ class Meeting:
     notify_before: MeetingNotifyBefore | None = None
     timezone: MeetingTimezone | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -199,7 +202,7 @@ _MEETING_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class MeetingAttendee:
     """Someone who is invited to a meeting, a user, a mail address or both.
 
@@ -211,6 +214,8 @@ class MeetingAttendee:
     id: int | None = None
     email: str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -243,7 +248,7 @@ class MeetingAttendee:
 _MEETING_ATTENDEE_FIELDS = frozenset(["email", "id"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class MeetingNotifyBefore:
     """How long before its start a meeting's attendees are reminded.
 
@@ -255,6 +260,8 @@ class MeetingNotifyBefore:
     metric: MeetingNotifyMetric | str | None = None
     value: int | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -293,7 +300,7 @@ class MeetingNotifyBefore:
 _MEETING_NOTIFY_BEFORE_FIELDS = frozenset(["metric", "value"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class MeetingTimezone:
     """The time zone that a meeting is planned in.
 
@@ -305,6 +312,8 @@ class MeetingTimezone:
     offset: int | None = None
     name: str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -337,7 +346,7 @@ class MeetingTimezone:
 _MEETING_TIMEZONE_FIELDS = frozenset(["name", "offset"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class MeetingRecording:
     """A recorded part of a meeting.
 
@@ -365,6 +374,8 @@ class MeetingRecording:
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
     extra: dict[str, Any] = field(factory=dict, repr=False)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

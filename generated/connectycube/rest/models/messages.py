@@ -17,6 +17,7 @@ from .._lenient import (
     many,
     moment,
     odd,
+    represent,
     texts,
     to_any,
     to_boolean,
@@ -32,7 +33,7 @@ from . import dialogs as _dialogs
 __all__ = ["Attachment", "DeletedMessages", "Message", "MessageReactions", "SystemMessage", "UnreadCount"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Message:
     """A message of a dialog. The application's own fields stand beside these.
 
@@ -72,6 +73,8 @@ class Message:
     edited_at: dt.datetime | None = None
     deleted_for_ids: list[int] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -183,7 +186,7 @@ _MESSAGE_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Attachment:
     """A file, place or other thing that goes with a message. It may have further fields.
 
@@ -213,6 +216,8 @@ class Attachment:
     duration: int | None = None
     content_type: str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -278,7 +283,7 @@ _ATTACHMENT_FIELDS = frozenset(
 )
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class MessageReactions:
     """Reactions to a message.
 
@@ -290,6 +295,8 @@ class MessageReactions:
     own: list[str] = field(factory=list)
     total: dict[str, int] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -322,7 +329,7 @@ class MessageReactions:
 _MESSAGE_REACTIONS_FIELDS = frozenset(["own", "total"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class DeletedMessages:
     """What became of each message that was to be deleted.
 
@@ -336,6 +343,8 @@ class DeletedMessages:
     not_found: _dialogs.DeletedIds | None = None
     wrong_permissions: _dialogs.DeletedIds | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -389,7 +398,7 @@ class DeletedMessages:
 _DELETED_MESSAGES_FIELDS = frozenset(["NotFound", "SuccessfullyDeleted", "WrongPermissions"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class UnreadCount:
     """Numbers of unread messages.
 
@@ -401,6 +410,8 @@ class UnreadCount:
     total: int | None = None
     dialogs: dict[str, int] = field(factory=dict)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -432,7 +443,7 @@ class UnreadCount:
 _UNREAD_COUNT_FIELDS = frozenset(["total"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class SystemMessage:
     """A system message that was sent.
 
@@ -446,6 +457,8 @@ class SystemMessage:
     recipient_id: int | None = None
     extension_params: dict[str, Any] | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

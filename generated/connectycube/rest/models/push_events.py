@@ -15,6 +15,7 @@ from .._lenient import (
     iso_text,
     moment,
     odd,
+    represent,
     to_boolean,
     to_enum,
     to_integer,
@@ -71,7 +72,7 @@ PUSH_EVENTS_CREATE_BODY_EVENT_EVENT_TYPE_VALUES: dict[str, PushEventsCreateBodyE
 to_push_events_create_body_event_event_type = to_enum(PushEventsCreateBodyEventEventType)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushEvent:
     """A push notification that was handed to the platform.
 
@@ -113,6 +114,8 @@ class PushEvent:
     tag_query: str | None = None
     notification_channel: _push_subscriptions.PushChannelInfo | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

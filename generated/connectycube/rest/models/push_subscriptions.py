@@ -12,6 +12,7 @@ from attrs import define, field
 
 from .._lenient import (
     odd,
+    represent,
     to_enum,
     to_integer,
     to_object,
@@ -66,7 +67,7 @@ PUSH_PLATFORM_VALUES: dict[str, PushPlatform] = {member.value: member for member
 to_push_platform = to_enum(PushPlatform)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushChannelInfo:
     """A channel in an answer.
 
@@ -76,6 +77,8 @@ class PushChannelInfo:
 
     name: PushChannel | str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -111,7 +114,7 @@ class PushChannelInfo:
 _PUSH_CHANNEL_INFO_FIELDS = frozenset(["name"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushSubscription:
     """A device or browser that gets push notifications.
 
@@ -125,6 +128,8 @@ class PushSubscription:
     notification_channel: PushChannelInfo | None = None
     device: PushDeviceInfo | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -172,7 +177,7 @@ class PushSubscription:
 _PUSH_SUBSCRIPTION_FIELDS = frozenset(["device", "id", "notification_channel"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushDeviceInfo:
     """A subscribed device.
 
@@ -184,6 +189,8 @@ class PushDeviceInfo:
     udid: str | None = None
     platform: PushPlatformInfo | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -222,7 +229,7 @@ class PushDeviceInfo:
 _PUSH_DEVICE_INFO_FIELDS = frozenset(["platform", "udid"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class PushPlatformInfo:
     """A platform in an answer.
 
@@ -232,6 +239,8 @@ class PushPlatformInfo:
 
     name: PushPlatform | str | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from .._lenient import (
     many,
+    represent,
     unknown,
 )
 from . import dialogs as _dialogs
@@ -20,7 +21,7 @@ from . import users as _users
 __all__ = ["SearchResults"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class SearchResults:
     """What a search found.
 
@@ -34,6 +35,8 @@ class SearchResults:
     messages: list[_messages.Message] = field(factory=list)
     users: list[_users.User] = field(factory=list)
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -15,6 +15,7 @@ from .._lenient import (
     iso_text,
     moment,
     odd,
+    represent,
     to_enum,
     to_integer,
     to_object,
@@ -40,7 +41,7 @@ SESSION_PROVIDER_VALUES: dict[str, SessionProvider] = {member.value: member for 
 to_session_provider = to_enum(SessionProvider)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Session:
     """A session of an application or of one of its users.
 
@@ -64,6 +65,8 @@ class Session:
     updated_at: dt.datetime | None = None
     user: _users.User | None = None
     extra: dict[str, Any] = field(factory=dict, repr=False)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

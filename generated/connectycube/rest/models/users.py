@@ -11,10 +11,12 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    comma_text,
     iso_text,
     many,
     moment,
     odd,
+    represent,
     to_boolean,
     to_integer,
     to_text,
@@ -24,7 +26,7 @@ from .._lenient import (
 __all__ = ["User"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class User:
     """An account of an application's user.
 
@@ -72,6 +74,8 @@ class User:
     timezone: int | None = None
     is_guest: bool | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -167,7 +171,7 @@ class User:
         if self.avatar is not None:
             data["avatar"] = self.avatar
         if self.user_tags:
-            data["user_tags"] = ",".join([str(entry) for entry in self.user_tags])
+            data["user_tags"] = comma_text(self.user_tags)
         if self.timezone is not None:
             data["timezone"] = self.timezone
         if self.is_guest is not None:

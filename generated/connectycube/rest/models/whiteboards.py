@@ -14,6 +14,7 @@ from .._lenient import (
     iso_text,
     moment,
     odd,
+    represent,
     to_integer,
     to_text,
     unknown,
@@ -22,7 +23,7 @@ from .._lenient import (
 __all__ = ["Whiteboard"]
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Whiteboard:
     """A drawing board that the users of a dialog share.
 
@@ -42,6 +43,8 @@ class Whiteboard:
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
     extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import address_book as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
@@ -110,7 +110,7 @@ class AddressBookWithRawResponse:
     """`address_book` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = AddressBook(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = AddressBook(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.get = raw(resource.get)
         self.upload = raw(resource.upload)
         self.list_registered = raw(resource.list_registered)
@@ -206,7 +206,7 @@ class AsyncAddressBookWithRawResponse:
     """`address_book` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncAddressBook(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncAddressBook(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.get = araw(resource.get)
         self.upload = araw(resource.upload)
         self.list_registered = araw(resource.list_registered)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from .._call import araw, raw
 from .._calls import admin as calls
 from .._wire import OMIT, Omit
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -388,7 +388,7 @@ class AdminWithRawResponse:
     """`admin` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Admin(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Admin(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list_dialogs = raw(resource.list_dialogs)
         self.list_messages = raw(resource.list_messages)
         self.update_dialog = raw(resource.update_dialog)
@@ -766,7 +766,7 @@ class AsyncAdminWithRawResponse:
     """`admin` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncAdmin(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncAdmin(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list_dialogs = araw(resource.list_dialogs)
         self.list_messages = araw(resource.list_messages)
         self.update_dialog = araw(resource.update_dialog)

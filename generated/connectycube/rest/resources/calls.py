@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._call import araw, raw
 from .._calls import calls as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from ..client import AsyncConnectyCube, ConnectyCube
@@ -65,7 +65,7 @@ class CallsWithRawResponse:
     """`calls` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Calls(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Calls(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.reject = raw(resource.reject)
 
 
@@ -116,5 +116,5 @@ class AsyncCallsWithRawResponse:
     """`calls` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncCalls(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncCalls(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.reject = araw(resource.reject)

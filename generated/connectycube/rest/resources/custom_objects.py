@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._call import araw, raw
 from .._calls import custom_objects as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -392,7 +392,7 @@ class CustomObjectsWithRawResponse:
     """`custom_objects` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = CustomObjects(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = CustomObjects(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
@@ -777,7 +777,7 @@ class AsyncCustomObjectsWithRawResponse:
     """`custom_objects` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncCustomObjects(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncCustomObjects(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.create = araw(resource.create)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from .._call import araw, raw
 from .._calls import dialogs as calls
 from .._wire import OMIT, Omit
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -395,7 +395,7 @@ class DialogsWithRawResponse:
     """`dialogs` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Dialogs(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Dialogs(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
@@ -784,7 +784,7 @@ class AsyncDialogsWithRawResponse:
     """`dialogs` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncDialogs(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncDialogs(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.create = araw(resource.create)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from .._call import araw, raw
 from .._calls import files as calls
 from .._files import AsyncFilesHelpers, FilesHelpers
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import models
@@ -210,7 +210,7 @@ class FilesWithRawResponse:
     """`files` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Files(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Files(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.complete = raw(resource.complete)
@@ -410,7 +410,7 @@ class AsyncFilesWithRawResponse:
     """`files` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncFiles(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncFiles(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.complete = araw(resource.complete)

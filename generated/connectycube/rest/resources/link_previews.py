@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import link_previews as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import models
@@ -57,7 +57,7 @@ class LinkPreviewsWithRawResponse:
     """`link_previews` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = LinkPreviews(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = LinkPreviews(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.create = raw(resource.create)
 
 
@@ -100,5 +100,5 @@ class AsyncLinkPreviewsWithRawResponse:
     """`link_previews` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncLinkPreviews(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncLinkPreviews(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.create = araw(resource.create)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import meetings as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -225,7 +225,7 @@ class MeetingsWithRawResponse:
     """`meetings` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Meetings(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Meetings(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.update = raw(resource.update)
@@ -435,7 +435,7 @@ class AsyncMeetingsWithRawResponse:
     """`meetings` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncMeetings(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncMeetings(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.update = araw(resource.update)

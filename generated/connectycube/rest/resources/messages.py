@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._call import araw, raw
 from .._calls import messages as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -331,7 +331,7 @@ class MessagesWithRawResponse:
     """`messages` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Messages(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Messages(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.update_all = raw(resource.update_all)
@@ -653,7 +653,7 @@ class AsyncMessagesWithRawResponse:
     """`messages` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncMessages(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncMessages(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.update_all = araw(resource.update_all)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._call import araw, raw
 from .._calls import push_events as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
@@ -92,7 +92,7 @@ class PushEventsWithRawResponse:
     """`push_events` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = PushEvents(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = PushEvents(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.create = raw(resource.create)
 
 
@@ -167,5 +167,5 @@ class AsyncPushEventsWithRawResponse:
     """`push_events` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncPushEvents(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncPushEvents(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.create = araw(resource.create)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from .._call import araw, raw
 from .._calls import push_subscriptions as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
@@ -102,7 +102,7 @@ class PushSubscriptionsWithRawResponse:
     """`push_subscriptions` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = PushSubscriptions(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = PushSubscriptions(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
@@ -186,7 +186,7 @@ class AsyncPushSubscriptionsWithRawResponse:
     """`push_subscriptions` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncPushSubscriptions(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncPushSubscriptions(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.delete = araw(resource.delete)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import search as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import models
@@ -73,7 +73,7 @@ class SearchWithRawResponse:
     """`search` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Search(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Search(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.query = raw(resource.query)
 
 
@@ -130,5 +130,5 @@ class AsyncSearchWithRawResponse:
     """`search` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncSearch(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncSearch(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.query = araw(resource.query)

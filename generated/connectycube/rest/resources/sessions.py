@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from .._call import araw, raw
 from .._calls import sessions as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
@@ -198,7 +198,7 @@ class SessionsWithRawResponse:
     """`sessions` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Sessions(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Sessions(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.get = raw(resource.get)
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
@@ -388,7 +388,7 @@ class AsyncSessionsWithRawResponse:
     """`sessions` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncSessions(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncSessions(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.get = araw(resource.get)
         self.create = araw(resource.create)
         self.delete = araw(resource.delete)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import users as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -571,7 +571,7 @@ class UsersWithRawResponse:
     """`users` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Users(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Users(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list_v1 = raw(resource.list_v1)
         self.create = raw(resource.create)
         self.list = raw(resource.list)
@@ -1142,7 +1142,7 @@ class AsyncUsersWithRawResponse:
     """`users` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncUsers(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncUsers(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list_v1 = araw(resource.list_v1)
         self.create = araw(resource.create)
         self.list = araw(resource.list)

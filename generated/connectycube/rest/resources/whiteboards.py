@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import whiteboards as calls
-from ..client import AsyncConnectyCubeRawView, ConnectyCubeRawView
+from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import models
@@ -126,7 +126,7 @@ class WhiteboardsWithRawResponse:
     """`whiteboards` with answers as they came."""
 
     def __init__(self, client: ConnectyCube) -> None:
-        resource = Whiteboards(cast("ConnectyCube", ConnectyCubeRawView(client)))
+        resource = Whiteboards(cast("ConnectyCube", _ConnectyCubeRawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.update = raw(resource.update)
@@ -240,7 +240,7 @@ class AsyncWhiteboardsWithRawResponse:
     """`whiteboards` with answers as they came."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncWhiteboards(cast("AsyncConnectyCube", AsyncConnectyCubeRawView(client)))
+        resource = AsyncWhiteboards(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.update = araw(resource.update)

@@ -1,0 +1,48 @@
+"""Importing the client loads nothing that a program may not need: told by the modules, not by a clock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+REST = "connectycube.rest"
+LATER = ["attr", "attrs", "httpx_retries", "yaml", "generator"]
+LATER += [f"{REST}.{part}" for part in "models filters inputs resources _calls _lenient _files".split()]
+
+
+def loaded(statement: str) -> set[str]:
+    """The modules that are there after a statement that are not there after `import httpx, msgspec`."""
+    code = f"import sys, json, httpx, msgspec; before = set(sys.modules); {statement}; "
+    code += "print(json.dumps(sorted(set(sys.modules) - before)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found: list[Any] = json.loads(run.stdout)
+    return set(found)
+
+
+def later(modules: set[str]) -> set[str]:
+    return {module for module in modules if any(module == name or module.startswith(f"{name}.") for name in LATER)}
+
+
+def test_the_client_alone() -> None:
+    modules = loaded("from connectycube.rest import ConnectyCube")
+    assert f"{REST}.client" in modules
+    assert later(modules) == set()
+
+
+def test_making_a_client_loads_no_more() -> None:
+    assert later(loaded("from connectycube.rest import ConnectyCube; ConnectyCube('1', 'key').close()")) == set()
+
+
+def test_a_resource_loads_its_own_models_only() -> None:
+    modules = loaded("from connectycube.rest import ConnectyCube; ConnectyCube('1', 'key').whiteboards")
+    assert f"{REST}.resources.whiteboards" in modules
+    assert f"{REST}.resources.dialogs" not in modules
+    assert f"{REST}.models.dialogs" not in modules
+    assert "httpx_retries" not in modules
+
+
+def test_a_name_loads_its_own_module_only() -> None:
+    modules = loaded("from connectycube.rest import Whiteboard")
+    assert {module for module in modules if module.startswith(f"{REST}.models.")} == {f"{REST}.models.whiteboards"}

@@ -1,0 +1,46 @@
+"""Imports point one way, and the product needs nothing but what it declares."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GENERATED = ROOT / "generated" / "connectycube"
+ALLOWED = {"attrs", "httpx", "httpx_retries", "msgspec", "connectycube"}
+MODULES = sorted(GENERATED.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top names of all modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "connectycube" if node.level else (node.module or "").partition(".")[0]
+
+
+def test_the_contracts_of_import_linter_are_kept() -> None:
+    code = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 broken" in run.stdout
+
+
+def test_there_are_modules() -> None:
+    assert GENERATED / "rest" / "client.py" in MODULES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(GENERATED)))
+def test_the_product_imports_what_it_declares(path: Path) -> None:
+    assert set(imported(path)) - set(sys.stdlib_module_names) <= ALLOWED
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(GENERATED)))
+def test_the_namespace_has_no_init_of_its_own(path: Path) -> None:
+    assert path != GENERATED / "__init__.py"

@@ -1,0 +1,59 @@
+"""What pyproject.toml and tox.ini say twice is the same in both."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def floors() -> dict[str, Version]:
+    """The lowest version of each dependency."""
+    found = {}
+    for requirement in PROJECT["project"]["dependencies"]:
+        match = re.match(r"([\w.-]+)>=([\w.]+)", requirement)
+        assert match, f"{requirement} has no floor"
+        found[match[1]] = Version(match[2])
+    return found
+
+
+def tox() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "tox.ini", "utf-8")
+    return parser
+
+
+def test_the_env_lowest_tests_with_the_floors() -> None:
+    pins = dict(line.split("==") for line in tox()["testenv:lowest"]["deps"].split())
+    assert {name: Version(pin) for name, pin in pins.items()} == floors()
+
+
+def test_the_pythons_are_the_same_everywhere() -> None:
+    listed = {
+        entry.rpartition(" ")[2] for entry in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", entry)
+    }
+    tested = {re.sub(r"py3", "3.", env) for env in re.findall(r"py3\d+", tox()["tox"]["env_list"])}
+    assert listed == tested
+    lowest = min(listed, key=lambda version: int(version.partition(".")[2]))
+    assert PROJECT["project"]["requires-python"] == f">={lowest}"
+    assert PROJECT["tool"]["mypy"]["python_version"] == lowest
+    assert PROJECT["tool"]["pyright"]["pythonVersion"] == lowest
+    assert PROJECT["tool"]["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
+
+
+def test_each_source_root_is_in_both_lists_of_the_build() -> None:
+    build = PROJECT["tool"]["hatch"]["build"]
+    packages = build["targets"]["wheel"]["packages"]
+    assert [Path(package).parent.as_posix() for package in packages] == build["dev-mode-dirs"]
+    for package in packages:
+        assert (ROOT / package).is_dir()
+        assert not (ROOT / package / "__init__.py").exists(), "connectycube is a namespace"
+        for part in (ROOT / package).iterdir():
+            if part.is_dir() and part.name != "__pycache__":
+                assert (part / "py.typed").is_file(), part
