@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import unicodedata
 from typing import Any
 
+from . import naming
 from .model import Api, Argument, Enum, Field, FilterField, Model, Operation, Type
 
 SCALARS = {
@@ -135,7 +135,7 @@ class Code:
 
     def enum_converter(self, name: str, module: str | None) -> str:
         enum = self.enums[name]
-        function = f"to_{constant(name).lower()}"
+        function = f"read_{constant(name).lower()}"
         return function if module is None or enum.module == module else f"_{enum.module}.{function}"
 
     # -- back to the wire
@@ -223,7 +223,7 @@ class Code:
             case "map":
                 return "mapping", f", {self.encoder_function(_item(kind))}{limits}"
             case "model":
-                return f"inputs.{snake(kind.name)}", ""
+                return f"inputs.{naming.function(kind.name)}", ""
             case "enum":
                 return "choice", f", {literal(kind.values)}"
             case "flag":
@@ -255,12 +255,23 @@ class Code:
                 inner = self.path_encoder(_item(piece.type))
                 pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
             else:
-                pieces.append(f"{self.path_encoder(piece.type)}({literal(piece.name)}, {piece.name})")
+                pieces.append(self.path_segment(piece.type, literal(piece.name), piece.name))
         return " + ".join(pieces) or '""'
 
-    @staticmethod
-    def path_encoder(kind: Type) -> str:
-        return "wire.path_integer" if kind.kind == "integer" else "wire.path_text"
+    def path_encoder(self, kind: Type) -> str:
+        segment = self.path_segment(kind, "name", "value")
+        plain = segment.removesuffix("(name, value)")
+        return plain if plain != segment else f"lambda name, value: {segment}"
+
+    def path_segment(self, kind: Type, name: str, value: str) -> str:
+        """The expression that checks a path argument and writes it as one segment."""
+        if kind.kind == "integer":
+            bounds = "".join(f", {key}={literal(limit)}" for key, limit in kind.limits if limit is not None)
+            return f"wire.path_integer({name}, {value}{bounds})"
+        if kind.kind == "text":
+            return f"wire.path_text({name}, {value})"
+        function, extra = self.encoder(kind)
+        return f"wire.path_value({name}, wire.{function}({name}, {value}{extra}))"
 
     # -- filters
 
@@ -305,13 +316,9 @@ def _is_list(kind: Type) -> bool:
     return kind.kind in ("list", "comma", "index_map")
 
 
-def snake(name: str) -> str:
-    """A class name as a function name."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
 def constant(name: str) -> str:
-    return snake(name).upper()
+    """The name of a class or of a method in capitals."""
+    return naming.function(name).rstrip("_").upper()
 
 
 def words(text: str) -> str:

@@ -8,15 +8,18 @@ operation is alone under a tag of its own, so that it is found again.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..check import deref, operations_of, parameters_of
+from openapi_python_client.schema.untrusted_string import UntrustedString
+
+from ..check import PATH_PARAMETER, deref, operations_of, parameters_of
 from ..grammar import METHODS
 from ..source import Map, plain
 from . import naming
 
-SUB_SCHEMAS = ("items", "additionalProperties", "not")
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 @dataclass
@@ -38,6 +41,54 @@ class Prepared:
     modules: dict[str, str]
     """The module of each named schema."""
     schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def schemas_only(self) -> dict[str, Any]:
+        """The document without its operations."""
+        return {**self.document, "paths": {}, "components": {"schemas": self.keyed(self.schemas)}}
+
+    def operations_only(self, known: Container[str]) -> dict[str, Any]:
+        """The document with its known models empty, and without those that are not known."""
+        schemas = {
+            name: {"type": "object"} if node.get("type") == "object" else node
+            for name, node in self.schemas.items()
+            if node.get("type") != "object" or name in known
+        }
+        paths = {
+            PATH_PARAMETER.sub(lambda match: f"{{{self.key(match[1])}}}", path): self.keyed(item)
+            for path, item in self.document["paths"].items()
+        }
+        return {**self.document, "paths": paths, "components": {"schemas": self.keyed(schemas)}}
+
+    def keyed(self, node: Any) -> Any:
+        """The same with a key instead of the name of each property and parameter.
+
+        openapi-python-client makes identifiers of the names and gives up where two of them become the same one.
+        """
+        if isinstance(node, list):
+            return [self.keyed(entry) for entry in node]
+        if not isinstance(node, dict):
+            return node
+        found = {
+            key: self.keyed(value)
+            for key, value in node.items()
+            if key not in ("default", "properties") and (key == "x-enum-varnames" or not key.startswith("x-"))
+        }
+        if isinstance(node.get("properties"), dict):
+            found["properties"] = {self.key(name): self.keyed(value) for name, value in node["properties"].items()}
+            found["required"] = [self.key(name) for name in node.get("required", ())]
+        if "in" in node and "name" in node:
+            found["name"] = self.key(node["name"])
+        return found
+
+    def key(self, name: str) -> str:
+        return self.keys.setdefault(name, f"k{len(self.keys)}")
+
+    def restore(self, properties: Iterable[Any]) -> None:
+        """Give all properties that openapi-python-client made their own names back."""
+        names = {key: name for name, key in self.keys.items()}
+        for entry in {id(entry): entry for entry in properties}.values():
+            entry.name = UntrustedString(names[entry.name.get_untrusted_value()])
 
     def schema(self, node: Any) -> dict[str, Any]:
         """A prepared schema with its reference followed; words beside the reference win."""
@@ -78,6 +129,7 @@ class _Preparer:
     def __init__(self, document: Map) -> None:
         self.document = document
         self.names: dict[str, str] = {}
+        self.used: set[str] = set()
         self.schemas: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, str] = {}
 
@@ -117,11 +169,13 @@ class _Preparer:
         for source in parameters_of(self.document, item, operation):
             if "x-of-variant" in source or source.get("in") not in ("path", "query", "header"):
                 continue
+            entry = {key: value for key, value in plain(source).items() if key not in ("schema", "content", "examples")}
             schema = source.get("schema")
             if schema is None:
-                media: dict[str, Any] = next(iter((source.get("content") or {}).values()), {})
-                schema = media.get("schema", {})
-            entry = {key: value for key, value in plain(source).items() if key not in ("schema", "content", "examples")}
+                media = media_of(source)
+                schema = media.entry.get("schema", {})
+                if media.kind == "application/json" and source.get("content"):
+                    entry["x-json"] = True
             entry["schema"] = self.part(schema, f"{parent}{naming.class_name(str(source.get('name')))}", module, True)
             if entry.get("in") == "path":
                 entry["required"] = True
@@ -134,14 +188,12 @@ class _Preparer:
         return Slot(tag, path, method, operation, data)
 
     def body(self, body: Map, parent: str, module: str) -> dict[str, Any]:
-        content = body.get("content") or {}
-        for kind in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
-            if kind in content:
-                break
+        media = media_of(body, *FORMS)
+        kind = media.kind
+        if kind == "application/json" or kind in FORMS:
+            prepared = self.part(media.entry.get("schema", {}), f"{parent}Body", module, kind in FORMS)
         else:
-            kind = next(iter(content), "application/json")
-        schema = (content.get(kind) or {}).get("schema", {})
-        prepared = self.part(schema, f"{parent}Body", module, kind != "application/json")
+            kind, prepared = "application/octet-stream", {"type": "string", "format": "binary"}
         return {"required": bool(body.get("required")), "content": {kind: {"schema": prepared}}}
 
     def responses(self, operation: Map, parent: str, module: str) -> dict[str, Any]:
@@ -150,24 +202,24 @@ class _Preparer:
             if not (status.startswith("2") or status == "default"):
                 continue
             response = deref(self.document, response)
-            content = response.get("content") or {}
-            kind = "application/json" if "application/json" in content else next(iter(content), None)
             answer: dict[str, Any] = {"description": ""}
-            if kind is not None:
-                schema = content[kind].get("schema", {})
+            if response.get("content"):
+                media = media_of(response)
+                schema = media.entry.get("schema", {})
                 if isinstance(schema, dict) and schema.get("x-merged"):
                     schema = schema["anyOf"][0]
-                answer["content"] = {kind: {"schema": self.part(schema, f"{parent}Response", module, False)}}
+                answer["content"] = {media.kind: {"schema": self.part(schema, f"{parent}Response", module, False)}}
             return {"200": answer}
         return {"200": {"description": ""}}
 
     # -- schemas
 
     def new_name(self, wanted: str) -> str:
+        """A class name that differs from all others even as the name of a function."""
         name = naming.class_name(wanted)
-        used = set(self.names.values()) | set(self.schemas)
-        while name in used:
+        while naming.function(name) in self.used:
             name += "2" if not name[-1].isdigit() else "0"
+        self.used.add(naming.function(name))
         return name
 
     def top(self, schema: Any, name: str) -> dict[str, Any]:
@@ -175,12 +227,12 @@ class _Preparer:
         return prepared
 
     def part(self, schema: Any, name: str, module: str, flat: bool) -> dict[str, Any]:
-        """A schema inside another: an object with properties of its own gets a name.
+        """A schema inside another: an object gets a name.
 
         :param flat: an enum is a set of values and gets no class.
         """
         prepared = self.schema(schema, name, module, inline=flat)
-        named = "properties" in prepared or "allOf" in prepared or ("enum" in prepared and not flat)
+        named = prepared.get("type") == "object" or ("enum" in prepared and not flat)
         if not named or "$ref" in prepared:
             return prepared
         own = self.new_name(name)
@@ -241,15 +293,21 @@ class _Preparer:
         return result
 
     def object(self, result: dict[str, Any], schema: dict[str, Any], name: str, module: str, inline: bool) -> None:
-        if schema.get("allOf"):
-            result["allOf"] = [self.all_of(part, name, module) for part in schema["allOf"]]
+        own: dict[str, Any] = {}
         if "properties" in schema:
-            result["properties"] = {
+            own["properties"] = {
                 key: self.part(value, f"{name}{naming.class_name(key)}", module, inline)
                 for key, value in schema["properties"].items()
             }
-            known = result["properties"]
-            result["required"] = [key for key in schema.get("required", ()) if key in known]
+        required = [key for key in schema.get("required", ()) if "allOf" in schema or key in own.get("properties", ())]
+        if required or own:
+            own["required"] = required
+        if schema.get("allOf"):
+            result["allOf"] = [self.all_of(part, name, module) for part in schema["allOf"]]
+            # openapi-python-client would take a lone reference for the whole schema.
+            result["allOf"].append({"type": "object", **own})
+        else:
+            result.update(own)
         additional = schema.get("additionalProperties", True if "properties" not in schema else None)
         if isinstance(additional, dict):
             additional = self.part(additional, f"{name}Value", module, inline) or True
@@ -291,6 +349,34 @@ _KEPT = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Media:
+    """One of the media types that a body or an answer offers."""
+
+    kind: str
+    """The type without its parameters; all that is JSON is `application/json`."""
+    name: str
+    """As the document has it."""
+    entry: Map
+
+
+def media_of(holder: Map, *others: str) -> Media:
+    """The media type to use of those that are offered.
+
+    :param others: what to take where there is no JSON.
+    """
+    found: dict[str, Media] = {}
+    content = holder.get("content") or {}
+    for name in sorted(content, key=lambda name: name != "application/json"):
+        kind = name.partition(";")[0].strip().lower()
+        kind = "application/json" if kind.endswith("+json") else kind
+        found.setdefault(kind, Media(kind, name, content[name]))
+    for kind in ("application/json", *others, *found):
+        if kind in found:
+            return found[kind]
+    return Media("application/json", "application/json", Map())
+
+
 def module_of(parent: Map, name: str, schema: Any) -> str:
     """The module of a named schema: the name of the file it stands in."""
     file = getattr(schema, "file", None) or parent.file
@@ -316,7 +402,7 @@ def _without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:
             continue
         left = [part for part in parts if not (isinstance(part, dict) and part.get("type") == "null")]
         nullable |= len(left) < len(parts)
-        if len(left) == 1 and isinstance(left[0], dict) and "properties" not in schema:
+        if len(left) == 1 and isinstance(left[0], dict) and not {"properties", "required"} & schema.keys():
             beside = {key: value for key, value in schema.items() if key != union}
             inner, inner_nullable = _without_null(left[0])
             return {**inner, **beside}, nullable or inner_nullable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,7 +42,7 @@ from .model import (
     Scheme,
     Type,
 )
-from .prepare import Prepared, Slot, prepare
+from .prepare import FORMS, Prepared, Slot, media_of, prepare
 
 LIMITS = {
     "minimum": "minimum",
@@ -84,11 +84,31 @@ def parse(document: Map, config: Config) -> tuple[Prepared, GeneratorData]:
     :raises SpecFaults: if it can't.
     """
     prepared = prepare(document)
-    data = GeneratorData.from_dict(prepared.document, config=config)
+    data = _understand(document, prepared.schemas_only(), config)
+    # It copies each operation several times with all models that it reaches. So the operations are read apart, with
+    # models that reach nothing.
+    known = {str(model.class_info.name) for model in data.models}
+    operations = _understand(document, prepared.operations_only(known), config)
+    data.endpoint_collections_by_tag = operations.endpoint_collections_by_tag
+    data.models += [model for model in operations.models if str(model.class_info.name) not in known]
+    prepared.restore(_properties(data))
+    return prepared, data
+
+
+def _properties(data: GeneratorData) -> Iterator[Any]:
+    for model in data.models:
+        yield from _all(model)
+    for collection in data.endpoint_collections_by_tag.values():
+        for endpoint in collection.endpoints:
+            yield from (prop for _, prop in endpoint.iter_all_parameters())
+
+
+def _understand(document: Map, prepared: dict[str, Any], config: Config) -> GeneratorData:
+    data = GeneratorData.from_dict(prepared, config=config)
     if isinstance(data, GeneratorError):
         problem = " ".join(f"{data.header} {data.detail or ''}".split())
         raise SpecFaults([fault(document, None, problem, "Mend what it names")])
-    return prepared, data
+    return data
 
 
 def read(document: Map, prepared: Prepared, data: GeneratorData) -> Api:
@@ -148,7 +168,8 @@ class _Reader:
     def schemes(self) -> list[Scheme]:
         schemes = []
         components = self.document.get("components") or {}
-        used: set[str] = set()
+        # What the client's constructor takes itself.
+        used = set("base_url path_suffix timeout max_retries http_client httpx".split())
         for name, scheme in (components.get("securitySchemes") or {}).items():
             scheme = deref(self.document, scheme)
             kind = (scheme.get("type"), scheme.get("in"), str(scheme.get("scheme", "")).lower())
@@ -175,7 +196,8 @@ class _Reader:
             tags = {str(entry.get("name")): entry for entry in self.document.get("tags") or ()}
             description = str((tags.get(tag) or {}).get("description") or "")
             class_name = naming.class_name(tag if tag.isidentifier() else name)
-            taken = {entry.class_name for entry in resources.values()} | set(self.opc_models)
+            taken = {prefix + entry.class_name for entry in resources.values() for prefix in ("", "Async")}
+            taken |= set(self.opc_models)
             if class_name in taken:
                 class_name = naming.unique(f"{class_name}Resource", taken)
             resources[name] = Resource(name, class_name, description, slot.source.file)
@@ -189,7 +211,7 @@ class _Reader:
 
     def operation(self, slot: Slot, endpoint: Endpoint, resource: Resource) -> Operation:
         source, base = slot.source, self.base_of(slot)
-        operation_id = str(source.get("operationId") or endpoint.name)
+        operation_id = str(source.get("operationId") or f"{slot.method}_{slot.path}")
         name = naming.unique(naming.method(operation_id, resource.name), {entry.name for entry in resource.operations})
         security = source.get("security", base.get("security", self.document.get("security")))
         operation = Operation(
@@ -239,8 +261,8 @@ class _Reader:
         found = []
         for status, response in (source.get("responses") or {}).items():
             if status.isdigit() and int(status) >= 400:
-                content = deref(self.document, response).get("content") or {}
-                example = _first_example(self.document, content.get("application/json") or {})
+                media = media_of(deref(self.document, response))
+                example = _first_example(self.document, media.entry)
                 found.append((int(status), plain(example)))
         return tuple(sorted(found, key=lambda pair: pair[0]))
 
@@ -257,7 +279,7 @@ class _Reader:
             used.add(name)
             kind = self.type(prop, entry["schema"])
             default_style = "simple" if place in ("path", "header") else "form"
-            style = str(entry.get("style", default_style))
+            style = "json" if "x-json" in entry else str(entry.get("style", default_style))
             schema = self.prepared.schema(entry["schema"])
             found[place, wire] = Argument(
                 name=name,
@@ -295,15 +317,20 @@ class _Reader:
         raw = next(iter(raw_body["content"].values()))["schema"]
         operation.body = {"json": "json", "data": "form", "files": "multipart"}.get(str(body.body_type.value), "binary")
         operation.body_required = bool(raw_body["required"])
+        media = media_of(deref(self.document, slot.source["requestBody"]), *FORMS).name
+        if operation.body in ("json", "binary") and media != "application/json":
+            operation.headers += (("Content-Type", media),)
         operation.envelope = str(slot.source.get("x-request-envelope") or "")
         operation.body_examples = self.body_examples(slot.source)
-        prop: Any = body.prop
+        prop: Any = self.whole(body.prop)
         if operation.envelope:
             inner = self.prepared.properties(raw).get(operation.envelope)
             if inner is None or not isinstance(prop, opc.ModelProperty):
                 problem = f"the body has no object {operation.envelope!r}"
                 raise SpecFaults([fault(slot.source, "x-request-envelope", problem, "Name a property of the body")])
-            prop = next(entry for entry in _all(prop) if entry.name.get_untrusted_value() == operation.envelope)
+            prop = self.whole(
+                next(entry for entry in _all(prop) if entry.name.get_untrusted_value() == operation.envelope)
+            )
             raw = inner
         schema = self.prepared.schema(raw)
         properties = self.prepared.properties(raw)
@@ -376,8 +403,7 @@ class _Reader:
             )
 
     def body_examples(self, source: Map) -> tuple[tuple[str, Any], ...]:
-        content = (deref(self.document, source.get("requestBody")) or {}).get("content") or {}
-        media = content.get("application/json") or {}
+        media = media_of(deref(self.document, source.get("requestBody")) or Map()).entry
         if "example" in media:
             return (("fullest", plain(media["example"])),)
         found = []
@@ -419,7 +445,7 @@ class _Reader:
         if not content:
             return Result("none", examples=examples)
         media, entry = next(iter(content.items()))
-        if media != "application/json" and not media.endswith("+json"):
+        if media != "application/json":
             return Result("text" if media.startswith("text/") else "bytes")
         if source.get("x-result") == "count":
             return Result("count", examples=examples)
@@ -440,7 +466,7 @@ class _Reader:
                 raise SpecFaults([fault(source, None, problem, "Name a property of the answer's schema")])
             prop = next(
                 inner
-                for inner in _all(self.opc_models[prop.class_info.name])
+                for inner in _all(self.whole(prop))
                 if inner.name.get_untrusted_value() == name
             )
             raw = properties[name]
@@ -456,11 +482,11 @@ class _Reader:
     def result_examples(self, source: Map) -> tuple[tuple[int, Any], ...]:
         found = []
         for status, response in (source.get("responses") or {}).items():
-            if not status.startswith("2"):
+            if not (status.startswith("2") and status.isdigit()):
                 continue
-            content = deref(self.document, response).get("content") or {}
-            media = content.get("application/json")
-            if media is None:
+            response = deref(self.document, response)
+            media = media_of(response).entry
+            if not response.get("content"):
                 found.append((int(status), None))
             elif "example" in media:
                 found.append((int(status), plain(media["example"])))
@@ -470,6 +496,10 @@ class _Reader:
         return tuple(found)
 
     # -- types
+
+    def whole(self, prop: Any) -> Any:
+        """A model as it is once all schemas were read: what refers to it holds an early or an empty copy."""
+        return self.opc_models.get(str(prop.class_info.name), prop) if isinstance(prop, opc.ModelProperty) else prop
 
     def type(self, prop: Any, raw: Any) -> Type:
         """The type of a property that openapi-python-client made of a prepared schema."""
@@ -513,7 +543,7 @@ class _Reader:
 
     def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
         name = str(prop.class_info.name)
-        prop = self.opc_models.get(name, prop)
+        prop = self.whole(prop)
         properties = self.prepared.properties(raw)
         if not properties:
             additional = self.prepared.schema(raw).get("additionalProperties", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,12 @@ from openapi_python_client import Project
 from openapi_python_client.config import Config
 from openapi_python_client.parser import GeneratorData
 
-from .code import Code, constant, docstring, enum_doc, literal, model_doc, snake, words
+from .code import Code, constant, docstring, enum_doc, literal, model_doc, words
 from .model import Api, Argument, FilterField, Filters, Model, Operation, Type
-from .naming import TAKEN_CLASSES
+from .naming import ERRORS, TAKEN_CLASSES, function
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 COMMAND = "make generate"
-
-ERRORS = """ApiError BadRequest ConfigurationError ConnectionFailed DecodeError Forbidden InvalidArgument NotFound
-RateLimited RequestInfo RequestTimeout STATUS_ERRORS ServerFailure SessionExpired TlsFailed Unauthorized Unavailable
-Unprocessable""".split()
 
 PLATFORMS = {"connectycube": "ConnectyCube"}
 """The name of the client of each platform that has templates of its own."""
@@ -112,6 +109,8 @@ class Renderer:
 
     def names(self) -> dict[str, Any]:
         api, code = self.api, self.code
+        # It goes into headers.
+        version = re.sub(r"[^A-Za-z0-9.+_-]+", "-", api.version)
         inputs = [model for model in api.models if model.sent]
         homes = self.homes = sorted(
             [(model.name, model.module) for model in api.models if model.answered]
@@ -147,11 +146,11 @@ class Renderer:
             "enum_doc": enum_doc,
             "model_doc": model_doc,
             "constant": constant,
-            "snake": snake,
+            "snake": function,
             "dict": dict,
             "tuple": tuple,
-            "user_agent": f"{api.platform or 'python'}-python/{api.version}",
-            "sdk_header": f"Python {api.version}",
+            "user_agent": f"{self.platform or 'openapi'}-python/{version}",
+            "sdk_header": f"Python {version}",
             "sample_operation": f"{first.name}.{first.operations[0].name}" if first and first.operations else "x.y",
             "homes": homes,
             "inputs": inputs,
@@ -177,7 +176,7 @@ class Renderer:
             "return_type": self.return_type,
             "parser": self.parser,
             "has_query": has_query,
-            "has_headers": lambda op: any(entry.place == "header" for entry in op.arguments),
+            "has_headers": lambda op: bool(op.headers) or any(entry.place == "header" for entry in op.arguments),
             "body_names": lambda op: tuple(entry.wire for entry in op.arguments if entry.place == "body"),
             "body_argument": body_argument,
             "method_doc": self.method_doc,

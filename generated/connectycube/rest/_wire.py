@@ -300,8 +300,13 @@ def path_text(name: str, value: Any) -> str:
     return quote(segment, safe="")
 
 
-def path_integer(name: str, value: Any) -> str:
-    return str(integer(name, value, minimum=0))
+def path_integer(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> str:
+    return str(integer(name, value, minimum=minimum, maximum=maximum))
+
+
+def path_value(name: str, value: Any) -> str:
+    """An encoded argument of any other kind as a segment."""
+    return path_text(name, _query_text(value))
 
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
@@ -320,15 +325,37 @@ def _query_text(value: Any) -> str:
     return str(value)
 
 
-def pairs(key: str, value: Any, *, explode: bool = True) -> Pairs:
-    """A parameter of a query; a list is repeated or divided by commas, a mapping written in brackets."""
-    if isinstance(value, list):
-        if not explode:
-            return [(key, ",".join(map(_query_text, value)))]
-        return [(key, _query_text(entry)) for entry in value]
+DIVIDERS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+
+
+def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) -> Pairs:
+    """A parameter of a query in one of OpenAPI's styles, or as `json`."""
+    if style == "json":
+        return [(key, json.dumps(value, ensure_ascii=False, separators=(",", ":")))]
+    if isinstance(value, dict) and style == "deepObject":
+        return [pair for inner, entry in value.items() for pair in pairs(f"{key}[{inner}]", entry, style=style)]
+    if isinstance(value, dict) and explode:
+        return [pair for inner, entry in value.items() for pair in pairs(inner, entry)]
     if isinstance(value, dict):
-        return [(f"{key}[{inner}]", _query_text(entry)) for inner, entry in value.items()]
-    return [(key, _query_text(value))]
+        value = [part for pair in value.items() for part in pair]
+    if not isinstance(value, list):
+        return [(key, _query_text(value))]
+    if explode:
+        return [(key, _query_text(entry)) for entry in value]
+    return [(key, DIVIDERS.get(style, ",").join(map(_query_text, value)))]
+
+
+# -- headers
+
+
+def header(name: str, value: Any) -> str:
+    """An encoded argument as the value of a header."""
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    found = ",".join(map(_query_text, value)) if isinstance(value, list) else _query_text(value)
+    if not (found.isascii() and found.isprintable()):
+        raise InvalidArgument(name, "must be printable ASCII: it goes into a header")
+    return found
 
 
 def keyset_order(query: Pairs, field: str) -> Pairs:

@@ -128,7 +128,7 @@ class _Base:
                 else call.json
             )
             arguments["content"] = _wire.json_bytes("the body", body)
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         elif call.content is not None:
             arguments["content"] = call.content
         elif call.form is not None:

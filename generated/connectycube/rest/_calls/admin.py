@@ -375,7 +375,7 @@ _DELETE_USER: Operation[models.AdminDeletedUser] = Operation(
 def delete_user_call(
     user_id: int,
 ) -> Call[models.AdminDeletedUser]:
-    path = "/admin/user/" + wire.path_integer("user_id", user_id)
+    path = "/admin/user/" + wire.path_integer("user_id", user_id, minimum=1)
     return Call(
         _DELETE_USER,
         path,

@@ -80,7 +80,7 @@ def complete_call(
     *,
     size: int,
 ) -> Call[None]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id) + "/complete"
+    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1) + "/complete"
     body: dict[str, Any] = {}
     body["size"] = wire.integer("size", size, minimum=0, maximum=104857600)
     return Call(
@@ -101,7 +101,7 @@ _GET: Operation[models.File] = Operation(
 def get_call(
     file_id: int,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id)
+    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
     return Call(
         _GET,
         path,
@@ -123,7 +123,7 @@ def update_call(
     content_type: str | None = None,
     new: bool | None = None,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id)
+    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
     body: dict[str, Any] = {}
     if name is not None:
         body["name"] = wire.text("name", name, min_length=1, max_length=100)
@@ -149,7 +149,7 @@ _DELETE: Operation[None] = Operation(
 def delete_call(
     file_id: int,
 ) -> Call[None]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id)
+    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
     return Call(
         _DELETE,
         path,

@@ -66,7 +66,7 @@ _DELETE: Operation[None] = Operation(
 def delete_call(
     subscription_id: int,
 ) -> Call[None]:
-    path = "/subscriptions/" + wire.path_integer("subscription_id", subscription_id)
+    path = "/subscriptions/" + wire.path_integer("subscription_id", subscription_id, minimum=1)
     return Call(
         _DELETE,
         path,

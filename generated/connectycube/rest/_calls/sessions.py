@@ -131,7 +131,7 @@ _DELETE_BY_ID: Operation[None] = Operation(
 def delete_by_id_call(
     session_id: int,
 ) -> Call[None]:
-    path = "/session/" + wire.path_integer("session_id", session_id)
+    path = "/session/" + wire.path_integer("session_id", session_id, minimum=1)
     return Call(
         _DELETE_BY_ID,
         path,

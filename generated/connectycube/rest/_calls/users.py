@@ -448,7 +448,7 @@ _GET: Operation[models.User] = Operation(
 def get_call(
     user_id: int,
 ) -> Call[models.User]:
-    path = "/users/" + wire.path_integer("user_id", user_id)
+    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
     return Call(
         _GET,
         path,
@@ -483,7 +483,7 @@ def update_call(
     external_user_id: int | None = None,
     blob_id: int | None = None,
 ) -> Call[models.User]:
-    path = "/users/" + wire.path_integer("user_id", user_id)
+    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
     body: dict[str, Any] = {}
     if login is not None:
         body["login"] = wire.text("login", login, min_length=3, max_length=70)
@@ -535,7 +535,7 @@ _DELETE: Operation[None] = Operation(
 def delete_call(
     user_id: int,
 ) -> Call[None]:
-    path = "/users/" + wire.path_integer("user_id", user_id)
+    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
     return Call(
         _DELETE,
         path,

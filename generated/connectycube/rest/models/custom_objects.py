@@ -51,7 +51,7 @@ class CustomObjectAccessLevel(StrEnum):
 CUSTOM_OBJECT_ACCESS_LEVEL_VALUES: dict[str, CustomObjectAccessLevel] = {
     member.value: member for member in CustomObjectAccessLevel
 }
-to_custom_object_access_level = to_enum(CustomObjectAccessLevel)
+read_custom_object_access_level = to_enum(CustomObjectAccessLevel)
 
 
 class CustomObjectsUpdateBodyPopValue(IntEnum):
@@ -64,7 +64,7 @@ class CustomObjectsUpdateBodyPopValue(IntEnum):
 CUSTOM_OBJECTS_UPDATE_BODY_POP_VALUE_VALUES: dict[int, CustomObjectsUpdateBodyPopValue] = {
     member.value: member for member in CustomObjectsUpdateBodyPopValue
 }
-to_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
+read_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
 
 
 @define(kw_only=True)
@@ -217,7 +217,7 @@ class CustomObjectAccess:
         return cls(
             access=CUSTOM_OBJECT_ACCESS_LEVEL_VALUES.get(v, v)
             if (v := get("access")).__class__ is str
-            else odd(v, "access", extra, to_custom_object_access_level),
+            else odd(v, "access", extra, read_custom_object_access_level),
             users_ids=many(get("users_ids"), "users_ids", extra, to_integer),
             users_groups=many(get("users_groups"), "users_groups", extra, to_text),
             extra=extra,

@@ -49,7 +49,7 @@ class DialogType(IntEnum):
 
 
 DIALOG_TYPE_VALUES: dict[int, DialogType] = {member.value: member for member in DialogType}
-to_dialog_type = to_enum(DialogType)
+read_dialog_type = to_enum(DialogType)
 
 
 class MessageStatus(StrEnum):
@@ -61,7 +61,7 @@ class MessageStatus(StrEnum):
 
 
 MESSAGE_STATUS_VALUES: dict[str, MessageStatus] = {member.value: member for member in MessageStatus}
-to_message_status = to_enum(MessageStatus)
+read_message_status = to_enum(MessageStatus)
 
 
 @define(kw_only=True)
@@ -136,7 +136,7 @@ class Dialog:
             user_id=v if (v := get("user_id")).__class__ is int else odd(v, "user_id", extra, to_integer),
             type=DIALOG_TYPE_VALUES.get(v, v)
             if (v := get("type")).__class__ is int
-            else odd(v, "type", extra, to_dialog_type),
+            else odd(v, "type", extra, read_dialog_type),
             name=v if (v := get("name")).__class__ is str else odd(v, "name", extra, to_text),
             description=v if (v := get("description")).__class__ is str else odd(v, "description", extra, to_text),
             photo=v if (v := get("photo")).__class__ is str else odd(v, "photo", extra, to_text),
@@ -161,7 +161,7 @@ class Dialog:
             else odd(v, "last_message_user_id", extra, to_integer),
             last_message_status=MESSAGE_STATUS_VALUES.get(v, v)
             if (v := get("last_message_status")).__class__ is str
-            else odd(v, "last_message_status", extra, to_message_status),
+            else odd(v, "last_message_status", extra, read_message_status),
             unread_messages_count=v
             if (v := get("unread_messages_count")).__class__ is int
             else odd(v, "unread_messages_count", extra, to_integer),

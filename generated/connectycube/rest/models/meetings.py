@@ -46,7 +46,7 @@ class MeetingNotifyMetric(StrEnum):
 
 
 MEETING_NOTIFY_METRIC_VALUES: dict[str, MeetingNotifyMetric] = {member.value: member for member in MeetingNotifyMetric}
-to_meeting_notify_metric = to_enum(MeetingNotifyMetric)
+read_meeting_notify_metric = to_enum(MeetingNotifyMetric)
 
 
 @define(kw_only=True)
@@ -248,7 +248,7 @@ class MeetingNotifyBefore:
         return cls(
             metric=MEETING_NOTIFY_METRIC_VALUES.get(v, v)
             if (v := get("metric")).__class__ is str
-            else odd(v, "metric", extra, to_meeting_notify_metric),
+            else odd(v, "metric", extra, read_meeting_notify_metric),
             value=v if (v := get("value")).__class__ is int else odd(v, "value", extra, to_integer),
             extra=extra,
         )
