@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ _Loader.add_implicit_resolver(
 )
 
 
+_PAIR = re.compile(r"((?<!\\)(?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+"""The two escapes that JSON writes a character outside of the basic plane with."""
+
+
+def _code(match: re.Match[str]) -> int:
+    return 0x10000 + ((int(match[2], 16) & 0x3FF) << 10) + (int(match[3], 16) & 0x3FF)
+
+
 def load(path: Path, name: str) -> Map:
     """Read one file.
 
@@ -71,6 +80,9 @@ def load(path: Path, name: str) -> Map:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecFaults([Fault(name, 1, f"can't be read ({error})", "Give a UTF-8 file that may be read")]) from error
+    if path.suffix == ".json":
+        # YAML has no pairs of surrogates.
+        text = _PAIR.sub(lambda match: match[1] + chr(_code(match)), text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -137,10 +149,15 @@ class _Builder:
                 return text.lower() == "true"
             case "null":
                 return None
-            case "int":
-                return int(text)
-            case "float":
-                return float(text)
+            case "int" | "float" as tag:
+                try:
+                    number = int(text) if tag == "int" else float(text)
+                except ValueError:
+                    number = math.inf
+                if abs(number) != math.inf:
+                    return number
+                self.faults.append(Fault(self.file, line, "a number can't be read", "Write a smaller one, or text"))
+                return 0
             case tag:
                 self.faults.append(Fault(self.file, line, f"the tag {tag!r} is not known", "Write a plain value"))
                 return None

@@ -130,6 +130,8 @@ class Result:
     item_envelope: str = ""
     page: Page | None = None
     examples: tuple[tuple[int, Any], ...] = ()
+    media: str = ""
+    """The media type of bytes and text."""
 
 
 @dataclass

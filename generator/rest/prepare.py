@@ -8,13 +8,13 @@ operation is alone under a tag of its own, so that it is found again.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from openapi_python_client.schema.untrusted_string import UntrustedString
 
-from ..check import PATH_PARAMETER, deref, operations_of, parameters_of
+from ..check import PATH_PARAMETER, component, deref, operations_of, parameters_of, resolve
 from ..grammar import METHODS
 from ..source import Map, plain
 from . import naming
@@ -102,22 +102,28 @@ class Prepared:
             node = self.schemas.get(node["$ref"].rpartition("/")[2])
         return {}
 
-    def properties(self, node: Any, depth: int = 0) -> dict[str, dict[str, Any]]:
+    def properties(self, node: Any) -> dict[str, dict[str, Any]]:
         """The properties of a prepared object schema, those of its `allOf` included."""
-        node = self.schema(node)
         found: dict[str, dict[str, Any]] = {}
-        for part in node.get("allOf", ()) if depth < 20 else ():
-            found.update(self.properties(part, depth + 1))
-        found.update(node.get("properties", {}))
+        for part in self.parts(node, set()):
+            found.update(part.get("properties", {}))
         return found
 
-    def required(self, node: Any, depth: int = 0) -> set[str]:
+    def required(self, node: Any) -> set[str]:
         """The required properties of a prepared object schema, those of its `allOf` included."""
+        return {name for part in self.parts(node, set()) for name in part.get("required", ())}
+
+    def parts(self, node: Any, seen: set[str]) -> Iterator[dict[str, Any]]:
+        """A prepared schema and all that its `allOf` brings in, each once, what is overridden first."""
+        ref = node.get("$ref") if isinstance(node, dict) else None
+        if ref in seen:
+            return
+        if ref is not None:
+            seen.add(ref)
         node = self.schema(node)
-        names = set(node.get("required", ()))
-        for part in node.get("allOf", ()) if depth < 20 else ():
-            names |= self.required(part, depth + 1)
-        return names
+        for part in node.get("allOf", ()):
+            yield from self.parts(part, seen)
+        yield node
 
 
 def prepare(document: Map) -> Prepared:
@@ -130,6 +136,7 @@ class _Preparer:
         self.document = document
         self.names: dict[str, str] = {}
         self.used: set[str] = set()
+        self.entered: set[str] = set()
         self.schemas: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, str] = {}
 
@@ -249,10 +256,10 @@ class _Preparer:
         if nullable:
             result["x-nullable"] = True
         if "$ref" in schema:
-            target = schema["$ref"].rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+            target = component(schema["$ref"])
             if target in self.names:
                 return {**result, "$ref": f"#/components/schemas/{self.names[target]}"}
-            return result
+            return {**self.elsewhere(schema["$ref"], name, module, inline), **result}
         if "const" in schema and "enum" not in schema:
             schema["enum"] = [schema["const"]]
         kind = schema.get("type")
@@ -291,6 +298,16 @@ class _Preparer:
         if kind == "object":
             self.object(result, schema, name, module, inline)
         return result
+
+    def elsewhere(self, ref: str, name: str, module: str, inline: bool) -> dict[str, Any]:
+        """A schema that stands inside another object; one that holds itself is a free value there."""
+        if ref in self.entered:
+            return {}
+        self.entered.add(ref)
+        try:
+            return self.schema(resolve(self.document, ref), name, module, inline)
+        finally:
+            self.entered.discard(ref)
 
     def object(self, result: dict[str, Any], schema: dict[str, Any], name: str, module: str, inline: bool) -> None:
         own: dict[str, Any] = {}

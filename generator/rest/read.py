@@ -235,6 +235,8 @@ class _Reader:
         servers = source.get("servers") or base.get("servers")
         if servers:
             operation.server = _server(servers[0])
+        if operation.result.media:
+            operation.headers += (("Accept", operation.result.media),)
         self.parameters(slot, endpoint, operation)
         self.body(slot, endpoint, operation)
         filters = source.get("x-filters") or self.filters.get(str(source.get("x-filters-of")))
@@ -446,7 +448,7 @@ class _Reader:
             return Result("none", examples=examples)
         media, entry = next(iter(content.items()))
         if media != "application/json":
-            return Result("text" if media.startswith("text/") else "bytes")
+            return Result("text" if media.startswith("text/") else "bytes", media=media)
         if source.get("x-result") == "count":
             return Result("count", examples=examples)
         patterns = list(endpoint.responses)
@@ -464,11 +466,7 @@ class _Reader:
             if name not in properties:
                 problem = f"the answer has no field {name!r}"
                 raise SpecFaults([fault(source, None, problem, "Name a property of the answer's schema")])
-            prop = next(
-                inner
-                for inner in _all(self.whole(prop))
-                if inner.name.get_untrusted_value() == name
-            )
+            prop = next(inner for inner in _all(self.whole(prop)) if inner.name.get_untrusted_value() == name)
             raw = properties[name]
         kind = self.type(prop, raw)
         if page is None:
@@ -504,7 +502,7 @@ class _Reader:
     def type(self, prop: Any, raw: Any) -> Type:
         """The type of a property that openapi-python-client made of a prepared schema."""
         schema = self.prepared.schema(raw)
-        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema)
+        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema and _usable(key, schema[key]))
         wire = schema.get("x-wire")
         if wire in ("flag", "flag-text"):
             return Type("flag", text=wire == "flag-text")
@@ -625,6 +623,17 @@ class _Reader:
 
 def _all(prop: opc.ModelProperty) -> Iterable[Any]:
     return [*(prop.required_properties or ()), *(prop.optional_properties or ())]
+
+
+def _usable(key: str, limit: Any) -> bool:
+    """Whether a limit means something in Python: not all patterns of JavaScript do."""
+    if key != "pattern":
+        return True
+    try:
+        re.compile(limit)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _filter_type(schema: dict[str, Any]) -> Type:

@@ -421,13 +421,13 @@ def body_argument(operation: Operation) -> str:
     """The argument of `Call` that carries the body."""
     if not operation.body:
         return ""
+    form = f"form=wire.form({{}}, multipart={operation.body == 'multipart'}),"
     if operation.body_whole:
-        return "json=content," if operation.body == "json" else "content=content,"
+        return {"json": "json=content,", "binary": "content=content,"}.get(operation.body, form.format("content or {}"))
     value = f"{{{literal(operation.envelope)}: body}}" if operation.envelope else "body"
     if operation.body == "json":
         return f"json={value}," if operation.body_required or operation.filled else f"json={value} if body else None,"
-    files = tuple(entry.wire for entry in operation.arguments if entry.place == "body" and entry.type.kind == "binary")
-    return f"form=wire.form(body, {literal(files)}),"
+    return form.format("body")
 
 
 def source_of(operation: Operation) -> str:

@@ -12,7 +12,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -23,6 +23,8 @@ __all__ = ["OMIT", "Omit"]
 
 Encoder = Callable[[str, Any], Any]
 Pairs = list[tuple[str, str]]
+
+CHUNK: Final = 64 * 1024
 
 
 class Omit(Enum):
@@ -160,6 +162,12 @@ def binary(name: str, value: Any) -> Any:
     return value
 
 
+async def chunks(file: Any) -> AsyncIterator[bytes]:
+    """A binary file as the async HTTP client reads it."""
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
 def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
     """One of a closed set."""
     if not isinstance(value, bool):
@@ -279,14 +287,23 @@ def more(name: str, value: Any, known: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def form(body: Mapping[str, Any], files: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plain fields of a form, and its files."""
-    fields = {
-        key: json.dumps(value) if isinstance(value, (dict, list)) else _query_text(value)
+Parts = list[tuple[str, Any]]
+
+
+def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], Parts]:
+    """The fields of a form, and the parts that they are in a multipart form."""
+    pairs = [
+        (key, entry if hasattr(entry, "read") or isinstance(entry, (bytes, dict)) else _query_text(entry))
         for key, value in body.items()
-        if key not in files
-    }
-    return fields, {key: body[key] for key in files if key in body}
+        for entry in (value if isinstance(value, list) else [value])
+    ]
+    pairs = [(key, json.dumps(value) if isinstance(value, dict) else value) for key, value in pairs]
+    if multipart:
+        return {}, [(key, (None, value) if isinstance(value, str) else value) for key, value in pairs]
+    fields: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        fields.setdefault(key, []).append(value)
+    return fields, []
 
 
 # -- paths

@@ -85,6 +85,10 @@ class _Base:
         """A field of a body that the client knows."""
         raise errors.ConfigurationError(f"the client has no {what}")
 
+    def _content(self, content: Any) -> Any:
+        """A body that is no JSON as the HTTP client takes it."""
+        return content
+
     def _authorize(self, call: Call[Any], headers: dict[str, str]) -> None:
         """Add the header of the call's security scheme."""
         for scheme in call.operation.security:
@@ -130,7 +134,7 @@ class _Base:
             arguments["content"] = _wire.json_bytes("the body", body)
             headers.setdefault("Content-Type", "application/json")
         elif call.content is not None:
-            arguments["content"] = call.content
+            arguments["content"] = self._content(call.content)
         elif call.form is not None:
             arguments["data"], files = call.form
             if files:
@@ -661,6 +665,9 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         self._http = httpx.AsyncClient() if http_client is None else http_client
 
     # -- the network
+
+    def _content(self, content: Any) -> Any:
+        return _wire.chunks(content) if hasattr(content, "read") else content
 
     async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, repeat where that is safe, renew a lost session.
