@@ -310,6 +310,8 @@ def _plural(shape: Any) -> str:
 
 
 def _article(kind: str) -> str:
+    if kind.endswith("s"):
+        return kind
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
