@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def own() -> dict[str, str]:
     """All files of `generated/`."""
     label = SPEC.as_posix()
-    document = load(ROOT / SPEC)
+    document = load(ROOT / SPEC, ROOT)
     files = {"openapi.yaml": bundled(document, label)}
     rest, api = package(document, ROOT / SPEC, label)
     if api.warnings:

@@ -118,7 +118,8 @@ class _Checker:
             return
         if not isinstance(resolve(self.document, ref), (Map, bool)):
             section = COMPONENTS.get(kind, "schemas")
-            known = (self.document.get("components") or {}).get(section) or {}
+            known = resolve(self.document, f"#/components/{section}")
+            known = known if isinstance(known, Map) else ()
             remedy = nearest(ref.rpartition("/")[2], known, f"Add it under components/{section}")
             self.add(node, "$ref", f"the reference {ref!r} points to nothing", remedy)
         elif not deref(self.document, node):
@@ -129,7 +130,7 @@ class _Checker:
         """Find schemas that consist of themselves."""
         schemas: Map = (self.document.get("components") or {}).get("schemas") or Map()
         parts = {name: {ref for ref in _parts(schema) if ref in schemas} for name, schema in schemas.items()}
-        for name in _circular(parts):
+        for name in circular(parts):
             self.add(schemas, name, f"the schema {name!r} consists of itself", "Take it out of what it consists of")
 
     # -- operations
@@ -348,14 +349,7 @@ def _modern(node: Any, kind: str) -> Any:
         for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
                 node[exclusive] = node.pop(bound)
-        if node.pop("nullable", False) is True:
-            if isinstance(node.get("type"), str):
-                node["type"] = [node["type"], "null"]
-            if "enum" in node and None not in node["enum"]:
-                node["enum"] = [*node["enum"], None]
-            if "$ref" in node:
-                node = {"anyOf": [{"$ref": node["$ref"]}, {"type": "null"}]}
-        return node
+        return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
 
     return rewritten(node, kind, change)
 
@@ -386,7 +380,7 @@ def _parts(schema: Any) -> list[str]:
     return [name for part in found for name in _parts(part)]
 
 
-def _circular(parts: dict[str, set[str]]) -> list[str]:
+def circular(parts: dict[str, set[str]]) -> list[str]:
     """The names that are reached from themselves."""
     left = {name: set(targets) for name, targets in parts.items()}
     while leaves := [name for name, targets in left.items() if not targets & left.keys()]:

@@ -17,12 +17,13 @@ from .read import read as read_api
 from .render import Renderer
 
 
-def load(source: Path) -> Map:
+def load(source: Path, base: Path | None = None) -> Map:
     """The bundled spec, checked.
 
+    :param base: the folder that the names of files are relative to; the working folder unless told.
     :raises SpecFaults: all faults that it has.
     """
-    document = read(source)
+    document = read(source, base)
     faults = check(document)
     if faults:
         raise SpecFaults(faults)

@@ -14,7 +14,7 @@ from typing import Any
 
 from openapi_python_client.schema.untrusted_string import UntrustedString
 
-from ..check import PATH_PARAMETER, component, deref, operations_of, parameters_of, resolve
+from ..check import PATH_PARAMETER, circular, component, deref, operations_of, parameters_of, resolve
 from ..grammar import METHODS
 from ..source import Map, plain
 from . import naming
@@ -149,6 +149,7 @@ class _Preparer:
             own = self.names[name]
             self.modules[own] = module_of(sources, name, schema)
             self.schemas[own] = self.top(schema, own)
+        self.open_circles()
         slots: list[Slot] = []
         paths: dict[str, Any] = {}
         for path, item in (self.document.get("paths") or {}).items():
@@ -166,6 +167,13 @@ class _Preparer:
             "components": {"schemas": self.schemas},
         }
         return Prepared(prepared, slots, self.modules, self.schemas)
+
+    def open_circles(self) -> None:
+        """Lists and maps that hold nothing but themselves hold anything: they would have no end as types."""
+        for name in circular({name: set(_held(node)) for name, node in self.schemas.items()}):
+            for key, anything in (("items", {}), ("additionalProperties", True)):
+                if key in self.schemas[name]:
+                    self.schemas[name][key] = anything
 
     def slot(self, index: int, path: str, method: str, item: Map, operation: Map, base: Map) -> Slot:
         tag = f"op{index}"
@@ -350,6 +358,16 @@ class _Preparer:
             case _:
                 items = self.part(schema.get("additionalProperties", {}), f"{name}Item", module, inline)
                 return {**result, "type": "array", "items": items}
+
+
+def _held(node: Any) -> Iterator[str]:
+    """The named schemas that a prepared list or map holds, directly or in lists and maps of its own."""
+    if isinstance(node, dict) and "properties" not in node and "allOf" not in node:
+        name = component(node.get("$ref", ""))
+        if name is not None:
+            yield name
+        yield from _held(node.get("items"))
+        yield from _held(node.get("additionalProperties"))
 
 
 _WIRE = {
