@@ -17,14 +17,14 @@ Unprocessable""".split()
 
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
-    """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit Page
+    """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit OMIT Page
     AsyncPage PageCall PageData RawResponse Self Sequence StrEnum TracebackType TypedDict TypeVar Call Operation Client
     AsyncClient ClientError ConnectyCube AsyncConnectyCube ConnectyCubeError None True False""".split()
 ).union(ERRORS, (name for name in dir(builtins) if name[0].isupper()))
 
 #: Names that annotations and decorators in the body of a model need.
 TAKEN_FIELDS = frozenset(
-    "str int float bool list dict bytes dt extra from_dict to_dict define field classmethod".split()
+    "self str int float bool list dict bytes dt extra from_dict to_dict define field classmethod".split()
 )
 
 #: Names that annotations in the body of a resource need, and its own members.
@@ -43,7 +43,7 @@ LONGEST_MODULE = 100
 
 #: Names that generated functions use themselves: an argument must not take them.
 TAKEN_ARGUMENTS = frozenset(
-    "self cls wire inputs models filters_ calls path query headers body content dict str Any".split()
+    "self cls wire inputs models filters_ calls path query headers body content dict str Any Call PageCall OMIT".split()
 )
 
 

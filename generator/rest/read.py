@@ -137,6 +137,7 @@ class _Reader:
 
     def run(self) -> Api:
         self.filters: dict[str, Map] = {}
+        self.filter_names: list[tuple[Map, str]] = []
         for slot in self.prepared.slots:
             if isinstance(slot.source.get("x-filters"), dict):
                 self.filters[str(slot.source.get("operationId"))] = slot.source["x-filters"]
@@ -237,11 +238,11 @@ class _Reader:
             operation.server = _server(servers[0])
         if operation.result.media:
             operation.headers += (("Accept", operation.result.media),)
-        self.parameters(slot, endpoint, operation)
-        self.body(slot, endpoint, operation)
         filters = source.get("x-filters") or self.filters.get(str(source.get("x-filters-of")))
         if filters:
             operation.filters = self.read_filters(filters)
+        self.parameters(slot, endpoint, operation)
+        self.body(slot, endpoint, operation)
         operation.rules = tuple(
             (rule, tuple(naming.argument(str(entry)) for entry in group))
             for rule in ("exactly-one", "at-least-one", "at-most-one")
@@ -272,7 +273,7 @@ class _Reader:
 
     def parameters(self, slot: Slot, endpoint: Endpoint, operation: Operation) -> None:
         raw = {(entry["in"], entry["name"]): entry for entry in slot.data["parameters"]}
-        used: set[str] = set()
+        used = {"filters"} if operation.filters else set()
         found: dict[tuple[str, str], Argument] = {}
         for location, prop in endpoint.iter_all_parameters():
             place, wire = str(location.value), prop.name.get_untrusted_value()
@@ -361,7 +362,7 @@ class _Reader:
         slot: Slot,
     ) -> None:
         required = self.prepared.required(raw) if operation.body_required else set()
-        used = {entry.name for entry in operation.arguments}
+        used = {entry.name for entry in operation.arguments} | ({"filters"} if operation.filters else set())
         filled = []
         for inner in _all(prop):
             wire = inner.name.get_untrusted_value()
@@ -433,8 +434,19 @@ class _Reader:
                     v1_type=str(rule.get("x-v1-type") or ""),
                 )
             )
+        return Filters(self.filters_name(filters), str(filters["lists"]), tuple(fields), plain(filters.get("example")))
+
+    def filters_name(self, filters: Map) -> str:
+        """A class name that no schema and no other filters have."""
+        for known, name in self.filter_names:
+            if known == filters:
+                return name
         name = naming.class_name(str(filters["name"]))
-        return Filters(name, str(filters["lists"]), tuple(fields), plain(filters.get("example")))
+        # In capitals it is the name of the table that stands beside the class.
+        name = f"{name}Filters" if name.isupper() else name
+        name = naming.unique(name, {*self.prepared.schemas, *(taken for _, taken in self.filter_names)})
+        self.filter_names.append((filters, name))
+        return name
 
     # -- answers
 

@@ -98,7 +98,7 @@ class Renderer:
         self.api = api
         self.code = Code(api)
         self.sources = sources
-        self.platform = api.platform if (TEMPLATES / "rest" / api.platform).is_dir() else ""
+        self.platform = api.platform if api.platform in PLATFORMS else ""
         self.client = PLATFORMS.get(self.platform, "Client")
         # openapi-python-client's own environment, with this project's templates before its own.
         self.env = Project(openapi=data, config=config, custom_template_path=TEMPLATES / "rest").env

@@ -6,7 +6,12 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from .support import Node
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .support import SPECS, Node, compiled, dump, run
 
 ODD: list[Any] = [None, True, 7, -1.5, "", "odd", "#/components/schemas/Animal", [], ["odd"], [[]], {}, {"odd": {}}]
 
@@ -39,3 +44,19 @@ def without(document: Node, place: Place) -> Node:
         holder = holder[key]
     del holder[place[-1]]
     return found
+
+
+FARM: Node = yaml.safe_load((SPECS / "farm.yaml").read_text())
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(st.sampled_from(list(places(FARM))), st.sampled_from(ODD) | st.just(...))
+def test_anything_anywhere(tmp_path_factory: pytest.TempPathFactory, place: Place, value: Any) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    document = without(FARM, place) if value is ... else changed(FARM, place, value)
+    outcome = run("--spec", dump(folder, document), "--out", folder / "out")
+    if outcome.status == 0:
+        assert compiled(folder / "out") > 10
+    else:
+        assert outcome.faults
+        assert all(line.startswith(f"{folder}/api.yaml:") for line in outcome.faults)
