@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 
 from . import output
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.spec is None:
             files, folder = own(), ROOT / OUT
         else:
-            name = options.package or "client"
+            name = "client" if options.package is None else options.package
             files, folder = foreign(options.spec, name), options.out.joinpath(*name.split("."))
         files = output.formatted(files)
         if options.check:
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def own() -> dict[str, str]:
     """All files of `generated/`."""
     label = SPEC.as_posix()
-    document = load(ROOT / SPEC)
+    document = load(ROOT / SPEC, ROOT)
     files = {"openapi.yaml": bundled(document, label)}
     rest, api = package(document, ROOT / SPEC, label)
     if api.warnings:
@@ -70,8 +71,9 @@ def own() -> dict[str, str]:
 
 def foreign(spec: Path, name: str) -> dict[str, str]:
     """The files of a package made from somebody else's document."""
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise output.GenerationError(f"{name!r} is no name of a package: give letters, digits and underscores")
+    if not all(part.isidentifier() and not iskeyword(part) for part in name.split(".")):
+        remedy = "give letters, digits and underscores, and no word of Python's"
+        raise output.GenerationError(f"{name!r} is no name of a package: {remedy}")
     document = load(spec)
     files, api = package(document, spec, spec.name)
     for warning in api.warnings:

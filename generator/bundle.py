@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .faults import Fault, SpecFaults
-from .grammar import METHODS
+from .grammar import KINDS, METHODS
 from .source import Map, Seq, fault, load
 
 ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
@@ -35,8 +35,8 @@ def read(source: Path, base: Path | None = None) -> Map:
             documents[path.name] = load(path, _label(path, base or Path.cwd()))
         except SpecFaults as error:
             faults.extend(error.faults)
-    for name, document in documents.items():
-        _localise(document, name, documents, faults)
+    for document in documents.values():
+        _localise(document, documents, faults)
     merged = _merge(list(documents.values()), faults)
     if faults:
         raise SpecFaults(faults)
@@ -50,16 +50,18 @@ def _label(path: Path, base: Path) -> str:
         return str(path)
 
 
-def _localise(node: Any, name: str, documents: dict[str, Map], faults: list[Fault]) -> None:
-    """Turn `file.yaml#/x` into `#/x` everywhere below a node."""
-    stack: list[Any] = [node]
-    seen: set[int] = set()
+def _localise(document: Map, documents: dict[str, Map], faults: list[Fault]) -> None:
+    """Turn `file.yaml#/x` into `#/x` in all objects of a document; examples are no objects of it."""
+    stack: list[tuple[Any, Any]] = [(document, "document")]
     while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Map):
+        node, shape = stack.pop()
+        if isinstance(node, Seq) and isinstance(shape, list):
+            stack.extend((entry, shape[0]) for entry in node)
+        elif isinstance(node, Map) and isinstance(shape, dict):
+            stack.extend((entry, shape["*"]) for entry in node.values())
+        elif isinstance(node, Map) and isinstance(shape, str):
+            shapes = KINDS[shape]
+            stack.extend((entry, shapes.get(key, shapes.get("*"))) for key, entry in node.items())
             ref = node.get("$ref")
             if isinstance(ref, str) and not ref.startswith("#"):
                 file, _, pointer = ref.partition("#")
@@ -68,9 +70,6 @@ def _localise(node: Any, name: str, documents: dict[str, Map], faults: list[Faul
                 else:
                     remedy = f"Refer to one of {', '.join(documents)}"
                     faults.append(fault(node, "$ref", f"the reference {ref!r} leaves the spec", remedy))
-            stack.extend(node.values())
-        elif isinstance(node, Seq):
-            stack.extend(node)
 
 
 def _merge(documents: list[Map], faults: list[Fault]) -> Map:

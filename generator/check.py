@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema
 from referencing import Registry
@@ -11,7 +13,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from .faults import Fault, nearest
-from .grammar import COMPONENTS, EXTENSIONS, KINDS, METHODS, OPERATORS, PAGE_KEYS, REQUIRED
+from .grammar import COMPONENTS, EXTENSIONS, KINDS, LISTS, METHODS, OPERATORS, PAGE_KEYS, REQUIRED, TYPES
 from .source import Map, Seq, fault, plain
 
 PATH_PARAMETER = re.compile(r"{([^{}]*)}")
@@ -21,7 +23,9 @@ def check(document: Map) -> list[Fault]:
     """All faults of a bundled document."""
     checker = _Checker(document)
     checker.walk(document, "document")
+    checker.version()
     if not checker.faults:
+        checker.circles()
         checker.operations()
     if not checker.faults:
         checker.examples()
@@ -38,6 +42,11 @@ class _Checker:
         self.faults.append(fault(parent, key, problem, remedy))
 
     # -- structure
+
+    def version(self) -> None:
+        version = str(self.document.get("openapi", "3.1"))
+        if not version.startswith(("3.0", "3.1")):
+            self.add(self.document, "openapi", f"OpenAPI {version} can't be read", "Give a document of 3.0 or 3.1")
 
     def walk(self, node: Any, kind: str) -> None:
         """Check keys and references of one object and all below it."""
@@ -57,29 +66,44 @@ class _Checker:
         if "$ref" in node:
             self.reference(node, kind)
             return
+        if kind == "schema":
+            self.types(node)
         for key in REQUIRED.get(kind, ()):
             if key not in node:
                 self.add(node, None, f"{_article(kind)} without {key!r}", f"Add {key!r}")
 
-    def enter(self, parent: Map, key: str, value: Any, shape: Any) -> None:
+    def types(self, schema: Map) -> None:
+        names = schema.get("type", Seq())
+        for name in names if isinstance(names, Seq) else [names]:
+            if name not in TYPES:
+                remedy = nearest(str(name), TYPES, f"Write {', '.join(TYPES)}")
+                self.add(schema, "type", f"unknown type {name!r}", remedy)
+
+    def enter(self, parent: Map | Seq, key: Any, value: Any, shape: Any, label: str = "") -> None:
+        """Check what stands under a key.
+
+        :param label: what to call it in a fault.
+        """
+        label = label or repr(key)
         if shape is None:
             return
         if isinstance(shape, str):
             if isinstance(value, Map):
                 self.walk(value, shape)
             elif not (shape == "schema" and isinstance(value, bool)):
-                self.add(parent, key, f"{key!r} is no mapping", f"Write {_article(shape)} there")
+                self.add(parent, key, f"{label} is no mapping", f"Write {_article(shape)} there")
         elif isinstance(shape, list):
             if not isinstance(value, Seq):
-                self.add(parent, key, f"{key!r} is no list", f"Write a list of {shape[0]} objects")
+                self.add(parent, key, f"{label} is no list", f"Write a list of {_plural(shape[0])}")
                 return
             for index, entry in enumerate(value):
-                if isinstance(entry, Map):
-                    self.walk(entry, shape[0])
-                else:
-                    self.add(value, index, f"an entry of {key!r} is no mapping", f"Write {_article(shape[0])} there")
+                self.enter(value, index, entry, shape[0], f"an entry of {label}")
+        elif not isinstance(shape, dict):
+            kinds = shape if isinstance(shape, tuple) else (shape,)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                self.add(parent, key, f"{label} is no {_NAMES[kinds[0]]}", f"Write a {_NAMES[kinds[0]]} there")
         elif not isinstance(value, Map):
-            self.add(parent, key, f"{key!r} is no mapping", f"Write names with {shape['*']} objects")
+            self.add(parent, key, f"{label} is no mapping", f"Write names with {_plural(shape['*'])}")
         else:
             for name, entry in value.items():
                 if name.startswith("x-") and shape["*"] in ("path", "response"):
@@ -92,11 +116,22 @@ class _Checker:
             problem = f"the reference {ref!r} leaves the spec"
             self.add(node, "$ref", problem, "Refer to '#/components/...' or to a file of the spec's folder")
             return
-        if resolve(self.document, ref) is None:
+        if not isinstance(resolve(self.document, ref), (Map, bool)):
             section = COMPONENTS.get(kind, "schemas")
-            known = (self.document.get("components") or {}).get(section) or {}
+            known = resolve(self.document, f"#/components/{section}")
+            known = known if isinstance(known, Map) else ()
             remedy = nearest(ref.rpartition("/")[2], known, f"Add it under components/{section}")
             self.add(node, "$ref", f"the reference {ref!r} points to nothing", remedy)
+        elif not deref(self.document, node):
+            problem = f"the reference {ref!r} leads back to itself"
+            self.add(node, "$ref", problem, "Refer to an object that is no reference to this one")
+
+    def circles(self) -> None:
+        """Find schemas that consist of themselves."""
+        schemas: Map = (self.document.get("components") or {}).get("schemas") or Map()
+        parts = {name: {ref for ref in _parts(schema) if ref in schemas} for name, schema in schemas.items()}
+        for name in circular(parts):
+            self.add(schemas, name, f"the schema {name!r} consists of itself", "Take it out of what it consists of")
 
     # -- operations
 
@@ -109,6 +144,7 @@ class _Checker:
             names = PATH_PARAMETER.findall(path)
             if len(set(names)) < len(names):
                 self.add(paths, path, f"the path {path!r} names a parameter twice", "Give each its own name")
+            item = deref(self.document, item)
             for operation in operations_of(item):
                 self.operation(path, names, item, operation, seen)
 
@@ -145,7 +181,7 @@ class _Checker:
     def keywords(self, operation: Map) -> None:
         page = operation.get("x-page")
         if page is not None:
-            keys = PAGE_KEYS.get(str(page.get("style"))) if isinstance(page, Map) else None
+            keys = PAGE_KEYS.get(page["style"])
             if keys is None:
                 self.add(operation, "x-page", "unknown style of page", "Write style: offset, number or keyset")
             elif set(page) != keys:
@@ -156,9 +192,8 @@ class _Checker:
         filters = operation.get("x-filters")
         if filters is None:
             return
-        if not isinstance(filters, Map) or not {"name", "fields", "lists"} <= set(filters):
-            self.add(operation, "x-filters", "filters without name, lists or fields", "Give all three")
-            return
+        if filters["lists"] not in LISTS:
+            self.add(filters, "lists", f"unknown way to write lists {filters['lists']!r}", f"Write {', '.join(LISTS)}")
         for field, rule in filters["fields"].items():
             for operator in rule.get("operators", ()):
                 if operator not in OPERATORS:
@@ -169,12 +204,13 @@ class _Checker:
 
     def examples(self) -> None:
         old = str(self.document.get("openapi", "")).startswith("3.0")
-        root = _modern(plain(self.document)) if old else plain(self.document)
+        root = _modern(plain(self.document), "document") if old else plain(self.document)
         resource = DRAFT202012.create_resource(root)
         self.registry: Registry[Any] = Registry().with_resource("urn:spec", resource)
         self.modern = old
         self.validators: dict[str, Any] = {}
         for item in (self.document.get("paths") or {}).values():
+            item = deref(self.document, item)
             for operation in operations_of(item):
                 for parameter in parameters_of(self.document, item, operation):
                     self.examples_of(parameter)
@@ -198,13 +234,13 @@ class _Checker:
                 self.example(example, "value", schema, name)
 
     def example(self, node: Map, key: str, schema: Any, name: str = "") -> None:
-        schema = _modern(plain(schema)) if self.modern else plain(schema)
+        schema = _modern(plain(schema), "schema") if self.modern else plain(schema)
         value = plain(node[key])
         validator = jsonschema.Draft202012Validator(_absolute(schema), registry=self.registry, format_checker=None)
         try:
             errors = list(validator.iter_errors(value))
-        except (Unresolvable, jsonschema.SchemaError, RecursionError) as broken:
-            self.add(node, key, f"the schema of an example can't be used ({broken})", "Mend the schema")
+        except (Unresolvable, jsonschema.SchemaError, RecursionError, re.error, ArithmeticError) as broken:
+            self.add(node, key, f"the schema of an example can't be used ({_short(str(broken))})", "Mend the schema")
             return
         for found in errors:
             error = jsonschema.exceptions.best_match([found]) or found
@@ -237,14 +273,25 @@ def resolve(document: Map, ref: str) -> Any:
     """What a local reference points to, or `None`."""
     node: Any = document
     for part in ref.removeprefix("#/").split("/"):
-        part = part.replace("~1", "/").replace("~0", "~")
+        part = _unescaped(part)
         if isinstance(node, dict) and part in node:
             node = node[part]
-        elif isinstance(node, list) and part.isdigit() and int(part) < len(node):
+        elif isinstance(node, list) and part.isdecimal() and part.isascii() and int(part) < len(node):
             node = node[int(part)]
         else:
             return None
     return node
+
+
+def component(ref: str) -> str | None:
+    """The name of the schema of the document's components that a reference points to, if it points to one."""
+    section, _, name = ref.rpartition("/")
+    return _unescaped(name) if section == "#/components/schemas" else None
+
+
+def _unescaped(part: str) -> str:
+    """A part of a reference as the key that it stands for."""
+    return unquote(part).replace("~1", "/").replace("~0", "~")
 
 
 def deref(document: Map, node: Any) -> Any:
@@ -256,7 +303,16 @@ def deref(document: Map, node: Any) -> Any:
     return Map()
 
 
+_NAMES = {str: "text", bool: "truth value", int: "whole number", list: "list", dict: "mapping"}
+
+
+def _plural(shape: Any) -> str:
+    return f"{shape} objects" if isinstance(shape, str) else f"{_NAMES[shape]}s"
+
+
 def _article(kind: str) -> str:
+    if kind.endswith("s"):
+        return kind
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
@@ -277,32 +333,70 @@ def _deepest(node: Map, key: Any, path: Any) -> tuple[Map | Seq, Any]:
 
 def _absolute(schema: Any) -> Any:
     """References of a schema as the registry knows them."""
-    if isinstance(schema, dict):
-        return {
-            key: f"urn:spec{value}" if key == "$ref" and isinstance(value, str) else _absolute(value)
-            for key, value in schema.items()
-            if key not in ("example", "examples", "default")
-        }
-    if isinstance(schema, list):
-        return [_absolute(entry) for entry in schema]
-    return schema
+
+    def change(node: dict[str, Any]) -> dict[str, Any]:
+        ref = node.get("$ref")
+        return {**node, "$ref": f"urn:spec{ref}"} if isinstance(ref, str) else node
+
+    return rewritten(schema, "schema", change)
 
 
-def _modern(node: Any) -> Any:
-    """OpenAPI 3.0's own schema keywords in JSON Schema's form."""
-    if isinstance(node, list):
-        return [_modern(entry) for entry in node]
-    if not isinstance(node, dict):
+def _modern(node: Any, kind: str) -> Any:
+    """OpenAPI 3.0's own schema keywords below a node in JSON Schema's form."""
+
+    def change(node: dict[str, Any]) -> dict[str, Any]:
+        node = dict(node)
+        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+                node[exclusive] = node.pop(bound)
+        return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
+
+    return rewritten(node, kind, change)
+
+
+def rewritten(node: Any, shape: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """A copy in which all schemas are changed, from the inside out."""
+    if isinstance(shape, list) and isinstance(node, list):
+        return [rewritten(entry, shape[0], change) for entry in node]
+    if isinstance(shape, dict) and isinstance(node, dict):
+        return {key: rewritten(value, shape["*"], change) for key, value in node.items()}
+    if not (isinstance(shape, str) and isinstance(node, dict)):
         return node
-    node = {key: _modern(value) for key, value in node.items()}
-    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
-            node[exclusive] = node.pop(bound)
-    if node.pop("nullable", False) is True:
-        if isinstance(node.get("type"), str):
-            node["type"] = [node["type"], "null"]
-        if "enum" in node and None not in node["enum"]:
-            node["enum"] = [*node["enum"], None]
-        if "$ref" in node:
-            node = {"anyOf": [{"$ref": node["$ref"]}, {"type": "null"}]}
-    return node
+    shapes = KINDS[shape]
+    node = {key: rewritten(value, shapes.get(key, shapes.get("*")), change) for key, value in node.items()}
+    return change(node) if shape == "schema" else node
+
+
+def _parts(schema: Any) -> list[str]:
+    """The named schemas that a schema consists of: what it stands for, or takes all properties of."""
+    if not isinstance(schema, dict):
+        return []
+    if "$ref" in schema:
+        return [name for name in [component(schema["$ref"])] if name is not None]
+    found = list(schema.get("allOf") or ())
+    for union in ("oneOf", "anyOf"):
+        left = [part for part in schema.get(union) or () if not (isinstance(part, dict) and part.get("type") == "null")]
+        found += left if len(left) == 1 else []
+    return [name for part in found for name in _parts(part)]
+
+
+def circular(parts: dict[str, set[str]]) -> list[str]:
+    """The names that are reached from themselves."""
+    left = {name: set(targets) for name, targets in parts.items()}
+    while leaves := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in leaves:
+            del left[name]
+    return [name for name in left if _reaches(name, left)]
+
+
+def _reaches(name: str, parts: dict[str, set[str]]) -> bool:
+    seen: set[str] = set()
+    stack = list(parts[name])
+    while stack:
+        current = stack.pop()
+        if current == name:
+            return True
+        if current in parts and current not in seen:
+            seen.add(current)
+            stack.extend(parts[current])
+    return False

@@ -74,20 +74,34 @@ def differences(files: Files, folder: Path) -> list[str]:
     return found
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder may be replaced: it is empty, or all that it holds at its top was generated."""
-    found = [path for path in folder.glob("*") if path.is_file() and path.stat().st_size]
-    return all(path.read_bytes().startswith(MARK) for path in found)
+def _foreign(folder: Path) -> list[str]:
+    """The files of a folder that the generator has not made."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if IGNORED.intersection(name.parts):
+            continue
+        if path.is_symlink() or (path.is_file() and path.stat().st_size and not _is_marked(path)):
+            found.append(name.as_posix())
+    return found
+
+
+def _is_marked(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MARK)) == MARK
 
 
 def swap(files: Files, folder: Path) -> None:
     """Put a whole tree in place of another: written beside it first, so that a failure leaves the old one whole."""
     check_names(files)
-    folder = folder.absolute()
+    folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
         raise GenerationError(f"{folder} is no folder")
-    if not _is_ours(folder):
-        raise GenerationError(f"{folder} holds files that were not generated: move them, or name another folder")
+    foreign = _foreign(folder)
+    if foreign:
+        names = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        remedy = "move them, or name another folder"
+        raise GenerationError(f"{folder} holds files that were not generated ({names}): {remedy}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-new-", dir=folder.parent))

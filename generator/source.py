@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ _Loader.add_implicit_resolver(
 )
 
 
+_PAIR = re.compile(r"((?<!\\)(?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+"""The two escapes that JSON writes a character outside of the basic plane with."""
+
+
+def _code(match: re.Match[str]) -> int:
+    return 0x10000 + ((int(match[2], 16) & 0x3FF) << 10) + (int(match[3], 16) & 0x3FF)
+
+
 def load(path: Path, name: str) -> Map:
     """Read one file.
 
@@ -71,16 +80,20 @@ def load(path: Path, name: str) -> Map:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecFaults([Fault(name, 1, f"can't be read ({error})", "Give a UTF-8 file that may be read")]) from error
-    loader = _Loader(text)
+    if path.suffix == ".json":
+        # YAML has no pairs of surrogates.
+        text = _PAIR.sub(lambda match: match[1] + chr(_code(match)), text)
     try:
-        node = loader.get_single_node()
-    except (yaml.YAMLError, RecursionError) as error:
+        # The composer is C code that recurses without a limit.
+        deep = _too_deep(text)
+        if deep:
+            raise SpecFaults([_too_much(name, deep)])
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = mark.line + 1 if mark else 1
         raise SpecFaults([Fault(name, line, f"no YAML: {problem}", "Mend the syntax")]) from error
-    finally:
-        loader.dispose()
     builder = _Builder(name)
     value = builder.build(node, 0) if node is not None else None
     if not isinstance(value, Map):
@@ -89,6 +102,24 @@ def load(path: Path, name: str) -> Map:
         raise SpecFaults(builder.faults)
     assert isinstance(value, Map)
     return value
+
+
+def _too_deep(text: str) -> int:
+    """The line where a text nests too deep, 0 if it does nowhere."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                return event.start_mark.line + 1 if event.start_mark else 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return 0
+
+
+def _too_much(name: str, line: int) -> Fault:
+    problem = "too large or too deep with its aliases followed"
+    return Fault(name, line, problem, "Take levels out, or aliases that repeat each other")
 
 
 class _Builder:
@@ -101,8 +132,7 @@ class _Builder:
         self.left -= 1
         line = node.start_mark.line + 1
         if self.left < 0 or depth > DEEPEST:
-            problem = "too large or too deep with its aliases followed"
-            raise SpecFaults([Fault(self.file, line, problem, "Take the aliases out that repeat each other")])
+            raise SpecFaults([_too_much(self.file, line)])
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, line, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -130,17 +160,22 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, line: int) -> Any:
         text = node.value
-        match node.tag.rpartition(":")[2]:
+        match node.tag.removeprefix("tag:yaml.org,2002:"):
             case "str":
                 return text
             case "bool":
                 return text.lower() == "true"
             case "null":
                 return None
-            case "int":
-                return int(text)
-            case "float":
-                return float(text)
+            case "int" | "float" as tag:
+                try:
+                    number = int(text) if tag == "int" else float(text)
+                except ValueError:
+                    number = math.inf
+                if abs(number) != math.inf:
+                    return number
+                self.faults.append(Fault(self.file, line, "a number can't be read", "Write a smaller one, or text"))
+                return 0
             case tag:
                 self.faults.append(Fault(self.file, line, f"the tag {tag!r} is not known", "Write a plain value"))
                 return None

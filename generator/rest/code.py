@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import unicodedata
 from typing import Any
 
+from . import naming
 from .model import Api, Argument, Enum, Field, FilterField, Model, Operation, Type
 
 SCALARS = {
@@ -149,7 +149,7 @@ class Code:
 
     def enum_converter(self, name: str, module: str | None) -> str:
         enum = self.enums[name]
-        function = f"to_{constant(name).lower()}"
+        function = f"read_{constant(name).lower()}"
         return function if module is None or enum.module == module else f"_{enum.module}.{function}"
 
     # -- back to the wire
@@ -243,7 +243,7 @@ class Code:
             case "map":
                 return "mapping", f", {self.encoder_function(_item(kind))}{limits}"
             case "model":
-                return f"inputs.{snake(kind.name)}", ""
+                return f"inputs.{naming.function(kind.name)}", ""
             case "enum":
                 return "choice", f", {literal(kind.values)}"
             case "flag":
@@ -336,13 +336,9 @@ def _is_list(kind: Type) -> bool:
     return kind.kind in ("list", "comma", "index_map")
 
 
-def snake(name: str) -> str:
-    """A class name as a function name."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
 def constant(name: str) -> str:
-    return snake(name).upper()
+    """The name of a class or of a method in capitals."""
+    return naming.function(name).rstrip("_").upper()
 
 
 def words(text: str) -> str:

@@ -17,12 +17,13 @@ from .render import Renderer
 from .types import configuration, parse
 
 
-def load(source: Path) -> Map:
+def load(source: Path, base: Path | None = None) -> Map:
     """The bundled spec, checked.
 
+    :param base: the folder that the names of files are relative to; the working folder unless told.
     :raises SpecFaults: all faults that it has.
     """
-    document = read(source)
+    document = read(source, base)
     faults = check(document)
     if faults:
         raise SpecFaults(faults)

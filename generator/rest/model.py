@@ -132,6 +132,8 @@ class Result:
     item_envelope: str = ""
     page: Page | None = None
     examples: tuple[tuple[int, Any], ...] = ()
+    media: str = ""
+    """The media type of bytes and text."""
 
 
 @dataclass
@@ -159,6 +161,8 @@ class Operation:
     filled: tuple[tuple[str, str], ...] = ()
     """Body fields that the client knows: wire name and what it is."""
     fixed_query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers that are always sent."""
     filters: Filters | None = None
     rules: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """exactly-one, at-least-one, at-most-one, each over argument names."""

@@ -10,25 +10,49 @@ from collections.abc import Container
 
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
+#: The classes of the generated module of errors that are the same in every package.
+ERRORS = """ApiError BadRequest ConfigurationError ConnectionFailed DecodeError Forbidden InvalidArgument NotFound
+RateLimited RequestInfo RequestTimeout STATUS_ERRORS ServerFailure SessionExpired TlsFailed Unauthorized Unavailable
+Unprocessable""".split()
+
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
-    """Any Callable Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit Page AsyncPage RawResponse
-    Self Sequence StrEnum TypedDict TypeVar Call Operation Client AsyncClient ConnectyCube AsyncConnectyCube
-    None True False""".split()
-) | frozenset(name for name in dir(builtins) if name[0].isupper())
+    """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit
+    OMIT Page AsyncPage PageCall PageData RawResponse Self Sequence StrEnum TracebackType TypedDict TypeVar Call
+    Operation Client AsyncClient ClientError ConnectyCube AsyncConnectyCube ConnectyCubeError None True False""".split()
+).union(ERRORS, (name for name in dir(builtins) if name[0].isupper()))
 
-#: Names that annotations in a class body need.
+#: Names that annotations and decorators in the body of a model need.
 TAKEN_FIELDS = frozenset(
-    {"str", "int", "float", "bool", "list", "dict", "bytes", "dt", "extra", "from_dict", "to_dict", "define", "field"}
+    "self str int float bool list dict bytes dt extra from_dict to_dict define field classmethod".split()
+)
+
+#: Names that annotations in the body of a resource need, and its own members.
+TAKEN_METHODS = frozenset("with_raw_response str int float bool bytes builtins dt models inputs filters_".split())
+
+#: Names that the body of a client needs, and its own members.
+TAKEN_RESOURCES = frozenset(
+    """aclose base_url bool bytes cached_property close dict errors float httpx inputs int login login_guest
+    login_provider logout max_retries models object path_suffix session str timeout tuple type use_session
+    with_options""".split()
+)
+
+LONGEST_MODULE = 100
+"""Characters of a module's name: no file system takes more than 255 bytes."""
+
+
+#: Names that generated functions use themselves: an argument must not take them.
+TAKEN_ARGUMENTS = frozenset(
+    "self cls wire inputs models filters_ calls path query headers body content dict str Any Call PageCall OMIT".split()
 )
 
 
 def argument(wire: str) -> str:
     """The Python name of a parameter or a field: the wire's own as far as Python allows."""
-    name = wire.lstrip("_") or wire
+    name = wire.lstrip("_")
     if not (name.isascii() and name.isidentifier()):
         name = str(PythonIdentifier(_ascii(name), prefix="field_"))
-    if keyword.iskeyword(name) or name in ("self", "cls"):
+    if keyword.iskeyword(name) or name in TAKEN_ARGUMENTS:
         name += "_"
     return name
 
@@ -49,23 +73,33 @@ def method(operation_id: str, resource: str) -> str:
         name = name[len(resource) + 1 :]
     if not name.isidentifier() or name.startswith("_"):
         name = f"call_{name.strip('_')}"
-    return f"{name}_" if keyword.iskeyword(name) or name == "with_raw_response" else name
+    return f"{name}_" if keyword.iskeyword(name) or name in TAKEN_METHODS else name
 
 
 def resource(tag: str) -> str:
     """A tag as the name of an attribute and of a module."""
-    name = _snake(tag).strip("_")
+    name = _snake(tag).strip("_")[:LONGEST_MODULE]
     if not name or not name.isidentifier():
         name = f"tag_{name}".rstrip("_")
-    return f"{name}_" if keyword.iskeyword(name) else name
+    return f"{name}_" if keyword.iskeyword(name) or name in TAKEN_RESOURCES else name
 
 
 def class_name(name: str) -> str:
     """A schema's name as a class name; never one that generated code needs itself."""
-    result = str(ClassName(_ascii(name), prefix="Model"))
+    result = ""
+    # openapi-python-client makes it once more from what it is given: the second time it must stay as it is.
+    while result != (result := str(ClassName(_ascii(result or name), prefix="Model"))):
+        pass
     if not result.isidentifier():
         result = "Model"
     return f"{result.rstrip('_')}Model" if result in TAKEN_CLASSES or result.endswith("_") else result
+
+
+def function(class_name: str) -> str:
+    """The name of a function of a class: snake case."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
+    taken = name in TAKEN_ARGUMENTS or name == "dt" or hasattr(builtins, name)
+    return f"{name}_" if taken or keyword.iskeyword(name) else name
 
 
 def member(value: object, given: object = None) -> str:

@@ -8,15 +8,18 @@ operation is alone under a tag of its own, so that it is found again.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..check import deref, operations_of, parameters_of
+from openapi_python_client.schema.untrusted_string import UntrustedString
+
+from ..check import PATH_PARAMETER, circular, component, deref, operations_of, parameters_of, resolve
 from ..grammar import METHODS
 from ..source import Map, plain
 from . import naming
 
-SUB_SCHEMAS = ("items", "additionalProperties", "not")
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 @dataclass
@@ -38,6 +41,54 @@ class Prepared:
     modules: dict[str, str]
     """The module of each named schema."""
     schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def schemas_only(self) -> dict[str, Any]:
+        """The document without its operations."""
+        return {**self.document, "paths": {}, "components": {"schemas": self.keyed(self.schemas)}}
+
+    def operations_only(self, known: Container[str]) -> dict[str, Any]:
+        """The document with its known models empty, and without those that are not known."""
+        schemas = {
+            name: {"type": "object"} if node.get("type") == "object" else node
+            for name, node in self.schemas.items()
+            if node.get("type") != "object" or name in known
+        }
+        paths = {
+            PATH_PARAMETER.sub(lambda match: f"{{{self.key(match[1])}}}", path): self.keyed(item)
+            for path, item in self.document["paths"].items()
+        }
+        return {**self.document, "paths": paths, "components": {"schemas": self.keyed(schemas)}}
+
+    def keyed(self, node: Any) -> Any:
+        """The same with a key instead of the name of each property and parameter.
+
+        openapi-python-client makes identifiers of the names and gives up where two of them become the same one.
+        """
+        if isinstance(node, list):
+            return [self.keyed(entry) for entry in node]
+        if not isinstance(node, dict):
+            return node
+        found = {
+            key: self.keyed(value)
+            for key, value in node.items()
+            if key not in ("default", "properties") and (key == "x-enum-varnames" or not key.startswith("x-"))
+        }
+        if isinstance(node.get("properties"), dict):
+            found["properties"] = {self.key(name): self.keyed(value) for name, value in node["properties"].items()}
+            found["required"] = [self.key(name) for name in node.get("required", ())]
+        if "in" in node and "name" in node:
+            found["name"] = self.key(node["name"])
+        return found
+
+    def key(self, name: str) -> str:
+        return self.keys.setdefault(name, f"k{len(self.keys)}")
+
+    def restore(self, properties: Iterable[Any]) -> None:
+        """Give all properties that openapi-python-client made their own names back."""
+        names = {key: name for name, key in self.keys.items()}
+        for entry in {id(entry): entry for entry in properties}.values():
+            entry.name = UntrustedString(names[entry.name.get_untrusted_value()])
 
     def schema(self, node: Any) -> dict[str, Any]:
         """A prepared schema with its reference followed; words beside the reference win."""
@@ -51,22 +102,28 @@ class Prepared:
             node = self.schemas.get(node["$ref"].rpartition("/")[2])
         return {}
 
-    def properties(self, node: Any, depth: int = 0) -> dict[str, dict[str, Any]]:
+    def properties(self, node: Any) -> dict[str, dict[str, Any]]:
         """The properties of a prepared object schema, those of its `allOf` included."""
-        node = self.schema(node)
         found: dict[str, dict[str, Any]] = {}
-        for part in node.get("allOf", ()) if depth < 20 else ():
-            found.update(self.properties(part, depth + 1))
-        found.update(node.get("properties", {}))
+        for part in self.parts(node, set()):
+            found.update(part.get("properties", {}))
         return found
 
-    def required(self, node: Any, depth: int = 0) -> set[str]:
+    def required(self, node: Any) -> set[str]:
         """The required properties of a prepared object schema, those of its `allOf` included."""
+        return {name for part in self.parts(node, set()) for name in part.get("required", ())}
+
+    def parts(self, node: Any, seen: set[str]) -> Iterator[dict[str, Any]]:
+        """A prepared schema and all that its `allOf` brings in, each once, what is overridden first."""
+        ref = node.get("$ref") if isinstance(node, dict) else None
+        if ref in seen:
+            return
+        if ref is not None:
+            seen.add(ref)
         node = self.schema(node)
-        names = set(node.get("required", ()))
-        for part in node.get("allOf", ()) if depth < 20 else ():
-            names |= self.required(part, depth + 1)
-        return names
+        for part in node.get("allOf", ()):
+            yield from self.parts(part, seen)
+        yield node
 
 
 def prepare(document: Map) -> Prepared:
@@ -78,6 +135,8 @@ class _Preparer:
     def __init__(self, document: Map) -> None:
         self.document = document
         self.names: dict[str, str] = {}
+        self.used: set[str] = set()
+        self.entered: set[str] = set()
         self.schemas: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, str] = {}
 
@@ -90,6 +149,7 @@ class _Preparer:
             own = self.names[name]
             self.modules[own] = module_of(sources, name, schema)
             self.schemas[own] = self.top(schema, own)
+        self.open_circles()
         slots: list[Slot] = []
         paths: dict[str, Any] = {}
         for path, item in (self.document.get("paths") or {}).items():
@@ -108,6 +168,13 @@ class _Preparer:
         }
         return Prepared(prepared, slots, self.modules, self.schemas)
 
+    def open_circles(self) -> None:
+        """Lists and maps that hold nothing but themselves hold anything: they would have no end as types."""
+        for name in circular({name: set(_held(node)) for name, node in self.schemas.items()}):
+            for key, anything in (("items", {}), ("additionalProperties", True)):
+                if key in self.schemas[name]:
+                    self.schemas[name][key] = anything
+
     def slot(self, index: int, path: str, method: str, item: Map, operation: Map, base: Map) -> Slot:
         tag = f"op{index}"
         operation_id = operation.get("operationId") or f"{method}_{path}"
@@ -117,11 +184,13 @@ class _Preparer:
         for source in parameters_of(self.document, item, operation):
             if "x-of-variant" in source or source.get("in") not in ("path", "query", "header"):
                 continue
+            entry = {key: value for key, value in plain(source).items() if key not in ("schema", "content", "examples")}
             schema = source.get("schema")
             if schema is None:
-                media: dict[str, Any] = next(iter((source.get("content") or {}).values()), {})
-                schema = media.get("schema", {})
-            entry = {key: value for key, value in plain(source).items() if key not in ("schema", "content", "examples")}
+                media = media_of(source)
+                schema = media.entry.get("schema", {})
+                if media.kind == "application/json" and source.get("content"):
+                    entry["x-json"] = True
             entry["schema"] = self.part(schema, f"{parent}{naming.class_name(str(source.get('name')))}", module, True)
             if entry.get("in") == "path":
                 entry["required"] = True
@@ -134,14 +203,12 @@ class _Preparer:
         return Slot(tag, path, method, operation, data)
 
     def body(self, body: Map, parent: str, module: str) -> dict[str, Any]:
-        content = body.get("content") or {}
-        for kind in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
-            if kind in content:
-                break
+        media = media_of(body, *FORMS)
+        kind = media.kind
+        if kind == "application/json" or kind in FORMS:
+            prepared = self.part(media.entry.get("schema", {}), f"{parent}Body", module, kind in FORMS)
         else:
-            kind = next(iter(content), "application/json")
-        schema = (content.get(kind) or {}).get("schema", {})
-        prepared = self.part(schema, f"{parent}Body", module, kind != "application/json")
+            kind, prepared = "application/octet-stream", {"type": "string", "format": "binary"}
         return {"required": bool(body.get("required")), "content": {kind: {"schema": prepared}}}
 
     def responses(self, operation: Map, parent: str, module: str) -> dict[str, Any]:
@@ -150,24 +217,24 @@ class _Preparer:
             if not (status.startswith("2") or status == "default"):
                 continue
             response = deref(self.document, response)
-            content = response.get("content") or {}
-            kind = "application/json" if "application/json" in content else next(iter(content), None)
             answer: dict[str, Any] = {"description": ""}
-            if kind is not None:
-                schema = content[kind].get("schema", {})
+            if response.get("content"):
+                media = media_of(response)
+                schema = media.entry.get("schema", {})
                 if isinstance(schema, dict) and schema.get("x-merged"):
                     schema = schema["anyOf"][0]
-                answer["content"] = {kind: {"schema": self.part(schema, f"{parent}Response", module, False)}}
+                answer["content"] = {media.kind: {"schema": self.part(schema, f"{parent}Response", module, False)}}
             return {"200": answer}
         return {"200": {"description": ""}}
 
     # -- schemas
 
     def new_name(self, wanted: str) -> str:
+        """A class name that differs from all others even as the name of a function."""
         name = naming.class_name(wanted)
-        used = set(self.names.values()) | set(self.schemas)
-        while name in used:
+        while naming.function(name) in self.used:
             name += "2" if not name[-1].isdigit() else "0"
+        self.used.add(naming.function(name))
         return name
 
     def top(self, schema: Any, name: str) -> dict[str, Any]:
@@ -175,12 +242,12 @@ class _Preparer:
         return prepared
 
     def part(self, schema: Any, name: str, module: str, flat: bool) -> dict[str, Any]:
-        """A schema inside another: an object with properties of its own gets a name.
+        """A schema inside another: an object gets a name.
 
         :param flat: an enum is a set of values and gets no class.
         """
         prepared = self.schema(schema, name, module, inline=flat)
-        named = "properties" in prepared or "allOf" in prepared or ("enum" in prepared and not flat)
+        named = prepared.get("type") == "object" or ("enum" in prepared and not flat)
         if not named or "$ref" in prepared:
             return prepared
         own = self.new_name(name)
@@ -197,10 +264,10 @@ class _Preparer:
         if nullable:
             result["x-nullable"] = True
         if "$ref" in schema:
-            target = schema["$ref"].rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+            target = component(schema["$ref"])
             if target in self.names:
                 return {**result, "$ref": f"#/components/schemas/{self.names[target]}"}
-            return result
+            return {**self.elsewhere(schema["$ref"], name, module, inline), **result}
         if "const" in schema and "enum" not in schema:
             schema["enum"] = [schema["const"]]
         kind = schema.get("type")
@@ -240,16 +307,32 @@ class _Preparer:
             self.object(result, schema, name, module, inline)
         return result
 
+    def elsewhere(self, ref: str, name: str, module: str, inline: bool) -> dict[str, Any]:
+        """A schema that stands inside another object; one that holds itself is a free value there."""
+        if ref in self.entered:
+            return {}
+        self.entered.add(ref)
+        try:
+            return self.schema(resolve(self.document, ref), name, module, inline)
+        finally:
+            self.entered.discard(ref)
+
     def object(self, result: dict[str, Any], schema: dict[str, Any], name: str, module: str, inline: bool) -> None:
-        if schema.get("allOf"):
-            result["allOf"] = [self.all_of(part, name, module) for part in schema["allOf"]]
+        own: dict[str, Any] = {}
         if "properties" in schema:
-            result["properties"] = {
+            own["properties"] = {
                 key: self.part(value, f"{name}{naming.class_name(key)}", module, inline)
                 for key, value in schema["properties"].items()
             }
-            known = result["properties"]
-            result["required"] = [key for key in schema.get("required", ()) if key in known]
+        required = [key for key in schema.get("required", ()) if "allOf" in schema or key in own.get("properties", ())]
+        if required or own:
+            own["required"] = required
+        if schema.get("allOf"):
+            result["allOf"] = [self.all_of(part, name, module) for part in schema["allOf"]]
+            # openapi-python-client would take a lone reference for the whole schema.
+            result["allOf"].append({"type": "object", **own})
+        else:
+            result.update(own)
         additional = schema.get("additionalProperties", True if "properties" not in schema else None)
         if isinstance(additional, dict):
             additional = self.part(additional, f"{name}Value", module, inline) or True
@@ -277,6 +360,16 @@ class _Preparer:
                 return {**result, "type": "array", "items": items}
 
 
+def _held(node: Any) -> Iterator[str]:
+    """The named schemas that a prepared list or map holds, directly or in lists and maps of its own."""
+    if isinstance(node, dict) and "properties" not in node and "allOf" not in node:
+        name = component(node.get("$ref", ""))
+        if name is not None:
+            yield name
+        yield from _held(node.get("items"))
+        yield from _held(node.get("additionalProperties"))
+
+
 _WIRE = {
     ("integer", "unix-time"): "unix",
     ("integer", "bool-int"): "flag",
@@ -289,6 +382,34 @@ _KEPT = frozenset(
     """description minimum maximum minLength maxLength pattern minItems maxItems minProperties maxProperties default
     exclusiveMinimum exclusiveMaximum""".split()
 )
+
+
+@dataclass(frozen=True)
+class Media:
+    """One of the media types that a body or an answer offers."""
+
+    kind: str
+    """The type without its parameters; all that is JSON is `application/json`."""
+    name: str
+    """As the document has it."""
+    entry: Map
+
+
+def media_of(holder: Map, *others: str) -> Media:
+    """The media type to use of those that are offered.
+
+    :param others: what to take where there is no JSON.
+    """
+    found: dict[str, Media] = {}
+    content = holder.get("content") or {}
+    for name in sorted(content, key=lambda name: name != "application/json"):
+        kind = name.partition(";")[0].strip().lower()
+        kind = "application/json" if kind.endswith("+json") else kind
+        found.setdefault(kind, Media(kind, name, content[name]))
+    for kind in ("application/json", *others, *found):
+        if kind in found:
+            return found[kind]
+    return Media("application/json", "application/json", Map())
 
 
 def module_of(parent: Map, name: str, schema: Any) -> str:
@@ -316,7 +437,7 @@ def _without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:
             continue
         left = [part for part in parts if not (isinstance(part, dict) and part.get("type") == "null")]
         nullable |= len(left) < len(parts)
-        if len(left) == 1 and isinstance(left[0], dict) and "properties" not in schema:
+        if len(left) == 1 and isinstance(left[0], dict) and not {"properties", "required"} & schema.keys():
             beside = {key: value for key, value in schema.items() if key != union}
             inner, inner_nullable = _without_null(left[0])
             return {**inner, **beside}, nullable or inner_nullable

@@ -27,7 +27,7 @@ from .model import (
     Scheme,
     Type,
 )
-from .prepare import Prepared, Slot
+from .prepare import FORMS, Prepared, Slot, media_of
 from .types import Types, all_properties
 
 
@@ -55,6 +55,7 @@ class _Reader:
 
     def run(self) -> Api:
         self.filters: dict[str, Map] = {}
+        self.filter_names: list[tuple[Map, str]] = []
         for slot in self.prepared.slots:
             if isinstance(slot.source.get("x-filters"), dict):
                 self.filters[str(slot.source.get("operationId"))] = slot.source["x-filters"]
@@ -84,7 +85,8 @@ class _Reader:
     def schemes(self) -> list[Scheme]:
         schemes = []
         components = self.document.get("components") or {}
-        used: set[str] = set()
+        # What the client's constructor takes itself.
+        used = set("base_url path_suffix timeout max_retries http_client httpx".split())
         for name, scheme in (components.get("securitySchemes") or {}).items():
             scheme = deref(self.document, scheme)
             kind = (scheme.get("type"), scheme.get("in"), str(scheme.get("scheme", "")).lower())
@@ -111,7 +113,8 @@ class _Reader:
             tags = {str(entry.get("name")): entry for entry in self.document.get("tags") or ()}
             description = str((tags.get(tag) or {}).get("description") or "")
             class_name = naming.class_name(tag if tag.isidentifier() else name)
-            taken = {entry.class_name for entry in resources.values()} | set(self.types.opc_models)
+            taken = {prefix + entry.class_name for entry in resources.values() for prefix in ("", "Async")}
+            taken |= set(self.types.opc_models)
             if class_name in taken:
                 class_name = naming.unique(f"{class_name}Resource", taken)
             resources[name] = Resource(name, class_name, description, slot.source.file)
@@ -125,7 +128,7 @@ class _Reader:
 
     def operation(self, slot: Slot, endpoint: Endpoint, resource: Resource) -> Operation:
         source, base = slot.source, self.base_of(slot)
-        operation_id = str(source.get("operationId") or endpoint.name)
+        operation_id = str(source.get("operationId") or f"{slot.method}_{slot.path}")
         name = naming.unique(naming.method(operation_id, resource.name), {entry.name for entry in resource.operations})
         security = source.get("security", base.get("security", self.document.get("security")))
         operation = Operation(
@@ -149,11 +152,13 @@ class _Reader:
         servers = source.get("servers") or base.get("servers")
         if servers:
             operation.server = _server(servers[0])
-        self.parameters(slot, endpoint, operation)
-        self.body(slot, endpoint, operation)
+        if operation.result.media:
+            operation.headers += (("Accept", operation.result.media),)
         filters = source.get("x-filters") or self.filters.get(str(source.get("x-filters-of")))
         if filters:
             operation.filters = self.read_filters(filters)
+        self.parameters(slot, endpoint, operation)
+        self.body(slot, endpoint, operation)
         operation.rules = tuple(
             (rule, tuple(naming.argument(str(entry)) for entry in group))
             for rule in ("exactly-one", "at-least-one", "at-most-one")
@@ -175,8 +180,8 @@ class _Reader:
         found = []
         for status, response in (source.get("responses") or {}).items():
             if status.isdigit() and int(status) >= 400:
-                content = deref(self.document, response).get("content") or {}
-                example = _first_example(self.document, content.get("application/json") or {})
+                media = media_of(deref(self.document, response))
+                example = _first_example(self.document, media.entry)
                 found.append((int(status), plain(example)))
         return tuple(sorted(found, key=lambda pair: pair[0]))
 
@@ -184,7 +189,7 @@ class _Reader:
 
     def parameters(self, slot: Slot, endpoint: Endpoint, operation: Operation) -> None:
         raw = {(entry["in"], entry["name"]): entry for entry in slot.data["parameters"]}
-        used: set[str] = set()
+        used = {"filters"} if operation.filters else set()
         found: dict[tuple[str, str], Argument] = {}
         for location, prop in endpoint.iter_all_parameters():
             place, wire = str(location.value), prop.name.get_untrusted_value()
@@ -193,7 +198,7 @@ class _Reader:
             used.add(name)
             kind = self.types.type(prop, entry["schema"])
             default_style = "simple" if place in ("path", "header") else "form"
-            style = str(entry.get("style", default_style))
+            style = "json" if "x-json" in entry else str(entry.get("style", default_style))
             schema = self.prepared.schema(entry["schema"])
             found[place, wire] = Argument(
                 name=name,
@@ -231,16 +236,19 @@ class _Reader:
         raw = next(iter(raw_body["content"].values()))["schema"]
         operation.body = {"json": "json", "data": "form", "files": "multipart"}.get(str(body.body_type.value), "binary")
         operation.body_required = bool(raw_body["required"])
+        media = media_of(deref(self.document, slot.source["requestBody"]), *FORMS).name
+        if operation.body in ("json", "binary") and media != "application/json":
+            operation.headers += (("Content-Type", media),)
         operation.envelope = str(slot.source.get("x-request-envelope") or "")
         operation.body_examples = self.body_examples(slot.source)
-        prop: Any = body.prop
+        prop: Any = self.types.whole(body.prop)
         if operation.envelope:
             inner = self.prepared.properties(raw).get(operation.envelope)
             if inner is None or not isinstance(prop, opc.ModelProperty):
                 problem = f"the body has no object {operation.envelope!r}"
                 raise SpecFaults([fault(slot.source, "x-request-envelope", problem, "Name a property of the body")])
-            prop = next(
-                entry for entry in all_properties(prop) if entry.name.get_untrusted_value() == operation.envelope
+            prop = self.types.whole(
+                next(entry for entry in all_properties(prop) if entry.name.get_untrusted_value() == operation.envelope)
             )
             raw = inner
         schema = self.prepared.schema(raw)
@@ -270,7 +278,7 @@ class _Reader:
         slot: Slot,
     ) -> None:
         required = self.prepared.required(raw) if operation.body_required else set()
-        used = {entry.name for entry in operation.arguments}
+        used = {entry.name for entry in operation.arguments} | ({"filters"} if operation.filters else set())
         filled = []
         for inner in all_properties(prop):
             wire = inner.name.get_untrusted_value()
@@ -314,8 +322,7 @@ class _Reader:
             )
 
     def body_examples(self, source: Map) -> tuple[tuple[str, Any], ...]:
-        content = (deref(self.document, source.get("requestBody")) or {}).get("content") or {}
-        media = content.get("application/json") or {}
+        media = media_of(deref(self.document, source.get("requestBody")) or Map()).entry
         if "example" in media:
             return (("fullest", plain(media["example"])),)
         found = []
@@ -343,8 +350,19 @@ class _Reader:
                     v1_type=str(rule.get("x-v1-type") or ""),
                 )
             )
+        return Filters(self.filters_name(filters), str(filters["lists"]), tuple(fields), plain(filters.get("example")))
+
+    def filters_name(self, filters: Map) -> str:
+        """A class name that no schema and no other filters have."""
+        for known, name in self.filter_names:
+            if known == filters:
+                return name
         name = naming.class_name(str(filters["name"]))
-        return Filters(name, str(filters["lists"]), tuple(fields), plain(filters.get("example")))
+        # In capitals it is the name of the table that stands beside the class.
+        name = f"{name}Filters" if name.isupper() else name
+        name = naming.unique(name, {*self.prepared.schemas, *(taken for _, taken in self.filter_names)})
+        self.filter_names.append((filters, name))
+        return name
 
     # -- answers
 
@@ -357,8 +375,8 @@ class _Reader:
         if not content:
             return Result("none", examples=examples)
         media, entry = next(iter(content.items()))
-        if media != "application/json" and not media.endswith("+json"):
-            return Result("text" if media.startswith("text/") else "bytes")
+        if media != "application/json":
+            return Result("text" if media.startswith("text/") else "bytes", media=media)
         if source.get("x-result") == "count":
             return Result("count", examples=examples)
         patterns = list(endpoint.responses)
@@ -376,11 +394,8 @@ class _Reader:
             if name not in properties:
                 problem = f"the answer has no field {name!r}"
                 raise SpecFaults([fault(source, None, problem, "Name a property of the answer's schema")])
-            prop = next(
-                inner
-                for inner in all_properties(self.types.opc_models[prop.class_info.name])
-                if inner.name.get_untrusted_value() == name
-            )
+            whole = self.types.whole(prop)
+            prop = next(inner for inner in all_properties(whole) if inner.name.get_untrusted_value() == name)
             raw = properties[name]
         kind = self.types.type(prop, raw)
         if page is None:
@@ -394,11 +409,11 @@ class _Reader:
     def result_examples(self, source: Map) -> tuple[tuple[int, Any], ...]:
         found = []
         for status, response in (source.get("responses") or {}).items():
-            if not status.startswith("2"):
+            if not (status.startswith("2") and status.isdigit()):
                 continue
-            content = deref(self.document, response).get("content") or {}
-            media = content.get("application/json")
-            if media is None:
+            response = deref(self.document, response)
+            media = media_of(response).entry
+            if not response.get("content"):
                 found.append((int(status), None))
             elif "example" in media:
                 found.append((int(status), plain(media["example"])))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .code import Code, snake
+from .code import Code
 from .model import Api, Field, Model, Operation, Type
+from .naming import function
 
 NATIVE = {"text": "str", "integer": "int", "boolean": "bool", "iso": "Time"}
 """What msgspec reads as it is."""
@@ -108,4 +109,4 @@ def _fits(model: Model) -> bool:
 
 def reader(name: str) -> str:
     """The function that makes a model of a row."""
-    return f"read_{snake(name)}"
+    return f"read_{function(name)}"

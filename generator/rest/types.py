@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +66,31 @@ def parse(document: Map, config: Config) -> tuple[Prepared, GeneratorData]:
     :raises SpecFaults: if it can't.
     """
     prepared = prepare(document)
-    data = GeneratorData.from_dict(prepared.document, config=config)
+    data = _understand(document, prepared.schemas_only(), config)
+    # It copies each operation several times with all models that it reaches. So the operations are read apart, with
+    # models that reach nothing.
+    known = {str(model.class_info.name) for model in data.models}
+    operations = _understand(document, prepared.operations_only(known), config)
+    data.endpoint_collections_by_tag = operations.endpoint_collections_by_tag
+    data.models += [model for model in operations.models if str(model.class_info.name) not in known]
+    prepared.restore(_properties(data))
+    return prepared, data
+
+
+def _properties(data: GeneratorData) -> Iterator[Any]:
+    for model in data.models:
+        yield from all_properties(model)
+    for collection in data.endpoint_collections_by_tag.values():
+        for endpoint in collection.endpoints:
+            yield from (prop for _, prop in endpoint.iter_all_parameters())
+
+
+def _understand(document: Map, prepared: dict[str, Any], config: Config) -> GeneratorData:
+    data = GeneratorData.from_dict(prepared, config=config)
     if isinstance(data, GeneratorError):
         problem = " ".join(f"{data.header} {data.detail or ''}".split())
         raise SpecFaults([fault(document, None, problem, "Mend what it names")])
-    return prepared, data
+    return data
 
 
 class Types:
@@ -80,10 +102,14 @@ class Types:
         self.enums: dict[str, Enum] = {}
         self.opc_models = {str(model.class_info.name): model for model in data.models}
 
+    def whole(self, prop: Any) -> Any:
+        """A model as it is once all schemas were read: what refers to it holds an early or an empty copy."""
+        return self.opc_models.get(str(prop.class_info.name), prop) if isinstance(prop, opc.ModelProperty) else prop
+
     def type(self, prop: Any, raw: Any) -> Type:
         """The type of a property that openapi-python-client made of a prepared schema."""
         schema = self.prepared.schema(raw)
-        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema)
+        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema and _usable(key, schema[key]))
         wire = schema.get("x-wire")
         if wire in ("flag", "flag-text"):
             return Type("flag", text=wire == "flag-text")
@@ -122,7 +148,7 @@ class Types:
 
     def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
         name = str(prop.class_info.name)
-        prop = self.opc_models.get(name, prop)
+        prop = self.whole(prop)
         properties = self.prepared.properties(raw)
         if not properties:
             additional = self.prepared.schema(raw).get("additionalProperties", True)
@@ -218,3 +244,14 @@ class Types:
 def all_properties(prop: opc.ModelProperty) -> list[Any]:
     """The properties of a model as openapi-python-client has them."""
     return [*(prop.required_properties or ()), *(prop.optional_properties or ())]
+
+
+def _usable(key: str, limit: Any) -> bool:
+    """Whether a limit means something in Python: not all patterns of JavaScript do."""
+    if key != "pattern":
+        return True
+    try:
+        re.compile(limit)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True

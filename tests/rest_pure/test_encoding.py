@@ -223,7 +223,7 @@ def test_lists_in_a_body() -> None:
         "0": {"type": "photo", "id": "a"},
         "1": {"type": "photo", "id": "b"},
     }
-    assert body(lambda cube: cube.custom_objects.create_many("Boat", record=[{"name": "x"}]))["record"] == {  # type: ignore[typeddict-unknown-key]
+    assert body(lambda cube: cube.custom_objects.create_many("Boat", record=[{"name": "x"}]))["record"] == {
         "0": {"name": "x"}
     }
     assert body(lambda cube: cube.custom_objects.update_many("Boat", record=[{"id": "r"}]))["record"] == {

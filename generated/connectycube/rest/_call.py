@@ -96,7 +96,7 @@ class Call(Generic[T]):
         query: Pairs | None = None,
         json: Any = None,
         content: Any = None,
-        form: tuple[dict[str, Any], dict[str, Any] | list[tuple[str, Any]]] | None = None,
+        form: tuple[dict[str, Any], Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         self.operation = operation

@@ -12,7 +12,7 @@ import datetime as dt
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -23,6 +23,8 @@ __all__ = ["OMIT", "Omit"]
 
 Encoder = Callable[[str, Any], Any]
 Pairs = list[tuple[str, str]]
+
+CHUNK: Final = 64 * 1024
 
 
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -175,6 +177,12 @@ def binary(name: str, value: Any) -> Any:
     return value
 
 
+async def chunks(file: Any) -> AsyncIterator[bytes]:
+    """A binary file as the async HTTP client reads it."""
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
 def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
     """One of a closed set."""
     if not isinstance(value, bool):
@@ -304,14 +312,23 @@ def more(name: str, value: Any, known: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def form(body: Mapping[str, Any], files: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plain fields of a form, and its files."""
-    fields = {
-        key: json.dumps(value) if isinstance(value, (dict, list)) else _query_text(value)
+Parts = list[tuple[str, Any]]
+
+
+def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], Parts]:
+    """The fields of a form, and the parts that they are in a multipart form."""
+    pairs = [
+        (key, entry if hasattr(entry, "read") or isinstance(entry, (bytes, dict)) else _query_text(entry))
         for key, value in body.items()
-        if key not in files
-    }
-    return fields, {key: body[key] for key in files if key in body}
+        for entry in (value if isinstance(value, list) else [value])
+    ]
+    pairs = [(key, json.dumps(value) if isinstance(value, dict) else value) for key, value in pairs]
+    if multipart:
+        return {}, [(key, (None, value) if isinstance(value, str) else value) for key, value in pairs]
+    fields: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        fields.setdefault(key, []).append(value)
+    return fields, []
 
 
 # -- paths
@@ -350,15 +367,38 @@ def _query_text(value: Any) -> str:
     return str(value)
 
 
-def pairs(key: str, value: Any, *, explode: bool = True) -> Pairs:
-    """A parameter of a query; a list is repeated or divided by commas, a mapping written in brackets."""
-    if isinstance(value, list):
-        if not explode:
-            return [(key, _joined(key, value))]
-        return [(key, _query_text(entry)) for entry in value]
+DIVIDERS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+
+
+def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) -> Pairs:
+    """A parameter of a query in one of OpenAPI's styles, or as `json`."""
+    if style == "json":
+        return [(key, json.dumps(value, ensure_ascii=False, separators=(",", ":")))]
+    if isinstance(value, dict) and style == "deepObject":
+        return [pair for inner, entry in value.items() for pair in pairs(f"{key}[{inner}]", entry, style=style)]
+    if isinstance(value, dict) and explode:
+        return [pair for inner, entry in value.items() for pair in pairs(inner, entry)]
     if isinstance(value, dict):
-        return [(f"{key}[{inner}]", _query_text(entry)) for inner, entry in value.items()]
-    return [(key, _query_text(value))]
+        value = [part for pair in value.items() for part in pair]
+    if not isinstance(value, list):
+        return [(key, _query_text(value))]
+    if explode:
+        return [(key, _query_text(entry)) for entry in value]
+    divider = DIVIDERS.get(style, ",")
+    return [(key, _joined(key, value) if divider == "," else divider.join(map(_query_text, value)))]
+
+
+# -- headers
+
+
+def header(name: str, value: Any) -> str:
+    """An encoded argument as the value of a header."""
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    found = ",".join(map(_query_text, value)) if isinstance(value, list) else _query_text(value)
+    if not (found.isascii() and found.isprintable()):
+        raise InvalidArgument(name, "must be printable ASCII: it goes into a header")
+    return found
 
 
 def keyset_order(query: Pairs, field: str) -> Pairs:

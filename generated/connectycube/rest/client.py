@@ -118,6 +118,10 @@ class _Base:
         """A field of a body that the client knows."""
         raise errors.ConfigurationError(f"the client has no {what}")
 
+    def _content(self, content: Any) -> Any:
+        """A body that is no JSON as the HTTP client takes it."""
+        return content
+
     def _authorize(self, call: Call[Any], headers: dict[str, str]) -> None:
         """Add the header of the call's security scheme."""
         for scheme in call.operation.security:
@@ -159,9 +163,9 @@ class _Base:
                 else call.json
             )
             arguments["content"] = _wire.json_bytes("the body", body)
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         elif call.content is not None:
-            arguments["content"] = call.content
+            arguments["content"] = self._content(call.content)
         elif call.form is not None:
             arguments["data"], files = call.form
             if files:
@@ -771,6 +775,9 @@ class AsyncConnectyCube(_ConnectyCubeBase):
         self._http = _AsyncPool(http_client)
 
     # -- the network
+
+    def _content(self, content: Any) -> Any:
+        return _wire.chunks(content) if hasattr(content, "read") else content
 
     async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, repeat where that is safe, renew a lost session.

@@ -54,7 +54,7 @@ class CustomObjectAccessLevel(StrEnum):
 CUSTOM_OBJECT_ACCESS_LEVEL_VALUES: dict[str, CustomObjectAccessLevel] = {
     member.value: member for member in CustomObjectAccessLevel
 }
-to_custom_object_access_level = to_enum(CustomObjectAccessLevel)
+read_custom_object_access_level = to_enum(CustomObjectAccessLevel)
 
 
 class CustomObjectsUpdateBodyPopValue(IntEnum):
@@ -67,7 +67,7 @@ class CustomObjectsUpdateBodyPopValue(IntEnum):
 CUSTOM_OBJECTS_UPDATE_BODY_POP_VALUE_VALUES: dict[int, CustomObjectsUpdateBodyPopValue] = {
     member.value: member for member in CustomObjectsUpdateBodyPopValue
 }
-to_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
+read_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
 
 
 @define(kw_only=True, repr=False)
@@ -249,7 +249,7 @@ class CustomObjectAccess:
             if (v := get("access")) is None
             else CUSTOM_OBJECT_ACCESS_LEVEL_VALUES.get(v, v)
             if v.__class__ is str
-            else odd(v, "access", extra, to_custom_object_access_level)
+            else odd(v, "access", extra, read_custom_object_access_level)
         )
         self.users_ids = [] if (v := get("users_ids")) is None else integers(v, "users_ids", extra)
         self.users_groups = [] if (v := get("users_groups")) is None else texts(v, "users_groups", extra)

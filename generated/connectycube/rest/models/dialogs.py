@@ -52,7 +52,7 @@ class DialogType(IntEnum):
 
 
 DIALOG_TYPE_VALUES: dict[int, DialogType] = {member.value: member for member in DialogType}
-to_dialog_type = to_enum(DialogType)
+read_dialog_type = to_enum(DialogType)
 
 
 class MessageStatus(StrEnum):
@@ -64,7 +64,7 @@ class MessageStatus(StrEnum):
 
 
 MESSAGE_STATUS_VALUES: dict[str, MessageStatus] = {member.value: member for member in MessageStatus}
-to_message_status = to_enum(MessageStatus)
+read_message_status = to_enum(MessageStatus)
 
 
 @define(kw_only=True, repr=False)
@@ -147,7 +147,7 @@ class Dialog:
             if (v := get("type")) is None
             else DIALOG_TYPE_VALUES.get(v, v)
             if v.__class__ is int
-            else odd(v, "type", extra, to_dialog_type)
+            else odd(v, "type", extra, read_dialog_type)
         )
         self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
         self.description = (
@@ -190,7 +190,7 @@ class Dialog:
             if (v := get("last_message_status")) is None
             else MESSAGE_STATUS_VALUES.get(v, v)
             if v.__class__ is str
-            else odd(v, "last_message_status", extra, to_message_status)
+            else odd(v, "last_message_status", extra, read_message_status)
         )
         self.unread_messages_count = (
             v

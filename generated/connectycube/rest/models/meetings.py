@@ -48,7 +48,7 @@ class MeetingNotifyMetric(StrEnum):
 
 
 MEETING_NOTIFY_METRIC_VALUES: dict[str, MeetingNotifyMetric] = {member.value: member for member in MeetingNotifyMetric}
-to_meeting_notify_metric = to_enum(MeetingNotifyMetric)
+read_meeting_notify_metric = to_enum(MeetingNotifyMetric)
 
 
 @define(kw_only=True, repr=False)
@@ -276,7 +276,7 @@ class MeetingNotifyBefore:
             if (v := get("metric")) is None
             else MEETING_NOTIFY_METRIC_VALUES.get(v, v)
             if v.__class__ is str
-            else odd(v, "metric", extra, to_meeting_notify_metric)
+            else odd(v, "metric", extra, read_meeting_notify_metric)
         )
         self.value = v if (v := get("value")) is None or v.__class__ is int else odd(v, "value", extra, to_integer)
         return self

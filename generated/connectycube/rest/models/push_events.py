@@ -43,7 +43,7 @@ class PushEventsCreateBodyEventNotificationType(StrEnum):
 PUSH_EVENTS_CREATE_BODY_EVENT_NOTIFICATION_TYPE_VALUES: dict[str, PushEventsCreateBodyEventNotificationType] = {
     member.value: member for member in PushEventsCreateBodyEventNotificationType
 }
-to_push_events_create_body_event_notification_type = to_enum(PushEventsCreateBodyEventNotificationType)
+read_push_events_create_body_event_notification_type = to_enum(PushEventsCreateBodyEventNotificationType)
 
 
 class PushEventsCreateBodyEventPushType(StrEnum):
@@ -57,7 +57,7 @@ class PushEventsCreateBodyEventPushType(StrEnum):
 PUSH_EVENTS_CREATE_BODY_EVENT_PUSH_TYPE_VALUES: dict[str, PushEventsCreateBodyEventPushType] = {
     member.value: member for member in PushEventsCreateBodyEventPushType
 }
-to_push_events_create_body_event_push_type = to_enum(PushEventsCreateBodyEventPushType)
+read_push_events_create_body_event_push_type = to_enum(PushEventsCreateBodyEventPushType)
 
 
 class PushEventsCreateBodyEventEventType(StrEnum):
@@ -69,7 +69,7 @@ class PushEventsCreateBodyEventEventType(StrEnum):
 PUSH_EVENTS_CREATE_BODY_EVENT_EVENT_TYPE_VALUES: dict[str, PushEventsCreateBodyEventEventType] = {
     member.value: member for member in PushEventsCreateBodyEventEventType
 }
-to_push_events_create_body_event_event_type = to_enum(PushEventsCreateBodyEventEventType)
+read_push_events_create_body_event_event_type = to_enum(PushEventsCreateBodyEventEventType)
 
 
 @define(kw_only=True, repr=False)
@@ -156,7 +156,7 @@ class PushEvent:
             if (v := get("environment")) is None
             else _push_subscriptions.PUSH_ENVIRONMENT_VALUES.get(v, v)
             if v.__class__ is str
-            else odd(v, "environment", extra, _push_subscriptions.to_push_environment)
+            else odd(v, "environment", extra, _push_subscriptions.read_push_environment)
         )
         self.tag_query = (
             v if (v := get("tag_query")) is None or v.__class__ is str else odd(v, "tag_query", extra, to_text)

@@ -39,7 +39,7 @@ class PushEnvironment(StrEnum):
 
 
 PUSH_ENVIRONMENT_VALUES: dict[str, PushEnvironment] = {member.value: member for member in PushEnvironment}
-to_push_environment = to_enum(PushEnvironment)
+read_push_environment = to_enum(PushEnvironment)
 
 
 class PushChannel(StrEnum):
@@ -52,7 +52,7 @@ class PushChannel(StrEnum):
 
 
 PUSH_CHANNEL_VALUES: dict[str, PushChannel] = {member.value: member for member in PushChannel}
-to_push_channel = to_enum(PushChannel)
+read_push_channel = to_enum(PushChannel)
 
 
 class PushPlatform(StrEnum):
@@ -64,7 +64,7 @@ class PushPlatform(StrEnum):
 
 
 PUSH_PLATFORM_VALUES: dict[str, PushPlatform] = {member.value: member for member in PushPlatform}
-to_push_platform = to_enum(PushPlatform)
+read_push_platform = to_enum(PushPlatform)
 
 
 @define(kw_only=True, repr=False)
@@ -93,7 +93,7 @@ class PushChannelInfo:
             if (v := get("name")) is None
             else PUSH_CHANNEL_VALUES.get(v, v)
             if v.__class__ is str
-            else odd(v, "name", extra, to_push_channel)
+            else odd(v, "name", extra, read_push_channel)
         )
         return self
 
@@ -255,7 +255,7 @@ class PushPlatformInfo:
             if (v := get("name")) is None
             else PUSH_PLATFORM_VALUES.get(v, v)
             if v.__class__ is str
-            else odd(v, "name", extra, to_push_platform)
+            else odd(v, "name", extra, read_push_platform)
         )
         return self
 

@@ -38,7 +38,7 @@ class SessionProvider(StrEnum):
 
 
 SESSION_PROVIDER_VALUES: dict[str, SessionProvider] = {member.value: member for member in SessionProvider}
-to_session_provider = to_enum(SessionProvider)
+read_session_provider = to_enum(SessionProvider)
 
 
 @define(kw_only=True, repr=False)

@@ -1,0 +1,381 @@
+"""Documents with wrong objects in them: keys, kinds of values, references, operations, parameters, x- keywords."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .support import run, write
+
+HEAD = """\
+openapi: 3.1.0
+info: {title: Small, version: "1"}
+"""
+PLATFORM = HEAD + "x-platform: connectycube\n"
+GET = """\
+paths:
+  /things/{id}:
+    get:
+      operationId: things_get
+      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+"""
+DONE = "      responses: {'204': {description: Done.}}\n"
+
+
+def faults(tmp_path: Path, **files: str) -> list[str]:
+    """The faults of a folder's files, named by the files alone."""
+    spec = write(tmp_path, **files)
+    out = tmp_path / "out"
+    outcome = run("--spec", spec, "--out", out)
+    assert outcome.status == 1
+    assert not out.exists()
+    return [line.replace(f"{spec}/", "") for line in outcome.faults]
+
+
+def case(name: str, text: str, *expected: str) -> Any:
+    return pytest.param(text, list(expected), id=name)
+
+
+KEYS = [
+    case(
+        "document",
+        HEAD + "path: {}\n",
+        "api.yaml:3: unknown key 'path' in a document. Write 'paths'.",
+    ),
+    case(
+        "without info",
+        "openapi: 3.1.0\npaths: {}\n",
+        "api.yaml:1: a document without 'info'. Add 'info'.",
+    ),
+    case(
+        "operation",
+        HEAD + GET + "      sumary: Get it.\n" + DONE,
+        "api.yaml:8: unknown key 'sumary' in an operation. Write 'summary'.",
+    ),
+    case(
+        "operation without responses",
+        HEAD + GET,
+        "api.yaml:6: an operation without 'responses'. Add 'responses'.",
+    ),
+    case(
+        "schema",
+        HEAD + "components:\n  schemas:\n    Thing:\n      type: object\n      propertys: {}\n",
+        "api.yaml:7: unknown key 'propertys' in a schema. Write 'properties'.",
+    ),
+    case(
+        "nested schema",
+        HEAD + "components:\n  schemas:\n    Thing:\n      properties:\n        a: {type: string, maxLenght: 3}\n",
+        "api.yaml:7: unknown key 'maxLenght' in a schema. Write 'maxLength'.",
+    ),
+    case(
+        "nothing near",
+        HEAD + "components:\n  schemas:\n    Thing: {zzz: 1}\n",
+        "api.yaml:5: unknown key 'zzz' in a schema. Take it out or start it with 'x-'.",
+    ),
+    case(
+        "parameter",
+        HEAD + GET + DONE + "    parameters:\n      - {name: a, in: query, requierd: true, schema: {type: string}}\n",
+        "api.yaml:10: unknown key 'requierd' in a parameter. Write 'required'.",
+    ),
+    case(
+        "keyword of a platform's operation",
+        PLATFORM + GET + "      x-fact: [R-001]\n" + DONE,
+        "api.yaml:9: unknown keyword 'x-fact' in an operation. Write 'x-facts'.",
+    ),
+    case(
+        "keyword of a platform's schema",
+        PLATFORM + "components:\n  schemas:\n    Thing: {x-made-up: 1}\n",
+        "api.yaml:6: unknown keyword 'x-made-up' in a schema. docs/spec-language.md lists the keywords.",
+    ),
+]
+
+KINDS = [
+    case("no mapping", HEAD + "paths:\n  /a: [get]\n", "api.yaml:4: '/a' is no mapping. Write a path there."),
+    case("no names", HEAD + "paths: 5\n", "api.yaml:3: 'paths' is no mapping. Write names with path objects."),
+    case(
+        "no list",
+        HEAD + GET + "      tags: things\n" + DONE,
+        "api.yaml:8: 'tags' is no list. Write a list of texts.",
+    ),
+    case(
+        "entry",
+        HEAD + GET + "      tags:\n        - things\n        - 7\n" + DONE,
+        "api.yaml:10: an entry of 'tags' is no text. Write a text there.",
+    ),
+    case(
+        "parameter",
+        HEAD + GET.replace("[{", "[id, {") + DONE,
+        "api.yaml:7: an entry of 'parameters' is no mapping. Write a parameter there.",
+    ),
+    case(
+        "text",
+        HEAD + GET.replace("things_get", "17") + DONE,
+        "api.yaml:6: 'operationId' is no text. Write a text there.",
+    ),
+    case(
+        "truth value",
+        HEAD + GET.replace("true", "1") + DONE,
+        "api.yaml:7: 'required' is no truth value. Write a truth value there.",
+    ),
+    case(
+        "number",
+        HEAD + "components:\n  schemas:\n    Thing: {maxLength: true}\n",
+        "api.yaml:5: 'maxLength' is no whole number. Write a whole number there.",
+    ),
+    case(
+        "type",
+        HEAD + "components:\n  schemas:\n    Thing:\n      type: [strnig, 'null']\n",
+        "api.yaml:6: unknown type 'strnig'. Write 'string'.",
+    ),
+    case(
+        "version",
+        "openapi: 2.0.0\ninfo: {title: Small, version: '1'}\n",
+        "api.yaml:1: OpenAPI 2.0.0 can't be read. Give a document of 3.0 or 3.1.",
+    ),
+    case(
+        "swagger",
+        "swagger: '2.0'\ninfo: {title: Small, version: '1'}\n",
+        "api.yaml:1: a document without 'openapi'. Add 'openapi'.",
+        "api.yaml:1: unknown key 'swagger' in a document. Take it out or start it with 'x-'.",
+    ),
+]
+
+REFERENCES = [
+    case(
+        "local",
+        HEAD + "components:\n  schemas:\n    Thing: {type: object}\n    Other: {$ref: '#/components/schemas/Thin'}\n",
+        "api.yaml:6: the reference '#/components/schemas/Thin' points to nothing. Write 'Thing'.",
+    ),
+    case(
+        "nothing near",
+        HEAD + "components:\n  schemas:\n    Other: {$ref: '#/components/schemas/Thing'}\n",
+        "api.yaml:5: the reference '#/components/schemas/Thing' points to nothing. Add it under components/schemas.",
+    ),
+    case(
+        "response",
+        HEAD + GET + "      responses:\n        '204': {$ref: '#/components/responses/Gone'}\n",
+        "api.yaml:9: the reference '#/components/responses/Gone' points to nothing. Add it under components/responses.",
+    ),
+    case(
+        "parameter",
+        HEAD + GET.replace("[{name", "[{$ref: '#/components/parameters/Limit'}, {name") + DONE,
+        "api.yaml:7: the reference '#/components/parameters/Limit' points to nothing. "
+        "Add it under components/parameters.",
+    ),
+    case(
+        "web",
+        HEAD + "components:\n  schemas:\n    Other: {$ref: 'https://example.com/thing.json'}\n",
+        "api.yaml:5: the reference 'https://example.com/thing.json' leaves the spec. Refer to one of api.yaml.",
+    ),
+    case(
+        "out of the folder",
+        HEAD + "components:\n  schemas:\n    Other: {$ref: '../../etc/passwd#/a'}\n",
+        "api.yaml:5: the reference '../../etc/passwd#/a' leaves the spec. Refer to one of api.yaml.",
+    ),
+    case(
+        "no text",
+        HEAD + "components:\n  schemas:\n    Other: {$ref: [1]}\n",
+        "api.yaml:5: the reference [1] leaves the spec. Refer to '#/components/...' or to a file of the spec's folder.",
+    ),
+    case(
+        "plain value",
+        HEAD + "components:\n  schemas:\n    Other: {$ref: '#/info/title'}\n",
+        "api.yaml:5: the reference '#/info/title' points to nothing. Add it under components/schemas.",
+    ),
+    case(
+        "to itself",
+        HEAD + "components:\n  parameters:\n    A: {$ref: '#/components/parameters/A'}\n",
+        "api.yaml:5: the reference '#/components/parameters/A' leads back to itself. "
+        "Refer to an object that is no reference to this one.",
+    ),
+    case(
+        "in a circle",
+        HEAD
+        + "components:\n  schemas:\n    A: {$ref: '#/components/schemas/B'}\n    B: {$ref: '#/components/schemas/A'}\n",
+        "api.yaml:5: the reference '#/components/schemas/B' leads back to itself. "
+        "Refer to an object that is no reference to this one.",
+        "api.yaml:6: the reference '#/components/schemas/A' leads back to itself. "
+        "Refer to an object that is no reference to this one.",
+    ),
+    case(
+        "parent of itself",
+        HEAD + "components:\n  schemas:\n    A: {allOf: [{$ref: '#/components/schemas/B'}, {type: object}]}\n"
+        "    B: {allOf: [{$ref: '#/components/schemas/A'}, {type: object}]}\n    C: {oneOf: [{$ref: "
+        "'#/components/schemas/A'}]}\n    D: {anyOf: [{$ref: '#/components/schemas/D'}, {type: 'null'}]}\n",
+        "api.yaml:5: the schema 'A' consists of itself. Take it out of what it consists of.",
+        "api.yaml:6: the schema 'B' consists of itself. Take it out of what it consists of.",
+        "api.yaml:8: the schema 'D' consists of itself. Take it out of what it consists of.",
+    ),
+]
+
+OPERATIONS = [
+    case(
+        "id twice",
+        HEAD + GET + DONE + "    put:\n      operationId: things_get\n"
+        "      parameters: [{name: id, in: path, required: true}]\n" + DONE,
+        "api.yaml:10: the operation id 'things_get' stands at api.yaml:6 already. "
+        "Give each operation an id of its own.",
+    ),
+    case(
+        "id of a variant",
+        HEAD + GET + DONE + "      x-variants:\n        - operationId: things_get\n"
+        "          parameters: [{name: id, in: path, required: true}]\n    " + DONE,
+        "api.yaml:10: the operation id 'things_get' stands at api.yaml:6 already. "
+        "Give each operation an id of its own.",
+    ),
+    case(
+        "platform's operation without id",
+        PLATFORM + GET.replace("      operationId: things_get\n", "") + DONE,
+        "api.yaml:7: an operation without an id. Add 'operationId: <resource>_<method>'.",
+    ),
+    case(
+        "path parameter not declared",
+        HEAD + "paths:\n  /things/{id}:\n    get:\n" + DONE,
+        "api.yaml:6: the path parameter 'id' of '/things/{id}' is not declared. "
+        "Add a parameter with 'name: id' and 'in: path'.",
+    ),
+    case(
+        "path parameter not in the path",
+        HEAD + GET.replace("[{", "[{name: idd, in: path, required: true}, {") + DONE,
+        "api.yaml:7: the path parameter 'idd' is not in the path '/things/{id}'. Write 'id'.",
+    ),
+    case(
+        "path parameter not in the path, nothing near",
+        HEAD + GET.replace("[{", "[{name: other, in: path, required: true}, {") + DONE,
+        "api.yaml:7: the path parameter 'other' is not in the path '/things/{id}'. Put it in the path.",
+    ),
+    case(
+        "path parameter declared twice",
+        HEAD + GET.replace("[{", "[{name: id, in: path, required: true}, {") + DONE,
+        "api.yaml:7: the parameter 'id' is declared twice. Take one of them out.",
+    ),
+    case(
+        "path parameter twice in the path",
+        HEAD + GET.replace("/things/{id}", "/things/{id}/{id}") + DONE,
+        "api.yaml:4: the path '/things/{id}/{id}' names a parameter twice. Give each its own name.",
+    ),
+    case(
+        "place",
+        HEAD + GET.replace("[{", "[{name: a, in: body}, {") + DONE,
+        "api.yaml:7: a parameter can't be in 'body'. Write path, query, header or cookie.",
+    ),
+    case(
+        "path without slash",
+        HEAD + GET.replace("/things", "things") + DONE,
+        "api.yaml:4: the path 'things/{id}' does not start with '/'. Put a '/' before it.",
+    ),
+    case(
+        "behind a reference",
+        HEAD + "paths:\n  /things/{id}: {$ref: '#/components/pathItems/Thing'}\ncomponents:\n  pathItems:\n"
+        "    Thing:\n      get:\n  " + DONE,
+        "api.yaml:9: the path parameter 'id' of '/things/{id}' is not declared. "
+        "Add a parameter with 'name: id' and 'in: path'.",
+    ),
+]
+
+LIST = GET.replace("/{id}", "").replace("[{name: id, in: path, required: true, schema: {type: string}}]", "[]")
+FILTERS = HEAD + LIST + "      x-filters:\n        name: ThingFilters\n        lists: comma\n"
+
+KEYWORDS = [
+    case(
+        "style of page",
+        HEAD + LIST + "      x-page: {style: pages, items: items, limit: limit, id: id}\n" + DONE,
+        "api.yaml:8: unknown style of page. Write style: offset, number or keyset.",
+    ),
+    case(
+        "key of page missing",
+        HEAD + LIST + "      x-page: {style: offset, items: items, limit: limit, id: id}\n" + DONE,
+        "api.yaml:8: missing or unknown in the page: offset. Give id, items, limit, offset, style.",
+    ),
+    case(
+        "key of another page",
+        HEAD + LIST + "      x-page: {style: number, items: a, limit: b, id: c, number: d, field: e}\n" + DONE,
+        "api.yaml:8: missing or unknown in the page: field. Give id, items, limit, number, style.",
+    ),
+    case(
+        "unknown key of page",
+        HEAD + LIST + "      x-page: {style: number, items: a, limit: b, id: c, numbr: d}\n" + DONE,
+        "api.yaml:8: unknown key 'numbr' in a page. Write 'number'.",
+    ),
+    case(
+        "page is no mapping",
+        HEAD + LIST + "      x-page: offset\n" + DONE,
+        "api.yaml:8: 'x-page' is no mapping. Write a page there.",
+    ),
+    case(
+        "filters without fields",
+        FILTERS + DONE,
+        "api.yaml:9: filters without 'fields'. Add 'fields'.",
+    ),
+    case(
+        "filters' lists",
+        FILTERS.replace("comma", "commas") + "        fields: {}\n" + DONE,
+        "api.yaml:10: unknown way to write lists 'commas'. Write comma, repeat, v1.",
+    ),
+    case(
+        "operator",
+        FILTERS + "        fields:\n          type:\n            operators: [gt, lte, nn]\n" + DONE,
+        "api.yaml:13: unknown operator 'nn' of the filter 'type'. Write 'nin'.",
+    ),
+    case(
+        "key of a filter",
+        FILTERS + "        fields:\n          type: {scheme: {type: string}}\n" + DONE,
+        "api.yaml:12: unknown key 'scheme' in a filter. Write 'schema'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), KEYS)
+def test_keys(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert faults(tmp_path, api=text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), KINDS)
+def test_kinds_of_values(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert faults(tmp_path, api=text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), REFERENCES)
+def test_references(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert faults(tmp_path, api=text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), OPERATIONS)
+def test_operations(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert faults(tmp_path, api=text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), KEYWORDS)
+def test_keywords(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert faults(tmp_path, api=text) == expected
+
+
+def test_reference_to_another_file(tmp_path: Path) -> None:
+    api = HEAD + "components:\n  schemas:\n    A: {$ref: 'other.yaml#/components/schemas/Thin'}\n"
+    other = HEAD + "components:\n  schemas:\n    Thing: {type: object}\n"
+    assert faults(tmp_path, api=api, other=other) == [
+        "api.yaml:5: the reference '#/components/schemas/Thin' points to nothing. Write 'Thing'."
+    ]
+
+
+def test_reference_to_a_file_that_is_not_there(tmp_path: Path) -> None:
+    api = HEAD + "components:\n  schemas:\n    A: {$ref: 'users.yaml#/components/schemas/User'}\n"
+    assert faults(tmp_path, api=api, other=HEAD) == [
+        "api.yaml:5: the reference 'users.yaml#/components/schemas/User' leaves the spec. "
+        "Refer to one of api.yaml, other.yaml."
+    ]
+
+
+def test_operation_id_in_two_files(tmp_path: Path) -> None:
+    other = (GET + DONE).replace("/things", "/others")
+    assert faults(tmp_path, api=HEAD + GET + DONE, other=HEAD + other) == [
+        "other.yaml:6: the operation id 'things_get' stands at api.yaml:6 already. "
+        "Give each operation an id of its own."
+    ]
+
+
+def test_keywords_of_other_tools_are_welcome_without_a_platform(tmp_path: Path) -> None:
+    spec = write(tmp_path, api=HEAD + GET + "      x-made-up: {a: [1]}\n" + DONE)
+    assert run("--spec", spec, "--out", tmp_path / "out").status == 0

@@ -1,0 +1,145 @@
+"""Hostile documents make packages that compile, import, stay in their folder and run nothing of what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from . import hostile
+from .support import Node, answered, compiled, document, dump, generated, operation, python, run, tree
+
+IMPORT = """
+import importlib, pkgutil
+import client
+for found in pkgutil.walk_packages(client.__path__, "client."):
+    importlib.import_module(found.name)
+for name in client.__all__:
+    getattr(client, name)
+for cls in (client.Client, client.AsyncClient):
+    made = cls("http://localhost")
+    for name in importlib.import_module("client.client").RESOURCES:
+        getattr(made, name).with_raw_response
+print("imported")
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of a document in which every hostile text stands everywhere, and nothing else in its folder."""
+    folder = tmp_path_factory.mktemp("hostile") / "inner" / "folder"
+    return generated(folder, hostile.document(list(dict.fromkeys(hostile.NASTY))))
+
+
+def test_everything_compiles(package: Path) -> None:
+    assert compiled(package) > 500
+
+
+def test_everything_imports_and_nothing_runs(package: Path) -> None:
+    outcome = python(IMPORT, package.parent)
+    assert outcome.err == ""
+    assert outcome.out == "imported\n"
+    outer = package.parents[3]
+    assert sorted(path.name for path in package.parent.iterdir()) == ["client"]
+    assert not [path for path in outer.rglob("pwned") if path.is_file() or path.is_dir()]
+
+
+def test_everything_stays_in_the_folder(package: Path) -> None:
+    outer = package.parents[3]
+    outside = {name for name in tree(outer) if not name.startswith("inner/folder/out/client/")}
+    assert outside == {"inner/folder/api.yaml"}
+    assert not [path for path in outer.rglob("*") if path.is_symlink()]
+
+
+def test_all_operations_are_there(package: Path) -> None:
+    """Names that are the same after cleaning get numbers; nothing is lost."""
+    count = sum(file.read_text(encoding="utf-8").count("_call(\n") for file in package.glob("_calls/*.py"))
+    assert count == 2 * len(dict.fromkeys(hostile.NASTY))
+
+
+def test_no_template_is_run_on_a_text(package: Path) -> None:
+    texts = [file.read_text(encoding="utf-8") for file in package.rglob("*.py")]
+    assert any("{{ 7*7 }}" in text for text in texts)
+    assert not any("49" in line for text in texts for line in text.splitlines() if "7*7" in line)
+
+
+CLASSES = ["ApiError", "Any", "OMIT", "Class", "Wire", "Text", "Number", "FooBar", "FOOBar", "x_1a", "X1A", "Model2"]
+
+
+def test_classes_that_collide_with_each_other_or_with_the_package(tmp_path: Path) -> None:
+    """Each schema has a class of its own, with its own fields."""
+    schemas: Node = {name: {"type": "object", "properties": {f"only_{name}": {"type": "string"}}} for name in CLASSES}
+    paths = {f"/{name}": {"get": answered({"$ref": f"#/components/schemas/{name}"}, f"get{name}")} for name in CLASSES}
+    package = generated(tmp_path, document(paths=paths, components={"schemas": schemas}))
+    outcome = python(
+        "import attrs, client.models as models\n"
+        "for name in models.__all__:\n"
+        "    cls = getattr(models, name)\n"
+        "    field = attrs.fields(cls)[0].name\n"
+        "    wire = next(iter(cls(**{field: 'x'}).to_dict()))\n"
+        "    assert cls.from_dict({wire: 'y'}).extra == {}, name\n"
+        "    print(wire)\n",
+        package.parent,
+    )
+    assert outcome.err == ""
+    assert sorted(outcome.out.split()) == sorted(f"only_{name}" for name in CLASSES)
+
+
+def test_fields_and_arguments_that_collide(tmp_path: Path) -> None:
+    """Wire names that become the same Python name are all there, each under a name of its own."""
+    names = ["a-b", "a_b", "a b", "_a_b", "A_b", "class", "self", "_", "__", "extra", "from_dict", "😀", "😁", "k0"]
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    package = generated(tmp_path, document(paths={"/t": {"put": answered(schema, "put", requestBody=body)}}))
+    outcome = python(
+        "import inspect, attrs, client.models as models\n"
+        "from client._calls.default import put_call\n"
+        "fields = [field.name for field in attrs.fields(models.PutResponse)]\n"
+        "made = models.PutResponse(**{name: str(n) for n, name in enumerate(fields) if name != 'extra'})\n"
+        "print(list(made.to_dict().items()))\n"
+        "arguments = list(inspect.signature(put_call).parameters)\n"
+        "print(list(put_call(**{name: str(n) for n, name in enumerate(arguments)}).json.items()))\n",
+        package.parent,
+    )
+    assert outcome.err == ""
+    expected = [(name, str(number)) for number, name in enumerate(names)]
+    assert outcome.out.splitlines() == [str(expected), str(expected)]
+
+
+def test_a_platform_is_no_path(tmp_path: Path) -> None:
+    for platform in ("../../x", "package", "..", "{{ 7*7 }}", "generic"):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        paths = {"/t": {"get": operation()}}
+        assert compiled(generated(folder, {**document(paths=paths), "x-platform": platform})) > 10
+
+
+def test_faults_show_hostile_names_escaped(tmp_path: Path) -> None:
+    name = "a\n\x1b[31m\u2028'"
+    outcome = run("--spec", dump(tmp_path, {**document(), name: 1}), "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert f"unknown key {name!r} in a document" in outcome.err
+    assert "\x1b" not in outcome.err
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.builds(
+    "".join, st.lists(st.sampled_from(hostile.NASTY).filter(lambda text: len(text) < 100), min_size=1, max_size=3)
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.lists(texts, min_size=1, max_size=6, unique=True))
+def test_any_text_anywhere(tmp_path_factory: pytest.TempPathFactory, found: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    package = generated(folder, hostile.document(found))
+    assert compiled(package) > 15
+    assert {name for name in tree(folder) if not name.startswith("out/client/")} == {"api.yaml"}
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(texts.filter(bool))
+def test_any_text_in_a_page(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    package = generated(tmp_path_factory.mktemp("page"), document(paths={"/t": {"get": hostile.paged(text)}}))
+    assert "PageCall" in (package / "_calls/default.py").read_text(encoding="utf-8")
+    assert compiled(package) > 15
