@@ -163,7 +163,8 @@ class _Base:
                 else call.json
             )
             arguments["content"] = _wire.json_bytes("the body", body)
-            headers.setdefault("Content-Type", "application/json")
+            if "Content-Type" not in call.headers:
+                headers["Content-Type"] = "application/json"
         elif call.content is not None:
             arguments["content"] = self._content(call.content)
         elif call.form is not None:
