@@ -8,6 +8,7 @@ import base64
 import binascii
 import datetime as dt
 import json
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -155,6 +156,7 @@ _streams: deque[_Stream] = deque()
 def read(xml: str | bytes | ET.Element, max_size: int) -> ET.Element:
     """One element from text, or a given one, checked against the bounds."""
     if isinstance(xml, ET.Element):
+        check_depth(xml)
         return xml
     if len(xml) > max_size:
         raise StanzaError(f"larger than {max_size}")
@@ -172,6 +174,8 @@ def read(xml: str | bytes | ET.Element, max_size: int) -> ET.Element:
         raise StanzaError(f"no XML: {str(error).partition(': line')[0]}") from error
     if stream.left:
         _streams.append(stream)
+    if text.count(b"<") >= 2 * MAX_DEPTH:  # With fewer nothing can be nested too deep.
+        check_depth(element)
     return element
 
 
@@ -192,7 +196,7 @@ def _check_declarations(text: bytes) -> None:
 
 
 def check_depth(root: ET.Element) -> None:
-    """Refuse what nests too deep. Asked wherever reading goes as deep as the text does: free and unknown content."""
+    """Refuse what nests too deep, without going deep into the stack itself."""
     level, depth = [root], 0
     while level:
         depth += 1
@@ -234,6 +238,9 @@ def _is_jid(text: str) -> bool:
 
 MILLISECONDS: Final = 100_000_000_000
 """Unix times above this are milliseconds."""
+
+_BRACKETS = re.compile(r"[\[\]{}]").findall
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL).sub
 
 _BOOLS: Final = {"1": True, "true": True, "0": False, "false": False}
 
@@ -281,7 +288,9 @@ def to_time(text: str, what: str) -> dt.datetime:
 def to_unix(text: str, what: str) -> int:
     """Unix seconds; above 1e11 they are milliseconds (CX-07)."""
     number = to_int(text, what)
-    return number if -MILLISECONDS <= number <= MILLISECONDS else number // 1000
+    if -MILLISECONDS <= number <= MILLISECONDS:
+        return number
+    return to_int(str(number // 1000), what, -MILLISECONDS, MILLISECONDS)
 
 
 def to_base64(text: str, what: str) -> bytes:
@@ -297,14 +306,28 @@ def to_json(text: str, what: str) -> Any:
     """A JSON value, perhaps percent-encoded (CX-20); text that is neither stays text."""
     for candidate in (text, unquote(text)):
         try:
-            return json.loads(candidate, parse_constant=_no_constant)
+            return _loads(candidate)
         except (ValueError, RecursionError):
             continue
     return text
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
+def _loads(text: str) -> Any:
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        depth = most = 0
+        for mark in _BRACKETS(_JSON_TEXT("", text)):
+            depth += 1 if mark in "[{" else -1
+            most = max(most, depth)
+        if most > MAX_DEPTH:
+            raise ValueError("too deep")
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def to_params(element: ET.Element) -> str | dict[str, Any]:
@@ -359,29 +382,31 @@ def raw_before(element: ET.Element, child: ET.Element) -> str:
 def raw(element: ET.Element) -> str:
     """An element that nobody knows as XML text that stands anywhere."""
     check_depth(element)
-    return _raw(element, "")
+    return _raw(element, None)
 
 
-def _raw(element: ET.Element, outer: str) -> str:
+def _raw(element: ET.Element, outer: str | None) -> str:
     tag = element.tag
     namespace, name = (tag[1:].split("}", 1)) if tag[0] == "{" else ("", tag)
+    if namespace == XML:  # No other prefix and no default may stand for it.
+        name, namespace = f"xml:{name}", outer or ""
     out = [f"<{name}"]
     if namespace != outer:
         out.append(f' xmlns="{_attribute(namespace)}"')
-    for key, value in element.items():
-        out.append(_raw_attribute(key, value))
+    for number, (key, value) in enumerate(element.items()):
+        out.append(_raw_attribute(key, value, number))
     inner = _text(element.text or "") + "".join(_raw(child, namespace) + _text(child.tail or "") for child in element)
     out.append(f">{inner}</{name}>" if inner else "/>")
     return "".join(out)
 
 
-def _raw_attribute(key: str, value: str) -> str:
+def _raw_attribute(key: str, value: str, number: int) -> str:
     if key[0] != "{":
         return f' {key}="{_attribute(value)}"'
     namespace, name = key[1:].split("}", 1)
     if namespace == XML:
         return f' xml:{name}="{_attribute(value)}"'
-    return f' xmlns:a_{name}="{_attribute(namespace)}" a_{name}:{name}="{_attribute(value)}"'
+    return f' xmlns:a{number}="{_attribute(namespace)}" a{number}:{name}="{_attribute(value)}"'
 
 
 # -- values to text
@@ -389,6 +414,7 @@ def _raw_attribute(key: str, value: str) -> str:
 _TEXT_ODD = re.compile("[^\t\n\x20-\x25\x27-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 _ATTRIBUTE_ODD = re.compile("[^\x20-!#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
+_ILLEGAL_ALL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").sub
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*").fullmatch
 
 
@@ -457,20 +483,23 @@ def from_jid(value: Any, what: str) -> str:
 
 
 def from_enum(value: Any, what: str, values: frozenset[str]) -> str:
-    if value not in values:
+    if not isinstance(value, str) or value not in values:
         raise BuildError(f"must be one of {', '.join(sorted(values))}", what)
     return str(value)
 
 
 def _aware(value: Any, what: str) -> dt.datetime:
-    if not isinstance(value, dt.datetime) or value.tzinfo is None:
+    if not isinstance(value, dt.datetime) or value.utcoffset() is None:
         raise BuildError("must be a datetime with a time zone", what)
-    return value
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise BuildError(f"is out of range: {value}", what) from None
 
 
 def from_time(value: Any, what: str) -> str:
     """A time of XEP-0082 in UTC; milliseconds where they say all."""
-    time = _aware(value, what).astimezone(dt.UTC)
+    time = _aware(value, what)
     digits = "auto" if time.microsecond % 1000 or not time.microsecond else "milliseconds"
     return time.replace(tzinfo=None).isoformat(timespec=digits) + "Z"
 
@@ -492,9 +521,12 @@ def from_json(value: Any, what: str) -> str:
     if isinstance(value, str) and to_json(value, what) == value:
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ILLEGAL_ALL(lambda found: f"\\u{ord(found.group()):04x}", text)
+        _loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise BuildError(f"can't be written as JSON: {type(error).__name__}", what) from error
+    return text
 
 
 @lru_cache(maxsize=4096)
@@ -524,8 +556,8 @@ def write_params(params: Any, what: str, known: frozenset[str] = frozenset(), de
     """
     if not isinstance(params, Mapping):
         raise BuildError(f"must be a mapping, not {type(params).__name__}", what)
-    if depth > MAX_DEPTH // 2:
-        raise BuildError(f"nests deeper than {MAX_DEPTH // 2}", what)
+    if depth > MAX_DEPTH:
+        raise BuildError(f"nests deeper than {MAX_DEPTH}", what)
     out = []
     for name, value in params.items():
         check_name(name, what)
@@ -558,17 +590,30 @@ def write_unknown(children: Any, what: str = "unknown") -> str:
             out.append(raw(read(text, MAX_SIZE)))
         except StanzaError as error:
             raise BuildError(f"holds what is no element: {error.problem}", what) from error
+        except TypeError as error:
+            raise BuildError(f"must hold XML text, not {type(text).__name__}", what) from error
     return "".join(out)
 
 
-def write_unknown_attributes(attributes: Any) -> str:
+def write_unknown_attributes(attributes: Any, known: frozenset[str] = frozenset()) -> str:
     out = []
-    for key, value in attributes:
-        name = key[1:].rpartition("}")[2] if key[:1] == "{" else key
-        check_name(name, "unknown_attributes")
-        escape_attribute(value, f"unknown_attributes[{key!r}]")
-        out.append(_raw_attribute(key, value))
-    return "".join(out)
+    for number, (key, value) in enumerate(attributes):
+        inside = f"unknown_attributes[{key!r}]"
+        if not isinstance(key, str) or (key[:1] == "{" and "}" not in key):
+            raise BuildError(f"{key!r} is no name of an attribute", "unknown_attributes")
+        check_name(key.rpartition("}")[2] if key[:1] == "{" else key, "unknown_attributes")
+        if key in known:
+            raise BuildError("has a field of its own", inside)
+        escape_attribute(value, inside)
+        out.append(_raw_attribute(key, value, number))
+    text = "".join(out)
+    try:
+        found = ET.fromstring(f"<a{text}/>")
+    except (ET.ParseError, UnicodeError) as error:
+        raise BuildError(f"can't stand together: {error}", "unknown_attributes") from error
+    if list(found.items()) != list(map(tuple, attributes)):
+        raise BuildError("can't be written as they are", "unknown_attributes")
+    return text
 
 
 def wrong_class(value: object, what: str, wanted: str) -> BuildError:

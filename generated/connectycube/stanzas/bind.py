@@ -197,7 +197,7 @@ class BindRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _BIND_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.bind, Bind):
                 raise wrong_class(self.bind, "bind", "Bind")
@@ -303,7 +303,7 @@ class BindResult(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _BIND_RESULT_ATTRIBUTES)
             inner = ""
             if not isinstance(self.bind, BoundResource):
                 raise wrong_class(self.bind, "bind", "BoundResource")
@@ -469,7 +469,7 @@ class SessionRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _SESSION_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.session, Session):
                 raise wrong_class(self.session, "session", "Session")

@@ -80,7 +80,7 @@ class CallSignal(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _CALL_SIGNAL_ATTRIBUTES)
             inner = ""
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):

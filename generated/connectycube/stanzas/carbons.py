@@ -278,7 +278,7 @@ class SentCarbonMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _SENT_CARBON_MESSAGE_ATTRIBUTES)
             inner = ""
             if not isinstance(self.sent, CarbonSent):
                 raise wrong_class(self.sent, "sent", "CarbonSent")
@@ -393,7 +393,7 @@ class ReceivedCarbonMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _RECEIVED_CARBON_MESSAGE_ATTRIBUTES)
             inner = ""
             if not isinstance(self.received, CarbonReceived):
                 raise wrong_class(self.received, "received", "CarbonReceived")
@@ -549,7 +549,7 @@ class EnableCarbonsRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ENABLE_CARBONS_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.enable, CarbonsEnable):
                 raise wrong_class(self.enable, "enable", "CarbonsEnable")

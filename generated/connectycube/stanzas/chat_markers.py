@@ -106,7 +106,7 @@ class Received(Element):
             out = "<received" if outer == "urn:xmpp:chat-markers:0" else '<received xmlns="urn:xmpp:chat-markers:0"'
             out += ' id="' + escape_attribute(self.id, "id") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _RECEIVED_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</received>" if inner else out + "/>"
         except StanzaError as error:
@@ -165,7 +165,7 @@ class Displayed(Element):
             out = "<displayed" if outer == "urn:xmpp:chat-markers:0" else '<displayed xmlns="urn:xmpp:chat-markers:0"'
             out += ' id="' + escape_attribute(self.id, "id") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISPLAYED_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</displayed>" if inner else out + "/>"
         except StanzaError as error:
@@ -245,7 +245,7 @@ class DeliveredMark(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DELIVERED_MARK_ATTRIBUTES)
             inner = ""
             if not isinstance(self.received, Received):
                 raise wrong_class(self.received, "received", "Received")
@@ -369,7 +369,7 @@ class ReadMark(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _READ_MARK_ATTRIBUTES)
             inner = ""
             if not isinstance(self.displayed, Displayed):
                 raise wrong_class(self.displayed, "displayed", "Displayed")

@@ -331,7 +331,7 @@ class TypingMessage(Stanza):
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             out += ' type="' + from_enum(self.type, "type", frozenset(["chat", "groupchat"])) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _TYPING_MESSAGE_ATTRIBUTES)
             inner = ""
             if not isinstance(self.composing, Composing):
                 raise wrong_class(self.composing, "composing", "Composing")
@@ -461,7 +461,7 @@ class PausedMessage(Stanza):
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             out += ' type="' + from_enum(self.type, "type", frozenset(["chat", "groupchat"])) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PAUSED_MESSAGE_ATTRIBUTES)
             inner = ""
             if not isinstance(self.paused, Paused):
                 raise wrong_class(self.paused, "paused", "Paused")
@@ -602,7 +602,7 @@ class ChatStateMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _CHAT_STATE_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.active is not None:
                 if not isinstance(self.active, Active):

@@ -68,7 +68,7 @@ class Replace(Element):
             if self.last is not None:
                 out += ' last="' + from_bool_words(self.last, "last") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _REPLACE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</replace>" if inner else out + "/>"
         except StanzaError as error:
@@ -157,7 +157,7 @@ class EditMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _EDIT_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"

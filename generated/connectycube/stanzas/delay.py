@@ -65,7 +65,7 @@ class Delay(Element):
                 out += ' from="' + from_jid(self.from_, "from_") + '"'
             out += ' stamp="' + from_time(self.stamp, "stamp") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DELAY_ATTRIBUTES)
             inner = ""
             if self.reason is not None:
                 inner += escape_text(self.reason, "reason")

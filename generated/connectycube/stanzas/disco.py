@@ -81,7 +81,7 @@ class DiscoItem(Element):
             if self.name is not None:
                 out += ' name="' + escape_attribute(self.name, "name") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_ITEM_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</item>" if inner else out + "/>"
         except StanzaError as error:
@@ -157,7 +157,7 @@ class DiscoItems(Element):
             if self.node is not None:
                 out += ' node="' + escape_attribute(self.node, "node") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_ITEMS_ATTRIBUTES)
             inner = ""
             for entry in self.items:
                 if not isinstance(entry, DiscoItem):
@@ -242,7 +242,7 @@ class DiscoItemsRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_ITEMS_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, DiscoItems):
                 raise wrong_class(self.query, "query", "DiscoItems")
@@ -350,7 +350,7 @@ class DiscoItemsResult(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_ITEMS_RESULT_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, DiscoItems):
                 raise wrong_class(self.query, "query", "DiscoItems")
@@ -458,7 +458,7 @@ class DiscoIdentity(Element):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_IDENTITY_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</identity>" if inner else out + "/>"
         except StanzaError as error:
@@ -540,7 +540,7 @@ class DiscoFeature(Element):
             )
             out += ' var="' + escape_attribute(self.var, "var") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_FEATURE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</feature>" if inner else out + "/>"
         except StanzaError as error:
@@ -608,7 +608,7 @@ class DiscoInfo(Element):
             if self.node is not None:
                 out += ' node="' + escape_attribute(self.node, "node") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_INFO_ATTRIBUTES)
             inner = ""
             for entry in self.identities:
                 if not isinstance(entry, DiscoIdentity):
@@ -700,7 +700,7 @@ class DiscoInfoRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_INFO_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, DiscoInfo):
                 raise wrong_class(self.query, "query", "DiscoInfo")
@@ -808,7 +808,7 @@ class DiscoInfoResult(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DISCO_INFO_RESULT_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, DiscoInfo):
                 raise wrong_class(self.query, "query", "DiscoInfo")

@@ -104,7 +104,7 @@ class StanzaFault(Element):
             if self.by is not None:
                 out += ' by="' + from_jid(self.by, "by") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _STANZA_FAULT_ATTRIBUTES)
             inner = ""
             if self.condition is not None:
                 inner += (
@@ -220,7 +220,7 @@ class MessageError(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MESSAGE_ERROR_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"

@@ -238,7 +238,7 @@ class Attachment(Element):
             if self.name is not None:
                 out += ' name="' + escape_attribute(self.name, "name") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ATTACHMENT_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</attachment>" if inner else out + "/>"
         except StanzaError as error:

@@ -77,7 +77,7 @@ class Open(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _OPEN_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</open>" if inner else out + "/>"
         except StanzaError as error:
@@ -183,7 +183,7 @@ class Close(Stanza):
             if self.see_other_uri is not None:
                 out += ' see-other-uri="' + escape_attribute(self.see_other_uri, "see_other_uri") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _CLOSE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</close>" if inner else out + "/>"
         except StanzaError as error:

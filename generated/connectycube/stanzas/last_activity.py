@@ -110,7 +110,7 @@ class LastActivity(Element):
             out = "<query" if outer == "jabber:iq:last" else '<query xmlns="jabber:iq:last"'
             out += ' seconds="' + from_int(self.seconds, "seconds", 0, None) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _LAST_ACTIVITY_ATTRIBUTES)
             inner = ""
             if self.status is not None:
                 inner += escape_text(self.status, "status")
@@ -192,7 +192,7 @@ class LastActivityRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _LAST_ACTIVITY_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, LastActivityQuery):
                 raise wrong_class(self.query, "query", "LastActivityQuery")
@@ -300,7 +300,7 @@ class LastActivityResult(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _LAST_ACTIVITY_RESULT_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, LastActivity):
                 raise wrong_class(self.query, "query", "LastActivity")
@@ -408,7 +408,7 @@ class LastActivityPush(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _LAST_ACTIVITY_PUSH_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, LastActivity):
                 raise wrong_class(self.query, "query", "LastActivity")

@@ -90,7 +90,7 @@ class ChatMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _CHAT_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"
@@ -232,7 +232,7 @@ class GroupMessage(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _GROUP_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"
@@ -371,7 +371,7 @@ class HeadlineMessage(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _HEADLINE_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"

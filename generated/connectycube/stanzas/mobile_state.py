@@ -66,7 +66,7 @@ class MobileState(Element):
             )
             out += ' enable="' + from_bool_words(self.inactive, "inactive") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MOBILE_STATE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</mobile>" if inner else out + "/>"
         except StanzaError as error:
@@ -140,7 +140,7 @@ class MobileStateSet(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MOBILE_STATE_SET_ATTRIBUTES)
             inner = ""
             if not isinstance(self.state, MobileState):
                 raise wrong_class(self.state, "state", "MobileState")

@@ -96,7 +96,7 @@ class MucHistory(Element):
             if self.since is not None:
                 out += ' since="' + from_time(self.since, "since") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MUC_HISTORY_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</history>" if inner else out + "/>"
         except StanzaError as error:
@@ -244,7 +244,7 @@ class MucActor(Element):
             if self.nick is not None:
                 out += ' nick="' + escape_attribute(self.nick, "nick") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MUC_ACTOR_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</actor>" if inner else out + "/>"
         except StanzaError as error:
@@ -329,7 +329,7 @@ class MucItem(Element):
             if self.nick is not None:
                 out += ' nick="' + escape_attribute(self.nick, "nick") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MUC_ITEM_ATTRIBUTES)
             inner = ""
             if self.actor is not None:
                 if not isinstance(self.actor, MucActor):
@@ -424,7 +424,7 @@ class MucStatus(Element):
             )
             out += ' code="' + from_int(self.code, "code", 100, 999) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MUC_STATUS_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</status>" if inner else out + "/>"
         except StanzaError as error:
@@ -568,7 +568,7 @@ class RoomJoin(Stanza):
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             out += ' to="' + from_jid(self.to, "to") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROOM_JOIN_ATTRIBUTES)
             inner = ""
             if not isinstance(self.muc, MucJoin):
                 raise wrong_class(self.muc, "muc", "MucJoin")
@@ -678,7 +678,7 @@ class RoomOccupant(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROOM_OCCUPANT_ATTRIBUTES)
             inner = ""
             if self.show is not None:
                 inner += "<show>" + escape_text(self.show, "show") + "</show>"
@@ -809,7 +809,7 @@ class RoomOccupantLeft(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROOM_OCCUPANT_LEFT_ATTRIBUTES)
             inner = ""
             if self.status is not None:
                 inner += "<status>" + escape_text(self.status, "status") + "</status>"
@@ -933,7 +933,7 @@ class RoomJoinError(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROOM_JOIN_ERROR_ATTRIBUTES)
             inner = ""
             if not isinstance(self.muc, MucJoin):
                 raise wrong_class(self.muc, "muc", "MucJoin")

@@ -75,7 +75,7 @@ class MucInvite(Element):
             if self.to is not None:
                 out += ' to="' + from_jid(self.to, "to") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _MUC_INVITE_ATTRIBUTES)
             inner = ""
             if self.reason is not None:
                 inner += "<reason>" + escape_text(self.reason, "reason") + "</reason>"
@@ -287,7 +287,7 @@ class InvitationMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + from_enum(self.type, "type", frozenset(["normal"])) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _INVITATION_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"
@@ -427,7 +427,7 @@ class BareInvitationMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _BARE_INVITATION_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"

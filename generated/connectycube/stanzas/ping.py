@@ -118,7 +118,7 @@ class PingRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PING_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.ping, Ping):
                 raise wrong_class(self.ping, "ping", "Ping")

@@ -93,7 +93,7 @@ class AvailablePresence(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _AVAILABLE_PRESENCE_ATTRIBUTES)
             inner = ""
             if self.show is not None:
                 inner += "<show>" + escape_text(self.show, "show") + "</show>"
@@ -215,7 +215,7 @@ class UnavailablePresence(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _UNAVAILABLE_PRESENCE_ATTRIBUTES)
             inner = ""
             if self.status is not None:
                 inner += "<status>" + escape_text(self.status, "status") + "</status>"
@@ -329,7 +329,7 @@ class Subscribe(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _SUBSCRIBE_ATTRIBUTES)
             inner = ""
             if self.status is not None:
                 inner += "<status>" + escape_text(self.status, "status") + "</status>"
@@ -437,7 +437,7 @@ class Subscribed(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _SUBSCRIBED_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</presence>" if inner else out + "/>"
         except StanzaError as error:
@@ -529,7 +529,7 @@ class Unsubscribed(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _UNSUBSCRIBED_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</presence>" if inner else out + "/>"
         except StanzaError as error:
@@ -621,7 +621,7 @@ class Unsubscribe(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _UNSUBSCRIBE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</presence>" if inner else out + "/>"
         except StanzaError as error:
@@ -713,7 +713,7 @@ class PresenceProbe(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRESENCE_PROBE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</presence>" if inner else out + "/>"
         except StanzaError as error:
@@ -809,7 +809,7 @@ class PresenceError(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRESENCE_ERROR_ATTRIBUTES)
             inner = ""
             if self.error is not None:
                 if not isinstance(self.error, _errors.StanzaFault):

@@ -93,7 +93,7 @@ class PrivacyItem(Element):
             out += ' action="' + from_enum(self.action, "action", frozenset(["allow", "deny"])) + '"'
             out += ' order="' + from_int(self.order, "order", 0, 4294967295) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRIVACY_ITEM_ATTRIBUTES)
             inner = ""
             if self.message:
                 inner += "<message/>"
@@ -193,7 +193,7 @@ class PrivacyList(Element):
             out = "<list" if outer == "jabber:iq:privacy" else '<list xmlns="jabber:iq:privacy"'
             out += ' name="' + escape_attribute(self.name, "name") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRIVACY_LIST_ATTRIBUTES)
             inner = ""
             for entry in self.items:
                 if not isinstance(entry, PrivacyItem):
@@ -264,7 +264,7 @@ class ActiveList(Element):
             if self.name is not None:
                 out += ' name="' + escape_attribute(self.name, "name") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ACTIVE_LIST_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</active>" if inner else out + "/>"
         except StanzaError as error:
@@ -324,7 +324,7 @@ class DefaultList(Element):
             if self.name is not None:
                 out += ' name="' + escape_attribute(self.name, "name") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _DEFAULT_LIST_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</default>" if inner else out + "/>"
         except StanzaError as error:
@@ -474,7 +474,7 @@ class PrivacyRequest(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRIVACY_REQUEST_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, PrivacyQuery):
                 raise wrong_class(self.query, "query", "PrivacyQuery")
@@ -583,7 +583,7 @@ class PrivacySet(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRIVACY_SET_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, PrivacyQuery):
                 raise wrong_class(self.query, "query", "PrivacyQuery")
@@ -689,7 +689,7 @@ class PrivacyResult(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _PRIVACY_RESULT_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, PrivacyQuery):
                 raise wrong_class(self.query, "query", "PrivacyQuery")

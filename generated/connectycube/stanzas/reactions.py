@@ -73,7 +73,7 @@ class Reaction(Element):
                 out += ' remove="' + from_bool_words(self.remove, "remove") + '"'
             out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _REACTION_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</reaction>" if inner else out + "/>"
         except StanzaError as error:
@@ -147,7 +147,7 @@ class Reactions(Element):
             out += ' user_id="' + from_int(self.user_id, "user_id", 1, None) + '"'
             out += ' message_id="' + escape_attribute(self.message_id, "message_id") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _REACTIONS_ATTRIBUTES)
             inner = ""
             for entry in self.reactions:
                 if not isinstance(entry, Reaction):
@@ -245,7 +245,7 @@ class ReactionsMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _REACTIONS_MESSAGE_ATTRIBUTES)
             inner = ""
             if not isinstance(self.reactions, Reactions):
                 raise wrong_class(self.reactions, "reactions", "Reactions")

@@ -60,7 +60,7 @@ class Remove(Element):
             out = "<remove" if outer == "urn:xmpp:message-delete:0" else '<remove xmlns="urn:xmpp:message-delete:0"'
             out += ' id="' + escape_attribute(self.id, "id") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _REMOVE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</remove>" if inner else out + "/>"
         except StanzaError as error:
@@ -142,7 +142,7 @@ class RemovalMessage(Stanza):
             if self.type != "normal":
                 out += ' type="' + escape_attribute(self.type, "type") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _REMOVAL_MESSAGE_ATTRIBUTES)
             inner = ""
             if not isinstance(self.remove, Remove):
                 raise wrong_class(self.remove, "remove", "Remove")

@@ -81,7 +81,7 @@ class RosterItem(Element):
             if self.approved is not None:
                 out += ' approved="' + from_bool_words(self.approved, "approved") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROSTER_ITEM_ATTRIBUTES)
             inner = ""
             for entry in self.groups:
                 inner += "<group>" + escape_text(entry, "groups") + "</group>"
@@ -172,7 +172,7 @@ class RosterQuery(Element):
             if self.ver is not None:
                 out += ' ver="' + escape_attribute(self.ver, "ver") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROSTER_QUERY_ATTRIBUTES)
             inner = ""
             for entry in self.items:
                 if not isinstance(entry, RosterItem):
@@ -257,7 +257,7 @@ class RosterGet(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROSTER_GET_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, RosterQuery):
                 raise wrong_class(self.query, "query", "RosterQuery")
@@ -364,7 +364,7 @@ class RosterSet(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROSTER_SET_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, RosterQuery):
                 raise wrong_class(self.query, "query", "RosterQuery")
@@ -470,7 +470,7 @@ class RosterResult(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ROSTER_RESULT_ATTRIBUTES)
             inner = ""
             if not isinstance(self.query, RosterQuery):
                 raise wrong_class(self.query, "query", "RosterQuery")

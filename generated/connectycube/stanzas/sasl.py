@@ -67,7 +67,7 @@ class Auth(Stanza):
             )
             out += ' mechanism="' + escape_attribute(self.mechanism, "mechanism") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _AUTH_ATTRIBUTES)
             inner = ""
             if self.data is not None:
                 inner += from_base64(self.data, "data")

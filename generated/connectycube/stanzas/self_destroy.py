@@ -60,7 +60,7 @@ class SelfDestroy(Element):
             )
             out += ' after="' + from_int(self.after, "after", 0, None) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _SELF_DESTROY_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</destroy>" if inner else out + "/>"
         except StanzaError as error:

@@ -68,7 +68,7 @@ class StatusSubscription(Element):
             out += ' user_jid="' + from_jid(self.user_jid, "user_jid") + '"'
             out += ' enable="' + from_bool_words(self.enable, "enable") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _STATUS_SUBSCRIPTION_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</subscribe>" if inner else out + "/>"
         except StanzaError as error:
@@ -149,7 +149,7 @@ class StatusStreamingSet(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _STATUS_STREAMING_SET_ATTRIBUTES)
             inner = ""
             if not isinstance(self.subscription, StatusSubscription):
                 raise wrong_class(self.subscription, "subscription", "StatusSubscription")

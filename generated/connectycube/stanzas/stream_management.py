@@ -68,7 +68,7 @@ class Enable(Stanza):
             if self.max is not None:
                 out += ' max="' + from_int(self.max, "max", 0, None) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ENABLE_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</enable>" if inner else out + "/>"
         except StanzaError as error:
@@ -145,7 +145,7 @@ class Enabled(Stanza):
             if self.location is not None:
                 out += ' location="' + escape_attribute(self.location, "location") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ENABLED_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</enabled>" if inner else out + "/>"
         except StanzaError as error:
@@ -264,7 +264,7 @@ class Ack(Stanza):
             out = "<a" if outer == "urn:xmpp:sm:3" else '<a xmlns="urn:xmpp:sm:3"'
             out += ' h="' + from_int(self.h, "h", 0, 4294967295) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _ACK_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</a>" if inner else out + "/>"
         except StanzaError as error:
@@ -326,7 +326,7 @@ class Resume(Stanza):
             out += ' previd="' + escape_attribute(self.previd, "previd") + '"'
             out += ' h="' + from_int(self.h, "h", 0, 4294967295) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _RESUME_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</resume>" if inner else out + "/>"
         except StanzaError as error:
@@ -393,7 +393,7 @@ class Resumed(Stanza):
             out += ' previd="' + escape_attribute(self.previd, "previd") + '"'
             out += ' h="' + from_int(self.h, "h", 0, 4294967295) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _RESUMED_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
             return f"{out}>{inner}</resumed>" if inner else out + "/>"
         except StanzaError as error:
@@ -476,7 +476,7 @@ class Failed(Stanza):
             if self.h is not None:
                 out += ' h="' + from_int(self.h, "h", 0, 4294967295) + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _FAILED_ATTRIBUTES)
             inner = ""
             if self.condition is not None:
                 inner += (

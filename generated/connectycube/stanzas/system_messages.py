@@ -81,7 +81,7 @@ class SystemMessage(Stanza):
             if self.lang is not None:
                 out += ' xml:lang="' + escape_attribute(self.lang, "lang") + '"'
             if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
+                out += write_unknown_attributes(self.unknown_attributes, _SYSTEM_MESSAGE_ATTRIBUTES)
             inner = ""
             if self.body is not None:
                 inner += "<body>" + escape_text(self.body, "body") + "</body>"
