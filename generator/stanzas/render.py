@@ -130,7 +130,7 @@ def held(child: Child) -> str:
 def store(child: Child, value: str) -> str:
     """The statement that keeps what was found."""
     if child.count == "many":
-        return f"{held(child)} += ({value},)"
+        return f"{child.field}_.append({value})"
     return f"{held(child)} = {value}"
 
 

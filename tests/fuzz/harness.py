@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import hashlib
 import multiprocessing
 import sys
 import tempfile
@@ -32,7 +33,12 @@ def fuzz(folder: str, options: argparse.Namespace, corpus: list[bytes], counts: 
 
     def target(data: bytes) -> None:
         counts[0].value += 1
-        counts[1].value += check(data)
+        try:
+            counts[1].value += check(data)
+        except Exception:
+            # Where libFuzzer keeps it too, unless Python ends the process first.
+            Path(options.failed, f"crash-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
+            raise
 
     limit = f"-runs={options.runs}" if options.runs is not None else f"-max_total_time={options.seconds}"
     arguments = [sys.argv[0], limit, f"-artifact_prefix={options.failed}/", f"-seed={options.seed}", "-max_len=4096"]

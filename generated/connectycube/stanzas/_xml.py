@@ -340,16 +340,10 @@ def to_params(element: ET.Element) -> str | dict[str, Any]:
 
 def _params(element: ET.Element) -> dict[str, Any]:
     """What is inside a nested parameter; a name that stands several times has a tuple (K-26 needs all candidates)."""
-    found: dict[str, Any] = {}
+    found: dict[str, list[Any]] = {}
     for child in element:
-        name, value = local(child.tag), _params(child) if len(child) else child.text or ""
-        if name not in found:
-            found[name] = value
-        elif isinstance(found[name], tuple):
-            found[name] += (value,)
-        else:
-            found[name] = (found[name], value)
-    return found
+        found.setdefault(local(child.tag), []).append(_params(child) if len(child) else child.text or "")
+    return {name: values[0] if len(values) == 1 else tuple(values) for name, values in found.items()}
 
 
 def unknown_of(attributes: Mapping[str, str], known: frozenset[str]) -> tuple[tuple[str, str], ...]:
@@ -368,15 +362,11 @@ def rest_name(namespace: str, known: frozenset[str]) -> Callable[[str], str]:
     return find
 
 
-def raw_before(element: ET.Element, child: ET.Element) -> str:
-    """The last element of a child's name before it."""
-    before: ET.Element | None = None
-    for other in element:
-        if other is child:
-            break
-        if other.tag == child.tag and not other.keys():
-            before = other
-    return "" if before is None else raw(before)
+def superseded(element: ET.Element, name_of: Callable[[str], str]) -> list[str]:
+    """Free parameters that stand again further on."""
+    found = [child for child in element if name_of(child.tag) and not child.keys()]
+    last = {child.tag: child for child in found}
+    return [raw(child) for child in found if child is not last[child.tag]]
 
 
 def raw(element: ET.Element) -> str:

@@ -81,13 +81,14 @@ def read_bind(element: XMLElement) -> Bind:
         found = _new(Bind)
         found.unknown_attributes = tuple(element.items())
         found.resource = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-bind}resource" and not len(child) and found.resource is None:
                 found.resource = child.text or ""
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("bind")
@@ -140,16 +141,17 @@ def read_bound_resource(element: XMLElement) -> BoundResource:
         found = _new(BoundResource)
         found.unknown_attributes = tuple(element.items())
         jid_: str | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-bind}jid" and not len(child) and jid_ is None:
                 jid_ = to_jid(child.text or "", "jid")
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if jid_ is None:
             raise missing("the element jid")
         found.jid = jid_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("bind")
@@ -246,16 +248,17 @@ def read_bind_request(element: XMLElement) -> BindRequest:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _BIND_REQUEST_ATTRIBUTES)
         bind_: Bind | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-bind}bind" and bind_ is None:
                 bind_ = read_bind(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if bind_ is None:
             raise missing("the element bind")
         found.bind = bind_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -352,16 +355,17 @@ def read_bind_result(element: XMLElement) -> BindResult:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _BIND_RESULT_ATTRIBUTES)
         bind_: BoundResource | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-bind}bind" and bind_ is None:
                 bind_ = read_bound_resource(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if bind_ is None:
             raise missing("the element bind")
         found.bind = bind_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -415,13 +419,14 @@ def read_session(element: XMLElement) -> Session:
         found = _new(Session)
         found.unknown_attributes = tuple(element.items())
         found.optional = False
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-session}optional" and not len(child) and not found.optional:
                 found.optional = True
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("session")
@@ -520,16 +525,17 @@ def read_session_request(element: XMLElement) -> SessionRequest:
             () if known == len(attributes) else unknown_of(attributes, _SESSION_REQUEST_ATTRIBUTES)
         )
         session_: Session | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-session}session" and session_ is None:
                 session_ = read_session(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if session_ is None:
             raise missing("the element session")
         found.session = session_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

@@ -134,7 +134,7 @@ def read_call_signal(element: XMLElement) -> CallSignal:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _CALL_SIGNAL_ATTRIBUTES)
         found.delay = None
         extra_: _extra_params.ExtraParams | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:delay}delay" and found.delay is None:
@@ -142,10 +142,11 @@ def read_call_signal(element: XMLElement) -> CallSignal:
             elif tag == "{jabber:client}extraParams" and extra_ is None:
                 extra_ = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if extra_ is None:
             raise missing("the element extraParams")
         found.extra = extra_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

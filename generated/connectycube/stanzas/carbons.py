@@ -95,7 +95,7 @@ def read_forwarded(element: XMLElement) -> Forwarded:
         found.unknown_attributes = tuple(element.items())
         found.delay = None
         stanza_: Stanza | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:delay}delay" and found.delay is None:
@@ -103,10 +103,11 @@ def read_forwarded(element: XMLElement) -> Forwarded:
             elif tag in _roots.FAMILIES and stanza_ is None:
                 stanza_ = _roots.read_inner(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if stanza_ is None:
             raise missing("the element stanza")
         found.stanza = stanza_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("forwarded")
@@ -157,16 +158,17 @@ def read_carbon_sent(element: XMLElement) -> CarbonSent:
         found = _new(CarbonSent)
         found.unknown_attributes = tuple(element.items())
         forwarded_: Forwarded | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:forward:0}forwarded" and forwarded_ is None:
                 forwarded_ = read_forwarded(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if forwarded_ is None:
             raise missing("the element forwarded")
         found.forwarded = forwarded_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("sent")
@@ -217,16 +219,17 @@ def read_carbon_received(element: XMLElement) -> CarbonReceived:
         found = _new(CarbonReceived)
         found.unknown_attributes = tuple(element.items())
         forwarded_: Forwarded | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:forward:0}forwarded" and forwarded_ is None:
                 forwarded_ = read_forwarded(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if forwarded_ is None:
             raise missing("the element forwarded")
         found.forwarded = forwarded_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("received")
@@ -332,16 +335,17 @@ def read_sent_carbon_message(element: XMLElement) -> SentCarbonMessage:
             () if known == len(attributes) else unknown_of(attributes, _SENT_CARBON_MESSAGE_ATTRIBUTES)
         )
         sent_: CarbonSent | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:carbons:2}sent" and sent_ is None:
                 sent_ = read_carbon_sent(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if sent_ is None:
             raise missing("the element sent")
         found.sent = sent_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -447,16 +451,17 @@ def read_received_carbon_message(element: XMLElement) -> ReceivedCarbonMessage:
             () if known == len(attributes) else unknown_of(attributes, _RECEIVED_CARBON_MESSAGE_ATTRIBUTES)
         )
         received_: CarbonReceived | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:carbons:2}received" and received_ is None:
                 received_ = read_carbon_received(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if received_ is None:
             raise missing("the element received")
         found.received = received_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -499,9 +504,10 @@ def read_carbons_enable(element: XMLElement) -> CarbonsEnable:
     try:
         found = _new(CarbonsEnable)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("enable")
@@ -600,16 +606,17 @@ def read_enable_carbons_request(element: XMLElement) -> EnableCarbonsRequest:
             () if known == len(attributes) else unknown_of(attributes, _ENABLE_CARBONS_REQUEST_ATTRIBUTES)
         )
         enable_: CarbonsEnable | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:carbons:2}enable" and enable_ is None:
                 enable_ = read_carbons_enable(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if enable_ is None:
             raise missing("the element enable")
         found.enable = enable_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

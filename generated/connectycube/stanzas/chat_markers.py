@@ -71,9 +71,10 @@ def read_markable(element: XMLElement) -> Markable:
     try:
         found = _new(Markable)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("markable")
@@ -130,9 +131,10 @@ def read_received(element: XMLElement) -> Received:
         else:
             raise missing("the attribute id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _RECEIVED_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("received")
@@ -189,9 +191,10 @@ def read_displayed(element: XMLElement) -> Displayed:
         else:
             raise missing("the attribute id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISPLAYED_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("displayed")
@@ -304,7 +307,7 @@ def read_delivered_mark(element: XMLElement) -> DeliveredMark:
         )
         received_: Received | None = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:chat-markers:0}received" and received_ is None:
@@ -312,10 +315,11 @@ def read_delivered_mark(element: XMLElement) -> DeliveredMark:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if received_ is None:
             raise missing("the element received")
         found.received = received_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -426,7 +430,7 @@ def read_read_mark(element: XMLElement) -> ReadMark:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _READ_MARK_ATTRIBUTES)
         displayed_: Displayed | None = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:chat-markers:0}displayed" and displayed_ is None:
@@ -434,10 +438,11 @@ def read_read_mark(element: XMLElement) -> ReadMark:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if displayed_ is None:
             raise missing("the element displayed")
         found.displayed = displayed_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

@@ -78,9 +78,10 @@ def read_composing(element: XMLElement) -> Composing:
     try:
         found = _new(Composing)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("composing")
@@ -127,9 +128,10 @@ def read_paused(element: XMLElement) -> Paused:
     try:
         found = _new(Paused)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("paused")
@@ -176,9 +178,10 @@ def read_active(element: XMLElement) -> Active:
     try:
         found = _new(Active)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("active")
@@ -225,9 +228,10 @@ def read_inactive(element: XMLElement) -> Inactive:
     try:
         found = _new(Inactive)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("inactive")
@@ -274,9 +278,10 @@ def read_gone(element: XMLElement) -> Gone:
     try:
         found = _new(Gone)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("gone")
@@ -393,7 +398,7 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
         composing_: Composing | None = None
         found.body = None
         found.delay = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/chatstates}composing" and composing_ is None:
@@ -403,10 +408,11 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if composing_ is None:
             raise missing("the element composing")
         found.composing = composing_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -523,7 +529,7 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
         paused_: Paused | None = None
         found.body = None
         found.delay = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/chatstates}paused" and paused_ is None:
@@ -533,10 +539,11 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if paused_ is None:
             raise missing("the element paused")
         found.paused = paused_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -690,7 +697,7 @@ def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
         found.body = None
         found.extra = None
         found.delay = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/chatstates}active" and found.active is None:
@@ -710,7 +717,8 @@ def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

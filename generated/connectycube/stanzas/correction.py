@@ -97,9 +97,10 @@ def read_replace(element: XMLElement) -> Replace:
         else:
             found.last = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REPLACE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("replace")
@@ -222,7 +223,7 @@ def read_edit_message(element: XMLElement) -> EditMessage:
         replace_: Replace | None = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -234,10 +235,11 @@ def read_edit_message(element: XMLElement) -> EditMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if replace_ is None:
             raise missing("the element replace")
         found.replace = replace_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

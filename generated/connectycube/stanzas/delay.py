@@ -102,9 +102,10 @@ def read_delay(element: XMLElement) -> Delay:
             found.reason = text
         else:
             found.reason = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("delay")

@@ -115,9 +115,10 @@ def read_disco_item(element: XMLElement) -> DiscoItem:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_ITEM_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("item")
@@ -187,14 +188,16 @@ def read_disco_items(element: XMLElement) -> DiscoItems:
         else:
             found.node = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_ITEMS_ATTRIBUTES)
-        found.items = ()
-        found.unknown = ()
+        items_: list[DiscoItem] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/disco#items}item":
-                found.items += (read_disco_item(child),)
+                items_.append(read_disco_item(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.items = tuple(items_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("query")
@@ -293,16 +296,17 @@ def read_disco_items_request(element: XMLElement) -> DiscoItemsRequest:
             () if known == len(attributes) else unknown_of(attributes, _DISCO_ITEMS_REQUEST_ATTRIBUTES)
         )
         query_: DiscoItems | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/disco#items}query" and query_ is None:
                 query_ = read_disco_items(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -401,16 +405,17 @@ def read_disco_items_result(element: XMLElement) -> DiscoItemsResult:
             () if known == len(attributes) else unknown_of(attributes, _DISCO_ITEMS_RESULT_ATTRIBUTES)
         )
         query_: DiscoItems | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/disco#items}query" and query_ is None:
                 query_ = read_disco_items(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -501,9 +506,10 @@ def read_disco_identity(element: XMLElement) -> DiscoIdentity:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _DISCO_IDENTITY_ATTRIBUTES)
         )
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("identity")
@@ -564,9 +570,10 @@ def read_disco_feature(element: XMLElement) -> DiscoFeature:
         else:
             raise missing("the attribute var")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_FEATURE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("feature")
@@ -642,17 +649,20 @@ def read_disco_info(element: XMLElement) -> DiscoInfo:
         else:
             found.node = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_INFO_ATTRIBUTES)
-        found.identities = ()
-        found.features = ()
-        found.unknown = ()
+        identities_: list[DiscoIdentity] = []
+        features_: list[DiscoFeature] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/disco#info}identity":
-                found.identities += (read_disco_identity(child),)
+                identities_.append(read_disco_identity(child))
             elif tag == "{http://jabber.org/protocol/disco#info}feature":
-                found.features += (read_disco_feature(child),)
+                features_.append(read_disco_feature(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.identities = tuple(identities_)
+        found.features = tuple(features_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("query")
@@ -751,16 +761,17 @@ def read_disco_info_request(element: XMLElement) -> DiscoInfoRequest:
             () if known == len(attributes) else unknown_of(attributes, _DISCO_INFO_REQUEST_ATTRIBUTES)
         )
         query_: DiscoInfo | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/disco#info}query" and query_ is None:
                 query_ = read_disco_info(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -859,16 +870,17 @@ def read_disco_info_result(element: XMLElement) -> DiscoInfoResult:
             () if known == len(attributes) else unknown_of(attributes, _DISCO_INFO_RESULT_ATTRIBUTES)
         )
         query_: DiscoInfo | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/disco#info}query" and query_ is None:
                 query_ = read_disco_info(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

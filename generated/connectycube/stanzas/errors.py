@@ -153,7 +153,7 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
         found.condition = None
         found.text = None
         found.plain_text = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-stanzas}text" and not len(child) and found.text is None:
@@ -169,7 +169,8 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
             ):
                 found.condition = local(tag)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("error")
@@ -273,7 +274,7 @@ def read_message_error(element: XMLElement) -> MessageError:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MESSAGE_ERROR_ATTRIBUTES)
         found.body = None
         found.error = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -281,7 +282,8 @@ def read_message_error(element: XMLElement) -> MessageError:
             elif tag == "{jabber:client}error" and found.error is None:
                 found.error = read_stanza_fault(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

@@ -24,8 +24,8 @@ from ._xml import (
     from_json,
     from_unix,
     raw,
-    raw_before,
     rest_name,
+    superseded,
     to_bool,
     to_int,
     to_json,
@@ -136,10 +136,11 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
         found.message_id = None
         found.silent = None
         found.markable = None
-        found.attachments = ()
+        attachments_: list[Attachment] = []
         rest: dict[str, Any] = {}
+        repeated = False
         found.params = rest
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}save_to_history" and not len(child) and found.save_to_history is None:
@@ -157,13 +158,16 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
             elif tag == "{jabber:client}markable" and not len(child) and found.markable is None:
                 found.markable = to_bool(child.text or "", "markable")
             elif tag == "{jabber:client}attachment":
-                found.attachments += (read_attachment(child),)
+                attachments_.append(read_attachment(child))
             elif (name := _EXTRA_PARAMS_NAME(tag)) and not child.keys():
-                if name in rest:
-                    found.unknown += (raw_before(element, child),)
+                repeated = repeated or name in rest
                 rest[name] = to_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.attachments = tuple(attachments_)
+        if repeated:
+            unknown += superseded(element, _EXTRA_PARAMS_NAME)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("extraParams")
@@ -314,9 +318,10 @@ def read_attachment(element: XMLElement) -> Attachment:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ATTACHMENT_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("attachment")

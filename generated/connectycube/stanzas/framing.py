@@ -123,9 +123,10 @@ def read_open(element: XMLElement) -> Open:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _OPEN_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("open")
@@ -234,9 +235,10 @@ def read_close(element: XMLElement) -> Close:
         else:
             found.see_other_uri = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _CLOSE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("close")

@@ -115,9 +115,10 @@ def read_iq_result(element: XMLElement) -> IqResult:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_RESULT_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -215,13 +216,14 @@ def read_iq_error(element: XMLElement) -> IqError:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_ERROR_ATTRIBUTES)
         found.error = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}error" and found.error is None:
                 found.error = _errors.read_stanza_fault(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -310,9 +312,10 @@ def read_iq_get(element: XMLElement) -> IqGet:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_GET_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -401,9 +404,10 @@ def read_iq_set(element: XMLElement) -> IqSet:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_SET_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

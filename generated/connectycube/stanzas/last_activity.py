@@ -73,9 +73,10 @@ def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
     try:
         found = _new(LastActivityQuery)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("query")
@@ -142,9 +143,10 @@ def read_last_activity(element: XMLElement) -> LastActivity:
             found.status = text
         else:
             found.status = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("query")
@@ -243,16 +245,17 @@ def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
             () if known == len(attributes) else unknown_of(attributes, _LAST_ACTIVITY_REQUEST_ATTRIBUTES)
         )
         query_: LastActivityQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:last}query" and query_ is None:
                 query_ = read_last_activity_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -351,16 +354,17 @@ def read_last_activity_result(element: XMLElement) -> LastActivityResult:
             () if known == len(attributes) else unknown_of(attributes, _LAST_ACTIVITY_RESULT_ATTRIBUTES)
         )
         query_: LastActivity | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:last}query" and query_ is None:
                 query_ = read_last_activity(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -459,16 +463,17 @@ def read_last_activity_push(element: XMLElement) -> LastActivityPush:
             () if known == len(attributes) else unknown_of(attributes, _LAST_ACTIVITY_PUSH_ATTRIBUTES)
         )
         query_: LastActivity | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:last}query" and query_ is None:
                 query_ = read_last_activity(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

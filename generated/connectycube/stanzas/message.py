@@ -161,7 +161,7 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
         found.destroy = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -175,7 +175,8 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -300,7 +301,7 @@ def read_group_message(element: XMLElement) -> GroupMessage:
         found.destroy = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -314,7 +315,8 @@ def read_group_message(element: XMLElement) -> GroupMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -441,7 +443,7 @@ def read_headline_message(element: XMLElement) -> HeadlineMessage:
         found.destroy = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -455,7 +457,8 @@ def read_headline_message(element: XMLElement) -> HeadlineMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

@@ -90,9 +90,10 @@ def read_mobile_state(element: XMLElement) -> MobileState:
         else:
             raise missing("the attribute enable")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MOBILE_STATE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("mobile")
@@ -191,16 +192,17 @@ def read_mobile_state_set(element: XMLElement) -> MobileStateSet:
             () if known == len(attributes) else unknown_of(attributes, _MOBILE_STATE_SET_ATTRIBUTES)
         )
         state_: MobileState | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://tigase.org/protocol/mobile#v2}mobile" and state_ is None:
                 state_ = read_mobile_state(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if state_ is None:
             raise missing("the element mobile")
         found.state = state_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

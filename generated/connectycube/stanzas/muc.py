@@ -135,9 +135,10 @@ def read_muc_history(element: XMLElement) -> MucHistory:
         else:
             found.since = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_HISTORY_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("history")
@@ -194,7 +195,7 @@ def read_muc_join(element: XMLElement) -> MucJoin:
         found.unknown_attributes = tuple(element.items())
         found.history = None
         found.password = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc}history" and found.history is None:
@@ -202,7 +203,8 @@ def read_muc_join(element: XMLElement) -> MucJoin:
             elif tag == "{http://jabber.org/protocol/muc}password" and not len(child) and found.password is None:
                 found.password = child.text or ""
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("x")
@@ -273,9 +275,10 @@ def read_muc_actor(element: XMLElement) -> MucActor:
         else:
             found.nick = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_ACTOR_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("actor")
@@ -378,7 +381,7 @@ def read_muc_item(element: XMLElement) -> MucItem:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_ITEM_ATTRIBUTES)
         found.actor = None
         found.reason = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc#user}actor" and found.actor is None:
@@ -386,7 +389,8 @@ def read_muc_item(element: XMLElement) -> MucItem:
             elif tag == "{http://jabber.org/protocol/muc#user}reason" and not len(child) and found.reason is None:
                 found.reason = child.text or ""
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("item")
@@ -448,9 +452,10 @@ def read_muc_status(element: XMLElement) -> MucStatus:
         else:
             raise missing("the attribute code")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_STATUS_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("status")
@@ -512,16 +517,18 @@ def read_muc_user(element: XMLElement) -> MucUser:
         found = _new(MucUser)
         found.unknown_attributes = tuple(element.items())
         found.item = None
-        found.statuses = ()
-        found.unknown = ()
+        statuses_: list[MucStatus] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc#user}item" and found.item is None:
                 found.item = read_muc_item(child)
             elif tag == "{http://jabber.org/protocol/muc#user}status":
-                found.statuses += (read_muc_status(child),)
+                statuses_.append(read_muc_status(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.statuses = tuple(statuses_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("x")
@@ -613,16 +620,17 @@ def read_room_join(element: XMLElement) -> RoomJoin:
             raise missing("the attribute to")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROOM_JOIN_ATTRIBUTES)
         muc_: MucJoin | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc}x" and muc_ is None:
                 muc_ = read_muc_join(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if muc_ is None:
             raise missing("the element x")
         found.muc = muc_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -739,7 +747,7 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
         found.priority = None
         found.delay = None
         muc_: MucUser | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}show" and not len(child) and found.show is None:
@@ -753,10 +761,11 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
             elif tag == "{http://jabber.org/protocol/muc#user}x" and muc_ is None:
                 muc_ = read_muc_user(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if muc_ is None:
             raise missing("the element x")
         found.muc = muc_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -868,7 +877,7 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
         found.status = None
         found.delay = None
         muc_: MucUser | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}status" and not len(child) and found.status is None:
@@ -878,10 +887,11 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
             elif tag == "{http://jabber.org/protocol/muc#user}x" and muc_ is None:
                 muc_ = read_muc_user(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if muc_ is None:
             raise missing("the element x")
         found.muc = muc_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -989,7 +999,7 @@ def read_room_join_error(element: XMLElement) -> RoomJoinError:
         )
         muc_: MucJoin | None = None
         found.error = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc}x" and muc_ is None:
@@ -997,10 +1007,11 @@ def read_room_join_error(element: XMLElement) -> RoomJoinError:
             elif tag == "{jabber:client}error" and found.error is None:
                 found.error = _errors.read_stanza_fault(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if muc_ is None:
             raise missing("the element x")
         found.muc = muc_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")

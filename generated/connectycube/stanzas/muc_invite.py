@@ -109,13 +109,14 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
             found.to = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_INVITE_ATTRIBUTES)
         found.reason = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc#user}reason" and not len(child) and found.reason is None:
                 found.reason = child.text or ""
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("invite")
@@ -176,7 +177,7 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
         found.unknown_attributes = tuple(element.items())
         found.invite = None
         found.password = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc#user}invite" and found.invite is None:
@@ -184,7 +185,8 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
             elif tag == "{http://jabber.org/protocol/muc#user}password" and not len(child) and found.password is None:
                 found.password = child.text or ""
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("x")
@@ -227,9 +229,10 @@ def read_bare_invite(element: XMLElement) -> BareInvite:
     try:
         found = _new(BareInvite)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("invite")
@@ -354,7 +357,7 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
         invitation_: MucInvitation | None = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -366,10 +369,11 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if invitation_ is None:
             raise missing("the element x")
         found.invitation = invitation_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
@@ -494,7 +498,7 @@ def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
         invite_: BareInvite | None = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -506,10 +510,11 @@ def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if invite_ is None:
             raise missing("the element invite")
         found.invite = invite_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

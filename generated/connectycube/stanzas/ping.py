@@ -68,9 +68,10 @@ def read_ping(element: XMLElement) -> Ping:
     try:
         found = _new(Ping)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("ping")
@@ -167,16 +168,17 @@ def read_ping_request(element: XMLElement) -> PingRequest:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _PING_REQUEST_ATTRIBUTES)
         ping_: Ping | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:ping}ping" and ping_ is None:
                 ping_ = read_ping(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if ping_ is None:
             raise missing("the element ping")
         found.ping = ping_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

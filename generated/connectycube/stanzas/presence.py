@@ -152,7 +152,7 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
         found.status = None
         found.priority = None
         found.delay = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}show" and not len(child) and found.show is None:
@@ -164,7 +164,8 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -270,7 +271,7 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
         )
         found.status = None
         found.delay = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}status" and not len(child) and found.status is None:
@@ -278,7 +279,8 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -382,7 +384,7 @@ def read_subscribe(element: XMLElement) -> Subscribe:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SUBSCRIBE_ATTRIBUTES)
         found.status = None
         found.delay = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}status" and not len(child) and found.status is None:
@@ -390,7 +392,8 @@ def read_subscribe(element: XMLElement) -> Subscribe:
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -480,9 +483,10 @@ def read_subscribed(element: XMLElement) -> Subscribed:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SUBSCRIBED_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -572,9 +576,10 @@ def read_unsubscribed(element: XMLElement) -> Unsubscribed:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _UNSUBSCRIBED_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -664,9 +669,10 @@ def read_unsubscribe(element: XMLElement) -> Unsubscribe:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _UNSUBSCRIBE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -758,9 +764,10 @@ def read_presence_probe(element: XMLElement) -> PresenceProbe:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _PRESENCE_PROBE_ATTRIBUTES)
         )
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")
@@ -861,13 +868,14 @@ def read_presence_error(element: XMLElement) -> PresenceError:
             () if known == len(attributes) else unknown_of(attributes, _PRESENCE_ERROR_ATTRIBUTES)
         )
         found.error = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}error" and found.error is None:
                 found.error = _errors.read_stanza_fault(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("presence")

@@ -146,7 +146,7 @@ def read_privacy_item(element: XMLElement) -> PrivacyItem:
         found.presence_in = False
         found.presence_out = False
         found.iq = False
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:privacy}message" and not len(child) and not found.message:
@@ -158,7 +158,8 @@ def read_privacy_item(element: XMLElement) -> PrivacyItem:
             elif tag == "{jabber:iq:privacy}iq" and not len(child) and not found.iq:
                 found.iq = True
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("item")
@@ -223,14 +224,16 @@ def read_privacy_list(element: XMLElement) -> PrivacyList:
         else:
             raise missing("the attribute name")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _PRIVACY_LIST_ATTRIBUTES)
-        found.items = ()
-        found.unknown = ()
+        items_: list[PrivacyItem] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:privacy}item":
-                found.items += (read_privacy_item(child),)
+                items_.append(read_privacy_item(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.items = tuple(items_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("list")
@@ -288,9 +291,10 @@ def read_active_list(element: XMLElement) -> ActiveList:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ACTIVE_LIST_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("active")
@@ -348,9 +352,10 @@ def read_default_list(element: XMLElement) -> DefaultList:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DEFAULT_LIST_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("default")
@@ -415,8 +420,8 @@ def read_privacy_query(element: XMLElement) -> PrivacyQuery:
         found.unknown_attributes = tuple(element.items())
         found.active = None
         found.default = None
-        found.lists = ()
-        found.unknown = ()
+        lists_: list[PrivacyList] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:privacy}active" and found.active is None:
@@ -424,9 +429,11 @@ def read_privacy_query(element: XMLElement) -> PrivacyQuery:
             elif tag == "{jabber:iq:privacy}default" and found.default is None:
                 found.default = read_default_list(child)
             elif tag == "{jabber:iq:privacy}list":
-                found.lists += (read_privacy_list(child),)
+                lists_.append(read_privacy_list(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.lists = tuple(lists_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("query")
@@ -525,16 +532,17 @@ def read_privacy_request(element: XMLElement) -> PrivacyRequest:
             () if known == len(attributes) else unknown_of(attributes, _PRIVACY_REQUEST_ATTRIBUTES)
         )
         query_: PrivacyQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:privacy}query" and query_ is None:
                 query_ = read_privacy_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -632,16 +640,17 @@ def read_privacy_set(element: XMLElement) -> PrivacySet:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _PRIVACY_SET_ATTRIBUTES)
         query_: PrivacyQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:privacy}query" and query_ is None:
                 query_ = read_privacy_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -740,16 +749,17 @@ def read_privacy_result(element: XMLElement) -> PrivacyResult:
             () if known == len(attributes) else unknown_of(attributes, _PRIVACY_RESULT_ATTRIBUTES)
         )
         query_: PrivacyQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:privacy}query" and query_ is None:
                 query_ = read_privacy_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

@@ -107,9 +107,10 @@ def read_reaction(element: XMLElement) -> Reaction:
         else:
             raise missing("the attribute type")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REACTION_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("reaction")
@@ -182,14 +183,16 @@ def read_reactions(element: XMLElement) -> Reactions:
         else:
             raise missing("the attribute message_id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REACTIONS_ATTRIBUTES)
-        found.reactions = ()
-        found.unknown = ()
+        reactions_: list[Reaction] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}reaction":
-                found.reactions += (read_reaction(child),)
+                reactions_.append(read_reaction(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.reactions = tuple(reactions_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("reactions")
@@ -309,7 +312,7 @@ def read_reactions_message(element: XMLElement) -> ReactionsMessage:
         reactions_: Reactions | None = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}reactions" and reactions_ is None:
@@ -319,10 +322,11 @@ def read_reactions_message(element: XMLElement) -> ReactionsMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if reactions_ is None:
             raise missing("the element reactions")
         found.reactions = reactions_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

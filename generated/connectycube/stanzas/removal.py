@@ -84,9 +84,10 @@ def read_remove(element: XMLElement) -> Remove:
         else:
             raise missing("the attribute id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REMOVE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("remove")
@@ -206,7 +207,7 @@ def read_removal_message(element: XMLElement) -> RemovalMessage:
         remove_: Remove | None = None
         found.delay = None
         found.extra = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:message-delete:0}remove" and remove_ is None:
@@ -216,10 +217,11 @@ def read_removal_message(element: XMLElement) -> RemovalMessage:
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if remove_ is None:
             raise missing("the element remove")
         found.remove = remove_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")

@@ -129,14 +129,16 @@ def read_roster_item(element: XMLElement) -> RosterItem:
         else:
             found.approved = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_ITEM_ATTRIBUTES)
-        found.groups = ()
-        found.unknown = ()
+        groups_: list[str] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:roster}group" and not len(child):
-                found.groups += (child.text or "",)
+                groups_.append(child.text or "")
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.groups = tuple(groups_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("item")
@@ -202,14 +204,16 @@ def read_roster_query(element: XMLElement) -> RosterQuery:
         else:
             found.ver = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_QUERY_ATTRIBUTES)
-        found.items = ()
-        found.unknown = ()
+        items_: list[RosterItem] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:roster}item":
-                found.items += (read_roster_item(child),)
+                items_.append(read_roster_item(child))
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.items = tuple(items_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("query")
@@ -306,16 +310,17 @@ def read_roster_get(element: XMLElement) -> RosterGet:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_GET_ATTRIBUTES)
         query_: RosterQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:roster}query" and query_ is None:
                 query_ = read_roster_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -413,16 +418,17 @@ def read_roster_set(element: XMLElement) -> RosterSet:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_SET_ATTRIBUTES)
         query_: RosterQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:roster}query" and query_ is None:
                 query_ = read_roster_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")
@@ -519,16 +525,17 @@ def read_roster_result(element: XMLElement) -> RosterResult:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_RESULT_ATTRIBUTES)
         query_: RosterQuery | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:iq:roster}query" and query_ is None:
                 query_ = read_roster_query(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if query_ is None:
             raise missing("the element query")
         found.query = query_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

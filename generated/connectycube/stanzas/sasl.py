@@ -99,9 +99,10 @@ def read_auth(element: XMLElement) -> Auth:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("auth")
@@ -158,9 +159,10 @@ def read_challenge(element: XMLElement) -> Challenge:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("challenge")
@@ -217,9 +219,10 @@ def read_response(element: XMLElement) -> Response:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("response")
@@ -266,9 +269,10 @@ def read_abort(element: XMLElement) -> Abort:
     try:
         found = _new(Abort)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("abort")
@@ -325,9 +329,10 @@ def read_success(element: XMLElement) -> Success:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("success")
@@ -402,7 +407,7 @@ def read_failure(element: XMLElement) -> Failure:
         found.unknown_attributes = tuple(element.items())
         found.condition = None
         found.text = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-sasl}text" and not len(child) and found.text is None:
@@ -416,7 +421,8 @@ def read_failure(element: XMLElement) -> Failure:
             ):
                 found.condition = local(tag)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("failure")

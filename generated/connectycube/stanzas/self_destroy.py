@@ -84,9 +84,10 @@ def read_self_destroy(element: XMLElement) -> SelfDestroy:
         else:
             raise missing("the attribute after")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SELF_DESTROY_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("destroy")

@@ -73,13 +73,14 @@ def read_start_tls(element: XMLElement) -> StartTls:
         found = _new(StartTls)
         found.unknown_attributes = tuple(element.items())
         found.required = False
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-tls}required" and not len(child) and not found.required:
                 found.required = True
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("starttls")
@@ -126,9 +127,10 @@ def read_proceed(element: XMLElement) -> Proceed:
     try:
         found = _new(Proceed)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("proceed")
@@ -175,9 +177,10 @@ def read_tls_failure(element: XMLElement) -> TlsFailure:
     try:
         found = _new(TlsFailure)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("failure")

@@ -99,9 +99,10 @@ def read_status_subscription(element: XMLElement) -> StatusSubscription:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _STATUS_SUBSCRIPTION_ATTRIBUTES)
         )
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("subscribe")
@@ -200,16 +201,17 @@ def read_status_streaming_set(element: XMLElement) -> StatusStreamingSet:
             () if known == len(attributes) else unknown_of(attributes, _STATUS_STREAMING_SET_ATTRIBUTES)
         )
         subscription_: StatusSubscription | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{https://connectycube.com/protocol/status_streaming}subscribe" and subscription_ is None:
                 subscription_ = read_status_subscription(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if subscription_ is None:
             raise missing("the element subscribe")
         found.subscription = subscription_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("iq")

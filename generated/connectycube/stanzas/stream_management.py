@@ -97,9 +97,10 @@ def read_enable(element: XMLElement) -> Enable:
         else:
             found.max = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ENABLE_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("enable")
@@ -184,9 +185,10 @@ def read_enabled(element: XMLElement) -> Enabled:
         else:
             found.location = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ENABLED_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("enabled")
@@ -229,9 +231,10 @@ def read_ack_request(element: XMLElement) -> AckRequest:
     try:
         found = _new(AckRequest)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("r")
@@ -288,9 +291,10 @@ def read_ack(element: XMLElement) -> Ack:
         else:
             raise missing("the attribute h")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ACK_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("a")
@@ -355,9 +359,10 @@ def read_resume(element: XMLElement) -> Resume:
         else:
             raise missing("the attribute h")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _RESUME_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("resume")
@@ -422,9 +427,10 @@ def read_resumed(element: XMLElement) -> Resumed:
         else:
             raise missing("the attribute h")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _RESUMED_ATTRIBUTES)
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("resumed")
@@ -512,7 +518,7 @@ def read_failed(element: XMLElement) -> Failed:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _FAILED_ATTRIBUTES)
         found.condition = None
         found.text = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-stanzas}text" and not len(child) and found.text is None:
@@ -526,7 +532,8 @@ def read_failed(element: XMLElement) -> Failed:
             ):
                 found.condition = local(tag)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("failed")

@@ -79,14 +79,16 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
     try:
         found = _new(Mechanisms)
         found.unknown_attributes = tuple(element.items())
-        found.mechanisms = ()
-        found.unknown = ()
+        mechanisms_: list[str] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-sasl}mechanism" and not len(child):
-                found.mechanisms += (child.text or "",)
+                mechanisms_.append(child.text or "")
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.mechanisms = tuple(mechanisms_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("mechanisms")
@@ -139,14 +141,16 @@ def read_compression(element: XMLElement) -> Compression:
     try:
         found = _new(Compression)
         found.unknown_attributes = tuple(element.items())
-        found.methods = ()
-        found.unknown = ()
+        methods_: list[str] = []
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{http://jabber.org/features/compress}method" and not len(child):
-                found.methods += (child.text or "",)
+                methods_.append(child.text or "")
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.methods = tuple(methods_)
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("compression")
@@ -201,7 +205,7 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
         found.unknown_attributes = tuple(element.items())
         found.optional = False
         found.required = False
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:sm:3}optional" and not len(child) and not found.optional:
@@ -209,7 +213,8 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
             elif tag == "{urn:xmpp:sm:3}required" and not len(child) and not found.required:
                 found.required = True
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("sm")
@@ -252,9 +257,10 @@ def read_roster_versioning(element: XMLElement) -> RosterVersioning:
     try:
         found = _new(RosterVersioning)
         found.unknown_attributes = tuple(element.items())
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
-            found.unknown += (raw(child),)
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("ver")
@@ -352,7 +358,7 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
         found.compression = None
         found.bind = None
         found.session = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:xmpp:sm:3}sm" and found.sm is None:
@@ -370,7 +376,8 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
             elif tag == "{urn:ietf:params:xml:ns:xmpp-session}session" and found.session is None:
                 found.session = _bind.read_session(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("features")
@@ -471,7 +478,7 @@ def read_stream_error(element: XMLElement) -> StreamError:
         found.condition = None
         found.see_other_host = None
         found.text = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if (
@@ -491,7 +498,8 @@ def read_stream_error(element: XMLElement) -> StreamError:
             ):
                 found.condition = local(tag)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("error")

@@ -140,7 +140,7 @@ def read_system_message(element: XMLElement) -> SystemMessage:
         found.body = None
         found.delay = None
         extra_: _extra_params.ExtraParams | None = None
-        found.unknown = ()
+        unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
@@ -150,10 +150,11 @@ def read_system_message(element: XMLElement) -> SystemMessage:
             elif tag == "{jabber:client}extraParams" and extra_ is None:
                 extra_ = _extra_params.read_extra_params(child)
             else:
-                found.unknown += (raw(child),)
+                unknown.append(raw(child))
         if extra_ is None:
             raise missing("the element extraParams")
         found.extra = extra_
+        found.unknown = tuple(unknown)
         return found
     except StanzaError as error:
         error.inside("message")
