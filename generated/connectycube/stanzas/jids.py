@@ -25,6 +25,7 @@ _HOST = re.compile(rf"(?=.{{1,255}}$){_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]").f
 _USER = re.compile(r"([0-9]{1,19})-([0-9]{1,19})@([^/@]+)(?:/(.+))?", re.DOTALL).fullmatch
 _ROOM = re.compile(r"([0-9]{1,19})_([0-9a-fA-F]{24})@([^/@]+)(?:/([0-9]{1,19}))?").fullmatch
 _GROUP = re.compile(r"([^/@]+)/([0-9]{1,19})").fullmatch
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]").search
 _DIALOG = re.compile(r"[0-9a-f]{24}").fullmatch
 
 
@@ -33,10 +34,10 @@ class JIDError(StanzaError):
 
 
 def _host(value: str) -> str:
-    value = str(value).lower().removesuffix(".")
-    if _HOST(value) is None:
-        raise JIDError(f"{value[:80]!r} is no host name")
-    return value
+    host = value.lower().removesuffix(".") if isinstance(value, str) else ""
+    if _HOST(host) is None:
+        raise JIDError(f"{str(value)[:80]!r} is no host name")
+    return host
 
 
 def _number(value: int) -> int:
@@ -46,18 +47,18 @@ def _number(value: int) -> int:
 
 
 def _dialog(value: str) -> str:
-    value = str(value).lower()
-    if _DIALOG(value) is None:
-        raise JIDError(f"{value[:40]!r} is no id of a dialog: 24 hexadecimal digits are needed")
-    return value
+    dialog = value.lower() if isinstance(value, str) else ""
+    if _DIALOG(dialog) is None:
+        raise JIDError(f"{str(value)[:40]!r} is no id of a dialog: 24 hexadecimal digits are needed")
+    return dialog
 
 
 def _resource(value: str | None) -> str | None:
     """RFC 7622 section 3.4: 1 to 1023 bytes without control characters."""
     if value is None:
         return None
-    if not 1 <= len(value.encode("utf-8", "replace")) <= 1023 or any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise JIDError("the resource must have 1 to 1023 bytes and no control character")
+    if not isinstance(value, str) or _CONTROL(value) or not 1 <= len(value.encode()) <= 1023:
+        raise JIDError("the resource must be a text of 1 to 1023 bytes without control characters")
     return value
 
 
