@@ -59,7 +59,7 @@ def render(language: Language, sources: str) -> dict[str, str]:
         optional=lambda annotation: annotation if annotation.endswith("None") or annotation == "Any" else f"{annotation} | None",
     )
     files = {"py.typed": ""}
-    for name in ("_xml.py", "_roots.py", "jids.py", "__init__.py"):
+    for name in ("_xml.py", "_roots.py", "jids.py", "slixmpp_bridge.py", "__init__.py"):
         files[name] = env.get_template(f"{name}.jinja").render()
     for family in language.families:
         name = family.function.replace("read_", "_family_", 1)

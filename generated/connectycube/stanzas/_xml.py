@@ -123,14 +123,17 @@ class _Stream:
     without a namespace is one of `jabber:client`.
     """
 
-    __slots__ = ("feed", "left", "root")
+    __slots__ = ("feed", "left", "mark", "root")
 
     def __init__(self) -> None:
         builder = ET.TreeBuilder()
         parser = ET.XMLParser(target=builder)
-        parser.feed(b'<stream xmlns="jabber:client">')
+        parser.feed(b'<stream xmlns="jabber:client"><mark/>')
         self.feed = parser.feed
         self.root: ET.Element = builder.close()
+        self.mark = self.root[0]
+        """The last element that was read: text before the next one is its tail."""
+        self.root.clear()
         self.left = 250
         """Stanzas until the parser is given up, so that names that it has seen don't fill the memory."""
 
@@ -141,9 +144,11 @@ class _Stream:
         if len(root) != 2 or root[1].tag != "{jabber:client}mark":
             raise StanzaError("no XML: one whole element is needed")
         element = root[0]
-        if (element.tail and element.tail.strip()) or (root.text and root.text.strip()):
+        before = self.mark.tail
+        if (element.tail and element.tail.strip()) or (before and before.strip()):
             raise StanzaError("no XML: there is text beside the element")
         element.tail = None
+        self.mark = root[1]
         root.clear()
         self.left -= 1
         return element
@@ -214,7 +219,10 @@ def text_at(element: ET.Element, *tags: str) -> str | None:
     """The text of an element inside, `None` where there is none."""
     found: ET.Element | None = element
     for tag in tags:
+        element = element if found is None else found
         found = None if found is None else found.find(tag)
+    if found is not None and len(found):  # No text for the one who reads the field either: another may be it.
+        found = next((child for child in element.iterfind(tags[-1]) if not len(child)), None)
     return None if found is None else found.text or ""
 
 
