@@ -8,17 +8,70 @@ from random import Random
 from xml.etree import ElementTree as ET
 
 TEXTS = [
-    "", " ", "0", "-1", "1e999", "NaN", "[1,", '{"a":[1.0]}', "%7B%22a%22%3A1%7D", "%", "9" * 18, "9" * 20, "1770231600000",
-    "true", "TRUE", "=", "QQ==", "2026-02-04T18:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "]]>",
-    "a\tb\nc\rd", "\u2028", "\ud7ff", "\ufffd", "\U0010ffff", "\u00e9", '"&<>\'', "81001-7001@chat.connectycube.com/phone",
-    "muc.chat.connectycube.com/81002", "headline", "groupchat", "error", "WebRTCVideoChat", "SystemNotifications",
-]  # fmt: skip
+    "",
+    " ",
+    "0",
+    "-1",
+    "1e999",
+    "NaN",
+    "[1,",
+    '{"a":[1.0]}',
+    "%7B%22a%22%3A1%7D",
+    "%",
+    "9" * 18,
+    "9" * 20,
+    "1770231600000",
+    "true",
+    "TRUE",
+    "=",
+    "QQ==",
+    "2026-02-04T18:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "]]>",
+    "a\tb\nc\rd",
+    "\u2028",
+    "\ud7ff",
+    "\ufffd",
+    "\U0010ffff",
+    "\u00e9",
+    "\"&<>'",
+    "81001-7001@chat.connectycube.com/phone",
+    "muc.chat.connectycube.com/81002",
+    "headline",
+    "groupchat",
+    "error",
+    "WebRTCVideoChat",
+    "SystemNotifications",
+]
 NAMES = ["a", "xmlns", "xml", "\u00e9", "x-1", "a.b", "_", "unknown", "body", "item"]
 PIECES = [
-    b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"&#0;", b"&#13;", b"&#xFFFE;", b"<!--c-->", b"<?p?>", b"<![CDATA[<c>]]>", b"]]>",
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xef\xbf\xbe", b"</stream>", b"<mark/>", b"<a>", b"</a>", b"<a/>",
-    b' xmlns=""', b" xmlns:p='urn:p'", b"p:", b' xml:lang="de"', b"stream:", b"\r\n",
-]  # fmt: skip
+    b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+    b"&b;",
+    b"&#0;",
+    b"&#13;",
+    b"&#xFFFE;",
+    b"<!--c-->",
+    b"<?p?>",
+    b"<![CDATA[<c>]]>",
+    b"]]>",
+    b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"\xef\xbf\xbe",
+    b"</stream>",
+    b"<mark/>",
+    b"<a>",
+    b"</a>",
+    b"<a/>",
+    b' xmlns=""',
+    b" xmlns:p='urn:p'",
+    b"p:",
+    b' xml:lang="de"',
+    b"stream:",
+    b"\r\n",
+]
 NAMESPACES = ["", "jabber:client", "urn:other", "http://www.w3.org/XML/1998/namespace", 'a"&b', " "]
 
 
@@ -38,10 +91,10 @@ class Mutator:
     def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
         random = Random(seed)
         root = _root(data) if random.random() < 0.5 else None
-        found = self.bytes(data, random) if root is None else self.tree(root, random)
+        found = self.text(data, random) if root is None else self.tree(root, random)
         return found[:max_size]
 
-    def bytes(self, data: bytes, random: Random) -> bytes:
+    def text(self, data: bytes, random: Random) -> bytes:
         """Bytes put in, taken out or changed, wherever."""
         start = random.randrange(len(data) + 1)
         end = min(len(data), start + random.choice((0, 1, 1, 2, 4, 16)))

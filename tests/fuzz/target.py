@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connectycube.stanzas import Stanza, StanzaError, parse
-
 from generator.stanzas.language import read
 
 BASE = Path(__file__).resolve().parents[2]

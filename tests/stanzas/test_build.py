@@ -8,6 +8,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from lxml import etree
+
 from connectycube.stanzas import (
     Attachment,
     BuildError,
@@ -20,10 +22,28 @@ from connectycube.stanzas import (
     StanzaError,
     parse,
 )
-from lxml import etree
 
 BAD = ["\0", "\x01", "\x0b", "\x1f", "\ud800", "\udfff", "\ufffe", "\uffff"]
-ODD = ["<", ">", "&", '"', "'", "]]>", "&amp;", "<!--", "\t", "\n", "\r", "\r\n", " a ", "\x7f", "\x85", "\u2028", "é", "\U0001f600"]
+ODD = [
+    "<",
+    ">",
+    "&",
+    '"',
+    "'",
+    "]]>",
+    "&amp;",
+    "<!--",
+    "\t",
+    "\n",
+    "\r",
+    "\r\n",
+    " a ",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "é",
+    "\U0001f600",
+]
 
 
 def any_(value: object) -> Any:
@@ -60,7 +80,9 @@ def test_json_carries_all_characters(bad: str) -> None:
     assert Attachment.parse(made.to_xml()).data == {"k": [f"a{bad}b"]}
 
 
-@pytest.mark.parametrize("name", ["", " ", "1a", "a b", "a:b", "-a", "a>", "a/", 'a"', "a=", "é\ud800", "é ", "é/", "\0", "<a", 5, None])
+@pytest.mark.parametrize(
+    "name", ["", " ", "1a", "a b", "a:b", "-a", "a>", "a/", 'a"', "a=", "é\ud800", "é ", "é/", "\0", "<a", 5, None]
+)
 def test_params_need_names_of_elements(name: Any) -> None:
     for params in ({name: "x"}, {name: None}):
         refuses(chat(extra=ExtraParams(params=any_(params))), "params", "is no XML name")
@@ -75,7 +97,16 @@ def test_params_do_not_stand_for_fields(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(True, "1"), (False, "0"), (5, "5"), (-1.5, "-1.5"), ([1, "a", None], '[1,"a",null]'), ((1, 2), "[1,2]"), ([], "[]"), ("", None)],
+    [
+        (True, "1"),
+        (False, "0"),
+        (5, "5"),
+        (-1.5, "-1.5"),
+        ([1, "a", None], '[1,"a",null]'),
+        ((1, 2), "[1,2]"),
+        ([], "[]"),
+        ("", None),
+    ],
 )
 def test_params(value: Any, text: str | None) -> None:
     (element,) = ET.fromstring(ExtraParams(params={"a": value}).to_xml())
@@ -91,7 +122,9 @@ def test_names_beyond_ascii_and_repeated_names() -> None:
     assert ExtraParams.parse(made.to_xml()) == made
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"x", [object()], float("nan"), float("inf"), [float("nan")], dt.date(2026, 2, 4)])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, b"x", [object()], float("nan"), float("inf"), [float("nan")], dt.date(2026, 2, 4)]
+)
 def test_params_that_cannot_be_written(value: Any) -> None:
     refuses(chat(extra=ExtraParams(params={"a": value})), "params['a']")
 
@@ -120,7 +153,8 @@ def test_bools() -> None:
     text = ExtraParams(save_to_history=True, silent=False).to_xml()
     assert "<save_to_history>1</save_to_history>" in text
     assert "<silent>0</silent>" in text
-    for wrong in (1, "1", "true", []):
+    values: list[Any] = [1, "1", "true", []]
+    for wrong in values:
         refuses(chat(extra=ExtraParams(save_to_history=any_(wrong))), "save_to_history", "True or False")
 
 
@@ -136,12 +170,15 @@ def test_times() -> None:
         Delay(stamp=dt.datetime.min.replace(tzinfo=zone)).to_xml()
     sent = any_(dt.datetime(2026, 2, 4))
     refuses(chat(extra=ExtraParams(date_sent=sent)), "date_sent", "with a time zone")
-    assert "<date_sent>1770228000</date_sent>" in ExtraParams(
-        date_sent=any_(dt.datetime(2026, 2, 4, 18, tzinfo=dt.UTC))
-    ).to_xml()  # fmt: skip
+    assert (
+        "<date_sent>1770228000</date_sent>"
+        in ExtraParams(date_sent=any_(dt.datetime(2026, 2, 4, 18, tzinfo=dt.UTC))).to_xml()
+    )
 
 
-@pytest.mark.parametrize(("field", "wrong"), [("extra", Markable()), ("extra", {}), ("markable", ExtraParams()), ("markable", True)])
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("extra", Markable()), ("extra", {}), ("markable", ExtraParams()), ("markable", True)]
+)
 def test_wrong_classes(field: str, wrong: object) -> None:
     refuses(chat(**{"body": "a", field: wrong}), field, "must be a")
 
@@ -171,7 +208,24 @@ def test_wrong_numbers(wrong: Any) -> None:
     assert caught.value.path == ("item", "order")
 
 
-@pytest.mark.parametrize("wrong", ["", "x", "<a>", "<a/><b/>", "<a/>x", "<!--c-->", "<p:a/>", "</a>", "<a/></message>", "\0", "<a>" * 101 + "</a>" * 101, 5, None])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "x",
+        "<a>",
+        "<a/><b/>",
+        "<a/>x",
+        "<!--c-->",
+        "<p:a/>",
+        "</a>",
+        "<a/></message>",
+        "\0",
+        "<a>" * 101 + "</a>" * 101,
+        5,
+        None,
+    ],
+)
 def test_unknown_children_must_be_elements(wrong: Any) -> None:
     refuses(chat(body="a", unknown=(wrong,)), "unknown")
 
@@ -179,10 +233,21 @@ def test_unknown_children_must_be_elements(wrong: Any) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("", "x"), ("a b", "x"), ("xmlns", "urn:x"), ("xmlns:p", "urn:x"), ("{", "x"), ("{}a", "x"), ("{urn:x}", "x"), ("p:a", "x"),
-        ("{http://www.w3.org/2000/xmlns/}a", "x"), ("{urn:\0}a", "x"), ("type", "groupchat"), ("a", 5), (5, "a"),
+        ("", "x"),
+        ("a b", "x"),
+        ("xmlns", "urn:x"),
+        ("xmlns:p", "urn:x"),
+        ("{", "x"),
+        ("{}a", "x"),
+        ("{urn:x}", "x"),
+        ("p:a", "x"),
+        ("{http://www.w3.org/2000/xmlns/}a", "x"),
+        ("{urn:\0}a", "x"),
+        ("type", "groupchat"),
+        ("a", 5),
+        (5, "a"),
     ],
-)  # fmt: skip
+)
 def test_unknown_attributes_must_be_attributes(wrong: Any) -> None:
     with pytest.raises(BuildError, match="unknown_attributes"):
         chat(body="a", unknown_attributes=(wrong,)).to_xml()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from connectycube.stanzas import (
     Attachment,
     ChatMessage,
@@ -14,7 +15,8 @@ from connectycube.stanzas import (
 )
 
 FORWARDED = (
-    '<message xmlns="jabber:client" from="1-2@c"><received xmlns="urn:xmpp:carbons:2"><forwarded xmlns="urn:xmpp:forward:0">'
+    '<message xmlns="jabber:client" from="1-2@c"><received xmlns="urn:xmpp:carbons:2">'
+    '<forwarded xmlns="urn:xmpp:forward:0">'
     '<message xmlns="jabber:client" type="chat"><body>hi</body></message></forwarded></received></message>'
 )
 

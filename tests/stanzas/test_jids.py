@@ -6,9 +6,10 @@ import string
 from typing import Any
 
 import pytest
-from connectycube.stanzas import GroupPrivacyValue, JIDError, OccupantJID, RoomJID, StanzaError, UserJID
 from hypothesis import given
 from hypothesis import strategies as st
+
+from connectycube.stanzas import GroupPrivacyValue, JIDError, OccupantJID, RoomJID, StanzaError, UserJID
 
 DIALOG = "66f1a7c2e4b0d93a51c8e201"
 USER = "81001-7001@chat.connectycube.com"
@@ -58,30 +59,95 @@ def test_hosts_are_lower_case() -> None:
 
 WRONG: dict[Any, list[str]] = {
     UserJID: [
-        ROOM, f"{ROOM}/81001", "muc.chat.connectycube.com/81001", "81001@c", "81001-@c", "-7001@c", "81001_7001@c", "a-b@c",
-        "81001-7001", "81001-7001@", "81001-7001@c/", f" {USER}", f"{USER} ", "81001-7001@c d", "81001-7001@-c", "81001-7001@c..d",
-        "81001 -7001@c", "+1-2@c", "1--2@c", "\u0661-2@c", f"{'9' * 20}-1@c", f"1-2@{'a' * 64}.com", f"1-2@{'a.' * 130}com",
-        f"{USER}/{'a' * 1024}", f"{USER}/{'é' * 512}", f"{USER}/a\0", f"{USER}/a\nb", f"{USER}/\x7f", f"{USER}\n", f"{USER}/a\n",
-        f"{USER}/\ud800", "1-2@c\0", "1-2@é.com", "1-2@c@d",
+        ROOM,
+        f"{ROOM}/81001",
+        "muc.chat.connectycube.com/81001",
+        "81001@c",
+        "81001-@c",
+        "-7001@c",
+        "81001_7001@c",
+        "a-b@c",
+        "81001-7001",
+        "81001-7001@",
+        "81001-7001@c/",
+        f" {USER}",
+        f"{USER} ",
+        "81001-7001@c d",
+        "81001-7001@-c",
+        "81001-7001@c..d",
+        "81001 -7001@c",
+        "+1-2@c",
+        "1--2@c",
+        "\u0661-2@c",
+        f"{'9' * 20}-1@c",
+        f"1-2@{'a' * 64}.com",
+        f"1-2@{'a.' * 130}com",
+        f"{USER}/{'a' * 1024}",
+        f"{USER}/{'é' * 512}",
+        f"{USER}/a\0",
+        f"{USER}/a\nb",
+        f"{USER}/\x7f",
+        f"{USER}\n",
+        f"{USER}/a\n",
+        f"{USER}/\ud800",
+        "1-2@c\0",
+        "1-2@é.com",
+        "1-2@c@d",
     ],
     RoomJID: [
-        USER, f"{ROOM}/81001", "muc.chat.connectycube.com/81001", f"{DIALOG}@muc", f"7001_{DIALOG[:-1]}@muc",
-        f"7001_{DIALOG}0@muc", f"7001_{'g' * 24}@muc", f"7001-{DIALOG}@muc", f"x_{DIALOG}@muc", f"7001_{DIALOG}",
-        f"{ROOM}\n", f"{ROOM} ", f" {ROOM}", f"{ROOM}/", f"{ROOM}\0", f"{'9' * 20}_{DIALOG}@muc",
+        USER,
+        f"{ROOM}/81001",
+        "muc.chat.connectycube.com/81001",
+        f"{DIALOG}@muc",
+        f"7001_{DIALOG[:-1]}@muc",
+        f"7001_{DIALOG}0@muc",
+        f"7001_{'g' * 24}@muc",
+        f"7001-{DIALOG}@muc",
+        f"x_{DIALOG}@muc",
+        f"7001_{DIALOG}",
+        f"{ROOM}\n",
+        f"{ROOM} ",
+        f" {ROOM}",
+        f"{ROOM}/",
+        f"{ROOM}\0",
+        f"{'9' * 20}_{DIALOG}@muc",
     ],
     OccupantJID: [
-        USER, ROOM, f"{USER}/81001", f"{ROOM}/", f"{ROOM}/bob", f"{ROOM}/-1", f"{ROOM}/1 ", f"{ROOM}/1\n", f"{ROOM}/{'9' * 20}",
-        f"{ROOM}/1/2", f"{ROOM}/\u0661",
+        USER,
+        ROOM,
+        f"{USER}/81001",
+        f"{ROOM}/",
+        f"{ROOM}/bob",
+        f"{ROOM}/-1",
+        f"{ROOM}/1 ",
+        f"{ROOM}/1\n",
+        f"{ROOM}/{'9' * 20}",
+        f"{ROOM}/1/2",
+        f"{ROOM}/\u0661",
     ],
     GroupPrivacyValue: [
-        USER, ROOM, f"{ROOM}/81001", "muc.chat.connectycube.com", "muc.chat.connectycube.com/", "/81001", "muc/bob", "muc/1/2",
-        "muc /1", " muc/1", "muc/1 ", "muc/1\n", f"muc/{'9' * 20}", "muc/\u0661", "m\0uc/1",
+        USER,
+        ROOM,
+        f"{ROOM}/81001",
+        "muc.chat.connectycube.com",
+        "muc.chat.connectycube.com/",
+        "/81001",
+        "muc/bob",
+        "muc/1/2",
+        "muc /1",
+        " muc/1",
+        "muc/1 ",
+        "muc/1\n",
+        f"muc/{'9' * 20}",
+        "muc/\u0661",
+        "m\0uc/1",
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [(kind, text) for kind, texts in WRONG.items() for text in ["", " ", "@", "/", "\0", "x" * 5000, *texts]]
+    ("kind", "text"),
+    [(kind, text) for kind, texts in WRONG.items() for text in ["", " ", "@", "/", "\0", "x" * 5000, *texts]],
 )
 def test_wrong_texts(kind: Any, text: str) -> None:
     with pytest.raises(JIDError):
@@ -102,7 +168,9 @@ def test_wrong_ids(wrong: Any) -> None:
         RoomJID(app_id=1, dialog_id=DIALOG).occupant(wrong)
 
 
-@pytest.mark.parametrize("wrong", ["", " ", "a b", "a/b", "a@b", "-a", "a-", ".a", "a..b", "a" * 64, "a.\n", "é", "a\0", None, 5.5])
+@pytest.mark.parametrize(
+    "wrong", ["", " ", "a b", "a/b", "a@b", "-a", "a-", ".a", "a..b", "a" * 64, "a.\n", "é", "a\0", None, 5.5]
+)
 def test_wrong_hosts(wrong: Any) -> None:
     with pytest.raises(JIDError):
         UserJID(user_id=1, app_id=2, host=wrong)
