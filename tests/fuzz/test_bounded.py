@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.fuzz.target import BASE
 
-RUNS = 20_000
+RUNS = 10_000
 
 
 def test_no_input_fails() -> None:
