@@ -44,7 +44,8 @@ def _imported(files: Mapping[str, str]) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="proved-") as scratch:
         folder = Path(scratch).resolve() / name
         write(files, folder)
-        spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+        places = [str(folder)]
+        spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=places)
         assert spec is not None and spec.loader is not None
         package = sys.modules[name] = importlib.util.module_from_spec(spec)
         sys.dont_write_bytecode = True
@@ -90,7 +91,8 @@ def _prove(package: Any, element: Element, example: Example) -> tuple[str, str] 
             remedy = nearest(name, fields, f"Its fields are {', '.join(fields)}")
             return f"{element.name} has no field {name!r}", remedy
         value = json.loads(json.dumps(getattr(found, name), default=str))
-        if value != wanted:
+        # As text: to Python 1 equals True.
+        if json.dumps(value, sort_keys=True) != json.dumps(wanted, sort_keys=True):
             return f"the field {name!r} of the example is {value!r}, not {wanted!r}", "Mend 'fields' or the example"
     built = found.to_xml()
     try:
