@@ -46,7 +46,8 @@ def _imported(files: Mapping[str, str]) -> Iterator[Any]:
         write(files, folder)
         places = [str(folder)]
         spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=places)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         package = sys.modules[name] = importlib.util.module_from_spec(spec)
         sys.dont_write_bytecode = True
         try:
