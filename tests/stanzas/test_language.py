@@ -31,7 +31,10 @@ def with_keys(text: str) -> str:
         ("root:\n  when:\n    - {has: a}", "12: there is no child 'a'. Name a child's field."),
         ("root:\n  when:\n    - {field: a.b, is: c}", "12: there is no field 'a.b'. Name a child, or a child's child."),
         ("like: Odd", "10: Odd is like itself. Break the circle."),
-        ("attributes:\n  - {name: a b, field: c}", "11: 'a b' is no attribute name. Write a plain name or one with 'xml:'."),
+        (
+            "attributes:\n  - {name: a b, field: c}",
+            "11: 'a b' is no attribute name. Write a plain name or one with 'xml:'.",
+        ),
         ("attributes:\n  - {name: 'x:a'}", "11: 'x:a' is no attribute name. Write a plain name or one with 'xml:'."),
         ("children:\n  - {field: a, element: <a>, type: text}", "11: '<a>' is no XML name. Write an XML name."),
         (
@@ -117,7 +120,9 @@ AROUND = st.text(st.characters(max_codepoint=0xFFFD, exclude_categories=["Cs"]),
 TEXTS = st.builds("{}{}{}".format, AROUND, st.sampled_from(HOSTILE), AROUND)
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=TEXTS)
 def test_hostile_texts_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     hacked: list[Any] = []
