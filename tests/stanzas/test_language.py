@@ -97,7 +97,8 @@ def test_all_faults_at_once(tmp_path: Path) -> None:
 
 def test_like_overrides_an_attribute(tmp_path: Path) -> None:
     elements = GOOD + "    attributes: [{name: a, default: x}, {name: b}]\n"
-    elements += "  Even:\n    like: Odd\n    doc: x\n    attributes: [{name: a, fixed: y}]\n    examples: [{xml: <odd a='y'/>}]\n"
+    elements += "  Even:\n    like: Odd\n    doc: x\n    attributes: [{name: a, fixed: y}]\n"
+    elements += "    examples: [{xml: <odd a='y'/>}]\n"
     language = load(tmp_path, odd=protocol(elements))
     found = [(entry.written, entry.fixed, entry.default) for entry in language.elements["Even"].attributes]
     assert found == [("b", None, None), ("a", "y", None)]
