@@ -31,14 +31,14 @@ class Extra(ElementBase):
     name = "extraParams"
     namespace = "jabber:client"
     plugin_attrib = "extra"
-    interfaces = sub_interfaces = frozenset(("save_to_history", "dialog_id", "date_sent", "mood"))
+    interfaces = sub_interfaces = set("save_to_history dialog_id date_sent mood".split())
 
 
 class Attachment(ElementBase):
     name = "attachment"
     namespace = "jabber:client"
     plugin_attrib = "attachment"
-    interfaces = frozenset(("type", "id", "uid", "content-type"))
+    interfaces = set("type id uid content-type".split())
 
 
 for outer, inner in (

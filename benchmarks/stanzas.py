@@ -221,9 +221,8 @@ def main() -> int:
         aioxmpp = {}
         print(f"; aioxmpp does not run here: {error}")
     print(
-        f"\nParse, microseconds (ours without and with reading the fields that slixmpp reads). Bars: of ElementTree at most {PARSE_OF_ELEMENTTREE}, ",
-        end="",
-    )
+    print("\nParse, microseconds (ours without and with reading the fields that slixmpp reads).")
+    print(f"Bars: of ElementTree at most {PARSE_OF_ELEMENTTREE}, ", end="")
     print(f"faster than slixmpp by at least {PARSE_OF_SLIXMPP:g}")
     names = ("ElemTree", "parse", "and read", "lxml", "slixmpp", "aioxmpp", "/ElemTree", "x slixmpp")
     print(f"{'':15}" + "".join(f"{name:>10}" for name in names))
