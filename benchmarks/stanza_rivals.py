@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree import ElementTree as ET
 
 import slixmpp
@@ -31,14 +31,15 @@ class Extra(ElementBase):
     name = "extraParams"
     namespace = "jabber:client"
     plugin_attrib = "extra"
-    interfaces = sub_interfaces = set("save_to_history dialog_id date_sent mood".split())
+    interfaces: ClassVar[set[str]] = {"save_to_history", "dialog_id", "date_sent", "mood"}
+    sub_interfaces: ClassVar[set[str]] = interfaces
 
 
 class Attachment(ElementBase):
     name = "attachment"
     namespace = "jabber:client"
     plugin_attrib = "attachment"
-    interfaces = set("type id uid content-type".split())
+    interfaces: ClassVar[set[str]] = {"type", "id", "uid", "content-type"}
 
 
 for outer, inner in (

@@ -220,7 +220,6 @@ def main() -> int:
     except ImportError as error:
         aioxmpp = {}
         print(f"; aioxmpp does not run here: {error}")
-    print(
     print("\nParse, microseconds (ours without and with reading the fields that slixmpp reads).")
     print(f"Bars: of ElementTree at most {PARSE_OF_ELEMENTTREE}, ", end="")
     print(f"faster than slixmpp by at least {PARSE_OF_SLIXMPP:g}")
