@@ -95,7 +95,7 @@ class _Writer:
         """XML with everything that a class knows."""
         return self._xml(element, {}, "", full=True)
 
-    def good(self, entry: Attribute) -> str:
+    def good(self, entry: Attribute) -> str | None:
         """A value that is written, so none that equals the default."""
         value = entry.value
         if entry.default is None:
@@ -103,7 +103,7 @@ class _Writer:
         if value.kind == "bool":
             return {True: "false", False: "true"}[entry.default] if value.words else {True: "0", False: "1"}[entry.default]
         if value.values:
-            return next(known for known in value.values if known != entry.default)
+            return next((known for known in value.values if known != entry.default), None)
         return _good(value) if _good(value) != str(entry.default) else str(int(entry.default) + 1)
 
     def bad_parts(self, element: Element) -> list[tuple[str, Any]]:

@@ -31,6 +31,9 @@ XML = "http://www.w3.org/XML/1998/namespace"
 STANZA = "Stanza"
 """In a `ref`: any root."""
 
+RESERVED = frozenset({"index", "jids", "slixmpp-bridge"})
+"""Names that files of the package and of its pages have themselves."""
+
 TAKEN = frozenset({"unknown", "unknown_attributes", "to_xml", "to_element", "from_element", "parse", "element"})
 
 
@@ -53,7 +56,10 @@ def read(folder: Path, base: Path) -> Language:
         faults += [_schema_fault(document, error) for error in found]
         if not found:
             documents.append(document)
-            if document["protocol"] != path.stem:
+            if document["protocol"] in RESERVED:
+                problem = f"a protocol can't be called {document['protocol']!r}"
+                faults.append(fault(document, "protocol", problem, "Give it another name"))
+            elif document["protocol"] != path.stem:
                 problem = f"the protocol {document['protocol']!r} stands in {path.name}"
                 faults.append(fault(document, "protocol", problem, f"Name the file {document['protocol']}.yaml"))
     if faults:
