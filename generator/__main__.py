@@ -12,9 +12,11 @@ from . import output
 from .faults import Fault, SpecFaults
 from .rest import conformance
 from .rest.generate import bundled, load, package
+from .stanzas import generate as stanzas
 
 ROOT = Path(__file__).parent.parent
 SPEC = Path("spec/rest")
+STANZAS = Path("spec/stanzas")
 OUT = Path("generated")
 
 
@@ -57,7 +59,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def own() -> dict[str, str]:
-    """All files of `generated/`."""
+    """All files of `generated/`: both halves, with the faults of both."""
+    files: dict[str, str] = {}
+    faults: list[Fault] = []
+    for half in (rest_half, stanza_half):
+        try:
+            files |= half()
+        except SpecFaults as error:
+            faults += error.faults
+    if faults:
+        raise SpecFaults(faults)
+    return files
+
+
+def stanza_half() -> dict[str, str]:
+    return stanzas.package(ROOT / STANZAS, ROOT, STANZAS.as_posix())
+
+
+def rest_half() -> dict[str, str]:
     label = SPEC.as_posix()
     document = load(ROOT / SPEC, ROOT)
     files = {"openapi.yaml": bundled(document, label)}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -165,3 +166,32 @@ def public_methods() -> Callable[[type], dict[str, Any]]:
         }
 
     return collect
+
+
+def difference(one: ET.Element, other: ET.Element, path: str = "") -> str | None:
+    """Where two elements differ; the order of children and white space around them say nothing."""
+    path = f"{path}/{one.tag}"
+    if one.tag != other.tag:
+        return f"{path}: the other is {other.tag}"
+    if one.attrib != other.attrib:
+        return f"{path}: attributes {one.attrib} and {other.attrib}"
+    if (one.text or "").strip() != (other.text or "").strip():
+        return f"{path}: texts {one.text!r} and {other.text!r}"
+    left = list(other)
+    for child in one:
+        found = [(difference(child, candidate, path), candidate) for candidate in left if candidate.tag == child.tag]
+        same = [candidate for problem, candidate in found if problem is None]
+        if not same:
+            return found[0][0] if found else f"{path}: only one has {child.tag}"
+        left.remove(same[0])
+    return f"{path}: only the other has {left[0].tag}" if left else None
+
+
+@pytest.fixture(scope="session")
+def same_xml() -> Callable[[str, str], None]:
+    """Hold two XML texts against each other."""
+
+    def check(one: str, other: str) -> None:
+        assert difference(ET.fromstring(one), ET.fromstring(other)) is None
+
+    return check

@@ -1,0 +1,1 @@
+"""The stanza half: from the stanza language to typed classes, conformance tests and pages."""

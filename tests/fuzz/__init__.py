@@ -1,0 +1,1 @@
+"""Mutated input against `connectycube.stanzas`."""
