@@ -9,7 +9,7 @@ from keyword import iskeyword
 from pathlib import Path
 
 from . import output
-from .faults import Fault, SpecFaults
+from .faults import Fault, SpecFaults, printable
 from .rest import conformance
 from .rest.generate import bundled, load, package
 from .stanzas import generate as stanzas
@@ -96,7 +96,7 @@ def foreign(spec: Path, name: str) -> dict[str, str]:
     document = load(spec)
     files, api = package(document, spec, spec.name)
     for warning in api.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {printable(warning)}", file=sys.stderr)
     return files
 
 

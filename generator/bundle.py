@@ -128,7 +128,8 @@ def publish(document: Map) -> dict[str, Any]:
     """The bundled document for other tools: plain data in which an operation also answers for its variants.
 
     OpenAPI has one operation per path and verb. What a variant's request adds is marked `x-of-variant`, its answer
-    stands beside the operation's own under an `anyOf` marked `x-merged`.
+    stands beside the operation's own under an `anyOf` marked `x-merged: true`; where the operation has no answer of its
+    own, `x-merged: false`.
     """
     from .source import plain
 
@@ -161,7 +162,7 @@ def _publish_variant(operation: dict[str, Any], variant: dict[str, Any]) -> None
         if media is None or mine.get("schema") == media["schema"]:
             continue
         if "schema" not in mine:
-            mine["schema"] = {"anyOf": [], "x-merged": True}
+            mine["schema"] = {"anyOf": [], "x-merged": False}
         elif "x-merged" not in mine["schema"]:
             mine["schema"] = {"anyOf": [mine["schema"]], "x-merged": True}
         mine["schema"]["anyOf"].append(media["schema"])

@@ -13,7 +13,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from .faults import Fault, nearest
-from .grammar import COMPONENTS, EXTENSIONS, KINDS, LISTS, METHODS, OPERATORS, PAGE_KEYS, REQUIRED, TYPES
+from .grammar import COMPONENTS, EXTENSIONS, HELPERS, KINDS, LISTS, METHODS, OPERATORS, PAGE_KEYS, REQUIRED, TYPES
 from .source import Map, Seq, fault, plain
 
 PATH_PARAMETER = re.compile(r"{([^{}]*)}")
@@ -189,6 +189,10 @@ class _Checker:
                 self.add(
                     operation, "x-page", f"missing or unknown in the page: {odd}", f"Give {', '.join(sorted(keys))}"
                 )
+        helper = operation.get("x-helper")
+        if self.strict and helper is not None and helper not in HELPERS:
+            remedy = nearest(helper, HELPERS, f"Write {', '.join(HELPERS)}")
+            self.add(operation, "x-helper", f"unknown helper {helper!r}", remedy)
         filters = operation.get("x-filters")
         if filters is None:
             return

@@ -17,7 +17,7 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.problem}. {self.remedy}."
+        return printable(f"{self.file}:{self.line}: {self.problem}. {self.remedy}.")
 
 
 class SpecFaults(Exception):
@@ -26,6 +26,11 @@ class SpecFaults(Exception):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = sorted(set(faults))
         super().__init__("\n".join(map(str, self.faults)))
+
+
+def printable(text: str) -> str:
+    """A text of a spec as it may go to a terminal: on one line, nothing in it can act."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -328,6 +328,9 @@ EXTENSIONS: dict[str, frozenset[str]] = {
 }
 """The keywords of this project's own: in a document with `x-platform` no others are allowed."""
 
+HELPERS = ("files.upload", "files.download", "files.url")
+"""The hand-written helpers that an operation may be left to."""
+
 LISTS = ("comma", "repeat", "v1")
 """How filters write lists."""
 

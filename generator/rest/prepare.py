@@ -221,7 +221,10 @@ class _Preparer:
             if response.get("content"):
                 media = media_of(response)
                 schema = media.entry.get("schema", {})
-                if isinstance(schema, dict) and schema.get("x-merged"):
+                if isinstance(schema, dict) and "x-merged" in schema and schema.get("anyOf"):
+                    # What other tools see; the first is this operation's own.
+                    if not schema["x-merged"]:
+                        return {"200": answer}
                     schema = schema["anyOf"][0]
                 answer["content"] = {media.kind: {"schema": self.part(schema, f"{parent}Response", module, False)}}
             return {"200": answer}

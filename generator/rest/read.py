@@ -50,8 +50,8 @@ class _Reader:
             version=str(info.get("version", "")),
             base_url=_server(servers[0]) if servers else "",
             platform=str(document.get("x-platform", "")),
-            schemes=self.schemes(),
         )
+        self.api.schemes = self.schemes()
 
     def run(self) -> Api:
         self.filters: dict[str, Map] = {}
@@ -97,8 +97,9 @@ class _Reader:
             elif kind[0] == "http" and kind[2] == "basic":
                 header, prefix = "Authorization", "Basic "
             else:
-                continue
+                header = ""
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
+                self.api.warnings.append(f"left out the security scheme {name!r}: it is no header")
                 continue
             argument = naming.unique(naming.field(naming.argument(name)), used)
             used.add(argument)
@@ -335,7 +336,8 @@ class _Reader:
     def read_filters(self, filters: Map) -> Filters:
         fields = []
         for wire, rule in filters["fields"].items():
-            schema = rule.get("schema") or {}
+            schema = rule.get("schema")
+            schema = schema if isinstance(schema, dict) else {}
             free = schema.get("type") == "object"
             inner = schema.get("additionalProperties", {}) if free else schema
             fields.append(

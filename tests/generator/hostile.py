@@ -193,6 +193,7 @@ def _get(number: int, text: str) -> Node:
             "lists": "comma",
             "fields": {
                 text: {"schema": {"type": "string"}, "operators": ["in", "gt"], "description": text, "x-v1-type": text},
+                f"{text}!": {"schema": True},
                 f"{text}.": {"schema": {"type": "object", "additionalProperties": {"type": "integer"}}},
             },
         },

@@ -320,6 +320,11 @@ KEYWORDS = [
         "api.yaml:13: unknown operator 'nn' of the filter 'type'. Write 'nin'.",
     ),
     case(
+        "helper",
+        PLATFORM + LIST + "      x-helper: file.upload\n" + DONE,
+        "api.yaml:9: unknown helper 'file.upload'. Write 'files.upload'.",
+    ),
+    case(
         "key of a filter",
         FILTERS + "        fields:\n          type: {scheme: {type: string}}\n" + DONE,
         "api.yaml:12: unknown key 'scheme' in a filter. Write 'schema'.",

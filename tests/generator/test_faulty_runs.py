@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .support import command, document, dump, operation, run, tree, write
+from .support import Node, answered, command, document, dump, operation, run, tree, write
 
 GOOD = """\
 openapi: 3.1.0
@@ -78,28 +78,67 @@ def test_the_previous_output_stays_whole(tmp_path: Path, through: str) -> None:
 
 
 def test_what_cannot_be_made_is_left_out_with_a_warning(tmp_path: Path) -> None:
-    tree_of_arrays = {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}
-    spec = dump(
-        tmp_path,
-        document(
-            paths={
-                "/trees": {
-                    "get": {
-                        "operationId": "trees_get",
-                        "responses": {
-                            "200": {
-                                "description": "Done.",
-                                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Tree"}}},
-                            }
-                        },
-                    }
-                },
-                "/things": {"get": operation()},
-            },
-            components={"schemas": {"Tree": tree_of_arrays}},
-        ),
-    )
+    """And only that."""
+    schemas = {
+        "Odd": {"allOf": [{"type": "object"}, {"$ref": "#/components/schemas/Text"}]},
+        "Text": {"type": "string"},
+    }
+    odd = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Odd"}}}}
+    paths = {
+        "/odd": {"put": operation("odd_put", requestBody=odd)},
+        "/text": {"get": answered({"$ref": "#/components/schemas/Text"}, "text_get")},
+    }
+    spec = dump(tmp_path, document(paths=paths, components={"schemas": schemas}))
     outcome = run("--spec", spec, "--out", tmp_path / "out")
     assert outcome.status == 0
-    assert "Tree" in outcome.err
-    assert all(line.startswith("warning: ") for line in outcome.err.splitlines())
+    assert outcome.err.splitlines() == [
+        "warning: left out PUT /odd: Could not find reference in parsed models or enums",
+        "warning: left out a schema: Unable to process schema /components/schemas/Odd: Cannot take allOf a non-object "
+        "Failure to process schema has resulted in the removal of: /components/schemas/Odd",
+    ]
+    calls = (tmp_path / "out/client/_calls/default.py").read_text()
+    assert "def text_get_call(" in calls
+    assert "odd" not in calls
+
+
+def test_lists_and_maps_that_hold_themselves_hold_anything(tmp_path: Path) -> None:
+    schemas: Node = {
+        "Tree": {"type": "array", "items": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}},
+        "Map": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/List"}},
+        "List": {"type": "array", "items": {"$ref": "#/components/schemas/Map"}},
+        "Thing": {
+            "type": "object",
+            "properties": {
+                "tree": {"$ref": "#/components/schemas/Tree"},
+                "map": {"$ref": "#/components/schemas/Map"},
+            },
+        },
+    }
+    paths = {
+        "/thing": {"get": answered({"$ref": "#/components/schemas/Thing"}, "thing_get")},
+    }
+    spec = dump(tmp_path, document(paths=paths, components={"schemas": schemas}))
+    outcome = run("--spec", spec, "--out", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    models = (tmp_path / "out/client/models/api.py").read_text()
+    assert "    tree: list[Any] = " in models
+    assert "    map: dict[str, Any] | None = None" in models
+
+
+def test_references_into_other_objects(tmp_path: Path) -> None:
+    inner = {"$ref": "#/components/schemas/Thing/properties/inner"}
+    thing = {
+        "type": "object",
+        "properties": {
+            "inner": {"type": "object", "properties": {"a~b": {"type": "integer"}, "again": inner}},
+            "far": {"$ref": "#/components/schemas/Thing/properties/inner/properties/a~0b"},
+        },
+    }
+    path = answered({"$ref": "#/components/schemas/A%20thing"}, "thing_get")
+    components = {"schemas": {"Thing": thing, "A thing": {"$ref": "#/components/schemas/Thing"}}}
+    spec = dump(tmp_path, document(paths={"/thing": {"get": path}}, components=components))
+    outcome = run("--spec", spec, "--out", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    models = (tmp_path / "out/client/models/api.py").read_text()
+    assert "    inner: ThingInner | None = None" in models
+    assert "    far: int | None = None" in models

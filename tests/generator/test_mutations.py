@@ -49,7 +49,7 @@ def without(document: Node, place: Place) -> Node:
 FARM: Node = yaml.safe_load((SPECS / "farm.yaml").read_text())
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.sampled_from(list(places(FARM))), st.sampled_from(ODD) | st.just(...))
 def test_anything_anywhere(tmp_path_factory: pytest.TempPathFactory, place: Place, value: Any) -> None:
     folder = tmp_path_factory.mktemp("odd")

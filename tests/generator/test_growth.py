@@ -1,0 +1,56 @@
+"""A large spec is no other work than many small ones."""
+
+from __future__ import annotations
+
+import cProfile
+from pathlib import Path
+
+import pytest
+
+from generator.__main__ import foreign
+
+from . import made_up
+from .support import Node, answered, compiled, document, dump, run
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 23])
+def test_made_up_specs_have_the_wanted_size(count: int) -> None:
+    paths = made_up.spec(count)["paths"].values()
+    assert sum(len(item.keys() - {"parameters"}) for item in paths) == count
+
+
+def test_two_hundred_operations(tmp_path: Path) -> None:
+    outcome = run("--spec", made_up.write(200, tmp_path), "--out", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert compiled(tmp_path / "out") > 2 * 200 / made_up.VERBS
+    calls = (file.read_text() for file in tmp_path.glob("out/client/_calls/*.py"))
+    assert sum(text.count("Operation(\n") for text in calls) == 200
+
+
+def steps(spec: Path) -> int:
+    """How many calls of functions it takes to read a spec and render its package: no busy machine changes that."""
+    profile = cProfile.Profile()
+    with profile:
+        files = foreign(spec, "client")
+    assert "client.py" in files
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_the_work_grows_as_the_spec(tmp_path: Path) -> None:
+    """All schemas of a made-up spec hang together, so whatever follows references too far shows here."""
+    steps(made_up.write(5, tmp_path))
+    small, large = steps(made_up.write(60, tmp_path)), steps(made_up.write(240, tmp_path))
+    assert large < 4.4 * small
+
+
+def test_the_work_does_not_double_with_each_level_of_inheritance(tmp_path: Path) -> None:
+    """Each schema takes everything of the one before it twice."""
+    found = []
+    for levels in (10, 20):
+        schemas: Node = {"S0": {"type": "object", "properties": {"a0": {"type": "string"}}}}
+        for level in range(1, levels):
+            part = {"$ref": f"#/components/schemas/S{level - 1}"}
+            schemas[f"S{level}"] = {"allOf": [part, part], "properties": {f"a{level}": {"type": "string"}}}
+        paths = {"/s": {"get": answered({"$ref": f"#/components/schemas/S{levels - 1}"})}}
+        found.append(steps(dump(tmp_path, document(paths=paths, components={"schemas": schemas}))))
+    assert found[1] < 3 * found[0]
