@@ -89,6 +89,8 @@ class Code:
             case "int":
                 bounds = f", {value.least}, {value.most}" if (value.least, value.most) != (None, None) else ""
                 return f"to_int({text}, {what}{bounds})"
+            case "jid" if text.isidentifier():
+                return f"{text} if is_jid({text}) else no_jid({text}, {what})"
             case "enum" if value.closed:
                 return f"to_enum({text}, {what}, {self.values(value)})"
             case "enum":

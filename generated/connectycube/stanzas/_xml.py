@@ -239,7 +239,7 @@ _JID = re.compile(
 
 
 @lru_cache(maxsize=4096)
-def _is_jid(text: str) -> bool:
+def is_jid(text: str) -> bool:
     """Whether a text is a JID (RFC 7622). A chat sees the same few again and again."""
     return _JID(text) is not None
 
@@ -272,9 +272,11 @@ def to_bool(text: str, what: str) -> bool:
 
 
 def to_jid(text: str, what: str) -> str:
-    if not _is_jid(text):
-        raise StanzaError(f"{what} is no JID: {text[:80]!r}")
-    return text
+    return text if is_jid(text) else no_jid(text, what)
+
+
+def no_jid(text: str, what: str) -> str:
+    raise StanzaError(f"{what} is no JID: {text[:80]!r}")
 
 
 def to_enum(text: str, what: str, values: frozenset[str]) -> Any:
@@ -476,7 +478,7 @@ def from_bool_words(value: Any, what: str) -> str:
 
 def from_jid(value: Any, what: str) -> str:
     text = str(value)
-    if not _is_jid(text):
+    if not is_jid(text):
         raise BuildError(f"is no JID: {text[:80]!r}", what)
     return escape_attribute(text, what)
 

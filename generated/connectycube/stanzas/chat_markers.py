@@ -21,9 +21,10 @@ from ._xml import (
     StanzaError,
     escape_attribute,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -283,12 +284,12 @@ def read_delivered_mark(element: XMLElement) -> DeliveredMark:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -408,12 +409,12 @@ def read_read_mark(element: XMLElement) -> ReadMark:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

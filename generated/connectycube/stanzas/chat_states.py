@@ -23,10 +23,11 @@ from ._xml import (
     escape_text,
     from_enum,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_enum,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -373,12 +374,12 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -504,12 +505,12 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -667,12 +668,12 @@ def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

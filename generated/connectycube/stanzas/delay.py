@@ -19,9 +19,10 @@ from ._xml import (
     escape_text,
     from_jid,
     from_time,
+    is_jid,
     missing,
+    no_jid,
     raw,
-    to_jid,
     to_time,
     unknown_of,
     write_unknown,
@@ -88,7 +89,7 @@ def read_delay(element: XMLElement) -> Delay:
         get = attributes.get
         known = 0
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None

@@ -21,10 +21,11 @@ from ._xml import (
     escape_text,
     from_int,
     from_jid,
+    is_jid,
     local,
+    no_jid,
     raw,
     to_int,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -145,7 +146,7 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
         else:
             found.code = None
         if (text := get("by")) is not None:
-            found.by = to_jid(text, "by")
+            found.by = text if is_jid(text) else no_jid(text, "by")
             known += 1
         else:
             found.by = None
@@ -257,12 +258,12 @@ def read_message_error(element: XMLElement) -> MessageError:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

@@ -19,9 +19,10 @@ from ._xml import (
     StanzaError,
     escape_attribute,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -100,12 +101,12 @@ def read_iq_result(element: XMLElement) -> IqResult:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -200,12 +201,12 @@ def read_iq_error(element: XMLElement) -> IqError:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -297,12 +298,12 @@ def read_iq_get(element: XMLElement) -> IqGet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -389,12 +390,12 @@ def read_iq_set(element: XMLElement) -> IqSet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

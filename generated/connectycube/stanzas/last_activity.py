@@ -22,10 +22,11 @@ from ._xml import (
     escape_text,
     from_int,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_int,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -227,12 +228,12 @@ def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -336,12 +337,12 @@ def read_last_activity_result(element: XMLElement) -> LastActivityResult:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -445,12 +446,12 @@ def read_last_activity_push(element: XMLElement) -> LastActivityPush:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

@@ -23,8 +23,9 @@ from ._xml import (
     escape_attribute,
     escape_text,
     from_jid,
+    is_jid,
+    no_jid,
     raw,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -136,12 +137,12 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -281,12 +282,12 @@ def read_group_message(element: XMLElement) -> GroupMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -421,12 +422,12 @@ def read_headline_message(element: XMLElement) -> HeadlineMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

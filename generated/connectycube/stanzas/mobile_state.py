@@ -21,10 +21,11 @@ from ._xml import (
     escape_attribute,
     from_bool_words,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_bool,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -174,12 +175,12 @@ def read_mobile_state_set(element: XMLElement) -> MobileStateSet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

@@ -26,10 +26,11 @@ from ._xml import (
     from_int,
     from_jid,
     from_time,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_int,
-    to_jid,
     to_time,
     unknown_of,
     write_unknown,
@@ -265,7 +266,7 @@ def read_muc_actor(element: XMLElement) -> MucActor:
         get = attributes.get
         known = 0
         if (text := get("jid")) is not None:
-            found.jid = to_jid(text, "jid")
+            found.jid = text if is_jid(text) else no_jid(text, "jid")
             known += 1
         else:
             found.jid = None
@@ -369,7 +370,7 @@ def read_muc_item(element: XMLElement) -> MucItem:
         else:
             found.role = None
         if (text := get("jid")) is not None:
-            found.jid = to_jid(text, "jid")
+            found.jid = text if is_jid(text) else no_jid(text, "jid")
             known += 1
         else:
             found.jid = None
@@ -604,7 +605,7 @@ def read_room_join(element: XMLElement) -> RoomJoin:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
@@ -614,7 +615,7 @@ def read_room_join(element: XMLElement) -> RoomJoin:
         else:
             found.lang = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             raise missing("the attribute to")
@@ -727,12 +728,12 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -857,12 +858,12 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -980,12 +981,12 @@ def read_room_join_error(element: XMLElement) -> RoomJoinError:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

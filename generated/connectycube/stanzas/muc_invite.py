@@ -23,10 +23,11 @@ from ._xml import (
     escape_text,
     from_enum,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_enum,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -98,12 +99,12 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
         get = attributes.get
         known = 0
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -331,12 +332,12 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -472,12 +473,12 @@ def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

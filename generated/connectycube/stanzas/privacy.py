@@ -22,11 +22,12 @@ from ._xml import (
     from_enum,
     from_int,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_enum,
     to_int,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -514,12 +515,12 @@ def read_privacy_request(element: XMLElement) -> PrivacyRequest:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -624,12 +625,12 @@ def read_privacy_set(element: XMLElement) -> PrivacySet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -731,12 +732,12 @@ def read_privacy_result(element: XMLElement) -> PrivacyResult:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

@@ -20,9 +20,10 @@ from ._xml import (
     StanzaError,
     escape_attribute,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -182,12 +183,12 @@ def read_removal_message(element: XMLElement) -> RemovalMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

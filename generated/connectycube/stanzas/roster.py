@@ -21,10 +21,11 @@ from ._xml import (
     escape_text,
     from_bool_words,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_bool,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -104,7 +105,7 @@ def read_roster_item(element: XMLElement) -> RosterItem:
         get = attributes.get
         known = 0
         if (text := get("jid")) is not None:
-            found.jid = to_jid(text, "jid")
+            found.jid = text if is_jid(text) else no_jid(text, "jid")
             known += 1
         else:
             raise missing("the attribute jid")
@@ -294,12 +295,12 @@ def read_roster_get(element: XMLElement) -> RosterGet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -402,12 +403,12 @@ def read_roster_set(element: XMLElement) -> RosterSet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None
@@ -509,12 +510,12 @@ def read_roster_result(element: XMLElement) -> RosterResult:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

@@ -20,10 +20,11 @@ from ._xml import (
     escape_attribute,
     from_bool_words,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
     to_bool,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -87,7 +88,7 @@ def read_status_subscription(element: XMLElement) -> StatusSubscription:
         get = attributes.get
         known = 0
         if (text := get("user_jid")) is not None:
-            found.user_jid = to_jid(text, "user_jid")
+            found.user_jid = text if is_jid(text) else no_jid(text, "user_jid")
             known += 1
         else:
             raise missing("the attribute user_jid")
@@ -183,12 +184,12 @@ def read_status_streaming_set(element: XMLElement) -> StatusStreamingSet:
         else:
             raise missing("the attribute id")
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

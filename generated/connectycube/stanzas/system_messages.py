@@ -21,9 +21,10 @@ from ._xml import (
     escape_attribute,
     escape_text,
     from_jid,
+    is_jid,
     missing,
+    no_jid,
     raw,
-    to_jid,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -120,12 +121,12 @@ def read_system_message(element: XMLElement) -> SystemMessage:
         else:
             found.id = None
         if (text := get("from")) is not None:
-            found.from_ = to_jid(text, "from")
+            found.from_ = text if is_jid(text) else no_jid(text, "from")
             known += 1
         else:
             found.from_ = None
         if (text := get("to")) is not None:
-            found.to = to_jid(text, "to")
+            found.to = text if is_jid(text) else no_jid(text, "to")
             known += 1
         else:
             found.to = None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -29,7 +30,19 @@ class ShapeError(Exception):
 class Operation(Generic[T]):
     """What all calls of one operation have in common."""
 
-    __slots__ = ("fill", "foreign", "idempotent", "method", "name", "parse", "raw", "renewable", "security", "server")
+    __slots__ = (
+        "fill",
+        "foreign",
+        "idempotent",
+        "method",
+        "name",
+        "parse",
+        "quick",
+        "raw",
+        "renewable",
+        "security",
+        "server",
+    )
 
     def __init__(
         self,
@@ -37,6 +50,7 @@ class Operation(Generic[T]):
         method: str,
         parse: Callable[[Any], T] | None,
         *,
+        quick: Callable[[bytes], T] | None = None,
         security: tuple[str, ...] = (),
         server: str = "",
         fill: Mapping[str, str] | None = None,
@@ -49,6 +63,8 @@ class Operation(Generic[T]):
         self.method = method
         self.parse = parse
         """Makes the result of decoded JSON; `None` where the answer is empty."""
+        self.quick = quick
+        """Makes the result of the bytes of a usual answer, and raises for any other."""
         self.security = security
         self.server = server
         """Another host than the client's."""
@@ -148,6 +164,10 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise refusal(operation, response)
     if operation.parse is None:
         return cast("T", None)
+    if operation.quick is not None:
+        # What is unusual in the answer is for the reading below to deal with.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return operation.quick(response.content)
     try:
         return operation.parse(response.content if operation.raw else decode(response.content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -173,20 +193,23 @@ def decode(body: bytes) -> Any:
     """JSON to Python; what the fast decoder is too strict for goes through the standard library's."""
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            raise error from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = str(error)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    # Raised out here, because those errors hold the body, which may hold a token.
+    raise msgspec.DecodeError(problem)
 
 
 def refusal(operation: Operation[Any], response: httpx.Response) -> errors.ApiError:
     """The exception of an answer that is no success."""
     try:
         body: Any = decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        body = response.text
-    texts = error_texts(body)
+        texts = error_texts(body)
+    except msgspec.DecodeError:
+        body, texts = response.text, {}
     kind = errors.error_for(response.status_code)
     if kind is errors.Unauthorized and is_expired(response.status_code, texts):
         kind = errors.SessionExpired
@@ -208,7 +231,9 @@ def is_expired(status: int, texts: Mapping[str, list[str]]) -> bool:
 
 def error_texts(body: Any) -> dict[str, list[str]]:
     """The texts of a refusal in any of the shapes that are known (U-04): by field, a list, or one text."""
-    found = body.get("errors", body.get("error", body.get("message"))) if isinstance(body, dict) else None
+    found = body
+    if isinstance(body, dict):
+        found = body.get("errors") or body.get("error") or body.get("message")
     if isinstance(found, dict):
         return {str(field): _texts(value) for field, value in found.items()}
     return {"base": _texts(found)} if found else {}
@@ -256,9 +281,10 @@ def a_map(data: Any, convert: Callable[[Any], S]) -> dict[str, S]:
 
 def a_count(data: Any) -> int:
     """A number, in any of the shapes of U-07."""
-    for key in ("items", "count", "total_entries", "total"):
-        if isinstance(data, dict) and key in data:
-            return a_count(data[key])
+    if isinstance(data, dict):
+        for key in ("items", "count", "total_entries", "total"):
+            if key in data and not isinstance(data[key], list):
+                return a_count(data[key])
     if isinstance(data, int) and not isinstance(data, bool):
         return data
     if isinstance(data, str) and data.isascii() and data.isdigit():
@@ -271,7 +297,7 @@ def objects(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "
     entries = [entry for entry in a_list(data) if entry is not None]
     if envelope:
         entries = [unwrap(entry, envelope) for entry in entries]
-    return [convert(an_object(entry)) for entry in entries]
+    return [convert(entry if entry.__class__ is dict else an_object(entry)) for entry in entries]
 
 
 def values(data: Any, convert: Callable[[Any], S]) -> list[S]:

@@ -41,14 +41,49 @@ def odd(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T]
 
 
 def many(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T], *, commas: bool = False) -> list[T]:
-    """A list, `[]` for null; text with commas and numbered objects are read as well."""
-    if value is None:
-        return []
+    """A list; text with commas and numbered objects are read as well."""
     try:
         return to_list(convert, commas=commas)(value)
     except UNREADABLE:
         extra[key] = value
         return []
+
+
+def integers(value: Any, key: str, extra: dict[str, Any]) -> list[int]:
+    """A list of integers: `many` with a short way for a list that holds nothing else."""
+    if value.__class__ is list and _INTEGER.issuperset(map(type, value)):
+        return [*value]
+    return many(value, key, extra, to_integer)
+
+
+def texts(value: Any, key: str, extra: dict[str, Any]) -> list[str]:
+    """A list of texts, with the same short way."""
+    if value.__class__ is list and _TEXT.issuperset(map(type, value)):
+        return [*value]
+    return many(value, key, extra, to_text)
+
+
+def texts_by_name(value: Any, key: str, extra: dict[str, Any]) -> dict[str, str] | None:
+    """A map of names to texts, with the same short way."""
+    if value.__class__ is dict and _TEXT.issuperset(map(type, value.values())):
+        return {**value}
+    return odd(value, key, extra, to_map(to_text))
+
+
+_INTEGER: frozenset[type] = frozenset({int})
+_TEXT: frozenset[type] = frozenset({str})
+
+
+def moment(value: Any, key: str, extra: dict[str, Any]) -> dt.datetime | None:
+    """A time, with a short way for its usual forms."""
+    try:
+        if value.__class__ is int and 0 <= value <= MILLISECONDS:
+            return dt.datetime.fromtimestamp(value, dt.UTC)
+        if value.__class__ is str and (time := dt.datetime.fromisoformat(value)).tzinfo is dt.UTC:
+            return time
+    except ValueError:
+        pass
+    return odd(value, key, extra, to_time)
 
 
 def further(extra: dict[str, Any], convert: Callable[[Any], T]) -> dict[str, T]:
@@ -91,8 +126,10 @@ def to_number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError
     number = float(value)
-    if not math.isfinite(number) or (isinstance(value, str) and "_" in value):
+    if not math.isfinite(number) or (isinstance(value, str) and ("_" in value or not value.isascii())):
         raise ValueError
+    if isinstance(value, int) and number != value:
+        raise ValueError  # A float would lose its last digits.
     return number
 
 
@@ -115,6 +152,8 @@ _BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 def to_time(value: Any) -> dt.datetime:
     """ISO 8601 text (UTC where it names no zone) or Unix seconds."""
     if value.__class__ is str:
+        if value.isdigit():
+            return _unix(to_number(value))  # Python would read some as a date without dashes.
         try:
             time = dt.datetime.fromisoformat(value)
         except ValueError:
@@ -157,8 +196,8 @@ def _entries(value: Any, commas: bool) -> list[Any]:
     if isinstance(value, str):
         parts = [part.strip() for part in value.split(",")]
         return [part for part in parts if part]
-    if isinstance(value, dict) and value and all(str(key).isdigit() for key in value):
-        return list(value.values())
+    if isinstance(value, dict) and value and all(key.isdigit() for key in value):
+        return [value[key] for key in sorted(value, key=int)]
     if commas and isinstance(value, (int, float)):
         return [value]
     raise ValueError
@@ -186,11 +225,39 @@ def to_enum(kind: type[Enum]) -> Callable[[Any], Any]:
 
 
 def iso_text(time: dt.datetime) -> str:
-    """ISO 8601 in UTC with a `Z`."""
-    return time.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    """ISO 8601 in UTC with a `Z`; milliseconds where they say all."""
+    digits = "auto" if time.microsecond % 1000 or not time.microsecond else "milliseconds"
+    return time.astimezone(dt.UTC).isoformat(timespec=digits).replace("+00:00", "Z")
 
 
-def unix_number(time: dt.datetime) -> int | float:
-    """Unix seconds."""
+def unix_number(time: dt.datetime) -> int | float | str:
+    """Unix seconds; ISO 8601 text where they would be read as another time."""
     seconds = time.timestamp()
+    if abs(seconds) > MILLISECONDS or _unix(seconds) != time:
+        return iso_text(time)
     return int(seconds) if seconds.is_integer() else seconds
+
+
+def comma_text(entries: list[Any]) -> str | list[Any]:
+    """A list as text with commas; as it is where the text would be read as another list."""
+    texts = [str(entry) for entry in entries]
+    plain = all(text and text == text.strip() and "," not in text for text in texts)
+    return ",".join(texts) if plain else list(entries)
+
+
+def represent(self: Any) -> str:
+    """The `repr` of a model: what it holds, long values cut, secrets left out."""
+    hidden = {attribute.name for attribute in self.__attrs_attrs__ if not attribute.repr}
+    shown = []
+    for attribute in self.__attrs_attrs__:
+        value = getattr(self, attribute.name)
+        if attribute.name == "extra":
+            value = {key: entry for key, entry in value.items() if key not in hidden}
+        if attribute.repr and value is not None and value != [] and value != {}:
+            text = repr(value)
+            shown.append(f"{attribute.name}={text if len(text) <= LONG else text[: LONG - 3] + '...'}")
+    return f"{type(self).__name__}({', '.join(shown)})"
+
+
+LONG = 80
+"""Characters of a value that a `repr` shows."""

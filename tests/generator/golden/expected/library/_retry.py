@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ._call import Call
 
-RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 BACKOFF_FACTOR: Final = 0.25
 """Seconds; doubled at every attempt, with full jitter."""
 LONGEST_WAIT: Final = 30.0
@@ -24,8 +23,20 @@ LONGEST_WAIT: Final = 30.0
 LONGEST_TOTAL: Final = 60.0
 """Seconds that all waits of one call may last."""
 
+HOPELESS: Final = (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.LocalProtocolError)
+"""Failures that come again at every attempt."""
+
 NOT_REACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures before a byte was sent: any call may be repeated after them."""
+
+CUT: Final = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
+"""What a connection that breaks looks like under TLS."""
 
 
 def first(max_retries: int) -> Retry:
@@ -35,7 +46,6 @@ def first(max_retries: int) -> Retry:
 
     return Retry(
         total=max_retries,
-        status_forcelist=RETRY_STATUSES,
         retry_on_exceptions=(httpx.TransportError,),
         backoff_factor=BACKOFF_FACTOR,
         max_backoff_wait=LONGEST_WAIT,
@@ -45,7 +55,7 @@ def first(max_retries: int) -> Retry:
 
 def after_error(call: Call[Any], error: httpx.HTTPError, retry: Retry | None, max_retries: int) -> Retry | None:
     """The next attempt after a failure of the network, or `None`."""
-    if isinstance(error, (httpx.UnsupportedProtocol, httpx.DecodingError)) or _tls(error) is not None:
+    if isinstance(error, HOPELESS) or _tls(error) is not None:
         return None
     # A stream can't be sent twice unless nothing of it was sent.
     streams = call.content is not None or call.form is not None
@@ -59,38 +69,62 @@ def after_error(call: Call[Any], error: httpx.HTTPError, retry: Retry | None, ma
 
 def after_status(call: Call[Any], response: httpx.Response, retry: Retry | None, max_retries: int) -> Retry | None:
     """The next attempt after an answer, or `None`."""
-    if response.status_code not in RETRY_STATUSES or not call.operation.idempotent:
+    status = response.status_code
+    if not (status in (408, 429) or status >= 500) or not call.operation.idempotent:
         return None
     retry = retry or first(max_retries)
-    wait = response.headers.get("retry-after", "").strip()
-    if retry.is_exhausted() or (wait.isascii() and wait.isdigit() and int(wait) > LONGEST_WAIT):
+    if retry.is_exhausted() or _asked(response, retry) > min(LONGEST_WAIT, LONGEST_TOTAL - retry.elapsed_sleep):
         return None
     return retry.increment()
+
+
+def _asked(response: httpx.Response, retry: Retry) -> float:
+    """The seconds that the server wants the client to wait."""
+    try:
+        return retry.parse_retry_after(response.headers.get("retry-after", "0"))
+    except ValueError:
+        return 0.0
 
 
 def translate(call: Call[Any], error: Exception) -> errors.ClientError:
     """This package's error for a failure of the network."""
     name = call.operation.name
     tls = _tls(error)
+    _bare(error)
     found: errors.ClientError
     if isinstance(error, httpx.TimeoutException):
         found = errors.RequestTimeout(f"{name} got no answer in time ({type(error).__name__})")
     elif isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        found = errors.ConfigurationError(f"{name} can't be sent: check the base URL")
+        check = "the storage's address is none" if call.operation.foreign else "check the base URL"
+        found = errors.ConfigurationError(f"{name} can't be sent: {check}")
     elif isinstance(error, httpx.DecodingError):
         found = errors.DecodeError(f"the answer to {name} is packed in a way that can't be read")
     elif tls is not None:
         reason = getattr(tls, "verify_message", "") or tls.reason or "handshake failed"
         found = errors.TlsFailed(f"{name} failed in the TLS handshake: {reason}")
+    elif isinstance(error, httpx.LocalProtocolError):
+        # Its text may quote a header of an HTTP client from outside.
+        found = errors.ConnectionFailed(f"{name} can't be sent: it breaks the rules of HTTP")
     else:
-        found = errors.ConnectionFailed(f"{name} failed: {error or type(error).__name__}")
+        found = errors.ConnectionFailed(f"{name} failed: {str(error) or type(error).__name__}")
     found.operation = name
     return found
 
 
 def _tls(error: BaseException | None) -> ssl.SSLError | None:
+    """What TLS refused; a connection that was only cut off is like any other."""
     for _ in range(8):
-        if error is None or isinstance(error, ssl.SSLError):
-            return error
+        if isinstance(error, ssl.SSLError):
+            cut = isinstance(error, CUT) or "UNEXPECTED_EOF" in str(error)
+            return None if cut else error
+        if error is None:
+            break
         error = error.__cause__ or error.__context__
     return None
+
+
+def _bare(error: Exception) -> None:
+    """Take headers, body and query out of httpx's error, which keeps the request: secrets are in them."""
+    request = getattr(error, "_request", None)
+    if isinstance(error, httpx.RequestError) and request is not None:
+        error.request = httpx.Request(request.method, request.url.copy_with(query=None, userinfo=b""))

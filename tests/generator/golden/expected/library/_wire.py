@@ -27,6 +27,9 @@ Pairs = list[tuple[str, str]]
 CHUNK: Final = 64 * 1024
 
 
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
 class Omit(Enum):
     """The type of `OMIT`."""
 
@@ -44,6 +47,10 @@ def _kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
+def _is_model(value: object) -> bool:
+    return hasattr(type(value), "to_dict")
+
+
 def _bounds(name: str, value: float, what: str, least: float | None, most: float | None) -> None:
     if least is not None and value < least:
         raise InvalidArgument(name, f"must {what} at least {least}, not {value}")
@@ -53,18 +60,25 @@ def _bounds(name: str, value: float, what: str, least: float | None, most: float
 
 def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any:
     """Any value that JSON can hold; models and times are written in their wire form."""
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return text(name, value)
+    if isinstance(value, int):
+        return integer(name, value)
     if isinstance(value, float):
         return number(name, value)
     if isinstance(value, dt.datetime):
         return iso(name, value)
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if isinstance(value, Mapping):
-        return mapping(name, value, anything)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [anything(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
+    try:
+        if _is_model(value):
+            return mapping(name, value.to_dict(), anything)
+        if isinstance(value, Mapping):
+            return mapping(name, value, anything)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [anything(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
+    except RecursionError:
+        raise InvalidArgument(name.partition("[")[0], "is nested too deep, or holds itself") from None
     raise InvalidArgument(name, f"can't be written as JSON: {_kind(value)}")
 
 
@@ -83,25 +97,26 @@ def text(
     _bounds(name, len(value), "have characters:", min_length, max_length)
     if pattern is not None and re.search(pattern, value) is None:
         raise InvalidArgument(name, f"must match {pattern}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't carry") from error
+    if SURROGATE.search(value):
+        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't carry")
     return str(value)
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidArgument(name, f"must be an integer, not {_kind(value)}")
+    if value.bit_length() > 63:
+        raise InvalidArgument(name, "is beyond any integer of the platform")
     _bounds(name, value, "be", minimum, maximum)
     return int(value)
 
 
 def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    found = integer(name, value) if isinstance(value, int) else value
+    if not isinstance(found, (int, float)) or not math.isfinite(found):
         raise InvalidArgument(name, f"must be a finite number, not {_kind(value)}")
-    _bounds(name, value, "be", minimum, maximum)
-    return value
+    _bounds(name, found, "be", minimum, maximum)
+    return found
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -143,7 +158,7 @@ def unix(name: str, value: Any) -> int:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidArgument(name, f"must be a datetime or Unix seconds, not {_kind(value)}")
-    return value
+    return integer(name, value)
 
 
 def date(name: str, value: Any) -> str:
@@ -178,7 +193,7 @@ def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
 
 
 def _entries(name: str, value: Any, min_items: int | None, max_items: int | None) -> list[Any]:
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(value, Iterable):
         raise InvalidArgument(name, f"must be a list, not {_kind(value)}")
     entries = list(value)
     if min_items == 1 and not entries:
@@ -198,11 +213,15 @@ def commas(
     name: str, value: Any, encode: Encoder, *, min_items: int | None = None, max_items: int | None = None
 ) -> str:
     """A list as text with commas."""
-    found = array(name, value, encode, min_items=min_items, max_items=max_items)
-    for index, entry in enumerate(found):
-        if "," in str(entry):
+    return _joined(name, array(name, value, encode, min_items=min_items, max_items=max_items))
+
+
+def _joined(name: str, entries: list[Any]) -> str:
+    texts = [_query_text(entry) for entry in entries]
+    for index, entry in enumerate(texts):
+        if "," in entry:
             raise InvalidArgument(f"{name}[{index}]", "must hold no comma: the wire divides entries by it")
-    return ",".join(map(str, found))
+    return ",".join(texts)
 
 
 def index_map(
@@ -224,9 +243,11 @@ def mapping(name: str, value: Any, encode: Encoder, *, max_properties: int | Non
         raise InvalidArgument(name, f"must be a mapping, not {_kind(value)}")
     if max_properties is not None and len(value) > max_properties:
         raise InvalidArgument(name, f"must have at most {max_properties} keys, not {len(value)}")
-    for key in value:
-        text(f"a key of {name}", key, min_length=1)
-    return {str(key): encode(f"{name}[{key!r}]", entry) for key, entry in value.items()}
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        inside = f"{name}[{key!r}]"
+        found[text(inside, key, min_length=1)] = encode(inside, entry)
+    return found
 
 
 def json64(name: str, value: Any) -> str:
@@ -242,7 +263,9 @@ def json_bytes(name: str, value: Any) -> bytes:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(name, f"can't be written as JSON: {type(error).__name__}") from error
+        problem = type(error).__name__
+    # Raised out here, because those errors may hold the body, which may hold a password.
+    raise InvalidArgument(name, f"can't be written as JSON: {problem}")
 
 
 def record(
@@ -255,8 +278,10 @@ def record(
     further: Encoder | None = None,
 ) -> dict[str, Any]:
     """A nested object: a mapping with known keys, or a model that an answer gave."""
-    if hasattr(value, "to_dict"):
-        return {key: entry for key, entry in value.to_dict().items() if entry is not None}
+    if _is_model(value) and all(hasattr(value, key) for key in fields):
+        given = {key: getattr(value, key) for key in fields}
+        rest = value.extra if further is not None else {}
+        value = {**rest, **{key: entry for key, entry in given.items() if entry is not None and entry != []}}
     if not isinstance(value, Mapping):
         raise InvalidArgument(name, f"must be a mapping, not {_kind(value)}")
     found: dict[str, Any] = {}
@@ -269,7 +294,7 @@ def record(
             elif key in nullable:
                 found[wire_key] = None
         elif further is not None:
-            found[text(f"a key of {name}", key, min_length=1)] = further(inside, entry)
+            found[text(inside, key, min_length=1)] = further(inside, entry)
         else:
             raise InvalidArgument(inside, f"is not known; there are {', '.join(fields)}")
     for key in required:
@@ -359,7 +384,8 @@ def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) ->
         return [(key, _query_text(value))]
     if explode:
         return [(key, _query_text(entry)) for entry in value]
-    return [(key, DIVIDERS.get(style, ",").join(map(_query_text, value)))]
+    divider = DIVIDERS.get(style, ",")
+    return [(key, _joined(key, value) if divider == "," else divider.join(map(_query_text, value)))]
 
 
 # -- headers
@@ -391,7 +417,7 @@ def _escape(value: str, safe: str) -> str:
 
 # -- filters
 
-LIST_OPERATORS: Final = frozenset({"in", "nin", "all", "or", "between", "near"})
+LIST_OPERATORS: Final = frozenset({"in", "nin", "all", "or", "between"})
 
 
 class Filter:
@@ -416,6 +442,13 @@ class Filter:
         self.free = free
         self.type = type
 
+    def one(self, name: str, value: Any) -> Any:
+        """A single value: only those have a form in a query."""
+        found = self.encode(name, value)
+        if found is None or isinstance(found, (list, dict)):
+            raise InvalidArgument(name, f"must be a single value, not {_kind(value)}")
+        return found
+
 
 def filters(value: Any, known: Mapping[str, Filter], lists: str) -> Pairs:
     """Filters as the pairs of a query.
@@ -431,13 +464,14 @@ def filters(value: Any, known: Mapping[str, Filter], lists: str) -> Pairs:
         known_filter = known.get(name) or known.get("*")
         if known_filter is None or not isinstance(name, str) or not name:
             raise InvalidArgument(inside, f"is not known; there are {', '.join(known)}")
-        key = name if known_filter.wire == "*" else known_filter.wire
+        key = text(inside, name) if known_filter.wire == "*" else known_filter.wire
         if known_filter.free:
             if not isinstance(rule, Mapping) or not rule:
                 raise InvalidArgument(inside, "must map a field's name to its filter")
             for inner, inner_rule in rule.items():
-                inner_key = text(f"a key of {inside}", inner, min_length=1)
-                found += _filter(f"{inside}[{inner!r}]", f"{key}[{inner_key}]", inner_rule, known_filter, lists)
+                where = f"{inside}[{inner!r}]"
+                inner_key = text(where, inner, min_length=1)
+                found += _filter(where, f"{key}[{inner_key}]", inner_rule, known_filter, lists)
         else:
             found += _filter(inside, key, rule, known_filter, lists)
     return found
@@ -447,8 +481,8 @@ def _filter(inside: str, key: str, rule: Any, known: Filter, lists: str) -> Pair
     if not isinstance(rule, Mapping):
         if not known.equality:
             raise InvalidArgument(inside, f"needs an operator: {', '.join(known.operators)}")
-        encoded = known.encode(inside, rule)
-        return _v1(key, "eq", [encoded], known) if lists == "v1" else [(key, _query_text(encoded))]
+        encoded = known.one(inside, rule)
+        return _v1(inside, key, "eq", [encoded], known) if lists == "v1" else [(key, _query_text(encoded))]
     if not rule:
         raise InvalidArgument(inside, "has no operator")
     found: Pairs = []
@@ -459,20 +493,24 @@ def _filter(inside: str, key: str, rule: Any, known: Filter, lists: str) -> Pair
         if operator == "calc":
             operands = [choice(where, operand, ("avg", "min", "max", "sum"))]
         elif operator in LIST_OPERATORS:
-            operands = array(where, operand, known.encode, min_items=1)
+            operands = array(where, operand, known.one, min_items=1)
         else:
-            operands = [known.encode(where, operand)]
+            operands = [known.one(where, operand)]
         if lists == "v1":
-            found += _v1(key, operator, operands, known)
+            found += _v1(where, key, operator, operands, known)
         elif operator in LIST_OPERATORS and lists == "repeat":
             found += [(f"{key}[{operator}][]", _query_text(entry)) for entry in operands]
         else:
-            found.append((f"{key}[{operator}]", ",".join(map(_query_text, operands))))
+            found.append((f"{key}[{operator}]", _operand(where, operator, operands)))
     return found
 
 
-def _v1(key: str, operator: str, operands: list[Any], known: Filter) -> Pairs:
-    return [("filter[]", f"{known.type or 'string'} {key} {operator} {','.join(map(_query_text, operands))}")]
+def _v1(name: str, key: str, operator: str, operands: list[Any], known: Filter) -> Pairs:
+    return [("filter[]", f"{known.type or 'string'} {key} {operator} {_operand(name, operator, operands)}")]
+
+
+def _operand(name: str, operator: str, operands: list[Any]) -> str:
+    return _joined(name, operands) if operator in LIST_OPERATORS else _query_text(operands[0])
 
 
 # -- rules between arguments

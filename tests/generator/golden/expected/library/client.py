@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
@@ -14,11 +16,12 @@ import httpx
 
 from . import _retry, _wire, errors
 from ._call import Call, RawResponse, parse_response
+from .pages import AsyncPage, Page
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from .pages import AsyncPage, Page, PageCall, PageData
+    from .pages import PageCall, PageData
     from .resources.books import AsyncBooks, Books
     from .resources.default import AsyncDefault, Default
 
@@ -30,16 +33,45 @@ USER_AGENT = "openapi-python/1.2"
 
 
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.ConfigurationError(f"base_url must be an http or https address, not {url!r}")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise errors.ConfigurationError("base_url must be an http or https address")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise errors.ConfigurationError("base_url must have no user name, query or fragment")
     return url.rstrip("/")
 
 
 def _retries(max_retries: int) -> int:
-    if isinstance(max_retries, bool) or max_retries < 0:
-        raise errors.ConfigurationError(f"max_retries must be 0 or more, not {max_retries!r}")
+    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
+        raise errors.ConfigurationError(f"max_retries must be an integer of 0 or more, not {max_retries!r}")
     return max_retries
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def _header(value: str, what: str) -> str:
+    """A value that a header can carry. The libraries below would quote it in their errors, secret or not."""
+    if not isinstance(value, str) or _HEADER_VALUE.fullmatch(value) is None:
+        raise errors.ConfigurationError(
+            f"{what} must be printable ASCII text, without a line break or space at its ends"
+        )
+    return value
+
+
+class _QuietUrl(httpx.URL):
+    """An address that shows no query, for that of a storage is signed, and httpx logs the address of each request."""
+
+    def __str__(self) -> str:
+        return str(self.copy_with(query=None))
+
+    def __repr__(self) -> str:
+        return repr(self.copy_with(query=None))
 
 
 class _Base:
@@ -50,6 +82,7 @@ class _Base:
     timeout: float | httpx.Timeout | None
     max_retries: int
     _headers: dict[str, str]
+    _owns_http = True
 
     def _secret(self, scheme: str) -> str | None:
         """The value of a security scheme, if the client has it."""
@@ -69,16 +102,14 @@ class _Base:
             secret = self._secret(scheme)
             if secret is not None:
                 name, prefix = SCHEMES[scheme]
-                headers[name] = prefix + secret
+                headers[name] = prefix + _header(secret, f"the client's {name}")
                 return
         if call.operation.security:
             raise self._unauthorized(call)
 
     def _unauthorized(self, call: Call[Any]) -> errors.ConfigurationError:
         wanted = " or ".join(call.operation.security)
-        error = errors.ConfigurationError(f"{call.operation.name} needs {wanted}: give it to the client")
-        error.operation = call.operation.name
-        return error
+        return errors.ConfigurationError(f"{call.operation.name} needs {wanted}: give it to the client")
 
     def _arguments(self, call: Call[Any]) -> dict[str, Any]:
         """A call as the arguments of `httpx.Client.build_request`."""
@@ -106,7 +137,8 @@ class _Base:
                 else call.json
             )
             arguments["content"] = _wire.json_bytes("the body", body)
-            headers.setdefault("Content-Type", "application/json")
+            if "Content-Type" not in call.headers:
+                headers["Content-Type"] = "application/json"
         elif call.content is not None:
             arguments["content"] = self._content(call.content)
         elif call.form is not None:
@@ -115,27 +147,66 @@ class _Base:
                 arguments["files"] = files
         return arguments
 
+    def _request(self, call: Call[Any], http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """The request of a call."""
+        try:
+            arguments = self._arguments(call)
+        except errors.ConfigurationError as error:
+            error.operation = call.operation.name
+            raise
+        if not call.operation.foreign:
+            return http.build_request(**arguments)
+        # Not made by the HTTP client: what it adds to each request is not for another host.
+        timeout = httpx.Timeout(arguments.pop("timeout")).as_dict()
+        request = httpx.Request(**arguments, extensions={"timeout": timeout})
+        request.url = _QuietUrl(request.url)
+        return request
+
+    def _with_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The client's further headers and these; names match in any case."""
+        known = {name.lower(): name for name in (*STANDARD_HEADERS, *self._headers, "Content-Type")}
+        known |= {name.lower(): name for name, _ in SCHEMES.values()}
+        merged = dict(self._headers)
+        for name, value in headers.items():
+            if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
+                raise errors.ConfigurationError(f"{name!r} can't be the name of a header")
+            merged[known.get(name.lower(), name)] = _header(value, f"the header {name}")
+        return merged
+
 
 SCHEMES: dict[str, tuple[str, str]] = {
     "key": ("X-Key", ""),
 }
 """Header of each security scheme and what comes before the secret."""
 
-
-def _strip(request: httpx.Request) -> None:
-    """Take out what an HTTP client from outside adds to each request: it is not for another host."""
-    for name in [name for name in request.headers if name.startswith("cb-") or name in FOREIGN_REFUSED]:
-        del request.headers[name]
-
-
-FOREIGN_REFUSED = frozenset({"authorization", "cookie", *(header.lower() for header, _ in SCHEMES.values())})
-"""Headers that never go to another host than the API's."""
-
-
 STANDARD_HEADERS = {
     "Accept": "application/json",
     "User-Agent": USER_AGENT,
 }
+
+
+class _Pool:
+    """The connections that a client shares with its copies."""
+
+    def __init__(self, given: httpx.Client | None) -> None:
+        self._given = given is not None
+        self._client = httpx.Client() if given is None else given
+
+    def client(self, name: str) -> httpx.Client:
+        """The HTTP client for a call of this name.
+
+        :raises ConfigurationError: if it is closed.
+        """
+        if self._client.is_closed:
+            error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
+            error.operation = name
+            raise error
+        return self._client
+
+    def close(self) -> None:
+        """Close the connections, unless they are somebody else's."""
+        if not self._given:
+            self._client.close()
 
 
 class Client(_Base):
@@ -165,8 +236,7 @@ class Client(_Base):
         self.timeout = timeout
         self.max_retries = _retries(max_retries)
         self._headers = {}
-        self._owns_http = http_client is None
-        self._http = httpx.Client() if http_client is None else http_client
+        self._http = _Pool(http_client)
         self._secrets: dict[str, str | None] = {
             "key": key,
         }
@@ -185,12 +255,13 @@ class Client(_Base):
         :raises RequestTimeout: if none came in time.
         """
         retry = None
+        foreign = call.operation.foreign
+        auth = None if foreign else httpx.USE_CLIENT_DEFAULT
         while True:
+            http = self._http.client(call.operation.name)
             try:
-                request = self._http.build_request(**self._arguments(call))
-                if call.operation.foreign:
-                    _strip(request)
-                response = self._http.send(request, stream=stream, follow_redirects=False)
+                request = self._request(call, http)
+                response = http.send(request, stream=stream, auth=auth, follow_redirects=False)
                 if stream and response.status_code >= 400:
                     response.read()
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -212,8 +283,6 @@ class Client(_Base):
         return parse_response(call.operation, self._send(call))
 
     def _page(self, call: PageCall[T]) -> Page[T]:
-        from .pages import Page
-
         return Page(call, self._call(call), self._call)
 
     # -- resources
@@ -255,7 +324,7 @@ class Client(_Base):
         if max_retries is not None:
             copy.max_retries = _retries(max_retries)
         if headers is not None:
-            copy._headers = {**self._headers, **headers}
+            copy._headers = self._with_headers(headers)
         return copy
 
     def close(self) -> None:
@@ -278,7 +347,7 @@ class Client(_Base):
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class ClientRawView:
+class _ClientRawView:
     """The client as `with_raw_response` sees it: answers are handed over unread."""
 
     def __init__(self, client: Client) -> None:
@@ -289,13 +358,45 @@ class ClientRawView:
         return cast("T", RawResponse(call.operation, response))
 
     def _page(self, call: PageCall[T]) -> Page[T]:
-        from .pages import Page
-
         def wrap(data: PageData[T]) -> Page[T]:
             return Page(call, data, self._client._call)
 
         response = self._client._send(call)
         return cast("Page[T]", RawResponse(call.operation, response, wrap))
+
+
+class _AsyncPool:
+    """The connections that a client shares with its copies."""
+
+    def __init__(self, given: httpx.AsyncClient | None) -> None:
+        self._given = given is not None
+        self._client = httpx.AsyncClient() if given is None else given
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def client(self, name: str) -> httpx.AsyncClient:
+        """The HTTP client for a call of this name.
+
+        :raises ConfigurationError: if it is closed.
+        """
+        self._follow()
+        if self._client.is_closed:
+            error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
+            error.operation = name
+            raise error
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are somebody else's."""
+        if not self._given:
+            self._follow()
+            await self._client.aclose()
+
+    def _follow(self) -> None:
+        """Start anew in a new event loop: connections die with theirs."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop.is_closed() and not (self._given or self._client.is_closed):
+            self._client = httpx.AsyncClient()
+        self._loop = loop
 
 
 class AsyncClient(_Base):
@@ -325,8 +426,7 @@ class AsyncClient(_Base):
         self.timeout = timeout
         self.max_retries = _retries(max_retries)
         self._headers = {}
-        self._owns_http = http_client is None
-        self._http = httpx.AsyncClient() if http_client is None else http_client
+        self._http = _AsyncPool(http_client)
         self._secrets: dict[str, str | None] = {
             "key": key,
         }
@@ -348,12 +448,13 @@ class AsyncClient(_Base):
         :raises RequestTimeout: if none came in time.
         """
         retry = None
+        foreign = call.operation.foreign
+        auth = None if foreign else httpx.USE_CLIENT_DEFAULT
         while True:
+            http = self._http.client(call.operation.name)
             try:
-                request = self._http.build_request(**self._arguments(call))
-                if call.operation.foreign:
-                    _strip(request)
-                response = await self._http.send(request, stream=stream, follow_redirects=False)
+                request = self._request(call, http)
+                response = await http.send(request, stream=stream, auth=auth, follow_redirects=False)
                 if stream and response.status_code >= 400:
                     await response.aread()
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -375,8 +476,6 @@ class AsyncClient(_Base):
         return parse_response(call.operation, await self._send(call))
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
-        from .pages import AsyncPage
-
         return AsyncPage(call, await self._call(call), self._call)
 
     # -- resources
@@ -418,7 +517,7 @@ class AsyncClient(_Base):
         if max_retries is not None:
             copy.max_retries = _retries(max_retries)
         if headers is not None:
-            copy._headers = {**self._headers, **headers}
+            copy._headers = self._with_headers(headers)
         return copy
 
     async def aclose(self) -> None:
@@ -441,7 +540,7 @@ class AsyncClient(_Base):
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class AsyncClientRawView:
+class _AsyncClientRawView:
     """The client as `with_raw_response` sees it: answers are handed over unread."""
 
     def __init__(self, client: AsyncClient) -> None:
@@ -452,8 +551,6 @@ class AsyncClientRawView:
         return cast("T", RawResponse(call.operation, response))
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
-        from .pages import AsyncPage
-
         def wrap(data: PageData[T]) -> AsyncPage[T]:
             return AsyncPage(call, data, self._client._call)
 

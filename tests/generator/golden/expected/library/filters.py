@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from . import _wire as wire
 
-__all__ = ["BookFilters"]
+__all__ = ["BookFilters", "BookFiltersId", "BookFiltersLabels", "BookFiltersYear"]
 
 
 BookFiltersId = TypedDict(
@@ -19,7 +19,7 @@ BookFiltersId = TypedDict(
     },
     total=False,
 )
-"""Operators of `_id`."""
+BookFiltersId.__doc__ = """Operators of `_id`."""
 
 
 BookFiltersYear = TypedDict(
@@ -31,7 +31,7 @@ BookFiltersYear = TypedDict(
     },
     total=False,
 )
-"""Operators of `year`."""
+BookFiltersYear.__doc__ = """Operators of `year`."""
 
 
 class BookFiltersLabels(TypedDict, total=False):

@@ -8,16 +8,25 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from ._call import Call, Operation, a_list, objects
+import msgspec
+
+from ._call import Call, Operation, a_list, an_object, unwrap
 from ._wire import Pairs
-from .errors import InvalidArgument
+from .errors import DecodeError, InvalidArgument
 
 __all__ = ["AsyncPage", "Page"]
 
+R = TypeVar("R")
 T = TypeVar("T")
 
-STALE_PAGES: Final = 3
-"""Pages without a new entry after which a list of unknown length counts as ended."""
+FAR: Final = 1_000_000
+"""Places beyond where a page would go on; a server that heeds the place has nothing there."""
+
+SETTLED: Final = 20
+"""Known entries in their old order after which a list that is read again holds nothing new further on."""
+
+PASSES: Final = 10
+"""How often a list is read, from its head, while it does not stop changing."""
 
 
 class Paging:
@@ -35,16 +44,30 @@ class Paging:
 
 
 class PageData(Generic[T]):
-    """One page as it came."""
+    """One page as it came.
 
-    __slots__ = ("ids", "items", "limit", "skip", "total")
+    `entries` has `None` where the server sent null: every place counts. `ids` are those of the entries, `None` for one
+    without an id.
+    """
 
-    def __init__(self, items: list[T], ids: list[Any], total: int | None, limit: int | None, skip: int | None) -> None:
-        self.items = items
+    __slots__ = ("entries", "ids", "limit", "skip", "total")
+
+    def __init__(
+        self, entries: list[T | None], ids: list[Any], total: int | None, limit: int | None, skip: int | None
+    ) -> None:
+        self.entries = entries
         self.ids = ids
         self.total = total
         self.limit = limit
         self.skip = skip
+
+    @property
+    def items(self) -> list[T]:
+        return [entry for entry in self.entries if entry is not None]
+
+    def repeats(self, other: PageData[T]) -> bool:
+        """Whether the same entries came."""
+        return self.ids == other.ids and (None not in self.ids or self.entries == other.entries)
 
 
 def page_data(
@@ -55,14 +78,45 @@ def page_data(
     def parse(data: Any) -> PageData[T]:
         frame = data if isinstance(data, dict) and paging.items in data else {}
         bare = not paging.items or not isinstance(data, dict)
-        raw = a_list(data if bare else frame.get(paging.items))
-        entries = [entry for entry in raw if entry is not None]
-        if envelope:
-            entries = [entry[envelope] if isinstance(entry, dict) and envelope in entry else entry for entry in entries]
-        items = objects(entries, convert)
-        ids = [_key(entry.get(paging.id)) for entry in entries]
+        raw = [
+            unwrap(entry, envelope) if envelope else entry
+            for entry in a_list(data if bare else frame.get(paging.items))
+        ]
+        entries = [None if entry is None else convert(an_object(entry)) for entry in raw]
+        ids = [None if entry is None else _key(entry.get(paging.id)) for entry in raw]
+        # One object in the place of a list is all there is.
+        total = 1 if bare and isinstance(data, dict) else _whole(frame.get("total_entries"))
         limit = _whole(frame.get("per_page", frame.get("limit")))
-        return PageData(items, ids, _whole(frame.get("total_entries")), limit, _whole(frame.get("skip")))
+        return PageData(entries, ids, total, limit, _whole(frame.get("skip")))
+
+    return parse
+
+
+class Frame(msgspec.Struct, Generic[R]):
+    """A page as msgspec reads it, see `_rows`."""
+
+    items: list[R]
+    total_entries: Any = None
+    skip: Any = None
+    limit: Any = None
+    per_page: Any = msgspec.UNSET
+
+
+def row_data(
+    decoder: msgspec.json.Decoder[Frame[R]], read: Callable[[R], T], id: str
+) -> Callable[[bytes], PageData[T]]:
+    """A parser of the bytes of a page that holds nothing unusual.
+
+    :param read: makes an entry of a row.
+    :param id: the row's field that tells entries apart.
+    """
+
+    def parse(body: bytes) -> PageData[T]:
+        frame = decoder.decode(body)
+        entries: list[T | None] = [read(entry) for entry in frame.items]
+        ids = [getattr(entry, id) for entry in frame.items]
+        limit = frame.limit if frame.per_page is msgspec.UNSET else frame.per_page
+        return PageData(entries, ids, _whole(frame.total_entries), _whole(limit), _whole(frame.skip))
 
     return parse
 
@@ -111,105 +165,165 @@ class PageCall(Call[PageData[T]]):
 class Walk(Generic[T]):
     """The way from a page to the end of its list, pure: it says what to ask and takes what came.
 
-    Lists change while they are walked. No entry is given twice: the ids of all given entries are remembered. None that
-    was there all the time is left out: each step asks for the last entry once more, so a hole is seen and walked back
-    to; and where a pass has seen the list change, its head is read again until it brings nothing new (entries move to
-    the head when they are touched).
+    Lists change while they are walked. What is promised, for entries that have ids and stay in the list (behind the
+    entries that the first page skips):
+
+    - None is given twice.
+    - By offset: none is left out that keeps its order among the others, whatever else comes, goes or moves to the
+      head. Each page starts with the last entry of the page before. If it does not, and starts with one that is new,
+      entries before it are gone and others slipped over to what was read: the walk steps back to them.
+      An entry that moves to the head past the walk is found where the list was seen to change, in its total or where
+      two pages meet: its head is then read again, on to 20 entries in their old order, and again while it changes, ten
+      times at most. Nothing shows if, between two requests, as many entries go before the walk's place as come there,
+      and the total is not told or is made up by entries that come behind it.
+      While read entries move to the end by the page, others may be left out unless the total tells that some are
+      missing.
+    - By page number: pages can't overlap. None is left out if the server tells the total and each change alters it:
+      pages are read again where it fell, and the whole list where it changed. Where between two requests as many
+      entries go as come, or the total is not told, an entry that slipped to a page before is left out.
+    - By field (keyset): none is left out whose field does not change.
+
+    Requests are bounded by the pages and the changes. If a page comes twice, a place far off is asked for once: a
+    server that gives entries there too heeds no place and has one page.
     """
 
     def __init__(self, call: PageCall[T]) -> None:
-        self.call = call
         self.paging = call.paging
-        self.seen: set[Any] = set()
-        self.total: int | None = None
-        self.changed = False
-        self.found = 0
-        self.stale = 0
-        self.again = False
-        self.start = call.number(self.paging.step) if self.paging.style != "keyset" else None
-        if self.start is None:
-            self.start = 1 if self.paging.style == "number" else 0
+        # Pages of one entry can't overlap.
+        self.widened = self.paging.style == "offset" and call.number(self.paging.limit) == 1
+        self.call = call.at({self.paging.limit: 2}) if self.widened else call
+        given = call.number(self.paging.step) if self.paging.style != "keyset" else None
+        self.start = given if given is not None else int(self.paging.style == "number")
         self.position = self.start
-        self.last: Any = None
         self.expected: Any = None
+        """The id at `position` when it was last read; `None` where the next page does not overlap."""
+        self.ranks: dict[Any, int] = {}
+        """When each entry was last read, as a running number. What is in here was given."""
+        self.read = 0
+        self.pass_from = 0
+        self.passes = 1
+        self.changed = False
+        self.known = 0
+        self.last_rank = -1
+        self.total: int | None = None
+        self.largest = 1
         self.back = 0
+        self.before: tuple[int, PageData[T]] | None = None
+        self.probing = False
+        self.heeded = False
 
     def take(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
         """The new entries of a page, and the next request, if there is one."""
-        fresh = [
-            (key, item) for key, item in zip(data.ids, data.items, strict=True) if key is None or key not in self.seen
-        ]
-        head_is_new = bool(data.ids) and data.ids[0] not in self.seen
-        self.seen.update(data.ids)
-        self.found += len(fresh)
-        self.stale = 0 if fresh else self.stale + 1
-        if data.total is not None:
-            self.changed = self.changed or self.total not in (None, data.total)
-        items = [item for _, item in fresh]
-        if (not data.ids and self.found == 0) or (data.ids and data.ids[-1] is None):
-            return items, None
-        step = {"offset": self._offset, "number": self._number, "keyset": self._keyset}[self.paging.style]
-        following = step(data, head_is_new)
-        if data.total is not None:
-            self.total = data.total
-        return items, following
+        if self.paging.style == "keyset":
+            return self._keyset(data)
+        if self.probing:
+            self.probing, self.heeded = False, True
+            ignored = any(key is None or key in self.ranks for key in data.ids)
+            return [], None if ignored else self._at(self.position)
+        if not self.heeded and self._repeated(data):
+            self.probing = True
+            return [], self._at(self.position + FAR)
+        self.before = (self.position, data)
+        self.largest = max(self.largest, len(data.ids))
+        gone = 0 if self.total is None or data.total is None else self.total - data.total
+        self.changed = self.changed or gone != 0
+        self.total = data.total
+        return self._offset(data) if self.paging.style == "offset" else self._number(data, gone)
 
-    def _offset(self, data: PageData[T], head_is_new: bool) -> PageCall[T] | None:
-        assert self.start is not None
-        size = len(data.items)
-        if self.expected is not None and (not data.ids or data.ids[0] != self.expected):
+    def _repeated(self, data: PageData[T]) -> bool:
+        if self.before is None or not data.ids:
+            return False
+        position, before = self.before
+        return position != self.position and data.repeats(before)
+
+    def _offset(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
+        first = data.ids[0] if data.ids else None
+        overlaps = self.expected is not None
+        if overlaps and first != self.expected:
             self.changed = True
-            if (head_is_new or not data.ids) and self.position > self.start:
-                # Entries before this page are gone, so some slipped over to the page before: step back to them.
-                self.back = max(self.back * 2, size, 1)
+            if self.position > self.start and self.ranks.get(first, -1) < self.pass_from:
+                # Nothing of this page is taken yet: what is taken has no gap before it.
+                self.back = max(self.back * 2, self.largest)
                 self.position = max(self.start, self.position - self.back)
-                self.expected = self.last
-                return self._at(self.position)
+                return [], self._at(self.position)
         self.back = 0
-        if self._ended(data, self.position + size):
-            return self._head()
-        self.last = self.expected = data.ids[-1] if data.ids else None
-        self.position += size - 1 if size > 1 else size
-        if size <= 1:
-            self.expected = None
-        return self._at(self.position)
+        items = self._read(data)
+        if self._ended(data, self.position + len(data.ids), overlaps) or self._settled():
+            return items, self._again()
+        last = max((place for place, key in enumerate(data.ids) if key is not None), default=0)
+        if last or self.widened:
+            self.position, self.expected = self.position + last, data.ids[last]
+        else:
+            self.position, self.expected = self.position + len(data.ids), None
+        self.widened = False
+        return items, self._at(self.position)
 
-    def _number(self, data: PageData[T], head_is_new: bool) -> PageCall[T] | None:
-        assert self.start is not None
-        size = data.limit or self.call.number(self.paging.limit) or max(len(data.items), 1)
-        if self.total is not None and data.total is not None and data.total < self.total:
-            # Entries are gone, so as many slipped over to pages that were read: read those again.
-            steps = math.ceil((self.total - data.total) / size)
-            self.position = max(self.start, self.position - steps)
-            return self._at(self.position)
-        if self._ended(data, (self.position - self.start) * size + len(data.items)):
-            return self._head()
-        self.position += 1
-        return self._at(self.position)
+    def _number(self, data: PageData[T], gone: int) -> tuple[list[T], PageCall[T] | None]:
+        items = self._read(data)
+        if gone > 0 and self.position > self.start:
+            self.position = max(self.start, self.position - math.ceil(gone / self.largest))
+        elif self._ended(data, (self.position - self.start) * self.largest + len(data.ids)):
+            return items, self._again()
+        else:
+            self.position += 1
+        return items, self._at(self.position)
 
-    def _keyset(self, data: PageData[T], head_is_new: bool) -> PageCall[T] | None:
-        if not data.ids or self.stale or (data.limit is not None and len(data.items) < data.limit):
-            return None
-        return self.call.at({f"{self.paging.step}[{self.paging.operator}]": data.ids[-1]})
+    def _keyset(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
+        items = self._read(data)
+        last = next((key for key in reversed(data.ids) if key is not None), None)
+        whole = data.total is not None and data.total <= len(data.ids)
+        self.largest = max(self.largest, len(data.ids))
+        if not items or whole or self._short(data):
+            return items, None
+        if last is None:
+            raise DecodeError(f"no entry of the page has {self.paging.id}, so iteration can't go on")
+        return items, self.call.at({f"{self.paging.step}[{self.paging.operator}]": last})
 
-    def _ended(self, data: PageData[T], reached: int) -> bool:
-        if not data.items:
+    def _read(self, data: PageData[T]) -> list[T]:
+        """The entries of a page that were not given yet; they count as given from now on."""
+        items: list[T] = []
+        for key, entry in zip(data.ids, data.entries, strict=True):
+            if entry is None:
+                continue
+            rank = self.ranks.get(key) if key is not None else None
+            if rank is None:
+                items.append(entry)
+            if key is None or (rank is not None and rank >= self.pass_from):
+                continue
+            if rank is None:
+                self.known = 0
+            else:
+                self.known = self.known + 1 if rank > self.last_rank else 1
+                self.last_rank = rank
+            self.ranks[key] = self.read
+            self.read += 1
+        return items
+
+    def _short(self, data: PageData[T]) -> bool:
+        """Whether a page is shorter than its limit. A server may cap the limit in silence and echo what was asked."""
+        size = len(data.ids)
+        honest = data.limit != self.call.number(self.paging.limit) or size < self.largest
+        return data.limit is not None and size < data.limit and honest
+
+    def _ended(self, data: PageData[T], reached: int, overlaps: bool = False) -> bool:
+        if not data.ids:
             return True
-        if self.again and self.stale:
-            return data.total is None or len(self.seen) >= data.total or reached >= data.total
         if data.total is not None:
             return reached >= data.total
-        if data.limit is not None and len(data.items) < data.limit:
-            return True
-        return self.stale >= STALE_PAGES
+        return self._short(data) or (overlaps and len(data.ids) == 1 < self.largest)
 
-    def _head(self) -> PageCall[T] | None:
-        """The pass is over: read the head again if the list changed and the last pass brought something."""
-        if not self.changed or self.found == 0:
+    def _settled(self) -> bool:
+        complete = self.total is None or self.start + len(self.ranks) >= self.total
+        return self.known >= SETTLED and complete
+
+    def _again(self) -> PageCall[T] | None:
+        """The list was read to its end: read it again from its head if it changed meanwhile."""
+        if not self.changed or self.passes == PASSES:
             return None
-        assert self.start is not None
-        self.changed, self.found, self.stale, self.again = False, 0, 0, True
-        self.position, self.expected, self.last, self.back = self.start, None, None, 0
+        self.passes += 1
+        self.pass_from = self.read
+        self.changed, self.known, self.last_rank = False, 0, -1
+        self.position, self.expected, self.total = self.start, None, None
         return self._at(self.start)
 
     def _at(self, position: int) -> PageCall[T]:
@@ -247,7 +361,8 @@ class Page(_PageBase[T]):
     """One page of a list. `items` is this page; iterating goes on to the end of the list.
 
     Iterating asks for further pages only when it gets there. While the list changes no entry comes twice and none that
-    was there all the time is left out; the ids of what came are remembered for that.
+    was there all the time is left out; the ids of what came are remembered for that. Lists with page numbers promise
+    less: where as many entries go as come between two requests, one may be left out.
 
     :ivar items: the entries of this page.
     :ivar total_entries: the length of the whole list where the server tells it.
@@ -274,7 +389,8 @@ class AsyncPage(_PageBase[T]):
     """One page of a list. `items` is this page; iterating with `async for` goes on to the end of the list.
 
     Iterating asks for further pages only when it gets there. While the list changes no entry comes twice and none that
-    was there all the time is left out; the ids of what came are remembered for that.
+    was there all the time is left out; the ids of what came are remembered for that. Lists with page numbers promise
+    less: where as many entries go as come between two requests, one may be left out.
 
     :ivar items: the entries of this page.
     :ivar total_entries: the length of the whole list where the server tells it.

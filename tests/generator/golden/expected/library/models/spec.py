@@ -12,14 +12,16 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    comma_text,
     further,
     iso_text,
     many,
+    moment,
     odd,
+    represent,
     to_enum,
     to_object,
     to_text,
-    to_time,
     unix_number,
     unknown,
 )
@@ -38,7 +40,7 @@ KIND_VALUES: dict[str, Kind] = {member.value: member for member in Kind}
 read_kind = to_enum(Kind)
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Book:
     """A book.
 
@@ -60,27 +62,38 @@ class Book:
     fields: dict[str, str] = field(factory=dict)
     extra: dict[str, Any] = field(factory=dict)
 
+    __repr__ = represent
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _BOOK_FIELDS)
-        fields_: dict[str, str] = further(extra, to_text)
+        self.extra = extra = unknown(data, _BOOK_FIELDS)
+        self.fields = further(extra, to_text)
         v: Any
-        return cls(
-            id=v if (v := get("_id")).__class__ is str else odd(v, "_id", extra, to_text),
-            title=v if (v := get("title")).__class__ is str else odd(v, "title", extra, to_text),
-            kind=KIND_VALUES.get(v, v) if (v := get("kind")).__class__ is str else odd(v, "kind", extra, read_kind),
-            created_at=odd(get("created_at"), "created_at", extra, to_time),
-            printed_at=odd(get("printed_at"), "printed_at", extra, to_time),
-            tags=many(get("tags"), "tags", extra, to_text, commas=True),
-            author=Author.from_dict(v)
-            if (v := get("author")).__class__ is dict
-            else odd(v, "author", extra, to_object),
-            others=many(get("others"), "others", extra, Book._convert),
-            fields=fields_,
-            extra=extra,
+        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.title = v if (v := get("title")) is None or v.__class__ is str else odd(v, "title", extra, to_text)
+        self.kind = (
+            None
+            if (v := get("kind")) is None
+            else KIND_VALUES.get(v, v)
+            if v.__class__ is str
+            else odd(v, "kind", extra, read_kind)
         )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.printed_at = None if (v := get("printed_at")) is None else moment(v, "printed_at", extra)
+        self.tags = [] if (v := get("tags")) is None else many(v, "tags", extra, to_text, commas=True)
+        self.author = (
+            None
+            if (v := get("author")) is None
+            else Author.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "author", extra, to_object)
+        )
+        self.others = [] if (v := get("others")) is None else many(v, "others", extra, Book._convert)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:
@@ -103,7 +116,7 @@ class Book:
         if self.printed_at is not None:
             data["printed_at"] = unix_number(self.printed_at)
         if self.tags:
-            data["tags"] = ",".join([str(entry) for entry in self.tags])
+            data["tags"] = comma_text(self.tags)
         if self.author is not None:
             data["author"] = self.author.to_dict()
         if self.others:
@@ -114,7 +127,7 @@ class Book:
 _BOOK_FIELDS = frozenset(["_id", "author", "created_at", "kind", "others", "printed_at", "tags", "title"])
 
 
-@define(kw_only=True)
+@define(kw_only=True, repr=False)
 class Author:
     """Who wrote it.
 
@@ -124,19 +137,21 @@ class Author:
 
     name: str | None = None
     secret: str | None = field(default=None, repr=False)
-    extra: dict[str, Any] = field(factory=dict)
+    extra: dict[str, Any] = field(factory=dict, repr=False)
+
+    __repr__ = represent
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the wire's form; nothing in it can raise."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
         get = data.get
-        extra = unknown(data, _AUTHOR_FIELDS)
+        self.extra = extra = unknown(data, _AUTHOR_FIELDS)
         v: Any
-        return cls(
-            name=v if (v := get("name")).__class__ is str else odd(v, "name", extra, to_text),
-            secret=v if (v := get("secret")).__class__ is str else odd(v, "secret", extra, to_text),
-            extra=extra,
-        )
+        self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
+        self.secret = v if (v := get("secret")) is None or v.__class__ is str else odd(v, "secret", extra, to_text)
+        return self
 
     @classmethod
     def _convert(cls, data: Any) -> Self:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from .._call import araw, raw
 from .._calls import books as calls
 from .._wire import OMIT, Omit
-from ..client import AsyncClientRawView, ClientRawView
+from ..client import _AsyncClientRawView, _ClientRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
@@ -146,7 +146,7 @@ class BooksWithRawResponse:
     """`books` with answers as they came."""
 
     def __init__(self, client: Client) -> None:
-        resource = Books(cast("Client", ClientRawView(client)))
+        resource = Books(cast("Client", _ClientRawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
@@ -276,7 +276,7 @@ class AsyncBooksWithRawResponse:
     """`books` with answers as they came."""
 
     def __init__(self, client: AsyncClient) -> None:
-        resource = AsyncBooks(cast("AsyncClient", AsyncClientRawView(client)))
+        resource = AsyncBooks(cast("AsyncClient", _AsyncClientRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.create = araw(resource.create)

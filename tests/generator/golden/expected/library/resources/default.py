@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from .._call import araw, raw
 from .._calls import default as calls
-from ..client import AsyncClientRawView, ClientRawView
+from ..client import _AsyncClientRawView, _ClientRawView
 
 if TYPE_CHECKING:
     from ..client import AsyncClient, Client
@@ -53,7 +53,7 @@ class DefaultWithRawResponse:
     """`default` with answers as they came."""
 
     def __init__(self, client: Client) -> None:
-        resource = Default(cast("Client", ClientRawView(client)))
+        resource = Default(cast("Client", _ClientRawView(client)))
         self.cover_set = raw(resource.cover_set)
 
 
@@ -93,5 +93,5 @@ class AsyncDefaultWithRawResponse:
     """`default` with answers as they came."""
 
     def __init__(self, client: AsyncClient) -> None:
-        resource = AsyncDefault(cast("AsyncClient", AsyncClientRawView(client)))
+        resource = AsyncDefault(cast("AsyncClient", _AsyncClientRawView(client)))
         self.cover_set = araw(resource.cover_set)
