@@ -83,6 +83,9 @@ def read_bind(element: XMLElement) -> Bind:
         found = _new(Bind)
         found.unknown_attributes = tuple(element.items())
         found.resource = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -421,6 +424,9 @@ def read_session(element: XMLElement) -> Session:
         found = _new(Session)
         found.unknown_attributes = tuple(element.items())
         found.optional = False
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

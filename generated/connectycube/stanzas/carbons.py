@@ -505,6 +505,9 @@ def read_carbons_enable(element: XMLElement) -> CarbonsEnable:
     try:
         found = _new(CarbonsEnable)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -72,6 +72,9 @@ def read_markable(element: XMLElement) -> Markable:
     try:
         found = _new(Markable)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -132,6 +135,9 @@ def read_received(element: XMLElement) -> Received:
         else:
             raise missing("the attribute id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _RECEIVED_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -192,6 +198,9 @@ def read_displayed(element: XMLElement) -> Displayed:
         else:
             raise missing("the attribute id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISPLAYED_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -79,6 +79,9 @@ def read_composing(element: XMLElement) -> Composing:
     try:
         found = _new(Composing)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -129,6 +132,9 @@ def read_paused(element: XMLElement) -> Paused:
     try:
         found = _new(Paused)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -179,6 +185,9 @@ def read_active(element: XMLElement) -> Active:
     try:
         found = _new(Active)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -229,6 +238,9 @@ def read_inactive(element: XMLElement) -> Inactive:
     try:
         found = _new(Inactive)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -279,6 +291,9 @@ def read_gone(element: XMLElement) -> Gone:
     try:
         found = _new(Gone)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -698,6 +713,9 @@ def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
         found.body = None
         found.extra = None
         found.delay = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

@@ -98,6 +98,9 @@ def read_replace(element: XMLElement) -> Replace:
         else:
             found.last = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REPLACE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -103,6 +103,9 @@ def read_delay(element: XMLElement) -> Delay:
             found.reason = text
         else:
             found.reason = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

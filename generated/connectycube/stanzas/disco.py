@@ -116,6 +116,9 @@ def read_disco_item(element: XMLElement) -> DiscoItem:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_ITEM_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -189,6 +192,10 @@ def read_disco_items(element: XMLElement) -> DiscoItems:
         else:
             found.node = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_ITEMS_ATTRIBUTES)
+        found.items = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         items_: list[DiscoItem] = []
         unknown: list[str] = []
         for child in element:
@@ -507,6 +514,9 @@ def read_disco_identity(element: XMLElement) -> DiscoIdentity:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _DISCO_IDENTITY_ATTRIBUTES)
         )
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -571,6 +581,9 @@ def read_disco_feature(element: XMLElement) -> DiscoFeature:
         else:
             raise missing("the attribute var")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_FEATURE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -650,6 +663,11 @@ def read_disco_info(element: XMLElement) -> DiscoInfo:
         else:
             found.node = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DISCO_INFO_ATTRIBUTES)
+        found.identities = ()
+        found.features = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         identities_: list[DiscoIdentity] = []
         features_: list[DiscoFeature] = []
         unknown: list[str] = []

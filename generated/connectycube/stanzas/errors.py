@@ -154,6 +154,9 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
         found.condition = None
         found.text = None
         found.plain_text = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -275,6 +278,9 @@ def read_message_error(element: XMLElement) -> MessageError:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MESSAGE_ERROR_ATTRIBUTES)
         found.body = None
         found.error = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

@@ -136,10 +136,14 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
         found.message_id = None
         found.silent = None
         found.markable = None
-        attachments_: list[Attachment] = []
+        found.attachments = ()
         rest: dict[str, Any] = {}
         repeated = False
         found.params = rest
+        if not len(element):
+            found.unknown = ()
+            return found
+        attachments_: list[Attachment] = []
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -318,6 +322,9 @@ def read_attachment(element: XMLElement) -> Attachment:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ATTACHMENT_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

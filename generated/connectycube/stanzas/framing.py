@@ -124,6 +124,9 @@ def read_open(element: XMLElement) -> Open:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _OPEN_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -236,6 +239,9 @@ def read_close(element: XMLElement) -> Close:
         else:
             found.see_other_uri = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _CLOSE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

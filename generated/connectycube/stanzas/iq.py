@@ -116,6 +116,9 @@ def read_iq_result(element: XMLElement) -> IqResult:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_RESULT_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -217,6 +220,9 @@ def read_iq_error(element: XMLElement) -> IqError:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_ERROR_ATTRIBUTES)
         found.error = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -313,6 +319,9 @@ def read_iq_get(element: XMLElement) -> IqGet:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_GET_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -405,6 +414,9 @@ def read_iq_set(element: XMLElement) -> IqSet:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _IQ_SET_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -74,6 +74,9 @@ def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
     try:
         found = _new(LastActivityQuery)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -144,6 +147,9 @@ def read_last_activity(element: XMLElement) -> LastActivity:
             found.status = text
         else:
             found.status = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

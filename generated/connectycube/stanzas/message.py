@@ -162,6 +162,9 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
         found.destroy = None
         found.delay = None
         found.extra = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -302,6 +305,9 @@ def read_group_message(element: XMLElement) -> GroupMessage:
         found.destroy = None
         found.delay = None
         found.extra = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -444,6 +450,9 @@ def read_headline_message(element: XMLElement) -> HeadlineMessage:
         found.destroy = None
         found.delay = None
         found.extra = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

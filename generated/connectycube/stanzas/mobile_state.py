@@ -91,6 +91,9 @@ def read_mobile_state(element: XMLElement) -> MobileState:
         else:
             raise missing("the attribute enable")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MOBILE_STATE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -136,6 +136,9 @@ def read_muc_history(element: XMLElement) -> MucHistory:
         else:
             found.since = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_HISTORY_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -196,6 +199,9 @@ def read_muc_join(element: XMLElement) -> MucJoin:
         found.unknown_attributes = tuple(element.items())
         found.history = None
         found.password = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -276,6 +282,9 @@ def read_muc_actor(element: XMLElement) -> MucActor:
         else:
             found.nick = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_ACTOR_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -382,6 +391,9 @@ def read_muc_item(element: XMLElement) -> MucItem:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_ITEM_ATTRIBUTES)
         found.actor = None
         found.reason = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -453,6 +465,9 @@ def read_muc_status(element: XMLElement) -> MucStatus:
         else:
             raise missing("the attribute code")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_STATUS_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -518,6 +533,10 @@ def read_muc_user(element: XMLElement) -> MucUser:
         found = _new(MucUser)
         found.unknown_attributes = tuple(element.items())
         found.item = None
+        found.statuses = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         statuses_: list[MucStatus] = []
         unknown: list[str] = []
         for child in element:

@@ -110,6 +110,9 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
             found.to = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_INVITE_ATTRIBUTES)
         found.reason = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -178,6 +181,9 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
         found.unknown_attributes = tuple(element.items())
         found.invite = None
         found.password = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -230,6 +236,9 @@ def read_bare_invite(element: XMLElement) -> BareInvite:
     try:
         found = _new(BareInvite)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

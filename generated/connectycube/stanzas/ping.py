@@ -69,6 +69,9 @@ def read_ping(element: XMLElement) -> Ping:
     try:
         found = _new(Ping)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -153,6 +153,9 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
         found.status = None
         found.priority = None
         found.delay = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -272,6 +275,9 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
         )
         found.status = None
         found.delay = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -385,6 +391,9 @@ def read_subscribe(element: XMLElement) -> Subscribe:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SUBSCRIBE_ATTRIBUTES)
         found.status = None
         found.delay = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -484,6 +493,9 @@ def read_subscribed(element: XMLElement) -> Subscribed:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SUBSCRIBED_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -577,6 +589,9 @@ def read_unsubscribed(element: XMLElement) -> Unsubscribed:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _UNSUBSCRIBED_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -670,6 +685,9 @@ def read_unsubscribe(element: XMLElement) -> Unsubscribe:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _UNSUBSCRIBE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -765,6 +783,9 @@ def read_presence_probe(element: XMLElement) -> PresenceProbe:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _PRESENCE_PROBE_ATTRIBUTES)
         )
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -869,6 +890,9 @@ def read_presence_error(element: XMLElement) -> PresenceError:
             () if known == len(attributes) else unknown_of(attributes, _PRESENCE_ERROR_ATTRIBUTES)
         )
         found.error = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

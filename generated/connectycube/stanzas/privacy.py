@@ -147,6 +147,9 @@ def read_privacy_item(element: XMLElement) -> PrivacyItem:
         found.presence_in = False
         found.presence_out = False
         found.iq = False
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -225,6 +228,10 @@ def read_privacy_list(element: XMLElement) -> PrivacyList:
         else:
             raise missing("the attribute name")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _PRIVACY_LIST_ATTRIBUTES)
+        found.items = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         items_: list[PrivacyItem] = []
         unknown: list[str] = []
         for child in element:
@@ -292,6 +299,9 @@ def read_active_list(element: XMLElement) -> ActiveList:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ACTIVE_LIST_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -353,6 +363,9 @@ def read_default_list(element: XMLElement) -> DefaultList:
         else:
             found.name = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _DEFAULT_LIST_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -421,6 +434,10 @@ def read_privacy_query(element: XMLElement) -> PrivacyQuery:
         found.unknown_attributes = tuple(element.items())
         found.active = None
         found.default = None
+        found.lists = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         lists_: list[PrivacyList] = []
         unknown: list[str] = []
         for child in element:

@@ -108,6 +108,9 @@ def read_reaction(element: XMLElement) -> Reaction:
         else:
             raise missing("the attribute type")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REACTION_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -184,6 +187,10 @@ def read_reactions(element: XMLElement) -> Reactions:
         else:
             raise missing("the attribute message_id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REACTIONS_ATTRIBUTES)
+        found.reactions = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         reactions_: list[Reaction] = []
         unknown: list[str] = []
         for child in element:

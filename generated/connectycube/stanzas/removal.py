@@ -85,6 +85,9 @@ def read_remove(element: XMLElement) -> Remove:
         else:
             raise missing("the attribute id")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _REMOVE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

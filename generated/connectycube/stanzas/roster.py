@@ -130,6 +130,10 @@ def read_roster_item(element: XMLElement) -> RosterItem:
         else:
             found.approved = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_ITEM_ATTRIBUTES)
+        found.groups = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         groups_: list[str] = []
         unknown: list[str] = []
         for child in element:
@@ -205,6 +209,10 @@ def read_roster_query(element: XMLElement) -> RosterQuery:
         else:
             found.ver = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_QUERY_ATTRIBUTES)
+        found.items = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         items_: list[RosterItem] = []
         unknown: list[str] = []
         for child in element:

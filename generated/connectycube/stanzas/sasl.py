@@ -99,6 +99,9 @@ def read_auth(element: XMLElement) -> Auth:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -159,6 +162,9 @@ def read_challenge(element: XMLElement) -> Challenge:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -219,6 +225,9 @@ def read_response(element: XMLElement) -> Response:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -269,6 +278,9 @@ def read_abort(element: XMLElement) -> Abort:
     try:
         found = _new(Abort)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -329,6 +341,9 @@ def read_success(element: XMLElement) -> Success:
             found.data = to_base64(text, "the text")
         else:
             found.data = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -407,6 +422,9 @@ def read_failure(element: XMLElement) -> Failure:
         found.unknown_attributes = tuple(element.items())
         found.condition = None
         found.text = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

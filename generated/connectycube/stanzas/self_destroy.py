@@ -84,6 +84,9 @@ def read_self_destroy(element: XMLElement) -> SelfDestroy:
         else:
             raise missing("the attribute after")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SELF_DESTROY_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

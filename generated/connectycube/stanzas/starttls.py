@@ -73,6 +73,9 @@ def read_start_tls(element: XMLElement) -> StartTls:
         found = _new(StartTls)
         found.unknown_attributes = tuple(element.items())
         found.required = False
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -127,6 +130,9 @@ def read_proceed(element: XMLElement) -> Proceed:
     try:
         found = _new(Proceed)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -177,6 +183,9 @@ def read_tls_failure(element: XMLElement) -> TlsFailure:
     try:
         found = _new(TlsFailure)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -100,6 +100,9 @@ def read_status_subscription(element: XMLElement) -> StatusSubscription:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _STATUS_SUBSCRIPTION_ATTRIBUTES)
         )
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))

@@ -97,6 +97,9 @@ def read_enable(element: XMLElement) -> Enable:
         else:
             found.max = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ENABLE_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -185,6 +188,9 @@ def read_enabled(element: XMLElement) -> Enabled:
         else:
             found.location = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ENABLED_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -231,6 +237,9 @@ def read_ack_request(element: XMLElement) -> AckRequest:
     try:
         found = _new(AckRequest)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -291,6 +300,9 @@ def read_ack(element: XMLElement) -> Ack:
         else:
             raise missing("the attribute h")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ACK_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -359,6 +371,9 @@ def read_resume(element: XMLElement) -> Resume:
         else:
             raise missing("the attribute h")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _RESUME_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -427,6 +442,9 @@ def read_resumed(element: XMLElement) -> Resumed:
         else:
             raise missing("the attribute h")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _RESUMED_ATTRIBUTES)
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -518,6 +536,9 @@ def read_failed(element: XMLElement) -> Failed:
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _FAILED_ATTRIBUTES)
         found.condition = None
         found.text = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag

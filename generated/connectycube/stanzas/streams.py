@@ -79,6 +79,10 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
     try:
         found = _new(Mechanisms)
         found.unknown_attributes = tuple(element.items())
+        found.mechanisms = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         mechanisms_: list[str] = []
         unknown: list[str] = []
         for child in element:
@@ -141,6 +145,10 @@ def read_compression(element: XMLElement) -> Compression:
     try:
         found = _new(Compression)
         found.unknown_attributes = tuple(element.items())
+        found.methods = ()
+        if not len(element):
+            found.unknown = ()
+            return found
         methods_: list[str] = []
         unknown: list[str] = []
         for child in element:
@@ -205,6 +213,9 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
         found.unknown_attributes = tuple(element.items())
         found.optional = False
         found.required = False
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -257,6 +268,9 @@ def read_roster_versioning(element: XMLElement) -> RosterVersioning:
     try:
         found = _new(RosterVersioning)
         found.unknown_attributes = tuple(element.items())
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             unknown.append(raw(child))
@@ -358,6 +372,9 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
         found.compression = None
         found.bind = None
         found.session = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
@@ -478,6 +495,9 @@ def read_stream_error(element: XMLElement) -> StreamError:
         found.condition = None
         found.see_other_host = None
         found.text = None
+        if not len(element):
+            found.unknown = ()
+            return found
         unknown: list[str] = []
         for child in element:
             tag = child.tag
