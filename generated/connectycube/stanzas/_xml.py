@@ -154,13 +154,16 @@ class _Stream:
         return element
 
 
+TOO_DEEP: Final = MAX_DEPTH * len("<a></a>")
+"""Bytes of the shortest text that nests too deep."""
+
 _streams: deque[_Stream] = deque()
 """Parsers that nobody uses at the moment."""
 
 
 def read(xml: str | bytes | ET.Element, max_size: int) -> ET.Element:
     """One element from text, or a given one, checked against the bounds."""
-    if isinstance(xml, ET.Element):
+    if xml.__class__ is not bytes and isinstance(xml, ET.Element):
         check_depth(xml)
         return xml
     if len(xml) > max_size:
@@ -179,7 +182,8 @@ def read(xml: str | bytes | ET.Element, max_size: int) -> ET.Element:
         raise StanzaError(f"no XML: {str(error).partition(': line')[0]}") from error
     if stream.left:
         _streams.append(stream)
-    if text.count(b"<") >= 2 * MAX_DEPTH:  # With fewer nothing can be nested too deep.
+    # A shorter text, or one with fewer tags, can't nest too deep.
+    if len(text) >= TOO_DEEP and text.count(b"<") >= 2 * MAX_DEPTH:
         check_depth(element)
     return element
 
