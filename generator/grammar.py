@@ -289,7 +289,7 @@ LIST_OPERATORS = frozenset("in nin all or between".split())
 """Those of them that take a list."""
 
 EXTENSIONS: dict[str, frozenset[str]] = {
-    "document": frozenset({"x-platform"}),
+    "document": frozenset({"x-platform", "x-sdk-version"}),
     "operation": frozenset(
         {
             "x-facts",

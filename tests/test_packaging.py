@@ -57,3 +57,11 @@ def test_each_source_root_is_in_both_lists_of_the_build() -> None:
         for part in (ROOT / package).iterdir():
             if part.is_dir() and part.name != "__pycache__":
                 assert (part / "py.typed").is_file(), part
+
+
+def test_the_client_tells_the_version_that_is_installed() -> None:
+    version = PROJECT["project"]["version"]
+    assert f"x-sdk-version: {version}\n" in (ROOT / "spec/rest/api.yaml").read_text(encoding="utf-8")
+    assert f'USER_AGENT = "connectycube-python/{version}"' in (
+        ROOT / "generated/connectycube/rest/client.py"
+    ).read_text(encoding="utf-8")

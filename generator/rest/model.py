@@ -209,6 +209,8 @@ class Api:
     version: str
     base_url: str
     platform: str
+    sdk_version: str = ""
+    """The version that the client tells the server; the API's own unless told."""
     schemes: list[Scheme] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)

@@ -206,7 +206,7 @@ class _Preparer:
         media = media_of(body, *FORMS)
         kind = media.kind
         if kind == "application/json" or kind in FORMS:
-            prepared = self.part(media.entry.get("schema", {}), f"{parent}Body", module, kind in FORMS)
+            prepared = self.part(media.entry.get("schema", {}), f"{parent}Body", module, True)
         else:
             kind, prepared = "application/octet-stream", {"type": "string", "format": "binary"}
         return {"required": bool(body.get("required")), "content": {kind: {"schema": prepared}}}

@@ -50,6 +50,7 @@ class _Reader:
             version=str(info.get("version", "")),
             base_url=_server(servers[0]) if servers else "",
             platform=str(document.get("x-platform", "")),
+            sdk_version=str(document.get("x-sdk-version", "")),
         )
         self.api.schemes = self.schemes()
 

@@ -114,7 +114,7 @@ class Renderer:
     def names(self) -> dict[str, Any]:
         api, code = self.api, self.code
         # It goes into headers.
-        version = re.sub(r"[^A-Za-z0-9.+_-]+", "-", api.version)
+        version = re.sub(r"[^A-Za-z0-9.+_-]+", "-", api.sdk_version or api.version)
         inputs = [model for model in api.models if model.sent]
         homes = self.homes = sorted(
             [(model.name, model.module) for model in api.models if model.answered]

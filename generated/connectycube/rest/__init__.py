@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from .models import CustomObjectDeleteResult as CustomObjectDeleteResult
     from .models import CustomObjectMultiUpdateResult as CustomObjectMultiUpdateResult
     from .models import CustomObjectPermissions as CustomObjectPermissions
-    from .models import CustomObjectsUpdateBodyPopValue as CustomObjectsUpdateBodyPopValue
     from .models import CustomObjectUpdateResult as CustomObjectUpdateResult
     from .models import DeletedCustomObjects as DeletedCustomObjects
     from .models import DeletedDialogs as DeletedDialogs
@@ -102,9 +101,6 @@ if TYPE_CHECKING:
     from .models import PushDeviceInfo as PushDeviceInfo
     from .models import PushEnvironment as PushEnvironment
     from .models import PushEvent as PushEvent
-    from .models import PushEventsCreateBodyEventEventType as PushEventsCreateBodyEventEventType
-    from .models import PushEventsCreateBodyEventNotificationType as PushEventsCreateBodyEventNotificationType
-    from .models import PushEventsCreateBodyEventPushType as PushEventsCreateBodyEventPushType
     from .models import PushPlatform as PushPlatform
     from .models import PushPlatformInfo as PushPlatformInfo
     from .models import PushSubscription as PushSubscription
@@ -131,7 +127,6 @@ _LAZY: dict[str, str] = {
     "CustomObjectMultiUpdateResult": "models",
     "CustomObjectPermissions": "models",
     "CustomObjectUpdateResult": "models",
-    "CustomObjectsUpdateBodyPopValue": "models",
     "DeletedCustomObjects": "models",
     "DeletedDialogs": "models",
     "DeletedIds": "models",
@@ -157,9 +152,6 @@ _LAZY: dict[str, str] = {
     "PushDeviceInfo": "models",
     "PushEnvironment": "models",
     "PushEvent": "models",
-    "PushEventsCreateBodyEventEventType": "models",
-    "PushEventsCreateBodyEventNotificationType": "models",
-    "PushEventsCreateBodyEventPushType": "models",
     "PushPlatform": "models",
     "PushPlatformInfo": "models",
     "PushSubscription": "models",
@@ -235,7 +227,6 @@ __all__ = [
     "CustomObjectPermissions",
     "CustomObjectPermissionsInput",
     "CustomObjectUpdateResult",
-    "CustomObjectsUpdateBodyPopValue",
     "DecodeError",
     "DeletedCustomObjects",
     "DeletedDialogs",
@@ -282,9 +273,6 @@ __all__ = [
     "PushEventExternalUserInput",
     "PushEventTagsInput",
     "PushEventUserInput",
-    "PushEventsCreateBodyEventEventType",
-    "PushEventsCreateBodyEventNotificationType",
-    "PushEventsCreateBodyEventPushType",
     "PushPlatform",
     "PushPlatformInfo",
     "PushSubscription",

@@ -48,7 +48,7 @@ __all__ = ["AsyncConnectyCube", "ConnectyCube"]
 
 T = TypeVar("T")
 
-USER_AGENT = "connectycube-python/2026.1"
+USER_AGENT = "connectycube-python/0.1.0"
 EXPIRY_HEADER = "CB-Token-ExpirationDate"
 BASE_URL = "https://api.connectycube.com"
 
@@ -63,8 +63,8 @@ def _base_url(url: str) -> str:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
+        parts, usable = None, False
+    if parts is None or not usable:
         raise errors.ConfigurationError("base_url must be an http or https address")
     if parts.username is not None or parts.query or parts.fragment:
         raise errors.ConfigurationError("base_url must have no user name, query or fragment")
@@ -210,7 +210,7 @@ SCHEMES: dict[str, tuple[str, str]] = {
 STANDARD_HEADERS = {
     "Accept": "application/json",
     "User-Agent": USER_AGENT,
-    "CB-SDK": "Python 2026.1",
+    "CB-SDK": "Python 0.1.0",
 }
 
 

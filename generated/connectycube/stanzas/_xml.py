@@ -163,13 +163,13 @@ _streams: deque[_Stream] = deque()
 
 def read(xml: str | bytes | ET.Element, max_size: int) -> ET.Element:
     """One element from text, or a given one, checked against the bounds."""
-    if xml.__class__ is not bytes and isinstance(xml, ET.Element):
+    if not isinstance(xml, bytes) and isinstance(xml, ET.Element):
         check_depth(xml)
         return xml
     if len(xml) > max_size:
         raise StanzaError(f"larger than {max_size}")
     try:
-        text = xml if xml.__class__ is bytes else _bytes(xml)
+        text = xml if isinstance(xml, bytes) else _bytes(xml)
         if (33 in text or 63 in text) and (b"<!" in text or b"<?" in text):
             _check_declarations(text)
         try:

@@ -290,7 +290,7 @@ def update_call(
     inc: Mapping[str, float] | None = None,
     pull: Mapping[str, Any] | None = None,
     pull_all: Mapping[str, Sequence[Any]] | None = None,
-    pop: Mapping[str, models.CustomObjectsUpdateBodyPopValue | Literal[1, -1]] | None = None,
+    pop: Mapping[str, Literal[1, -1]] | None = None,
     push: Mapping[str, Sequence[Any]] | None = None,
     add_to_set: Mapping[str, Sequence[Any]] | None = None,
     fields: Mapping[str, Any] | None = None,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .custom_objects import CustomObjectDeleteResult as CustomObjectDeleteResult
     from .custom_objects import CustomObjectMultiUpdateResult as CustomObjectMultiUpdateResult
     from .custom_objects import CustomObjectPermissions as CustomObjectPermissions
-    from .custom_objects import CustomObjectsUpdateBodyPopValue as CustomObjectsUpdateBodyPopValue
     from .custom_objects import CustomObjectUpdateResult as CustomObjectUpdateResult
     from .custom_objects import DeletedCustomObjects as DeletedCustomObjects
     from .dialogs import DeletedDialogs as DeletedDialogs
@@ -44,9 +43,6 @@ if TYPE_CHECKING:
     from .messages import SystemMessage as SystemMessage
     from .messages import UnreadCount as UnreadCount
     from .push_events import PushEvent as PushEvent
-    from .push_events import PushEventsCreateBodyEventEventType as PushEventsCreateBodyEventEventType
-    from .push_events import PushEventsCreateBodyEventNotificationType as PushEventsCreateBodyEventNotificationType
-    from .push_events import PushEventsCreateBodyEventPushType as PushEventsCreateBodyEventPushType
     from .push_subscriptions import PushChannel as PushChannel
     from .push_subscriptions import PushChannelInfo as PushChannelInfo
     from .push_subscriptions import PushDeviceInfo as PushDeviceInfo
@@ -72,7 +68,6 @@ _HOMES: dict[str, str] = {
     "CustomObjectMultiUpdateResult": "custom_objects",
     "CustomObjectPermissions": "custom_objects",
     "CustomObjectUpdateResult": "custom_objects",
-    "CustomObjectsUpdateBodyPopValue": "custom_objects",
     "DeletedCustomObjects": "custom_objects",
     "DeletedDialogs": "dialogs",
     "DeletedIds": "dialogs",
@@ -98,9 +93,6 @@ _HOMES: dict[str, str] = {
     "PushDeviceInfo": "push_subscriptions",
     "PushEnvironment": "push_subscriptions",
     "PushEvent": "push_events",
-    "PushEventsCreateBodyEventEventType": "push_events",
-    "PushEventsCreateBodyEventNotificationType": "push_events",
-    "PushEventsCreateBodyEventPushType": "push_events",
     "PushPlatform": "push_subscriptions",
     "PushPlatformInfo": "push_subscriptions",
     "PushSubscription": "push_subscriptions",
@@ -126,7 +118,6 @@ __all__ = [
     "CustomObjectMultiUpdateResult",
     "CustomObjectPermissions",
     "CustomObjectUpdateResult",
-    "CustomObjectsUpdateBodyPopValue",
     "DeletedCustomObjects",
     "DeletedDialogs",
     "DeletedIds",
@@ -152,9 +143,6 @@ __all__ = [
     "PushDeviceInfo",
     "PushEnvironment",
     "PushEvent",
-    "PushEventsCreateBodyEventEventType",
-    "PushEventsCreateBodyEventNotificationType",
-    "PushEventsCreateBodyEventPushType",
     "PushPlatform",
     "PushPlatformInfo",
     "PushSubscription",

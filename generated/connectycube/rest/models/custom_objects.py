@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any, Self
 
 from attrs import define, field
@@ -37,7 +37,6 @@ __all__ = [
     "CustomObjectMultiUpdateResult",
     "CustomObjectPermissions",
     "CustomObjectUpdateResult",
-    "CustomObjectsUpdateBodyPopValue",
     "DeletedCustomObjects",
 ]
 
@@ -55,19 +54,6 @@ CUSTOM_OBJECT_ACCESS_LEVEL_VALUES: dict[str, CustomObjectAccessLevel] = {
     member.value: member for member in CustomObjectAccessLevel
 }
 read_custom_object_access_level = to_enum(CustomObjectAccessLevel)
-
-
-class CustomObjectsUpdateBodyPopValue(IntEnum):
-    """The values of CustomObjectsUpdateBodyPopValue."""
-
-    VALUE_1 = 1
-    VALUE_NEGATIVE_1 = -1
-
-
-CUSTOM_OBJECTS_UPDATE_BODY_POP_VALUE_VALUES: dict[int, CustomObjectsUpdateBodyPopValue] = {
-    member.value: member for member in CustomObjectsUpdateBodyPopValue
-}
-read_custom_objects_update_body_pop_value = to_enum(CustomObjectsUpdateBodyPopValue)
 
 
 @define(kw_only=True, repr=False)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Self
 
 from attrs import define, field
@@ -17,7 +16,6 @@ from .._lenient import (
     odd,
     represent,
     to_boolean,
-    to_enum,
     to_integer,
     to_object,
     to_text,
@@ -26,50 +24,7 @@ from .._lenient import (
 )
 from . import push_subscriptions as _push_subscriptions
 
-__all__ = [
-    "PushEvent",
-    "PushEventsCreateBodyEventEventType",
-    "PushEventsCreateBodyEventNotificationType",
-    "PushEventsCreateBodyEventPushType",
-]
-
-
-class PushEventsCreateBodyEventNotificationType(StrEnum):
-    """Kind of notification; the wire wants it and knows this one."""
-
-    PUSH = "push"
-
-
-PUSH_EVENTS_CREATE_BODY_EVENT_NOTIFICATION_TYPE_VALUES: dict[str, PushEventsCreateBodyEventNotificationType] = {
-    member.value: member for member in PushEventsCreateBodyEventNotificationType
-}
-read_push_events_create_body_event_notification_type = to_enum(PushEventsCreateBodyEventNotificationType)
-
-
-class PushEventsCreateBodyEventPushType(StrEnum):
-    """The one service to send to; `message` is then a text."""
-
-    APNS = "apns"
-    APNS_VOIP = "apns_voip"
-    GCM = "gcm"
-
-
-PUSH_EVENTS_CREATE_BODY_EVENT_PUSH_TYPE_VALUES: dict[str, PushEventsCreateBodyEventPushType] = {
-    member.value: member for member in PushEventsCreateBodyEventPushType
-}
-read_push_events_create_body_event_push_type = to_enum(PushEventsCreateBodyEventPushType)
-
-
-class PushEventsCreateBodyEventEventType(StrEnum):
-    """When to send; `one_shot` is at once."""
-
-    ONE_SHOT = "one_shot"
-
-
-PUSH_EVENTS_CREATE_BODY_EVENT_EVENT_TYPE_VALUES: dict[str, PushEventsCreateBodyEventEventType] = {
-    member.value: member for member in PushEventsCreateBodyEventEventType
-}
-read_push_events_create_body_event_event_type = to_enum(PushEventsCreateBodyEventEventType)
+__all__ = ["PushEvent"]
 
 
 @define(kw_only=True, repr=False)

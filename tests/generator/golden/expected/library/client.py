@@ -37,8 +37,8 @@ def _base_url(url: str) -> str:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
+        parts, usable = None, False
+    if parts is None or not usable:
         raise errors.ConfigurationError("base_url must be an http or https address")
     if parts.username is not None or parts.query or parts.fragment:
         raise errors.ConfigurationError("base_url must have no user name, query or fragment")
