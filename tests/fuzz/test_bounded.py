@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz.target import BASE
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="atheris has wheels for Linux on x86-64 only"
+)
 
 RUNS = 10_000
 
