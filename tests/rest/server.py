@@ -93,7 +93,7 @@ class Server:
         self.requests: list[Request] = []
         self.connections = 0
         self.refuse_before = 0
-        """So many connections are closed before anything is read from them."""
+        """So many connections are closed before a request is read from them, under TLS once the handshake began."""
         self.drain = drain
         """Requests are kept without their bodies."""
         self._tls = tls
@@ -174,6 +174,10 @@ class Server:
                 refused = self.connections <= self.refuse_before
                 self._open.add(connection)
             if refused:
+                if self._tls is not None:
+                    # Inside the handshake: before it, CPython 3.11 forgets to close its side.
+                    connection.settimeout(PATIENCE)
+                    connection.recv(1)
                 _reset(connection)
                 self._open.discard(connection)
                 continue
