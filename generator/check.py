@@ -212,7 +212,6 @@ class _Checker:
         resource = DRAFT202012.create_resource(root)
         self.registry: Registry[Any] = Registry().with_resource("urn:spec", resource)
         self.modern = old
-        self.validators: dict[str, Any] = {}
         for item in (self.document.get("paths") or {}).values():
             item = deref(self.document, item)
             for operation in operations_of(item):

@@ -295,9 +295,6 @@ class Code:
 
     # -- filters
 
-    def filter_value(self, kind: Type) -> str:
-        return self.request(kind)
-
     def operator_annotation(self, field: FilterField, operator: str) -> str:
         from ..grammar import LIST_OPERATORS
 

@@ -168,7 +168,6 @@ class Operation:
     """exactly-one, at-least-one, at-most-one, each over argument names."""
     additional: Argument | None = None
     """The argument for further keys of the body."""
-    body_closed: bool = True
     server: str = ""
     idempotent: bool = True
     renewable: bool = True

@@ -310,7 +310,6 @@ class _Reader:
         operation.filled = tuple(filled)
         schema = self.prepared.schema(raw)
         additional = schema.get("additionalProperties")
-        operation.body_closed = not additional
         if additional:
             name = naming.unique(naming.argument(str(schema.get("x-additional-name", "extra"))), used)
             operation.additional = Argument(

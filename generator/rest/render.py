@@ -37,7 +37,7 @@ MODULES = (
 )
 
 
-def modes(client: str, session: bool) -> list[dict[str, Any]]:
+def modes(client: str) -> list[dict[str, Any]]:
     """What differs between the sync and the async shell."""
     hook = "str | models.Session | None"
     return [
@@ -144,7 +144,7 @@ class Renderer:
             "error_names": sorted([*ERRORS, error]),
             "session": bool(self.platform),
             "platform_folder": self.platform or "generic",
-            "modes": modes(self.client, bool(self.platform)),
+            "modes": modes(self.client),
             "header": self.header,
             "doc": docstring,
             "enum_doc": enum_doc,
