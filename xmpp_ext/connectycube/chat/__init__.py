@@ -1,0 +1,1 @@
+"""A chat client for ConnectyCube over XMPP."""
