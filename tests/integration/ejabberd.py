@@ -50,10 +50,13 @@ AGENT = """
         (fun Loop() ->
             receive
                 {Port, {data, Text}} ->
-                    Answer = try io_lib:format("+~0tp", [Evaluate(Text)])
-                        catch Kind:Reason -> io_lib:format("-~0tp", [{Kind, Reason}])
+                    Answer = try Evaluate(Text) of
+                        Bytes when is_binary(Bytes) -> [$+, Bytes];
+                        Term -> [$+, unicode:characters_to_binary(io_lib:format("~0tp", [Term]))]
+                    catch
+                        Kind:Reason -> [$-, unicode:characters_to_binary(io_lib:format("~0tp", [{Kind, Reason}]))]
                     end,
-                    port_command(Port, unicode:characters_to_binary(Answer)),
+                    port_command(Port, Answer),
                     Loop();
                 {Port, eof} -> erlang:halt(0, [{flush, false}])
             end
@@ -170,7 +173,11 @@ class Ejabberd:
         (self.folder / "ejabberd.yml").write_text(json.dumps(self._config(), indent=2), encoding="utf-8")
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -271,7 +278,7 @@ class Ejabberd:
         self.evaluate("mnesia:sync_log()")
 
     def evaluate(self, expression: str) -> str:
-        """What an Erlang expression gives in the node, printed as a term."""
+        """What an Erlang expression gives in the node: a term as it is printed, a binary as the text that it is."""
         assert self._agent is not None, "it does not run"
         text = expression.encode()
         try:
@@ -360,7 +367,7 @@ class Ejabberd:
 
     def _texts(self, expression: str) -> list[str]:
         """A list of binaries."""
-        found: list[str] = json.loads(self.evaluate(f"binary_to_list(jiffy:encode({expression}))")[1:-1] or "[]")
+        found: list[str] = json.loads(self.evaluate(f"iolist_to_binary(jiffy:encode({expression}))"))
         return found
 
     # TLS

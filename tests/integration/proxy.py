@@ -77,6 +77,7 @@ class FaultProxy:
     :ivar port: where clients connect.
     :ivar connections: how many there were.
     :ivar cuts: how many were ended by a fault.
+    :ivar received: bytes of each direction that came in.
     :ivar forwarded: bytes of each direction that were passed on.
     """
 
@@ -85,6 +86,7 @@ class FaultProxy:
         (self.port,) = free_ports(1)
         self.connections = 0
         self.cuts = 0
+        self.received: dict[Direction, int] = {"up": 0, "down": 0}
         self.forwarded: dict[Direction, int] = {"up": 0, "down": 0}
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
@@ -300,6 +302,8 @@ class FaultProxy:
                 except OSError as error:
                     more = error
                 await line.put((loop.time() + self._delays[direction], more))
+                self.received[direction] += len(more) if isinstance(more, bytes) else 0
+                self._changed.set()
 
         reading = asyncio.ensure_future(read())
         try:
