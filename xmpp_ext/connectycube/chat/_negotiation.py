@@ -128,9 +128,8 @@ async def negotiate(stream: Stream, login: Login, steps: Steps, request_id: Call
     steps.step(connection.Authenticated())
     features = await _expect(stream, StreamFeatures)
     offered = features.sm is not None and steps.managed
-    if steps.acks.state is sm.State.SUSPENDED and offered:
-        if await _resume(stream, steps):
-            return None
+    if steps.acks.state is sm.State.SUSPENDED and offered and await _resume(stream, steps):
+        return None
     jid = await _bind(stream, features, login, request_id)
     steps.acknowledge(sm.Start(managed=offered, resume=True))
     if offered:

@@ -10,7 +10,7 @@ from connectycube.rest import InvalidArgument
 from connectycube.stanzas import MessageError
 
 from . import events
-from .errors import MessageNotSent, NotConnected, MessageRefused, RecipientBlocked
+from .errors import MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from .models import SentMessage
 
 if TYPE_CHECKING:

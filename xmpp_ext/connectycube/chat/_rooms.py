@@ -96,11 +96,8 @@ class Rooms:
         request = DiscoItemsRequest(id=self._driver.ids.request(), to=room, query=DiscoItems())
         answer = await self._driver.request(request, f"asking who is in dialog {dialog_id}")
         items = answer.query.items if isinstance(answer, DiscoItemsResult) else ()
-        # Some servers name the resource only.
-        found = [
-            room_of(item.jid) or (dialog_id, int(item.name) if (item.name or "").isdigit() else None) for item in items
-        ]
-        return tuple(user for _, user in found if user is not None)
+        found = [room_of(item.jid) for item in items]
+        return tuple(entry[1] for entry in found if entry is not None and entry[1] is not None)
 
     async def restore(self) -> None:
         """Enter all rooms again in a new session (U-41)."""
@@ -127,10 +124,9 @@ class Rooms:
 
     def entered(self, stanza: RoomOccupant) -> None:
         """Somebody is in a room. Those who were there before tell themselves on joining; only who comes is told."""
-        found = room_of(stanza.from_)
-        if found is None or found[1] is None:
+        dialog_id, user_id = room_of(stanza.from_) or ("", None)
+        if user_id is None:
             return
-        dialog_id, user_id = found
         codes = {status.code for status in stanza.muc.statuses}
         if SELF in codes or user_id == self._driver.credentials.user_id:
             self.joined.add(dialog_id)
@@ -140,10 +136,9 @@ class Rooms:
 
     def left(self, stanza: RoomOccupantLeft) -> None:
         """Somebody is no longer in a room."""
-        found = room_of(stanza.from_)
-        if found is None or found[1] is None:
+        dialog_id, user_id = room_of(stanza.from_) or ("", None)
+        if user_id is None:
             return
-        dialog_id, user_id = found
         codes = {status.code for status in stanza.muc.statuses}
         if SELF in codes or user_id == self._driver.credentials.user_id:
             self.joined.discard(dialog_id)

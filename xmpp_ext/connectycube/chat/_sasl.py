@@ -4,6 +4,9 @@ The mechanisms are slixmpp's. Of SCRAM two things are replaced: its key derivati
 and blocks the loop, and its nonce, which is not from a secure source of randomness.
 """
 
+# slixmpp's mechanisms get their type from a decorator that has none.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import hashlib

@@ -109,7 +109,8 @@ class ChatSession:
             logger.warning("the session is without %s: %s", what, error)
 
     def _restored(self) -> list[Awaitable[None]]:
-        found = [self._optional(self.follow(user_id, True), "a user's last activity") for user_id in self.followed]
+        followed = [self.follow(user_id, True) for user_id in sorted(self.followed)]
+        found: list[Awaitable[None]] = [self._optional(answer, "a user's last activity") for answer in followed]
         if self.inactive:
             found.append(self._optional(self.set_inactive(True), "its client state"))
         return found

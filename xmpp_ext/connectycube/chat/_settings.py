@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import ssl
+from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -76,7 +77,7 @@ class Settings:
 
         :raises InvalidArgument: if it is no id.
         """
-        return str(UserJID(user_id=_id(user_id), app_id=self.app_id, host=self.host))
+        return _user_jid(_id(user_id), self.app_id, self.host)
 
     def room(self, dialog_id: str) -> str:
         """The JID of a dialog's room.
@@ -84,9 +85,19 @@ class Settings:
         :raises InvalidArgument: if it is no id.
         """
         try:
-            return str(RoomJID(app_id=self.app_id, dialog_id=dialog_id, host=self.muc_host))
+            return _room_jid(dialog_id, self.app_id, self.muc_host)
         except JIDError as error:
             raise InvalidArgument("dialog_id", f"is no dialog's: {error.problem}") from error
+
+
+@lru_cache(maxsize=4096)
+def _user_jid(user_id: int, app_id: int, host: str) -> str:
+    return str(UserJID(user_id=user_id, app_id=app_id, host=host))
+
+
+@lru_cache(maxsize=4096)
+def _room_jid(dialog_id: str, app_id: int, host: str) -> str:
+    return str(RoomJID(app_id=app_id, dialog_id=dialog_id, host=host))
 
 
 def _id(user_id: object) -> int:

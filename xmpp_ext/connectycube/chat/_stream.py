@@ -76,7 +76,9 @@ class Stream(XMLStream):
             return
         self.parser.feed(data)
         try:
-            for event, element in self.parser.read_events():
+            found: Any  # Pairs of what happened and the element.
+            for found in self.parser.read_events():
+                event, element = found
                 if event == "start":
                     if self.xml_depth == 0:
                         self.xml_root = element

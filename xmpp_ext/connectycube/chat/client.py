@@ -230,12 +230,6 @@ class AsyncChat(Messages):
 
     # -- events
 
-    @overload
-    def on(self, *types: type[E], concurrency: int = 1) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, *, concurrency: int = 1) -> Callable[[F], F]: ...
-
     def on(self, *types: type[Any], concurrency: int = 1) -> Callable[[F], F]:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
@@ -265,10 +259,10 @@ class AsyncChat(Messages):
             end()
 
     @overload
-    def events(self, *types: type[E], limit: int = 1000) -> EventStream[E]: ...
+    def events(self, *, limit: int = 1000) -> EventStream[Event]: ...
 
     @overload
-    def events(self, *, limit: int = 1000) -> EventStream[Event]: ...
+    def events(self, first: type[E], /, *more: type[E], limit: int = 1000) -> EventStream[E]: ...
 
     def events(self, *types: type[Any], limit: int = 1000) -> EventStream[Any]:
         """The events as an async iterator: `async for event in chat.events(MessageReceived)`.
@@ -360,7 +354,7 @@ class AsyncChat(Messages):
         await self._session.follow(user_id, False)
 
 
-def _kinds(types: tuple[type[Event], ...]) -> tuple[type[Event], ...]:
+def _kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
     for kind in types:
         if not isinstance(kind, type) or not issubclass(kind, Event):
             raise InvalidArgument("types", f"must be classes of connectycube.chat.events, not {kind!r}")

@@ -261,7 +261,7 @@ class Contacts(Mapping[int, models.Contact]):
             self._take(user_id, item)
             event = cl.Loaded(subscription=item.subscription or "none", ask=item.ask == "subscribe")
             self._entry(user_id).machine.handle(event)
-        for user_id in [user for user, entry in self._entries.items() if user not in here]:
+        for user_id in [user for user in self._entries if user not in here]:
             # Who only asks is in no list; the server says it again.
             if self._entries[user_id].machine.state is not State.NONE_IN:
                 del self._entries[user_id]
@@ -318,11 +318,10 @@ class Contacts(Mapping[int, models.Contact]):
         resource = jid[len(bare(jid)) + 1 :]
         if isinstance(stanza, AvailablePresence):
             entry.resources[resource] = stanza.status
-        elif not resource:
+        elif resource:
+            entry.resources.pop(resource, None)
+        else:
             entry.resources.clear()
-        elif entry.resources.pop(resource, None) is None and not entry.resources:
-            # The server says so of devices that nobody has heard of, when one asks who is there.
-            pass
         entry.status = stanza.status
         told = events.ContactPresence(user_id=user_id, online=bool(entry.resources), status=stanza.status)
         self._driver.bus.tell(told)

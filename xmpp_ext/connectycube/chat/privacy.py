@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from connectycube.rest import InvalidArgument
@@ -32,6 +32,27 @@ __all__ = ["Privacy"]
 
 BLOCK_LIST = "blocked"
 """The list that `block` makes where none is in force."""
+
+
+WRITES: dict[type[Any], Callable[[str, tuple[PrivacyItem, ...]], tuple[str, PrivacyQuery]]] = {
+    pl.WriteDecline: lambda name, items: (
+        "deactivating the privacy list",
+        PrivacyQuery(default=DefaultList()),
+    ),
+    pl.WriteDefault: lambda name, items: (
+        f"activating the privacy list {name}",
+        PrivacyQuery(default=DefaultList(name=name)),
+    ),
+    pl.WriteList: lambda name, items: (
+        f"setting the privacy list {name}",
+        PrivacyQuery(lists=(PrivacyList(name=name, items=items),)),
+    ),
+    pl.WriteRemove: lambda name, items: (
+        f"deleting the privacy list {name}",
+        PrivacyQuery(lists=(PrivacyList(name=name),)),
+    ),
+}
+"""What each effect of the machine asks of the server, in words and as a query."""
 
 
 class Privacy:
@@ -187,21 +208,7 @@ class Privacy:
                 effects = self._machine.handle(answer)
 
     async def _write(self, effect: Any, items: tuple[PrivacyItem, ...]) -> None:
-        what, query = {
-            pl.WriteDecline: lambda: ("deactivating the privacy list", PrivacyQuery(default=DefaultList())),
-            pl.WriteDefault: lambda: (
-                f"activating the privacy list {effect.name}",
-                PrivacyQuery(default=DefaultList(name=effect.name)),
-            ),
-            pl.WriteList: lambda: (
-                f"setting the privacy list {effect.name}",
-                PrivacyQuery(lists=(PrivacyList(name=effect.name, items=items),)),
-            ),
-            pl.WriteRemove: lambda: (
-                f"deleting the privacy list {effect.name}",
-                PrivacyQuery(lists=(PrivacyList(name=effect.name),)),
-            ),
-        }[type(effect)]()
+        what, query = WRITES[type(effect)](getattr(effect, "name", ""), items)
         await self._driver.request(PrivacySet(id=self._driver.ids.request(), query=query), what)
 
     async def _ask(self, query: PrivacyQuery, what: str) -> PrivacyQuery:
