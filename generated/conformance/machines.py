@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import attrs
+
 from connectycube.chat.machines import UndefinedTransition
 
 MISSING: Any = object()
@@ -88,6 +89,8 @@ class Conformance:
             found = machine.handle(self._signal(self.table.events, case.event, case.values))
         except UndefinedTransition:
             raise AssertionError(f"{where}: undefined in the machine, defined in the table") from None
+        except Exception as error:
+            raise AssertionError(f"{where}: {error!r}") from error
         if not same(machine.state, self.module.State(case.to)):
             problems.append(f"the state is {machine.state!r}, not {case.to!r}")
         wanted = tuple(self._signal(self.table.effects, name, values) for name, values in case.effects)
@@ -112,6 +115,8 @@ class Conformance:
             found = machine.handle(self._signal(self.table.events, event, values))
         except UndefinedTransition:
             pass
+        except Exception as error:
+            raise AssertionError(f"{where}: {error!r}") from error
         else:
             problems.append(f"undefined in the table, but the machine goes to {machine.state!r} with {found!r}")
         if not same(machine.state, self.module.State(state)):
@@ -212,8 +217,12 @@ class Conformance:
             elif not same(default, self._value(field.type, field.default)):
                 problems.append(f"{name}.{key} is {default!r} by default, not {field.default!r}")
         if "__slots__" not in vars(cls) or cls.__dictoffset__:
-            problems.append(f"{name} is not slotted")
-        if cls.__setattr__ is object.__setattr__:
+            return [*problems, f"{name} is not slotted"]
+        try:
+            cls.__new__(cls).anything = None
+        except attrs.exceptions.FrozenInstanceError:
+            pass
+        except AttributeError:
             problems.append(f"{name} is not frozen")
         return problems
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from connectycube.chat.machines import contact_list as module
 
 
@@ -209,11 +210,21 @@ TABLE = checks.Table(
             effects=(("TellChanged", {}),),
             then={"told": "accepted"},
         ),
-        Case("none", "Pushed", 8, given={"told": "asked"}, values={"subscription": "none", "ask": False}, to="none"),
         Case(
             "none",
             "Pushed",
-            9,
+            8,
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellChanged", {}),),
+            then={"told": "accepted"},
+            why="`ask` has no meaning here",
+        ),
+        Case("none", "Pushed", 9, given={"told": "asked"}, values={"subscription": "none", "ask": False}, to="none"),
+        Case(
+            "none",
+            "Pushed",
+            10,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -223,7 +234,7 @@ TABLE = checks.Table(
         Case(
             "none",
             "Pushed",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -232,7 +243,7 @@ TABLE = checks.Table(
         Case(
             "none",
             "Pushed",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -240,12 +251,12 @@ TABLE = checks.Table(
             then={"told": "accepted"},
         ),
         Case(
-            "none", "Pushed", 12, given={"told": "accepted"}, values={"subscription": "none", "ask": False}, to="none"
+            "none", "Pushed", 13, given={"told": "accepted"}, values={"subscription": "none", "ask": False}, to="none"
         ),
         Case(
             "none",
             "Pushed",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -254,7 +265,7 @@ TABLE = checks.Table(
         Case(
             "none",
             "Pushed",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -264,7 +275,7 @@ TABLE = checks.Table(
         Case(
             "none",
             "Pushed",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -277,32 +288,35 @@ TABLE = checks.Table(
         Case("none", "Loaded", 5, values={"subscription": "from", "ask": False}, to="from"),
         Case("none", "Loaded", 6, values={"subscription": "from", "ask": True}, to="from-out", then={"told": "asked"}),
         Case("none", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
+        Case("none", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}),
         Case(
             "none",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
             then={"told": "nothing"},
         ),
-        Case("none", "Loaded", 9, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"),
+        Case(
+            "none", "Loaded", 10, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"
+        ),
         Case(
             "none",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
             then={"told": "accepted"},
         ),
         Case(
-            "none", "Loaded", 11, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
+            "none", "Loaded", 12, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
         ),
         Case(
             "none",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -311,7 +325,7 @@ TABLE = checks.Table(
         Case(
             "none",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -320,24 +334,24 @@ TABLE = checks.Table(
         Case(
             "none",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out",
             then={"told": "asked"},
         ),
-        Case("none", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
+        Case("none", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
         Case(
             "none",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
             then={"told": "asked"},
         ),
         Case(
-            "none", "Loaded", 17, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
+            "none", "Loaded", 18, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
         ),
         Case("none", "Removed", 1, to="none", effects=(("TellChanged", {}),)),
         Case(
@@ -556,6 +570,17 @@ TABLE = checks.Table(
             "none-out",
             "Pushed",
             8,
+            given={"told": "asked"},
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellAccepted", {}), ("TellChanged", {})),
+            then={"told": "accepted"},
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "none-out",
+            "Pushed",
+            9,
             values={"subscription": "none", "ask": False},
             to="none",
             effects=(("TellChanged", {}),),
@@ -563,7 +588,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            9,
+            10,
             values={"subscription": "to", "ask": False},
             to="to",
             effects=(("TellChanged", {}),),
@@ -572,7 +597,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            10,
+            11,
             values={"subscription": "from", "ask": True},
             to="from-out",
             effects=(("TellChanged", {}),),
@@ -581,7 +606,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            11,
+            12,
             values={"subscription": "both", "ask": False},
             to="both",
             effects=(("TellChanged", {}),),
@@ -590,7 +615,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            12,
+            13,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -599,7 +624,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -608,7 +633,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -618,7 +643,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Pushed",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -638,9 +663,12 @@ TABLE = checks.Table(
             "none-out", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}
         ),
         Case(
+            "none-out", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}
+        ),
+        Case(
             "none-out",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -649,7 +677,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "none", "ask": True},
             to="none-out",
@@ -657,7 +685,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -666,7 +694,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -674,7 +702,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -683,7 +711,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -692,19 +720,19 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out",
             then={"told": "asked"},
         ),
         Case(
-            "none-out", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"
+            "none-out", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"
         ),
         Case(
             "none-out",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -713,7 +741,7 @@ TABLE = checks.Table(
         Case(
             "none-out",
             "Loaded",
-            17,
+            18,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -900,12 +928,22 @@ TABLE = checks.Table(
             then={"told": "accepted"},
         ),
         Case(
-            "none-in", "Pushed", 8, given={"told": "asked"}, values={"subscription": "none", "ask": False}, to="none-in"
+            "none-in",
+            "Pushed",
+            8,
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellChanged", {}),),
+            then={"told": "accepted"},
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "none-in", "Pushed", 9, given={"told": "asked"}, values={"subscription": "none", "ask": False}, to="none-in"
         ),
         Case(
             "none-in",
             "Pushed",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -915,7 +953,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Pushed",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -924,7 +962,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Pushed",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -934,7 +972,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Pushed",
-            12,
+            13,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -942,7 +980,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Pushed",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -951,7 +989,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Pushed",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -961,7 +999,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Pushed",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -988,9 +1026,12 @@ TABLE = checks.Table(
             "none-in", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}
         ),
         Case(
+            "none-in", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}
+        ),
+        Case(
             "none-in",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -999,7 +1040,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "none", "ask": True},
             to="none-out-in",
@@ -1007,7 +1048,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -1016,7 +1057,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -1024,7 +1065,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1033,7 +1074,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -1042,19 +1083,19 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out-in",
             then={"told": "asked"},
         ),
         Case(
-            "none-in", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to-in"
+            "none-in", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to-in"
         ),
         Case(
             "none-in",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -1063,7 +1104,7 @@ TABLE = checks.Table(
         Case(
             "none-in",
             "Loaded",
-            17,
+            18,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1289,6 +1330,17 @@ TABLE = checks.Table(
             "none-out-in",
             "Pushed",
             8,
+            given={"told": "asked"},
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellAccepted", {}), ("TellChanged", {})),
+            then={"told": "accepted"},
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "none-out-in",
+            "Pushed",
+            9,
             values={"subscription": "none", "ask": False},
             to="none-in",
             effects=(("TellChanged", {}),),
@@ -1296,7 +1348,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            9,
+            10,
             values={"subscription": "to", "ask": False},
             to="to-in",
             effects=(("TellChanged", {}),),
@@ -1305,7 +1357,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            10,
+            11,
             values={"subscription": "from", "ask": True},
             to="from-out",
             effects=(("TellChanged", {}),),
@@ -1314,7 +1366,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            11,
+            12,
             values={"subscription": "both", "ask": False},
             to="both",
             effects=(("TellChanged", {}),),
@@ -1323,7 +1375,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            12,
+            13,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -1332,7 +1384,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -1341,7 +1393,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -1351,7 +1403,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Pushed",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1403,6 +1455,14 @@ TABLE = checks.Table(
             "none-out-in",
             "Loaded",
             8,
+            values={"subscription": "both", "ask": True},
+            to="both",
+            then={"told": "accepted"},
+        ),
+        Case(
+            "none-out-in",
+            "Loaded",
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -1411,7 +1471,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "none", "ask": True},
             to="none-out-in",
@@ -1419,7 +1479,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -1428,7 +1488,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -1436,7 +1496,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1445,7 +1505,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -1454,7 +1514,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out-in",
@@ -1463,7 +1523,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -1471,7 +1531,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -1480,7 +1540,7 @@ TABLE = checks.Table(
         Case(
             "none-out-in",
             "Loaded",
-            17,
+            18,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1676,13 +1736,23 @@ TABLE = checks.Table(
             effects=(("TellChanged", {}),),
         ),
         Case(
-            "to", "Pushed", 8, values={"subscription": "none", "ask": False}, to="none", effects=(("TellChanged", {}),)
+            "to",
+            "Pushed",
+            8,
+            given={"told": "accepted"},
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellChanged", {}),),
+            why="`ask` has no meaning here",
         ),
-        Case("to", "Pushed", 9, values={"subscription": "to", "ask": False}, to="to", then={"told": "accepted"}),
+        Case(
+            "to", "Pushed", 9, values={"subscription": "none", "ask": False}, to="none", effects=(("TellChanged", {}),)
+        ),
+        Case("to", "Pushed", 10, values={"subscription": "to", "ask": False}, to="to", then={"told": "accepted"}),
         Case(
             "to",
             "Pushed",
-            10,
+            11,
             values={"subscription": "from", "ask": True},
             to="from-out",
             effects=(("TellChanged", {}),),
@@ -1691,7 +1761,7 @@ TABLE = checks.Table(
         Case(
             "to",
             "Pushed",
-            11,
+            12,
             values={"subscription": "both", "ask": False},
             to="both",
             effects=(("TellChanged", {}),),
@@ -1700,7 +1770,7 @@ TABLE = checks.Table(
         Case(
             "to",
             "Pushed",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -1709,7 +1779,7 @@ TABLE = checks.Table(
         Case(
             "to",
             "Pushed",
-            13,
+            14,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -1719,7 +1789,7 @@ TABLE = checks.Table(
         Case(
             "to",
             "Pushed",
-            14,
+            15,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -1728,7 +1798,7 @@ TABLE = checks.Table(
         Case(
             "to",
             "Pushed",
-            15,
+            16,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1742,30 +1812,31 @@ TABLE = checks.Table(
         Case("to", "Loaded", 5, values={"subscription": "from", "ask": False}, to="from"),
         Case("to", "Loaded", 6, values={"subscription": "from", "ask": True}, to="from-out", then={"told": "asked"}),
         Case("to", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
+        Case("to", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}),
         Case(
             "to",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
             then={"told": "nothing"},
         ),
-        Case("to", "Loaded", 9, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"),
+        Case("to", "Loaded", 10, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"),
         Case(
             "to",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
             then={"told": "accepted"},
         ),
-        Case("to", "Loaded", 11, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"),
+        Case("to", "Loaded", 12, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"),
         Case(
             "to",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -1774,7 +1845,7 @@ TABLE = checks.Table(
         Case(
             "to",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -1783,23 +1854,23 @@ TABLE = checks.Table(
         Case(
             "to",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out",
             then={"told": "asked"},
         ),
-        Case("to", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
+        Case("to", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
         Case(
             "to",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
             then={"told": "asked"},
         ),
-        Case("to", "Loaded", 17, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"),
+        Case("to", "Loaded", 18, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"),
         Case(
             "to",
             "Removed",
@@ -1998,15 +2069,25 @@ TABLE = checks.Table(
             "to-in",
             "Pushed",
             8,
+            given={"told": "accepted"},
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellChanged", {}),),
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "to-in",
+            "Pushed",
+            9,
             values={"subscription": "none", "ask": False},
             to="none-in",
             effects=(("TellChanged", {}),),
         ),
-        Case("to-in", "Pushed", 9, values={"subscription": "to", "ask": False}, to="to-in", then={"told": "accepted"}),
+        Case("to-in", "Pushed", 10, values={"subscription": "to", "ask": False}, to="to-in", then={"told": "accepted"}),
         Case(
             "to-in",
             "Pushed",
-            10,
+            11,
             values={"subscription": "from", "ask": True},
             to="from-out",
             effects=(("TellChanged", {}),),
@@ -2015,7 +2096,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Pushed",
-            11,
+            12,
             values={"subscription": "both", "ask": False},
             to="both",
             effects=(("TellChanged", {}),),
@@ -2024,7 +2105,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Pushed",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -2033,7 +2114,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Pushed",
-            13,
+            14,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to-in",
@@ -2043,7 +2124,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Pushed",
-            14,
+            15,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -2052,7 +2133,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Pushed",
-            15,
+            16,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2068,10 +2149,11 @@ TABLE = checks.Table(
         Case("to-in", "Loaded", 5, values={"subscription": "from", "ask": False}, to="from"),
         Case("to-in", "Loaded", 6, values={"subscription": "from", "ask": True}, to="from-out", then={"told": "asked"}),
         Case("to-in", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
+        Case("to-in", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}),
         Case(
             "to-in",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -2080,7 +2162,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Loaded",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "none", "ask": True},
             to="none-out-in",
@@ -2088,19 +2170,19 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to-in",
             then={"told": "accepted"},
         ),
         Case(
-            "to-in", "Loaded", 11, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
+            "to-in", "Loaded", 12, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
         ),
         Case(
             "to-in",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2109,7 +2191,7 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none-in",
@@ -2118,26 +2200,26 @@ TABLE = checks.Table(
         Case(
             "to-in",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out-in",
             then={"told": "asked"},
         ),
         Case(
-            "to-in", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to-in"
+            "to-in", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to-in"
         ),
         Case(
             "to-in",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
             then={"told": "asked"},
         ),
         Case(
-            "to-in", "Loaded", 17, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
+            "to-in", "Loaded", 18, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
         ),
         Case(
             "to-in",
@@ -2305,6 +2387,16 @@ TABLE = checks.Table(
             "from",
             "Pushed",
             8,
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellChanged", {}),),
+            then={"told": "accepted"},
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "from",
+            "Pushed",
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -2313,7 +2405,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -2323,7 +2415,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -2332,7 +2424,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2342,7 +2434,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            12,
+            13,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -2351,7 +2443,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -2360,7 +2452,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -2370,7 +2462,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Pushed",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2383,32 +2475,35 @@ TABLE = checks.Table(
         Case("from", "Loaded", 5, values={"subscription": "from", "ask": False}, to="from"),
         Case("from", "Loaded", 6, values={"subscription": "from", "ask": True}, to="from-out", then={"told": "asked"}),
         Case("from", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
+        Case("from", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}),
         Case(
             "from",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
             then={"told": "nothing"},
         ),
-        Case("from", "Loaded", 9, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"),
+        Case(
+            "from", "Loaded", 10, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"
+        ),
         Case(
             "from",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
             then={"told": "accepted"},
         ),
         Case(
-            "from", "Loaded", 11, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
+            "from", "Loaded", 12, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
         ),
         Case(
             "from",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2417,7 +2512,7 @@ TABLE = checks.Table(
         Case(
             "from",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -2426,24 +2521,24 @@ TABLE = checks.Table(
         Case(
             "from",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out",
             then={"told": "asked"},
         ),
-        Case("from", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
+        Case("from", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
         Case(
             "from",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
             then={"told": "asked"},
         ),
         Case(
-            "from", "Loaded", 17, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
+            "from", "Loaded", 18, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
         ),
         Case("from", "Removed", 1, to="none", effects=(("TellChanged", {}),)),
         Case(
@@ -2658,6 +2753,17 @@ TABLE = checks.Table(
             "from-out",
             "Pushed",
             8,
+            given={"told": "asked"},
+            values={"subscription": "both", "ask": True},
+            to="both",
+            effects=(("TellAccepted", {}), ("TellChanged", {})),
+            then={"told": "accepted"},
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "from-out",
+            "Pushed",
+            9,
             values={"subscription": "none", "ask": False},
             to="none",
             effects=(("TellChanged", {}),),
@@ -2665,7 +2771,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            9,
+            10,
             values={"subscription": "to", "ask": False},
             to="to",
             effects=(("TellChanged", {}),),
@@ -2674,7 +2780,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            10,
+            11,
             values={"subscription": "from", "ask": True},
             to="from-out",
             then={"told": "asked"},
@@ -2682,7 +2788,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            11,
+            12,
             values={"subscription": "both", "ask": False},
             to="both",
             effects=(("TellChanged", {}),),
@@ -2691,7 +2797,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            12,
+            13,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -2700,7 +2806,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -2709,7 +2815,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -2718,7 +2824,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Pushed",
-            15,
+            16,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2738,9 +2844,12 @@ TABLE = checks.Table(
             "from-out", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}
         ),
         Case(
+            "from-out", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}
+        ),
+        Case(
             "from-out",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -2749,7 +2858,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            9,
+            10,
             given={"told": "asked"},
             values={"subscription": "none", "ask": True},
             to="none-out",
@@ -2757,7 +2866,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -2766,7 +2875,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            11,
+            12,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -2774,7 +2883,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -2783,7 +2892,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -2792,19 +2901,19 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out",
             then={"told": "asked"},
         ),
         Case(
-            "from-out", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"
+            "from-out", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"
         ),
         Case(
             "from-out",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -2813,7 +2922,7 @@ TABLE = checks.Table(
         Case(
             "from-out",
             "Loaded",
-            17,
+            18,
             given={"told": "accepted"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -3006,6 +3115,15 @@ TABLE = checks.Table(
             "both",
             "Pushed",
             8,
+            given={"told": "accepted"},
+            values={"subscription": "both", "ask": True},
+            to="both",
+            why="`ask` has no meaning here",
+        ),
+        Case(
+            "both",
+            "Pushed",
+            9,
             values={"subscription": "none", "ask": False},
             to="none",
             effects=(("TellChanged", {}),),
@@ -3013,7 +3131,7 @@ TABLE = checks.Table(
         Case(
             "both",
             "Pushed",
-            9,
+            10,
             values={"subscription": "to", "ask": False},
             to="to",
             effects=(("TellChanged", {}),),
@@ -3022,17 +3140,17 @@ TABLE = checks.Table(
         Case(
             "both",
             "Pushed",
-            10,
+            11,
             values={"subscription": "from", "ask": True},
             to="from-out",
             effects=(("TellChanged", {}),),
             then={"told": "asked"},
         ),
-        Case("both", "Pushed", 11, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
+        Case("both", "Pushed", 12, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
         Case(
             "both",
             "Pushed",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -3041,7 +3159,7 @@ TABLE = checks.Table(
         Case(
             "both",
             "Pushed",
-            13,
+            14,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
@@ -3051,7 +3169,7 @@ TABLE = checks.Table(
         Case(
             "both",
             "Pushed",
-            14,
+            15,
             given={"told": "asked"},
             values={"subscription": "from", "ask": True},
             to="from-out",
@@ -3060,7 +3178,7 @@ TABLE = checks.Table(
         Case(
             "both",
             "Pushed",
-            15,
+            16,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -3074,32 +3192,35 @@ TABLE = checks.Table(
         Case("both", "Loaded", 5, values={"subscription": "from", "ask": False}, to="from"),
         Case("both", "Loaded", 6, values={"subscription": "from", "ask": True}, to="from-out", then={"told": "asked"}),
         Case("both", "Loaded", 7, values={"subscription": "both", "ask": False}, to="both", then={"told": "accepted"}),
+        Case("both", "Loaded", 8, values={"subscription": "both", "ask": True}, to="both", then={"told": "accepted"}),
         Case(
             "both",
             "Loaded",
-            8,
+            9,
             given={"told": "asked"},
             values={"subscription": "none", "ask": False},
             to="none",
             then={"told": "nothing"},
         ),
-        Case("both", "Loaded", 9, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"),
+        Case(
+            "both", "Loaded", 10, given={"told": "asked"}, values={"subscription": "none", "ask": True}, to="none-out"
+        ),
         Case(
             "both",
             "Loaded",
-            10,
+            11,
             given={"told": "asked"},
             values={"subscription": "to", "ask": False},
             to="to",
             then={"told": "accepted"},
         ),
         Case(
-            "both", "Loaded", 11, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
+            "both", "Loaded", 12, given={"told": "asked"}, values={"subscription": "from", "ask": True}, to="from-out"
         ),
         Case(
             "both",
             "Loaded",
-            12,
+            13,
             given={"told": "asked"},
             values={"subscription": "both", "ask": False},
             to="both",
@@ -3108,7 +3229,7 @@ TABLE = checks.Table(
         Case(
             "both",
             "Loaded",
-            13,
+            14,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": False},
             to="none",
@@ -3117,24 +3238,24 @@ TABLE = checks.Table(
         Case(
             "both",
             "Loaded",
-            14,
+            15,
             given={"told": "accepted"},
             values={"subscription": "none", "ask": True},
             to="none-out",
             then={"told": "asked"},
         ),
-        Case("both", "Loaded", 15, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
+        Case("both", "Loaded", 16, given={"told": "accepted"}, values={"subscription": "to", "ask": False}, to="to"),
         Case(
             "both",
             "Loaded",
-            16,
+            17,
             given={"told": "accepted"},
             values={"subscription": "from", "ask": True},
             to="from-out",
             then={"told": "asked"},
         ),
         Case(
-            "both", "Loaded", 17, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
+            "both", "Loaded", 18, given={"told": "accepted"}, values={"subscription": "both", "ask": False}, to="both"
         ),
         Case(
             "both",
