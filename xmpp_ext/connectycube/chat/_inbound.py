@@ -18,8 +18,8 @@ from ._outbox import Outgoing
 from .models import EMPTY, ChatMessage
 
 if TYPE_CHECKING:
-    from ._driver import Driver
     from ._rooms import Rooms
+    from ._wire import Wire
     from .contacts import Contacts
     from .privacy import Privacy
 
@@ -37,15 +37,15 @@ class Inbound:
     :ivar own: ids of messages that were sent from here: a group sends them back.
     """
 
-    __slots__ = ("_bus", "_contacts", "_driver", "_mark", "_privacy", "_rooms", "_seen", "_table", "own")
+    __slots__ = ("_bus", "_contacts", "_mark", "_privacy", "_rooms", "_seen", "_table", "_wire", "own")
 
-    def __init__(self, driver: Driver, rooms: Rooms, contacts: Contacts, privacy: Privacy) -> None:
-        self._driver = driver
-        self._bus = driver.bus
+    def __init__(self, wire: Wire, rooms: Rooms, contacts: Contacts, privacy: Privacy) -> None:
+        self._wire = wire
+        self._bus = wire.bus
         self._rooms = rooms
         self._contacts = contacts
         self._privacy = privacy
-        self._mark = driver.settings.mark_delivered
+        self._mark = wire.settings.mark_delivered
         self._seen = Window(REPEATS)
         self.own = Window(REPEATS)
         self._table: dict[type[Any], Callable[[Any, bool], None]] = {
@@ -135,7 +135,7 @@ class Inbound:
             if number is not None and number in self.own:
                 return  # The group's copy of what was sent from here; MessageSent tells of it.
         else:
-            if stanza.from_ == self._driver.jid and not carbon:
+            if stanza.from_ == self._wire.jid and not carbon:
                 return  # CX-10
             sender_id, recipient_id = user_of(stanza.from_), user_of(stanza.to)
         if number is not None and not self._seen.add((sender_id or stanza.from_, number)):
@@ -167,11 +167,11 @@ class Inbound:
 
     def _mark_delivered(self, number: str | None, sender_id: int | None, dialog_id: str | None) -> None:
         """Tell the sender by the rule of CX-02; without a dialog not (U-52), nor for one's own messages."""
-        if number is None or sender_id is None or dialog_id is None or sender_id == self._driver.credentials.user_id:
+        if number is None or sender_id is None or dialog_id is None or sender_id == self._wire.credentials.user_id:
             return
-        mark_id = self._driver.ids.message()
-        mark = delivered_mark(mark_id, self._driver.settings.user(sender_id), number, dialog_id)
-        self._driver.submit(Outgoing(mark._write("jabber:client"), mark_id))
+        mark_id = self._wire.ids.message()
+        mark = delivered_mark(mark_id, self._wire.settings.user(sender_id), number, dialog_id)
+        self._wire.submit(Outgoing(mark._write("jabber:client"), mark_id))
 
     def _edit(self, stanza: st.EditMessage, carbon: bool) -> None:
         user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
@@ -234,7 +234,7 @@ class Inbound:
         stanza: st.TypingMessage | st.PausedMessage,
     ) -> None:
         user_id, dialog_id = self._who(stanza.from_, None)
-        own = user_id == self._driver.credentials.user_id
+        own = user_id == self._wire.credentials.user_id
         if not own and stanza.delay is None:  # A group sends one's own back, and what is late is over.
             self._bus.tell(told(user_id=user_id, dialog_id=dialog_id))
 
@@ -250,7 +250,7 @@ class Inbound:
 
     def _refused(self, stanza: st.MessageError, carbon: bool) -> None:
         user_id, dialog_id = self._who(stanza.from_, None)
-        self._driver.outbox.refused(stanza, user_id, dialog_id)
+        self._wire.outbox.refused(stanza, user_id, dialog_id)
 
     # -- carbons: anyone could send a message that looks like one (XEP-0280 section 11)
 
@@ -261,8 +261,8 @@ class Inbound:
         self._unwrap(stanza, stanza.received.forwarded.stanza, carbon)
 
     def _unwrap(self, outer: st.SentCarbonMessage | st.ReceivedCarbonMessage, inner: st.Stanza, carbon: bool) -> None:
-        if carbon or outer.from_ != bare(self._driver.jid):
-            self._driver.reject("a carbon that is not from the own account", outer)
+        if carbon or outer.from_ != bare(self._wire.jid):
+            self._wire.reject("a carbon that is not from the own account", outer)
         elif not isinstance(inner, st.MessageError):
             self.take(inner, carbon=True)
 
@@ -270,11 +270,11 @@ class Inbound:
 
     def _presence(self, stanza: st.AvailablePresence | st.UnavailablePresence, carbon: bool) -> None:
         jid = stanza.from_ or ""
-        if bare(jid) != bare(self._driver.jid):
+        if bare(jid) != bare(self._wire.jid):
             self._contacts.presence(stanza)
-        elif jid != self._driver.jid and isinstance(stanza, st.UnavailablePresence):
+        elif jid != self._wire.jid and isinstance(stanza, st.UnavailablePresence):
             # The platform's clients say again that they are here when another device goes (3.5 of the facts).
-            self._driver.session.announce()
+            self._wire.session.announce()
 
     def _subscription(
         self, stanza: st.Subscribe | st.Subscribed | st.Unsubscribe | st.Unsubscribed, carbon: bool
@@ -289,29 +289,29 @@ class Inbound:
 
     def _presence_error(self, stanza: st.RoomJoinError | st.PresenceError, carbon: bool) -> None:
         if not self._rooms.refused(stanza):
-            self._driver.reject("a presence came back as an error", stanza)
+            self._wire.reject("a presence came back as an error", stanza)
 
     # -- requests
 
     def _roster_push(self, stanza: st.RosterSet, carbon: bool) -> None:
         if not self._from_own(stanza, "a roster push"):
             return
-        self._driver.post(st.IqResult(id=stanza.id))
+        self._wire.post(st.IqResult(id=stanza.id))
         for item in stanza.query.items:
             self._contacts.pushed(item)
 
     def _privacy_push(self, stanza: st.PrivacySet, carbon: bool) -> None:
         if not self._from_own(stanza, "a privacy push"):
             return
-        self._driver.post(st.IqResult(id=stanza.id))
+        self._wire.post(st.IqResult(id=stanza.id))
         for entry in stanza.query.lists:
             self._privacy.pushed(entry.name)
 
     def _from_own(self, stanza: st.RosterSet | st.PrivacySet, what: str) -> bool:
         """Pushes of others are not believed (RFC 6121 section 2.1.6)."""
-        if (stanza.from_ or "") in ("", self._driver.jid, bare(self._driver.jid)):
+        if (stanza.from_ or "") in ("", self._wire.jid, bare(self._wire.jid)):
             return True
-        self._driver.reject(f"{what} that is not from the own account", stanza)
+        self._wire.reject(f"{what} that is not from the own account", stanza)
         self._unknown_request(stanza, False)
         return False
 
@@ -319,18 +319,18 @@ class Inbound:
         """News of a user of whom one asked to be told (K-50); a late answer to a request looks like one."""
         user_id = user_of(stanza.from_)
         if isinstance(stanza, st.LastActivityPush):
-            self._driver.post(st.IqResult(id=stanza.id, to=stanza.from_))
+            self._wire.post(st.IqResult(id=stanza.id, to=stanza.from_))
         if user_id is not None:
             told = events.LastActivityChanged(user_id=user_id, seconds=stanza.query.seconds)
             self._bus.tell(told)
 
     def _ping(self, stanza: st.PingRequest, carbon: bool) -> None:
-        self._driver.post(st.IqResult(id=stanza.id, to=stanza.from_))
+        self._wire.post(st.IqResult(id=stanza.id, to=stanza.from_))
 
     def _unknown_request(self, stanza: Any, carbon: bool) -> None:
         """Every request is answered (RFC 6120 section 8.4)."""
         fault = st.StanzaFault(type="cancel", condition="service-unavailable")
-        self._driver.post(st.IqError(id=stanza.id, to=stanza.from_, error=fault))
+        self._wire.post(st.IqError(id=stanza.id, to=stanza.from_, error=fault))
 
 
 def delivered_mark(number: str, to: str, message_id: str, dialog_id: str | None) -> st.DeliveredMark:

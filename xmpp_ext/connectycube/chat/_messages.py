@@ -9,11 +9,11 @@ from typing import Any, overload
 from connectycube import stanzas as st
 from connectycube.rest import File, InvalidArgument
 
-from ._driver import Driver
 from ._inbound import Inbound, delivered_mark
 from ._outbound import To, attachments_of, checked_id, extra_params, now, target_of, xml_of
 from ._outbox import Outgoing
 from ._settings import Credentials, Settings
+from ._wire import Wire
 from .errors import MessageNotSent, NotConnected
 from .models import ChatMessage, SentMessage
 
@@ -25,7 +25,7 @@ class Messages:
 
     _settings: Settings
     _credentials: Credentials
-    _driver: Driver
+    _wire: Wire
     _inbound: Inbound
 
     async def send(
@@ -65,7 +65,7 @@ class Messages:
             raise InvalidArgument("body", "is empty: give a text or attachments")
         if body is not None and not isinstance(body, str):
             raise InvalidArgument("body", f"must be a text, not {type(body).__name__}")
-        number = self._driver.ids.message() if message_id is None else checked_id(message_id)
+        number = self._wire.ids.message() if message_id is None else checked_id(message_id)
         sent = SentMessage(id=number, dialog_id=target.dialog_id, date_sent=now())
         params = st.ExtraParams(
             save_to_history=True if save_to_history and destroy_after is None else None,
@@ -103,7 +103,7 @@ class Messages:
         if not isinstance(body, str) or not body:
             raise InvalidArgument("body", "must be a text that is not empty")
         target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._driver.ids.message()
+        number = self._wire.ids.message()
         edit = st.EditMessage(
             id=number,
             to=target.jid,
@@ -123,7 +123,7 @@ class Messages:
         :raises MessageNotSent: if the server does not acknowledge it.
         """
         target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._driver.ids.message()
+        number = self._wire.ids.message()
         removal = st.RemovalMessage(
             id=number,
             to=target.jid,
@@ -151,7 +151,7 @@ class Messages:
         :raises MessageNotSent: if the server does not acknowledge it.
         """
         message_id, to, dialog = self._marked(message, sender_id, dialog_id)
-        number = self._driver.ids.message()
+        number = self._wire.ids.message()
         await self._deliver(delivered_mark(number, to, message_id, dialog), number)
 
     @overload
@@ -172,7 +172,7 @@ class Messages:
         :raises MessageNotSent: if the server does not acknowledge it.
         """
         message_id, to, dialog = self._marked(message, sender_id, dialog_id)
-        number = self._driver.ids.message()
+        number = self._wire.ids.message()
         extra = None if dialog is None else st.ExtraParams(dialog_id=dialog)
         mark = st.ReadMark(id=number, to=to, type="chat", displayed=st.Displayed(id=message_id), extra=extra)
         await self._deliver(mark, number)
@@ -197,8 +197,8 @@ class Messages:
         :raises NotConnected: if there is no connection.
         """
         target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._driver.ids.message()
-        self._driver.post(st.TypingMessage(id=number, to=target.jid, type=target.type, composing=st.Composing()))
+        number = self._wire.ids.message()
+        self._wire.post(st.TypingMessage(id=number, to=target.jid, type=target.type, composing=st.Composing()))
 
     async def stop_typing(self, to: To) -> None:
         """Show that the user has stopped typing (F-061); clients do so after 30 seconds without input.
@@ -208,8 +208,8 @@ class Messages:
         :raises NotConnected: if there is no connection.
         """
         target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._driver.ids.message()
-        self._driver.post(st.PausedMessage(id=number, to=target.jid, type=target.type, paused=st.Paused()))
+        number = self._wire.ids.message()
+        self._wire.post(st.PausedMessage(id=number, to=target.jid, type=target.type, paused=st.Paused()))
 
     async def send_system(
         self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
@@ -225,7 +225,7 @@ class Messages:
         users = [to] if isinstance(to, int) else list(to)
         waiting = []
         for user_id in users:
-            number = self._driver.ids.message()
+            number = self._wire.ids.message()
             message = st.SystemMessage(
                 id=number,
                 to=self._settings.user(user_id),
@@ -245,10 +245,9 @@ class Messages:
         self, stanza: st.Stanza, number: str, sent: SentMessage | None = None, user_id: int | None = None
     ) -> None:
         """Send what must arrive, and wait for the server's acknowledgement."""
-        driver = self._driver
         item = Outgoing(xml_of(stanza), number, sent, user_id)
         self._inbound.own.add(number)
         try:
-            await driver.settle(item)
+            await self._wire.settle(item)
         except NotConnected as error:
             raise MessageNotSent(number, str(error)) from None

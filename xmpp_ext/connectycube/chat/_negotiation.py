@@ -96,7 +96,10 @@ class Steps(Protocol):
 
     managed: bool
     """The user wants stream management."""
-    acks: sm.StreamManagement
+
+    @property
+    def acks(self) -> sm.StreamManagement:
+        """The machine of stream management."""
 
     def step(self, event: connection.Event) -> None:
         """Tell the connection machine."""

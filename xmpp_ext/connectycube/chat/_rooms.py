@@ -26,7 +26,7 @@ from ._addresses import room_of
 from .errors import ChatError, NotConnected, RequestRefused, RequestTimedOut
 
 if TYPE_CHECKING:
-    from ._driver import Driver
+    from ._wire import Wire
 
 __all__ = ["Rooms"]
 
@@ -43,30 +43,30 @@ class Rooms:
     :ivar joined: ids of their dialogs.
     """
 
-    __slots__ = ("_driver", "_joining", "_leaving", "joined")
+    __slots__ = ("_joining", "_leaving", "_wire", "joined")
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self.joined: set[str] = set()
         self._joining: dict[str, asyncio.Future[None]] = {}
         self._leaving: dict[str, asyncio.Future[None]] = {}
 
     async def join(self, dialog_id: str) -> None:
         """Enter the room of a dialog and wait until the server says so (K-32, K-33)."""
-        room = self._driver.settings.room(dialog_id)
+        room = self._wire.settings.room(dialog_id)
         dialog_id = dialog_id.lower()
-        me = f"{room}/{self._driver.credentials.user_id}"
+        me = f"{room}/{self._wire.credentials.user_id}"
         # The history comes over REST.
-        join = RoomJoin(id=self._driver.ids.request(), to=me, muc=MucJoin(history=MucHistory(maxstanzas=0)))
+        join = RoomJoin(id=self._wire.ids.request(), to=me, muc=MucJoin(history=MucHistory(maxstanzas=0)))
         await self._wait(self._joining, dialog_id, join, f"joining dialog {dialog_id}")
 
     async def leave(self, dialog_id: str) -> None:
         """Leave the room of a dialog and wait until the server says so (K-35, K-36)."""
-        room = self._driver.settings.room(dialog_id)
+        room = self._wire.settings.room(dialog_id)
         dialog_id = dialog_id.lower()
         if dialog_id not in self.joined:
             return
-        me = f"{room}/{self._driver.credentials.user_id}"
+        me = f"{room}/{self._wire.credentials.user_id}"
         await self._wait(self._leaving, dialog_id, UnavailablePresence(to=me), f"leaving dialog {dialog_id}")
 
     async def _wait(
@@ -78,9 +78,9 @@ class Rooms:
     ) -> None:
         future = waiting.get(dialog_id)
         if future is None:
-            self._driver.post(stanza)
-            future = waiting[dialog_id] = self._driver.loop.create_future()
-        seconds = self._driver.settings.timeout
+            self._wire.post(stanza)
+            future = waiting[dialog_id] = self._wire.loop.create_future()
+        seconds = self._wire.settings.timeout
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(future)
@@ -92,9 +92,9 @@ class Rooms:
 
     async def online_users(self, dialog_id: str) -> tuple[int, ...]:
         """Who is in the room of a dialog (K-54)."""
-        room = self._driver.settings.room(dialog_id)
-        request = DiscoItemsRequest(id=self._driver.ids.request(), to=room, query=DiscoItems())
-        answer = await self._driver.request(request, f"asking who is in dialog {dialog_id}")
+        room = self._wire.settings.room(dialog_id)
+        request = DiscoItemsRequest(id=self._wire.ids.request(), to=room, query=DiscoItems())
+        answer = await self._wire.request(request, f"asking who is in dialog {dialog_id}")
         items = answer.query.items if isinstance(answer, DiscoItemsResult) else ()
         found = [room_of(item.jid) for item in items]
         return tuple(entry[1] for entry in found if entry is not None and entry[1] is not None)
@@ -128,11 +128,11 @@ class Rooms:
         if user_id is None:
             return
         codes = {status.code for status in stanza.muc.statuses}
-        if SELF in codes or user_id == self._driver.credentials.user_id:
+        if SELF in codes or user_id == self._wire.credentials.user_id:
             self.joined.add(dialog_id)
             _done(self._joining, dialog_id)
         elif dialog_id in self.joined:
-            self._driver.bus.tell(events.OccupantJoined(dialog_id=dialog_id, user_id=user_id))
+            self._wire.bus.tell(events.OccupantJoined(dialog_id=dialog_id, user_id=user_id))
 
     def left(self, stanza: RoomOccupantLeft) -> None:
         """Somebody is no longer in a room."""
@@ -140,12 +140,12 @@ class Rooms:
         if user_id is None:
             return
         codes = {status.code for status in stanza.muc.statuses}
-        if SELF in codes or user_id == self._driver.credentials.user_id:
+        if SELF in codes or user_id == self._wire.credentials.user_id:
             self.joined.discard(dialog_id)
             if _done(self._leaving, dialog_id):
                 return
         told = events.OccupantKicked if PUT_OUT & codes else events.OccupantLeft
-        self._driver.bus.tell(told(dialog_id=dialog_id, user_id=user_id))
+        self._wire.bus.tell(told(dialog_id=dialog_id, user_id=user_id))
 
     def refused(self, stanza: RoomJoinError | PresenceError) -> bool:
         """A room does not let the user in (K-34).

@@ -22,10 +22,10 @@ from connectycube.stanzas import (
 )
 
 from ._bus import Bus
-from ._driver import Driver
 from ._inbound import Inbound
 from ._rooms import Rooms
 from ._settings import Credentials, Settings
+from ._wire import Wire
 from .contacts import Contacts
 from .errors import RequestRefused, RequestTimedOut
 from .privacy import Privacy
@@ -36,7 +36,7 @@ logger = logging.getLogger("connectycube.chat")
 
 
 class ChatSession:
-    """Binds the driver to rooms, contacts and lists.
+    """Binds the wire to rooms, contacts and lists.
 
     :ivar presence: what the contacts are told.
     :ivar inactive: what the server was told of the app's state.
@@ -44,16 +44,16 @@ class ChatSession:
     """
 
     def __init__(self, settings: Settings, credentials: Credentials, bus: Bus) -> None:
-        self.driver = Driver(settings, credentials, bus, self)
-        self.rooms = Rooms(self.driver)
-        self.contacts = Contacts(self.driver)
-        self.privacy = Privacy(self.driver)
-        self.inbound = Inbound(self.driver, self.rooms, self.contacts, self.privacy)
+        self.wire = Wire(settings, credentials, bus, self)
+        self.rooms = Rooms(self.wire)
+        self.contacts = Contacts(self.wire)
+        self.privacy = Privacy(self.wire)
+        self.inbound = Inbound(self.wire, self.rooms, self.contacts, self.privacy)
         self.presence = AvailablePresence()
         self.inactive = False
         self.followed: set[int] = set()
 
-    # -- what the driver calls
+    # -- what wire and driver call
 
     def received(self, stanza: Stanza) -> None:
         """A stanza came in that answers nothing."""
@@ -65,15 +65,15 @@ class ChatSession:
         The first three go out together. The contact list is asked for before the presence is sent, so that it is known
         when the contacts' presences come in (RFC 6121 section 2.2).
         """
-        driver, new_id = self.driver, self.driver.ids.request
+        wire, new_id = self.wire, self.wire.ids.request
         waiting: list[Awaitable[Any]] = []
-        if driver.settings.roster:
-            roster = driver.ask(RosterGet(id=new_id(), query=RosterQuery()), "the contact list")
+        if wire.settings.roster:
+            roster = wire.ask(RosterGet(id=new_id(), query=RosterQuery()), "the contact list")
             waiting.append(self._load(roster))
-        carbons = driver.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
+        carbons = wire.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
         waiting.append(self._optional(carbons, "message carbons"))
-        if driver.settings.initial_presence:
-            driver.post(self.presence)
+        if wire.settings.initial_presence:
+            wire.post(self.presence)
         await _all(waiting)
         if again:
             await _all([self.rooms.restore(), self.privacy.restore(), *self._restored()])
@@ -86,8 +86,8 @@ class ChatSession:
 
     def announce(self) -> None:
         """Say again that the user is here."""
-        if self.driver.settings.initial_presence:
-            self.driver.post(self.presence)
+        if self.wire.settings.initial_presence:
+            self.wire.post(self.presence)
 
     # -- parts of a session
 
@@ -117,14 +117,14 @@ class ChatSession:
 
     def set_inactive(self, inactive: bool) -> Awaitable[Stanza]:
         """Ask the server to take the app for inactive, or active (K-52)."""
-        state = MobileStateSet(id=self.driver.ids.request(), state=MobileState(inactive=inactive))
-        return self.driver.ask(state, "the client state")
+        state = MobileStateSet(id=self.wire.ids.request(), state=MobileState(inactive=inactive))
+        return self.wire.ask(state, "the client state")
 
     def follow(self, user_id: int, enable: bool) -> Awaitable[Stanza]:
         """Ask to be told of a user's coming and going, or no more (K-51)."""
-        subscription = StatusSubscription(user_jid=self.driver.settings.user(user_id), enable=enable)
-        request = StatusStreamingSet(id=self.driver.ids.request(), subscription=subscription)
-        return self.driver.ask(request, f"the last activity of user {user_id}")
+        subscription = StatusSubscription(user_jid=self.wire.settings.user(user_id), enable=enable)
+        request = StatusStreamingSet(id=self.wire.ids.request(), subscription=subscription)
+        return self.wire.ask(request, f"the last activity of user {user_id}")
 
 
 async def _all(waiting: list[Awaitable[Any]]) -> None:

@@ -201,13 +201,14 @@ class Stream(XMLStream):
             raise self._broken or StreamBroken("the connection is lost")
         self.connection_made(transport)
 
-    def fail(self, condition: str) -> None:
-        """End the stream because the server broke a rule (RFC 6120 section 4.9)."""
-        error = StreamError(condition=condition)
-        self.send_raw(
-            f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>{FOOTER}"
-        )
-        self._error = error
+    def fail(self, condition: str, more: str = "") -> None:
+        """End the stream because the server broke a rule (RFC 6120 section 4.9).
+
+        :param more: XML of a further condition.
+        """
+        words = f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+        self.send_raw(f"<stream:error>{words}{more}</stream:error>{FOOTER}")
+        self._error = StreamError(condition=condition)
         self._break(f"the server broke the rules of the stream: {condition}")
 
     async def close(self, timeout: float) -> None:

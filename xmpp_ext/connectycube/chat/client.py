@@ -11,6 +11,7 @@ from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
 
 from ._bus import Bus, EventStream
+from ._driver import Driver
 from ._messages import Messages
 from ._outbound import target_of
 from ._session import ChatSession
@@ -114,7 +115,8 @@ class AsyncChat(Messages):
         self._bus = Bus()
         self._ends: dict[Callable[[Any], Any], Callable[[], None]] = {}
         self._session = ChatSession(self._settings, self._credentials, self._bus)
-        self._driver = self._session.driver
+        self._wire = self._session.wire
+        self._driver = Driver(self._wire)
         self._inbound = self._session.inbound
         self.contacts: Contacts = self._session.contacts
         """The contact list."""
@@ -122,7 +124,7 @@ class AsyncChat(Messages):
         """The privacy lists."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._driver.jid or self._settings.host} {self.state.name}>"
+        return f"<{type(self).__name__} {self._wire.jid or self._settings.host} {self.state.name}>"
 
     # -- the connection
 
@@ -167,7 +169,7 @@ class AsyncChat(Messages):
     @property
     def online(self) -> bool:
         """Whether there is a session that can be written to."""
-        return self._driver.online
+        return self._wire.online
 
     @property
     def user_id(self) -> int:
@@ -177,7 +179,7 @@ class AsyncChat(Messages):
     @property
     def jid(self) -> str:
         """The full JID that the server gave; empty before the first session."""
-        return self._driver.jid
+        return self._wire.jid
 
     async def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
         """Ask the server, or a user's client, whether it is there (X-36, X-37).
@@ -190,10 +192,10 @@ class AsyncChat(Messages):
         :raises NotConnected: if there is no connection.
         """
         to = self._settings.host if user_id is None else self._settings.user(user_id)
-        start = self._driver.loop.time()
-        request = st.PingRequest(id=self._driver.ids.request(), to=to, ping=st.Ping())
-        await self._driver.request(request, "a ping", timeout)
-        return self._driver.loop.time() - start
+        start = self._wire.loop.time()
+        request = st.PingRequest(id=self._wire.ids.request(), to=to, ping=st.Ping())
+        await self._wire.request(request, "a ping", timeout)
+        return self._wire.loop.time() - start
 
     async def set_active(self) -> None:
         """Tell the server that the app is in use (K-52, X-35).
@@ -225,7 +227,7 @@ class AsyncChat(Messages):
         :raises NotConnected: if there is no connection.
         """
         presence = st.AvailablePresence(status=status, show=show)
-        self._driver.post(presence)
+        self._wire.post(presence)
         self._session.presence = presence
 
     # -- events
@@ -327,10 +329,10 @@ class AsyncChat(Messages):
         :raises NotConnected: if there is no connection.
         """
         request = st.LastActivityRequest(
-            id=self._driver.ids.request(), to=self._settings.user(user_id), query=st.LastActivityQuery()
+            id=self._wire.ids.request(), to=self._settings.user(user_id), query=st.LastActivityQuery()
         )
         what = f"asking for the last activity of user {user_id}"
-        answer = await self._driver.request(request, what)
+        answer = await self._wire.request(request, what)
         if not isinstance(answer, st.LastActivityResult):
             raise RequestRefused(what, None)
         return answer.query.seconds

@@ -27,7 +27,7 @@ from .machines import contact_list as cl
 from .machines.contact_list import State
 
 if TYPE_CHECKING:
-    from ._driver import Driver
+    from ._wire import Wire
 
 __all__ = ["Contacts"]
 
@@ -84,8 +84,8 @@ class Contacts(Mapping[int, models.Contact]):
     :ivar limit: how many contacts there may be; `None` for no limit (F-089).
     """
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._entries: dict[int, _Entry] = {}
         self.limit: int | None = 300
 
@@ -188,7 +188,7 @@ class Contacts(Mapping[int, models.Contact]):
         await self._set(user_id, f"renaming user {user_id}", name=name, groups=self._entries[user_id].groups)
 
     def _not_me(self, user_id: int) -> None:
-        if user_id == self._driver.credentials.user_id:
+        if user_id == self._wire.credentials.user_id:
             raise InvalidArgument("user_id", "is one's own")
 
     def _asked(self, user_id: int) -> None:
@@ -196,9 +196,9 @@ class Contacts(Mapping[int, models.Contact]):
             raise InvalidArgument("user_id", f"{user_id} has not asked to be a contact")
 
     async def _set(self, user_id: int, what: str, **item: Any) -> None:
-        jid = self._driver.settings.user(user_id)
+        jid = self._wire.settings.user(user_id)
         query = RosterQuery(items=(RosterItem(jid=jid, **item),))
-        await self._driver.request(RosterSet(id=self._driver.ids.request(), query=query), what)
+        await self._wire.request(RosterSet(id=self._wire.ids.request(), query=query), what)
 
     async def _want(self, user_id: int, event: Any) -> None:
         """Let the machine say what to write, and wait until the server has it."""
@@ -207,13 +207,13 @@ class Contacts(Mapping[int, models.Contact]):
         before = entry.machine.state
         for effect in entry.machine.handle(event):
             if isinstance(effect, cl.Write):
-                writes.append(PRESENCES[effect.type](to=self._driver.settings.user(user_id)))
+                writes.append(PRESENCES[effect.type](to=self._wire.settings.user(user_id)))
             else:
                 self._tell(effect, user_id)
         if entry.machine.state is not before:
-            self._driver.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
+            self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
         for stanza in writes:
-            await self._driver.deliver(stanza)
+            await self._wire.deliver(stanza)
 
     # -- what comes in
 
@@ -231,7 +231,7 @@ class Contacts(Mapping[int, models.Contact]):
         changed = False
         for effect in self._entry(user_id).machine.handle(event):
             if isinstance(effect, cl.Write):
-                self._driver.post(PRESENCES[effect.type](to=self._driver.settings.user(user_id)))
+                self._wire.post(PRESENCES[effect.type](to=self._wire.settings.user(user_id)))
             elif isinstance(effect, cl.TellChanged):
                 changed = True
             else:
@@ -247,7 +247,7 @@ class Contacts(Mapping[int, models.Contact]):
             cl.TellRejected: events.ContactRejected,
         }
         if type(effect) in told:
-            self._driver.bus.tell(told[type(effect)](user_id=user_id))
+            self._wire.bus.tell(told[type(effect)](user_id=user_id))
 
     def loaded(self, result: RosterResult) -> None:
         """Take over the list as the server has it now; what differs from before is told."""
@@ -267,7 +267,7 @@ class Contacts(Mapping[int, models.Contact]):
                 del self._entries[user_id]
         changed = tuple(user for user in {*before, *self._entries} if self.get(user) != before.get(user))
         if changed:
-            self._driver.bus.tell(events.ContactsChanged(user_ids=changed))
+            self._wire.bus.tell(events.ContactsChanged(user_ids=changed))
 
     def pushed(self, item: RosterItem) -> None:
         """A change of the list, made by any device of the account (RFC 6121 section 2.1.6)."""
@@ -283,7 +283,7 @@ class Contacts(Mapping[int, models.Contact]):
             event = cl.Pushed(subscription=item.subscription or "none", ask=item.ask == "subscribe")
             changed = self._handle(user_id, event) or renamed
         if changed:
-            self._driver.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
+            self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
 
     def _take(self, user_id: int, item: RosterItem) -> bool:
         """Name and groups of an entry; a name like the address counts as none.
@@ -292,7 +292,7 @@ class Contacts(Mapping[int, models.Contact]):
         """
         entry = self._entry(user_id)
         name = item.name or None
-        if name == f"{user_id}-{self._driver.settings.app_id}":
+        if name == f"{user_id}-{self._wire.settings.app_id}":
             name = None
         changed = entry.name != name
         entry.name, entry.groups = name, item.groups
@@ -301,10 +301,10 @@ class Contacts(Mapping[int, models.Contact]):
     def subscription(self, stanza: Subscribe | Subscribed | Unsubscribe | Unsubscribed) -> None:
         """A presence about a subscription (K-40 to K-43)."""
         user_id = user_of(stanza.from_)
-        if user_id is None or user_id == self._driver.credentials.user_id:
+        if user_id is None or user_id == self._wire.credentials.user_id:
             return
         if self._handle(user_id, EVENTS[type(stanza)]()):
-            self._driver.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
+            self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
 
     def presence(self, stanza: AvailablePresence | UnavailablePresence) -> None:
         """A contact's device came, changed or went (K-44, K-45)."""
@@ -324,7 +324,7 @@ class Contacts(Mapping[int, models.Contact]):
             entry.resources.clear()
         entry.status = stanza.status
         told = events.ContactPresence(user_id=user_id, online=bool(entry.resources), status=stanza.status)
-        self._driver.bus.tell(told)
+        self._wire.bus.tell(told)
 
     def lost(self) -> None:
         """The session is gone: who is online is not known any more."""

@@ -26,7 +26,7 @@ from .machines import privacy_lists as pl
 from .models import PrivacyRule
 
 if TYPE_CHECKING:
-    from ._driver import Driver
+    from ._wire import Wire
 
 __all__ = ["Privacy"]
 
@@ -61,8 +61,8 @@ class Privacy:
     A list holds two items for each user, one for private dialogs and one for groups (facts 3.4).
     """
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._machine = pl.PrivacyLists()
         self._lock = asyncio.Lock()
 
@@ -209,10 +209,10 @@ class Privacy:
 
     async def _write(self, effect: Any, items: tuple[PrivacyItem, ...]) -> None:
         what, query = WRITES[type(effect)](getattr(effect, "name", ""), items)
-        await self._driver.request(PrivacySet(id=self._driver.ids.request(), query=query), what)
+        await self._wire.request(PrivacySet(id=self._wire.ids.request(), query=query), what)
 
     async def _ask(self, query: PrivacyQuery, what: str) -> PrivacyQuery:
-        answer = await self._driver.request(PrivacyRequest(id=self._driver.ids.request(), query=query), what)
+        answer = await self._wire.request(PrivacyRequest(id=self._wire.ids.request(), query=query), what)
         return answer.query if isinstance(answer, PrivacyResult) else PrivacyQuery()
 
     async def _items(self, name: str) -> tuple[PrivacyItem, ...]:
@@ -229,7 +229,7 @@ class Privacy:
     def pushed(self, name: str) -> None:
         """A list was changed by any device."""
         self._machine.handle(pl.Pushed(name))
-        self._driver.bus.tell(events.PrivacyListChanged(name=name))
+        self._wire.bus.tell(events.PrivacyListChanged(name=name))
 
     async def restore(self) -> None:
         """See whether the list that is expected to be in force still is (U-41)."""
@@ -238,7 +238,7 @@ class Privacy:
         expected = self._machine.default
         await self.names()
         if self._machine.default != expected:
-            self._driver.bus.tell(events.PrivacyListChanged(name=expected or self._machine.default or ""))
+            self._wire.bus.tell(events.PrivacyListChanged(name=expected or self._machine.default or ""))
 
     _expects = False
     """The lists were asked for in an earlier session."""
@@ -258,10 +258,10 @@ class Privacy:
         items: list[PrivacyItem] = []
         for rule in by_user.values():
             if rule.private:
-                items.append(_item(rule, self._driver.settings.user(rule.user_id)))
+                items.append(_item(rule, self._wire.settings.user(rule.user_id)))
             if rule.groups:
-                self._driver.settings.user(rule.user_id)
-                value = GroupPrivacyValue(user_id=rule.user_id, host=self._driver.settings.muc_host)
+                self._wire.settings.user(rule.user_id)
+                value = GroupPrivacyValue(user_id=rule.user_id, host=self._wire.settings.muc_host)
                 items.append(_item(rule, str(value)))
         return _numbered(items)
 
