@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from connectycube.rest import ConnectyCubeError
 
+from . import _tls
 from ._negotiation import Login, Refusal, Steps, negotiate, reason_of
 from ._stream import Stream, StreamBroken
 from .errors import ConnectFailed, connect_error
@@ -65,18 +66,13 @@ async def attempt(
 async def _open(wire: Wire) -> Stream:
     """The TCP connection, with TLS if it begins with that."""
     use, loop = wire.settings, wire.loop
-    made: list[Stream] = []
-
-    def factory() -> Stream:
-        made.append(Stream(loop, use.context, use.host))
-        return made[0]
-
+    stream = Stream(loop, use.context, use.host)
     host = use.host.strip("[]")
-    context = use.context if use.tls == "direct" else None
-    await loop.create_connection(
-        factory, host, use.port, ssl=context, server_hostname=None if context is None else host
-    )
-    return made[0]
+    if use.tls == "direct" and use.context is not None:
+        await _tls.connect(loop, stream, host, use.port, use.context)
+    else:
+        await loop.create_connection(lambda: stream, host, use.port)
+    return stream
 
 
 def broken(error: StreamBroken, server: str) -> ConnectFailed:

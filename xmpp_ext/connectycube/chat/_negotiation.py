@@ -100,6 +100,7 @@ class Steps(Protocol):
     @property
     def acks(self) -> sm.StreamManagement:
         """The machine of stream management."""
+        ...
 
     def step(self, event: connection.Event) -> None:
         """Tell the connection machine."""

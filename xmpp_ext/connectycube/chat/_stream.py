@@ -18,6 +18,8 @@ from slixmpp.xmlstream.xmlstream import XMLStream
 
 from connectycube.stanzas import Stanza, StanzaError, StreamError, parse
 
+from . import _tls
+
 __all__ = ["Stream", "StreamBroken"]
 
 STREAMS = "http://etherx.jabber.org/streams"
@@ -196,10 +198,7 @@ class Stream(XMLStream):
         if self._inbox:
             raise StreamBroken("the server sent more than it may before TLS")
         self.parser = None
-        transport = await self.loop.start_tls(self.transport, self, context, server_hostname=self.domain)
-        if transport is None or self._broken is not None:
-            raise self._broken or StreamBroken("the connection is lost")
-        self.connection_made(transport)
+        await _tls.upgrade(self.loop, self.transport, self, self.domain, context)
 
     def fail(self, condition: str, more: str = "") -> None:
         """End the stream because the server broke a rule (RFC 6120 section 4.9).
