@@ -35,18 +35,19 @@ async def attempt(
     use = wire.settings
     server = f"{use.host}:{use.port}"
     try:
+        # Who logs in is known before anything is dialled: without a session there is nothing to wait for.
+        login = Login(
+            username=f"{wire.credentials.user_id}-{use.app_id}",
+            secret=wire.credentials.secret,
+            renew=wire.credentials.renew,
+            resource=use.resource,
+            starttls=use.context if use.tls == "starttls" else None,
+            plain=use.tls != "none" or use.allow_insecure,
+        )
         async with asyncio.timeout(use.timeout):
             stream = await _open(wire)
             opened(stream)
             steps.step(con.Opened(starttls=use.tls == "starttls"))
-            login = Login(
-                username=f"{wire.credentials.user_id}-{use.app_id}",
-                secret=wire.credentials.secret,
-                renew=wire.credentials.renew,
-                resource=use.resource,
-                starttls=use.context if use.tls == "starttls" else None,
-                plain=use.tls != "none" or use.allow_insecure,
-            )
             return stream, await negotiate(stream, login, steps, wire.ids.request)
     except TimeoutError as error:
         problem = f"{server} did not answer within {use.timeout:g} seconds"

@@ -107,9 +107,12 @@ def _id(user_id: object) -> int:
 
 
 class Credentials:
-    """Who logs in. The `repr` shows no secret."""
+    """Who logs in. The `repr` shows no secret.
 
-    __slots__ = ("_cube", "_password", "_user_id")
+    :ivar renewable: whether the REST client may be asked to renew its session.
+    """
+
+    __slots__ = ("_cube", "_password", "_user_id", "renewable")
 
     def __init__(
         self, cube: ConnectyCube | AsyncConnectyCube | None, user_id: int | None, password: str | None
@@ -121,6 +124,7 @@ class Credentials:
         self._cube = cube
         self._user_id = None if user_id is None else _id(user_id)
         self._password = password
+        self.renewable = True
 
     def __repr__(self) -> str:
         return f"<Credentials of {self._user_id or 'the session'}>"
@@ -155,18 +159,18 @@ class Credentials:
 
         :returns: whether there is another token now.
         """
-        if self._cube is None or self._password is not None:
+        if self._cube is None or self._password is not None or not self.renewable:
             return False
         before = self.secret()
         try:
+            # A call that needs the session; those about the session itself are not renewed.
             if isinstance(self._cube, AsyncConnectyCube):
-                await self._cube.sessions.get()
+                await self._cube.dialogs.list(limit=1)
             else:
-                await asyncio.to_thread(self._cube.sessions.get)
+                await asyncio.to_thread(self._cube.dialogs.list, limit=1)
         except ConnectyCubeError as error:
             # The refusal of the chat server is what the caller is told; this only says why it stays.
             logger.warning("the session of the REST client could not be renewed: %s", error)
-            return False
         return self.secret() != before
 
 
