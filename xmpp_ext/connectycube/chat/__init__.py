@@ -10,7 +10,10 @@ async with AsyncChat(cube) as chat:
 
 from connectycube.stanzas import Attachment
 
+from ._blocking_lists import BlockingContacts, BlockingPrivacy
 from ._bus import EventStream
+from ._workers import BlockingEventStream
+from .blocking import Chat
 from .client import AsyncChat
 from .contacts import Contacts
 from .errors import (
@@ -69,7 +72,11 @@ __all__ = [
     "Attachment",
     "AuthenticationFailed",
     "Backoff",
+    "BlockingContacts",
+    "BlockingEventStream",
+    "BlockingPrivacy",
     "CallSignalReceived",
+    "Chat",
     "ChatError",
     "ChatMessage",
     "ChatState",

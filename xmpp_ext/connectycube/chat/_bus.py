@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from .events import Event
 
-__all__ = ["Bus", "EventStream"]
+__all__ = ["LIMIT", "Bus", "EventStream", "Queue"]
 
 E = TypeVar("E", bound=Event)
 
@@ -27,7 +27,7 @@ LIMIT = 10_000
 """Events that wait for one handler at most."""
 
 
-class _Queue(Generic[E]):
+class Queue(Generic[E]):
     """Events that wait, the oldest first."""
 
     __slots__ = ("dropped", "limit", "name", "types", "waiting")
@@ -58,7 +58,7 @@ class EventStream(AsyncIterator[E]):
     __slots__ = ("__weakref__", "_closed", "_queue", "_ready")
 
     def __init__(self, types: tuple[type[E], ...], limit: int) -> None:
-        self._queue = _Queue(types, limit, "an iterator of events")
+        self._queue = Queue(types, limit, "an iterator of events")
         self._ready = asyncio.Event()
         self._closed = False
 
@@ -106,7 +106,7 @@ class _Handler:
         self.types = types
         name = f"the handler {getattr(call, '__qualname__', type(call).__name__)}"
         waits = iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
-        self.queue = _Queue(types, LIMIT, name) if waits else None
+        self.queue = Queue(types, LIMIT, name) if waits else None
         self.idle = concurrency
         self.workers: set[asyncio.Task[None]] = set()
 

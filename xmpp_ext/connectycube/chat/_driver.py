@@ -252,13 +252,14 @@ class Driver:
 
     def _close_stream(self, _: con.CloseStream) -> None:
         self._stop_keepalive()
-        self.wire.flush()
-        self.wire.online = False
-        self._closing = self.wire.loop.create_task(self._close(self.wire.stream), name="connectycube close")
+        self.wire.farewell()
+        stream = self.wire.stream
+        assert stream is not None
+        stream.close()
+        self._closing = self.wire.loop.create_task(self._close(stream), name="connectycube close")
 
-    async def _close(self, stream: Stream | None) -> None:
-        if stream is not None:
-            await stream.close(min(CLOSING_TIME, self.wire.settings.timeout))
+    async def _close(self, stream: Stream) -> None:
+        await stream.closed(min(CLOSING_TIME, self.wire.settings.timeout))
         self.wire.stream = None
         self.step(con.Closed())
 

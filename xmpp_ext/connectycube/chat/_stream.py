@@ -210,15 +210,17 @@ class Stream(XMLStream):
         self._error = StreamError(condition=condition)
         self._break(f"the server broke the rules of the stream: {condition}")
 
-    async def close(self, timeout: float) -> None:
-        """Close the stream and wait for the server to do so too (RFC 6120 section 4.4).
+    def close(self) -> None:
+        """Close the stream (RFC 6120 section 4.4). What still comes in does not matter any more."""
+        self._handle, self._on_end = _ignore, None
+        if self._broken is None:
+            self.send_raw(FOOTER)
+
+    async def closed(self, timeout: float) -> None:
+        """Wait until the server has closed the stream, too.
 
         :param timeout: seconds to wait; then the connection is cut.
         """
-        if self.transport is not None and self._broken is None:
-            self._handle = _ignore
-            self._on_end = None
-            self.send_raw(FOOTER)
         if self.transport is not None:
             await asyncio.wait([self._ended], timeout=timeout)
         self.abort()

@@ -222,6 +222,13 @@ class Wire:
         if self.acks.state is not sm.State.OFF:
             self.acknowledge(sm.Suspended())
 
+    def farewell(self) -> None:
+        """Write what waits and say what was received: what is not acknowledged would come again (XEP-0198 section 4)."""
+        self.flush()
+        if self.acks.state is sm.State.ON:
+            self._do(self.acks.handle(sm.ASKED))
+        self.online = False
+
     def begin(self, jid: str) -> None:
         """A new session begins: what was asked of the old one is never answered."""
         self.furnished = False
@@ -259,10 +266,15 @@ class Wire:
         except StanzaError as error:
             self._unreadable(str(error), element)
             return
-        if not isinstance(stanza, Ack):
+        if isinstance(stanza, Ack):
+            if self.acks.state is sm.State.ON:
+                self.acknowledge(sm.Acked(h=stanza.h))
+            return
+        try:
             self.session.received(stanza)
-        elif self.acks.state in (sm.State.ON, sm.State.PINGING):
-            self.acknowledge(sm.Acked(h=stanza.h))
+        except Exception:
+            # A mistake of ours with one stanza must not cost the connection, and all others with it.
+            logger.exception("a %s could not be handled", type(stanza).__name__)
 
     def _unreadable(self, problem: str, element: Element) -> None:
         """Tell of it; a request is answered nevertheless (RFC 6120 section 8.3.3.1)."""

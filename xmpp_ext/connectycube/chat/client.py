@@ -113,7 +113,7 @@ class AsyncChat(Messages):
             initial_presence=initial_presence,
         )
         self._bus = Bus()
-        self._ends: dict[Callable[[Any], Any], Callable[[], None]] = {}
+        self._ends: dict[Callable[[Any], Any], list[Callable[[], None]]] = {}
         self._session = ChatSession(self._settings, self._credentials, self._bus)
         self._wire = self._session.wire
         self._driver = Driver(self._wire)
@@ -242,22 +242,21 @@ class AsyncChat(Messages):
         :param types: event classes; default: all.
         :param concurrency: how many events a coroutine function may handle at the same time.
         """
-        kinds = _kinds(types)
+        kinds = checked_kinds(types)
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidArgument("concurrency", f"must be a positive whole number, not {concurrency!r}")
 
         def register(call: F) -> F:
             if not callable(call):
                 raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
-            self._ends[call] = self._bus.add(call, kinds, concurrency)
+            self._ends.setdefault(call, []).append(self._bus.add(call, kinds, concurrency))
             return call
 
         return register
 
     def off(self, handler: Callable[[Any], Any]) -> None:
         """Call a handler no more. One that is not registered is passed over."""
-        end = self._ends.pop(handler, None)
-        if end is not None:
+        for end in self._ends.pop(handler, ()):
             end()
 
     @overload
@@ -276,9 +275,7 @@ class AsyncChat(Messages):
         :param types: event classes; default: all.
         :param limit: events that wait at most.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise InvalidArgument("limit", f"must be a positive whole number, not {limit!r}")
-        return self._bus.stream(_kinds(types), limit)
+        return self._bus.stream(checked_kinds(types), checked_limit(limit))
 
     # -- rooms
 
@@ -356,8 +353,22 @@ class AsyncChat(Messages):
         await self._session.follow(user_id, False)
 
 
-def _kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
+def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
+    """The classes of events that are wanted; all if none are named.
+
+    :raises InvalidArgument: if one is no class of an event.
+    """
     for kind in types:
         if not isinstance(kind, type) or not issubclass(kind, Event):
             raise InvalidArgument("types", f"must be classes of connectycube.chat.events, not {kind!r}")
     return types or (Event,)
+
+
+def checked_limit(limit: int) -> int:
+    """How many events may wait.
+
+    :raises InvalidArgument: if that is no number, or too small.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidArgument("limit", f"must be a positive whole number, not {limit!r}")
+    return limit
