@@ -223,7 +223,7 @@ class Wire:
             self.acknowledge(sm.Suspended())
 
     def farewell(self) -> None:
-        """Write what waits and say what was received: what is not acknowledged would come again (XEP-0198 section 4)."""
+        """Write what waits and say what was received: what is not acknowledged would come again (XEP-0198)."""
         self.flush()
         if self.acks.state is sm.State.ON:
             self._do(self.acks.handle(sm.ASKED))
