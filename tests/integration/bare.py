@@ -126,6 +126,16 @@ class Bare:
                 return found
             self.unread.append(found)
 
+    async def drain(self, pattern: bytes, count: int) -> None:
+        """Read and forget, unparsed, until a pattern has come so many times. The stream is of no other use then."""
+        tail = b""
+        while count > 0:
+            if not (data := await self._reader.read(1 << 20)):
+                raise EOFError("the connection has ended")
+            data = tail + data
+            count -= data.count(pattern)
+            tail = data[max(data.rfind(pattern) + len(pattern), len(data) - len(pattern) + 1) :]
+
     async def next(self) -> ET.Element:
         """The next element from the wire; `EOFError` where the stream or the connection has ended."""
         while not self._ready:
