@@ -31,6 +31,9 @@ def users(ejabberd: Ejabberd) -> Iterator[Callable[[], User]]:
         return made[-1]
 
     yield user
+    if not ejabberd.running:
+        # A failed test left it so; the next ones shall not fail for that.
+        ejabberd.start()
     for each in made:
         ejabberd.unregister(each)
 

@@ -308,6 +308,10 @@ class Ejabberd:
         self._process = self._agent = None
 
     @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The node's process."""
         assert self._process is not None
