@@ -43,11 +43,13 @@ class Rooms:
     :ivar joined: ids of their dialogs.
     """
 
-    __slots__ = ("_joining", "_leaving", "_wire", "joined")
+    __slots__ = ("_joining", "_leaving", "_others", "_wire", "joined")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.joined: set[str] = set()
+        self._others: dict[str, set[int]] = {}
+        """Who else is in a room: a presence may come again, as when someone joins with a second device."""
         self._joining: dict[str, asyncio.Future[None]] = {}
         self._leaving: dict[str, asyncio.Future[None]] = {}
 
@@ -119,6 +121,7 @@ class Rooms:
                     future.set_exception(NotConnected("the connection was lost before the room answered"))
                     future.exception()  # Whoever waits gets it; nobody may wait any more.
             waiting.clear()
+        self._others.clear()
 
     # -- what comes in
 
@@ -131,7 +134,14 @@ class Rooms:
         if SELF in codes or user_id == self._wire.credentials.user_id:
             self.joined.add(dialog_id)
             _done(self._joining, dialog_id)
-        elif dialog_id in self.joined:
+            return
+        if dialog_id not in self.joined and dialog_id not in self._joining:
+            return
+        others = self._others.setdefault(dialog_id, set())
+        if user_id in others:
+            return
+        others.add(user_id)
+        if dialog_id in self.joined:
             self._wire.bus.tell(events.OccupantJoined(dialog_id=dialog_id, user_id=user_id))
 
     def left(self, stanza: RoomOccupantLeft) -> None:
@@ -142,8 +152,11 @@ class Rooms:
         codes = {status.code for status in stanza.muc.statuses}
         if SELF in codes or user_id == self._wire.credentials.user_id:
             self.joined.discard(dialog_id)
+            self._others.pop(dialog_id, None)
             if _done(self._leaving, dialog_id):
                 return
+        else:
+            self._others.get(dialog_id, set()).discard(user_id)
         told = events.OccupantKicked if PUT_OUT & codes else events.OccupantLeft
         self._wire.bus.tell(told(dialog_id=dialog_id, user_id=user_id))
 
