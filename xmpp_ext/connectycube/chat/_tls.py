@@ -37,9 +37,15 @@ async def connect(
 
     :raises OSError: if the connection or the handshake fails.
     """
-    tls, waiter = _protocol(loop, protocol, context, host)
-    transport, _ = await loop.create_connection(lambda: tls, host, port)
-    await _handshake(transport, waiter)
+    made: list[tuple[Any, asyncio.Future[None]]] = []
+
+    def factory() -> Any:
+        # Not before there is a connection: a protocol that never had one warns of being left open.
+        made.append(_protocol(loop, protocol, context, host))
+        return made[0][0]
+
+    transport, _ = await loop.create_connection(factory, host, port)
+    await _handshake(transport, made[0][1])
 
 
 async def upgrade(
