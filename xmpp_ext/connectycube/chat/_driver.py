@@ -47,8 +47,10 @@ class Driver:
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._keepalive: asyncio.TimerHandle | None = None
-        self._pinged = False
+        self._pinged: float | None = None
         self._again = False
+        self._callers = 0
+        self._reached = False
         self._left: tuple[str, ...] = ()
         self._changed = asyncio.Event()
         self._told: list[events.Event] = []
@@ -93,22 +95,31 @@ class Driver:
         :raises ConnectFailed: if that fails, or is not done in time.
         """
         self._enter(asyncio.get_running_loop())
+        self._callers += 1
         try:
             async with asyncio.timeout(timeout):
                 while not (self._machine.state is State.ONLINE and self._beginning is None):
                     if self._machine.state is State.OFFLINE:
                         raise self.error or NotConnected("the chat was disconnected while it connected")
                     await self._changed.wait()
+            self._reached = True
         except TimeoutError:
             error = self.error
-            await self.disconnect(0)
+            await self._abandon()
             problem = f"no connection to {self._server} within {timeout:g} seconds"
             if error is None:
                 raise connect_error(Reason.TIMEOUT, problem) from None
             raise connect_error(error.reason, f"{problem}: {error}", error.condition) from error
         except asyncio.CancelledError:
-            await self.disconnect(0)
+            await self._abandon()
             raise
+        finally:
+            self._callers -= 1
+
+    async def _abandon(self) -> None:
+        """A caller of `connect` waits no more. What another one waits for, or has got before, goes on."""
+        if self._callers == 1 and not self._reached:
+            await self.disconnect(0)
 
     def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to connect in a loop, or go on with what is under way there."""
@@ -122,6 +133,7 @@ class Driver:
             self.wire.loop = loop
             self.wire.alive = True
             self.error = None
+            self._reached = False
             self.step(con.Connect())
         elif self._machine.state is State.WAITING:
             self.step(con.Connect())
@@ -338,7 +350,7 @@ class Driver:
     def _start_keepalive(self) -> None:
         """Ping a server that has said nothing for an interval; give it up after a second one (U-39)."""
         if self.wire.settings.keepalive is not None:
-            self._pinged = False
+            self._pinged = None
             self._keepalive = self.wire.loop.call_later(self.wire.settings.keepalive, self._look)
 
     def _stop_keepalive(self) -> None:
@@ -350,17 +362,19 @@ class Driver:
         wire, interval = self.wire, self.wire.settings.keepalive
         if interval is None or wire.stream is None or not wire.online:
             return
-        idle = wire.loop.time() - wire.stream.last_data
-        if idle >= 2 * interval:
-            problem = f"{self._server} has not answered for {idle:.0f} seconds"
-            self._lost(connect_error(Reason.TIMEOUT, problem))
-            return
+        now = wire.loop.time()
+        idle = now - wire.stream.last_data
         if idle < interval:
-            self._pinged = False
+            self._pinged = None
             delay = interval - idle
         else:
-            if not self._pinged:
-                self._pinged = True
+            if self._pinged is None:
+                self._pinged = now
                 wire.post(PingRequest(id=wire.ids.request(), to=wire.settings.host, ping=Ping()))
-            delay = 2 * interval - idle
+            # A loop that was blocked asks late: the answer needs its time then, too.
+            delay = max(2 * interval - idle, self._pinged + interval / 2 - now)
+            if delay <= 0:
+                problem = f"{self._server} has not answered for {idle:.0f} seconds"
+                self._lost(connect_error(Reason.TIMEOUT, problem))
+                return
         self._keepalive = wire.loop.call_later(max(delay, 0.001), self._look)
