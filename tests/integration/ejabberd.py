@@ -3,7 +3,7 @@
 Debian's `ejabberdctl` changes to the package's user and keeps to `/etc`, `/var` and an epmd that stays behind, so this
 runs `erl` itself on the package's code. The node has no name: without Erlang distribution there is no epmd, no
 cookie and no port but the listeners'. A socket that the node inherits takes its place: over it Python has Erlang
-expressions evaluated, and as the node halts at its end, a test run that dies takes its server along.
+expressions evaluated, and at its end the node takes away its folder and halts, so a test run that dies leaves nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ AGENT = """
                     end,
                     port_command(Port, Answer),
                     Loop();
-                {Port, eof} -> erlang:halt(0, [{flush, false}])
+                {Port, eof} ->
+                    file:del_dir_r(os:getenv("HOME")),
+                    erlang:halt(0, [{flush, false}])
             end
         end)()
     end).

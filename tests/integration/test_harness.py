@@ -361,6 +361,7 @@ def test_a_node_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> 
         starter.send_signal(signal.SIGKILL)
     assert processes
     gone(processes)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_machine_without_ejabberd_is_told_what_to_do() -> None:
