@@ -135,7 +135,8 @@ class Contacts(Mapping[int, models.Contact]):
         :raises RequestRefused: if the server refuses.
         """
         self._not_me(user_id)
-        if self.limit is not None and user_id not in self and len(self) + len(self.outgoing) >= self.limit:
+        users = {*self, *self.outgoing}
+        if self.limit is not None and user_id not in users and len(users) >= self.limit:
             raise InvalidArgument("user_id", f"can't be added: a contact list holds {self.limit} users at most")
         entry = self._entries.get(user_id)
         groups = () if entry is None else entry.groups
@@ -173,6 +174,9 @@ class Contacts(Mapping[int, models.Contact]):
         :param user_id: whom.
         :raises RequestRefused: if the server refuses, as where there is no such contact.
         """
+        if user_id in self.outgoing:
+            # The server takes back what was granted, but not what was only asked for.
+            await self._want(user_id, cl.Unsubscribe())
         await self._set(user_id, f"removing user {user_id}", subscription="remove")
 
     async def rename(self, user_id: int, name: str | None) -> None:
