@@ -11,8 +11,8 @@ import pytest
 from connectycube.chat import (
     AuthenticationFailed,
     Backoff,
-    ConnectFailed,
     Connected,
+    ConnectFailed,
     ConnectionFailed,
     Disconnected,
     Event,
@@ -309,15 +309,15 @@ def test_a_changed_password_is_tried_once(ejabberd: Ejabberd, users: Users) -> N
 def test_a_conflict_is_not_fought_out(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with behind(ejabberd, user, resource="phone") as (first, proxy):
-            async with people(ejabberd, user, resource="phone") as (second,):
-                failed = await first.told.one(ConnectionFailed)
-                assert isinstance(failed.error, StreamConflict)
-                assert first.told.of(StreamFailed)[0].condition == "conflict"
-                assert names(first)[-2:] == ["StreamFailed", "ConnectionFailed"]
-                assert (proxy.connections, first.told.of(Reconnecting)) == (1, [])
-                await second.chat.ping()
-                assert second.told.of(ConnectionFailed) == []
+        one, other = (behind(ejabberd, user, resource="phone") for _ in range(2))
+        async with one as (first, proxy), other as (second, _):
+            failed = await first.told.one(ConnectionFailed)
+            assert isinstance(failed.error, StreamConflict)
+            assert first.told.of(StreamFailed)[0].condition == "conflict"
+            assert names(first)[-2:] == ["StreamFailed", "ConnectionFailed"]
+            assert (proxy.connections, first.told.of(Reconnecting)) == (1, [])
+            await second.chat.ping()
+            assert second.told.of(ConnectionFailed) == []
 
     run(main())
 
@@ -382,34 +382,3 @@ def test_a_loop_that_was_blocked_is_not_taken_for_a_dead_peer(ejabberd: Ejabberd
             assert person.told.of(Reconnecting) == []
 
     run(main())
-
-
-# A server that goes
-
-
-@pytest.mark.parametrize("hard", [True, False])
-def test_a_server_goes_and_comes_back(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
-    async def main() -> None:
-        async with people(ejabberd, users(), users(), backoff=FAST) as (one, other):
-            if hard:
-                await asyncio.to_thread(ejabberd.stop_hard)
-                await one.told.one(Reconnecting)
-                await other.told.one(Reconnecting)
-                sending = asyncio.ensure_future(one.chat.send(other.id, "meanwhile"))
-                await asyncio.to_thread(ejabberd.start)
-            else:
-                restarting = asyncio.ensure_future(asyncio.to_thread(ejabberd.restart))
-                waits = await one.told.one(Reconnecting)
-                assert (waits.error.reason, waits.error.condition) == (Reason.STREAM, "system-shutdown")
-                assert one.told.of(StreamFailed)[0].condition == "system-shutdown"
-                sending = asyncio.ensure_future(one.chat.send(other.id, "meanwhile"))
-                await restarting
-            assert await back(one, 1) is False
-            assert await back(other, 1) is False
-            await sending
-            await wait_body(other, "meanwhile")
-            await other.chat.send(one.id, "afterwards")
-            await wait_body(one, "afterwards")
-            assert bodies(other) == ["meanwhile"]
-
-    run(main(), timeout=120)
