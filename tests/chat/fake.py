@@ -297,7 +297,7 @@ async def given_up(*scripts: Script, **options: object) -> ConnectFailed:
         chat = chat_with(fake, **options)
         told = Told(chat)
         with pytest.raises(ConnectFailed) as failed:
-            await chat.connect()
+            await chat.connect(timeout=5)
         assert chat.state.name is State.OFFLINE
         assert fake.attempts == 1
         assert told.of(ConnectionFailed) == [ConnectionFailed(error=failed.value)]
