@@ -21,9 +21,9 @@ from connectycube.chat import (
     SentMessage,
 )
 from connectycube.rest import Dialog, DialogType, InvalidArgument
-from tests.integration.chats import Person, Users, people
+from tests.integration.chats import Person, Users
 from tests.integration.ejabberd import Ejabberd
-from tests.integration.lines import NEVER, back, behind, bodies, unplug, wait_body
+from tests.integration.lines import NEVER, back, behind, bodies, present, unplug, wait_body
 from tests.integration.proxy import FaultProxy
 from tests.integration.support import eventually, run
 
@@ -40,7 +40,7 @@ def begin(chat: AsyncChat, to: int, *texts: str) -> list[asyncio.Task[SentMessag
 
 def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("down")
             (sending,) = begin(sender.chat, reader.id, "x")
             await wait_body(reader, "x")
@@ -59,7 +59,7 @@ def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(ejabberd: Eja
 def test_a_send_that_takes_too_long_fails_with_its_id(ejabberd: Ejabberd, users: Users, managed: bool) -> None:
     async def main() -> None:
         options = {"send_timeout": 0.05, "stream_management": managed}
-        async with behind(ejabberd, users(), **options) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users(), **options) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("down")
             with pytest.raises(MessageNotSent, match=r"0\.05 seconds") as caught:
                 await sender.chat.send(reader.id, "x", message_id=ID)
@@ -77,7 +77,7 @@ def test_a_send_that_takes_too_long_fails_with_its_id(ejabberd: Ejabberd, users:
 
 def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        one, other = behind(ejabberd, users(), send_timeout=0.05), people(ejabberd, users())
+        one, other = behind(ejabberd, users(), send_timeout=0.05), present(ejabberd, users())
         async with one as (sender, proxy), other as (reader,):
             await unplug(sender, proxy)
             with pytest.raises(MessageNotSent):
@@ -100,7 +100,7 @@ def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(ejabberd: Ejabb
 
 def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("down")
             before, cancelled, after = begin(sender.chat, reader.id, "before", "cancelled", "after")
             await wait_body(reader, "after")
@@ -117,7 +117,7 @@ def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(ejabberd: Ejab
 
 def test_an_id_is_on_its_way_once(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             await unplug(sender, proxy)
             first = asyncio.ensure_future(sender.chat.send(reader.id, "one", message_id=ID))
             await asyncio.sleep(0)
@@ -136,7 +136,7 @@ def test_an_id_is_on_its_way_once(ejabberd: Ejabberd, users: Users) -> None:
 
 def test_disconnecting_waits_until_all_is_acknowledged(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("down")
             sending = begin(sender.chat, reader.id, *map(str, range(50)))
             await wait_body(reader, "49")
@@ -153,7 +153,7 @@ def test_disconnecting_waits_until_all_is_acknowledged(ejabberd: Ejabberd, users
 
 def test_disconnecting_right_after_sending_flushes(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (sender, reader):
+        async with present(ejabberd, users(), users()) as (sender, reader):
             sending = begin(sender.chat, reader.id, *map(str, range(200)))
             await asyncio.sleep(0)
             assert await sender.chat.disconnect() == ()
@@ -167,7 +167,7 @@ def test_disconnecting_right_after_sending_flushes(ejabberd: Ejabberd, users: Us
 @pytest.mark.parametrize("timeout", [0, 0.05])
 def test_disconnecting_tells_what_was_not_acknowledged(ejabberd: Ejabberd, users: Users, timeout: float) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             await sender.chat.send(reader.id, "first")
             proxy.stall("down")
             sending = begin(sender.chat, reader.id, "a", "b", "c")
@@ -186,7 +186,7 @@ def test_disconnecting_tells_what_was_not_acknowledged(ejabberd: Ejabberd, users
 
 def test_a_flush_survives_a_cut(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("up")
             sending = begin(sender.chat, reader.id, *map(str, range(20)))
             await proxy.until(lambda: proxy.received["up"] > proxy.forwarded["up"])
@@ -208,7 +208,7 @@ def test_a_flush_ends_where_nothing_can_come_any_more(ejabberd: Ejabberd, users:
 
     async def main() -> None:
         options = {"backoff": NEVER, "stream_management": managed}
-        async with behind(ejabberd, users(), **options) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users(), **options) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall()
             (sending,) = begin(sender.chat, reader.id, "x")
             await proxy.until(lambda: proxy.received["up"] > proxy.forwarded["up"])
@@ -228,7 +228,7 @@ def test_a_flush_ends_where_nothing_can_come_any_more(ejabberd: Ejabberd, users:
 
 def test_what_is_sent_while_reconnecting_waits_and_keeps_its_order(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("up")
             sending = begin(sender.chat, reader.id, *map(str, range(10)))
             await proxy.until(lambda: proxy.received["up"] > proxy.forwarded["up"])
@@ -249,7 +249,7 @@ def test_what_is_sent_while_reconnecting_waits_and_keeps_its_order(ejabberd: Eja
 
 def test_delivered_marks_survive_a_cut(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (reader, proxy), people(ejabberd, users()) as (sender,):
+        async with behind(ejabberd, users()) as (reader, proxy), present(ejabberd, users()) as (sender,):
             dialog = Dialog(id=ID, type=DialogType.PRIVATE, occupants_ids=[sender.id, reader.id])
             ids = []
             for number in range(10):
@@ -349,7 +349,7 @@ def test_cuts_without_stream_management(ejabberd: Ejabberd, users: Users) -> Non
 
     async def main() -> None:
         options = {"stream_management": False}
-        async with behind(ejabberd, users(), **options) as (sender, up), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users(), **options) as (sender, up), present(ejabberd, users()) as (reader,):
             sent = await stream(sender, reader, messages, moments(3, messages, [up]), settle=False)
             await sender.caught_up(reader)
             assert bodies(reader) == [f"{number}" for number in range(messages)]

@@ -26,9 +26,9 @@ from connectycube.chat import (
     StreamFailed,
     StreamRefused,
 )
-from tests.integration.chats import Person, Told, Users, chat_of, people
+from tests.integration.chats import Person, Told, Users, chat_of
 from tests.integration.ejabberd import Ejabberd
-from tests.integration.lines import FAST, NEVER, back, behind, bodies, line, unplug, wait_body
+from tests.integration.lines import FAST, NEVER, back, behind, bodies, line, present, unplug, wait_body
 from tests.integration.proxy import How
 from tests.integration.support import eventually, run
 
@@ -44,7 +44,7 @@ def names(person: Person, *leave_out: type[Event]) -> list[str]:
 @pytest.mark.parametrize("how", ["reset", "fin"])
 def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users, how: How) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (reader, proxy), people(ejabberd, users()) as (sender,):
+        async with behind(ejabberd, users()) as (reader, proxy), present(ejabberd, users()) as (sender,):
             jid = reader.chat.jid
             proxy.refuse()
             proxy.cut(how)
@@ -86,7 +86,7 @@ def test_requests_survive_a_resumption(ejabberd: Ejabberd, users: Users) -> None
 
 def test_many_cuts_in_a_row(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), stable_after=0) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users(), stable_after=0) as (person, proxy), present(ejabberd, users()) as (other,):
             for number in range(100):
                 proxy.refuse()
                 proxy.cut("fin" if number % 2 else "reset")
@@ -178,7 +178,7 @@ def test_state_and_event_say_why_and_when(ejabberd: Ejabberd, users: Users) -> N
 
 def test_disconnecting_ends_a_wait_at_once(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy), present(ejabberd, users()) as (other,):
             proxy.cut()
             await person.told.one(Reconnecting)
             sending = asyncio.ensure_future(person.chat.send(other.id, "x", message_id="a" * 24))
@@ -236,7 +236,7 @@ def test_without_auto_reconnect_it_is_left_to_the_user(ejabberd: Ejabberd, users
     async def main() -> None:
         async with (
             behind(ejabberd, users(), auto_reconnect=False) as (person, proxy),
-            people(ejabberd, users()) as (other,),
+            present(ejabberd, users()) as (other,),
         ):
             proxy.stall()
             sending = asyncio.ensure_future(person.chat.send(other.id, "x"))

@@ -20,7 +20,7 @@ from connectycube.chat import (
     StreamFailed,
 )
 from connectycube.rest import Dialog, DialogType
-from tests.integration.chats import Person, Users, chat_of, people
+from tests.integration.chats import Person, Users, chat_of
 from tests.integration.ejabberd import Ejabberd
 from tests.integration.lines import (
     FAST,
@@ -32,6 +32,7 @@ from tests.integration.lines import (
     forget,
     lose_session,
     play_platform,
+    present,
     unplug,
     wait_body,
 )
@@ -49,7 +50,7 @@ async def befriend(one: Person, other: Person) -> None:
 
 def test_presence_and_contacts(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy), people(ejabberd, users()) as (friend,):
+        async with behind(ejabberd, users()) as (person, proxy), present(ejabberd, users()) as (friend,):
             await befriend(person, friend)
             await person.chat.set_presence(status="busy", show="dnd")
             await friend.told.one(ContactPresence, lambda event: event.status == "busy")
@@ -73,7 +74,7 @@ def test_presence_and_contacts(ejabberd: Ejabberd, users: Users) -> None:
 def test_carbons(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with behind(ejabberd, user) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, user) as (person, proxy), present(ejabberd, users()) as (other,):
             await lose_session(ejabberd, person, proxy)
             async with chat_of(ejabberd, user) as device:
                 # Once the request after the furnishing is answered, carbons are on.
@@ -88,7 +89,7 @@ def test_carbons(ejabberd: Ejabberd, users: Users) -> None:
 
 def test_rooms(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users()) as (person, proxy), present(ejabberd, users()) as (other,):
             for room in ROOMS:
                 await person.chat.join(room)
                 await other.chat.join(room)
@@ -116,7 +117,7 @@ def test_rooms(ejabberd: Ejabberd, users: Users) -> None:
 def test_a_cut_while_the_session_is_furnished(ejabberd: Ejabberd, users: Users, place: bytes, managed: bool) -> None:
     async def main() -> None:
         options = {**PLAIN, "stream_management": managed}
-        async with behind(ejabberd, users(), **options) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users(), **options) as (person, proxy), present(ejabberd, users()) as (other,):
             for room in ROOMS:
                 await person.chat.join(room)
                 await other.chat.join(room)
@@ -138,7 +139,7 @@ def test_a_cut_while_the_session_is_furnished(ejabberd: Ejabberd, users: Users, 
 
 def test_two_sessions_in_a_row_are_lost_while_they_are_furnished(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), **PLAIN) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users(), **PLAIN) as (person, proxy), present(ejabberd, users()) as (other,):
             for room in ROOMS:
                 await person.chat.join(room)
                 await other.chat.join(room)
@@ -213,7 +214,7 @@ def test_what_was_not_acknowledged_is_sent_again_with_its_id(ejabberd: Ejabberd,
     """The server has got the messages and delivered them, only its acknowledgement is lost, and the session too."""
 
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("down")
             sending = [asyncio.ensure_future(sender.chat.send(reader.id, f"{number}")) for number in range(20)]
             await reader.told.all(MessageReceived, 20)
@@ -235,7 +236,7 @@ def test_what_was_not_acknowledged_is_sent_again_with_its_id(ejabberd: Ejabberd,
 
 def test_a_repeat_in_a_group_is_dropped_too(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), people(ejabberd, users()) as (reader,):
+        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             await sender.chat.join(ROOMS[0])
             await reader.chat.join(ROOMS[0])
             proxy.stall("down")
@@ -258,7 +259,7 @@ def test_delivered_marks_are_not_lost_with_a_session(ejabberd: Ejabberd, users: 
 
     async def main() -> None:
         options = {"mark_delivered": "always"}
-        async with behind(ejabberd, users(), **options) as (reader, proxy), people(ejabberd, users()) as (sender,):
+        async with behind(ejabberd, users(), **options) as (reader, proxy), present(ejabberd, users()) as (sender,):
             proxy.stall("up")
             held = proxy.received["up"]
             dialog = Dialog(id=ROOMS[0], type=DialogType.PRIVATE, occupants_ids=[sender.id, reader.id])
@@ -283,7 +284,7 @@ def test_a_new_beginning_is_without_what_was_restored(ejabberd: Ejabberd, users:
     play_platform(ejabberd)
 
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users()) as (person, proxy), present(ejabberd, users()) as (other,):
             await other.chat.join(ROOMS[0])
             await person.chat.join(ROOMS[0])
             await person.chat.set_inactive()
@@ -309,7 +310,7 @@ def test_a_new_beginning_is_without_what_was_restored(ejabberd: Ejabberd, users:
 @pytest.mark.parametrize("hard", [True, False])
 def test_a_server_goes_and_comes_back(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users(), backoff=FAST) as (one, other):
+        async with present(ejabberd, users(), users(), backoff=FAST) as (one, other):
             if hard:
                 await asyncio.to_thread(ejabberd.stop_hard)
                 await one.told.one(Reconnecting)
