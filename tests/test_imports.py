@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GENERATED = ROOT / "generated" / "connectycube"
+ROOTS = [ROOT / "generated" / "connectycube", ROOT / "xmpp_ext" / "connectycube"]
 ALLOWED = {
+    "chat": {"attrs", "anyio", "slixmpp", "connectycube"},
     "rest": {"attrs", "httpx", "httpx_retries", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
 }
 BRIDGE = "slixmpp_bridge.py"
 """The one module that is there for those who have slixmpp."""
-MODULES = sorted(GENERATED.rglob("*.py"))
+MODULES = sorted((root, path) for root in ROOTS for path in root.rglob("*.py"))
+EACH = pytest.mark.parametrize(("root", "path"), MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -38,16 +40,17 @@ def test_the_contracts_of_import_linter_are_kept() -> None:
 
 
 def test_there_are_modules() -> None:
-    assert GENERATED / "rest" / "client.py" in MODULES
+    found = {path.relative_to(root) for root, path in MODULES}
+    assert {Path("rest/client.py"), Path("chat/client.py")} <= found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(GENERATED)))
-def test_the_product_imports_what_it_declares(path: Path) -> None:
-    part = path.relative_to(GENERATED).parts[0]
+@EACH
+def test_the_product_imports_what_it_declares(root: Path, path: Path) -> None:
+    part = path.relative_to(root).parts[0]
     allowed = ALLOWED[part] | ({"slixmpp"} if path.name == BRIDGE else set())
     assert set(imported(path)) - set(sys.stdlib_module_names) <= allowed
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(GENERATED)))
-def test_the_namespace_has_no_init_of_its_own(path: Path) -> None:
-    assert path != GENERATED / "__init__.py"
+@EACH
+def test_the_namespace_has_no_init_of_its_own(root: Path, path: Path) -> None:
+    assert path != root / "__init__.py"
