@@ -107,6 +107,7 @@ class Wire:
         self.requests = Requests()
         self.acks = sm.StreamManagement()
         self._written: list[str] = []
+        self.online = self.furnished = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -130,7 +131,7 @@ class Wire:
         :raises NotConnected: if there is no connection.
         :raises InvalidArgument: if it can't be written.
         """
-        if not self.online:
+        if not self.online or self.loop.is_closed():
             raise NotConnected(OFFLINE)
         self.write(Outgoing(xml_of(stanza)))
 
@@ -169,7 +170,7 @@ class Wire:
         :raises NotConnected: if there is no connection, or it is lost before.
         :raises InvalidArgument: if it can't be written.
         """
-        if not self.online:
+        if not self.online or self.loop.is_closed():
             raise NotConnected(OFFLINE)
         item = Outgoing(xml_of(stanza))
         item.future = self.loop.create_future()
@@ -182,7 +183,7 @@ class Wire:
         :raises NotConnected: if there is none and none is being made.
         :raises InvalidArgument: if a message with this id is on its way already.
         """
-        if not self.alive:
+        if not self.alive or self.loop.is_closed():
             raise NotConnected("the chat is not connected: call connect() first")
         self.outbox.add(item)
         if self.online and self.furnished:
@@ -210,7 +211,10 @@ class Wire:
 
     def reject(self, problem: str, element: Element | Stanza) -> None:
         """Tell that a stanza was not believed or can't be read. The connection is kept."""
-        xml = element.to_xml() if isinstance(element, Stanza) else tostring(element, encoding="unicode")
+        try:
+            xml = element.to_xml() if isinstance(element, Stanza) else tostring(element, encoding="unicode")
+        except RecursionError:
+            xml = f"<{element.tag}>, which nests too deep"
         self.bus.tell(events.StanzaRejected(problem=problem, xml=xml[:1000]))
 
     # -- what the driver asks for
