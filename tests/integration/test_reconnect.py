@@ -61,6 +61,7 @@ def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users,
             assert reader.chat.jid == jid
             assert reader.chat.state.error is None
             assert len(ejabberd.resources(reader.user)) == 1
+            await reader.chat.disconnect()
         told = names(reader, MessageReceived, Reconnecting)
         assert told[-2:] == ["Reconnected", "Disconnected"]
         assert told.count("Connected") == 1
