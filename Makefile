@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install generate check-generated lint types test interop fuzz bench clean
+.PHONY: help install generate check-generated lint types test interop fuzz bench bench-chat clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,10 @@ bench: .venv/.ready ## speed of the REST client, the stanzas and the generator
 	@$(BIN)/python -m benchmarks.rest
 	@$(BIN)/python -m benchmarks.stanzas
 	@$(BIN)/python -m benchmarks.generator
+
+bench-chat: .venv/.ready ## the chat beside raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
+	@tests/integration/install.sh
+	@$(BIN)/python -m benchmarks.chat
 
 clean: ## remove .venv, .tox and all caches
 	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

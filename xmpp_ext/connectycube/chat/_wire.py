@@ -1,7 +1,7 @@
 """The traffic of a chat, over all its streams: what is written, counted, acknowledged and answered.
 
-What is written in one turn of the loop goes out together, with one request for acknowledgement behind it (XEP-0198
-section 4). State changes first; then what follows from it is done, and at last it is told.
+What is written in one turn of the loop goes out in batches, with a request for acknowledgement behind one of them while
+none is out (XEP-0198 section 4). State changes first; then what follows from it is done, and at last it is told.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ logger = logging.getLogger("connectycube.chat")
 IQ: Final = "{jabber:client}iq"
 COUNTED: Final = frozenset((IQ, "{jabber:client}message", "{jabber:client}presence"))
 ACK_REQUEST: Final = AckRequest.tag
+BATCH: Final = 50
+"""Stanzas after which a burst begins to go out, so that the server has work while the rest is still being made."""
 REQUEST_XML: Final = AckRequest().to_xml()
 OFFLINE: Final = "the chat is not connected: call connect() first, or wait for Reconnected"
 
@@ -307,6 +309,8 @@ class Wire:
         self._written.append(item.xml)
         item.written = True
         self.acks.handle(sm.Sent(item))
+        if len(self._written) >= BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """Hand what was written to the socket, and ask for its acknowledgement."""
