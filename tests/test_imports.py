@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOTS = [ROOT / "generated" / "connectycube", ROOT / "xmpp_ext" / "connectycube"]
 ALLOWED = {
-    "chat": {"attrs", "anyio", "slixmpp", "connectycube"},
+    "chat": {"attrs", "slixmpp", "connectycube"},
     "rest": {"attrs", "httpx", "httpx_retries", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
 }
