@@ -29,8 +29,9 @@ def show(chat: Chat) -> None:
 
 
 def watch(chat: Chat) -> None:
+    events = chat.events(ContactPresence, ContactRequested)
     print("watching")
-    for event in chat.events(ContactPresence, ContactRequested):
+    for event in events:
         if isinstance(event, ContactRequested):
             print(f"{event.user_id} asks to be a contact")
         elif isinstance(event, ContactPresence):

@@ -19,9 +19,9 @@ def main() -> None:
     def welcome(event: ContactRequested) -> None:
         chat.contacts.accept(event.user_id)
 
-    with chat:
+    with chat.events(MessageReceived) as events, chat:
         print(f"user {chat.user_id} is online")
-        for event in chat.events(MessageReceived):
+        for event in events:
             message = event.message
             to = message.dialog_id if message.type == "groupchat" else message.sender_id
             if to is not None and message.body and not message.carbon:
