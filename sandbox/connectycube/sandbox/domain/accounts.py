@@ -165,9 +165,9 @@ class Accounts:
         name, down = order or ("id", False)
         if name not in COLUMNS:
             raise bad_request(f"{name} is not a field to sort by")
-        direction = "DESC" if down else "ASC"
+        way = "DESC" if down else "ASC"
         rows = self._db.all(
-            f"SELECT * FROM users WHERE {sql} ORDER BY {COLUMNS[name].sql} {direction}, id {direction} LIMIT ? OFFSET ?",
+            f"SELECT * FROM users WHERE {sql} ORDER BY {COLUMNS[name].sql} {way}, id {way} LIMIT ? OFFSET ?",
             *values,
             limit,
             skip,

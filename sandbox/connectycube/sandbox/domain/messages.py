@@ -261,7 +261,7 @@ class Messages:
         )
 
     def mark(self, ids: Iterable[str], user_id: int, *, read: bool) -> None:
-        """Mark messages as delivered to a user or, with `read`, also as read; those that are not there are passed by."""
+        """Mark messages as delivered to a user, with `read` also as read; those that are not there are passed by."""
         with self._db.transaction():
             for one in ids:
                 if self._db.update("messages", "id = ?", one, updated_at=self._core.clock.now()):

@@ -213,9 +213,9 @@ class Sessions:
         user = None if session.user_id is None else self._core.accounts.find(session.user_id)
         self._db.run("DELETE FROM sessions WHERE id = ?", session.id)
         self._core.bus.publish(SessionEnded(session_id=session.id, user_id=session.user_id))
-        if user is not None and user.is_guest:
-            if user.created_at + self._core.settings.limits.guest_seconds <= self._core.clock.now():
-                self._core.accounts.delete(user.id)
+        day = self._core.settings.limits.guest_seconds
+        if user is not None and user.is_guest and user.created_at + day <= self._core.clock.now():
+            self._core.accounts.delete(user.id)
 
     def to_wire(self, session: Session) -> dict[str, Any]:
         """As REST answers."""
