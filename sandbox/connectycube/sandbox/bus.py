@@ -18,6 +18,7 @@ __all__ = [
     "ConnectionsToDrop",
     "DialogChanged",
     "DialogDeleted",
+    "Emptied",
     "MessageRemoved",
     "MessageToDeliver",
     "ReactionsChanged",
@@ -140,6 +141,11 @@ class ConnectionsToDrop(Signal):
     """A test wants chat connections to break without a word: those of one user, or all."""
 
     user_id: int | None
+
+
+@frozen(kw_only=True)
+class Emptied(Signal):
+    """The sandbox is made as new: what the chat knows of users and connections holds no more."""
 
 
 S = TypeVar("S", bound=Signal)

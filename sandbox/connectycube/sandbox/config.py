@@ -39,6 +39,16 @@ class Limits:
     download_seconds: int = 7 * 24 * 60 * 60
     """Life of a download address (R-057)."""
     custom_objects: int = 100
+    stanza_bytes: int = 262_144
+    """Most bytes of a stanza; the platform's own figure is not known (U-49)."""
+    write_buffer_bytes: int = 4_194_304
+    """What may wait for a chat client that reads slowly, before its connection is broken."""
+    resume_seconds: int = 300
+    """How long a stream can be resumed (XEP-0198 section 5, U-35)."""
+    unacked_stanzas: int = 2_000
+    """Most stanzas that are kept for a client that does not acknowledge them."""
+    sasl_failures: int = 5
+    """Failed logins on one connection (RFC 6120 section 6.4.5)."""
 
 
 @frozen(kw_only=True)

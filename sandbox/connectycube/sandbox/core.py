@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .bus import Bus, ConnectionsToDrop
+from .bus import Bus, Emptied
 from .clock import Clock
 from .config import Settings
 from .domain.accounts import Accounts
+from .domain.address_book import AddressBook
 from .domain.chat import ChatRules
 from .domain.contacts import Contacts
 from .domain.dialogs import Dialogs
+from .domain.files import Files
+from .domain.meetings import Meetings
 from .domain.messages import Messages
 from .domain.presence import Presence
 from .domain.privacy import Privacy
+from .domain.push import Push
+from .domain.records import Records
+from .domain.search import Search
 from .domain.sessions import Sessions
+from .domain.statistics import Statistics
+from .domain.whiteboards import Whiteboards
 from .faults import Faults
 from .ids import ObjectIds
 from .journal import Journal
@@ -48,10 +56,18 @@ class Core:
         self.contacts = Contacts(self)
         self.privacy = Privacy(self)
         self.chat = ChatRules(self)
+        self.search = Search(self)
+        self.files = Files(self)
+        self.push = Push(self)
+        self.address_book = AddressBook(self)
+        self.records = Records(self)
+        self.meetings = Meetings(self)
+        self.whiteboards = Whiteboards(self)
+        self.statistics = Statistics(self)
 
     def reset(self) -> None:
         """As new: no data, no faults, no journal, the system's time. Chat connections are dropped."""
-        self.bus.publish(ConnectionsToDrop(user_id=None))
+        self.bus.publish(Emptied())
         self.db.clear()
         self.presence.reset()
         self.faults.clear()

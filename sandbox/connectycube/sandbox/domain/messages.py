@@ -85,7 +85,7 @@ class Messages:
     def find(self, message_id: str) -> Message | None:
         """A message by its id, whoever asks."""
         row = self._db.one("SELECT * FROM messages WHERE id = ?", message_id)
-        return None if row is None else _message(row)
+        return None if row is None else message_of(row)
 
     def require(self, message_id: str, user_id: int) -> tuple[Message, Dialog]:
         """A message of a dialog that a user is in.
@@ -129,7 +129,7 @@ class Messages:
             limit,
             skip,
         )
-        return [_message(row) for row in rows], total
+        return [message_of(row) for row in rows], total
 
     def preview(self, dialog_id: str) -> list[Message]:
         """The last messages of a dialog that lets strangers see them, oldest first (X-17).
@@ -233,7 +233,7 @@ class Messages:
         dialog = self._core.dialogs.require(dialog_id, user_id)
         if ids is None:
             rows = self._db.all("SELECT * FROM messages WHERE dialog_id = ? ORDER BY number", dialog.id)
-            messages = [_message(row) for row in rows]
+            messages = [message_of(row) for row in rows]
         else:
             found = [self.find(one) for one in dict.fromkeys(ids)]
             messages = [one for one in found if one is not None and one.dialog_id == dialog.id]
@@ -479,7 +479,8 @@ class Messages:
         return {"own": own, "total": {reaction: len(users) for reaction, users in found.items()}}
 
 
-def _message(row: sqlite3.Row) -> Message:
+def message_of(row: sqlite3.Row) -> Message:
+    """A message out of the table."""
     return Message(
         id=row["id"],
         dialog_id=row["dialog_id"],

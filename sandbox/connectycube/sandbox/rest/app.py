@@ -18,12 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..clock import iso
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, session_expired
-from ..faults import RestFault
 from .call import Answer, Call
 from .checks import BrokenAnswer, Checks
 from .document import Document, Operation, load_document, starlette_path
 from .reading import body_of, fit_body, fit_query, query_of, read_bytes, require_groups
 from .routes import all_routes
+from .seen import Exchanged
+from .storage import Storage
 
 if TYPE_CHECKING:
     from ..core import Core
@@ -51,24 +52,6 @@ STATUS_TEXTS = {
 }
 
 
-class Exchanged:
-    """What is known of a call by the time it is over."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.started = time.perf_counter()
-        self.operation: Operation | None = None
-        self.session: Session | None = None
-        self.query: list[tuple[str, str]] = []
-        self.body: Any = None
-        self.answer: Any = None
-        self.fault: RestFault | None = None
-
-    @property
-    def path(self) -> str:
-        return str(self.request.scope["path"])
-
-
 class RestApp:
     """The REST side of a sandbox, as an ASGI application.
 
@@ -83,9 +66,8 @@ class RestApp:
         self.routes = all_routes()
         self._drop = drop
         self._warm: asyncio.Task[None] | None = None
-        extra: list[Route] = []
         self.starlette = Starlette(
-            routes=[*extra, *self._api_routes()],
+            routes=[*self._api_routes(), *self._elsewhere(), *Storage(self).routes()],
             exception_handlers={HTTPException: self._http_error},
         )
         # What is not in the table is told in the platform's own form.
@@ -101,7 +83,18 @@ class RestApp:
         for method, path, operation_id in self.routes.aliases:
             paths.setdefault(path, {})[method] = operations[operation_id]
         ordered = sorted(paths.items(), key=lambda entry: entry[0].count("{"))
-        return [Route(starlette_path(path), self._endpoint(found), methods=[*found]) for path, found in ordered]
+        return [
+            Route(starlette_path(path, found.values()), self._endpoint(found), methods=[*found])
+            for path, found in ordered
+        ]
+
+    def _elsewhere(self) -> list[Route]:
+        """What the platform keeps on other hosts, but for its storage: it is not played here."""
+        return [
+            Route(operation.path, self._endpoint({operation.method: operation}), methods=[operation.method])
+            for operation in self.document.elsewhere.values()
+            if "{" not in operation.path
+        ]
 
     def _endpoint(self, operations: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -124,8 +117,7 @@ class RestApp:
         try:
             response = await self._faulty(seen) or await self._answer(seen, operation)
         except Refused as refused:
-            seen.answer = refused.body()
-            response = JSONResponse(seen.answer, refused.status)
+            response = seen.refused(refused)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
