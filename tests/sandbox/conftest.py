@@ -10,9 +10,9 @@ import pytest
 from connectycube.rest import ConnectyCube
 from connectycube.sandbox import Sandbox
 from tests.rest.both import Both
-from tests.rest.conftest import bare_environment, both
+from tests.rest.conftest import bare_environment, both, waits
 
-__all__ = ["bare_environment", "both", "join", "sandbox"]
+__all__ = ["bare_environment", "both", "join", "sandbox", "waits"]
 
 PASSWORD = "correct-horse-9"
 

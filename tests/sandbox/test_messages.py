@@ -199,10 +199,10 @@ def test_only_what_is_sent_to_the_chat_reaches_it(join: Join, signals: list[Sign
 def test_a_system_message_goes_to_the_chat_and_is_not_stored(join: Join, signals: list[Signal]) -> None:
     mary, ada = join("mary"), join("ada")
     sent = mary.messages.create_system(recipientId=user_id(ada), extra={"event": "x", "album": {"id": "12"}})
-    assert sent.extensionParams == {"event": "x", "album": {"id": "12"}}
+    assert sent.extension_params == {"event": "x", "album": {"id": "12"}}
     told = [one for one in signals if isinstance(one, SystemMessageToDeliver)]
     assert [(one.message_id, one.recipient_id, one.params) for one in told] == [
-        (sent.messageId, user_id(ada), {"event": "x", "album": {"id": "12"}})
+        (sent.message_id, user_id(ada), {"event": "x", "album": {"id": "12"}})
     ]
     refused(lambda: mary.messages.create_system(recipientId=1), errors.NotFound)
 

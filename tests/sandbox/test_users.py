@@ -79,7 +79,7 @@ def test_users_are_searched_by_v2_s_rules(join: Join, sandbox: Sandbox) -> None:
     assert not list(cube.users.list(filters={"user_tags": "rope", "created_at": {"lt": "2000-01-01T00:00:00Z"}}))
     for wrong in ({"created_at": {"gt": "2000-01-01T00:00:00Z"}}, {"login": {"start_with": "cli"}}):
         with pytest.raises(errors.BadRequest):
-            cube.users.list(filters=wrong)  # type: ignore[arg-type]
+            cube.users.list(filters=wrong)
 
 
 def test_a_list_is_walked_to_its_end(join: Join, both: Both, sandbox: Sandbox) -> None:

@@ -10,6 +10,7 @@ from .clock import Clock
 from .config import Limits, Settings
 from .faults import Faults
 from .journal import Entry, Exchange, Journal, StanzaSeen
+from .seeding import SeedError
 from .storage import DataFileError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Journal",
     "Limits",
     "Sandbox",
+    "SeedError",
     "Settings",
     "StanzaSeen",
 ]

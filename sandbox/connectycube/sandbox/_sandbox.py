@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from .core import Core
 from .domain.accounts import User
 from .faults import Faults
 from .journal import Journal
+from .seeding import Seed, plant, read_seed
 from .server import Server, Service, listening_socket
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Sandbox:
 
     :param settings: application id, keys, limits.
     :param data: file to keep everything in; in memory without.
-    :param seed: file, or its content, with what there is from the start.
+    :param seed: file, or its content, with what there is from the start; `connectycube.sandbox.seeding` tells its form.
     :param host: address to listen on. Anything but the loopback interface lets others in, who need no password to
         read what goes over the wire: that is warned of.
     :param port: port of REST; a free one without.
@@ -48,14 +49,14 @@ class Sandbox:
         settings: Settings | None = None,
         *,
         data: str | Path | None = None,
-        seed: str | Path | Mapping[str, Any] | None = None,
+        seed: str | Path | Seed | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.settings = settings or Settings()
         self.host = host
         self._data = data
-        self._seed = seed
+        self._seed = None if seed is None else read_seed(seed)
         self._port = port
         self._server: Server | None = None
         self._core: Core | None = None
@@ -67,6 +68,7 @@ class Sandbox:
 
         :raises OSError: if the port is taken.
         :raises DataFileError: if the data file can't be used.
+        :raises SeedError: if the seed is wrong.
         """
         server = self._begin()
         self._core = self._ended_on_error(server.started.result)
@@ -85,7 +87,8 @@ class Sandbox:
             log.warning("The sandbox listens on %s: everybody who reaches this machine can use and read it", self.host)
         rest = listening_socket(self.host, self._port)
         self._address = rest.getsockname()
-        server = self._server = Server(self._make_core, rest, self._services)
+        hosts = frozenset(LOOPBACK) if self.host in LOOPBACK else None
+        server = self._server = Server(self._make_core, rest, self._services, hosts)
         server.start()
         return server
 
@@ -97,7 +100,18 @@ class Sandbox:
             raise
 
     def _make_core(self) -> Core:
-        return Core(self.settings, self._data)
+        core = Core(self.settings, self._data)
+        try:
+            self._plant(core)
+        except BaseException:
+            core.close()
+            raise
+        return core
+
+    def _plant(self, core: Core) -> None:
+        """Put the seed in, unless a data file has something already."""
+        if self._seed is not None and not core.db.value("SELECT 1 FROM users"):
+            plant(core, self._seed)
 
     def _services(self, core: Core) -> Sequence[Service]:
         """What listens beside REST."""
@@ -205,4 +219,9 @@ class Sandbox:
 
     def reset(self) -> None:
         """Make it as it was at the start: without data, or with what the seed gives."""
-        self.call(self.core.reset)
+
+        def reset() -> None:
+            self.core.reset()
+            self._plant(self.core)
+
+        self.call(reset)

@@ -56,6 +56,7 @@ class Server:
 
     :param make_core: called on the new thread.
     :param services: makes the other parts, given the core.
+    :param hosts: names that the page answers to; any without.
     """
 
     def __init__(
@@ -63,14 +64,17 @@ class Server:
         make_core: Callable[[], Core],
         rest_socket: socket.socket,
         services: Callable[[Core], Sequence[Service]] = lambda core: (),
+        hosts: frozenset[str] | None = None,
     ) -> None:
         self._make_core = make_core
         self._socket = rest_socket
         self._make_services = services
+        self._hosts = hosts
         self._services: Sequence[Service] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: uvicorn.Server | None = None
         self._stopping: asyncio.Event | None = None
+        self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="connectycube-sandbox", daemon=True)
         self.core: Core | None = None
         self.started: Future[Core] = Future()
@@ -83,8 +87,9 @@ class Server:
 
     def stop(self) -> Future[None]:
         """End; the future is done when all is closed."""
-        if self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        with self._ending:
+            if self._loop is not None and self._stopping is not None:
+                self._loop.call_soon_threadsafe(self._stopping.set)
         return self.stopped
 
     def join(self) -> None:
@@ -121,17 +126,21 @@ class Server:
             self.stopped.set_result(None)
 
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        core = self.core = self._make_core()
+        self._loop = asyncio.get_running_loop()
         try:
-            await self._serve(core)
+            core = self.core = self._make_core()
+            try:
+                await self._serve(core)
+            finally:
+                core.close()
         finally:
-            core.close()
             self._socket.close()
+            with self._ending:
+                self._loop = None
 
     async def _serve(self, core: Core) -> None:
-        rest = RestApp(core, self._drop)
+        rest = RestApp(core, self._drop, self._hosts)
         warming = asyncio.create_task(rest.warm())
         config = uvicorn.Config(
             rest.app,
@@ -157,6 +166,7 @@ class Server:
         finally:
             for service in reversed(self._services):
                 await service.stop()
+            rest.page.close()
             server.should_exit = True
             await serving
             await warming

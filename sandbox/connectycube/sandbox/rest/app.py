@@ -17,10 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..clock import iso
 from ..domain.sessions import Session
-from ..errors import NotPlayed, Refused, session_expired
+from ..errors import NotPlayed, Refused, not_found, session_expired
 from .call import Answer, Call
 from .checks import BrokenAnswer, Checks
 from .document import Document, Operation, load_document, starlette_path
+from .lenient import acceptable
+from .page import Page
 from .reading import body_of, fit_body, fit_query, query_of, read_bytes, require_groups
 from .routes import all_routes
 from .seen import Exchanged
@@ -57,17 +59,25 @@ class RestApp:
 
     :param core: the domain.
     :param drop: breaks the connection of a client, given its address, without an answer.
+    :param hosts: names that the page at the root answers to; any without.
     """
 
-    def __init__(self, core: Core, drop: Callable[[tuple[str, int]], None], document: Document | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        drop: Callable[[tuple[str, int]], None],
+        hosts: frozenset[str] | None = None,
+        document: Document | None = None,
+    ) -> None:
         self.core = core
         self.document = document or load_document()
         self.checks = Checks(self.document)
         self.routes = all_routes()
+        self.page = Page(core, hosts)
         self._drop = drop
         self._warm: asyncio.Task[None] | None = None
         self.starlette = Starlette(
-            routes=[*self._api_routes(), *self._elsewhere(), *Storage(self).routes()],
+            routes=[*self._api_routes(), *self._elsewhere(), *Storage(self).routes(), *self.page.routes()],
             exception_handlers={HTTPException: self._http_error},
         )
         # What is not in the table is told in the platform's own form.
@@ -147,6 +157,8 @@ class RestApp:
         request = seen.request
         seen.query = query_of(request.scope["query_string"].decode("ascii", "replace"))
         seen.session = self._authorized(request, operation)
+        if not all(map(acceptable, request.path_params.values())):
+            raise not_found()
         data = await read_bytes(request, self.core.settings.limits.body_bytes)
         given = body_of(data, request.headers.get("content-type", ""))
         seen.body = given
@@ -170,17 +182,24 @@ class RestApp:
         )
         with self.core.db.transaction():
             result = handler(call)
-        answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
-        if self.core.settings.check_answers and answer.status < 300:
-            try:
-                self.checks.answer(operation, _canonical(operation, request), answer.status, answer.body)
-            except BrokenAnswer as error:
-                log.error("the answer is not as the spec says: %s", error)
-                raise Refused(500, {"base": ["The sandbox was about to break the spec; see its log"]}) from error
+            answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
+            self._check(operation, _canonical(operation, request), answer)
         seen.answer = answer.body
         if answer.body is None:
             return Response(status_code=answer.status, headers=dict(answer.headers))
         return JSONResponse(answer.body, answer.status, dict(answer.headers))
+
+    def _check(self, operation: Operation, path: str, answer: Answer) -> None:
+        """Hold an answer against the spec.
+
+        :raises Refused: 500 if it is not as the spec says; the call has no effect then.
+        """
+        if self.core.settings.check_answers and answer.status < 300:
+            try:
+                self.checks.answer(operation, path, answer.status, answer.body)
+            except BrokenAnswer as error:
+                log.error("the answer is not as the spec says: %s", error)
+                raise Refused(500, {"base": ["The sandbox was about to break the spec; see its log"]}) from error
 
     def _authorized(self, request: Request, operation: Operation) -> Session | None:
         """The session that a call belongs to, if it wants one.

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Call", "Handler", "Routes"]
 
 
+LARGEST_NUMBER = 10**9
+"""No list is as long: what is larger is a mistake."""
+
+
 @frozen(kw_only=True)
 class Answer:
     """An answer that is more than a JSON value with the usual status."""
@@ -65,7 +69,10 @@ class Call:
 
     def number(self, name: str, default: int) -> int:
         text = self.get(name)
-        return default if text is None else int(text)
+        found = default if text is None else int(text)
+        if abs(found) > LARGEST_NUMBER:
+            raise bad_request(f"{name} is out of range")
+        return found
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A query parameter that is on or off."""

@@ -1,0 +1,236 @@
+// The sandbox's page: users, dialogs, and one lane of the journal for each user that is chosen.
+"use strict";
+
+const MOST_CARDS = 500;
+const find = (id) => document.getElementById(id);
+const entries = [];
+const chosen = new Set();
+let users = new Map();
+let paused = false;
+let from = 0;
+let last = 0;
+let stateTimer = null;
+
+function make(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function nameOf(id) {
+  if (id === null) return "No user";
+  const user = users.get(id);
+  return user ? user.name : `User ${id}`;
+}
+
+// -- the side: users and dialogs
+
+async function refresh() {
+  stateTimer = null;
+  const answer = await fetch("/_sandbox/state");
+  if (!answer.ok) return;
+  const state = await answer.json();
+  users = new Map(state.users.map((user) => [user.id, user]));
+  find("app").textContent = `application ${state.app_id}`;
+  find("user-count").textContent = state.users.length;
+  find("dialog-count").textContent = state.dialogs.length;
+  find("users").replaceChildren(...(state.users.length ? state.users.map(userEntry) : [nothing("Nobody signed up yet")]));
+  find("dialogs").replaceChildren(...(state.dialogs.length ? state.dialogs.map(dialogEntry) : [nothing("None yet")]));
+}
+
+function soon() {
+  if (stateTimer === null) stateTimer = setTimeout(() => refresh().catch(() => {}), 200);
+}
+
+function nothing(text) {
+  return make("li", "nothing", text);
+}
+
+function userEntry(user) {
+  const entry = make("li");
+  const button = make("button", "entry-user");
+  button.type = "button";
+  button.dataset.user = user.id;
+  button.setAttribute("aria-pressed", chosen.has(user.id));
+  const face = make("span", `face shade${user.id % 6}`, user.name.slice(0, 2).toUpperCase());
+  const who = make("span", "who");
+  who.append(make("b", "", user.name), make("small", "", `${user.id} · ${user.sessions} session${user.sessions === 1 ? "" : "s"}`));
+  const dot = make("span", user.online ? "dot on" : "dot");
+  dot.title = user.online ? "online" : "offline";
+  button.append(face, who, dot);
+  button.addEventListener("click", () => {
+    if (!chosen.delete(user.id)) chosen.add(user.id);
+    button.setAttribute("aria-pressed", chosen.has(user.id));
+    render();
+  });
+  entry.append(button);
+  return entry;
+}
+
+function dialogEntry(dialog) {
+  const entry = make("li", "entry-dialog");
+  const title = make("b", "", dialog.name || dialog.members.map(nameOf).join(", "));
+  const line = make("div");
+  line.append(title, make("span", "kind", dialog.type));
+  entry.append(line, make("small", "", dialog.last_message || "no message yet"));
+  entry.title = dialog.id;
+  return entry;
+}
+
+// -- the lanes
+
+function lanesWanted() {
+  if (chosen.size) return [...chosen];
+  const seen = [];
+  for (let index = entries.length - 1; index >= 0 && seen.length < 3; index -= 1) {
+    const id = entries[index].user_id;
+    if (!seen.includes(id)) seen.push(id);
+  }
+  return seen.sort((one, other) => (one ?? 0) - (other ?? 0));
+}
+
+function fits(entry) {
+  if (entry.number <= from) return false;
+  if (!find(entry.kind === "rest" ? "show-rest" : "show-stanza").checked) return false;
+  const wanted = find("search").value.trim().toLowerCase();
+  return !wanted || entry.searchable.includes(wanted);
+}
+
+function render() {
+  const lanes = lanesWanted().map((id) => {
+    const lane = make("section", "lane");
+    lane.dataset.lane = id ?? "none";
+    const shown = entries.filter((entry) => entry.user_id === id && fits(entry)).slice(-MOST_CARDS);
+    const title = make("h3", "", `${nameOf(id)} `);
+    title.append(make("small", "", `${shown.length} shown`));
+    const flow = make("div", "flow");
+    flow.append(...shown.map(card));
+    lane.append(title, flow);
+    return lane;
+  });
+  find("lanes").replaceChildren(...(lanes.length ? lanes : [make("p", "nothing", "Nothing has gone over the wire yet.")]));
+  for (const lane of lanes) {
+    const flow = lane.querySelector(".flow");
+    flow.scrollTop = flow.scrollHeight;
+  }
+}
+
+function add(entry) {
+  const wanted = lanesWanted();
+  const lanes = [...document.querySelectorAll(".lane")];
+  const shown = lanes.map((lane) => lane.dataset.lane);
+  if (wanted.map((id) => String(id ?? "none")).join() !== shown.join()) {
+    render();
+    return;
+  }
+  const lane = lanes[wanted.indexOf(entry.user_id)];
+  if (!lane || !fits(entry)) return;
+  const flow = lane.querySelector(".flow");
+  const atEnd = flow.scrollHeight - flow.scrollTop - flow.clientHeight < 60;
+  flow.append(card(entry));
+  while (flow.children.length > MOST_CARDS) flow.firstChild.remove();
+  lane.querySelector("h3 small").textContent = `${flow.children.length} shown`;
+  if (atEnd) flow.scrollTop = flow.scrollHeight;
+}
+
+function card(entry) {
+  const rest = entry.kind === "rest";
+  const details = make("details", `card ${rest ? "rest" : entry.direction}`);
+  const summary = make("summary");
+  summary.append(make("time", "", (entry.time || "").slice(11, 19)));
+  if (rest) {
+    if (entry.status >= 400) details.classList.add("failed");
+    summary.append(make("span", "tag", entry.method), make("span", "what", entry.path));
+    if (entry.fault) summary.append(make("span", "fault", entry.fault));
+    summary.append(make("span", "took", `${entry.milliseconds} ms`), make("span", "status", entry.status));
+  } else {
+    summary.append(make("span", "tag", entry.direction === "in" ? "▲" : "▼"), make("span", "what", entry.xml));
+  }
+  details.append(summary);
+  details.addEventListener("toggle", () => {
+    if (details.open && details.children.length === 1) details.append(inside(entry));
+  });
+  return details;
+}
+
+function inside(entry) {
+  const box = make("div", "inside");
+  const part = (title, text) => {
+    if (text) box.append(make("h4", "", title), make("pre", "", text));
+  };
+  if (entry.kind === "rest") {
+    part("Operation", entry.operation);
+    part("Query", entry.query.map(([name, value]) => `${name} = ${value}`).join("\n"));
+    part("Request headers", lines(entry.request_headers));
+    part("Request", pretty(entry.request_body));
+    part("Answer headers", lines(entry.response_headers));
+    part("Answer", pretty(entry.response_body));
+  } else {
+    part(entry.resource ? `Resource ${entry.resource}` : "Stanza", indented(entry.xml));
+  }
+  return box;
+}
+
+function lines(headers) {
+  return Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join("\n");
+}
+
+function pretty(value) {
+  if (value === null || value === undefined) return "";
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+function indented(xml) {
+  let depth = 0;
+  return xml.replace(/></g, ">\n<").split("\n").map((line) => {
+    if (/^<\//.test(line)) depth = Math.max(0, depth - 1);
+    const shown = "  ".repeat(depth) + line;
+    if (/^<[^/?!][^>]*[^/]>$/.test(line) && !/<\/[^>]+>$/.test(line)) depth += 1;
+    return shown;
+  }).join("\n");
+}
+
+// -- what comes in
+
+function take(entry) {
+  if (entry.number <= last) return;
+  last = entry.number;
+  entry.searchable = JSON.stringify(entry).toLowerCase();
+  entries.push(entry);
+  if (entries.length > 10000) entries.shift();
+  soon();
+  if (!paused) add(entry);
+}
+
+function listen() {
+  const source = new EventSource("/_sandbox/events");
+  const link = find("link");
+  source.addEventListener("open", () => {
+    link.textContent = "live";
+    link.className = "link up";
+    soon();
+  });
+  source.addEventListener("error", () => {
+    link.textContent = "reconnecting";
+    link.className = "link";
+  });
+  source.addEventListener("message", (event) => take(JSON.parse(event.data)));
+}
+
+find("search").addEventListener("input", render);
+find("show-rest").addEventListener("change", render);
+find("show-stanza").addEventListener("change", render);
+find("pause").addEventListener("click", () => {
+  paused = !paused;
+  find("pause").setAttribute("aria-pressed", paused);
+  if (!paused) render();
+});
+find("clear").addEventListener("click", () => {
+  from = last;
+  render();
+});
+
+render();
+refresh().catch(() => {});
+listen();
