@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install generate check-generated lint types test fuzz bench clean
+.PHONY: help install generate check-generated lint types test interop fuzz bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,10 @@ types: .venv/.ready ## mypy and pyright
 
 test: .venv/.ready ## pytest
 	@$(BIN)/python -m pytest
+
+interop: .venv/.ready ## tests against a real ejabberd; installs it when it is missing
+	@tests/integration/install.sh
+	@$(BIN)/python -m pytest tests/integration
 
 FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times

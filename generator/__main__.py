@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import output
 from .faults import Fault, SpecFaults, printable
+from .machines import generate as machines
 from .rest import conformance
 from .rest.generate import bundled, load, package
 from .stanzas import generate as stanzas
@@ -17,6 +18,7 @@ from .stanzas import generate as stanzas
 ROOT = Path(__file__).parent.parent
 SPEC = Path("spec/rest")
 STANZAS = Path("spec/stanzas")
+MACHINES = Path("spec/machines")
 OUT = Path("generated")
 
 
@@ -59,12 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def own() -> dict[str, str]:
-    """All files of `generated/`: both halves, with the faults of both."""
+    """All files of `generated/`: its three parts, with the faults of all."""
     files: dict[str, str] = {}
     faults: list[Fault] = []
-    for half in (rest_half, stanza_half):
+    for part in (rest_part, stanza_part, machine_part):
         try:
-            files |= half()
+            files |= part()
         except SpecFaults as error:
             faults += error.faults
     if faults:
@@ -72,11 +74,15 @@ def own() -> dict[str, str]:
     return files
 
 
-def stanza_half() -> dict[str, str]:
+def stanza_part() -> dict[str, str]:
     return stanzas.package(ROOT / STANZAS, ROOT, STANZAS.as_posix())
 
 
-def rest_half() -> dict[str, str]:
+def machine_part() -> dict[str, str]:
+    return machines.package(ROOT / MACHINES, ROOT, MACHINES.as_posix())
+
+
+def rest_part() -> dict[str, str]:
     label = SPEC.as_posix()
     document = load(ROOT / SPEC, ROOT)
     files = {"openapi.yaml": bundled(document, label)}

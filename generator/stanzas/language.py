@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 from pathlib import Path
-from typing import Any
-
-import jsonschema
 
 from ..faults import Fault, SpecFaults, nearest
+from ..schema import Schema
 from ..source import Map, Seq, fault, load, plain
 from .model import (
     CLIENT,
@@ -43,8 +40,7 @@ def read(folder: Path, base: Path) -> Language:
     :raises SpecFaults: all faults of all files.
     """
     faults: list[Fault] = []
-    schema = json.loads((folder.parent / "schema" / "stanza.schema.json").read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
+    schema = Schema(folder.parent / "schema" / "stanza.schema.json", "docs/stanza-language.md")
     documents: list[Map] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
@@ -52,8 +48,8 @@ def read(folder: Path, base: Path) -> Language:
         except SpecFaults as error:
             faults += error.faults
             continue
-        found = list(validator.iter_errors(plain(document)))
-        faults += [_schema_fault(document, error) for error in found]
+        found = schema.faults(document)
+        faults += found
         if not found:
             documents.append(document)
             if document["protocol"] in RESERVED:
@@ -68,28 +64,6 @@ def read(folder: Path, base: Path) -> Language:
     if not language.protocols:
         raise SpecFaults([Fault(str(folder), 1, "there is no stanza", "Add a .yaml file")])
     return language
-
-
-def _schema_fault(document: Map, error: Any) -> Fault:
-    node: Any = document
-    key: Any = None
-    for part in error.absolute_path:
-        below = node[part]
-        if not isinstance(below, (Map, Seq)):
-            key = part
-            break
-        node, key = below, None
-    remedy = "See docs/stanza-language.md"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema["properties"])
-        extra = [name for name in error.instance if name not in known]
-        key = extra[0]
-        return fault(node, key, f"unknown key {key!r}", nearest(key, known, f"Known are {', '.join(known)}"))
-    if error.validator == "enum" and error.absolute_path and error.absolute_path[-1] == "type":
-        problem = f"unknown type {error.instance!r}"
-        return fault(node, key, problem, nearest(str(error.instance), error.validator_value, remedy))
-    message = error.message if len(error.message) < 160 else f"{error.message[:160]}..."
-    return fault(node, key, message, remedy)
 
 
 class _Reader:

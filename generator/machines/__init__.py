@@ -1,0 +1,1 @@
+"""The state machines: from transition tables to conformance tests and pages."""

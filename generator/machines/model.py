@@ -1,0 +1,126 @@
+"""What the templates see of a state machine: everything checked, names safe, values plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+PLAIN = ("int", "float", "bool", "text", "tuple", "set", "queue", "any")
+"""The types that need no declaration. In YAML a tuple, a set and a queue are lists."""
+
+Values = dict[str, Any]
+
+
+class Missing:
+    """In place of a default or an example that is not given: null is a value."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an event, an effect or a type, or a variable."""
+
+    name: str
+    type: str
+    optional: bool
+    doc: str
+    default: Any
+    example: Any
+
+    @property
+    def has_default(self) -> bool:
+        return self.default is not MISSING
+
+    @property
+    def shape(self) -> str:
+        """The type in one word, as the conformance tests have it: a question mark says that null is a value."""
+        return f"{self.type}?" if self.optional else self.type
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A declared type: a StrEnum if it has values, else a frozen class of fields."""
+
+    name: str
+    doc: str
+    values: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    name: str
+    doc: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Signal:
+    """An event or an effect: a frozen class."""
+
+    name: str
+    doc: str
+    source: str
+    fields: tuple[Field, ...]
+    in_diagram: bool = True
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect with its values, as a case expects it."""
+
+    name: str
+    values: Values
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one event does in one state with certain variables."""
+
+    state: str
+    event: str
+    number: int
+    """Counts within the cell, from 1."""
+    given: Values
+    values: Values
+    """The event's."""
+    to: str | None
+    """None where the case is undefined."""
+    effects: tuple[Effect, ...]
+    then: Values
+    why: str
+
+
+@dataclass
+class Machine:
+    name: str
+    module: str
+    cls: str
+    title: str
+    source: str
+    doc: str
+    file: str
+    initial: str
+    states: list[State] = field(default_factory=list)
+    types: list[Kind] = field(default_factory=list)
+    variables: list[Field] = field(default_factory=list)
+    events: list[Signal] = field(default_factory=list)
+    effects: list[Signal] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
+
+    def cell(self, state: str, event: str) -> list[Case]:
+        return self.cells.get((state, event), [])
+
+    @cached_property
+    def cells(self) -> dict[tuple[str, str], list[Case]]:
+        """The cases by state and event, in the order of the table; to be asked when all are there."""
+        found: dict[tuple[str, str], list[Case]] = {}
+        for case in self.cases:
+            found.setdefault((case.state, case.event), []).append(case)
+        return found

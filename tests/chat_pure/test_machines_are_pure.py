@@ -1,0 +1,59 @@
+"""A machine has no clock, no chance, no network and no loop: it imports nothing that could have one."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from connectycube.chat import machines
+
+FOLDER = Path(machines.__file__).parent
+MODULES = sorted(FOLDER.rglob("*.py"))
+PURE = {"__future__", "attrs", "collections", "collections.abc", "enum", "typing"}
+IMPURE_NAMES = {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
+
+
+def imports_of(source: str) -> set[str]:
+    """The modules that it imports; those of its own package by a dot and their names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            found.update([base] if node.module else [base + alias.name for alias in node.names])
+    return found
+
+
+def test_all_modules_are_looked_at() -> None:
+    expected = "__init__ _machine connection contact_list privacy_lists stream_management".split()
+    assert [module.stem for module in MODULES] == expected
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_a_machine_imports_nothing_impure(module: Path) -> None:
+    own = {"." + other.stem for other in MODULES}
+    assert imports_of(module.read_text()) <= PURE | own
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_a_machine_calls_nothing_impure(module: Path) -> None:
+    names = {node.id for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Name)}
+    assert not names & IMPURE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import time", "time"),
+        ("def f():\n    import random as r", "random"),
+        ("from asyncio import sleep", "asyncio"),
+        ("from os.path import join", "os.path"),
+        ("from .. import _stream", ".._stream"),
+        ("from .._stream import Stream", ".._stream"),
+    ],
+)
+def test_the_check_would_find_it(source: str, found: str) -> None:
+    assert imports_of(source) == {found}

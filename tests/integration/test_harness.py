@@ -1,0 +1,684 @@
+"""The harness proves itself: the server with raw slixmpp and bare sockets, the proxy with an echo server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slixmpp
+
+from tests.integration.bare import SM, TLS, Bare
+from tests.integration.ejabberd import APP_ID, MUC_HOST, Certificate, Ejabberd, User, children_of, room_jid
+from tests.integration.proxy import Direction, FaultProxy, How
+from tests.integration.support import Seen, eventually, run
+
+PROJECT = Path(__file__).parents[2]
+
+Users = Callable[[], User]
+Proxies = Callable[[int], FaultProxy]
+
+CLIENT = "{jabber:client}"
+MESSAGE = f"{CLIENT}message"
+PRESENCE = f"{CLIENT}presence"
+
+DIALOG = "66f1a7c2e4b0d93a51c8e201"
+
+
+# The server, by slixmpp
+
+
+@asynccontextmanager
+async def slix(
+    ejabberd: Ejabberd, user: User, port: int, *, direct: bool, mechanism: str | None = None
+) -> AsyncIterator[slixmpp.ClientXMPP]:
+    """A client of slixmpp that is present."""
+    client = slixmpp.ClientXMPP(user.jid, user.password, plugin_config={"feature_mechanisms": {"use_mech": mechanism}})
+    client.enable_direct_tls, client.enable_starttls = direct, not direct
+    client.ssl_context = ejabberd.ssl_context()
+    started = asyncio.ensure_future(client.wait_until("session_start"))
+    client.connect("127.0.0.1", port)
+    await started
+    present = asyncio.ensure_future(client.wait_until("presence_available"))
+    client.send_presence()
+    await present
+    try:
+        yield client
+    finally:
+        filters = client._run_out_filters
+        await client.disconnect()
+        assert filters is not None
+        filters.cancel()
+        await asyncio.gather(filters, return_exceptions=True)
+
+
+@pytest.mark.parametrize("mechanism", [None, "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("listener", ["tls", "starttls", "starttls_required"])
+def test_two_users_exchange_messages(ejabberd: Ejabberd, users: Users, listener: str, mechanism: str | None) -> None:
+    async def main() -> None:
+        port, direct = getattr(ejabberd.ports, listener), listener == "tls"
+        one, other = users(), users()
+        async with (
+            slix(ejabberd, one, port, direct=direct, mechanism=mechanism) as sender,
+            slix(ejabberd, other, port, direct=direct, mechanism=mechanism) as reader,
+        ):
+            seen: Seen[slixmpp.Message] = Seen()
+            reader.add_event_handler("message", seen.append)
+            sender.send_message(slixmpp.JID(other.jid), "hello", mtype="chat")
+            message = await seen.one()
+            assert (message["body"], message["from"].bare) == ("hello", one.jid)
+
+    run(main())
+
+
+# The server, by hand
+
+
+@asynccontextmanager
+async def present(ejabberd: Ejabberd, user: User, resource: str = "bare") -> AsyncIterator[Bare]:
+    """A stream over direct TLS that is logged in."""
+    async with Bare(ejabberd.ports.tls, ejabberd.ssl_context()) as bare:
+        await bare.login(user, resource)
+        yield bare
+
+
+def test_each_listener_offers_what_it_is_for(ejabberd: Ejabberd) -> None:
+    offered = {"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+
+    async def main() -> None:
+        async with Bare(ejabberd.ports.starttls) as bare:
+            assert bare.features.find(f"{{{TLS}}}starttls") is not None
+            assert bare.mechanisms == offered
+            await bare.start_tls(ejabberd.ssl_context())
+            assert bare.features.find(f"{{{TLS}}}starttls") is None
+            assert bare.mechanisms >= offered
+        async with Bare(ejabberd.ports.starttls_required) as bare:
+            assert bare.features.find(f"{{{TLS}}}starttls/{{{TLS}}}required") is not None
+            assert bare.mechanisms == set()
+        async with Bare(ejabberd.ports.tls, ejabberd.ssl_context()) as bare:
+            assert bare.features.find(f"{{{TLS}}}starttls") is None
+            assert bare.mechanisms >= offered
+
+    run(main())
+
+
+def test_xmpp_over_websocket_is_there(ejabberd: Ejabberd) -> None:
+    async def main() -> None:
+        async with dialled(ejabberd.ports.http) as (reader, writer):
+            writer.write(
+                b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Protocol: xmpp\r\n\r\n"
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 ")
+            assert b"sec-websocket-protocol:xmpp\r\n" in head.lower().replace(b" ", b"")
+
+    run(main())
+
+
+@pytest.mark.parametrize("kind", ["other-ca", "other-name", "expired"])
+def test_wrong_certificates_are_shown(ejabberd: Ejabberd, kind: Certificate) -> None:
+    async def main() -> None:
+        with ejabberd.certificate(kind):
+            with pytest.raises(ssl.SSLCertVerificationError):
+                async with Bare(ejabberd.ports.tls, ejabberd.ssl_context()):
+                    pass
+            async with Bare(ejabberd.ports.starttls) as bare:
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    await bare.start_tls(ejabberd.ssl_context())
+        async with Bare(ejabberd.ports.tls, ejabberd.ssl_context()):
+            pass
+
+    run(main())
+
+
+def test_a_room_works_from_its_first_join(ejabberd: Ejabberd, users: Users) -> None:
+    one, other = users(), users()
+    room = room_jid(f"{one.id:024x}")
+    join = "<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x>"
+
+    async def main() -> None:
+        async with present(ejabberd, one) as first, present(ejabberd, other) as second:
+            codes: list[set[str | None]] = []
+            for user, bare in ((one, first), (other, second)):
+                bare.send(f"<presence id='x:join' to='{room}/{user.id}'>{join}</presence>")
+                mine = await bare.receive(PRESENCE, **{"from": f"{room}/{user.id}"})
+                codes.append({found.get("code") for found in mine.iter("{http://jabber.org/protocol/muc#user}status")})
+            assert codes == [{"100", "110", "201"}, {"100", "110"}]
+            second.send(f"<message type='groupchat' to='{room}' id='{DIALOG}'><body>all</body></message>")
+            for bare in (first, second):
+                message = await bare.receive(MESSAGE, id=DIALOG)
+                assert (message.get("from"), message.findtext(f"{CLIENT}body")) == (f"{room}/{other.id}", "all")
+            answer = await first.ask("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", room)
+            items = answer.iter("{http://jabber.org/protocol/disco#items}item")
+            assert {item.get("jid") for item in items} == {f"{room}/{one.id}", f"{room}/{other.id}"}
+            assert room in ejabberd.rooms()
+        # It is persistent.
+        assert room in ejabberd.rooms()
+
+    run(main())
+
+
+def test_a_lost_stream_is_resumed(ejabberd: Ejabberd, users: Users) -> None:
+    one, other = users(), users()
+
+    async def main() -> None:
+        async with present(ejabberd, one) as lost, present(ejabberd, other) as sender:
+            assert lost.features.find(f"{{{SM}}}sm") is not None
+            lost.send(f"<enable xmlns='{SM}' resume='true'/>")
+            enabled = await lost.receive(f"{{{SM}}}enabled")
+            assert (enabled.get("resume"), enabled.get("max")) == ("true", "60")
+            await lost.drop()
+            sender.send(f"<message type='chat' to='{one.jid}'><body>meanwhile</body></message>")
+            # An answer to the sender says that the message before it was dealt with.
+            await sender.ask("get", "<ping xmlns='urn:xmpp:ping'/>")
+            assert ejabberd.resources(one) == ["bare"]
+            async with Bare(ejabberd.ports.tls, ejabberd.ssl_context()) as back:
+                await back.authenticate(one)
+                back.send(f"<resume xmlns='{SM}' previd='{enabled.get('id')}' h='0'/>")
+                assert (await back.receive(f"{{{SM}}}resumed")).get("h") == "0"
+                assert (await back.receive(MESSAGE)).findtext(f"{CLIENT}body") == "meanwhile"
+                back.send(f"<message type='chat' to='{other.jid}'><body>here</body></message><r xmlns='{SM}'/>")
+                assert (await back.receive(f"{{{SM}}}a")).get("h") == "1"
+
+    run(main())
+
+
+def test_the_roster_and_privacy_lists_answer(ejabberd: Ejabberd, users: Users) -> None:
+    one, other = users(), users()
+
+    async def main() -> None:
+        async with present(ejabberd, one) as first, present(ejabberd, other) as second:
+            namespace = "{jabber:iq:roster}"
+            assert first.features.find("{urn:xmpp:features:rosterver}ver") is not None
+            answer = await first.ask("get", "<query xmlns='jabber:iq:roster' ver=''/>")
+            assert [child.tag for child in answer] in ([], [f"{namespace}query"])
+            await first.ask("set", f"<query xmlns='jabber:iq:roster'><item jid='{other.jid}' name='Ada'/></query>")
+            answer = await first.ask("get", "<query xmlns='jabber:iq:roster'/>")
+            items = [dict(item.attrib) for item in answer.iter(f"{namespace}item")]
+            assert items == [{"jid": other.jid, "name": "Ada", "subscription": "none"}]
+
+            deny = f"<item type='jid' value='{other.jid}' action='deny' order='1'><message/></item>"
+            privacy = "<query xmlns='jabber:iq:privacy'>{}</query>"
+            for payload in (f"<list name='blocked'>{deny}</list>", "<default name='blocked'/>"):
+                answer = await first.ask("set", privacy.format(payload))
+                assert answer.get("type") == "result"
+            names = await first.ask("get", privacy.format(""))
+            assert [(child.tag.partition("}")[2], child.get("name")) for child in names[0]] == [
+                # ejabberd names the active list even when there is none.
+                ("active", None),
+                ("default", "blocked"),
+                ("list", "blocked"),
+            ]
+            second.send(f"<message type='chat' id='m' to='{one.jid}'><body>no</body></message>")
+            error = await second.receive(MESSAGE, id="m", type="error")
+            condition = error.find(f"{CLIENT}error/")
+            assert condition is not None
+            assert condition.tag.endswith("}service-unavailable")
+
+    run(main())
+
+
+def test_a_user_of_a_room_is_blocked_by_the_resource(ejabberd: Ejabberd, users: Users) -> None:
+    one, other, third = users(), users(), users()
+    room = room_jid(f"{one.id:024x}")
+
+    async def main() -> None:
+        async with (
+            present(ejabberd, one) as first,
+            present(ejabberd, other) as second,
+            present(ejabberd, third) as last,
+        ):
+            deny = f"<item type='jid' value='{MUC_HOST}/{other.id}' action='deny' order='1'><message/></item>"
+            for payload in (f"<list name='blocked'>{deny}</list>", "<default name='blocked'/>"):
+                await first.ask("set", f"<query xmlns='jabber:iq:privacy'>{payload}</query>")
+            for user, bare in ((one, first), (other, second), (third, last)):
+                bare.send(f"<presence to='{room}/{user.id}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+                await bare.receive(PRESENCE, **{"from": f"{room}/{user.id}"})
+            for bare, text in ((second, "blocked"), (last, "let through")):
+                bare.send(f"<message type='groupchat' to='{room}' id='{text}'><body>{text}</body></message>")
+                await bare.receive(MESSAGE, id=text)
+            await first.receive(MESSAGE, id="let through")
+            assert not [found for found in first.unread if found.get("id") == "blocked"]
+
+    run(main())
+
+
+def test_sessions_are_kicked_replaced_and_taken_away(ejabberd: Ejabberd, users: Users) -> None:
+    user = users()
+
+    async def condition(bare: Bare) -> str:
+        error = await bare.receive("{http://etherx.jabber.org/streams}error")
+        with pytest.raises(EOFError):
+            await bare.next()
+        return error[0].tag.partition("}")[2]
+
+    async def main() -> None:
+        async with present(ejabberd, user) as old, present(ejabberd, user) as new:
+            assert await condition(old) == "conflict"
+            assert ejabberd.resources(user) == ["bare"]
+            async with present(ejabberd, user, "other") as kicked:
+                assert ejabberd.kick(user, "other") == 1
+                assert await condition(kicked) == "policy-violation"
+            assert ejabberd.kick(user) == 1
+            assert await condition(new) == "policy-violation"
+        gone = ejabberd.register()
+        async with present(ejabberd, gone) as taken:
+            ejabberd.unregister(gone)
+            assert await condition(taken) == "conflict"
+        changed = ejabberd.set_password(user, "another")
+        async with present(ejabberd, changed):
+            pass
+
+    run(main())
+
+
+def test_messages_wait_for_who_is_away(ejabberd: Ejabberd, users: Users) -> None:
+    one, other = users(), users()
+
+    async def main() -> None:
+        async with present(ejabberd, one) as sender:
+            sender.send(f"<message type='chat' to='{other.jid}'><body>later</body></message>")
+            await eventually(lambda: ejabberd.offline_messages(other) == 1)
+        async with present(ejabberd, other) as reader:
+            assert (await reader.receive(MESSAGE)).find("{urn:xmpp:delay}delay") is not None
+
+    run(main())
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_ports_and_users_outlive_the_node(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
+    user, ports = users(), ejabberd.ports
+
+    async def main() -> None:
+        async with present(ejabberd, user) as bare:
+            if hard:
+                await asyncio.to_thread(ejabberd.stop_hard)
+                with pytest.raises((EOFError, ConnectionResetError)):
+                    await bare.next()
+                with pytest.raises(ConnectionRefusedError):
+                    await asyncio.open_connection("127.0.0.1", ports.tls)
+                await asyncio.to_thread(ejabberd.start)
+            else:
+                restarted = asyncio.ensure_future(asyncio.to_thread(ejabberd.restart))
+                error = await bare.receive("{http://etherx.jabber.org/streams}error")
+                assert error[0].tag.endswith("}system-shutdown")
+                await restarted
+        assert ejabberd.ports == ports
+        async with present(ejabberd, user):
+            pass
+
+    run(main(), timeout=120)
+
+
+def gone(pids: list[int]) -> None:
+    """Wait until processes have ended."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            assert select.select([handle], [], [], 30)[0], f"{pid} runs on"
+            os.close(handle)
+
+
+def test_nothing_of_a_stopped_node_is_left() -> None:
+    with Ejabberd() as own:
+        processes = [own.pid, *children_of(own.pid)]
+        assert own.folder.is_dir()
+    gone(processes)
+    assert not own.folder.exists()
+
+
+def test_a_node_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> None:
+    script = (
+        "from tests.integration.ejabberd import Ejabberd, children_of\n"
+        "own = Ejabberd()\n"
+        "own.start()\n"
+        "print(own.pid, *children_of(own.pid), flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=PROJECT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        assert starter.stdout is not None
+        processes = [int(word) for word in starter.stdout.readline().split()]
+        starter.send_signal(signal.SIGKILL)
+    assert processes
+    gone(processes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_without_ejabberd_is_told_what_to_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", f"{__file__}::test_each_listener_offers_what_it_is_for"],
+        cwd=PROJECT,
+        env={**os.environ, "PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "ejabberd is not installed: `make interop` installs it and runs these tests" in done.stdout
+    assert "1 error in" in done.stdout
+
+
+# The proxy
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[int]:
+    """A server that sends back what it gets, and the end too."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.ensure_future(answer(reader, writer)))
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def dialled(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def proxied() -> AsyncIterator[FaultProxy]:
+    async with echo() as port, FaultProxy("127.0.0.1", port) as proxy:
+        yield proxy
+
+
+async def ending(reader: asyncio.StreamReader) -> tuple[bytes, How]:
+    """What still comes, and how it ends."""
+    data = b""
+    try:
+        while more := await reader.read(65536):
+            data += more
+    except ConnectionResetError:
+        return data, "reset"
+    return data, "fin"
+
+
+def test_proxy_forwards_and_counts() -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            await proxy.connected()
+            big = os.urandom(1_000_000)
+            writer.write(big)
+            writer.write_eof()
+            assert await ending(reader) == (big, "fin")
+            assert proxy.received == proxy.forwarded == {"up": len(big), "down": len(big)}
+            await proxy.idle()
+            assert (proxy.connections, proxy.cuts, proxy.open) == (1, 0, 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["reset", "fin"])
+def test_proxy_cuts_all_connections(how: How) -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (one, _), dialled(proxy.port) as (other, _):
+            await proxy.connected(2)
+            assert proxy.cut(how) == 2
+            await proxy.was_cut(2)
+            assert await ending(one) == (b"", how)
+            assert await ending(other) == (b"", how)
+            await proxy.idle()
+
+    run(main())
+
+
+def test_proxy_refuses_and_accepts_again() -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            await proxy.connected()
+            proxy.refuse()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", proxy.port)
+            # Who is connected stays so.
+            writer.write(b"still")
+            assert await reader.readexactly(5) == b"still"
+            await proxy.accept()
+            async with dialled(proxy.port) as (reader, writer):
+                writer.write(b"again")
+                assert await reader.readexactly(5) == b"again"
+
+    run(main())
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_proxy_stalls_and_resumes(direction: Direction) -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            proxy.stall(direction)
+            writer.write(b"held")
+            await proxy.until(lambda: proxy.received[direction] == 4)
+            assert (proxy.forwarded[direction], proxy.open) == (0, 1)
+            proxy.resume()
+            assert await reader.readexactly(4) == b"held"
+            # In the end nothing is lost either, were it more than fits into all buffers.
+            proxy.stall(direction)
+            big = os.urandom(30_000_000)
+            writer.write(big)
+            await proxy.until(lambda: proxy.received[direction] > 4)
+            proxy.resume(direction)
+            assert await reader.readexactly(len(big)) == big
+
+    run(main())
+
+
+def test_a_stalled_connection_is_cut() -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            proxy.stall()
+            writer.write(b"held")
+            await proxy.until(lambda: proxy.received["up"] == 4)
+            assert proxy.cut() == 1
+            assert await ending(reader) == (b"", "reset")
+            await proxy.idle()
+
+    run(main())
+
+
+def test_proxy_delays() -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            proxy.delay("down", 0.02)
+            writer.write(b"late")
+            assert await reader.readexactly(4) == b"late"
+            proxy.delay("down", 3600)
+            writer.write(b"tomorrow")
+            await proxy.until(lambda: proxy.received["down"] == 12)
+            assert (proxy.forwarded["up"], proxy.forwarded["down"]) == (12, 4)
+
+    run(main())
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+@pytest.mark.parametrize("how", ["reset", "fin"])
+def test_proxy_halves(direction: Direction, how: How) -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            fault = proxy.halve(direction, how)
+            writer.write(b"12345678")
+            await fault.happened()
+            assert proxy.forwarded[direction] == 4
+            expected = b"1234" if direction == "down" else b""
+            assert await ending(reader) == (expected, how)
+            # It is used up.
+            async with dialled(proxy.port) as (reader, writer):
+                writer.write(b"12345678")
+                assert await reader.readexactly(8) == b"12345678"
+
+    run(main())
+
+
+def test_proxy_corrupts() -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            fault = proxy.corrupt("up")
+            writer.write(b"12345")
+            assert await reader.readexactly(5) == b"12\xcc45"
+            assert fault.done.is_set()
+            proxy.corrupt("down", lambda data: data.replace(b"cat", b"<dog>"))
+            writer.write(b"a cat")
+            assert await reader.readexactly(7) == b"a <dog>"
+            writer.write(b"a cat")
+            assert await reader.readexactly(5) == b"a cat"
+
+    run(main())
+
+
+def test_proxy_cuts_after_bytes() -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            fault = proxy.cut_after("down", 7)
+            writer.write(b"12345")
+            assert await reader.readexactly(5) == b"12345"
+            assert not fault.done.is_set()
+            writer.write(b"67890")
+            assert await ending(reader) == (b"67", "reset")
+            assert fault.done.is_set()
+
+    run(main())
+
+
+@pytest.mark.parametrize(("include", "expected"), [(True, b"a<enabled/>"), (False, b"a<ena")])
+def test_proxy_cuts_where_a_pattern_passes(include: bool, expected: bytes) -> None:
+    async def main() -> None:
+        async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
+            fault = proxy.cut_when("down", b"<enabled/>", "fin", include=include)
+            # The pattern comes in two pieces.
+            writer.write(b"a<ena")
+            assert await reader.readexactly(5) == b"a<ena"
+            writer.write(b"bled/>rest")
+            data, how = await ending(reader)
+            assert (b"a<ena" + data, how) == (expected, "fin")
+            assert fault.done.is_set()
+
+    run(main())
+
+
+def test_proxy_cuts_at_random_and_again_so() -> None:
+    async def lengths(seed: int) -> list[int]:
+        found = []
+        async with proxied() as proxy:
+            proxy.cut_randomly(seed, 10_000)
+            for _ in range(5):
+                before = sum(proxy.forwarded.values())
+                async with dialled(proxy.port) as (reader, writer):
+                    writer.write(bytes(500_000))
+                    await ending(reader)
+                await proxy.idle()
+                found.append(sum(proxy.forwarded.values()) - before)
+            assert proxy.cuts == 5
+            proxy.calm()
+            async with dialled(proxy.port) as (reader, writer):
+                writer.write(bytes(100_000))
+                await reader.readexactly(100_000)
+        return found
+
+    async def main() -> None:
+        first = await lengths(7)
+        assert len(set(first)) == 5
+        assert await lengths(7) == first
+        assert await lengths(8) != first
+
+    run(main())
+
+
+def test_proxy_before_nobody_resets() -> None:
+    async def main() -> None:
+        async with echo() as port:
+            pass
+        async with FaultProxy("127.0.0.1", port) as proxy, dialled(proxy.port) as (reader, _):
+            assert await ending(reader) == (b"", "reset")
+
+    run(main())
+
+
+def test_tls_passes_the_proxy(ejabberd: Ejabberd, users: Users, proxy: Proxies) -> None:
+    async def main() -> None:
+        async with proxy(ejabberd.ports.tls) as between:
+            async with Bare(between.port, ejabberd.ssl_context()) as bare:
+                await bare.login(users())
+                between.corrupt("down")
+                bare.send("<presence/>")
+                with pytest.raises((ssl.SSLError, EOFError, OSError)):
+                    await bare.receive(PRESENCE)
+            await between.idle()
+
+    run(main())
+
+
+# The helpers
+
+
+def test_a_coroutine_that_hangs_is_told_with_its_stack() -> None:
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match=r"(?s)not done after 0.05 s:.*in hangs"):
+        run(hangs(), timeout=0.05)
+
+
+def test_a_task_left_behind_is_told() -> None:
+    async def forgotten() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> Any:
+        return asyncio.ensure_future(forgotten())
+
+    with pytest.raises(AssertionError, match=r"(?s)left behind:.*forgotten"):
+        run(main())
+
+
+def test_a_blocked_loop_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.integration.support.GRACE", 0.05)
+
+    async def blocks() -> None:
+        time.sleep(60)
+
+    with pytest.raises(AssertionError, match="blocked for"):
+        run(blocks(), timeout=0.05)
+
+
+def test_room_addresses() -> None:
+    assert room_jid(DIALOG) == f"{APP_ID}_{DIALOG}@muc.localhost"

@@ -1,0 +1,306 @@
+"""What goes along with messages: edits, removals, reactions, marks, typing, system messages, signals of calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from connectycube.chat import (
+    CallSignalReceived,
+    ChatMessage,
+    Event,
+    MessageDeleted,
+    MessageDelivered,
+    MessageEdited,
+    MessageRead,
+    MessageReceived,
+    MessageSent,
+    ReactionsChanged,
+    SystemMessageReceived,
+    TypingStarted,
+    TypingStopped,
+)
+from connectycube.rest import Dialog, DialogType
+from tests.integration.bare import Bare
+from tests.integration.chats import Person, Users, people
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.support import run
+
+DIALOG = "66f1a7c2e4b0d93a51c8e204"
+NUMBER = "66f1a7c2e4b0d93a51c8e2ab"
+
+
+def private(one: Person, other: Person) -> Dialog:
+    return Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[one.id, other.id])
+
+
+@asynccontextmanager
+async def pair(ejabberd: Ejabberd, users: Users, group: bool, **options: Any) -> AsyncIterator[tuple[Person, Person]]:
+    """Two users, in a room if they want a group."""
+    async with people(ejabberd, users(), users(), **options) as (one, other):
+        if group:
+            await one.chat.join(DIALOG)
+            await other.chat.join(DIALOG)
+        yield one, other
+
+
+async def received(person: Person) -> ChatMessage:
+    return (await person.told.one(MessageReceived)).message
+
+
+# Edits, removals, reactions
+
+
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize("last", [True, False])
+def test_an_edit(ejabberd: Ejabberd, users: Users, group: bool, last: bool) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, group) as (one, other):
+            to = DIALOG if group else private(one, other)
+            await one.chat.edit_message(to, NUMBER, "new <text>", last=last, extra={"why": "typo"})
+            assert await other.told.one(MessageEdited) == MessageEdited(
+                message_id=NUMBER, dialog_id=DIALOG, user_id=one.id, body="new <text>", last=last
+            )
+            await other.caught_up(one)
+            # Neither the group's copy nor the acknowledgement is news for who wrote it.
+            assert not one.told.of(MessageEdited)
+            assert not one.told.of(MessageSent)
+            assert not other.told.of(MessageReceived)
+
+    run(main())
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_removal(ejabberd: Ejabberd, users: Users, group: bool) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, group) as (one, other):
+            await one.chat.delete_message(DIALOG if group else private(one, other), NUMBER)
+            assert await other.told.one(MessageDeleted) == MessageDeleted(
+                message_id=NUMBER, dialog_id=DIALOG, user_id=one.id
+            )
+            await other.caught_up(one)
+            assert not one.told.of(MessageDeleted)
+            assert not other.told.of(MessageReceived)
+
+    run(main())
+
+
+def test_an_edit_to_a_user_names_no_dialog(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, False) as (one, other):
+            await one.chat.edit_message(other.id, NUMBER, "new")
+            edited = await other.told.one(MessageEdited)
+            assert (edited.dialog_id, edited.user_id, edited.last) == (None, one.id, True)
+
+    run(main())
+
+
+def test_reactions(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as platform:
+            await platform.login(users())
+            platform.send(
+                f"<message to='{one.user.jid}' type='chat'><extraParams><dialog_id>{DIALOG}</dialog_id></extraParams>"
+                f"<reactions user_id='77' message_id='{NUMBER}'>"
+                "<reaction add='true' type='\U0001f44d'/><reaction remove='true' type='x'/>"
+                "<reaction add='true' type='y'/></reactions></message>"
+            )
+            assert await one.told.one(ReactionsChanged) == ReactionsChanged(
+                message_id=NUMBER, dialog_id=DIALOG, user_id=77, added=("\U0001f44d", "y"), removed=("x",)
+            )
+
+    run(main())
+
+
+# Marks
+
+
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize(
+    ("mode", "markable", "marked"),
+    [
+        ("markable", True, True),
+        ("markable", False, False),
+        ("always", False, True),
+        ("never", True, False),
+    ],
+)
+def test_delivered_marks_by_themselves(
+    ejabberd: Ejabberd, users: Users, group: bool, mode: str, markable: bool, marked: bool
+) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, group, mark_delivered=mode) as (one, other):
+            sent = await one.chat.send(DIALOG if group else private(one, other), "hello", markable=markable)
+            await received(other)
+            await other.caught_up(one)
+            mark = MessageDelivered(message_id=sent.id, dialog_id=DIALOG, user_id=other.id)
+            assert one.told.of(MessageDelivered) == ([mark] if marked else [])
+            assert not other.told.of(MessageDelivered)
+
+    run(main())
+
+
+def test_without_a_dialog_nothing_is_marked_by_itself(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, False) as (one, other):
+            await one.chat.send(other.id, "hello")
+            await received(other)
+            await other.caught_up(one)
+            assert not one.told.of(MessageDelivered)
+
+    run(main())
+
+
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize("by_id", [False, True])
+def test_marks_by_hand(ejabberd: Ejabberd, users: Users, group: bool, by_id: bool) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, group, mark_delivered="never") as (one, other):
+            sent = await one.chat.send(DIALOG if group else private(one, other), "hello")
+            message = await received(other)
+            if by_id:
+                await other.chat.mark_delivered(sent.id, sender_id=one.id, dialog_id=DIALOG)
+                await other.chat.mark_read(sent.id, sender_id=one.id, dialog_id=DIALOG)
+            else:
+                await other.chat.mark_delivered(message)
+                await other.chat.mark_read(message)
+            read = await one.told.one(MessageRead)
+            assert read == MessageRead(message_id=sent.id, dialog_id=DIALOG, user_id=other.id)
+            delivered = MessageDelivered(message_id=sent.id, dialog_id=DIALOG, user_id=other.id)
+            assert one.told.of(MessageDelivered) == [delivered]
+            assert not one.told.of(MessageReceived)
+
+    run(main())
+
+
+def test_a_mark_without_a_dialog(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, False) as (one, other):
+            await other.chat.mark_read(NUMBER, sender_id=one.id)
+            assert await one.told.one(MessageRead) == MessageRead(message_id=NUMBER, dialog_id=None, user_id=other.id)
+
+    run(main())
+
+
+# Typing
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_typing(ejabberd: Ejabberd, users: Users, group: bool) -> None:
+    async def main() -> None:
+        async with pair(ejabberd, users, group) as (one, other):
+            to = DIALOG if group else other.id
+            await one.chat.start_typing(to)
+            await one.chat.stop_typing(to)
+            where = DIALOG if group else None
+            await other.told.one(TypingStopped)
+            typing = [event for event in other.told.seen.items if isinstance(event, (TypingStarted, TypingStopped))]
+            assert typing == [
+                TypingStarted(user_id=one.id, dialog_id=where),
+                TypingStopped(user_id=one.id, dialog_id=where),
+            ]
+            await other.caught_up(one)
+            assert not one.told.of(TypingStarted)
+            assert not one.told.of(TypingStopped)
+
+    run(main())
+
+
+def test_what_one_types_elsewhere_is_not_told(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        user, friend = users(), users()
+        async with people(ejabberd, user, user, friend) as (desk, phone, other):
+            for person in (desk, phone, other):
+                await person.chat.join(DIALOG)
+            await desk.chat.start_typing(DIALOG)
+            await desk.chat.send(DIALOG, "done")
+            await received(phone)
+            assert not phone.told.of(TypingStarted)
+            assert await other.told.one(TypingStarted) == TypingStarted(user_id=user.id, dialog_id=DIALOG)
+
+    run(main())
+
+
+# System messages and calls
+
+
+def test_system_messages(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users(), users()) as (one, other, third):
+            params = {"kind": "update", "count": 3, "deep": {"a": {"b": "c"}}, "none": None}
+            await one.chat.send_system([other.id, third.id], params, body="a <text>")
+            told = SystemMessageReceived(
+                user_id=one.id, params={"kind": "update", "count": "3", "deep": {"a": {"b": "c"}}}, body="a <text>"
+            )
+            assert await other.told.one(SystemMessageReceived) == told
+            assert await third.told.one(SystemMessageReceived) == told
+            await one.chat.send_system(other.id)
+            empty = (await other.told.all(SystemMessageReceived, 2))[1]
+            assert empty == SystemMessageReceived(user_id=one.id, params={}, body=None)
+            await one.chat.send_system([], {"to": "nobody"})
+            assert not other.told.of(MessageReceived)
+            assert not one.told.of(MessageSent)
+
+    run(main())
+
+
+SIGNAL = (
+    "<message to='{}' type='headline' id='s{}'>{}<extraParams><moduleIdentifier>WebRTCVideoChat</moduleIdentifier>"
+    "<signalType>{}</signalType><sessionID>session-1</sessionID><callType>1</callType></extraParams></message>"
+)
+
+
+def test_signals_of_a_call(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        caller = users()
+        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+            await bare.login(caller)
+            late = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
+            bare.send(SIGNAL.format(one.user.jid, 1, late, "call"))
+            bare.send(SIGNAL.format(one.user.jid, 2, "", "hangUp"))
+            told = await one.told.one(CallSignalReceived)
+            # A call that was missed is none any more.
+            assert one.told.of(CallSignalReceived) == [told]
+            assert told.user_id == caller.id
+            assert told.signal.extra.params == {"signalType": "hangUp", "sessionID": "session-1", "callType": "1"}
+
+    run(main())
+
+
+def test_what_comes_late_is_over(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+            await bare.login(users())
+            state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
+            late = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
+            bare.send(f"<message to='{one.user.jid}' type='chat'>{state}{late}</message>")
+            bare.send(f"<message to='{one.user.jid}' type='chat'><body>hello</body></message>")
+            await received(one)
+            assert not one.told.of(TypingStarted)
+
+    run(main())
+
+
+KINDS: list[tuple[type[Event], str]] = [
+    (MessageEdited, f"<body>new</body><replace xmlns='urn:xmpp:message-correct:0' id='{NUMBER}'/>"),
+    (MessageDeleted, f"<remove xmlns='urn:xmpp:message-delete:0' id='{NUMBER}'/>"),
+    (MessageDelivered, f"<received xmlns='urn:xmpp:chat-markers:0' id='{NUMBER}'/>"),
+    (MessageRead, f"<displayed xmlns='urn:xmpp:chat-markers:0' id='{NUMBER}'/>"),
+]
+
+
+@pytest.mark.parametrize(("kind", "xml"), KINDS)
+def test_what_comes_twice_is_told_once(ejabberd: Ejabberd, users: Users, kind: type[Event], xml: str) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+            await bare.login(users())
+            for _ in range(2):
+                bare.send(f"<message to='{one.user.jid}' type='chat' id='m1'>{xml}</message>")
+            bare.send(f"<message to='{one.user.jid}' type='chat' id='m2'><body>hello</body></message>")
+            await received(one)
+            assert len(one.told.of(kind)) == 1
+
+    run(main())

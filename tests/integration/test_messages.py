@@ -1,0 +1,297 @@
+"""Messages: what is sent and what arrives, in private dialogs and in groups."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+import time
+from typing import Any
+
+import pytest
+
+from connectycube.chat import (
+    Attachment,
+    ChatMessage,
+    MessageBlocked,
+    MessageFailed,
+    MessageReceived,
+    MessageRefused,
+    MessageSent,
+    SentMessage,
+    SystemMessageReceived,
+    TypingStarted,
+)
+from connectycube.rest import Dialog, DialogType, File
+from tests.integration.bare import Bare
+from tests.integration.chats import Person, Users, people
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.support import run
+
+DIALOG = "66f1a7c2e4b0d93a51c8e202"
+NUMBER = "66f1a7c2e4b0d93a51c8e2aa"
+
+
+def private(*persons: Person) -> Dialog:
+    return Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[person.id for person in persons])
+
+
+async def received(person: Person) -> ChatMessage:
+    return (await person.told.one(MessageReceived)).message
+
+
+# Private dialogs
+
+
+def test_a_private_message(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users()) as (one, other):
+            before = int(time.time())
+            sent = await one.chat.send(other.id, "Hello, <wörld> & \U0001f600\n\ttwo")
+            assert re.fullmatch("[0-9a-f]{24}", sent.id)
+            assert before <= sent.date_sent <= time.time()
+            assert sent == SentMessage(id=sent.id, dialog_id=None, date_sent=sent.date_sent)
+            assert await received(other) == ChatMessage(
+                id=sent.id,
+                body="Hello, <wörld> & \U0001f600\n\ttwo",
+                sender_id=one.id,
+                recipient_id=other.id,
+                dialog_id=None,
+                type="chat",
+                date_sent=sent.date_sent,
+                markable=True,
+            )
+            assert one.told.of(MessageSent) == [MessageSent(message=sent)]
+            await other.chat.send(one.id, "back")
+            assert (await received(one)).body == "back"
+            assert len(other.told.of(MessageReceived)) == 1
+
+    run(main())
+
+
+def test_a_private_dialog_names_itself(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users()) as (one, other):
+            sent = await one.chat.send(private(one, other), "hello")
+            assert sent.dialog_id == DIALOG
+            message = await received(other)
+            assert (message.dialog_id, message.type, message.recipient_id) == (DIALOG, "chat", other.id)
+
+    run(main())
+
+
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize(
+    ("options", "arrives"),
+    [
+        ({}, {"markable": True}),
+        ({"markable": False}, {"markable": False}),
+        ({"destroy_after": 5}, {"destroy_after": 5, "markable": True}),
+        ({"message_id": NUMBER}, {"id": NUMBER}),
+        (
+            {"extra": {"colour": "red", "count": 5, "yes": True, "no": False, "nothing": None, "empty": ""}},
+            {"extra": {"colour": "red", "count": "5", "yes": "1", "no": "0", "empty": ""}},
+        ),
+        ({"extra": {"a": {"b": {"c": "deep"}, "d": "<&>\"'"}}}, {"extra": {"a": {"b": {"c": "deep"}, "d": "<&>\"'"}}}),
+        (
+            {"body": None, "attachments": [Attachment(type="image", uid="u1")]},
+            {"body": "", "attachments": (Attachment(type="image", id="u1", uid="u1"),)},
+        ),
+        (
+            {"attachments": [{"type": "location", "data": {"lat": "1.5", "lng": "-2"}}]},
+            {"attachments": (Attachment(type="location", data={"lat": "1.5", "lng": "-2"}),)},
+        ),
+        (
+            {
+                "attachments": [
+                    Attachment(type="contact", data={"name": "Zoë & <Co>", "phone": "+1", "tags": ["a", {"b": None}]}),
+                    File(uid="f1", name='a "b".png', content_type="image/png", size=17),
+                    File(uid="f2", content_type="application/pdf"),
+                ]
+            },
+            {
+                "attachments": (
+                    Attachment(type="contact", data={"name": "Zoë & <Co>", "phone": "+1", "tags": ["a", {"b": None}]}),
+                    Attachment(type="image", id="f1", uid="f1", name='a "b".png', content_type="image/png", size=17),
+                    Attachment(type="file", id="f2", uid="f2", content_type="application/pdf"),
+                )
+            },
+        ),
+    ],
+)
+def test_what_is_sent_arrives(
+    ejabberd: Ejabberd, users: Users, group: bool, options: dict[str, Any], arrives: dict[str, Any]
+) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users()) as (one, other):
+            if group:
+                await one.chat.join(DIALOG)
+                await other.chat.join(DIALOG)
+            sent = await one.chat.send(DIALOG if group else private(one, other), **{"body": "hello", **options})
+            message = await received(other)
+            assert (message.id, message.date_sent, message.dialog_id) == (sent.id, sent.date_sent, DIALOG)
+            for name, value in arrives.items():
+                assert getattr(message, name) == value
+            if "extra" not in arrives:
+                assert message.extra == {}
+
+    run(main())
+
+
+C = "{jabber:client}"
+SAVE = f"{C}extraParams/{C}save_to_history"
+SILENT = f"{C}extraParams/{C}silent"
+MARKABLE = "{urn:xmpp:chat-markers:0}markable"
+DESTROY = "{urn:xmpp:message-destroy-after:0}destroy"
+
+
+@pytest.mark.parametrize(
+    ("options", "there"),
+    [
+        ({}, {SAVE: "1", MARKABLE: ""}),
+        ({"save_to_history": False}, {MARKABLE: ""}),
+        ({"silent": True}, {SAVE: "1", MARKABLE: "", SILENT: "1"}),
+        # What destroys itself is not kept (U-53).
+        ({"destroy_after": 9}, {MARKABLE: "", DESTROY: ""}),
+        ({"markable": False}, {SAVE: "1"}),
+    ],
+)
+def test_what_is_on_the_wire(ejabberd: Ejabberd, users: Users, options: dict[str, Any], there: dict[str, str]) -> None:
+    async def main() -> None:
+        reader = users()
+        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+            await bare.login(reader)
+            await one.chat.send(reader.id, "hello", **options)
+            message = await bare.receive(f"{C}message")
+            found = {path: message.findtext(path) for path in (SAVE, SILENT, MARKABLE, DESTROY)}
+            assert {path: text for path, text in found.items() if text is not None} == there
+            destroy = message.find(DESTROY)
+            assert destroy is None or destroy.get("after") == "9"
+
+    run(main())
+
+
+# Groups
+
+
+def test_a_group_message(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users(), users()) as (one, other, third):
+            for person in (one, other, third):
+                await person.chat.join(DIALOG)
+            sent = await one.chat.send(DIALOG, "hello")
+            for person in (other, third):
+                assert await received(person) == ChatMessage(
+                    id=sent.id,
+                    body="hello",
+                    sender_id=one.id,
+                    recipient_id=None,
+                    dialog_id=DIALOG,
+                    type="groupchat",
+                    date_sent=sent.date_sent,
+                    markable=True,
+                )
+            # The group's copy of the own message came before this one, and was not told.
+            await other.chat.send(Dialog(id=DIALOG, type=DialogType.GROUP), "back")
+            assert (await received(one)).body == "back"
+            assert [event.message.id for event in one.told.of(MessageSent)] == [sent.id]
+
+    run(main())
+
+
+def test_the_own_second_device_gets_what_the_first_sends_to_a_group(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        user = users()
+        async with people(ejabberd, user, user) as (desk, phone):
+            await desk.chat.join(DIALOG)
+            await phone.chat.join(DIALOG)
+            await desk.chat.send(DIALOG, "hello")
+            message = await received(phone)
+            assert (message.body, message.sender_id, message.carbon) == ("hello", user.id, False)
+
+    run(main())
+
+
+def test_order_is_kept(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users()) as (one, other):
+            texts = [str(number) for number in range(200)]
+            await asyncio.gather(*(one.chat.send(other.id, text) for text in texts))
+            found = await other.told.all(MessageReceived, len(texts))
+            assert [event.message.body for event in found] == texts
+
+    run(main())
+
+
+# Messages that do not arrive
+
+
+def test_a_message_to_nobody_comes_back(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users()) as (one,):
+            sent = await one.chat.send(1, "hello")
+            assert await one.told.one(MessageBlocked) == MessageBlocked(message_id=sent.id, user_id=1)
+            assert one.chat.online
+
+    run(main())
+
+
+def test_a_message_to_a_room_that_one_is_not_in_comes_back(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users()) as (one, other):
+            missing, shut = "66f1a7c2e4b0d93a51c8e203", DIALOG
+            await other.chat.join(shut)
+            for number, (dialog_id, condition) in enumerate(((missing, "item-not-found"), (shut, "not-acceptable"))):
+                sent = await one.chat.send(dialog_id, "hello")
+                failed = (await one.told.all(MessageFailed, number + 1))[-1]
+                assert (failed.message_id, failed.user_id, failed.dialog_id) == (sent.id, None, dialog_id)
+                assert isinstance(failed.error, MessageRefused)
+                assert (failed.error.condition, failed.error.message_id) == (condition, sent.id)
+
+    run(main())
+
+
+# Repeats
+
+
+def test_a_message_that_comes_twice_is_told_once(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users(), users(), users()) as (one, other, third):
+            for body in ("first", "again"):
+                await one.chat.send(other.id, body, message_id=NUMBER)
+            await one.caught_up(other)
+            # The same id of someone else is another message.
+            await third.chat.send(other.id, "of a third", message_id=NUMBER)
+            found = await other.told.all(MessageReceived, 2)
+            assert [event.message.body for event in found] == ["first", "of a third"]
+
+    run(main())
+
+
+# Offline messages
+
+
+def test_messages_wait_for_who_is_away(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        away = users()
+        async with people(ejabberd, users()) as (one,):
+            before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=2)
+            sent = [await one.chat.send(away.id, f"message {number}") for number in range(3)]
+            await one.chat.start_typing(away.id)
+            await one.chat.send_system(away.id, {"not": "kept"})
+            # Without a presence they go on waiting (U-38).
+            async with people(ejabberd, away, initial_presence=False) as (shy,):
+                await shy.chat.ping()
+                assert shy.told.of(MessageReceived) == []
+                await shy.chat.set_presence(status="here")
+                found = await shy.told.all(MessageReceived, 3)
+                assert [event.message.id for event in found] == [message.id for message in sent]
+                for event in found:
+                    assert event.message.delayed is not None
+                    assert before <= event.message.delayed <= dt.datetime.now(dt.UTC)
+                await one.caught_up(shy)
+                assert len(shy.told.of(SystemMessageReceived)) == 1
+                assert not shy.told.of(TypingStarted)
+            assert ejabberd.offline_messages(away) == 0
+
+    run(main())

@@ -1,0 +1,215 @@
+"""Rooms of groups: joining, leaving, who is there, who is put out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from connectycube.chat import (
+    Event,
+    MessageFailed,
+    MessageReceived,
+    OccupantJoined,
+    OccupantKicked,
+    OccupantLeft,
+    RequestRefused,
+)
+from connectycube.rest import Dialog, DialogType, InvalidArgument
+from tests.integration.bare import Bare
+from tests.integration.chats import Person, Users, people
+from tests.integration.ejabberd import Ejabberd, room_jid
+from tests.integration.support import run
+
+ADMIN = "http://jabber.org/protocol/muc#admin"
+OWNER = "http://jabber.org/protocol/muc#owner"
+
+_numbers = iter(range(1, 1000))
+
+
+def new_dialog() -> str:
+    """A dialog whose room nobody was in before."""
+    return f"66f1a7c2e4b0d93a51d{next(_numbers):05x}"
+
+
+def occupants(person: Person) -> list[Event]:
+    """What was told of who is in rooms."""
+    return [
+        event for event in person.told.seen.items if isinstance(event, (OccupantJoined, OccupantLeft, OccupantKicked))
+    ]
+
+
+def test_who_comes_and_goes_is_told(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialog = new_dialog()
+        async with people(ejabberd, users(), users(), users()) as (one, other, third):
+            await one.chat.join(dialog)
+            await other.chat.join(dialog)
+            assert await one.told.one(OccupantJoined) == OccupantJoined(dialog_id=dialog, user_id=other.id)
+            await third.chat.join(Dialog(id=dialog, type=DialogType.PUBLIC))
+            await other.chat.leave(dialog)
+            await third.told.one(OccupantLeft)
+            await one.told.one(OccupantLeft)
+            assert occupants(one) == [
+                OccupantJoined(dialog_id=dialog, user_id=other.id),
+                OccupantJoined(dialog_id=dialog, user_id=third.id),
+                OccupantLeft(dialog_id=dialog, user_id=other.id),
+            ]
+            # Who was there before is no news, nor is one's own coming and going.
+            assert occupants(other) == [OccupantJoined(dialog_id=dialog, user_id=third.id)]
+            assert occupants(third) == [OccupantLeft(dialog_id=dialog, user_id=other.id)]
+            # Joining again is none either.
+            await one.chat.join(dialog)
+            await other.chat.join(dialog)
+            await one.told.all(OccupantJoined, 3)
+            assert len(occupants(third)) == 2
+
+    run(main())
+
+
+def test_a_second_device_in_a_room_is_nobody_else(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialog, user = new_dialog(), users()
+        async with people(ejabberd, users(), user, user) as (one, desk, phone):
+            for person in (one, desk, phone):
+                await person.chat.join(dialog)
+            await phone.chat.leave(dialog)
+            await desk.chat.send(dialog, "still here")
+            await one.told.one(MessageReceived)
+            assert occupants(one) == [OccupantJoined(dialog_id=dialog, user_id=user.id)]
+            await one.chat.send(dialog, "hello")
+            await desk.told.one(MessageReceived)
+            assert occupants(desk) == []
+            await desk.chat.leave(dialog)
+            assert await one.told.one(OccupantLeft) == OccupantLeft(dialog_id=dialog, user_id=user.id)
+
+    run(main())
+
+
+def test_who_disconnects_has_left(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialog = new_dialog()
+        async with people(ejabberd, users()) as (one,):
+            await one.chat.join(dialog)
+            async with people(ejabberd, users()) as (other,):
+                await other.chat.join(dialog)
+                await one.told.one(OccupantJoined)
+            assert await one.told.one(OccupantLeft) == OccupantLeft(dialog_id=dialog, user_id=other.id)
+            assert await one.chat.online_users(dialog) == (one.id,)
+
+    run(main())
+
+
+def test_who_is_online(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialog = new_dialog()
+        async with people(ejabberd, users(), users(), users()) as (one, other, outside):
+            await one.chat.join(dialog)
+            await other.chat.join(dialog)
+            for person in (one, other, outside):
+                assert sorted(await person.chat.online_users(dialog)) == [one.id, other.id]
+            with pytest.raises(RequestRefused) as refused:
+                await one.chat.online_users(new_dialog())
+            assert refused.value.condition == "item-not-found"
+
+    run(main())
+
+
+def test_a_room_that_was_left_is_silent(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialog = new_dialog()
+        async with people(ejabberd, users(), users()) as (one, other):
+            await one.chat.join(dialog)
+            await other.chat.join(dialog)
+            await other.chat.leave(dialog)
+            await other.chat.leave(dialog)  # Nothing happens.
+            await one.chat.send(dialog, "hello")
+            await one.caught_up(other)
+            assert not other.told.of(MessageReceived)
+            sent = await other.chat.send(dialog, "are you there?")
+            assert (await other.told.one(MessageFailed)).message_id == sent.id
+            await other.chat.join(dialog)
+            await other.chat.send(dialog, "back")
+            assert (await one.told.one(MessageReceived)).message.body == "back"
+            # The history is for REST: it did not come with the second join.
+            assert not other.told.of(MessageReceived)
+
+    run(main())
+
+
+def test_the_same_room_is_joined_at_once_by_two_tasks(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialogs = [new_dialog() for _ in range(5)]
+        async with people(ejabberd, users()) as (one,):
+            await asyncio.gather(*(one.chat.join(dialog) for dialog in dialogs * 2))
+            for dialog in dialogs:
+                assert await one.chat.online_users(dialog) == (one.id,)
+            await asyncio.gather(*(one.chat.leave(dialog) for dialog in dialogs * 2))
+            for dialog in dialogs:
+                assert await one.chat.online_users(dialog) == ()
+
+    run(main())
+
+
+@pytest.mark.parametrize(("item", "who"), [("role='none'", "nick"), ("affiliation='outcast'", "jid")])
+def test_who_is_put_out_is_told(ejabberd: Ejabberd, users: Users, item: str, who: str) -> None:
+    async def main() -> None:
+        dialog, room = new_dialog(), ""
+        room = room_jid(dialog)
+        async with Bare(ejabberd.ports.starttls) as owner, people(ejabberd, users(), users()) as (one, other):
+            await owner.login(users())
+            owner.send(f"<presence to='{room}/1'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+            await owner.receive("{jabber:client}presence", **{"from": f"{room}/1"})
+            await one.chat.join(dialog)
+            await other.chat.join(dialog)
+            name = other.user.jid if who == "jid" else str(other.id)
+            answer = await owner.ask("set", f"<query xmlns='{ADMIN}'><item {who}='{name}' {item}/></query>", to=room)
+            assert answer.get("type") == "result"
+            kicked = OccupantKicked(dialog_id=dialog, user_id=other.id)
+            assert await one.told.one(OccupantKicked) == kicked
+            assert await other.told.one(OccupantKicked) == kicked
+            assert not one.told.of(OccupantLeft)
+            if who == "jid":
+                with pytest.raises(RequestRefused, match="joining") as refused:
+                    await other.chat.join(dialog)
+                assert refused.value.condition == "forbidden"
+            else:
+                await other.chat.join(dialog)
+            assert other.chat.online
+
+    run(main())
+
+
+def test_a_room_for_members_refuses(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        dialog = new_dialog()
+        room = room_jid(dialog)
+        async with Bare(ejabberd.ports.starttls) as owner, people(ejabberd, users()) as (one,):
+            await owner.login(users())
+            owner.send(f"<presence to='{room}/1'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+            await owner.receive("{jabber:client}presence", **{"from": f"{room}/1"})
+            members = "<field var='muc#roomconfig_membersonly'><value>1</value></field>"
+            kind = "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+            form = f"<x xmlns='jabber:x:data' type='submit'>{kind}{members}</x>"
+            answer = await owner.ask("set", f"<query xmlns='{OWNER}'>{form}</query>", to=room)
+            assert answer.get("type") == "result"
+            results = await asyncio.gather(one.chat.join(dialog), one.chat.join(dialog), return_exceptions=True)
+            for result in results:
+                assert isinstance(result, RequestRefused)
+                assert result.condition == "registration-required"
+            # A room that was never entered is not left.
+            await one.chat.leave(dialog)
+            assert one.chat.online
+
+    run(main())
+
+
+def test_a_private_dialog_has_no_room(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with people(ejabberd, users()) as (one,):
+            private = Dialog(id=new_dialog(), type=DialogType.PRIVATE, occupants_ids=[one.id, 5])
+            for call in (one.chat.join, one.chat.leave, one.chat.online_users):
+                with pytest.raises(InvalidArgument, match="room"):
+                    await call(private)
+
+    run(main())

@@ -1,0 +1,132 @@
+"""The chat: messages, contacts, privacy lists and all else that goes over XMPP. Install `connectycube[chat]`.
+
+from connectycube.chat import AsyncChat
+from connectycube.chat.events import MessageReceived
+
+async with AsyncChat(cube) as chat:
+    async for event in chat.events(MessageReceived):
+        await chat.send(event.message.sender_id, event.message.body)
+"""
+
+from connectycube.stanzas import Attachment
+
+from ._blocking_lists import BlockingContacts, BlockingPrivacy
+from ._bus import EventStream
+from ._workers import BlockingEventStream
+from .blocking import Chat
+from .client import AsyncChat
+from .contacts import Contacts
+from .errors import (
+    AuthenticationFailed,
+    ChatError,
+    ConnectFailed,
+    MessageNotSent,
+    MessageRefused,
+    NotConnected,
+    RecipientBlocked,
+    RequestRefused,
+    RequestTimedOut,
+    StreamConflict,
+    StreamRefused,
+    TlsRefused,
+)
+from .events import (
+    CallSignalReceived,
+    Connected,
+    ConnectionFailed,
+    ContactAccepted,
+    ContactPresence,
+    ContactRejected,
+    ContactRequested,
+    ContactsChanged,
+    Disconnected,
+    Event,
+    LastActivityChanged,
+    MessageBlocked,
+    MessageDeleted,
+    MessageDelivered,
+    MessageEdited,
+    MessageFailed,
+    MessageRead,
+    MessageReceived,
+    MessageSent,
+    OccupantJoined,
+    OccupantKicked,
+    OccupantLeft,
+    PrivacyListChanged,
+    ReactionsChanged,
+    Reconnected,
+    Reconnecting,
+    StanzaRejected,
+    StreamFailed,
+    SystemMessageReceived,
+    TypingStarted,
+    TypingStopped,
+)
+from .machines.connection import Backoff, Reason, State
+from .models import ChatMessage, ChatState, Contact, PrivacyRule, SentMessage, Subscription
+from .privacy import Privacy
+
+__all__ = [
+    "AsyncChat",
+    "Attachment",
+    "AuthenticationFailed",
+    "Backoff",
+    "BlockingContacts",
+    "BlockingEventStream",
+    "BlockingPrivacy",
+    "CallSignalReceived",
+    "Chat",
+    "ChatError",
+    "ChatMessage",
+    "ChatState",
+    "ConnectFailed",
+    "Connected",
+    "ConnectionFailed",
+    "Contact",
+    "ContactAccepted",
+    "ContactPresence",
+    "ContactRejected",
+    "ContactRequested",
+    "Contacts",
+    "ContactsChanged",
+    "Disconnected",
+    "Event",
+    "EventStream",
+    "LastActivityChanged",
+    "MessageBlocked",
+    "MessageDeleted",
+    "MessageDelivered",
+    "MessageEdited",
+    "MessageFailed",
+    "MessageNotSent",
+    "MessageRead",
+    "MessageReceived",
+    "MessageRefused",
+    "MessageSent",
+    "NotConnected",
+    "OccupantJoined",
+    "OccupantKicked",
+    "OccupantLeft",
+    "Privacy",
+    "PrivacyListChanged",
+    "PrivacyRule",
+    "ReactionsChanged",
+    "Reason",
+    "RecipientBlocked",
+    "Reconnected",
+    "Reconnecting",
+    "RequestRefused",
+    "RequestTimedOut",
+    "SentMessage",
+    "StanzaRejected",
+    "State",
+    "StreamConflict",
+    "StreamFailed",
+    "StreamRefused",
+    "Subscription",
+    "SystemMessageReceived",
+    "TlsRefused",
+    "TypingStarted",
+    "TypingStopped",
+]

@@ -1,0 +1,98 @@
+"""Authentication: which mechanism, and what it says (RFC 6120 section 6, RFC 4616, RFC 5802, RFC 7677).
+
+The mechanisms are slixmpp's. Of SCRAM two things are replaced: its key derivation, which takes 20 ms of pure Python
+and blocks the loop, and its nonce, which is not from a secure source of randomness.
+"""
+
+# slixmpp's mechanisms get their type from a decorator that has none.
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any, Final
+
+from slixmpp.util.sasl.client import SASLCancelled, SASLFailed, saslprep
+from slixmpp.util.sasl.mechanisms import PLAIN, SCRAM
+from slixmpp.util.stringprep_profiles import StringPrepError
+
+__all__ = ["MechanismError", "choose"]
+
+HASHES: Final = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
+"""Mechanisms that never show the password, the best first."""
+
+MOST_ITERATIONS: Final = 1_000_000
+"""A server that asks for more only wants to keep the client busy."""
+
+
+class MechanismError(Exception):
+    """The server offers no mechanism that may be used, or breaks the rules of one."""
+
+
+class _Scram(SCRAM):
+    def process_1(self, challenge: bytes) -> bytes:
+        super().process_1(challenge)
+        bare: bytes = self.client_first_message_bare
+        bare = bare.removesuffix(self.cnonce)
+        self.cnonce = secrets.token_urlsafe(24).encode()
+        self.client_first_message_bare = bare + self.cnonce
+        self.client_first_message = self.gs2_header + self.client_first_message_bare
+        return self.client_first_message
+
+    def Hi(self, text: Any, salt: bytes, iterations: int) -> bytes:
+        if not 1 <= iterations <= MOST_ITERATIONS:
+            raise SASLFailed(f"{iterations} iterations")
+        return hashlib.pbkdf2_hmac(HASHES[self.name], text, salt, iterations)
+
+
+class Mechanism:
+    """One run of a mechanism."""
+
+    __slots__ = ("_mech", "name")
+
+    def __init__(self, name: str, mech: Any) -> None:
+        self.name = name
+        self._mech = mech
+
+    def step(self, data: bytes | None) -> bytes:
+        """What to answer.
+
+        :raises MechanismError: if what the server said breaks the rules of the mechanism.
+        """
+        try:
+            answer: bytes | None = self._mech.process(data or b"")
+        except (SASLFailed, SASLCancelled, ValueError, KeyError, IndexError) as error:
+            raise MechanismError(f"{self.name}: the server broke the rules of the mechanism") from error
+        return answer or b""
+
+    def end(self, data: bytes | None) -> None:
+        """Check what came with the success: in SCRAM, that the server knows the password as well.
+
+        :raises MechanismError: if it does not.
+        """
+        if self.name in HASHES and not (data is None and self._mech._mutual_auth):
+            self.step(data)
+
+
+def choose(offered: tuple[str, ...], username: str, password: str, *, plain: bool) -> Mechanism:
+    """The best of the mechanisms that the server offers. ANONYMOUS is never used (U-54).
+
+    :param plain: PLAIN, which shows the password to the peer, may be used.
+    :raises MechanismError: if there is none.
+    """
+    try:
+        username, password = saslprep(username), saslprep(password)
+    except StringPrepError as error:
+        raise MechanismError("user name or password hold characters that may not be in one") from error
+    credentials = {"username": username.encode(), "password": password.encode(), "authzid": b"", "channel_binding": b""}
+    # With `binding_proposed` SCRAM says that it has no channel binding (`n`), not that it only missed the server's.
+    security = {"encrypted": True, "encrypted_plain": True, "binding_proposed": True, "tls_version": None}
+    for name in HASHES:
+        if name in offered:
+            return Mechanism(name, _Scram(name, credentials, security))
+    if "PLAIN" in offered:
+        if plain:
+            return Mechanism("PLAIN", PLAIN("PLAIN", credentials, security))
+        raise MechanismError("the server offers only PLAIN, which is not used without TLS: see allow_insecure")
+    raise MechanismError(f"the server offers no mechanism that is known here, but {', '.join(offered) or 'none'}")

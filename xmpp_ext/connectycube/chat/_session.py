@@ -1,0 +1,137 @@
+"""What a session has besides its stream: presence, rooms, contacts, lists, and what is restored in the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from connectycube.stanzas import (
+    AvailablePresence,
+    CarbonsEnable,
+    EnableCarbonsRequest,
+    MobileState,
+    MobileStateSet,
+    RosterGet,
+    RosterQuery,
+    RosterResult,
+    Stanza,
+    StatusStreamingSet,
+    StatusSubscription,
+)
+
+from ._bus import Bus
+from ._inbound import Inbound
+from ._rooms import Rooms
+from ._settings import Credentials, Settings
+from ._wire import Wire
+from .contacts import Contacts
+from .errors import RequestRefused, RequestTimedOut
+from .privacy import Privacy
+
+__all__ = ["ChatSession"]
+
+logger = logging.getLogger("connectycube.chat")
+
+
+class ChatSession:
+    """Binds the wire to rooms, contacts and lists.
+
+    :ivar presence: what the contacts are told.
+    :ivar inactive: what the server was told of the app's state.
+    :ivar followed: users of whose last activity one wants to be told.
+    """
+
+    def __init__(self, settings: Settings, credentials: Credentials, bus: Bus) -> None:
+        self.wire = Wire(settings, credentials, bus, self)
+        self.rooms = Rooms(self.wire)
+        self.contacts = Contacts(self.wire)
+        self.privacy = Privacy(self.wire)
+        self.inbound = Inbound(self.wire, self.rooms, self.contacts, self.privacy)
+        self.presence = AvailablePresence()
+        self.inactive = False
+        self.followed: set[int] = set()
+
+    # -- what wire and driver call
+
+    def received(self, stanza: Stanza) -> None:
+        """A stanza came in that answers nothing."""
+        self.inbound.take(stanza)
+
+    async def begin(self, again: bool) -> None:
+        """Furnish a new session: carbons, contact list, presence; then what the last session had (U-41).
+
+        The first three go out together. The contact list is asked for before the presence is sent, so that it is known
+        when the contacts' presences come in (RFC 6121 section 2.2).
+        """
+        wire, new_id = self.wire, self.wire.ids.request
+        waiting: list[Awaitable[Any]] = []
+        if wire.settings.roster:
+            roster = wire.ask(RosterGet(id=new_id(), query=RosterQuery()), "the contact list")
+            waiting.append(self._load(roster))
+        carbons = wire.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
+        waiting.append(self._optional(carbons, "message carbons"))
+        if wire.settings.initial_presence:
+            wire.post(self.presence)
+        await _all(waiting)
+        if again:
+            await _all([self.rooms.restore(), self.privacy.restore(), *self._restored()])
+
+    def lost(self) -> None:
+        """The session is gone for good."""
+        self.rooms.lost()
+        self.contacts.lost()
+        self.privacy.lost()
+
+    def announce(self) -> None:
+        """Say again that the user is here."""
+        if self.wire.settings.initial_presence:
+            self.wire.post(self.presence)
+
+    # -- parts of a session
+
+    async def _load(self, roster: Awaitable[Stanza]) -> None:
+        try:
+            answer = await roster
+        except (RequestRefused, RequestTimedOut) as error:
+            # Not every application has contact lists (U-44).
+            logger.info("there is no contact list: %s", error)
+            return
+        if isinstance(answer, RosterResult):
+            self.contacts.loaded(answer)
+
+    async def _optional(self, answer: Awaitable[Stanza], what: str) -> None:
+        """What a server need not have: the chat goes on without it."""
+        try:
+            await answer
+        except (RequestRefused, RequestTimedOut) as error:
+            logger.warning("the session is without %s: %s", what, error)
+
+    def _restored(self) -> list[Awaitable[None]]:
+        followed = [self.follow(user_id, True) for user_id in sorted(self.followed)]
+        found: list[Awaitable[None]] = [self._optional(answer, "a user's last activity") for answer in followed]
+        if self.inactive:
+            found.append(self._optional(self.set_inactive(True), "its client state"))
+        return found
+
+    def set_inactive(self, inactive: bool) -> Awaitable[Stanza]:
+        """Ask the server to take the app for inactive, or active (K-52)."""
+        state = MobileStateSet(id=self.wire.ids.request(), state=MobileState(inactive=inactive))
+        return self.wire.ask(state, "the client state")
+
+    def follow(self, user_id: int, enable: bool) -> Awaitable[Stanza]:
+        """Ask to be told of a user's coming and going, or no more (K-51)."""
+        subscription = StatusSubscription(user_jid=self.wire.settings.user(user_id), enable=enable)
+        request = StatusStreamingSet(id=self.wire.ids.request(), subscription=subscription)
+        return self.wire.ask(request, f"the last activity of user {user_id}")
+
+
+async def _all(waiting: list[Awaitable[Any]]) -> None:
+    """Wait for all, and let none run on where one fails."""
+    tasks = [asyncio.ensure_future(entry) for entry in waiting]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

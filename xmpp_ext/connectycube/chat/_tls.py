@@ -1,0 +1,76 @@
+"""TLS with small buffers."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from asyncio.sslproto import SSLProtocol
+from typing import Any, Final
+
+__all__ = ["connect", "upgrade"]
+
+RECORD: Final = 16 * 1024
+"""Bytes of the largest TLS record (RFC 8446 section 5.1)."""
+
+
+class _Tls(SSLProtocol):
+    """asyncio's own, but for the buffer that each connection has: 256 KiB, most of what a chat would take."""
+
+    max_size = RECORD
+
+
+def _protocol(
+    loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, context: ssl.SSLContext, host: str
+) -> tuple[Any, asyncio.Future[None]]:
+    waiter: asyncio.Future[None] = loop.create_future()
+    return _Tls(loop, protocol, context, waiter, server_side=False, server_hostname=host), waiter
+
+
+async def connect(
+    loop: asyncio.AbstractEventLoop,
+    protocol: asyncio.BaseProtocol,
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+) -> None:
+    """Connect to a server with TLS from the first byte. The protocol gets its transport once TLS is on.
+
+    :raises OSError: if the connection or the handshake fails.
+    """
+    made: list[tuple[Any, asyncio.Future[None]]] = []
+
+    def factory() -> Any:
+        # Not before there is a connection: a protocol that never had one warns of being left open.
+        made.append(_protocol(loop, protocol, context, host))
+        return made[0][0]
+
+    transport, _ = await loop.create_connection(factory, host, port)
+    await _handshake(transport, made[0][1])
+
+
+async def upgrade(
+    loop: asyncio.AbstractEventLoop,
+    transport: Any,
+    protocol: asyncio.BaseProtocol,
+    host: str,
+    context: ssl.SSLContext,
+) -> None:
+    """Turn TLS on. The protocol gets a new transport once it is on.
+
+    :raises OSError: if the handshake fails.
+    """
+    tls, waiter = _protocol(loop, protocol, context, host)
+    # Nothing may be read in between by the old protocol.
+    transport.pause_reading()
+    transport.set_protocol(tls)
+    tls.connection_made(transport)
+    transport.resume_reading()
+    await _handshake(transport, waiter)
+
+
+async def _handshake(transport: Any, waiter: asyncio.Future[None]) -> None:
+    try:
+        await waiter
+    except BaseException:
+        transport.abort()
+        raise

@@ -1,0 +1,400 @@
+"""The connection, from the first byte to the last: RFC 6120 sections 3 to 7 and 4.9; the reconnection is own policy.
+
+Rule 1: the way up is TCP or WebSocket (section 3), STARTTLS where the transport has no TLS of its own (5), SASL (6),
+        resource binding (7) or, in its place, the resumption of a stream (XEP-0198 section 5).
+
+Rule 2: a connection that is lost for a reason in `RETRIED` is opened again after a pause that doubles from failure to
+        failure, is cut at a maximum and is shortened by chance. All other reasons end it: the same attempt would fail
+        again (fact U-40). The failures in a row are forgotten when a connection has been stable, not when it is there:
+        a server that drops everybody after a second would otherwise be asked twice a second.
+
+Rule 3: two timers belong to the machine: `StartStable` starts the one that ends with `Stable`, `Wait` the one that ends
+        with `WaitOver`. `StopTimers` stops whichever runs. None runs in `offline`.
+
+Rule 4: the user is told once of each connection, and once of its end: `TellDisconnected` if the user wanted it,
+        `TellGaveUp` if not. A loss that is retried is not told as an end.
+
+The order of effects: timers are stopped, then the transport is closed or opened, then the session is restored, then
+the user is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from attrs import define, field, frozen, validators
+
+from ._machine import Move, take
+
+__all__ = [
+    "RETRIED",
+    "TABLE",
+    "Abort",
+    "Authenticated",
+    "Backoff",
+    "Bound",
+    "CloseStream",
+    "Closed",
+    "Connect",
+    "Connection",
+    "Disconnect",
+    "Effect",
+    "Event",
+    "Lost",
+    "Open",
+    "Opened",
+    "Reason",
+    "Restore",
+    "Resumed",
+    "Secured",
+    "Stable",
+    "StartStable",
+    "State",
+    "StopTimers",
+    "TellConnected",
+    "TellDisconnected",
+    "TellGaveUp",
+    "TellReconnected",
+    "Wait",
+    "WaitOver",
+]
+
+
+class State(StrEnum):
+    """Where the connection is. The initial state is `OFFLINE`."""
+
+    OFFLINE = "offline"
+    """There is no connection and none is wanted."""
+    CONNECTING = "connecting"
+    """The transport is being opened, up to the stream features (RFC 6120 sections 3 and 4.3)."""
+    SECURING = "securing"
+    """STARTTLS is being negotiated (RFC 6120 section 5)."""
+    AUTHENTICATING = "authenticating"
+    """SASL is being negotiated (RFC 6120 section 6)."""
+    BINDING = "binding"
+    """A resource is being bound (RFC 6120 section 7) or a stream resumed (XEP-0198 section 5)."""
+    ONLINE = "online"
+    """Stanzas can be sent."""
+    WAITING = "waiting"
+    """The connection is lost; the next attempt comes when the pause is over."""
+    CLOSING = "closing"
+    """The own end of the stream is closed, the server's is not yet (RFC 6120 section 4.4)."""
+
+
+class Reason(StrEnum):
+    """Why a connection was lost."""
+
+    NETWORK = "network"
+    """The transport failed or ended. Retried."""
+    TIMEOUT = "timeout"
+    """The server didn't answer in time. Retried."""
+    STREAM = "stream"
+    """A stream error that may pass, such as system-shutdown or reset (RFC 6120 section 4.9.3). Retried."""
+    AUTHENTICATION = "authentication"
+    """SASL failed (RFC 6120 section 6.5). Not retried."""
+    CONFLICT = "conflict"
+    """Another connection took the resource (RFC 6120 section 4.9.3.3). Not retried: the two would evict each other."""
+    POLICY = "policy"
+    """The server refuses this client (RFC 6120 sections 4.9.3.12 and 4.9.3.14). Not retried."""
+    TLS = "tls"
+    """There is no TLS, or the server's certificate is not trusted. Not retried."""
+    PROTOCOL = "protocol"
+    """One side broke the protocol. Not retried."""
+
+
+RETRIED: frozenset[Reason] = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.STREAM})
+"""The reasons after which a machine with `automatic` connects again."""
+
+
+@frozen
+class Backoff:
+    """How long to wait between two attempts.
+
+    Raises `ValueError` if a number is negative or no number, `factor` is below 1 or `spread` is above 1.
+    """
+
+    first: float = field(default=0.5, validator=validators.ge(0))
+    """The pause after the first failure, in seconds. Default: 0.5."""
+    factor: float = field(default=2.0, validator=validators.ge(1))
+    """What each further failure multiplies it by. Default: 2."""
+    maximum: float = field(default=60.0, validator=validators.ge(0))
+    """The longest pause, in seconds. Default: 60."""
+    spread: float = field(default=0.5, validator=[validators.ge(0), validators.le(1)])
+    """The share of the pause that chance may take away, from 0 to 1. Default: 0.5."""
+
+    def delay(self, attempt: int, jitter: float) -> float:
+        """Return the pause after `attempt` failures in a row (from 1), in seconds.
+
+        `jitter` is a random number in [0, 1), which the caller draws.
+        """
+        try:
+            pause = min(self.maximum, self.first * self.factor ** (attempt - 1))
+        except OverflowError:  # After some 1000 failures, which is less than a day.
+            pause = self.maximum
+        return pause * (1 - self.spread * jitter)
+
+
+# Events
+
+
+@frozen
+class Connect:
+    """The user wants a connection, or doesn't want to wait for the next attempt."""
+
+
+@frozen
+class Opened:
+    """The stream is open and the server's features are known (RFC 6120 section 4.3.2)."""
+
+    starttls: bool
+    """Whether STARTTLS comes next; False if the transport is secure already."""
+
+
+@frozen
+class Secured:
+    """TLS is there and the stream is open again (RFC 6120 section 5.4.3.3)."""
+
+
+@frozen
+class Authenticated:
+    """SASL succeeded and the stream is open again (RFC 6120 section 6.4.6)."""
+
+
+@frozen
+class Bound:
+    """The server bound a resource: this is a new session (RFC 6120 section 7.6)."""
+
+
+@frozen
+class Resumed:
+    """The server resumed the stream: this is the session from before (XEP-0198 section 5)."""
+
+
+@frozen
+class Lost:
+    """The connection failed, at whatever stage."""
+
+    reason: Reason
+    """Why."""
+    jitter: float = 0.0
+    """A random number in [0, 1) for the pause, which the caller draws. Default: 0, which is the longest pause."""
+
+
+@frozen
+class WaitOver:
+    """The time of `Wait` is over."""
+
+
+@frozen
+class Stable:
+    """The connection has held for the time that `StartStable` began."""
+
+
+@frozen
+class Disconnect:
+    """The user wants no connection any more."""
+
+
+@frozen
+class Closed:
+    """Both ends of the stream are closed, and the transport is."""
+
+
+Event: TypeAlias = (
+    Connect
+    | Opened
+    | Secured
+    | Authenticated
+    | Bound
+    | Resumed
+    | Lost
+    | WaitOver
+    | Stable
+    | Disconnect
+    | Closed
+)  # fmt: skip
+"""What `Connection.handle` takes."""
+
+
+# Effects
+
+
+@frozen
+class Open:
+    """Open the transport and the stream."""
+
+
+@frozen
+class CloseStream:
+    """Close the own end of the stream and wait for the server's (RFC 6120 section 4.4)."""
+
+
+@frozen
+class Abort:
+    """Drop the transport at once, if there is still one."""
+
+
+@frozen
+class StartStable:
+    """Start the timer that ends with `Stable`."""
+
+
+@frozen
+class StopTimers:
+    """Stop the timers of `StartStable` and `Wait`, whichever runs."""
+
+
+@frozen
+class Wait:
+    """Start the timer that ends with `WaitOver`."""
+
+    seconds: float
+    """How long, in seconds."""
+    attempt: int
+    """How many attempts have failed in a row, from 1."""
+
+
+@frozen
+class Restore:
+    """Make the new session what the old one was: presence, rooms, carbons, status streaming (fact U-41)."""
+
+
+@frozen
+class TellConnected:
+    """Tell the user: connected for the first time since `Connect`."""
+
+
+@frozen
+class TellReconnected:
+    """Tell the user: connected again."""
+
+    resumed: bool
+    """Whether the stream was resumed; False if this is a new session."""
+
+
+@frozen
+class TellGaveUp:
+    """Tell the user: the connection is lost, and there will be no further attempt."""
+
+    reason: Reason
+    """Why it was lost."""
+
+
+@frozen
+class TellDisconnected:
+    """Tell the user: the connection has ended, as the user wanted it to."""
+
+
+Effect: TypeAlias = (
+    Open
+    | CloseStream
+    | Abort
+    | StartStable
+    | StopTimers
+    | Wait
+    | Restore
+    | TellConnected
+    | TellReconnected
+    | TellGaveUp
+    | TellDisconnected
+)  # fmt: skip
+"""What the caller of `Connection.handle` has to do."""
+
+
+@define(kw_only=True, eq=False)
+class Connection:
+    """One connection that is opened, lost, opened again and closed. RFC 6120."""
+
+    state: State = State.OFFLINE
+    """Default: offline."""
+    attempt: int = 0
+    """How many attempts have failed in a row. Default: 0."""
+    automatic: bool = True
+    """Whether to connect again after a loss. Default: True."""
+    been_online: bool = False
+    """Whether it was online since `Connect`. Default: False."""
+    backoff: Backoff = Backoff()
+    """The pauses between attempts. Default: `Backoff()`."""
+
+    def handle(self, event: Event) -> tuple[Effect, ...]:
+        """Change the state by `event` and return what to do, in this order.
+
+        Raises `UndefinedTransition` if the event is not expected in this state; nothing has changed then.
+        """
+        return take(self, TABLE, event)
+
+
+# Rules
+
+Step: TypeAlias = Move[State, Effect]
+Rule: TypeAlias = Step | Callable[[Connection, Any], Step | None]
+
+
+def _opened(machine: Connection, event: Opened) -> Step:
+    return Move(State.SECURING if event.starttls else State.AUTHENTICATING)
+
+
+def _bound(machine: Connection, event: Bound) -> Step:
+    if machine.been_online:
+        return Move(State.ONLINE, (StartStable(), Restore(), TellReconnected(resumed=False)))
+    return Move(State.ONLINE, (StartStable(), TellConnected()), {"been_online": True})
+
+
+def _resumed(machine: Connection, event: Resumed) -> Step | None:
+    if not machine.been_online:
+        return None  # There is nothing to resume.
+    return Move(State.ONLINE, (StartStable(), TellReconnected(resumed=True)))
+
+
+def _lost(machine: Connection, event: Lost) -> Step:
+    if machine.automatic and event.reason in RETRIED:
+        attempt = machine.attempt + 1
+        wait = Wait(machine.backoff.delay(attempt, event.jitter), attempt)
+        return Move(State.WAITING, (Abort(), wait), {"attempt": attempt})
+    return Move(State.OFFLINE, (Abort(), TellGaveUp(event.reason)))
+
+
+def _lost_online(machine: Connection, event: Lost) -> Step:
+    step = _lost(machine, event)
+    return Move(step.to, (StopTimers(), *step.effects), step.then)
+
+
+_CANCELLED: Step = Move(State.OFFLINE, (Abort(), TellDisconnected()))
+
+TABLE: Mapping[tuple[State, type[Event]], Rule] = {
+    # OFFLINE
+    (State.OFFLINE, Connect): Move(State.CONNECTING, (Open(),), {"attempt": 0, "been_online": False}),
+    (State.OFFLINE, Disconnect): Move(State.OFFLINE),
+    # CONNECTING
+    (State.CONNECTING, Opened): _opened,
+    (State.CONNECTING, Lost): _lost,
+    (State.CONNECTING, Disconnect): _CANCELLED,
+    # SECURING
+    (State.SECURING, Secured): Move(State.AUTHENTICATING),
+    (State.SECURING, Lost): _lost,
+    (State.SECURING, Disconnect): _CANCELLED,
+    # AUTHENTICATING
+    (State.AUTHENTICATING, Authenticated): Move(State.BINDING),
+    (State.AUTHENTICATING, Lost): _lost,
+    (State.AUTHENTICATING, Disconnect): _CANCELLED,
+    # BINDING
+    (State.BINDING, Bound): _bound,
+    (State.BINDING, Resumed): _resumed,
+    (State.BINDING, Lost): _lost,
+    (State.BINDING, Disconnect): _CANCELLED,
+    # ONLINE
+    (State.ONLINE, Stable): Move(State.ONLINE, (), {"attempt": 0}),
+    (State.ONLINE, Lost): _lost_online,
+    (State.ONLINE, Disconnect): Move(State.CLOSING, (StopTimers(), CloseStream())),
+    # WAITING
+    (State.WAITING, WaitOver): Move(State.CONNECTING, (Open(),)),
+    (State.WAITING, Connect): Move(State.CONNECTING, (StopTimers(), Open())),
+    (State.WAITING, Disconnect): Move(State.OFFLINE, (StopTimers(), TellDisconnected())),
+    # CLOSING
+    (State.CLOSING, Closed): Move(State.OFFLINE, (TellDisconnected(),)),
+    (State.CLOSING, Lost): _CANCELLED,
+    (State.CLOSING, Disconnect): Move(State.CLOSING),
+}
+"""The rule of each defined state and event: a move, or a function that chooses one."""
