@@ -65,3 +65,7 @@ def test_the_client_tells_the_version_that_is_installed() -> None:
     assert f'USER_AGENT = "connectycube-python/{version}"' in (
         ROOT / "generated/connectycube/rest/client.py"
     ).read_text(encoding="utf-8")
+
+
+def test_the_group_of_the_sandbox_is_its_extra() -> None:
+    assert PROJECT["dependency-groups"]["sandbox"] == PROJECT["project"]["optional-dependencies"]["sandbox"]

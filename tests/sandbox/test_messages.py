@@ -204,7 +204,7 @@ def test_a_system_message_goes_to_the_chat_and_is_not_stored(join: Join, signals
     assert [(one.message_id, one.recipient_id, one.params) for one in told] == [
         (sent.message_id, user_id(ada), {"event": "x", "album": {"id": "12"}})
     ]
-    refused(lambda: mary.messages.create_system(recipientId=1), errors.NotFound)
+    refused(lambda: mary.messages.create_system(recipientId=1), errors.Unprocessable)
 
 
 def test_search_finds_dialogs_messages_and_users(join: Join, sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from .faults import Faults
 from .journal import Journal
 from .seeding import Seed, plant, read_seed
 from .server import Server, Service, listening_socket
+from .xmpp import ChatAddress, XmppServer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -42,6 +44,10 @@ class Sandbox:
     :param host: address to listen on. Anything but the loopback interface lets others in, who need no password to
         read what goes over the wire: that is warned of.
     :param port: port of REST; a free one without.
+    :param chat_port: port of the chat over TCP, on which TLS can be started; a free one without.
+    :param chat_tls_port: port of the chat over TCP that begins with TLS; a free one without.
+    :param websocket_port: port of the chat over WebSocket; a free one without.
+    :param secure_websocket_port: port of the chat over WebSocket with TLS; a free one without.
     """
 
     def __init__(
@@ -52,12 +58,18 @@ class Sandbox:
         seed: str | Path | Seed | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        chat_port: int = 0,
+        chat_tls_port: int = 0,
+        websocket_port: int = 0,
+        secure_websocket_port: int = 0,
     ) -> None:
         self.settings = settings or Settings()
         self.host = host
         self._data = data
         self._seed = None if seed is None else read_seed(seed)
         self._port = port
+        self._chat_ports = (chat_port, chat_tls_port, websocket_port, secure_websocket_port)
+        self._chat: ChatAddress | None = None
         self._server: Server | None = None
         self._core: Core | None = None
 
@@ -79,6 +91,9 @@ class Sandbox:
         if server is not None:
             server.stop().result()
             server.join()
+        chat, self._chat = self._chat, None
+        if chat is not None:
+            chat.close()
 
     def _begin(self) -> Server:
         if self._server is not None:
@@ -87,6 +102,12 @@ class Sandbox:
             log.warning("The sandbox listens on %s: everybody who reaches this machine can use and read it", self.host)
         rest = listening_socket(self.host, self._port)
         self._address = rest.getsockname()
+        try:
+            names = (self.settings.chat_host, self.settings.muc_host)
+            self._chat = ChatAddress(self.host, self._chat_ports, names)
+        except OSError:
+            rest.close()
+            raise
         hosts = frozenset(LOOPBACK) if self.host in LOOPBACK else None
         server = self._server = Server(self._make_core, rest, self._services, hosts)
         server.start()
@@ -115,7 +136,8 @@ class Sandbox:
 
     def _services(self, core: Core) -> Sequence[Service]:
         """What listens beside REST."""
-        return ()
+        assert self._chat is not None
+        return (XmppServer(core, self._chat),)
 
     def __enter__(self) -> Self:
         self.start()
@@ -162,6 +184,47 @@ class Sandbox:
         """Address of REST, and of the page that shows what goes on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self._running[1]}"
+
+    @property
+    def chat_host(self) -> str:
+        """Domain of the users' JIDs, which the chat's streams are opened to."""
+        return self.settings.chat_host
+
+    @property
+    def chat_port(self) -> int:
+        """Port of the chat over TCP; TLS can be started on it, but need not (RFC 6120)."""
+        return self._running_chat.port("plain")
+
+    @property
+    def chat_tls_port(self) -> int:
+        """Port of the chat over TCP that begins with TLS, as 5223 of the platform does (CX-22)."""
+        return self._running_chat.port("tls")
+
+    @property
+    def websocket_url(self) -> str:
+        """Address of the chat over WebSocket (RFC 7395)."""
+        return self._running_chat.url("ws", "websocket")
+
+    @property
+    def secure_websocket_url(self) -> str:
+        """Address of the chat over WebSocket with TLS."""
+        return self._running_chat.url("wss", "secure_websocket")
+
+    @property
+    def ca_file(self) -> Path:
+        """Certificate of the authority that vouches for the chat's TLS, made for this run."""
+        return self._running_chat.certificates.ca_file
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """A context for clients, which trusts the chat's TLS and nothing else."""
+        return self._running_chat.certificates.client()
+
+    @property
+    def _running_chat(self) -> ChatAddress:
+        if self._chat is None:
+            raise RuntimeError("the sandbox does not run")
+        return self._chat
 
     @property
     def _running(self) -> Any:

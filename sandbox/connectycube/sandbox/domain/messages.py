@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ..bus import MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
 from ..clock import iso
-from ..errors import forbidden, not_found
+from ..errors import forbidden, not_found, unprocessable
 from ..filters import Column, Condition, where
 from ..storage import dump, load
 from .dialog_model import Deleted, Dialog, DialogType, Role
@@ -421,8 +421,10 @@ class Messages:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
         :returns: its id.
+        :raises Refused: 422 if there is no such user.
         """
-        self._core.accounts.get(recipient_id)
+        if self._core.accounts.find(recipient_id) is None:
+            raise unprocessable("recipientId", "is no user")
         message_id = self._core.ids.new()
         self._core.bus.publish(
             SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)

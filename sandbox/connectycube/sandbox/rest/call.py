@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from ..clock import moment
 from ..domain.sessions import Session
 from ..errors import Refused, bad_request, session_expired
 from ..filters import Condition, parse
@@ -73,6 +74,14 @@ class Call:
         if abs(found) > LARGEST_NUMBER:
             raise bad_request(f"{name} is out of range")
         return found
+
+    def time(self, name: str) -> float | None:
+        """A query parameter that is a time, in Unix seconds."""
+        text = self.get(name)
+        try:
+            return None if text is None else moment(text)
+        except ValueError as error:
+            raise bad_request(f"{name} is no time") from error
 
     def flag(self, name: str, default: bool = False) -> bool:
         """A query parameter that is on or off."""

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..domain.files import BUCKET, CHUNK, StorageRefused
-from ..errors import Refused, session_expired
+from ..errors import Refused, not_found, session_expired
 from .seen import Exchanged
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Storage:
         return [
             Route(f"/{BUCKET}", self.upload, methods=["POST"]),
             Route(f"/{BUCKET}/{{uid}}", self.read, methods=["GET"]),
-            Route("/blobs/{uid}", self.address, methods=["GET"]),
+            Route("/blobs/{uid}", self.address, methods=["GET", "PUT", "DELETE"]),
         ]
 
     async def upload(self, request: Request) -> Response:
@@ -92,6 +92,9 @@ class Storage:
         seen = Exchanged(request)
         seen.query = list(request.query_params.multi_items())
         try:
+            if request.method not in ("GET", "HEAD"):
+                # Files are changed by their ids, which are numbers.
+                raise not_found()
             file = self._files.get_by_uid(request.path_params["uid"])
             token = request.query_params.get("token") or request.headers.get("cb-token")
             if token is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -65,7 +65,7 @@ class Database:
             raise DataFileError(f"{self.path} is of version {version}, this sandbox reads version {SCHEMA_VERSION}")
 
     def _create(self) -> None:
-        schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+        schema = resources.files("connectycube.sandbox.storage").joinpath("schema.sql").read_text("utf-8")
         self._connection.executescript(f"BEGIN;{schema};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
         for table, number in FIRST_NUMBERS.items():
             self.run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", table, number)
@@ -116,7 +116,7 @@ class Database:
         return self.run(f"UPDATE {table} SET {parts} WHERE {where}", *values.values(), *keys)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None, None, None]:
         """All of the block or none of it; blocks may be nested."""
         name = f"depth{self._depth}"
         self.run(f"SAVEPOINT {name}")

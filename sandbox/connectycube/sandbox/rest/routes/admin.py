@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...clock import moment
 from ...errors import unprocessable
 from ..call import Call, Routes
 
@@ -70,8 +69,7 @@ def delete_recordings(call: Call) -> Any:
 
 
 def _span(call: Call) -> tuple[float | None, float | None]:
-    start, end = call.get("start_date"), call.get("end_date")
-    return None if start is None else moment(start), None if end is None else moment(end)
+    return call.time("start_date"), call.time("end_date")
 
 
 def _types(call: Call) -> list[int] | None:
