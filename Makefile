@@ -33,9 +33,10 @@ types: .venv/.ready ## mypy and pyright
 test: .venv/.ready ## pytest
 	@$(BIN)/python -m pytest
 
-interop: .venv/.ready ## tests against a real ejabberd; installs it when it is missing
+interop: .venv/.ready ## tests against a real ejabberd and the official JavaScript SDK; installs what is missing
 	@tests/integration/install.sh
-	@$(BIN)/python -m pytest tests/integration
+	@tests/interop/install.sh
+	@$(BIN)/python -m pytest tests/integration tests/interop
 
 FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times
