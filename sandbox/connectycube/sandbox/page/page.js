@@ -87,7 +87,7 @@ function lanesWanted() {
     const id = entries[index].user_id;
     if (!seen.includes(id)) seen.push(id);
   }
-  return seen.sort((one, other) => (one ?? 0) - (other ?? 0));
+  return seen.sort((one, other) => (one ?? Infinity) - (other ?? Infinity));
 }
 
 function fits(entry) {
@@ -193,18 +193,30 @@ function indented(xml) {
 
 // -- what comes in
 
-function take(entry) {
-  if (entry.number <= last) return;
+function keep(entry) {
+  if (entry.number <= last) return false;
   last = entry.number;
   entry.searchable = JSON.stringify(entry).toLowerCase();
   entries.push(entry);
   if (entries.length > 10000) entries.shift();
+  return true;
+}
+
+function take(entry) {
+  if (!keep(entry)) return;
   soon();
   if (!paused) add(entry);
 }
 
+async function start() {
+  render();
+  const [answer] = await Promise.all([fetch("/_sandbox/journal"), refresh()]);
+  (await answer.json()).forEach(keep);
+  render();
+}
+
 function listen() {
-  const source = new EventSource("/_sandbox/events");
+  const source = new EventSource(`/_sandbox/events?after=${last}`);
   const link = find("link");
   source.addEventListener("open", () => {
     link.textContent = "live";
@@ -231,6 +243,4 @@ find("clear").addEventListener("click", () => {
   render();
 });
 
-render();
-refresh().catch(() => {});
-listen();
+start().catch(() => {}).finally(listen);

@@ -141,6 +141,8 @@ class RestApp:
         fault = seen.fault = self.core.faults.take(seen.request.method, seen.path)
         if fault is None:
             return None
+        session = self.core.sessions.find_token(seen.request.headers.get(TOKEN, ""))
+        seen.owner = None if session is None else session.user_id
         if fault.action == "delay":
             await asyncio.sleep(fault.seconds)
             return None
@@ -233,7 +235,7 @@ class RestApp:
         if session is not None and response.status_code < 400:
             expiry = iso(self.core.sessions.expiry(session)) or ""
             response.headers["CB-Token-ExpirationDate"] = f"{expiry[:10]} {expiry[11:19]} UTC"
-        user_id = None if session is None else session.user_id
+        user_id = seen.owner if session is None else session.user_id
         if user_id is None and isinstance(seen.answer, Mapping):
             user_id = _user_of(seen.answer)
         self.core.journal.exchange(

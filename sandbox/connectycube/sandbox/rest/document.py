@@ -7,7 +7,6 @@ typeless parameters of variants.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -137,11 +136,12 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
 class Document:
     """The prepared document.
 
+    :param bundled: as it is generated; it is changed in place, for a copy takes longer than all else here.
     :ivar source: plain OpenAPI, for any tool.
     """
 
-    def __init__(self, bundled: Mapping[str, Any]) -> None:
-        self.source: dict[str, Any] = copy.deepcopy(dict(bundled))
+    def __init__(self, bundled: dict[str, Any]) -> None:
+        self.source = bundled
         for _, _, operation in _operations(self.source):
             _prepare(operation)
 

@@ -148,9 +148,8 @@ class Page:
         stop = self._core.journal.subscribe(take)
         closing = asyncio.create_task(self._closing.wait())
         try:
-            yield "retry: 1000\n\n"
-            for entry in self._core.journal.entries(after=after):
-                yield _event(entry)
+            # In one piece: nobody looks between two of them whether the reader is still there.
+            yield "retry: 1000\n\n" + "".join(map(_event, self._core.journal.entries(after=after)))
             while not closing.done():
                 getting = asyncio.create_task(waiting.get())
                 done, _ = await asyncio.wait(

@@ -31,6 +31,8 @@ class Exchanged:
         self.body: Any = None
         self.answer: Any = None
         self.fault: RestFault | None = None
+        self.owner: int | None = None
+        """Whose call it is, where it has no session to tell."""
 
     @property
     def path(self) -> str:

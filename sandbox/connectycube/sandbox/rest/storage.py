@@ -60,6 +60,7 @@ class Storage:
             if not isinstance(upload, UploadFile):
                 raise StorageRefused(400, "InvalidArgument", "POST requires exactly one file upload per request.")
             file = self._files.check_form(fields)
+            seen.owner = file.user_id
             seen.body["file"] = f"{upload.size} bytes"
             source = upload.file
             etag = self._files.put(file, iter(lambda: source.read(CHUNK), b""))
