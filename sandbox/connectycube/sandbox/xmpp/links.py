@@ -373,3 +373,8 @@ class WebSocketLink(Link):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
             self._lingering = self._loop.call_later(LINGER, self.abort)
+
+    def _finish(self) -> None:
+        """The server closes first, once both sides have said so (RFC 6455 section 7.1.1)."""
+        if self._transport is not None:
+            self._transport.close()
