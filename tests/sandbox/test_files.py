@@ -98,6 +98,8 @@ def test_what_is_too_large_is_refused_by_the_storage(both: Both) -> None:
         cube.login(login="mary", password="password")
         with pytest.raises(errors.ApiError, match="exceeds"):
             cube.files.upload(bytes(MEGABYTE + 1))
+        with pytest.raises(errors.ApiError, match="exceeds"):
+            cube.files.upload(bytes(3 * MEGABYTE))
         assert cube.files.upload(bytes(MEGABYTE)).size == MEGABYTE
 
 

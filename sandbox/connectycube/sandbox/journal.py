@@ -17,6 +17,9 @@ from .clock import Clock, iso
 
 __all__ = ["Entry", "Exchange", "Journal", "StanzaSeen"]
 
+MOST_SHOWN = 65_536
+"""Most characters or bytes of one thing that are kept; of what is larger, its size is."""
+
 Direction = Literal["in", "out"]
 
 
@@ -83,7 +86,7 @@ class StanzaSeen(Entry):
 class Journal:
     """The last entries, and a way to hear of new ones."""
 
-    def __init__(self, clock: Clock, capacity: int = 10_000) -> None:
+    def __init__(self, clock: Clock, capacity: int = 5_000) -> None:
         self._clock = clock
         self._entries: deque[Entry] = deque(maxlen=capacity)
         self._number = 0
@@ -101,7 +104,7 @@ class Journal:
 
     def stanza(self, direction: Direction, xml: str, *, user_id: int | None, resource: str | None = None) -> None:
         """Write a stanza down; secrets are taken out here."""
-        shown = redaction.xml(xml)
+        shown = redaction.xml(xml if len(xml) <= MOST_SHOWN else f"{xml[:MOST_SHOWN]}… ({len(xml)} characters)")
         self._add(
             lambda number, at: StanzaSeen(
                 number=number, at=at, user_id=user_id, direction=direction, resource=resource, xml=shown

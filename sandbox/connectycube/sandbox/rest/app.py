@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..clock import iso
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, not_found, session_expired
+from ..journal import MOST_SHOWN
 from .call import Answer, Call
 from .checks import BrokenAnswer, Checks
 from .document import Document, Operation, load_document, starlette_path
@@ -163,7 +164,7 @@ class RestApp:
             raise not_found()
         data = await read_bytes(request, self.core.settings.limits.body_bytes)
         given = body_of(data, request.headers.get("content-type", ""))
-        seen.body = given
+        seen.body = given if len(data) <= MOST_SHOWN else f"{len(data)} bytes"
         handler = self.routes.handlers.get(operation.id)
         if handler is None:
             raise NotPlayed(operation.row, "it has no part for that yet")
@@ -248,7 +249,7 @@ class RestApp:
             request_body=seen.body,
             status=response.status_code,
             response_headers=list(response.headers.items()),
-            response_body=seen.answer,
+            response_body=_shown(seen.answer, response),
             milliseconds=round((time.perf_counter() - seen.started) * 1000, 2),
             fault=None if seen.fault is None else str(seen.fault),
         )
@@ -264,6 +265,12 @@ class RestApp:
         text = "No such route" if status == 404 else str(getattr(error, "detail", "Failure"))
         seen.answer = {"errors": {"base": [text]}}
         return self.finish(seen, JSONResponse(seen.answer, status, headers))
+
+
+def _shown(answer: Any, response: Response) -> Any:
+    """What the journal keeps of an answer."""
+    size = len(getattr(response, "body", b""))
+    return answer if size <= MOST_SHOWN else f"{size} bytes"
 
 
 def _canonical(operation: Operation, request: Request) -> str:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive
 
 from ..domain.files import BUCKET, CHUNK, StorageRefused
 from ..errors import Refused, not_found, session_expired
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .app import RestApp
 
 __all__ = ["Storage"]
+
+FORM_BYTES = 1 << 20
+"""More than a form needs beside its file."""
 
 
 class Storage:
@@ -53,7 +57,8 @@ class Storage:
         return self._app.finish(seen, response)
 
     async def _upload(self, request: Request, seen: Exchanged) -> Response:
-        async with request.form(max_part_size=1 << 16) as form:
+        limited = Request(request.scope, self._limited(request))
+        async with limited.form(max_part_size=1 << 16) as form:
             fields = {name: value for name, value in form.items() if isinstance(value, str)}
             upload = form.get("file")
             seen.body = {"key": fields.get("key"), "Content-Type": fields.get("Content-Type")}
@@ -70,6 +75,21 @@ class Storage:
             f"<Key>{file.uid}</Key><ETag>{escape(etag)}</ETag></PostResponse>"
         )
         return Response(text, 201, {"ETag": etag, "Location": location}, "application/xml")
+
+    def _limited(self, request: Request) -> Receive:
+        """Reading of a body that ends where it is larger than a file may be, form and all."""
+        most = self._app.core.settings.limits.file_bytes + FORM_BYTES
+        size = 0
+
+        async def receive() -> Message:
+            nonlocal size
+            message = await request.receive()
+            size += len(message.get("body", b""))
+            if size > most:
+                raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+            return message
+
+        return receive
 
     async def read(self, request: Request) -> Response:
         """Send a file's content."""
