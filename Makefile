@@ -8,12 +8,15 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install generate check-generated lint types test interop fuzz bench clean
+.PHONY: help install demo generate check-generated lint types test interop fuzz bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: .venv/.ready ## the package and all tools, in .venv
+
+demo: .venv/.ready ## two users on a local sandbox; KEEP=1 leaves its page up
+	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
 
 generate: .venv/.ready ## make generated/ from spec/
 	@$(BIN)/python -m generator

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .bus import ConnectionsToDrop
 from .clock import Clock
 from .config import Settings
 from .core import Core
@@ -272,6 +273,10 @@ class Sandbox:
         :returns: how many there were.
         """
         return self.call(self.core.sessions.expire, user_id)
+
+    def drop_connections(self, user_id: int | None = None) -> None:
+        """Break the chat connections of one user or of all without a word, as a network does. They can be resumed."""
+        self.call(self.core.bus.publish, ConnectionsToDrop(user_id=user_id))
 
     def create_user(self, login: str, password: str = "password", **fields: Any) -> User:
         """Make a user.
