@@ -57,7 +57,7 @@ class Ours:
     async def up_to_date(self) -> None:
         """Wait until the chat has told all that the server had for it."""
         mark = {"mark": f"{len(self.told.seen.items)}"}
-        await self.chat.send_system(self.id, mark)
+        await self.rest.messages.create_system(recipientId=self.id, extra=mark)
         await self.told.one(SystemMessageReceived, lambda event: event.user_id == self.id and event.params == mark)
 
 
