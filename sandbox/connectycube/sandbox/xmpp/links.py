@@ -209,11 +209,16 @@ class TcpLink(Link):
         super().__init__(core, links, receiver)
         self._tasks: set[asyncio.Task[None]] = set()
         self._xml: XmlStream | None = self._new_stream()
+        self._early: list[bytes] | None = None
+        """What came through TLS before asyncio has told of it."""
 
     def _new_stream(self) -> XmlStream:
         return XmlStream(self._core.settings.limits.stanza_bytes)
 
     def data_received(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early.append(data)
+            return
         xml = self._xml
         if xml is None or self._closing:
             return
@@ -254,24 +259,29 @@ class TcpLink(Link):
             self._end()
 
     def start_tls(self, context: ssl.SSLContext) -> None:
+        assert self._transport is not None
+        # Nothing that comes in the clear from now on is read.
+        self._transport.pause_reading()
         self._xml = None
-        task = self._loop.create_task(self._start_tls(context))
+        self._early = []
+        task = self._loop.create_task(self._start_tls(self._transport, context))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
-        assert self._transport is not None
-        plain = self._transport
+    async def _start_tls(self, plain: asyncio.Transport, context: ssl.SSLContext) -> None:
         try:
             transport = await self._loop.start_tls(plain, self, context, server_side=True)
         except (TimeoutError, OSError):
             transport = None
+        early, self._early = self._early, None
         if transport is None:
             plain.abort()
             self.connection_lost(None)
         elif not self.gone.is_set():
             self.connection_made(transport)
             self.restart()
+            for data in early or ():
+                self.data_received(data)
 
 
 def _header(opened: StreamOpened) -> Header:
