@@ -30,9 +30,18 @@ const clients = new Map();
 // What the SDK logs goes where it does not mix with the answers.
 console.log = console.error;
 
-const plain = (key, value) =>
-  value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
-const say = (line) => process.stdout.write(`${JSON.stringify(line, plain)}\n`);
+// Elements of XML know their parents, which JSON can't show; errors hide what they say.
+const plain = (key, value) => {
+  if (typeof value?.getChild === "function") return String(value);
+  return value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
+};
+const say = (line) => {
+  try {
+    process.stdout.write(`${JSON.stringify(line, plain)}\n`);
+  } catch (error) {
+    say({ stray: error });
+  }
+};
 const revive = (key, value) => (typeof value?.$file === "string" ? createReadStream(value.$file) : value);
 
 // The object that has a path's last name, and what it has there; `exports` is the module.

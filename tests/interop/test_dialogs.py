@@ -179,5 +179,5 @@ async def test_a_foreign_dialog_is_refused(stage: Stage) -> None:
     ):
         with pytest.raises(JsError) as refused:
             await call
-        assert refused.value.code in (403, 404)
+        assert refused.value.code == 403
         assert refused.value.value["info"]["errors"]["base"]
