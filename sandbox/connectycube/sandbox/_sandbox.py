@@ -19,7 +19,8 @@ from .faults import Faults
 from .journal import Journal
 from .seeding import Seed, plant, read_seed
 from .server import Server, Service, listening_socket
-from .xmpp import ChatAddress, XmppServer
+from .xmpp.late import LateChat
+from .xmpp.listeners import ChatAddress
 
 if TYPE_CHECKING:
     from typing import Self
@@ -138,7 +139,7 @@ class Sandbox:
     def _services(self, core: Core) -> Sequence[Service]:
         """What listens beside REST."""
         assert self._chat is not None
-        return (XmppServer(core, self._chat),)
+        return (LateChat(core, self._chat),)
 
     def __enter__(self) -> Self:
         self.start()

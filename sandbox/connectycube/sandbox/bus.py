@@ -152,9 +152,13 @@ S = TypeVar("S", bound=Signal)
 
 
 class Bus:
-    """Hands signals to those who asked for their kind."""
+    """Hands signals to those who asked for their kind.
+
+    :ivar waker: called with each signal before all listeners, which it may still bring.
+    """
 
     def __init__(self) -> None:
+        self.waker: Callable[[Signal], None] | None = None
         self._listeners: dict[type[Signal], list[Callable[[Any], None]]] = {}
 
     def subscribe(self, kind: type[S], listener: Callable[[S], None]) -> Callable[[], None]:
@@ -168,9 +172,14 @@ class Bus:
 
     def publish(self, signal: Signal) -> None:
         """Tell a signal to all who listen, in the order they came."""
+        if self.waker is not None:
+            self._tell(self.waker, signal)
         for kind in (type(signal), Signal):
             for listener in list(self._listeners.get(kind, ())):
-                try:
-                    listener(signal)
-                except Exception:
-                    log.exception("a listener to %s failed", type(signal).__name__)
+                self._tell(listener, signal)
+
+    def _tell(self, listener: Callable[[Any], None], signal: Signal) -> None:
+        try:
+            listener(signal)
+        except Exception:
+            log.exception("a listener to %s failed", type(signal).__name__)

@@ -23,8 +23,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from .domain.contacts import ContactState
 from .domain.messages import Draft
 from .errors import Refused
@@ -51,6 +49,8 @@ def read_seed(source: str | Path | Seed) -> Seed:
     if isinstance(source, Mapping):
         found: Any = source
     else:
+        import yaml
+
         try:
             found = yaml.safe_load(Path(source).read_text("utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:

@@ -7,19 +7,24 @@ typeless parameters of variants.
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib import resources
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
-import yaml
 from attrs import field, frozen
 
 from ..filters import FilterSpec
 
-__all__ = ["Document", "Operation", "load_document"]
+__all__ = ["Document", "Operation", "load_document", "read_document"]
 
 METHODS = ("get", "post", "put", "delete")
 SERVER = "http://sandbox.invalid"
@@ -206,12 +211,45 @@ def _wrapped(entry: Any, envelope: str) -> dict[str, Any]:
 def load_document() -> Document:
     """The document that the package brings along, or in a checkout the one that is generated there."""
     packed = resources.files("connectycube.sandbox").joinpath("openapi.yaml")
+    kept = Path(cache_from_source(__file__)).with_name("openapi.json")
     if packed.is_file():
-        text = packed.read_text("utf-8")
-    else:
-        text = (Path(__file__).parents[4] / "generated" / "openapi.yaml").read_text("utf-8")
+        with resources.as_file(packed) as path:
+            return Document(read_document(path, kept))
+    return Document(read_document(Path(__file__).parents[4] / "generated" / "openapi.yaml", kept))
+
+
+def read_document(path: Path, kept: Path) -> dict[str, Any]:
+    """A YAML file's content. To read YAML takes 20 times longer than JSON, which is kept as Python keeps its bytecode.
+
+    :param kept: where.
+    """
+    status = path.stat()
+    stamp = [str(path), status.st_size, status.st_mtime_ns]
+    with suppress(OSError, ValueError):
+        found = json.loads(kept.read_bytes())
+        if isinstance(found, dict) and found.get("stamp") == stamp:
+            return dict(found["document"])
+    import yaml
+
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return Document(yaml.load(text, Loader=loader))
+    document: dict[str, Any] = yaml.load(path.read_bytes(), Loader=loader)
+    if not sys.dont_write_bytecode:
+        with suppress(OSError):
+            _keep(kept, json.dumps({"stamp": stamp, "document": document}))
+    return document
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all: others may do so at the same time."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def starlette_path(path: str, operations: Iterable[Operation]) -> str:

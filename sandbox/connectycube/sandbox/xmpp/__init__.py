@@ -1,5 +1,4 @@
-"""The chat of the sandbox: an XMPP server over TCP, TLS and WebSocket, on the core's rules and store."""
+"""The chat of the sandbox: an XMPP server over TCP, TLS and WebSocket, on the core's rules and store.
 
-from .server import ChatAddress, XmppServer
-
-__all__ = ["ChatAddress", "XmppServer"]
+`late` brings it in when it is first needed: to load it takes as long as the rest of the start.
+"""
