@@ -8,7 +8,7 @@ from typing import Any
 
 from connectycube.chat import MessageReceived, Reconnected, Reconnecting
 from connectycube.chat.machines.connection import Backoff
-from tests.integration.chats import Person
+from tests.integration.chats import Person, people
 from tests.integration.ejabberd import Ejabberd, User, binary
 from tests.integration.proxy import FaultProxy
 from tests.integration.support import eventually
@@ -38,7 +38,17 @@ async def behind(ejabberd: Ejabberd, user: User, **options: Any) -> AsyncIterato
     async with line(ejabberd, **options) as proxy:
         person = Person(ejabberd, user, port=proxy.port, **options)
         async with person.chat:
+            await person.chat.ping()
             yield person, proxy
+
+
+@asynccontextmanager
+async def present(ejabberd: Ejabberd, *users: User, **options: Any) -> AsyncIterator[list[Person]]:
+    """Users who are online, and of whom the server knows that they are: it keeps no message for later."""
+    async with people(ejabberd, *users, **options) as found:
+        for person in found:
+            await person.chat.ping()
+        yield found
 
 
 async def unplug(person: Person, proxy: FaultProxy) -> None:

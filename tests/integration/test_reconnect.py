@@ -11,8 +11,8 @@ import pytest
 from connectycube.chat import (
     AuthenticationFailed,
     Backoff,
-    ConnectFailed,
     Connected,
+    ConnectFailed,
     ConnectionFailed,
     Disconnected,
     Event,
@@ -26,9 +26,9 @@ from connectycube.chat import (
     StreamFailed,
     StreamRefused,
 )
-from tests.integration.chats import Person, Told, Users, chat_of, people
+from tests.integration.chats import Person, Told, Users, chat_of
 from tests.integration.ejabberd import Ejabberd
-from tests.integration.lines import FAST, NEVER, back, behind, bodies, line, unplug, wait_body
+from tests.integration.lines import FAST, NEVER, back, behind, bodies, line, present, unplug, wait_body
 from tests.integration.proxy import How
 from tests.integration.support import eventually, run
 
@@ -44,7 +44,7 @@ def names(person: Person, *leave_out: type[Event]) -> list[str]:
 @pytest.mark.parametrize("how", ["reset", "fin"])
 def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users, how: How) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (reader, proxy), people(ejabberd, users()) as (sender,):
+        async with behind(ejabberd, users()) as (reader, proxy), present(ejabberd, users()) as (sender,):
             jid = reader.chat.jid
             proxy.refuse()
             proxy.cut(how)
@@ -86,7 +86,7 @@ def test_requests_survive_a_resumption(ejabberd: Ejabberd, users: Users) -> None
 
 def test_many_cuts_in_a_row(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), stable_after=0) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users(), stable_after=0) as (person, proxy), present(ejabberd, users()) as (other,):
             for number in range(100):
                 proxy.refuse()
                 proxy.cut("fin" if number % 2 else "reset")
@@ -178,7 +178,7 @@ def test_state_and_event_say_why_and_when(ejabberd: Ejabberd, users: Users) -> N
 
 def test_disconnecting_ends_a_wait_at_once(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy), people(ejabberd, users()) as (other,):
+        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy), present(ejabberd, users()) as (other,):
             proxy.cut()
             await person.told.one(Reconnecting)
             sending = asyncio.ensure_future(person.chat.send(other.id, "x", message_id="a" * 24))
@@ -236,7 +236,7 @@ def test_without_auto_reconnect_it_is_left_to_the_user(ejabberd: Ejabberd, users
     async def main() -> None:
         async with (
             behind(ejabberd, users(), auto_reconnect=False) as (person, proxy),
-            people(ejabberd, users()) as (other,),
+            present(ejabberd, users()) as (other,),
         ):
             proxy.stall()
             sending = asyncio.ensure_future(person.chat.send(other.id, "x"))
@@ -309,15 +309,15 @@ def test_a_changed_password_is_tried_once(ejabberd: Ejabberd, users: Users) -> N
 def test_a_conflict_is_not_fought_out(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with behind(ejabberd, user, resource="phone") as (first, proxy):
-            async with people(ejabberd, user, resource="phone") as (second,):
-                failed = await first.told.one(ConnectionFailed)
-                assert isinstance(failed.error, StreamConflict)
-                assert first.told.of(StreamFailed)[0].condition == "conflict"
-                assert names(first)[-2:] == ["StreamFailed", "ConnectionFailed"]
-                assert (proxy.connections, first.told.of(Reconnecting)) == (1, [])
-                await second.chat.ping()
-                assert second.told.of(ConnectionFailed) == []
+        one, other = (behind(ejabberd, user, resource="phone") for _ in range(2))
+        async with one as (first, proxy), other as (second, _):
+            failed = await first.told.one(ConnectionFailed)
+            assert isinstance(failed.error, StreamConflict)
+            assert first.told.of(StreamFailed)[0].condition == "conflict"
+            assert names(first)[-2:] == ["StreamFailed", "ConnectionFailed"]
+            assert (proxy.connections, first.told.of(Reconnecting)) == (1, [])
+            await second.chat.ping()
+            assert second.told.of(ConnectionFailed) == []
 
     run(main())
 
@@ -382,34 +382,3 @@ def test_a_loop_that_was_blocked_is_not_taken_for_a_dead_peer(ejabberd: Ejabberd
             assert person.told.of(Reconnecting) == []
 
     run(main())
-
-
-# A server that goes
-
-
-@pytest.mark.parametrize("hard", [True, False])
-def test_a_server_goes_and_comes_back(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
-    async def main() -> None:
-        async with people(ejabberd, users(), users(), backoff=FAST) as (one, other):
-            if hard:
-                await asyncio.to_thread(ejabberd.stop_hard)
-                await one.told.one(Reconnecting)
-                await other.told.one(Reconnecting)
-                sending = asyncio.ensure_future(one.chat.send(other.id, "meanwhile"))
-                await asyncio.to_thread(ejabberd.start)
-            else:
-                restarting = asyncio.ensure_future(asyncio.to_thread(ejabberd.restart))
-                waits = await one.told.one(Reconnecting)
-                assert (waits.error.reason, waits.error.condition) == (Reason.STREAM, "system-shutdown")
-                assert one.told.of(StreamFailed)[0].condition == "system-shutdown"
-                sending = asyncio.ensure_future(one.chat.send(other.id, "meanwhile"))
-                await restarting
-            assert await back(one, 1) is False
-            assert await back(other, 1) is False
-            await sending
-            await wait_body(other, "meanwhile")
-            await other.chat.send(one.id, "afterwards")
-            await wait_body(one, "afterwards")
-            assert bodies(other) == ["meanwhile"]
-
-    run(main(), timeout=120)

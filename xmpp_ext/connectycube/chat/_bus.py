@@ -131,6 +131,11 @@ class _Handler:
                 event = waiting.popleft()
                 try:
                     await self.call(event)
+                except asyncio.CancelledError:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    self.failed(event)  # What the handler waited for was cancelled, not the handler.
                 except Exception:
                     self.failed(event)
         finally:

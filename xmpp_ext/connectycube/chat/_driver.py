@@ -158,7 +158,8 @@ class Driver:
             self.step(con.Disconnect())
         current = asyncio.current_task()
         for task in (self._attempt, self._beginning, self._closing):
-            if task is not None and task is not current:
+            # One that is done may be of a loop that is closed.
+            if task is not None and task is not current and not task.done():
                 await asyncio.wait([task])
         return left
 
@@ -326,6 +327,7 @@ class Driver:
         """Nothing comes after this but a new `connect`."""
         self._stop_keepalive()
         self._lose_session()
+        self.wire.session.ended()
         self.wire.end(problem)
         for event in (*self._told, last):
             self.wire.bus.tell(event)
@@ -344,6 +346,7 @@ class Driver:
         self.wire.reset()
         self.wire.stream = self._attempt = self._beginning = self._closing = self._timer = self._keepalive = None
         self.wire.session.lost()
+        self.wire.session.ended()
 
     # -- keep-alive
 

@@ -18,12 +18,15 @@ IQ = "{jabber:client}iq"
 
 
 class _Pending:
-    __slots__ = ("asked", "future", "what")
+    __slots__ = ("asked", "future", "then", "what")
 
-    def __init__(self, what: str, asked: str, future: asyncio.Future[Stanza]) -> None:
+    def __init__(
+        self, what: str, asked: str, future: asyncio.Future[Stanza], then: Callable[[Stanza], None] | None
+    ) -> None:
         self.what = what
         self.asked = asked
         self.future = future
+        self.then = then
 
 
 class Requests:
@@ -38,10 +41,19 @@ class Requests:
         self._pending: dict[str, _Pending] = {}
         self.own: frozenset[str] = frozenset()
 
-    def add(self, stanza: Any, what: str, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Stanza]:
-        """Wait for the answer to a stanza."""
+    def add(
+        self,
+        stanza: Any,
+        what: str,
+        loop: asyncio.AbstractEventLoop,
+        then: Callable[[Stanza], None] | None = None,
+    ) -> asyncio.Future[Stanza]:
+        """Wait for the answer to a stanza.
+
+        :param then: is handed the answer before the next stanza is looked at, unlike whoever awaits the future.
+        """
         future: asyncio.Future[Stanza] = loop.create_future()
-        self._pending[stanza.id] = _Pending(what, stanza.to or "", future)
+        self._pending[stanza.id] = _Pending(what, stanza.to or "", future, then)
         return future
 
     def drop(self, number: str) -> None:
@@ -80,10 +92,14 @@ class Requests:
         if pending.future.done():
             return True
         try:
-            pending.future.set_result(parse(element))
+            answer = parse(element)
         except StanzaError as error:
             unreadable(str(error))
             pending.future.set_exception(DecodeError(f"the answer to {pending.what} can't be read: {error}"))
+            return True
+        pending.future.set_result(answer)
+        if pending.then is not None:
+            pending.then(answer)
         return True
 
     def fail(self) -> None:

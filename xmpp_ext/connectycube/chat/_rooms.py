@@ -43,11 +43,12 @@ class Rooms:
     :ivar joined: ids of their dialogs.
     """
 
-    __slots__ = ("_joining", "_leaving", "_others", "_wire", "joined")
+    __slots__ = ("_joining", "_leaving", "_others", "_wanted", "_wire", "joined")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.joined: set[str] = set()
+        self._wanted: set[str] = set()
         self._others: dict[str, set[int]] = {}
         """Who else is in a room: a presence may come again, as when someone joins with a second device."""
         self._joining: dict[str, asyncio.Future[None]] = {}
@@ -66,6 +67,7 @@ class Rooms:
         """Leave the room of a dialog and wait until the server says so (K-35, K-36)."""
         room = self._wire.settings.room(dialog_id)
         dialog_id = dialog_id.lower()
+        self._wanted.discard(dialog_id)
         if dialog_id not in self.joined:
             return
         me = f"{room}/{self._wire.credentials.user_id}"
@@ -103,12 +105,17 @@ class Rooms:
 
     async def restore(self) -> None:
         """Enter all rooms again in a new session (U-41)."""
-        before, self.joined = sorted(self.joined), set()
+        # Until each is joined, or refused, the next session tries again, should this one be lost meanwhile.
+        self._wanted |= self.joined
+        self.joined.clear()
+        before = sorted(self._wanted)
         results = await asyncio.gather(*(self.join(dialog_id) for dialog_id in before), return_exceptions=True)
         for dialog_id, result in zip(before, results, strict=True):
-            if isinstance(result, NotConnected):
-                self.joined.add(dialog_id)  # The next session tries again.
-            elif isinstance(result, ChatError):
+            if isinstance(result, (NotConnected, RequestTimedOut)):
+                logger.info("dialog %s could not be joined yet: %s", dialog_id, result)
+                continue
+            self._wanted.discard(dialog_id)
+            if isinstance(result, ChatError):
                 logger.warning("dialog %s could not be joined again: %s", dialog_id, result)
             elif isinstance(result, BaseException):
                 raise result
@@ -122,6 +129,11 @@ class Rooms:
                     future.exception()  # Whoever waits gets it; nobody may wait any more.
             waiting.clear()
         self._others.clear()
+
+    def forget(self) -> None:
+        """The user wants no room any more."""
+        self.joined.clear()
+        self._wanted.clear()
 
     # -- what comes in
 

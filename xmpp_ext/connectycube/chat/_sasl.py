@@ -60,6 +60,8 @@ class Mechanism:
 
         :raises MechanismError: if what the server said breaks the rules of the mechanism.
         """
+        if self.name == "PLAIN" and data is not None:
+            raise MechanismError("PLAIN: the server asks for more than all there is")
         try:
             answer: bytes | None = self._mech.process(data or b"")
         except (SASLFailed, SASLCancelled, ValueError, KeyError, IndexError) as error:

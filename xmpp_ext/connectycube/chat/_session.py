@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
+from connectycube.rest import DecodeError
 from connectycube.stanzas import (
     AvailablePresence,
     CarbonsEnable,
@@ -60,21 +61,14 @@ class ChatSession:
         self.inbound.take(stanza)
 
     async def begin(self, again: bool) -> None:
-        """Furnish a new session: carbons, contact list, presence; then what the last session had (U-41).
-
-        The first three go out together. The contact list is asked for before the presence is sent, so that it is known
-        when the contacts' presences come in (RFC 6121 section 2.2).
-        """
+        """Furnish a new session: carbons, contact list, presence; then what the last session had (U-41)."""
         wire, new_id = self.wire, self.wire.ids.request
-        waiting: list[Awaitable[Any]] = []
-        if wire.settings.roster:
-            roster = wire.ask(RosterGet(id=new_id(), query=RosterQuery()), "the contact list")
-            waiting.append(self._load(roster))
         carbons = wire.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
-        waiting.append(self._optional(carbons, "message carbons"))
-        if wire.settings.initial_presence:
-            wire.post(self.presence)
-        await _all(waiting)
+        roster = None
+        if wire.settings.roster:
+            get = RosterGet(id=new_id(), query=RosterQuery())
+            roster = wire.ask(get, "the contact list", then=self._loaded)
+        await _all([self._optional(carbons, "message carbons"), self._appear(roster)])
         if again:
             await _all([self.rooms.restore(), self.privacy.restore(), *self._restored()])
 
@@ -84,6 +78,12 @@ class ChatSession:
         self.contacts.lost()
         self.privacy.lost()
 
+    def ended(self) -> None:
+        """The connection is given up: a later one begins without what was restored in this one."""
+        self.rooms.forget()
+        self.followed.clear()
+        self.inactive = False
+
     def announce(self) -> None:
         """Say again that the user is here."""
         if self.wire.settings.initial_presence:
@@ -91,13 +91,18 @@ class ChatSession:
 
     # -- parts of a session
 
-    async def _load(self, roster: Awaitable[Stanza]) -> None:
+    async def _appear(self, roster: Awaitable[Stanza] | None) -> None:
+        """Say who is here once the contact list is known: the contacts' presences and requests come in answer to that,
+        and a server need not keep them behind the list (RFC 6121 section 2.2)."""
         try:
-            answer = await roster
-        except (RequestRefused, RequestTimedOut) as error:
+            if roster is not None:
+                await roster
+        except (RequestRefused, RequestTimedOut, DecodeError) as error:
             # Not every application has contact lists (U-44).
             logger.info("there is no contact list: %s", error)
-            return
+        self.announce()
+
+    def _loaded(self, answer: Stanza) -> None:
         if isinstance(answer, RosterResult):
             self.contacts.loaded(answer)
 
@@ -105,7 +110,7 @@ class ChatSession:
         """What a server need not have: the chat goes on without it."""
         try:
             await answer
-        except (RequestRefused, RequestTimedOut) as error:
+        except (RequestRefused, RequestTimedOut, DecodeError) as error:
             logger.warning("the session is without %s: %s", what, error)
 
     def _restored(self) -> list[Awaitable[None]]:

@@ -213,9 +213,9 @@ def settings(
             isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least
         ):
             raise InvalidArgument(name, f"must be a positive number of seconds, not {value!r}")
-    number = PORT if port is None else port
+    number: object = _port() if port is None else port
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 65536:
-        raise InvalidArgument("port", f"must be a number from 1 to 65535, not {port!r}")
+        raise InvalidArgument("port", f"must be a number from 1 to 65535, not {number!r}")
     try:
         address = UserJID(user_id=1, app_id=_app_id(cube, app_id), host=host, resource=others["resource"])
         rooms = UserJID(user_id=1, app_id=1, host=f"muc.{host}" if muc_host is None else muc_host).host
@@ -249,14 +249,23 @@ def _app_id(cube: ConnectyCube | AsyncConnectyCube | None, given: int | None) ->
     return found
 
 
+def _port() -> int | str:
+    text = os.environ.get("CONNECTYCUBE_CHAT_PORT") or str(PORT)
+    return int(text) if text.isdecimal() else text
+
+
 def _host(cube: ConnectyCube | AsyncConnectyCube | None) -> str:
-    """The chat host that belongs to a REST host: `chat.` in place of `api.` (3.1 of the facts)."""
+    """The host of the environment, or that which belongs to a REST host: `chat.` for `api.` (3.1 of the facts)."""
+    if named := os.environ.get("CONNECTYCUBE_CHAT_HOST"):
+        return named
     if cube is None:
         return HOST
     name = urlsplit(cube.base_url).hostname or ""
     if name.startswith("api."):
         return f"chat.{name.removeprefix('api.')}"
-    raise ConfigurationError(f"the chat host does not follow from {name or 'the base_url'}: pass host")
+    raise ConfigurationError(
+        f"the chat host does not follow from {name or 'the base_url'}: pass host, or set CONNECTYCUBE_CHAT_HOST"
+    )
 
 
 def _is_loopback(host: str) -> bool:

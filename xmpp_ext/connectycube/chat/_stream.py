@@ -64,6 +64,7 @@ class Stream(XMLStream):
         self._broken: StreamBroken | None = None
         self._ended: asyncio.Future[None] = loop.create_future()
         self._error: StreamError | None = None
+        self._closing = False
 
     # -- slixmpp's and asyncio's side
 
@@ -93,7 +94,8 @@ class Stream(XMLStream):
                         self.xml_root.clear()
                     self._element(element)
                 elif self.xml_depth == 0:
-                    self.send_raw(FOOTER)
+                    if not self._closing:
+                        self.send_raw(FOOTER)
                     self._break("the server closed the stream")
                 if self._broken is not None:
                     return
@@ -214,6 +216,7 @@ class Stream(XMLStream):
         """Close the stream (RFC 6120 section 4.4). What still comes in does not matter any more."""
         self._handle, self._on_end = _ignore, None
         if self._broken is None:
+            self._closing = True
             self.send_raw(FOOTER)
 
     async def closed(self, timeout: float) -> None:

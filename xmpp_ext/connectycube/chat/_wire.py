@@ -63,6 +63,9 @@ class Session(Protocol):
     def lost(self) -> None:
         """The session is gone for good, and with it what the server knew of it."""
 
+    def ended(self) -> None:
+        """There will be no session after it until the user wants one."""
+
 
 class Wire:
     """What all parts of a chat write to.
@@ -131,16 +134,23 @@ class Wire:
             raise NotConnected(OFFLINE)
         self.write(Outgoing(xml_of(stanza)))
 
-    def ask(self, stanza: Any, what: str, timeout: float | None = None) -> Awaitable[Stanza]:
+    def ask(
+        self,
+        stanza: Any,
+        what: str,
+        timeout: float | None = None,
+        then: Callable[[Stanza], None] | None = None,
+    ) -> Awaitable[Stanza]:
         """Write a request at once; what comes back waits for its answer.
 
         :param what: what is asked, for errors.
         :param timeout: seconds; default: the chat's.
+        :param then: is handed the answer before the next stanza is looked at.
         :raises RequestRefused: if the answer is an error.
         :raises RequestTimedOut: if there is no answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        future = self.requests.add(stanza, what, self.loop)
+        future = self.requests.add(stanza, what, self.loop, then)
         try:
             self.post(stanza)
         except BaseException:

@@ -39,8 +39,9 @@ class AsyncChat(Messages):
     :param app_id: the application's id; default: the session's, or `CONNECTYCUBE_APP_ID`.
     :param user_id: the user's id; default: the session's.
     :param password: the account's password, in place of the session's token (F-002, F-010).
-    :param host: the chat's host, default `chat.connectycube.com` or the one that belongs to the cube's `base_url`.
-    :param port: its port, default 5223.
+    :param host: the chat's host; default: `CONNECTYCUBE_CHAT_HOST`, else the one that belongs to the cube's `base_url`,
+        else `chat.connectycube.com`.
+    :param port: its port; default: `CONNECTYCUBE_CHAT_PORT`, else 5223.
     :param muc_host: the host of the rooms, default `muc.` before the chat's host.
     :param tls: `direct` (default) begins with TLS, `starttls` turns it on before anything is said, `none` does without,
         which is refused off this machine unless `allow_insecure` is true, too.

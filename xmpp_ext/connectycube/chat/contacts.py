@@ -59,12 +59,17 @@ EVENTS: dict[type[Any], type[Any]] = {
     Unsubscribe: cl.UnsubscribeReceived,
     Unsubscribed: cl.UnsubscribedReceived,
 }
+TOLD: dict[type[Any], type[Any]] = {
+    cl.TellRequested: events.ContactRequested,
+    cl.TellAccepted: events.ContactAccepted,
+    cl.TellRejected: events.ContactRejected,
+}
 
 
 class _Entry:
     """A user with whom there is, was or may be a subscription."""
 
-    __slots__ = ("groups", "machine", "name", "resources", "status")
+    __slots__ = ("groups", "in_turn", "machine", "name", "resources", "status")
 
     def __init__(self) -> None:
         self.machine = cl.Subscription()
@@ -73,6 +78,8 @@ class _Entry:
         self.resources: dict[str, str | None] = {}
         """The devices that are online, with their status texts."""
         self.status: str | None = None
+        self.in_turn = False
+        """The user's own request only answers one that was accepted: that it is granted is no news (facts 3.5)."""
 
 
 class Contacts(Mapping[int, models.Contact]):
@@ -87,6 +94,8 @@ class Contacts(Mapping[int, models.Contact]):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._entries: dict[int, _Entry] = {}
+        self._told: set[int] = set()
+        """Who asks, as far as it was told: the server says it again in each session."""
         self.limit: int | None = 300
 
     # -- reading
@@ -135,11 +144,15 @@ class Contacts(Mapping[int, models.Contact]):
         :raises RequestRefused: if the server refuses.
         """
         self._not_me(user_id)
-        if self.limit is not None and user_id not in self and len(self) + len(self.outgoing) >= self.limit:
+        self._entry(user_id).in_turn = False
+        await self._request(user_id, name)
+
+    async def _request(self, user_id: int, name: str | None = None) -> None:
+        users = {*self, *self.outgoing}
+        if self.limit is not None and user_id not in users and len(users) >= self.limit:
             raise InvalidArgument("user_id", f"can't be added: a contact list holds {self.limit} users at most")
-        entry = self._entries.get(user_id)
-        groups = () if entry is None else entry.groups
-        await self._set(user_id, f"adding user {user_id}", name=name or (entry and entry.name) or None, groups=groups)
+        entry = self._entry(user_id)
+        await self._set(user_id, f"adding user {user_id}", name=name or entry.name, groups=entry.groups)
         await self._want(user_id, cl.Subscribe())
 
     async def accept(self, user_id: int, *, mutual: bool = True) -> None:
@@ -153,7 +166,8 @@ class Contacts(Mapping[int, models.Contact]):
         self._asked(user_id)
         await self._want(user_id, cl.Subscribed())
         if mutual and self._entry(user_id).machine.state is State.FROM:
-            await self.request(user_id)
+            self._entry(user_id).in_turn = True
+            await self._request(user_id)
 
     async def reject(self, user_id: int) -> None:
         """Reject a user's request (F-093), or take an earlier acceptance back.
@@ -173,6 +187,9 @@ class Contacts(Mapping[int, models.Contact]):
         :param user_id: whom.
         :raises RequestRefused: if the server refuses, as where there is no such contact.
         """
+        if user_id in self.outgoing:
+            # The server takes back what was granted, but not what was only asked for.
+            await self._want(user_id, cl.Unsubscribe())
         await self._set(user_id, f"removing user {user_id}", subscription="remove")
 
     async def rename(self, user_id: int, name: str | None) -> None:
@@ -210,6 +227,7 @@ class Contacts(Mapping[int, models.Contact]):
                 writes.append(PRESENCES[effect.type](to=self._wire.settings.user(user_id)))
             else:
                 self._tell(effect, user_id)
+        self._settle(user_id)
         if entry.machine.state is not before:
             self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
         for stanza in writes:
@@ -236,18 +254,28 @@ class Contacts(Mapping[int, models.Contact]):
                 changed = True
             else:
                 self._tell(effect, user_id)
-        if self._entry(user_id).machine.state not in SEEN:
-            self._entry(user_id).resources.clear()
+        self._settle(user_id)
         return changed
 
+    def _settle(self, user_id: int) -> None:
+        """Forget what the state has overtaken: who is online, and that a request was told."""
+        entry = self._entry(user_id)
+        if entry.machine.state not in SEEN:
+            entry.resources.clear()
+        if entry.machine.state not in INCOMING:
+            self._told.discard(user_id)
+
     def _tell(self, effect: Any, user_id: int) -> None:
-        told = {
-            cl.TellRequested: events.ContactRequested,
-            cl.TellAccepted: events.ContactAccepted,
-            cl.TellRejected: events.ContactRejected,
-        }
-        if type(effect) in told:
-            self._wire.bus.tell(told[type(effect)](user_id=user_id))
+        entry = self._entry(user_id)
+        if isinstance(effect, cl.TellRequested):
+            if user_id in self._told:
+                return
+            self._told.add(user_id)
+        elif isinstance(effect, cl.TellAccepted) and entry.in_turn:
+            entry.in_turn = False
+            return
+        if type(effect) in TOLD:
+            self._wire.bus.tell(TOLD[type(effect)](user_id=user_id))
 
     def loaded(self, result: RosterResult) -> None:
         """Take over the list as the server has it now; what differs from before is told."""
@@ -262,9 +290,8 @@ class Contacts(Mapping[int, models.Contact]):
             event = cl.Loaded(subscription=item.subscription or "none", ask=item.ask == "subscribe")
             self._entry(user_id).machine.handle(event)
         for user_id in [user for user in self._entries if user not in here]:
-            # Who only asks is in no list; the server says it again.
-            if self._entries[user_id].machine.state is not State.NONE_IN:
-                del self._entries[user_id]
+            # Who only asks is in no list; the server says so again, unless the request was withdrawn meanwhile.
+            del self._entries[user_id]
         changed = tuple(user for user in {*before, *self._entries} if self.get(user) != before.get(user))
         if changed:
             self._wire.bus.tell(events.ContactsChanged(user_ids=changed))
@@ -280,8 +307,12 @@ class Contacts(Mapping[int, models.Contact]):
             changed = True
         else:
             renamed = self._take(user_id, item)
+            entry = self._entry(user_id)
+            asked = entry.machine.state is State.NONE_IN
             event = cl.Pushed(subscription=item.subscription or "none", ask=item.ask == "subscribe")
             changed = self._handle(user_id, event) or renamed
+            if asked and entry.machine.state in (State.FROM, State.FROM_OUT):
+                entry.in_turn = True  # Accepted on another device, which asks in turn.
         if changed:
             self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
 

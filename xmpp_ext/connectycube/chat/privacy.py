@@ -21,7 +21,7 @@ from connectycube.stanzas import (
 )
 
 from . import events
-from .errors import NotConnected, RequestRefused, RequestTimedOut
+from .errors import RequestRefused
 from .machines import privacy_lists as pl
 from .models import PrivacyRule
 
@@ -65,6 +65,8 @@ class Privacy:
         self._wire = wire
         self._machine = pl.PrivacyLists()
         self._lock = asyncio.Lock()
+        self._editing = asyncio.Lock()
+        """Held from the reading of a list to the writing of it, so that no change is lost to another one."""
 
     @property
     def default(self) -> str | None:
@@ -147,27 +149,29 @@ class Privacy:
         """
         rule = PrivacyRule(user_id, mutual=mutual)
         items = self._written([rule])
-        await self.names()
-        name = self._machine.default or BLOCK_LIST
-        others = [item for item in await self._known(name) if _user(item) != user_id]
-        await self._run(pl.Update(name), _numbered([*items, *others]))
-        if self._machine.default != name:
-            await self.activate(name)
+        async with self._editing:
+            await self.names()
+            name = self._machine.default or BLOCK_LIST
+            others = [item for item in await self._known(name) if _user(item) != user_id]
+            await self._run(pl.Update(name), _numbered([*items, *others]))
+            if self._machine.default != name:
+                await self.activate(name)
 
     async def unblock(self, user_id: int) -> None:
         """Take a user out of the list that is in force. Without one, or if the user is not in it, nothing happens.
 
         :raises RequestRefused: if the server refuses.
         """
-        await self.names()
-        name = self._machine.default
-        if name is None:
-            return
-        items = await self._known(name)
-        left = [item for item in items if _user(item) != user_id]
-        if len(left) == len(items):
-            return
-        await (self._run(pl.Update(name), _numbered(left)) if left else self.delete(name))
+        async with self._editing:
+            await self.names()
+            name = self._machine.default
+            if name is None:
+                return
+            items = await self._known(name)
+            left = [item for item in items if _user(item) != user_id]
+            if len(left) == len(items):
+                return
+            await (self._run(pl.Update(name), _numbered(left)) if left else self.delete(name))
 
     async def blocked(self) -> tuple[int, ...]:
         """The users whom the list in force denies, ascending.
@@ -201,8 +205,8 @@ class Privacy:
                 except RequestRefused as error:
                     refusal = refusal or error
                     answer = pl.Refused(error.condition)
-                except (NotConnected, RequestTimedOut):
-                    # What the server did of it is not known.
+                except BaseException:
+                    # No connection, no answer, or nobody waits any more: what the server did of it is not known.
                     self._machine.handle(pl.Reset())
                     raise
                 effects = self._machine.handle(answer)
@@ -247,8 +251,11 @@ class Privacy:
         """The session is gone."""
         self._expects = self._expects or self._machine.state is not pl.State.UNKNOWN
         self._machine.handle(pl.Reset())
+        # A lock that was waited for belongs to its loop.
         if not self._lock.locked():
-            self._lock = asyncio.Lock()  # One that was waited for belongs to its loop.
+            self._lock = asyncio.Lock()
+        if not self._editing.locked():
+            self._editing = asyncio.Lock()
 
     # -- rules and items
 

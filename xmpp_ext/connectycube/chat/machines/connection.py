@@ -112,22 +112,23 @@ RETRIED: frozenset[Reason] = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.S
 class Backoff:
     """How long to wait between two attempts.
 
-    Raises `ValueError` if a number is negative or no number, `factor` is below 1 or `spread` is above 1.
+    :ivar first: seconds after the first failure, default 0.5.
+    :ivar factor: what each further failure multiplies them by, default 2.
+    :ivar maximum: seconds of the longest wait, default 60.
+    :ivar spread: share of the wait that chance may take away, from 0 to 1, default 0.5.
+    :raises ValueError: if a number is negative or no number, `factor` is below 1 or `spread` is above 1.
     """
 
     first: float = field(default=0.5, validator=validators.ge(0))
-    """The pause after the first failure, in seconds. Default: 0.5."""
     factor: float = field(default=2.0, validator=validators.ge(1))
-    """What each further failure multiplies it by. Default: 2."""
     maximum: float = field(default=60.0, validator=validators.ge(0))
-    """The longest pause, in seconds. Default: 60."""
     spread: float = field(default=0.5, validator=[validators.ge(0), validators.le(1)])
-    """The share of the pause that chance may take away, from 0 to 1. Default: 0.5."""
 
     def delay(self, attempt: int, jitter: float) -> float:
-        """Return the pause after `attempt` failures in a row (from 1), in seconds.
+        """The wait in seconds.
 
-        `jitter` is a random number in [0, 1), which the caller draws.
+        :param attempt: failures in a row, from 1.
+        :param jitter: a random number from 0 to below 1, which the caller draws.
         """
         try:
             pause = min(self.maximum, self.first * self.factor ** (attempt - 1))

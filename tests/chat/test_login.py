@@ -1,0 +1,304 @@
+"""SASL: refusals, mechanisms, and a server that does not know the password either."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from connectycube.chat import AuthenticationFailed, ConnectFailed, Reason, StreamFailed, StreamRefused
+from tests.chat.fake import (
+    APP_ID,
+    PASSWORD,
+    SASL,
+    USER_ID,
+    Fake,
+    Peer,
+    Script,
+    chat_with,
+    failing,
+    given_up,
+    mechanisms,
+    plays_along,
+    retried,
+)
+from tests.integration.support import run
+
+
+def refusal(condition: str, text: str = "") -> str:
+    words = f"<text>{text}</text>" if text else ""
+    return f"<failure xmlns='{SASL}'><{condition}/>{words}</failure>"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "aborted",
+        "account-disabled",
+        "credentials-expired",
+        "encryption-required",
+        "incorrect-encoding",
+        "invalid-authzid",
+        "invalid-mechanism",
+        "malformed-request",
+        "mechanism-too-weak",
+        "not-authorized",
+    ],
+)
+def test_a_refusal(condition: str) -> None:
+    async def main() -> None:
+        error = await given_up(failing("auth", refusal(condition, "in words")))
+        assert type(error) is AuthenticationFailed
+        assert (error.reason, error.condition) == (Reason.AUTHENTICATION, condition)
+        assert "in words" in str(error)
+        assert PASSWORD not in str(error)
+
+    run(main())
+
+
+@pytest.mark.parametrize("failure", [refusal("a-condition-of-tomorrow"), f"<failure xmlns='{SASL}'/>"])
+def test_a_refusal_that_nobody_knows(failure: str) -> None:
+    async def main() -> None:
+        assert type(await given_up(failing("auth", failure))) is AuthenticationFailed
+
+    run(main())
+
+
+def test_a_refusal_that_may_pass() -> None:
+    async def main() -> None:
+        error, told = await retried(failing("auth", refusal("temporary-auth-failure")))
+        assert (error.reason, error.condition) == (Reason.STREAM, "temporary-auth-failure")
+        assert not told.of(StreamFailed)
+
+    run(main())
+
+
+# Which mechanism
+
+
+def offering(*names: str) -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.opened()
+        peer.features(mechanisms(*names))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("offered", "used"),
+    [
+        (("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"), "SCRAM-SHA-512"),
+        (("SCRAM-SHA-1", "PLAIN", "SCRAM-SHA-256"), "SCRAM-SHA-256"),
+        (("ANONYMOUS", "SCRAM-SHA-1", "PLAIN"), "SCRAM-SHA-1"),
+        (("EXTERNAL", "PLAIN", "DIGEST-MD5"), "PLAIN"),
+        (("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"), "SCRAM-SHA-1"),
+    ],
+)
+def test_the_best_mechanism_is_used(offered: tuple[str, ...], used: str) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await offering(*offered)(peer)
+            auth = await peer.expect(f"{{{SASL}}}auth")
+            assert auth.get("mechanism") == used
+            peer.send(refusal("not-authorized"))
+
+        assert type(await given_up(script)) is AuthenticationFailed
+
+    run(main())
+
+
+@pytest.mark.parametrize("offered", [("PLAIN",), ("PLAIN", "ANONYMOUS")])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_plain_without_tls_is_allowed_twice_or_not_said(offered: tuple[str, ...], allowed: bool) -> None:
+    async def main() -> None:
+        peers: list[Peer] = []
+
+        async def script(peer: Peer) -> None:
+            peers.append(peer)
+            await offering(*offered)(peer)
+            if allowed:
+                await peer.expect(f"{{{SASL}}}auth")
+                peer.send(refusal("not-authorized"))
+
+        error = await given_up(script, allow_insecure=allowed)
+        assert type(error) is AuthenticationFailed
+        assert ("allow_insecure" in str(error)) is not allowed
+        assert len(peers[0].seen.items) == allowed
+
+    run(main())
+
+
+@pytest.mark.parametrize("offered", [("ANONYMOUS",), ("EXTERNAL", "DIGEST-MD5"), ("SCRAM-SHA-1-PLUS",), ()])
+def test_no_mechanism_that_is_known(offered: tuple[str, ...]) -> None:
+    async def main() -> None:
+        error = await given_up(offering(*offered))
+        assert type(error) is AuthenticationFailed
+        for name in offered:
+            assert name in str(error)
+
+    run(main())
+
+
+# SCRAM: RFC 5802
+
+SALT = b"a salt"
+
+
+class Verifier:
+    """The server's half of SCRAM-SHA-256, right or wrong in one point."""
+
+    def __init__(self, password: str = PASSWORD, iterations: str = "4096") -> None:
+        self.password = password
+        self.iterations = iterations
+        self.client_first = self.server_first = ""
+
+    def first(self, message: str) -> str:
+        assert message.startswith(f"n,,n={USER_ID}-{APP_ID},r=")
+        self.client_first = message[3:]
+        nonce = message.partition("r=")[2]
+        salt = base64.b64encode(SALT).decode()
+        self.server_first = f"r={nonce}server,s={salt},i={self.iterations}"
+        return self.server_first
+
+    def final(self, message: str) -> str:
+        bare, _, proof = message.rpartition(",p=")
+        text = f"{self.client_first},{self.server_first},{bare}".encode()
+        salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), SALT, int(self.iterations))
+        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        signature = hmac.digest(hashlib.sha256(client_key).digest(), text, "sha256")
+        right = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
+        if self.password == PASSWORD:
+            assert base64.b64decode(proof) == right
+        server_key = hmac.digest(salted, b"Server Key", "sha256")
+        return "v=" + base64.b64encode(hmac.digest(server_key, text, "sha256")).decode()
+
+
+def scram(
+    verifier: Verifier,
+    first: Callable[[str], str] = str,
+    final: Callable[[str], str | None] = str,
+    went_on: list[bool] | None = None,
+) -> Script:
+    """A server that offers SCRAM.
+
+    :param first: what becomes of its first message.
+    :param final: what becomes of its last one; `None` leaves it out.
+    :param went_on: takes note of a client that goes on, which otherwise is a failure.
+    """
+
+    async def script(peer: Peer) -> None:
+        await offering("SCRAM-SHA-256")(peer)
+        auth = await peer.expect(f"{{{SASL}}}auth")
+        text = first(verifier.first(base64.b64decode(auth.text or "").decode()))
+        peer.send(f"<challenge xmlns='{SASL}'>{base64.b64encode(text.encode()).decode()}</challenge>")
+        response = await peer.expect(f"{{{SASL}}}response")
+        last = final(verifier.final(base64.b64decode(response.text or "").decode()))
+        if last is None:
+            peer.send(f"<success xmlns='{SASL}'/>")
+        else:
+            peer.send(f"<success xmlns='{SASL}'>{base64.b64encode(last.encode()).decode()}</success>")
+        await peer.opened()
+        assert went_on is not None, "the client went on"
+        went_on.append(True)
+
+    return script
+
+
+def test_a_right_scram_goes_on() -> None:
+    async def main() -> None:
+        went_on: list[bool] = []
+        async with Fake(scram(Verifier(), went_on=went_on)) as fake:
+            with pytest.raises(ConnectFailed):
+                await chat_with(fake, auto_reconnect=False).connect(timeout=0.3)
+        assert went_on == [True]
+
+    run(main())
+
+
+WRONG: dict[str, tuple[Callable[[str], str], Callable[[str], str | None]]] = {
+    "another signature": (str, lambda text: "v=" + base64.b64encode(bytes(32)).decode()),
+    "no signature": (str, lambda text: "v="),
+    "an empty proof": (str, lambda text: ""),
+    "no proof": (str, lambda text: None),
+    "an error as a success": (str, lambda text: "e=invalid-proof"),
+    "half a signature": (str, lambda text: text[:-4]),
+    "another nonce": (lambda text: "r=another" + text[2:], str),
+    "no salt": (lambda text: text.replace("s=", "x="), str),
+    "a salt that is no base64": (lambda text: text.replace("s=YSBzYWx0", "s=YSBzY"), str),
+    "no iterations": (lambda text: text.replace(",i=4096", ""), str),
+    "zero iterations": (lambda text: text.replace("4096", "0"), str),
+    "negative iterations": (lambda text: text.replace("4096", "-1"), str),
+    "iterations in words": (lambda text: text.replace("4096", "many"), str),
+    "endless iterations": (lambda text: text.replace("4096", "4294967295"), str),
+    "an unknown extension": (lambda text: "m=extension," + text, str),
+    "nothing at all": (lambda text: "", str),
+    "an error at first": (lambda text: "e=other-error", str),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_scram_is_refused(wrong: str) -> None:
+    async def main() -> None:
+        first, final = WRONG[wrong]
+        error = await given_up(scram(Verifier(), first, final))
+        assert type(error) is AuthenticationFailed
+        assert "rules of the mechanism" in str(error)
+
+    run(main())
+
+
+def test_a_server_that_does_not_know_the_password_is_refused() -> None:
+    async def main() -> None:
+        assert type(await given_up(scram(Verifier("another password")))) is AuthenticationFailed
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"<success xmlns='{SASL}'/>",
+        f"<success xmlns='{SASL}'>{base64.b64encode(b'v=').decode()}</success>",
+        f"<challenge xmlns='{SASL}'/>",
+        f"<challenge xmlns='{SASL}'>not base64!</challenge>",
+        "<message/>",
+    ],
+)
+def test_a_success_without_a_proof_is_refused(answer: str) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await offering("SCRAM-SHA-256")(peer)
+            await peer.expect(f"{{{SASL}}}auth")
+            peer.send(answer)
+
+        assert type(await given_up(script)) in (AuthenticationFailed, StreamRefused)
+
+    run(main())
+
+
+def test_a_plain_login_that_is_challenged() -> None:
+    async def main() -> None:
+        error = await given_up(failing("auth", f"<challenge xmlns='{SASL}'>aGVsbG8=</challenge>"))
+        assert type(error) is AuthenticationFailed
+
+    run(main())
+
+
+def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("", "slixmpp", "connectycube.chat"):
+        caplog.set_level(logging.DEBUG, name)
+
+    async def main() -> None:
+        await given_up(failing("auth", refusal("not-authorized")))
+        async with Fake(plays_along) as fake, chat_with(fake):
+            pass
+        secret = base64.b64encode(f"\0{USER_ID}-{APP_ID}\0{PASSWORD}".encode()).decode()
+        for record in caplog.records:
+            assert PASSWORD not in record.getMessage()
+            assert secret not in record.getMessage()
+
+    run(main())

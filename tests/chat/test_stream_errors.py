@@ -1,0 +1,165 @@
+"""Streams that end with an error, or break the rules: what error that is, and whether it is retried."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectycube.chat import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectionFailed,
+    NotConnected,
+    Reason,
+    StreamConflict,
+    StreamFailed,
+    StreamRefused,
+)
+from tests.chat.fake import (
+    HEADER,
+    STEPS,
+    STREAMS,
+    Fake,
+    Peer,
+    Step,
+    failing,
+    given_up,
+    online,
+    plays_along,
+    retried,
+    stream_error,
+)
+from tests.integration.support import run
+
+# Stream errors
+
+FINAL = {
+    "conflict": (StreamConflict, Reason.CONFLICT),
+    "not-authorized": (AuthenticationFailed, Reason.AUTHENTICATION),
+    "policy-violation": (StreamRefused, Reason.POLICY),
+    "host-unknown": (StreamRefused, Reason.PROTOCOL),
+    "host-gone": (StreamRefused, Reason.PROTOCOL),
+    "improper-addressing": (StreamRefused, Reason.PROTOCOL),
+    "invalid-namespace": (StreamRefused, Reason.PROTOCOL),
+    "unsupported-encoding": (StreamRefused, Reason.PROTOCOL),
+    "unsupported-feature": (StreamRefused, Reason.PROTOCOL),
+    "unsupported-stanza-type": (StreamRefused, Reason.PROTOCOL),
+    "unsupported-version": (StreamRefused, Reason.PROTOCOL),
+}
+PASSING = [
+    "bad-format",
+    "bad-namespace-prefix",
+    "connection-timeout",
+    "internal-server-error",
+    "invalid-from",
+    "invalid-xml",
+    "not-well-formed",
+    "remote-connection-failed",
+    "reset",
+    "resource-constraint",
+    "restricted-xml",
+    "system-shutdown",
+    "undefined-condition",
+]
+
+
+@pytest.mark.parametrize("condition", FINAL)
+@pytest.mark.parametrize("at", ["features", "session"])
+def test_a_final_stream_error(condition: str, at: Step) -> None:
+    kind, reason = FINAL[condition]
+
+    async def main() -> None:
+        if at == "features":
+            error = await given_up(failing(at, stream_error(condition, "some words")))
+            assert "some words" in str(error)
+        else:
+            async with online() as (chat, told, peer):
+                peer.send(stream_error(condition))
+                failed = await told.one(ConnectionFailed)
+                assert isinstance(failed.error, ConnectFailed)
+                error = failed.error
+                assert chat.state.error is error
+                assert told.of(StreamFailed) == [StreamFailed(condition=condition, text="")]
+                with pytest.raises(NotConnected):
+                    await chat.ping()
+        assert type(error) is kind
+        assert (error.reason, error.condition) == (reason, condition)
+
+    run(main())
+
+
+@pytest.mark.parametrize("condition", [*PASSING, "a-condition-of-tomorrow"])
+def test_a_stream_error_that_may_pass(condition: str) -> None:
+    async def main() -> None:
+        error, told = await retried(failing("features", stream_error(condition)))
+        assert error.reason is Reason.STREAM
+        assert told.of(StreamFailed)[0].condition == error.condition
+        if condition in PASSING:
+            assert error.condition == condition
+
+    run(main())
+
+
+@pytest.mark.parametrize("at", STEPS)
+@pytest.mark.parametrize(("condition", "again"), [("system-shutdown", True), ("policy-violation", False)])
+def test_a_stream_error_at_each_step(at: Step, condition: str, again: bool) -> None:
+    async def main() -> None:
+        fault = stream_error(condition)
+        script = failing(at, HEADER + fault if at == "header" else fault)
+        if again:
+            error, _ = await retried(script)
+            assert (error.reason, error.condition) == (Reason.STREAM, condition)
+        elif at != "session":
+            error = await given_up(script)
+            assert (type(error), error.condition) == (StreamRefused, condition)
+
+    run(main())
+
+
+def test_another_host_is_named_and_not_gone_to() -> None:
+    async def main() -> None:
+        async with Fake(plays_along) as other:
+            words = (
+                f"<see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:{other.port}</see-other-host>"
+            )
+            error, _ = await retried(failing("features", f"<stream:error>{words}</stream:error></stream:stream>"))
+            assert error.condition == "see-other-host"
+            assert other.attempts == 0
+
+    run(main())
+
+
+# What is no XML, or not what belongs there
+
+
+@pytest.mark.parametrize("at", STEPS)
+@pytest.mark.parametrize("fault", [b"<a></b>", b"\xff\xfe\x00", b"<a>&nothing;</a>", b"<a b='1' b='2'/>", b"]]>"])
+def test_what_is_not_well_formed(at: Step, fault: bytes) -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.session(at=at, fault=HEADER.encode() + fault if at in ("header", "restart") else fault)
+            error = await peer.next()
+            while error.tag != f"{{{STREAMS}}}error":
+                error = await peer.next()
+            assert "not-well-formed" in error[0].tag
+
+        error, _ = await retried(script)
+        assert error.condition == "not-well-formed"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("root", "condition"),
+    [
+        ("<stream:stream xmlns='jabber:client' xmlns:stream='urn:wrong' version='1.0'>", "bad-format"),
+        ("<stream xmlns='jabber:client' version='1.0'>", "bad-format"),
+        ("<html><body>", "invalid-namespace"),
+    ],
+)
+def test_a_root_that_is_none(root: str, condition: str) -> None:
+    async def main() -> None:
+        script = failing("header", root)
+        error = await given_up(script) if condition == "invalid-namespace" else (await retried(script))[0]
+        assert error.condition == condition
+
+    run(main())

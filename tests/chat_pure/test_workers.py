@@ -1,0 +1,128 @@
+"""Handlers in threads and the blocking iterator, without a server: their bounds, and how they end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from connectycube.chat import Chat, Disconnected, MessageReceived, StreamFailed, TypingStarted, _workers
+from connectycube.chat._workers import BlockingEventStream, Handler, Workers
+
+
+def numbered(number: int) -> TypingStarted:
+    return TypingStarted(user_id=number, dialog_id=None)
+
+
+def test_a_slow_handler_loses_the_oldest(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(_workers, "LIMIT", 3)
+    workers, begun, go, seen = Workers(), threading.Event(), threading.Event(), list[int | None]()
+
+    def slow(event: TypingStarted) -> None:
+        begun.set()
+        go.wait(10)
+        seen.append(event.user_id)
+
+    handler = Handler(workers, slow, 1)
+    workers.add(handler)
+    handler.put(numbered(0))
+    assert begun.wait(10)
+    for number in range(1, 8):
+        handler.put(numbered(number))
+    assert len(workers.threads) == 1
+    go.set()
+    workers.settle(10)
+    assert seen == [0, 5, 6, 7]
+    assert handler.queue.dropped == 4
+    assert [record.message for record in caplog.records] == [
+        "the handler test_a_slow_handler_loses_the_oldest.<locals>.slow is too slow: its oldest events are dropped"
+    ]
+    assert workers.threads == set()
+
+
+def test_a_dropped_handler_finishes_what_waits() -> None:
+    workers, go, seen = Workers(), threading.Event(), list[int | None]()
+
+    def call(event: TypingStarted) -> None:
+        go.wait(10)
+        seen.append(event.user_id)
+
+    handler = Handler(workers, call, 1)
+    workers.add(handler)
+    for number in range(3):
+        handler.put(numbered(number))
+    (thread,) = workers.threads
+    workers.drop(handler)
+    go.set()
+    thread.join(10)
+    assert (seen, thread.is_alive(), workers.threads) == ([0, 1, 2], False, set())
+
+
+def test_a_handler_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    workers = Workers()
+
+    def call(event: TypingStarted) -> None:
+        raise KeyError(event.user_id)
+
+    handler = Handler(workers, call, 1)
+    for number in range(2):
+        handler.put(numbered(number))
+    workers.settle(10)
+    assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 2
+
+
+def test_threads_are_made_as_they_are_needed() -> None:
+    workers, both = Workers(), threading.Barrier(2, timeout=10)
+    handler = Handler(workers, lambda event: both.wait(), 5)
+    workers.add(handler)
+    assert workers.threads == set()
+    for number in range(2):
+        handler.put(numbered(number))
+    assert len(workers.threads) <= 2
+    workers.settle(10)
+    assert both.n_waiting == 0
+    workers.open()
+    for number in range(2):
+        handler.put(numbered(number))
+    workers.settle(10)
+    assert workers.threads == set()
+
+
+def test_a_slow_iterator_loses_the_oldest_and_counts() -> None:
+    stream = BlockingEventStream((TypingStarted,), 2, lambda: None)
+    assert all(stream.put(numbered(number)) for number in range(5))
+    assert stream.put(StreamFailed(condition="conflict", text=""))
+    assert not stream.put(Disconnected())
+    assert not stream.put(numbered(9))
+    assert [event.user_id for event in stream] == [3, 4]
+    assert stream.dropped == 3
+
+
+def test_an_iterator_that_nobody_has_is_forgotten() -> None:
+    chat = Chat(user_id=81001, password="secret", app_id=7001)
+    bus = chat._chat._bus
+    chat.events(MessageReceived)
+    kept = chat.events(TypingStarted)
+    closed = chat.events(TypingStarted)
+    closed.close()
+    assert len(bus._handlers) == 3
+    bus.tell(Disconnected())
+    assert bus._handlers == []
+    assert list(kept) == []
+
+
+def test_off_ends_a_handler_that_was_registered_twice() -> None:
+    chat = Chat(user_id=81001, password="secret", app_id=7001)
+
+    @chat.on(TypingStarted)
+    @chat.on(MessageReceived)
+    def call(event: object) -> None: ...
+
+    assert len(chat._chat._bus._handlers) == 2
+    chat.off(call)
+    assert chat._chat._bus._handlers == []
+    for add in (chat._chat.on(TypingStarted), chat._chat.on(MessageReceived)):
+        add(call)
+    chat._chat.off(call)
+    assert chat._chat._bus._handlers == []

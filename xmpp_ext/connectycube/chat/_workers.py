@@ -1,0 +1,210 @@
+"""Events for code that blocks: handlers in threads of their own, and an iterator.
+
+As in `_bus`, nothing here makes the chat wait for a consumer: each has a queue with a bound, and one that is full lets
+its oldest event go, counts it and says so in the log, once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from ._bus import LIMIT, Queue
+from .events import ConnectionFailed, Disconnected, Event
+
+__all__ = ["ENDS", "BlockingEventStream", "Handler", "Workers"]
+
+E = TypeVar("E", bound=Event)
+
+ENDS = (Disconnected, ConnectionFailed)
+"""What comes last."""
+
+logger = logging.getLogger("connectycube.chat")
+
+
+class BlockingEventStream(Iterator[E], Generic[E]):
+    """The events of a chat as an iterator; `chat.events` makes it.
+
+    It holds every event from its making on and ends when the chat is disconnected or given up. `close`, or leaving
+    `with`, ends it earlier. Threads may share it: each event goes to one of them.
+    """
+
+    __slots__ = ("__weakref__", "_check", "_closed", "_queue", "_ready")
+
+    def __init__(self, types: tuple[type[E], ...], limit: int, check: Callable[[], None]) -> None:
+        self._queue = Queue(types, limit, "an iterator of events")
+        self._check = check
+        self._ready = threading.Condition()
+        self._closed = False
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because the iterator was too slow: the oldest go first."""
+        return self._queue.dropped
+
+    def __iter__(self) -> BlockingEventStream[E]:
+        return self
+
+    def __next__(self) -> E:
+        self._check()
+        waiting = self._queue.waiting
+        with self._ready:
+            while not waiting:
+                if self._closed:
+                    raise StopIteration
+                self._ready.wait()
+            return waiting.popleft()
+
+    def close(self) -> None:
+        """End the iteration once what waits has been taken."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+
+    def __enter__(self) -> BlockingEventStream[E]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, event: Any) -> bool:
+        """Take an event from the chat.
+
+        :returns: whether there may be more.
+        """
+        with self._ready:
+            if not self._closed and isinstance(event, self._queue.types):
+                self._queue.put(event)
+                self._ready.notify()
+        if isinstance(event, ENDS):
+            self.close()
+        return not self._closed
+
+
+class Workers:
+    """The threads that call a chat's handlers.
+
+    :ivar lock: of all their queues.
+    :ivar threads: those that run.
+    :ivar closing: they end once nothing waits for them.
+    """
+
+    __slots__ = ("_changed", "_handlers", "_leaving", "closing", "lock", "threads")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.threads: set[threading.Thread] = set()
+        self.closing = False
+        self._changed = threading.Condition(self.lock)
+        self._handlers: set[Handler] = set()
+        self._leaving: set[threading.Thread] = set()
+
+    def open(self) -> None:
+        """Let them wait for more."""
+        with self.lock:
+            self.closing = False
+
+    def add(self, handler: Handler) -> None:
+        """Take a handler on."""
+        with self.lock:
+            self._handlers.add(handler)
+
+    def drop(self, handler: Handler) -> None:
+        """Let a handler finish what waits for it, and no more."""
+        with self.lock:
+            self._handlers.discard(handler)
+            handler.closing = True
+            handler.ready.notify_all()
+
+    def ended(self) -> None:
+        """A thread of these is about to end; the lock is held."""
+        self.threads.discard(threading.current_thread())
+        self._changed.notify_all()
+
+    def settle(self, timeout: float) -> None:
+        """Let the handlers finish what waits for them, and their threads end. One that calls this is left alone."""
+        me = threading.current_thread()
+        with self.lock:
+            self.closing = True
+            for handler in self._handlers:
+                handler.ready.notify_all()
+            before = set(self.threads)
+            if me in before:
+                self._leaving.add(me)
+
+            def late() -> set[threading.Thread]:
+                # Two handlers that disconnect at the same time do not wait for each other.
+                return self.threads - (self._leaving if me in self._leaving else set())
+
+            self._changed.wait_for(lambda: not late(), timeout)
+            if found := late():
+                logger.warning("%d handlers were still at work when the chat was closed", len(found))
+                for handler in self._handlers:
+                    handler.queue.waiting.clear()
+            gone = before - self.threads
+            self._leaving.discard(me)
+        for thread in gone:
+            thread.join()
+
+
+class Handler:
+    """A function that is called with events, in one thread or in several.
+
+    :ivar queue: what waits for it.
+    :ivar ready: to be told of it, with the lock of the workers.
+    :ivar closing: it gets no more.
+    """
+
+    __slots__ = ("_call", "_concurrency", "_idle", "_running", "_workers", "closing", "queue", "ready")
+
+    def __init__(self, workers: Workers, call: Callable[[Any], Any], concurrency: int) -> None:
+        self.queue: Queue[Event] = Queue((Event,), LIMIT, f"the handler {name_of(call)}")
+        self.ready = threading.Condition(workers.lock)
+        self.closing = False
+        self._call = call
+        self._concurrency = concurrency
+        self._idle = 0
+        self._running = 0
+        self._workers = workers
+
+    def put(self, event: Event) -> None:
+        """Take an event from the chat."""
+        with self._workers.lock:
+            self.queue.put(event)
+            if len(self.queue.waiting) <= self._idle or self._running >= self._concurrency:
+                self.ready.notify()
+                return
+            thread = threading.Thread(target=self._work, name=f"connectycube {name_of(self._call)}", daemon=True)
+            self._running += 1
+            self._workers.threads.add(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        try:
+            while (event := self._next()) is not None:
+                try:
+                    self._call(event)
+                except Exception:
+                    logger.exception("the handler %s raised on a %s", name_of(self._call), type(event).__name__)
+        finally:
+            with self._workers.lock:
+                self._running -= 1
+                self._workers.ended()
+
+    def _next(self) -> Event | None:
+        waiting = self.queue.waiting
+        with self._workers.lock:
+            while not waiting:
+                if self.closing or self._workers.closing:
+                    return None
+                self._idle += 1
+                self.ready.wait()
+                self._idle -= 1
+            return waiting.popleft()
+
+
+def name_of(call: Callable[[Any], Any]) -> str:
+    """What a handler is called in the log."""
+    return getattr(call, "__qualname__", type(call).__name__)
