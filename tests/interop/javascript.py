@@ -84,9 +84,10 @@ class Driver:
     """
 
     def __init__(self) -> None:
+        driver = program(HERE / "driver.mjs")
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            ["node", str(program(HERE / "driver.mjs"))],
+            ["node", str(driver)],
             cwd=BUILD,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -121,6 +122,10 @@ class Driver:
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._log.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
 
     def send(self, command: str, **arguments: Any) -> Future[Any]:
         """Give the process a command; the future has what it answers."""

@@ -100,7 +100,7 @@ class Stage:
         self._stack.push_async_callback(self.driver.close, device)
         return device
 
-    async def js(self, login: str, *, connect: bool = False, chat_host: str | None = None, **chat: Any) -> Js:
+    async def js(self, login: str, connect: bool = False, *, chat_host: str | None = None, **chat: Any) -> Js:
         """A user who is logged in with the SDK.
 
         :param connect: in the chat, too.

@@ -9,8 +9,8 @@ from tests.interop.test_dialogs import group
 
 @scenario
 async def test_a_device_gets_copies_of_what_the_other_sends(stage: Stage) -> None:
-    desk, phone = await stage.js("ada", connect=True), await stage.ours("ada")
-    other = await stage.js("grace", connect=True)
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
     number = await desk.call("chat.send", other.id, {"body": "from the desk"})
     copy = (await phone.told.one(MessageReceived)).message
     assert (copy.id, copy.body, copy.carbon, copy.sender_id, copy.recipient_id) == (
@@ -28,8 +28,8 @@ async def test_a_device_gets_copies_of_what_the_other_sends(stage: Stage) -> Non
 
 @scenario
 async def test_both_devices_get_what_is_sent_to_the_user(stage: Stage) -> None:
-    desk, phone = await stage.js("ada", connect=True), await stage.ours("ada")
-    other = await stage.js("grace", connect=True)
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
     number = await other.call("chat.send", desk.id, {"body": "to you"})
     _, message = await desk.event("onMessageListener")
     assert (message["id"], message["is_forwarded"]) == (number, False)
@@ -38,8 +38,8 @@ async def test_both_devices_get_what_is_sent_to_the_user(stage: Stage) -> None:
 
 @scenario
 async def test_a_group_message_reaches_each_device_once(stage: Stage) -> None:
-    desk, phone = await stage.js("ada", connect=True), await stage.ours("ada")
-    other = await stage.js("grace", connect=True)
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
     dialog_id = await group(desk, other.id)
     await other.call("chat.send", dialog_id, {"body": "to all"})
     await other.up_to_date()
@@ -51,8 +51,8 @@ async def test_a_group_message_reaches_each_device_once(stage: Stage) -> None:
 
 @scenario
 async def test_cx_09_a_copy_of_what_another_device_got_is_taken_for_a_mark(stage: Stage) -> None:
-    desk, phone = await stage.js("ada", connect=True), await stage.ours("ada")
-    other = await stage.js("grace", connect=True)
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
     # To one device only: the desk gets a copy.
     assert phone.chat.jid is not None
     await other.call("chat.send", phone.chat.jid, {"type": "chat", "body": "to the phone"})
@@ -63,7 +63,7 @@ async def test_cx_09_a_copy_of_what_another_device_got_is_taken_for_a_mark(stage
 
 @scenario
 async def test_cx_10_who_has_the_same_name_for_a_device_is_not_heard(stage: Stage) -> None:
-    js = await stage.js("ada", connect=True)
+    js = await stage.js("ada", True)
     resource = (await js.get("chat.helpers.userCurrentJid")).partition("/")[2]
     ours, other = await stage.ours("grace", resource=f"not-{resource}"), await stage.ours("mary")
     await ours.chat.send(js.id, "can you hear me?")

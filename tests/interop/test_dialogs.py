@@ -124,6 +124,21 @@ async def test_a_public_dialog_is_subscribed_to(stage: Stage) -> None:
 
 
 @scenario
+async def test_a_public_dialog_shows_its_last_messages_to_all(stage: Stage) -> None:
+    js, cube = await stage.js("ada"), await stage.rest("grace")
+    ids = []
+    for allowed in (True, False):
+        public = await cube.dialogs.create(type=DialogType.PUBLIC, name="news", permissions={"allow_preview": allowed})
+        await cube.messages.create(chat_dialog_id=public.id, message="headline")
+        ids.append(public.id)
+    page = await js.call("chat.message.list", {"chat_dialog_id": ids[0], "preview": 1})
+    assert [one["message"] for one in page["items"]] == ["headline"]
+    with pytest.raises(JsError) as refused:
+        await js.call("chat.message.list", {"chat_dialog_id": ids[1], "preview": 1})
+    assert refused.value.code == 403
+
+
+@scenario
 async def test_dialogs_are_deleted_one_and_several_at_once(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace = stage.user("grace")

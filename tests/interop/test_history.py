@@ -119,7 +119,7 @@ async def test_a_message_is_changed_and_deleted_over_rest(stage: Stage) -> None:
 
 @scenario
 async def test_reactions_reach_the_chat_of_both(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     message = await js.call("chat.message.create", {"chat_dialog_id": dialog_id, "message": "like it?"})
     await js.call("chat.message.addReaction", message["_id"], "\N{THUMBS UP SIGN}")
@@ -143,7 +143,7 @@ async def test_reactions_reach_the_chat_of_both(stage: Stage) -> None:
 
 @scenario
 async def test_rest_sends_to_the_chat(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     sent = await js.call(
         "chat.message.create", {"chat_dialog_id": dialog_id, "message": "by REST", "send_to_chat": 1, "colour": "red"}
@@ -164,7 +164,7 @@ async def test_rest_sends_to_the_chat(stage: Stage) -> None:
 
 @scenario
 async def test_rest_sends_system_messages(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     sent = await js.call("chat.message.createSystem", {"recipientId": ours.id, "colour": "red", "deep": {"er": "1"}})
     assert (sent["recipientId"], sent["extensionParams"]["colour"]) == (ours.id, "red")
     told = await ours.told.one(SystemMessage)

@@ -24,7 +24,7 @@ async def block(js: Js, *items: dict[str, Any], name: str = "blocked") -> None:
 
 @scenario
 async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
-    js, grace, mary = await stage.js("ada", connect=True), stage.user("grace"), stage.user("mary")
+    js, grace, mary = await stage.js("ada", True), stage.user("grace"), stage.user("mary")
     assert await js.call("chat.privacylist.getNames") == {"default": None, "active": None, "names": []}
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace)]})
     assert await js.call("chat.privacylist.getList", "blocked") == {
@@ -54,7 +54,7 @@ async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
 
 @scenario
 async def test_what_can_not_be_is_refused(stage: Stage) -> None:
-    js = await stage.js("ada", connect=True)
+    js = await stage.js("ada", True)
     for method in ("setAsDefault", "delete"):
         with pytest.raises(JsError) as refused:
             await js.call(f"chat.privacylist.{method}", "no such list")
@@ -63,7 +63,7 @@ async def test_what_can_not_be_is_refused(stage: Stage) -> None:
 
 @scenario
 async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await block(js, deny(ours.id))
     with pytest.raises(RecipientBlocked):
@@ -85,7 +85,7 @@ async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(st
 
 @scenario
 async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await ours.chat.privacy.block(js.id)
     number = await js.call("chat.send", ours.id, {"body": "hello?"})
@@ -101,7 +101,7 @@ async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
 
 @scenario
 async def test_a_mutual_block_stops_both(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     await block(js, deny(ours.id, mutual=True))
     number = await js.call("chat.send", ours.id, {"body": "I may not"})
     # XEP-0016 section 2.13 has `not-acceptable` for who blocks; no source tells the platform's word.
@@ -114,7 +114,7 @@ async def test_a_mutual_block_stops_both(stage: Stage) -> None:
 
 @scenario
 async def test_lists_are_the_same_for_both_clients(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("ada")
+    js, ours = await stage.js("ada", True), await stage.ours("ada")
     grace, mary = stage.user("grace"), stage.user("mary")
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace), deny(mary, mutual=True)]})
     assert await ours.chat.privacy.get("blocked") == (PrivacyRule(grace), PrivacyRule(mary, mutual=True))
@@ -128,7 +128,7 @@ async def test_lists_are_the_same_for_both_clients(stage: Stage) -> None:
 
 @scenario
 async def test_cx_25_and_cx_27_an_update_makes_a_mutual_block_one_way(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("ada")
+    js, ours = await stage.js("ada", True), await stage.ours("ada")
     grace, mary = stage.user("grace"), stage.user("mary")
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace, mutual=True)]})
     listed = await js.call("chat.privacylist.getList", "blocked")

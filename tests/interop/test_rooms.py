@@ -24,7 +24,7 @@ def presences(stage: Stage, js: Js) -> list[str]:
 
 @scenario
 async def test_cx_05_joining_and_leaving_never_end(stage: Stage) -> None:
-    js = await stage.js("ada", connect=True)
+    js = await stage.js("ada", True)
     dialog_id = await group(js, stage.user("grace"))
     join = js.start("chat.muc.join", dialog_id)
     await js.up_to_date()
@@ -46,7 +46,7 @@ async def test_cx_05_joining_and_leaving_never_end(stage: Stage) -> None:
 
 @scenario
 async def test_joining_what_is_foreign_is_refused(stage: Stage) -> None:
-    js, cube = await stage.js("ada", connect=True), await stage.rest("grace")
+    js, cube = await stage.js("ada", True), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     for dialog_id, code in ((foreign.id, "407"), ("5356c64ab35c12bd3b10fa41", "404")):
         with pytest.raises(JsError) as refused:
@@ -56,7 +56,7 @@ async def test_joining_what_is_foreign_is_refused(stage: Stage) -> None:
 
 @scenario
 async def test_a_message_to_a_foreign_room_is_an_error(stage: Stage) -> None:
-    js, cube = await stage.js("ada", connect=True), await stage.rest("grace")
+    js, cube = await stage.js("ada", True), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     number = await js.call("chat.send", foreign.id, {"body": "hello"})
     message_id, error = await js.event("onMessageErrorListener")
@@ -65,7 +65,7 @@ async def test_a_message_to_a_foreign_room_is_an_error(stage: Stage) -> None:
 
 @scenario
 async def test_who_is_in_a_room(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await ours.chat.join(dialog_id)
     assert await js.call("chat.muc.listOnlineUsers", dialog_id) == [ours.id]
@@ -87,7 +87,7 @@ async def test_who_is_in_a_room(stage: Stage) -> None:
 
 @scenario
 async def test_cx_05_being_kicked_is_not_told(stage: Stage) -> None:
-    js, ours = await stage.js("ada", connect=True), await stage.ours("grace")
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog = await ours.rest.dialogs.create(type=DialogType.GROUP, name="crew", occupants_ids=[js.id])
     assert dialog.id is not None
     await ours.chat.join(dialog.id)

@@ -87,6 +87,9 @@ async def test_a_sign_up_without_and_with_a_session(stage: Stage) -> None:
     (grace,) = (await cube.users.list(filters={"id": stage.user("grace")})).items
     # CR-27: it sends the tags as a list.
     assert grace.user_tags == ["navy", "cobol"]
+    # CR-26: they come back as a text, where its types have a list.
+    (grace_of_js,) = (await js.call("users.getV2", {"login": "grace"}))["items"]
+    assert grace_of_js["user_tags"] == "navy,cobol"
 
 
 @scenario

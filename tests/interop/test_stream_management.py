@@ -10,7 +10,7 @@ from tests.interop.stage import Js, Stage, scenario
 
 async def ready(stage: Stage, login: str) -> Js:
     """A user whose SDK counts: messages before the server's `<enabled/>` are not."""
-    js = await stage.js(login, connect=True, streamManagement={"enable": True})
+    js = await stage.js(login, True, streamManagement={"enable": True})
     await js.up_to_date()
     return js
 
