@@ -83,15 +83,13 @@ class Stage:
         :param chat_host: what the SDK is to believe is the chat's domain.
         :param chat: further settings of its chat, by the names of the SDK.
         """
-        port = self.sandbox.websocket_url.rpartition(":")[2]
         device = await self.driver.open(
             {"appId": self.sandbox.app_id, "authKey": self.sandbox.auth_key},
             {
                 "endpoints": {
                     "api_url": self.sandbox.api_url,
                     "chat": chat_host or self.sandbox.chat_host,
-                    # The SDK takes the stream's domain from the address.
-                    "chat_url": f"ws://{self.sandbox.chat_host}:{port}",
+                    "chat_url": self.sandbox.websocket_url,
                 },
                 "chat": {"reconnect": {"enable": False, "timeInterval": 5}, **chat},
                 "debug": {"mode": 0},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -46,6 +48,12 @@ def test_its_addresses_come_as_json_and_it_ends_well(tmp_path: Path) -> None:
         found = json.loads(first_line(process))
         with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
             assert cube.login(login="mary", password="correct-horse-9").application_id == 12
+        assert found["chat_host"] == "localhost"
+        chat = urlsplit(found["websocket_url"]), urlsplit(found["secure_websocket_url"])
+        # Clients of WebSocket take the chat's domain from its address.
+        assert [(one.scheme, one.hostname) for one in chat] == [("ws", "localhost"), ("wss", "localhost")]
+        for port in (found["chat_port"], found["chat_tls_port"], *(one.port for one in chat)):
+            socket.create_connection(("127.0.0.1", port)).close()
         assert ended(process) == (0, "")
 
 

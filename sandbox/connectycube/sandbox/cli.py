@@ -49,6 +49,11 @@ def addresses(sandbox: Sandbox) -> dict[str, Any]:
         "app_id": sandbox.app_id,
         "auth_key": sandbox.auth_key,
         "admin_key": sandbox.admin_key,
+        "chat_host": sandbox.chat_host,
+        "chat_port": sandbox.chat_port,
+        "chat_tls_port": sandbox.chat_tls_port,
+        "websocket_url": sandbox.websocket_url,
+        "secure_websocket_url": sandbox.secure_websocket_url,
     }
 
 
@@ -57,6 +62,11 @@ LABELS = {
     "app_id": "application id",
     "auth_key": "authorization key",
     "admin_key": "administration key",
+    "chat_host": "domain of the chat",
+    "chat_port": "port of the chat",
+    "chat_tls_port": "port with TLS",
+    "websocket_url": "WebSocket",
+    "secure_websocket_url": "WebSocket with TLS",
 }
 
 

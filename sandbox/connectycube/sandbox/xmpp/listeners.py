@@ -60,6 +60,9 @@ class ChatAddress:
     def url(self, scheme: str, listener: Listener) -> str:
         """The address of a listener for WebSocket."""
         host = f"[{self._host}]" if ":" in self._host else self._host
+        if self._host in ("127.0.0.1", "::1"):
+            # The official JavaScript SDK opens the stream to the host of the address: it must be the chat's domain.
+            host = "localhost"
         return f"{scheme}://{host}:{self.port(listener)}"
 
     def close(self) -> None:
