@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop fuzz bench clean
+.PHONY: help install demo generate check-generated lint types test interop screenshot fuzz bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,10 +36,15 @@ types: .venv/.ready ## mypy and pyright
 test: .venv/.ready ## pytest
 	@$(BIN)/python -m pytest
 
-interop: .venv/.ready ## tests against a real ejabberd and the official JavaScript SDK; installs what is missing
+interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK, Chromium; installs what is missing
 	@tests/integration/install.sh
 	@tests/interop/install.sh
-	@$(BIN)/python -m pytest tests/integration tests/interop
+	@tests/browser/install.sh
+	@$(BIN)/python -m pytest tests/integration tests/interop tests/browser
+
+screenshot: .venv/.ready ## the picture of the sandbox's page in docs/
+	@tests/browser/install.sh
+	@$(BIN)/python -m tests.browser.screenshot
 
 FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times

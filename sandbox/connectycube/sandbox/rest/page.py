@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,9 @@ class Page:
     def __init__(self, core: Core, hosts: frozenset[str] | None) -> None:
         self._core = core
         self._hosts = hosts
-        self._closing = asyncio.Event()
+        self._run = secrets.token_hex(8)
+        self._closing = False
+        self._readers: set[asyncio.Queue[Entry | None]] = set()
 
     def routes(self) -> list[Route]:
         return [
@@ -61,7 +64,10 @@ class Page:
 
     def close(self) -> None:
         """End the streams of events."""
-        self._closing.set()
+        self._closing = True
+        for waiting in self._readers:
+            if not waiting.full():
+                waiting.put_nowait(None)
 
     def _refused(self, request: Request) -> Response | None:
         host = request.url.hostname or ""
@@ -93,6 +99,7 @@ class Page:
         dialogs, _ = core.dialogs.search([], user_id=None, skip=0, limit=500)
         return {
             "app_id": core.settings.app_id,
+            "run": self._run,
             "users": [
                 {
                     "id": user.id,
@@ -139,30 +146,29 @@ class Page:
         return StreamingResponse(stream, 200, HEADERS, "text/event-stream")
 
     async def _events(self, after: int) -> AsyncIterator[str]:
-        waiting: asyncio.Queue[Entry] = asyncio.Queue(MOST_WAITING)
+        waiting: asyncio.Queue[Entry | None] = asyncio.Queue(MOST_WAITING)
 
         def take(entry: Entry) -> None:
             if not waiting.full():
                 waiting.put_nowait(entry)
 
         stop = self._core.journal.subscribe(take)
-        closing = asyncio.create_task(self._closing.wait())
+        self._readers.add(waiting)
         try:
             # In one piece: nobody looks between two of them whether the reader is still there.
             yield "retry: 1000\n\n" + "".join(map(_event, self._core.journal.entries(after=after)))
-            while not closing.done():
-                getting = asyncio.create_task(waiting.get())
-                done, _ = await asyncio.wait(
-                    {getting, closing}, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                if getting in done:
-                    yield _event(getting.result())
-                else:
-                    getting.cancel()
+            while not self._closing:
+                try:
+                    found = [await asyncio.wait_for(waiting.get(), BEAT_SECONDS)]
+                except TimeoutError:
                     yield ": still here\n\n"
+                    continue
+                while not waiting.empty():
+                    found.append(waiting.get_nowait())
+                yield "".join(_event(entry) for entry in found if entry is not None)
         finally:
             stop()
-            closing.cancel()
+            self._readers.discard(waiting)
 
 
 def _event(entry: Entry) -> str:
