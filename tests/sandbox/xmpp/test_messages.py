@@ -243,11 +243,6 @@ def test_headlines_reach_who_is_online_and_nobody_else(sandbox: Sandbox, connect
             '<message id="x" type="chat" to="{joe}"><reactions user_id="1" message_id="a"/></message>',
             "not-allowed",
         ),
-        (
-            '<message id="x" type="chat" to="{joe}"><sent xmlns="urn:xmpp:carbons:2">'
-            '<forwarded xmlns="urn:xmpp:forward:0"><message xmlns="jabber:client"/></forwarded></sent></message>',
-            "bad-request",
-        ),
         ('<message id="x" type="chat" to="{joe}"><received xmlns="urn:xmpp:chat-markers:0"/></message>', "bad-request"),
     ],
 )
@@ -256,6 +251,15 @@ def test_what_is_refused(sandbox: Sandbox, connect: Connect, mary: int, joe: int
     client.send(stanza.format(joe=bare(sandbox, joe)))
     answer = client.until(MessageError)
     assert (answer.id, answer.error.condition) == ("x", condition)
+
+
+def test_a_forged_carbon_is_the_receivers_to_see_through(connect: Connect, mary: int, joe: int) -> None:
+    sender, receiver = connect(mary), connect(joe)
+    sender.send(
+        f'<message type="chat" to="{receiver.bare}"><sent xmlns="urn:xmpp:carbons:2">'
+        '<forwarded xmlns="urn:xmpp:forward:0"><message xmlns="jabber:client"/></forwarded></sent></message>'
+    )
+    assert receiver.until(SentCarbonMessage).from_ == sender.jid
 
 
 def test_errors_are_never_answered(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:

@@ -11,6 +11,7 @@ from connectycube.stanzas import IqError, IqResult, PingRequest
 
 from .raw import Ended, Raw
 from .test_messages import bare
+from .test_presence import befriend
 
 Connect = Callable[..., Raw]
 User = Callable[[str], int]
@@ -39,6 +40,14 @@ def test_pings(connect: Connect, user: User, mary: int) -> None:
     assert client.request("get", PING, f"{other.bare}/gone").error.condition == "service-unavailable"
     client.send(f'<iq type="result" id="p" to="{other.bare}/gone"/>', '<iq type="result" id="p"/>')
     assert client.quiet() == []
+
+
+def test_a_contact_is_pinged(connect: Connect, user: User, mary: int) -> None:
+    client, other = connect(mary), connect(user("joe"))
+    befriend(client, other)
+    answer = client.request("get", PING, other.bare)
+    assert isinstance(answer, IqResult)
+    assert answer.from_ == other.bare
 
 
 def test_what_the_server_says_of_itself(

@@ -188,6 +188,9 @@ class Requests:
         if to.resource is None:
             if isinstance(iq, LastActivityRequest):
                 return self._last_activity(session, iq, user_id)
+            if isinstance(iq, PingRequest) and self._core.contacts.get(user_id, session.user_id).from_:
+                # The server answers for the account, to those who may know of it (X-37, RFC 6121 section 8.5.1).
+                return IqResult(id=iq.id)
             return _no_service(iq)
         other = self._chat.session(user_id, to.resource)
         if other is None or not self._chat.privacy.allows(other, What.IQ_IN, peer):
