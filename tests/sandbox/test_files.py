@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from connectycube.rest import errors
+from connectycube.rest import ConnectyCube, errors
 from connectycube.sandbox import Limits, Sandbox, Settings
+from connectycube.sandbox.core import Core
+from connectycube.sandbox.domain.files import StorageRefused, Writing
 from tests.rest.both import Both
 from tests.sandbox.conftest import Join
 
@@ -114,3 +117,70 @@ def test_files_are_listed_changed_and_deleted_by_their_owner(join: Join, both: B
     mary.files.delete(made[0].id or 0)
     with pytest.raises(errors.NotFound):
         mary.files.get(made[0].id or 0)
+
+
+def test_others_are_served_while_a_large_file_is_written(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[int] = []
+    add = Writing.add
+
+    def noted(self: Writing, chunk: bytes) -> None:
+        served.append(sandbox.journal.last_number)
+        add(self, chunk)
+
+    monkeypatch.setattr(Writing, "add", noted)
+    cubes = [ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) for _ in range(2)]
+    with cubes[0] as mary, cubes[1] as ada, ThreadPoolExecutor() as pool:
+        mary.login(login="mary", password="correct-horse-9")
+        ada.login(login="ada", password="correct-horse-9")
+        upload = pool.submit(mary.files.upload, bytes(32 * MEGABYTE))
+        while not upload.done():
+            ada.dialogs.count()
+        assert upload.result().size == 32 * MEGABYTE
+    # How many of the others' calls were over at each part: one comes between many.
+    assert len(set(served)) > 10
+
+
+def test_an_upload_that_breaks_off_leaves_the_old_content(sandbox: Sandbox, join: Join) -> None:
+    cube = join("mary")
+    uid = str(cube.files.upload(b"old").uid)
+    files = sandbox.core.files
+
+    def break_off() -> int:
+        with files.writing(files.get_by_uid(uid)) as writing:
+            writing.add(b"new")
+        return int(sandbox.core.db.value("SELECT count(*) FROM file_chunks"))
+
+    assert sandbox.call(break_off) == 1
+    assert cube.files.download(uid) == b"old"
+
+
+def test_a_file_that_is_deleted_while_it_is_written_is_gone(sandbox: Sandbox, join: Join) -> None:
+    cube = join("mary")
+    file = cube.files.upload(b"old")
+    core = sandbox.core
+
+    def write() -> int:
+        found = core.files.get(file.id)
+        with core.files.writing(found) as writing:
+            writing.add(b"new")
+            core.files.delete(found.id, found.user_id)
+            with pytest.raises(StorageRefused, match="deleted"):
+                writing.finish()
+        return int(core.db.value("SELECT count(*) FROM file_chunks"))
+
+    assert sandbox.call(write) == 0
+
+
+def test_what_was_being_written_when_the_sandbox_was_killed_is_dropped(tmp_path: Path) -> None:
+    def write(core: Core) -> None:
+        user = core.accounts.create({"login": "mary", "password": "correct-horse-9"})
+        kept, lost = (core.files.create(user.id, {"name": "a", "content_type": "text/plain"}) for _ in range(2))
+        core.files.put(kept, [b"kept"])
+        core.files.writing(lost).add(b"lost")
+
+    killed = Core(data=tmp_path / "sandbox.db")
+    write(killed)
+    killed.close()
+    again = Core(data=tmp_path / "sandbox.db")
+    assert [bytes(data) for data in again.db.column("SELECT data FROM file_chunks")] == [b"kept"]
+    again.close()

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,11 +25,14 @@ from ..ids import new_uid
 if TYPE_CHECKING:
     from ..core import Core
 
-__all__ = ["BUCKET", "CHUNK", "Files", "StorageRefused", "StoredFile"]
+__all__ = ["BUCKET", "CHUNK", "Files", "StorageRefused", "StoredFile", "Writing"]
 
 BUCKET = "storage/files"
 """Path of the storage beside the API."""
-CHUNK = 1 << 20
+CHUNK = 1 << 18
+"""Bytes that are written or read at once: nobody else is served meanwhile."""
+CHUNK_OF = "SELECT data FROM file_chunks WHERE content = ? AND number = ?"
+UNUSED = "NOT EXISTS (SELECT 1 FROM files WHERE files.content = file_chunks.content)"
 
 
 class StorageRefused(Exception):
@@ -56,6 +59,7 @@ class StoredFile:
     content_type: str
     public: bool
     size: int | None
+    content: str | None
     stored_size: int | None
     etag: str | None
     created_at: float
@@ -85,12 +89,64 @@ class StoredFile:
         }
 
 
+class Writing:
+    """A file's content while it is written, part by part; other calls may come between two parts.
+
+    It is the file's only once it is finished: until then the old content is there.
+    """
+
+    def __init__(self, core: Core, file: StoredFile) -> None:
+        self._core = core
+        self._db = core.db
+        self._file = file
+        self._content = new_uid()
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._count = 0
+        self._size = 0
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # Nobody's, unless it was finished.
+        self._db.run(f"DELETE FROM file_chunks WHERE content = ? AND {UNUSED}", self._content)
+
+    def add(self, chunk: bytes) -> None:
+        """Write the next part.
+
+        :raises StorageRefused: if it is too large.
+        """
+        self._size += len(chunk)
+        if self._size > self._core.settings.limits.file_bytes:
+            raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+        self._digest.update(chunk)
+        self._db.insert("file_chunks", content=self._content, number=self._count, data=chunk)
+        self._count += 1
+
+    def finish(self) -> str:
+        """Make it the file's content.
+
+        :returns: its ETag.
+        :raises StorageRefused: if the file was deleted meanwhile.
+        """
+        etag = f'"{self._digest.hexdigest()}"'
+        with self._db.transaction():
+            row = self._db.one("SELECT content FROM files WHERE id = ? AND uid = ?", self._file.id, self._file.uid)
+            if row is None:
+                raise StorageRefused(404, "NoSuchKey", "The file was deleted")
+            self._db.update("files", "id = ?", self._file.id, content=self._content, stored_size=self._size, etag=etag)
+            self._db.run("DELETE FROM file_chunks WHERE content = ?", row["content"])
+        return etag
+
+
 class Files:
     """All files."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._db = core.db
+        # What was being written when the sandbox was killed.
+        self._db.run(f"DELETE FROM file_chunks WHERE {UNUSED}")
         self._secret = hashlib.sha256(f"storage:{core.settings.auth_key}".encode()).digest()
 
     # -- what is known of them
@@ -167,7 +223,7 @@ class Files:
         """Delete a file (R-059)."""
         file = self._own(file_id, user_id)
         with self._db.transaction():
-            self._db.run("DELETE FROM file_chunks WHERE uid = ?", file.uid)
+            self._db.run("DELETE FROM file_chunks WHERE content = ?", file.content)
             self._db.run("DELETE FROM files WHERE id = ?", file_id)
 
     # -- the storage
@@ -219,25 +275,20 @@ class Files:
             raise StorageRefused(404, "NoSuchKey", "The file was deleted")
         return _file(row)
 
-    def put(self, file: StoredFile, chunks: Iterator[bytes]) -> str:
-        """Store a file's content.
+    def writing(self, file: StoredFile) -> Writing:
+        """Begin to store a file's content."""
+        return Writing(self._core, file)
+
+    def put(self, file: StoredFile, chunks: Iterable[bytes]) -> str:
+        """Store a file's content at once.
 
         :returns: its ETag.
         :raises StorageRefused: if it is too large.
         """
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
-        with self._db.transaction():
-            self._db.run("DELETE FROM file_chunks WHERE uid = ?", file.uid)
-            for number, chunk in enumerate(chunks):
-                size += len(chunk)
-                if size > self._core.settings.limits.file_bytes:
-                    raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
-                digest.update(chunk)
-                self._db.insert("file_chunks", uid=file.uid, number=number, data=chunk)
-            etag = f'"{digest.hexdigest()}"'
-            self._db.update("files", "id = ?", file.id, stored_size=size, etag=etag)
-        return etag
+        with self.writing(file) as writing:
+            for chunk in chunks:
+                writing.add(chunk)
+            return writing.finish()
 
     def download_address(self, file: StoredFile, base_url: str) -> str:
         """A signed address to read a file's content from (R-055, R-057).
@@ -270,13 +321,11 @@ class Files:
         self._db.update("files", "uid = ?", uid, read_at=self._core.clock.now())
         return _file(row)
 
-    def chunks(self, uid: str) -> Iterator[bytes]:
+    def chunks(self, file: StoredFile) -> Iterator[bytes]:
         """A file's content, in parts."""
         number = 0
-        while (
-            row := self._db.one("SELECT data FROM file_chunks WHERE uid = ? AND number = ?", uid, number)
-        ) is not None:
-            yield row["data"]
+        while (data := self._db.value(CHUNK_OF, file.content, number)) is not None:
+            yield data
             number += 1
 
     def _sign(self, text: str) -> str:
@@ -298,6 +347,7 @@ def _file(row: sqlite3.Row) -> StoredFile:
                 "name",
                 "content_type",
                 "size",
+                "content",
                 "stored_size",
                 "etag",
                 "created_at",

@@ -67,8 +67,11 @@ class Storage:
             file = self._files.check_form(fields)
             seen.owner = file.user_id
             seen.body["file"] = f"{upload.size} bytes"
-            source = upload.file
-            etag = self._files.put(file, iter(lambda: source.read(CHUNK), b""))
+            with self._files.writing(file) as writing:
+                # Other calls are served between two parts: a large file is read on a thread.
+                while chunk := await upload.read(CHUNK):
+                    writing.add(chunk)
+                etag = writing.finish()
         location = f"{str(request.base_url).rstrip('/')}/{BUCKET}/{file.uid}"
         text = (
             f"<PostResponse><Location>{escape(location)}</Location><Bucket>{BUCKET.rpartition('/')[2]}</Bucket>"
@@ -105,7 +108,7 @@ class Storage:
         headers = {"Content-Length": str(file.stored_size), "ETag": file.etag or ""}
         # The content type is the uploader's to say: a browser must not take it for a page of the sandbox.
         headers |= {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
-        chunks: Iterator[bytes] = self._files.chunks(file.uid)
+        chunks: Iterator[bytes] = self._files.chunks(file)
         return self._app.finish(seen, StreamingResponse(_each(chunks), 200, headers, file.content_type))
 
     async def address(self, request: Request) -> Response:

@@ -167,6 +167,7 @@ CREATE TABLE files (
     content_type TEXT NOT NULL,
     public INTEGER NOT NULL DEFAULT 0,
     size INTEGER,
+    content TEXT,
     stored_size INTEGER,
     etag TEXT,
     created_at REAL NOT NULL,
@@ -174,11 +175,12 @@ CREATE TABLE files (
     completed_at REAL,
     read_at REAL
 );
+CREATE INDEX files_content ON files (content);
 CREATE TABLE file_chunks (
-    uid TEXT NOT NULL,
+    content TEXT NOT NULL,
     number INTEGER NOT NULL,
     data BLOB NOT NULL,
-    PRIMARY KEY (uid, number)
+    PRIMARY KEY (content, number)
 ) WITHOUT ROWID;
 
 CREATE TABLE subscriptions (
