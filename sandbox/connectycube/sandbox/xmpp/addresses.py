@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -25,17 +26,13 @@ class Jid:
     domain: str
     resource: str | None = None
 
-    @classmethod
-    def parse(cls, text: str) -> Jid:
+    @staticmethod
+    def parse(text: str) -> Jid:
         """Read an address; the domain is put in lower case.
 
         :raises ValueError: if it is none.
         """
-        found = _JID(text)
-        if found is None:
-            raise ValueError("no JID")
-        local, domain, resource = found.groups()
-        return cls(local, domain.lower().removesuffix("."), resource)
+        return _parse(text)
 
     @property
     def bare(self) -> str:
@@ -44,6 +41,16 @@ class Jid:
 
     def __str__(self) -> str:
         return self.bare if self.resource is None else f"{self.bare}/{self.resource}"
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Jid:
+    """A chat sees the same few again and again."""
+    found = _JID(text)
+    if found is None:
+        raise ValueError("no JID")
+    local, domain, resource = found.groups()
+    return Jid(local, domain.lower().removesuffix("."), resource)
 
 
 class Addresses:

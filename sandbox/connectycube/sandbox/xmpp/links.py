@@ -87,6 +87,9 @@ class Link(asyncio.Protocol):
         self._make_receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        """What goes out together when what happens now is done: a call of the system for each stanza costs most."""
+        self._out_bytes = 0
         self._late: deque[tuple[float, bytes]] = deque()
         self._late_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -152,6 +155,8 @@ class Link(asyncio.Protocol):
         """Break the connection without a word."""
         self._closing = True
         self._late.clear()
+        self._out.clear()
+        self._out_bytes = 0
         if self._transport is not None:
             self._transport.abort()
 
@@ -165,23 +170,42 @@ class Link(asyncio.Protocol):
             self._late_bytes += len(data)
             if self._timer is None:
                 self._timer = self._loop.call_at(due, self._write_late)
-        elif self._transport is not None:
-            self._transport.write(data)
+        else:
+            self._write_soon(data)
         self._check_buffer()
+
+    def _write_soon(self, data: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self._write_out)
+        self._out.append(data)
+        self._out_bytes += len(data)
+
+    def _write_out(self) -> None:
+        if self._out and self._transport is not None:
+            data = b"".join(self._out)
+            self._out.clear()
+            self._out_bytes = 0
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def _write_late(self) -> None:
         self._timer = None
         while self._late and self._late[0][0] <= self._loop.time() and self._transport is not None:
             _, data = self._late.popleft()
             self._late_bytes -= len(data)
-            self._transport.write(data)
+            self._write_soon(data)
         if self._late:
             self._timer = self._loop.call_at(self._late[0][0], self._write_late)
         elif self._closing:
+            self._write_out()
             self._finish()
 
     def _check_buffer(self) -> None:
-        waiting = self._late_bytes + (0 if self._transport is None else self._transport.get_write_buffer_size())
+        waiting = (
+            self._late_bytes
+            + self._out_bytes
+            + (0 if self._transport is None else self._transport.get_write_buffer_size())
+        )
         if waiting > self._core.settings.limits.write_buffer_bytes:
             self.abort()
 
@@ -189,6 +213,7 @@ class Link(asyncio.Protocol):
         """Send nothing more, and close once all has gone."""
         self._closing = True
         if not self._late:
+            self._write_out()
             self._finish()
 
     def _finish(self) -> None:
@@ -260,6 +285,7 @@ class TcpLink(Link):
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
+        self._write_out()
         # Nothing that comes in the clear from now on is read.
         self._transport.pause_reading()
         self._xml = None
