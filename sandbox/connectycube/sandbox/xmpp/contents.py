@@ -18,7 +18,7 @@ from .kinds import Message, destroyed
 __all__ = ["attachment_of", "completed", "draft_of", "extra_of", "saved"]
 
 _NAMES = {"content_type": "content-type"}
-_ATTACHMENT = [one.name for one in attrs.fields(Attachment) if not one.name.startswith("unknown")]
+_ATTACHMENT = [str(one.name) for one in attrs.fields(Attachment) if not one.name.startswith("unknown")]
 
 
 def saved(message: Message) -> bool:

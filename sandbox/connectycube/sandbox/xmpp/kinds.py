@@ -97,10 +97,11 @@ def addressed(stanza: S, *, from_: str | None, to: str | None) -> S:
 
 def delayed(stanza: S, delay: Delay) -> S:
     """The same stanza with the time at which the server took it (XEP-0203); one that has a time keeps it."""
+    any_stanza: Any = stanza
     if not hasattr(stanza, "delay"):
-        marked: S = _evolve(stanza, unknown=(*stanza.unknown, delay.to_xml()))  # type: ignore[attr-defined]
+        marked: S = _evolve(stanza, unknown=(*any_stanza.unknown, delay.to_xml()))
         return marked
-    found: S = stanza if stanza.delay is not None else _evolve(stanza, delay=delay)
+    found: S = stanza if any_stanza.delay is not None else _evolve(stanza, delay=delay)
     return found
 
 

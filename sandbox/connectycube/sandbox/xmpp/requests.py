@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from connectycube.stanzas import (
     BindRequest,
@@ -97,7 +97,7 @@ class Requests:
         if isinstance(iq, IqSet) and any(text.startswith(_DISABLE_CARBONS) for text in iq.unknown):
             session.carbons = False
             return IqResult(id=iq.id)
-        handler = HANDLERS.get(type(iq))
+        handler = self._handlers.get(type(iq))
         if handler is None:
             raise StanzaRefused("service-unavailable")
         return handler(self, session, iq)
@@ -205,6 +205,23 @@ class Requests:
             raise StanzaRefused("item-not-found", "the user was never online")
         return LastActivityResult(id=iq.id, query=LastActivity(seconds=seconds))
 
+    _handlers: ClassVar[dict[type[Stanza], Callable[[Requests, Session, Any], Stanza]]] = {
+        PingRequest: _ping,
+        BindRequest: _bind,
+        SessionRequest: _start_session,
+        RosterGet: _roster,
+        RosterSet: _set_roster,
+        PrivacyRequest: _privacy,
+        PrivacySet: _set_privacy,
+        EnableCarbonsRequest: _carbons,
+        MobileStateSet: _mobile,
+        StatusStreamingSet: _stream_status,
+        DiscoInfoRequest: _info,
+        DiscoItemsRequest: _items,
+        LastActivityRequest: _uptime,
+    }
+    """What the server does itself, for the account or in its own name."""
+
 
 def _asks(iq: Stanza) -> bool:
     """Whether it wants an answer."""
@@ -230,7 +247,7 @@ def _no_service(iq: Stanza) -> Stanza | None:
     return None
 
 
-def _info(iq: DiscoInfoRequest, identity: tuple[str, str, str | None], features: list[str]) -> Stanza:
+def _info(iq: DiscoInfoRequest, identity: tuple[str, str, str | None], features: Sequence[str]) -> Stanza:
     category, kind, name = identity
     query = DiscoInfo(
         node=iq.query.node,
@@ -238,21 +255,3 @@ def _info(iq: DiscoInfoRequest, identity: tuple[str, str, str | None], features:
         features=tuple(DiscoFeature(var=one) for one in features),
     )
     return DiscoInfoResult(id=iq.id, query=query)
-
-
-HANDLERS: dict[type[Stanza], Callable[[Requests, Session, Any], Stanza]] = {
-    PingRequest: Requests._ping,
-    BindRequest: Requests._bind,
-    SessionRequest: Requests._start_session,
-    RosterGet: Requests._roster,
-    RosterSet: Requests._set_roster,
-    PrivacyRequest: Requests._privacy,
-    PrivacySet: Requests._set_privacy,
-    EnableCarbonsRequest: Requests._carbons,
-    MobileStateSet: Requests._mobile,
-    StatusStreamingSet: Requests._stream_status,
-    DiscoInfoRequest: Requests._info,
-    DiscoItemsRequest: Requests._items,
-    LastActivityRequest: Requests._uptime,
-}
-"""What the server does itself, for the account or in its own name."""

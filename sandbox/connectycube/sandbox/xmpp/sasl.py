@@ -106,7 +106,7 @@ class ScramLogin:
     def __init__(self, core: Core, addresses: Addresses, mechanism: Scram) -> None:
         self._core = core
         self._addresses = addresses
-        self._mechanism = mechanism
+        self._mechanism: Scram = mechanism
         self._hash = _HASHES[mechanism]
         self._first = True
         self._user_id = 0

@@ -1,6 +1,6 @@
 """The beginning and the end of a stream: header, TLS, login, resource, management, errors (RFC 6120 sections 4 to 7).
 
-Which element is welcome when is the table at the end; whatever stands nowhere in it ends the stream.
+Which element is welcome when is a table at the end of the class; whatever stands nowhere in it ends the stream.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from xml.etree.ElementTree import Element as XMLElement
 
 from connectycube.stanzas import (
@@ -177,7 +177,7 @@ class Stream:
         except StanzaError:
             self._malformed(element)
             return
-        step = STEPS.get((self.phase, type(stanza)))
+        step = self._steps.get((self.phase, type(stanza)))
         if step is not None:
             step(self, stanza)
         else:
@@ -337,23 +337,22 @@ class Stream:
         assert self.resource is not None
         self.resource.answer()
 
+    _steps: ClassVar[dict[tuple[Phase, type[Stanza]], Callable[[Stream, Any], None]]] = {
+        (Phase.OPEN, StartTls): _start_tls,
+        (Phase.OPEN, Auth): _begin_login,
+        (Phase.OPEN, Response): _respond,
+        (Phase.OPEN, Abort): _abort_login,
+        (Phase.BINDING, BindRequest): _bind,
+        (Phase.BINDING, Resume): _resume,
+        (Phase.BOUND, Enable): _enable,
+        (Phase.BOUND, AckRequest): _answer,
+        (Phase.BOUND, Ack): _confirm,
+    }
+    """What is welcome when. Stanzas of a bound stream are the resource's."""
+
 
 def _flat(element: XMLElement) -> XMLElement:
     """A login's element without what it should not have inside, so that the journal finds the secret in it."""
     flat = XMLElement(element.tag, element.attrib)
     flat.text = element.text
     return flat
-
-
-STEPS: dict[tuple[Phase, type[Stanza]], Callable[[Stream, Any], None]] = {
-    (Phase.OPEN, StartTls): Stream._start_tls,
-    (Phase.OPEN, Auth): Stream._begin_login,
-    (Phase.OPEN, Response): Stream._respond,
-    (Phase.OPEN, Abort): Stream._abort_login,
-    (Phase.BINDING, BindRequest): Stream._bind,
-    (Phase.BINDING, Resume): Stream._resume,
-    (Phase.BOUND, Enable): Stream._enable,
-    (Phase.BOUND, AckRequest): Stream._answer,
-    (Phase.BOUND, Ack): Stream._confirm,
-}
-"""What is welcome when. Stanzas of a bound stream are the resource's."""
