@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from attrs import frozen
 
-from connectycube.rest import ConnectyCube
+from connectycube.chat import (
+    AsyncChat,
+    ContactAccepted,
+    ContactRequested,
+    Event,
+    EventStream,
+    MessageReceived,
+    PrivacyRule,
+)
+from connectycube.rest import AsyncConnectyCube, ConnectyCube
 from connectycube.sandbox import Sandbox
 from tests.sandbox.test_testing import SEED
+
+PASSWORD = "correct-horse-9"
+
+E = TypeVar("E", bound=Event)
 
 
 @contextmanager
@@ -73,19 +89,82 @@ def test_it_warns_loudly_off_the_loopback_interface() -> None:
     assert "Everybody who reaches this machine" in errors
 
 
-def test_data_outlives_a_kill(tmp_path: Path) -> None:
+@asynccontextmanager
+async def entered(found: dict[str, Any], login: str, token: str | None = None) -> AsyncIterator[User]:
+    """A user over REST and in the chat; given a token, without a login."""
+    async with AsyncConnectyCube(
+        found["app_id"], found["auth_key"], base_url=found["api_url"], token=token, max_retries=0
+    ) as cube:
+        if token is None:
+            await cube.login(login=login, password=PASSWORD)
+            assert cube.session is not None
+            token = cube.session.token
+        user_id = (await cube.sessions.get()).user_id
+        assert user_id is not None
+        assert token is not None
+        address: dict[str, Any] = {"host": found["chat_host"], "port": found["chat_port"], "tls": "none"}
+        chat = AsyncChat(cube, user_id=user_id, app_id=found["app_id"], **address)
+        events = chat.events()
+        async with chat:
+            yield User(user_id, token, cube, chat, events)
+
+
+@frozen
+class User:
+    id: int
+    token: str
+    cube: AsyncConnectyCube
+    chat: AsyncChat
+    events: EventStream[Event]
+
+    async def told(self, kind: type[E]) -> E:
+        async with asyncio.timeout(20):
+            return await anext(event async for event in self.events if isinstance(event, kind))
+
+
+def test_everything_outlives_a_kill(tmp_path: Path) -> None:
     arguments = ("--json", "--data", str(tmp_path / "sandbox.db"))
+
+    async def before(found: dict[str, Any]) -> tuple[str, str, str, str]:
+        async with entered(found, "mary") as mary:
+            async with entered(found, "omar") as omar:
+                group = await mary.cube.dialogs.create(type=2, name="Kept", occupants_ids=[omar.id])
+                sent = await mary.chat.send(group, "over the chat")
+                await omar.told(MessageReceived)
+                file = await mary.cube.files.upload(b"content", name="kept.txt")
+                await mary.chat.contacts.request(omar.id, name="Omar")
+                await omar.told(ContactRequested)
+                await omar.chat.contacts.accept(mary.id)
+                await mary.told(ContactAccepted)
+                await omar.chat.privacy.set("quiet", [PrivacyRule(user_id=mary.id, deny=True)])
+                await omar.chat.privacy.activate("quiet")
+                await omar.chat.privacy.deactivate()
+                await mary.chat.privacy.block(81999)
+                token = omar.token
+            await mary.chat.send(omar.id, "for later")
+            assert file.uid is not None
+            assert group.id is not None
+            return token, group.id, sent.id, file.uid
+
+    async def after(found: dict[str, Any], token: str, group: str, message_id: str, uid: str) -> None:
+        async with entered(found, "omar", token) as omar, entered(found, "mary") as mary:
+            assert (await omar.told(MessageReceived)).message.body == "for later"
+            assert {one.name async for one in await omar.cube.dialogs.list() if one.type == 2} == {"Kept"}
+            history = await omar.cube.messages.list(chat_dialog_id=group)
+            assert [(one.id, one.message) async for one in history] == [(message_id, "over the chat")]
+            assert await omar.cube.files.download(uid) == b"content"
+            assert (mary.chat.contacts[omar.id].name, mary.chat.contacts[omar.id].subscription) == ("Omar", "both")
+            assert omar.chat.contacts[mary.id].subscription == "both"
+            assert await omar.chat.privacy.names() == ("quiet",)
+            assert [one.user_id for one in await omar.chat.privacy.get("quiet")] == [mary.id]
+            assert await mary.chat.privacy.blocked() == (81999,)
+            assert (omar.chat.privacy.default, mary.chat.privacy.default is None) == (None, False)
+
     with running(*arguments) as process:
-        found = json.loads(first_line(process))
-        with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
-            cube.login(login="mary", password="correct-horse-9")
-            cube.dialogs.create(type=4, name="Kept")
+        kept = asyncio.run(before(json.loads(first_line(process))))
         process.kill()
     with running(*arguments) as process:
-        found = json.loads(first_line(process))
-        with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
-            cube.login(login="mary", password="correct-horse-9")
-            assert [one.name for one in cube.dialogs.list()] == ["Kept"]
+        asyncio.run(after(json.loads(first_line(process)), *kept))
 
 
 @pytest.mark.parametrize("what", ["port", "data", "seed"])
