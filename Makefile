@@ -50,10 +50,11 @@ FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times
 	@$(BIN)/python -m tests.fuzz.harness --runs $(FUZZ_RUNS)
 
-bench: .venv/.ready ## speed of the REST client, the stanzas and the generator
+bench: .venv/.ready ## speed of the REST client, the stanzas, the generator and the sandbox
 	@$(BIN)/python -m benchmarks.rest
 	@$(BIN)/python -m benchmarks.stanzas
 	@$(BIN)/python -m benchmarks.generator
+	@$(BIN)/python -m benchmarks.sandbox
 
 clean: ## remove .venv, .tox and all caches
 	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

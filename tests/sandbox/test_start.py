@@ -12,6 +12,7 @@ import yaml
 
 from connectycube.rest import ConnectyCube
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.core import Core
 from connectycube.sandbox.rest.document import read_document
 from connectycube.stanzas import ChatMessage
 from tests.sandbox.xmpp.raw import HEADER, Ended, Raw
@@ -64,6 +65,24 @@ def test_it_can_end_while_the_chat_is_being_loaded() -> None:
         client.send(HEADER)
     with client, pytest.raises(Ended):
         client.until(ChatMessage)
+
+
+def test_it_is_told_when_what_comes_late_is_loaded() -> None:
+    told: list[str] = []
+
+    class Telling(Sandbox):
+        def _make_core(self) -> Core:
+            core = super()._make_core()
+            core.loaded = lambda: told.append("loaded")
+            return core
+
+    with Telling() as sandbox:
+        joe = sandbox.create_user("joe", "pass")
+        with ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+            cube.login(login="joe", password="pass")
+        assert told == ["loaded"]
+        with Raw(sandbox).enter(joe.id):
+            assert told == ["loaded", "loaded"]
 
 
 class TestTheDocument:

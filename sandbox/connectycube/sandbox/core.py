@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .bus import Bus, Emptied
@@ -37,11 +38,13 @@ class Core:
     It belongs to one thread, the sandbox's loop, save for journal and faults, which any thread may use.
 
     :param data: file to keep everything in; in memory without.
+    :ivar loaded: called when a part of the sandbox that is loaded late is there.
     :raises DataFileError: if the file can't be used.
     """
 
     def __init__(self, settings: Settings | None = None, data: str | Path | None = None) -> None:
         self.settings = settings or Settings()
+        self.loaded: Callable[[], None] = lambda: None
         self.clock = Clock()
         self.ids = ObjectIds(self.clock)
         self.db = Database(data)

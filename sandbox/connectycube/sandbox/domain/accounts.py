@@ -114,6 +114,10 @@ class Accounts:
         """A user by the id."""
         return self.find_by("id", user_id)
 
+    def exists(self, user_id: int) -> bool:
+        """Whether there is a user of that id."""
+        return self._db.value("SELECT 1 FROM users WHERE id = ?", user_id) is not None
+
     def get(self, user_id: int) -> User:
         """A user by the id.
 

@@ -117,8 +117,12 @@ class RestApp:
     async def warm(self) -> None:
         """Import what the checks need, beside the start."""
         if self._warm is None:
-            self._warm = asyncio.create_task(asyncio.to_thread(self.checks.warm))
+            self._warm = asyncio.create_task(self._load())
         await asyncio.shield(self._warm)
+
+    async def _load(self) -> None:
+        await asyncio.to_thread(self.checks.warm)
+        self.core.loaded()
 
     # -- one call
 

@@ -78,6 +78,7 @@ class LateChat:
         try:
             await asyncio.to_thread(self._load)
             await self._make().start()
+            self._core.loaded()
         except Exception:
             log.exception("the chat could not be started")
             self._address.close()

@@ -102,7 +102,7 @@ class Messages:
 
     def _to_user(self, session: Session, message: Message, user_id: int, resource: str | None) -> None:
         check_kind(message)
-        if message_type(message) == "groupchat" or self._core.accounts.find(user_id) is None:
+        if message_type(message) == "groupchat" or not self._core.accounts.exists(user_id):
             raise StanzaRefused("service-unavailable")
         peer = Jid.parse(session.jid)
         if user_id != session.user_id:
