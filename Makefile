@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop screenshot fuzz bench clean
+.PHONY: help install demo generate check-generated lint types test interop screenshot fuzz bench bench-chat clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,10 @@ bench: .venv/.ready ## speed of the REST client, the stanzas, the generator and 
 	@$(BIN)/python -m benchmarks.stanzas
 	@$(BIN)/python -m benchmarks.generator
 	@$(BIN)/python -m benchmarks.sandbox
+
+bench-chat: .venv/.ready ## the chat beside raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
+	@tests/integration/install.sh
+	@$(BIN)/python -m benchmarks.chat
 
 clean: ## remove .venv, .tox and all caches
 	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GENERATED = ROOT / "generated" / "connectycube"
-SANDBOX = ROOT / "sandbox" / "connectycube"
+ROOTS = [ROOT / name / "connectycube" for name in ("generated", "xmpp_ext", "sandbox")]
 ALLOWED = {
+    "chat": {"attrs", "slixmpp", "connectycube"},
     "rest": {"attrs", "httpx", "httpx_retries", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
     "sandbox": set("attrs connectycube openapi_core starlette trustme uvicorn websockets werkzeug yaml".split()),
@@ -22,12 +22,8 @@ BRIDGE = "slixmpp_bridge.py"
 """The one module that is there for those who have slixmpp."""
 PLUGIN = "pytest_plugin.py"
 """The one module that is there for those who have pytest."""
-MODULES = sorted(path for root in (GENERATED, SANDBOX) for path in root.rglob("*.py"))
-
-
-def within(path: Path) -> tuple[str, ...]:
-    """The parts of a path below `connectycube`."""
-    return path.parts[len(path.parts) - path.parts[::-1].index("connectycube") :]
+MODULES = sorted((root, path) for root in ROOTS for path in root.rglob("*.py"))
+EACH = pytest.mark.parametrize(("root", "path"), MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -47,16 +43,17 @@ def test_the_contracts_of_import_linter_are_kept() -> None:
 
 
 def test_there_are_modules() -> None:
-    assert GENERATED / "rest" / "client.py" in MODULES
+    found = {path.relative_to(root) for root, path in MODULES}
+    assert {Path("rest/client.py"), Path("chat/client.py")} <= found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(within(path)))
-def test_the_product_imports_what_it_declares(path: Path) -> None:
-    own = {BRIDGE: {"slixmpp"}, PLUGIN: {"pytest"}}.get(path.name, set())
-    allowed = ALLOWED[within(path)[0]] | own
+@EACH
+def test_the_product_imports_what_it_declares(root: Path, path: Path) -> None:
+    part = path.relative_to(root).parts[0]
+    allowed = ALLOWED[part] | {BRIDGE: {"slixmpp"}, PLUGIN: {"pytest"}}.get(path.name, set())
     assert set(imported(path)) - set(sys.stdlib_module_names) <= allowed
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: "/".join(within(path)))
-def test_the_namespace_has_no_init_of_its_own(path: Path) -> None:
-    assert path.name != "__init__.py" or len(within(path)) > 1
+@EACH
+def test_the_namespace_has_no_init_of_its_own(root: Path, path: Path) -> None:
+    assert path != root / "__init__.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -14,9 +15,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
 def floors() -> dict[str, Version]:
-    """The lowest version of each dependency."""
+    """The lowest version of each dependency, those of the extras included."""
     found = {}
-    for requirement in PROJECT["project"]["dependencies"]:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    for requirement in [*PROJECT["project"]["dependencies"], *itertools.chain(*extras)]:
+        if requirement.startswith("connectycube["):
+            continue
         match = re.match(r"([\w.-]+)>=([\w.]+)", requirement)
         assert match, f"{requirement} has no floor"
         found[match[1]] = Version(match[2])

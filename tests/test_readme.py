@@ -1,49 +1,64 @@
-"""The README's Python blocks run, one after the other, as a reader would type them."""
+"""The README's Python blocks run, one after the other, as a reader would type them.
+
+Those of the chat, here and in `docs/chat.md`, are fenced as `python chat`: `tests/integration/test_pages.py` runs them.
+"""
 
 from __future__ import annotations
 
-import re
+import inspect
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from connectycube.chat import AsyncChat, Event
+from connectycube.chat import errors as chat_errors
+from connectycube.chat import events as chat_events
+from connectycube.rest import errors
 from local_server import APP_ID, AUTH_KEY, LocalServer
-
-README = Path(__file__).parent.parent / "README.md"
+from tests.pages import CHAT, README, blocks, broken_links, kinds
 
 
 def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = README.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "readme"}
     with LocalServer() as server:
         monkeypatch.setenv("CONNECTYCUBE_APP_ID", str(APP_ID))
         monkeypatch.setenv("CONNECTYCUBE_AUTH_KEY", AUTH_KEY)
         monkeypatch.setenv("CONNECTYCUBE_BASE_URL", server.url)
-        blocks = list(re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
-        for block in blocks:
-            line = text.count("\n", 0, block.start(1))
-            # The line numbers of a traceback are those of the README.
-            exec(compile("\n" * line + block.group(1), str(README), "exec"), namespace)
-    assert len(blocks) > 10
+        found = list(blocks(README))
+        for block in found:
+            exec(block, namespace)
+    assert len(found) > 10
 
 
-def test_the_links_to_files_and_headings_lead_somewhere() -> None:
-    text = README.read_text(encoding="utf-8")
-    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    headings = {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in titles}
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif not target.startswith("https://"):
-            assert (README.parent / target).exists(), target
+def test_no_block_is_passed_over() -> None:
+    assert kinds(README) == {"python", "python chat", "shell"}
+    assert kinds(CHAT) == {"python chat"}
 
 
-def test_every_error_class_stands_in_the_table() -> None:
-    from connectycube.rest import errors
+@pytest.mark.parametrize("page", [README, CHAT], ids=lambda page: page.name)
+def test_the_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
 
-    text = README.read_text(encoding="utf-8")
-    for name in errors.__all__:
-        if isinstance(value := getattr(errors, name), type) and issubclass(value, Exception):
-            assert f"`{name}`" in text, name
+
+def test_the_bot_has_fifteen_lines() -> None:
+    text = README.read_text(encoding="utf-8").partition("## A chat bot in fifteen lines\n\n```python chat\n")[2]
+    lines = [line for line in text.partition("```")[0].splitlines() if line]
+    assert 0 < len(lines) <= 15
+
+
+@pytest.mark.parametrize(("page", "module"), [(README, errors), (CHAT, chat_errors), (CHAT, chat_events)])
+def test_every_class_stands_in_its_table(page: Path, module: ModuleType) -> None:
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    names = {name.strip("` ") for row in rows for name in row.split("|")[1].split(",")}
+    classes = {name for name in module.__all__ if inspect.isclass(getattr(module, name))}
+    assert {name for name in classes if issubclass(getattr(module, name), (Exception, Event))} <= names
+
+
+def test_every_argument_of_a_chat_stands_in_the_table() -> None:
+    table = CHAT.read_text(encoding="utf-8").partition("## Configuration")[2].partition("##")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    names = [name.strip("` ") for row in rows for name in row.split(",")]
+    assert names == [*inspect.signature(AsyncChat).parameters]

@@ -78,6 +78,11 @@ class Peer:
     def send(self, xml: str | bytes) -> None:
         self._writer.write(xml.encode() if isinstance(xml, str) else xml)
 
+    async def drained(self) -> None:
+        """What was sent is on its way by itself."""
+        await self._writer.drain()
+        await asyncio.sleep(0)
+
     def hang_up(self) -> None:
         self._writer.close()
 

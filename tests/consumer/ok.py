@@ -10,6 +10,27 @@ from typing import Any, assert_type
 
 import httpx
 
+from connectycube.chat import (
+    AsyncChat,
+    Backoff,
+    BlockingEventStream,
+    Chat,
+    ChatMessage,
+    ChatState,
+    ConnectFailed,
+    Contact,
+    ContactRequested,
+    Event,
+    EventStream,
+    MessageNotSent,
+    MessageReceived,
+    PrivacyRule,
+    Reconnecting,
+    RequestRefused,
+    SentMessage,
+    TypingStarted,
+    TypingStopped,
+)
 from connectycube.rest import (
     OMIT,
     ApiError,
@@ -211,3 +232,68 @@ async def asynchronous() -> None:
         assert_type(await cube.files.upload(b"bytes"), File)
         assert_type(await cube.files.download("9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0"), bytes)
         await cube.with_options(timeout=5.0).logout()
+
+
+def chat(cube: ConnectyCube, acube: AsyncConnectyCube) -> None:
+    Chat(acube, tls="starttls", mark_delivered="never", backoff=Backoff(first=1.0, maximum=30.0))
+    with Chat(cube, port=5223, keepalive=None) as chat:
+        assert_type(chat, Chat)
+        sent = chat.send(81002, "Hello", attachments=[File(uid="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0")], extra={"mood": 1})
+        assert_type(sent, SentMessage)
+        chat.send(DIALOG, attachments=[{"type": "image", "url": "https://pictures.example/1"}], message_id=MESSAGE)
+        chat.send(Dialog(id=DIALOG), "Hello", destroy_after=10, silent=True)
+        chat.edit_message(81002, sent.id, "Hello!", last=False)
+        chat.delete_message(DIALOG, sent.id)
+        chat.mark_read(sent.id, sender_id=81002, dialog_id=DIALOG)
+        chat.send_system([81002, 81003], {"kind": "ping"})
+        assert_type(chat.online_users(DIALOG), tuple[int, ...])
+        assert_type(chat.last_activity(81002), int)
+        assert_type(chat.state, ChatState)
+        assert_type(chat.contacts[81002], Contact)
+        assert_type(chat.contacts.incoming, tuple[int, ...])
+        chat.contacts.accept(81002, mutual=False)
+        assert_type(chat.privacy.get("blocked"), tuple[PrivacyRule, ...])
+        chat.privacy.set("blocked", [PrivacyRule(81002, mutual=True)])
+        assert_type(chat.privacy.blocked(), tuple[int, ...])
+        assert_type(chat.disconnect(), tuple[str, ...])
+
+
+def chat_events(chat: Chat) -> None:
+    @chat.on(MessageReceived)
+    def received(event: MessageReceived) -> None:
+        assert_type(event.message, ChatMessage)
+        chat.mark_read(event.message)
+
+    received(
+        MessageReceived(message=ChatMessage(id=None, body="", sender_id=1, recipient_id=2, dialog_id=None, type="chat"))
+    )
+    chat.on()(print)
+    chat.off(received)
+    assert_type(chat.events(), BlockingEventStream[Event])
+    for event in chat.events(TypingStarted, TypingStopped, limit=10):
+        if isinstance(event, TypingStarted):
+            assert_type(event.user_id, int | None)
+    with chat.events(Reconnecting) as events:
+        assert_type(next(events).error, ConnectFailed)
+        assert_type(events.dropped, int)
+    try:
+        chat.send(81002, "Hello")
+    except MessageNotSent as error:
+        assert_type(error.message_id, str)
+    except RequestRefused as error:
+        assert_type(error.condition, str)
+
+
+async def asynchronous_chat(acube: AsyncConnectyCube) -> None:
+    async with AsyncChat(acube) as chat:
+        assert_type(await chat.send(81002, "Hello"), SentMessage)
+        assert_type(chat.events(ContactRequested), EventStream[ContactRequested])
+
+        @chat.on(MessageReceived, concurrency=5)
+        async def received(event: MessageReceived) -> None:
+            await chat.mark_delivered(event.message)
+
+        async for event in chat.events(ContactRequested):
+            await chat.contacts.accept(event.user_id)
+            await chat.privacy.unblock(event.user_id)
+        chat.off(received)

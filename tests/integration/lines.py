@@ -40,6 +40,9 @@ async def behind(ejabberd: Ejabberd, user: User, **options: Any) -> AsyncIterato
         async with person.chat:
             await person.chat.ping()
             yield person, proxy
+            # A server takes a tenth of a second to close its side of a stream.
+            proxy.calm()
+            proxy.cut()
 
 
 @asynccontextmanager

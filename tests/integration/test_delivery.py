@@ -58,10 +58,10 @@ def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(ejabberd: Eja
 @pytest.mark.parametrize("managed", [True, False])
 def test_a_send_that_takes_too_long_fails_with_its_id(ejabberd: Ejabberd, users: Users, managed: bool) -> None:
     async def main() -> None:
-        options = {"send_timeout": 0.05, "stream_management": managed}
+        options = {"send_timeout": 1, "stream_management": managed}
         async with behind(ejabberd, users(), **options) as (sender, proxy), present(ejabberd, users()) as (reader,):
             proxy.stall("down")
-            with pytest.raises(MessageNotSent, match=r"0\.05 seconds") as caught:
+            with pytest.raises(MessageNotSent, match="1 seconds") as caught:
                 await sender.chat.send(reader.id, "x", message_id=ID)
             assert caught.value.message_id == ID
             # The late acknowledgement harms nobody, and the id is free again.
@@ -164,15 +164,14 @@ def test_disconnecting_right_after_sending_flushes(ejabberd: Ejabberd, users: Us
     run(main())
 
 
-@pytest.mark.parametrize("timeout", [0, 0.05])
-def test_disconnecting_tells_what_was_not_acknowledged(ejabberd: Ejabberd, users: Users, timeout: float) -> None:
+def test_disconnecting_tells_what_was_not_acknowledged(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
             await sender.chat.send(reader.id, "first")
             proxy.stall("down")
             sending = begin(sender.chat, reader.id, "a", "b", "c")
             await asyncio.sleep(0)
-            left = await sender.chat.disconnect(timeout=timeout)
+            left = await sender.chat.disconnect(timeout=0.05)
             results = await asyncio.gather(*sending, return_exceptions=True)
             errors = [result for result in results if isinstance(result, MessageNotSent)]
             assert tuple(error.message_id for error in errors) == left

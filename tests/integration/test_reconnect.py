@@ -61,6 +61,7 @@ def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users,
             assert reader.chat.jid == jid
             assert reader.chat.state.error is None
             assert len(ejabberd.resources(reader.user)) == 1
+            await reader.chat.disconnect()
         told = names(reader, MessageReceived, Reconnecting)
         assert told[-2:] == ["Reconnected", "Disconnected"]
         assert told.count("Connected") == 1
@@ -363,9 +364,9 @@ def test_a_dead_peer_is_found_within_two_intervals(ejabberd: Ejabberd, users: Us
 
 def test_a_silent_peer_that_answers_is_kept(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), keepalive=0.05) as (person, proxy):
+        async with behind(ejabberd, users(), keepalive=0.3) as (person, proxy):
             down = proxy.forwarded["down"]
-            await proxy.until(lambda: proxy.forwarded["down"] > down + 500)
+            await proxy.until(lambda: proxy.forwarded["down"] > down + 300)
             assert person.told.of(Reconnecting) == []
 
     run(main())

@@ -1,11 +1,14 @@
 """The chat: messages, contacts, privacy lists and all else that goes over XMPP. Install `connectycube[chat]`.
 
-from connectycube.chat import AsyncChat
-from connectycube.chat.events import MessageReceived
+from connectycube.chat import AsyncChat, Chat, MessageReceived
 
-async with AsyncChat(cube) as chat:
-    async for event in chat.events(MessageReceived):
+chat = AsyncChat(cube)
+events = chat.events(MessageReceived)
+async with chat:
+    async for event in events:
         await chat.send(event.message.sender_id, event.message.body)
+
+`Chat` is the same for code that blocks.
 """
 
 from connectycube.stanzas import Attachment

@@ -222,12 +222,13 @@ class Messages:
         :raises InvalidArgument: if an argument is wrong.
         :raises MessageNotSent: if the server does not acknowledge one of them; the others are sent all the same.
         """
+        if not isinstance(to, (int, Sequence)) or isinstance(to, (str, bytes)):
+            raise InvalidArgument("to", f"must be a user's id or several, not {type(to).__name__}")
         users = [to] if isinstance(to, int) else list(to)
-        waiting = []
+        messages = []
         for user_id in users:
-            number = self._wire.ids.message()
             message = st.SystemMessage(
-                id=number,
+                id=self._wire.ids.message(),
                 to=self._settings.user(user_id),
                 body=body,
                 # Without the module no receiver knows what it is (CX-13).
@@ -235,7 +236,9 @@ class Messages:
                     module_identifier="SystemNotifications", params={} if params is None else extra_params(params)
                 ),
             )
-            waiting.append(self._deliver(message, number))
+            xml_of(message)  # All are checked before the first one is sent.
+            messages.append(message)
+        waiting = (self._deliver(message, message.id or "") for message in messages)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

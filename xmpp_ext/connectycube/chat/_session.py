@@ -61,14 +61,19 @@ class ChatSession:
         self.inbound.take(stanza)
 
     async def begin(self, again: bool) -> None:
-        """Furnish a new session: carbons, contact list, presence; then what the last session had (U-41)."""
+        """Furnish a new session: contact list, presence, carbons; then what the last session had (U-41).
+
+        What is asked last is answered when the server has handled the presence: whoever writes to the user after
+        `connect` finds the user here.
+        """
         wire, new_id = self.wire, self.wire.ids.request
-        carbons = wire.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
         roster = None
         if wire.settings.roster:
             get = RosterGet(id=new_id(), query=RosterQuery())
             roster = wire.ask(get, "the contact list", then=self._loaded)
-        await _all([self._optional(carbons, "message carbons"), self._appear(roster)])
+        await self._appear(roster)
+        carbons = wire.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
+        await self._optional(carbons, "message carbons")
         if again:
             await _all([self.rooms.restore(), self.privacy.restore(), *self._restored()])
 

@@ -25,7 +25,7 @@ from connectycube.stanzas import JIDError, RoomJID, UserJID
 
 from .machines.connection import Backoff
 
-__all__ = ["Credentials", "MarkDelivered", "Settings", "Tls", "settings"]
+__all__ = ["Credentials", "MarkDelivered", "Settings", "Tls", "checked_seconds", "settings"]
 
 Tls = Literal["direct", "starttls", "none"]
 MarkDelivered = Literal["markable", "always", "never"]
@@ -104,6 +104,15 @@ def _id(user_id: object) -> int:
     if isinstance(user_id, bool) or not isinstance(user_id, int) or not 0 < user_id < 10**19:
         raise InvalidArgument("user_id", f"must be a positive whole number, not {user_id!r}")
     return user_id
+
+
+def checked_seconds(name: str, value: object, least: float = 0) -> None:
+    """Check a time.
+
+    :raises InvalidArgument: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+        raise InvalidArgument(name, f"must be a positive number of seconds, not {value!r}")
 
 
 class Credentials:
@@ -209,10 +218,12 @@ def settings(
         value = others[name]
         optional = name in ("send_timeout", "keepalive")
         least = 0 if name == "stable_after" else 1e-9
-        if not (optional and value is None) and (
-            isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least
-        ):
-            raise InvalidArgument(name, f"must be a positive number of seconds, not {value!r}")
+        if not (optional and value is None):
+            checked_seconds(name, value, least)
+    if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+        raise InvalidArgument("ssl_context", f"must be an ssl.SSLContext, not {type(ssl_context).__name__}")
+    if not isinstance(others["backoff"], Backoff):
+        raise InvalidArgument("backoff", f"must be a Backoff, not {type(others['backoff']).__name__}")
     number: object = _port() if port is None else port
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 65536:
         raise InvalidArgument("port", f"must be a number from 1 to 65535, not {number!r}")

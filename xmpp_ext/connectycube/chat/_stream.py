@@ -65,6 +65,7 @@ class Stream(XMLStream):
         self._ended: asyncio.Future[None] = loop.create_future()
         self._error: StreamError | None = None
         self._closing = False
+        self._prolog = b""
 
     # -- slixmpp's and asyncio's side
 
@@ -77,6 +78,11 @@ class Stream(XMLStream):
         self.last_data = self.loop.time()
         if self.parser is None or self._broken is not None:
             return
+        if self.xml_root is None:
+            self._prolog += data
+            if condition := _refused(self._prolog):
+                self.fail(condition)
+                return
         self.parser.feed(data)
         try:
             found: Any  # Pairs of what happened and the element.
@@ -160,6 +166,7 @@ class Stream(XMLStream):
     def restart(self) -> None:
         """Begin a stream: at first, after STARTTLS and after authentication (RFC 6120 section 4.3.3)."""
         self.init_parser()
+        self._prolog = b""
         self.send_raw(self.stream_header)
 
     async def next(self) -> Stanza:
@@ -240,6 +247,20 @@ class Stream(XMLStream):
     def secured(self) -> bool:
         """Whether TLS is on."""
         return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
+
+
+def _refused(prolog: bytes) -> str:
+    """Why what stands before the stream's opening tag is refused, if it is: a document type could declare entities that
+    grow without end or read files (RFC 6120 section 11.1), and would not be seen in another encoding (section 11.6)."""
+    if prolog[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in prolog[:4]:
+        return "unsupported-encoding"
+    rest = prolog.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if rest[:5] == b"<?xml" and rest[5:6].isspace():
+        rest = rest.partition(b"?>")[2].lstrip()
+    # An instruction may be the XML declaration as long as it is not there as a whole.
+    if rest[:2] == b"<!" or (rest[:2] == b"<?" and not b"<?xml".startswith(rest[:6])):
+        return "restricted-xml"
+    return ""
 
 
 def _ignore(_: Element) -> None:

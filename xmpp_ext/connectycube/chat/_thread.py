@@ -1,4 +1,8 @@
-"""An event loop in a thread of its own, for callers that block."""
+"""An event loop in a thread of its own, for callers that block.
+
+Callers wait at plain locks, not at `concurrent.futures`: those have locks in Python, which an interrupt at the wrong
+moment leaves locked, and with it the loop.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,23 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
-from anyio.from_thread import BlockingPortal
-
-__all__ = ["LoopThread"]
+__all__ = ["LoopThread", "wait_at"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+LOOK: Final = 1.0
+"""Seconds between two looks for a signal: one that comes just before a wait does not break it off by itself, nor does
+any on Windows."""
+
+
+def wait_at(gate: threading.Lock) -> None:
+    """Wait until a lock can be had, and take it. Ctrl-C breaks it off."""
+    while not gate.acquire(timeout=LOOK):
+        pass
 
 
 class _Ended(Exception):
@@ -25,28 +36,42 @@ class _Ended(Exception):
 class _Running:
     """A loop that runs, until `stop`."""
 
-    __slots__ = ("_portal", "_thread")
+    __slots__ = ("_ended", "_error", "_lock", "_loop", "_quit", "_ready", "_tasks", "_thread")
 
     def __init__(self) -> None:
-        ready: Future[BlockingPortal] = Future()
-
-        async def serve() -> None:
-            async with BlockingPortal() as portal:
-                ready.set_result(portal)
-                await portal.sleep_until_stopped()
-
-        def run() -> None:
-            try:
-                asyncio.run(serve())
-            except BaseException as error:
-                if ready.done():
-                    raise
-                ready.set_exception(error)
-
+        self._lock = threading.Lock()
+        self._ended = False
+        self._error: BaseException | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ready = threading.Lock()
+        self._ready.acquire()
         # A program that forgets to disconnect can end all the same.
-        self._thread = threading.Thread(target=run, name="connectycube chat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="connectycube chat", daemon=True)
         self._thread.start()
-        self._portal = ready.result()
+        wait_at(self._ready)
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._ready.locked():
+                self._error = error
+                self._ready.release()
+            else:
+                raise
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._quit = asyncio.Event()
+        self._ready.release()
+        await self._quit.wait()
+        with self._lock:
+            self._ended = True
+        await asyncio.sleep(0)  # What was called before has begun now.
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     @property
     def here(self) -> bool:
@@ -64,20 +89,46 @@ class _Running:
         :raises _Ended: if the loop takes no more calls.
         """
         self.check()
+        done = threading.Lock()
+        done.acquire()
+        made: list[asyncio.Task[T]] = []
+
+        async def run() -> T:
+            return await func()
+
+        def begin() -> None:
+            task = self._loop.create_task(run(), name="connectycube call")
+            made.append(task)
+            self._tasks.add(task)
+            task.add_done_callback(end)
+
+        def end(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                task.exception()  # Whoever was interrupted does not ask for it.
+            done.release()
+
+        self._soon(begin)
         try:
-            future: Future[T] = self._portal.start_task_soon(func)
-        except RuntimeError as error:
-            raise _Ended from error
-        try:
-            return future.result()
+            while not done.acquire(timeout=LOOK):
+                if not self._thread.is_alive():
+                    raise _Ended
         except BaseException:
-            future.cancel()
+            with contextlib.suppress(_Ended):
+                self._soon(lambda: made[0].cancel())
             raise
+        return made[0].result()
+
+    def _soon(self, callback: Callable[[], object]) -> None:
+        with self._lock:
+            if self._ended or not self._thread.is_alive():
+                raise _Ended
+            self._loop.call_soon_threadsafe(callback)
 
     def stop(self) -> None:
         """End the loop once its calls are done, and the thread."""
-        with contextlib.suppress(RuntimeError):  # It has ended.
-            self._portal.start_task_soon(self._portal.stop)
+        with contextlib.suppress(_Ended):
+            self._soon(self._quit.set)
         self._thread.join()
 
 

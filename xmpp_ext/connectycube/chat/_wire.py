@@ -1,7 +1,7 @@
 """The traffic of a chat, over all its streams: what is written, counted, acknowledged and answered.
 
-What is written in one turn of the loop goes out together, with one request for acknowledgement behind it (XEP-0198
-section 4). State changes first; then what follows from it is done, and at last it is told.
+What is written in one turn of the loop goes out in batches, with a request for acknowledgement behind one of them while
+none is out (XEP-0198 section 4). State changes first; then what follows from it is done, and at last it is told.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ logger = logging.getLogger("connectycube.chat")
 IQ: Final = "{jabber:client}iq"
 COUNTED: Final = frozenset((IQ, "{jabber:client}message", "{jabber:client}presence"))
 ACK_REQUEST: Final = AckRequest.tag
+BATCH: Final = 50
+"""Stanzas after which a burst begins to go out, so that the server has work while the rest is still being made."""
 REQUEST_XML: Final = AckRequest().to_xml()
 OFFLINE: Final = "the chat is not connected: call connect() first, or wait for Reconnected"
 
@@ -107,6 +109,7 @@ class Wire:
         self.requests = Requests()
         self.acks = sm.StreamManagement()
         self._written: list[str] = []
+        self.online = self.furnished = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -130,7 +133,7 @@ class Wire:
         :raises NotConnected: if there is no connection.
         :raises InvalidArgument: if it can't be written.
         """
-        if not self.online:
+        if not self.online or self.loop.is_closed():
             raise NotConnected(OFFLINE)
         self.write(Outgoing(xml_of(stanza)))
 
@@ -169,7 +172,7 @@ class Wire:
         :raises NotConnected: if there is no connection, or it is lost before.
         :raises InvalidArgument: if it can't be written.
         """
-        if not self.online:
+        if not self.online or self.loop.is_closed():
             raise NotConnected(OFFLINE)
         item = Outgoing(xml_of(stanza))
         item.future = self.loop.create_future()
@@ -182,7 +185,7 @@ class Wire:
         :raises NotConnected: if there is none and none is being made.
         :raises InvalidArgument: if a message with this id is on its way already.
         """
-        if not self.alive:
+        if not self.alive or self.loop.is_closed():
             raise NotConnected("the chat is not connected: call connect() first")
         self.outbox.add(item)
         if self.online and self.furnished:
@@ -210,7 +213,10 @@ class Wire:
 
     def reject(self, problem: str, element: Element | Stanza) -> None:
         """Tell that a stanza was not believed or can't be read. The connection is kept."""
-        xml = element.to_xml() if isinstance(element, Stanza) else tostring(element, encoding="unicode")
+        try:
+            xml = element.to_xml() if isinstance(element, Stanza) else tostring(element, encoding="unicode")
+        except RecursionError:
+            xml = f"<{element.tag}>, which nests too deep"
         self.bus.tell(events.StanzaRejected(problem=problem, xml=xml[:1000]))
 
     # -- what the driver asks for
@@ -303,6 +309,8 @@ class Wire:
         self._written.append(item.xml)
         item.written = True
         self.acks.handle(sm.Sent(item))
+        if len(self._written) >= BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """Hand what was written to the socket, and ask for its acknowledgement."""

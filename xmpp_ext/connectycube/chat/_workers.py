@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from ._bus import LIMIT, Queue
+from ._thread import wait_at
 from .events import ConnectionFailed, Disconnected, Event
 
 __all__ = ["ENDS", "BlockingEventStream", "Handler", "Workers"]
@@ -31,12 +32,14 @@ class BlockingEventStream(Iterator[E], Generic[E]):
     `with`, ends it earlier. Threads may share it: each event goes to one of them.
     """
 
-    __slots__ = ("__weakref__", "_check", "_closed", "_queue", "_ready")
+    __slots__ = ("__weakref__", "_check", "_closed", "_gate", "_lock", "_queue")
 
     def __init__(self, types: tuple[type[E], ...], limit: int, check: Callable[[], None]) -> None:
         self._queue = Queue(types, limit, "an iterator of events")
         self._check = check
-        self._ready = threading.Condition()
+        self._lock = threading.Lock()
+        self._gate = threading.Lock()
+        self._gate.acquire()
         self._closed = False
 
     @property
@@ -50,18 +53,27 @@ class BlockingEventStream(Iterator[E], Generic[E]):
     def __next__(self) -> E:
         self._check()
         waiting = self._queue.waiting
-        with self._ready:
-            while not waiting:
-                if self._closed:
-                    raise StopIteration
-                self._ready.wait()
-            return waiting.popleft()
+        while True:
+            with self._lock:
+                event = waiting.popleft() if waiting else None
+                if waiting or self._closed:
+                    self._wake()  # For another thread.
+            if event is not None:
+                return event
+            if self._closed:
+                raise StopIteration
+            wait_at(self._gate)
+
+    def _wake(self) -> None:
+        """Let one thread look; the lock is held."""
+        if self._gate.locked():
+            self._gate.release()
 
     def close(self) -> None:
         """End the iteration once what waits has been taken."""
-        with self._ready:
+        with self._lock:
             self._closed = True
-            self._ready.notify_all()
+            self._wake()
 
     def __enter__(self) -> BlockingEventStream[E]:
         return self
@@ -74,10 +86,10 @@ class BlockingEventStream(Iterator[E], Generic[E]):
 
         :returns: whether there may be more.
         """
-        with self._ready:
+        with self._lock:
             if not self._closed and isinstance(event, self._queue.types):
                 self._queue.put(event)
-                self._ready.notify()
+                self._wake()
         if isinstance(event, ENDS):
             self.close()
         return not self._closed
@@ -182,22 +194,26 @@ class Handler:
             thread.start()
 
     def _work(self) -> None:
-        try:
-            while (event := self._next()) is not None:
-                try:
-                    self._call(event)
-                except Exception:
-                    logger.exception("the handler %s raised on a %s", name_of(self._call), type(event).__name__)
-        finally:
-            with self._workers.lock:
-                self._running -= 1
-                self._workers.ended()
+        while (event := self._next()) is not None:
+            try:
+                self._call(event)
+            except Exception:
+                logger.exception("the handler %s raised on a %s", name_of(self._call), type(event).__name__)
+            except BaseException:
+                with self._workers.lock:
+                    self._end()
+                raise
+
+    def _end(self) -> None:
+        self._running -= 1
+        self._workers.ended()
 
     def _next(self) -> Event | None:
         waiting = self.queue.waiting
         with self._workers.lock:
             while not waiting:
                 if self.closing or self._workers.closing:
+                    self._end()  # Before anything else can be put.
                     return None
                 self._idle += 1
                 self.ready.wait()

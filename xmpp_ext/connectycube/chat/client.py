@@ -15,7 +15,7 @@ from ._driver import Driver
 from ._messages import Messages
 from ._outbound import target_of
 from ._session import ChatSession
-from ._settings import Credentials, MarkDelivered, Tls, settings
+from ._settings import Credentials, MarkDelivered, Tls, checked_seconds, settings
 from .contacts import Contacts
 from .errors import RequestRefused
 from .events import Event
@@ -141,6 +141,7 @@ class AsyncChat(Messages):
         :raises StreamRefused: if the server's policy or the protocol forbids it.
         :raises ConnectFailed: if the network fails.
         """
+        checked_seconds("timeout", timeout)
         await self._driver.connect(timeout)
 
     async def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
@@ -149,6 +150,7 @@ class AsyncChat(Messages):
         :param timeout: seconds to wait for acknowledgements, and once more for handlers that are at work.
         :returns: ids of the messages that were not acknowledged; whoever waits for one gets `MessageNotSent`.
         """
+        checked_seconds("timeout", timeout)
         left = await self._driver.disconnect(timeout)
         await self._bus.settle(timeout)
         return left
@@ -193,6 +195,8 @@ class AsyncChat(Messages):
         :raises NotConnected: if there is no connection.
         """
         to = self._settings.host if user_id is None else self._settings.user(user_id)
+        if timeout is not None:
+            checked_seconds("timeout", timeout)
         start = self._wire.loop.time()
         request = st.PingRequest(id=self._wire.ids.request(), to=to, ping=st.Ping())
         await self._wire.request(request, "a ping", timeout)
@@ -227,6 +231,8 @@ class AsyncChat(Messages):
         :param show: a finer state; default: simply available.
         :raises NotConnected: if there is no connection.
         """
+        if show not in (None, "away", "chat", "dnd", "xa"):
+            raise InvalidArgument("show", f"must be 'away', 'chat', 'dnd' or 'xa', not {show!r}")
         presence = st.AvailablePresence(status=status, show=show)
         self._wire.post(presence)
         self._session.presence = presence
@@ -350,8 +356,9 @@ class AsyncChat(Messages):
         :raises RequestRefused: if the server refuses.
         :raises NotConnected: if there is no connection.
         """
+        answer = self._session.follow(user_id, False)
         self._session.followed.discard(user_id)
-        await self._session.follow(user_id, False)
+        await answer
 
 
 def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:

@@ -23,6 +23,7 @@ from connectycube.stanzas import (
 
 from . import events, models
 from ._addresses import bare, user_of
+from .errors import NotConnected
 from .machines import contact_list as cl
 from .machines.contact_list import State
 
@@ -175,6 +176,7 @@ class Contacts(Mapping[int, models.Contact]):
         :param user_id: who asked.
         :raises InvalidArgument: if the user has not asked and sees nothing.
         """
+        self._wire.settings.user(user_id)
         entry = self._entries.get(user_id)
         sees = entry is not None and entry.machine.state in (State.FROM, State.FROM_OUT, State.BOTH)
         if not sees:
@@ -187,6 +189,7 @@ class Contacts(Mapping[int, models.Contact]):
         :param user_id: whom.
         :raises RequestRefused: if the server refuses, as where there is no such contact.
         """
+        self._wire.settings.user(user_id)
         if user_id in self.outgoing:
             # The server takes back what was granted, but not what was only asked for.
             await self._want(user_id, cl.Unsubscribe())
@@ -200,15 +203,18 @@ class Contacts(Mapping[int, models.Contact]):
         :raises InvalidArgument: if there is no such contact.
         :raises RequestRefused: if the server refuses.
         """
+        self._wire.settings.user(user_id)
         if user_id not in self:
             raise InvalidArgument("user_id", f"{user_id} is no contact")
         await self._set(user_id, f"renaming user {user_id}", name=name, groups=self._entries[user_id].groups)
 
     def _not_me(self, user_id: int) -> None:
+        self._wire.settings.user(user_id)
         if user_id == self._wire.credentials.user_id:
             raise InvalidArgument("user_id", "is one's own")
 
     def _asked(self, user_id: int) -> None:
+        self._wire.settings.user(user_id)
         if user_id not in self.incoming:
             raise InvalidArgument("user_id", f"{user_id} has not asked to be a contact")
 
@@ -219,6 +225,8 @@ class Contacts(Mapping[int, models.Contact]):
 
     async def _want(self, user_id: int, event: Any) -> None:
         """Let the machine say what to write, and wait until the server has it."""
+        if not self._wire.online:
+            raise NotConnected("the chat is not connected: the contact list is as it was")
         writes: list[Stanza] = []
         entry = self._entry(user_id)
         before = entry.machine.state

@@ -162,6 +162,7 @@ class Privacy:
 
         :raises RequestRefused: if the server refuses.
         """
+        self._wire.settings.user(user_id)
         async with self._editing:
             await self.names()
             name = self._machine.default
@@ -261,21 +262,24 @@ class Privacy:
 
     def _written(self, rules: Iterable[PrivacyRule]) -> tuple[PrivacyItem, ...]:
         """Two items for each user."""
-        by_user = {rule.user_id: rule for rule in rules}
+        if not isinstance(rules, Iterable):
+            raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rules).__name__}")
+        by_user: dict[str, PrivacyRule] = {}
+        for rule in rules:
+            if not isinstance(rule, PrivacyRule):
+                raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rule).__name__}")
+            by_user[self._wire.settings.user(rule.user_id)] = rule
         items: list[PrivacyItem] = []
-        for rule in by_user.values():
+        for jid, rule in by_user.items():
             if rule.private:
-                items.append(_item(rule, self._wire.settings.user(rule.user_id)))
+                items.append(_item(rule, jid))
             if rule.groups:
-                self._wire.settings.user(rule.user_id)
                 value = GroupPrivacyValue(user_id=rule.user_id, host=self._wire.settings.muc_host)
                 items.append(_item(rule, str(value)))
         return _numbered(items)
 
 
 def _item(rule: PrivacyRule, value: str) -> PrivacyItem:
-    if not isinstance(rule, PrivacyRule):
-        raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rule).__name__}")
     # Without children an item holds for everything, in both directions.
     one_way = not (rule.mutual and rule.deny)
     return PrivacyItem(

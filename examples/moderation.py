@@ -1,0 +1,71 @@
+"""A bot that keeps a group free of some words: it deletes the message, and blocks whoever goes on.
+
+python examples/moderation.py DIALOG_ID WORD ...    as the account of chat_account.py, until Ctrl-C
+
+The blocked user can't write to the bot any more. To remove somebody from the dialog, or a message from its history, use
+the REST client: `cube.dialogs.update(dialog_id, pull_all=...)`, `cube.messages.delete(message_id, force=True)`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import suppress
+
+from chat_account import account
+from connectycube.chat import Chat, ChatMessage, MessageEdited, MessageReceived
+
+WARNINGS = 1
+"""How often a user is warned before being blocked."""
+
+
+class Moderator:
+    """The bot."""
+
+    def __init__(self, chat: Chat, dialog_id: str, words: list[str]) -> None:
+        self.chat = chat
+        self.dialog_id = dialog_id
+        self.words = [word.casefold() for word in words]
+        self.offences: Counter[int] = Counter()
+
+    def run(self) -> None:
+        self.chat.join(self.dialog_id)
+        events = self.chat.events(MessageReceived, MessageEdited)
+        print(f"user {self.chat.user_id} watches {self.dialog_id}")
+        for event in events:
+            if isinstance(event, MessageReceived):
+                self.look(event.message)
+            elif isinstance(event, MessageEdited):
+                self.judge(event.dialog_id, event.user_id, event.message_id, event.body)
+
+    def look(self, message: ChatMessage) -> None:
+        if not message.carbon:
+            self.judge(message.dialog_id, message.sender_id, message.id, message.body)
+
+    def judge(self, dialog_id: str | None, user_id: int | None, message_id: str | None, body: str) -> None:
+        if dialog_id != self.dialog_id or user_id is None or message_id is None or not self.is_bad(body):
+            return
+        self.chat.delete_message(dialog_id, message_id)
+        self.offences[user_id] += 1
+        if self.offences[user_id] > WARNINGS:
+            self.chat.privacy.block(user_id)
+            print(f"deleted a message of user {user_id}, who is blocked now")
+        else:
+            self.chat.send(user_id, "Please mind your words in our group.")
+            print(f"deleted a message of user {user_id}")
+
+    def is_bad(self, body: str) -> bool:
+        return any(word in body.casefold() for word in self.words)
+
+
+def main(dialog_id: str, *words: str) -> None:
+    user_id, password = account()
+    with Chat(user_id=user_id, password=password) as chat:
+        Moderator(chat, dialog_id, list(words)).run()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("give the id of a group dialog, and words")
+    with suppress(KeyboardInterrupt):
+        main(*sys.argv[1:])

@@ -1,0 +1,58 @@
+"""Two users talk, each over a connection of their own, in one event loop.
+
+python examples/two_users.py    as both accounts of chat_account.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from chat_account import account
+from connectycube.chat import (
+    AsyncChat,
+    EventStream,
+    MessageEdited,
+    MessageRead,
+    MessageReceived,
+    TypingStarted,
+)
+
+
+async def next_of(events: EventStream[MessageReceived], sender_id: int) -> MessageReceived:
+    """The next message of a user: others may write, too."""
+    async for event in events:
+        if event.message.sender_id == sender_id:
+            return event
+    raise SystemExit("the connection is lost")
+
+
+async def main() -> None:
+    (mary_id, mary_password), (ada_id, ada_password) = account(), account("_2")
+    async with (
+        AsyncChat(user_id=mary_id, password=mary_password) as mary,
+        AsyncChat(user_id=ada_id, password=ada_password) as ada,
+    ):
+        to_mary, to_ada = mary.events(MessageReceived), ada.events(MessageReceived)
+        told = mary.events(MessageRead, TypingStarted)
+        edits = ada.events(MessageEdited)
+
+        sent = await mary.send(ada_id, "Who drives on Sunday?")
+        got = (await next_of(to_ada, mary_id)).message
+        print(f"Ada reads: {got.body}")
+        await ada.mark_read(got)
+        await ada.start_typing(mary_id)
+        async for event in told:
+            print(f"Mary is told: {type(event).__name__}")
+            if isinstance(event, TypingStarted):
+                break
+
+        await ada.send(mary_id, "I do. Seven o'clock?", extra={"seats": 3})
+        answer = (await next_of(to_mary, ada_id)).message
+        print(f"Mary reads: {answer.body} ({answer.extra['seats']} seats)")
+
+        await mary.edit_message(ada_id, sent.id, "Who drives on Saturday?")
+        print(f"Ada sees the edit: {(await anext(edits)).body}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

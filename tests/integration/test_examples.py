@@ -1,0 +1,206 @@
+"""The chat's examples run unchanged, as scripts, against this server: the environment names it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from connectycube.chat import (
+    Chat,
+    ContactAccepted,
+    ContactRequested,
+    ContactsChanged,
+    MessageBlocked,
+    MessageDeleted,
+    MessageNotSent,
+    MessageRead,
+    MessageReceived,
+    Subscription,
+)
+from tests.integration.chats import Users
+from tests.integration.ejabberd import APP_ID, HOST, Ejabberd, User
+from tests.integration.support import interrupted_after
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DIALOG = "66f1a7c2e4b0d93a51c8e2d1"
+
+
+class Scripts:
+    """Runs examples as accounts of the server."""
+
+    def __init__(self, ejabberd: Ejabberd) -> None:
+        self._ejabberd = ejabberd
+
+    def environment(self, *users: User) -> dict[str, str]:
+        found = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTYCUBE_")}
+        found |= {"CONNECTYCUBE_APP_ID": str(APP_ID), "CONNECTYCUBE_CHAT_HOST": HOST}
+        found |= {"CONNECTYCUBE_CHAT_PORT": str(self._ejabberd.ports.tls), "PYTHONUNBUFFERED": "1"}
+        found["SSL_CERT_FILE"] = str(self._ejabberd.ca_file)
+        for suffix, user in zip(("", "_2"), users, strict=False):
+            found[f"CONNECTYCUBE_USER_ID{suffix}"] = str(user.id)
+            found[f"CONNECTYCUBE_PASSWORD{suffix}"] = user.password
+        return found
+
+    @contextmanager
+    def running(self, name: str, *arguments: str, users: tuple[User, ...]) -> Iterator[Callable[[], str]]:
+        """A script that runs until Ctrl-C; gives its next line."""
+        with subprocess.Popen(
+            [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment(*users),
+        ) as script:
+            assert script.stdout is not None
+            try:
+                yield lambda: script.stdout.readline().rstrip("\n") if script.stdout else ""
+                script.send_signal(signal.SIGINT)
+                rest, errors = script.communicate(timeout=30)
+                assert (script.returncode, rest, errors) == (0, "", "")
+            finally:
+                script.kill()
+
+    def run(self, name: str, *arguments: str, users: tuple[User, ...] = ()) -> tuple[int, list[str], str]:
+        """A script that ends: its code, what it prints, and its errors."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+            capture_output=True,
+            text=True,
+            env=self.environment(*users),
+            timeout=50,
+            check=False,
+        )
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    def chat(self, user: User) -> Chat:
+        """A chat of a user whom a script meets."""
+        return Chat(
+            user_id=user.id,
+            password=user.password,
+            app_id=APP_ID,
+            host=HOST,
+            port=self._ejabberd.ports.tls,
+            ssl_context=self._ejabberd.ssl_context(),
+        )
+
+
+@pytest.fixture
+def scripts(ejabberd: Ejabberd) -> Iterator[Scripts]:
+    with interrupted_after(120):
+        yield Scripts(ejabberd)
+
+
+def test_the_echo_bot(scripts: Scripts, users: Users) -> None:
+    bot, friend = users(), users()
+    with scripts.running("echo_bot.py", users=(bot,)) as line, scripts.chat(friend) as chat:
+        assert line() == f"user {bot.id} is online"
+        accepted, answers, marks = chat.events(ContactAccepted), chat.events(MessageReceived), chat.events(MessageRead)
+        chat.contacts.request(bot.id)
+        assert next(accepted).user_id == bot.id
+        for body in ("Hello", "Are you there?"):
+            sent = chat.send(bot.id, body)
+            assert next(answers).message.body == f"You said: {body}"
+            assert next(marks).message_id == sent.id
+
+
+def test_two_users(scripts: Scripts, users: Users) -> None:
+    code, lines, errors = scripts.run("two_users.py", users=(users(), users()))
+    assert (code, errors) == (0, "")
+    assert lines == [
+        "Ada reads: Who drives on Sunday?",
+        "Mary is told: MessageRead",
+        "Mary is told: TypingStarted",
+        "Mary reads: I do. Seven o'clock? (3 seats)",
+        "Ada sees the edit: Who drives on Saturday?",
+    ]
+
+
+def test_the_contact_list(scripts: Scripts, users: Users) -> None:
+    mary, ada = users(), users()
+
+    def run(user: User, *arguments: object) -> tuple[int, list[str], str]:
+        return scripts.run("contact_list.py", *map(str, arguments), users=(user,))
+
+    assert run(mary) == (0, [], "")
+    assert run(mary, "request", ada.id, "Ada") == (0, [], "")
+    assert run(mary) == (0, [f"{ada.id} has not answered yet"], "")
+    chat = scripts.chat(ada)
+    asked = chat.events(ContactRequested)
+    with chat:
+        assert next(asked).user_id == mary.id
+        chat.contacts.accept(mary.id)
+        with scripts.running("contact_list.py", "watch", users=(mary,)) as line:
+            assert line() == "watching"
+            chat.set_presence(status="at the wall")
+            # The server may say it more than once.
+            while (told := line()) != f"{ada.id} is online: at the wall":
+                assert told.startswith(f"{ada.id} ")
+            chat.disconnect()
+            while (told := line()) != f"{ada.id} is offline: no status":
+                assert told == f"{ada.id} is online: at the wall"
+    assert run(mary) == (0, [f"{ada.id} Ada: both"], "")
+    assert run(mary, "rename", ada.id, "Lady A.") == (0, [], "")
+    assert run(mary)[1] == [f"{ada.id} Lady A.: both"]
+    assert run(mary, "remove", ada.id) == (0, [], "")
+    assert run(mary) == (0, [], "")
+    chat = scripts.chat(ada)
+    accepted, changed = chat.events(ContactAccepted), chat.events(ContactsChanged)
+    with chat:
+        chat.contacts.request(mary.id, name="Mary")
+        assert run(mary) == (0, [f"{ada.id} asks to be a contact"], "")
+        assert run(mary, "accept", ada.id) == (0, [], "")
+        assert next(accepted).user_id == mary.id
+        while chat.contacts[mary.id].subscription is not Subscription.BOTH:
+            next(changed)
+    code, lines, errors = run(mary, "accept", ada.id)
+    assert (code, lines) == (1, [])
+    assert errors == f"accept: user_id {ada.id} has not asked to be a contact\n"
+
+
+def test_moderation(scripts: Scripts, users: Users) -> None:
+    bot, rude = users(), users()
+    with (
+        scripts.chat(rude) as chat,
+        scripts.running("moderation.py", DIALOG, "rotten", users=(bot,)) as line,
+    ):
+        assert line() == f"user {bot.id} watches {DIALOG}"
+        chat.join(DIALOG)
+        deleted, told, blocked = chat.events(MessageDeleted), chat.events(MessageReceived), chat.events(MessageBlocked)
+        chat.send(DIALOG, "The weather is fine")
+        first = chat.send(DIALOG, "Rotten weather")
+        assert (next(deleted).message_id, line()) == (first.id, f"deleted a message of user {rude.id}")
+        assert next(told).message.body == "Please mind your words in our group."
+        fine = chat.send(DIALOG, "Lovely weather")
+        chat.edit_message(DIALOG, fine.id, "rotten as ever")
+        assert (next(deleted).message_id, line()) == (
+            fine.id,
+            f"deleted a message of user {rude.id}, who is blocked now",
+        )
+        with suppress(MessageNotSent):  # The server may refuse it before it acknowledges it, or after that.
+            chat.send(bot.id, "Why?")
+        assert next(blocked).user_id == bot.id
+
+
+@pytest.mark.parametrize("name", ["echo_bot.py", "two_users.py", "contact_list.py"])
+def test_they_want_an_account(name: str, scripts: Scripts) -> None:
+    code, lines, errors = scripts.run(name)
+    assert (code, lines) == (1, [])
+    assert errors == "set CONNECTYCUBE_USER_ID, CONNECTYCUBE_PASSWORD: see examples/chat_account.py\n"
+
+
+def test_moderation_wants_words(scripts: Scripts) -> None:
+    assert scripts.run("moderation.py", DIALOG) == (1, [], "give the id of a group dialog, and words\n")
+
+
+def test_each_example_is_tested() -> None:
+    tested = Path(__file__).read_text("utf-8") + (Path(__file__).parents[1] / "test_examples.py").read_text("utf-8")
+    helpers = {"chat_account.py", "local_server.py"}
+    for path in EXAMPLES.glob("*.py"):
+        assert path.name in helpers or f'"{path.name}"' in tested, path.name

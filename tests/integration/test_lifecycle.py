@@ -1,0 +1,278 @@
+"""Chats begin and end, at any moment and in any loop, and nothing is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import weakref
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from connectycube.chat import (
+    Connected,
+    Disconnected,
+    Event,
+    MessageNotSent,
+    MessageReceived,
+    NotConnected,
+    Reconnected,
+    Reconnecting,
+    State,
+)
+from tests.integration.chats import Person, Told, Users, chat_of
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.lines import FAST, back, behind, line, present
+from tests.integration.support import run
+
+
+def sockets() -> int:
+    """How many sockets this process has open."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
+        except OSError:
+            continue
+    return found
+
+
+TURNS = [*range(12), *range(12, 60, 4)]
+"""How many turns of the loop a chat is given before it is disturbed; the later ones take a millisecond."""
+
+
+def debug(main: Coroutine[Any, Any, None]) -> None:
+    """Run in asyncio's debug mode, in which a task that is never awaited and a resource that is left are told."""
+    with asyncio.Runner(debug=True) as runner:
+        runner.run(main)
+    gc.collect()
+
+
+def timers() -> int:
+    """How many timers the running loop has that were not cancelled."""
+    loop: Any = asyncio.get_running_loop()
+    return sum(not handle.cancelled() for handle in loop._scheduled)
+
+
+async def drained() -> None:
+    """Let callbacks run that are due already: sockets are closed in one."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+# Nothing is left
+
+
+@pytest.mark.parametrize(
+    ("tls", "managed", "count"),
+    [("direct", True, 50), ("direct", False, 10), ("starttls", True, 10), ("none", True, 10), ("none", False, 10)],
+)
+def test_nothing_is_left_of_sessions(ejabberd: Ejabberd, users: Users, tls: str, managed: bool, count: int) -> None:
+    port = ejabberd.ports.tls if tls == "direct" else ejabberd.ports.starttls
+    user = users()
+
+    async def main() -> None:
+        before, before_timers = sockets(), timers()
+        for _ in range(count):
+            chat = chat_of(ejabberd, user, tls=tls, port=port, stream_management=managed)
+            await chat.connect()
+            await chat.send(user.id, "x")
+            await chat.disconnect()
+            await drained()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert sockets() == before
+        # A TLS handshake's timer may be there until it would have gone off.
+        assert timers() <= before_timers
+        gone = weakref.ref(chat)
+        del chat
+        gc.collect()
+        assert gone() is None
+
+    debug(main())
+
+
+def test_nothing_is_left_of_a_chat_that_was_lost(ejabberd: Ejabberd, users: Users) -> None:
+    user = users()
+
+    async def main() -> None:
+        before = sockets()
+        async with line(ejabberd) as proxy:
+            for how in ("waiting", "given up", "online"):
+                chat = chat_of(ejabberd, user, port=proxy.port, backoff=FAST, auto_reconnect=how != "given up")
+                told = Told(chat)
+                await chat.connect()
+                proxy.cut()
+                if how == "waiting":
+                    proxy.refuse()
+                    await told.one(Reconnecting)
+                elif how == "online":
+                    await told.one(Reconnected)
+                await chat.disconnect()
+                await proxy.idle()
+                await proxy.accept()
+        await drained()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert sockets() == before
+
+    debug(main())
+
+
+@pytest.mark.parametrize("tls", ["direct", "starttls"])
+def test_connecting_is_cancelled_anywhere(ejabberd: Ejabberd, users: Users, tls: str) -> None:
+    port = ejabberd.ports.tls if tls == "direct" else ejabberd.ports.starttls
+    user = users()
+
+    async def main() -> None:
+        before = sockets()
+        ended = {"cancelled": 0, "connected": 0}
+        for turns in TURNS:
+            chat = chat_of(ejabberd, user, tls=tls, port=port)
+            connecting = asyncio.ensure_future(chat.connect())
+            for _ in range(turns):
+                await asyncio.sleep(0 if turns < 12 else 0.001)
+            connecting.cancel()
+            await asyncio.wait([connecting])
+            if connecting.cancelled():
+                ended["cancelled"] += 1
+                assert chat.state.name is State.OFFLINE
+            else:
+                ended["connected"] += 1
+                assert connecting.exception() is None
+                assert chat.online
+                await chat.disconnect()
+            await drained()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert sockets() == before
+        assert ended["cancelled"] >= 8
+
+    debug(main())
+
+
+def test_disconnecting_anywhere(ejabberd: Ejabberd, users: Users) -> None:
+    user = users()
+
+    async def main() -> None:
+        before = sockets()
+        chat = chat_of(ejabberd, user)
+        for turns in TURNS:
+            connecting = asyncio.ensure_future(chat.connect())
+            for _ in range(turns):
+                await asyncio.sleep(0 if turns < 12 else 0.001)
+            assert await chat.disconnect() == ()
+            assert chat.state.name is State.OFFLINE
+            (error,) = await asyncio.gather(connecting, return_exceptions=True)
+            assert error is None or isinstance(error, NotConnected)
+            # One that had not begun may do so now.
+            await chat.disconnect()
+            await drained()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert sockets() == before
+
+    debug(main())
+
+
+def test_disconnecting_at_random_while_the_line_breaks(ejabberd: Ejabberd, users: Users) -> None:
+    user = users()
+
+    async def main() -> None:
+        chance = random.Random(5)
+        async with line(ejabberd) as proxy:
+            for _ in range(20):
+                person = Person(ejabberd, user, port=proxy.port, backoff=FAST)
+                await person.chat.connect()
+                sending = [asyncio.ensure_future(person.chat.send(user.id, f"{number}")) for number in range(5)]
+                if chance.random() < 0.3:
+                    proxy.cut()
+                else:
+                    proxy.cut_after(chance.choice(("up", "down")), chance.randrange(1, 1000))
+                await asyncio.sleep(chance.random() * 0.05)
+                left = await person.chat.disconnect(timeout=chance.choice((0, 0.02, 5)))
+                failed = [
+                    error.message_id
+                    for error in await asyncio.gather(*sending, return_exceptions=True)
+                    if isinstance(error, MessageNotSent)
+                ]
+                assert set(failed) >= set(left)
+                assert len(person.told.of(Disconnected)) == 1
+                proxy.calm()
+        await drained()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    debug(main())
+
+
+# Once, twice, at once
+
+
+def test_connecting_twice_is_connecting_once(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        chat = chat_of(ejabberd, users())
+        told = Told(chat)
+        await asyncio.gather(chat.connect(), chat.connect(), chat.connect())
+        await chat.connect()
+        assert len(told.of(Connected)) == 1
+        assert set(await asyncio.gather(chat.disconnect(), chat.disconnect())) == {()}
+        assert await chat.disconnect() == ()
+        assert len(told.of(Disconnected)) == 1
+
+    run(main())
+
+
+def test_of_two_who_connect_one_gives_up(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        chat = chat_of(ejabberd, users())
+        one, other = (asyncio.ensure_future(chat.connect()) for _ in range(2))
+        await asyncio.sleep(0)
+        one.cancel()
+        await other
+        assert chat.online
+        await chat.disconnect()
+
+    run(main())
+
+
+def test_disconnecting_in_a_handler(ejabberd: Ejabberd, users: Users) -> None:
+    async def main() -> None:
+        async with present(ejabberd, users(), users()) as (person, other):
+            done = asyncio.Event()
+
+            @person.chat.on(MessageReceived)
+            async def leave(event: MessageReceived) -> None:
+                assert await person.chat.disconnect() == ()
+                done.set()
+
+            await other.chat.send(person.id, "go")
+            await done.wait()
+            assert person.chat.state.name is State.OFFLINE
+            await person.chat.connect()
+
+    run(main())
+
+
+def test_handlers_that_raise_stop_nobody(ejabberd: Ejabberd, users: Users, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with behind(ejabberd, users()) as (person, proxy):
+
+            @person.chat.on(Event)
+            def plain(event: Event) -> None:
+                raise RuntimeError("plain")
+
+            @person.chat.on(Reconnecting, Reconnected)
+            async def waiting(event: Event) -> None:
+                raise RuntimeError("waiting")
+
+            told = Told(person.chat)
+            for number in range(3):
+                proxy.cut()
+                await back(person, number + 1)
+            assert len(told.of(Reconnecting)) >= 3
+            assert len(told.of(Reconnected)) == 3
+            await person.chat.ping()
+
+    with caplog.at_level(logging.ERROR, "connectycube.chat"):
+        run(main())
+    assert {str(record.exc_info[1]) for record in caplog.records if record.exc_info} == {"plain", "waiting"}

@@ -1,0 +1,43 @@
+"""The project's pages, their code blocks and links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+
+PROJECT = Path(__file__).parent.parent
+README = PROJECT / "README.md"
+CHAT = PROJECT / "docs" / "chat.md"
+
+
+def blocks(page: Path, info: str = "python") -> Iterator[CodeType]:
+    """The blocks that are fenced with exactly this; the line numbers of a traceback are those of the page."""
+    text = page.read_text(encoding="utf-8")
+    for block in re.finditer(rf"^```{info}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        line = text.count("\n", 0, block.start(1))
+        yield compile("\n" * line + block.group(1), str(page), "exec")
+
+
+def kinds(page: Path) -> set[str]:
+    """What the blocks of a page are fenced with."""
+    fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return set(fences[::2])
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in titles}
+
+
+def broken_links(page: Path) -> list[str]:
+    """Links to files and headings that are not there."""
+    broken = []
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        if not link.startswith("https://") and not (target.exists() and (not heading or heading in headings(target))):
+            broken.append(link)
+    return broken
