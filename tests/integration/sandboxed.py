@@ -155,5 +155,3 @@ class SandboxServer:
     def ssl_context(self) -> ssl.SSLContext:
         """A client's context that trusts this server's authority alone."""
         return self.sandbox.ssl_context
-
-

@@ -1,4 +1,4 @@
-"""docs/sandbox.md does what it says."""
+"""docs/sandbox.md does what it says, and so does the README of the sandbox."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ def test_the_example_in_pytest_passes(connectycube_sandbox: Sandbox) -> None:
     found: dict[str, object] = {}
     exec(compile(blocks("python")[1], "docs/sandbox.md", "exec"), found)
     test = found["test_the_bot_greets"]
+    assert callable(test)
+    test(connectycube_sandbox)
+
+
+def test_the_test_of_a_bot_in_the_readme_passes(connectycube_sandbox: Sandbox) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```python test\n(.*?)```", readme, re.DOTALL)
+    found: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), found)
+    test = found["test_the_bot_answers"]
     assert callable(test)
     test(connectycube_sandbox)
 
