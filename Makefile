@@ -8,12 +8,15 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install generate check-generated lint types test interop fuzz bench bench-chat clean
+.PHONY: help install demo generate check-generated lint types test interop screenshot fuzz bench bench-chat clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: .venv/.ready ## the package and all tools, in .venv
+
+demo: .venv/.ready ## two users on a local sandbox; KEEP=1 leaves its page up
+	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
 
 generate: .venv/.ready ## make generated/ from spec/
 	@$(BIN)/python -m generator
@@ -33,18 +36,25 @@ types: .venv/.ready ## mypy and pyright
 test: .venv/.ready ## pytest
 	@$(BIN)/python -m pytest
 
-interop: .venv/.ready ## tests against a real ejabberd; installs it when it is missing
+interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK, Chromium; installs what is missing
 	@tests/integration/install.sh
-	@$(BIN)/python -m pytest tests/integration
+	@tests/interop/install.sh
+	@tests/browser/install.sh
+	@$(BIN)/python -m pytest tests/integration tests/interop tests/browser
+
+screenshot: .venv/.ready ## the picture of the sandbox's page in docs/
+	@tests/browser/install.sh
+	@$(BIN)/python -m tests.browser.screenshot
 
 FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times
 	@$(BIN)/python -m tests.fuzz.harness --runs $(FUZZ_RUNS)
 
-bench: .venv/.ready ## speed of the REST client, the stanzas and the generator
+bench: .venv/.ready ## speed of the REST client, the stanzas, the generator and the sandbox
 	@$(BIN)/python -m benchmarks.rest
 	@$(BIN)/python -m benchmarks.stanzas
 	@$(BIN)/python -m benchmarks.generator
+	@$(BIN)/python -m benchmarks.sandbox
 
 bench-chat: .venv/.ready ## the chat beside raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
 	@tests/integration/install.sh

@@ -15,9 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
 def floors() -> dict[str, Version]:
-    """The lowest version of each dependency, those of the extras included."""
+    """The lowest version of each dependency, those of the chat included. The sandbox serves tests alone."""
     found = {}
-    extras = PROJECT["project"]["optional-dependencies"].values()
+    extras = [names for extra, names in PROJECT["project"]["optional-dependencies"].items() if extra != "sandbox"]
     for requirement in [*PROJECT["project"]["dependencies"], *itertools.chain(*extras)]:
         if requirement.startswith("connectycube["):
             continue
@@ -69,3 +69,7 @@ def test_the_client_tells_the_version_that_is_installed() -> None:
     assert f'USER_AGENT = "connectycube-python/{version}"' in (
         ROOT / "generated/connectycube/rest/client.py"
     ).read_text(encoding="utf-8")
+
+
+def test_the_group_of_the_sandbox_is_its_extra() -> None:
+    assert PROJECT["dependency-groups"]["sandbox"] == PROJECT["project"]["optional-dependencies"]["sandbox"]

@@ -1,6 +1,7 @@
 """The README's Python blocks run, one after the other, as a reader would type them.
 
 Those of the chat, here and in `docs/chat.md`, are fenced as `python chat`: `tests/integration/test_pages.py` runs them.
+The test of a bot is fenced as `python test`: `tests/sandbox/test_docs.py` runs it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_block_is_passed_over() -> None:
-    assert kinds(README) == {"python", "python chat", "shell"}
+    assert kinds(README) == {"python", "python chat", "python test", "shell"}
     assert kinds(CHAT) == {"python chat"}
 
 

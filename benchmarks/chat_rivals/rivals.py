@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.integration.bare import Bare
 from tests.integration.ejabberd import APP_ID, HOST, Ejabberd, User
+from tests.interop.javascript import program
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-BUILD = ROOT / ".build/chat_rivals"
 
 PARAMS = {"save_to_history": "1", "dialog_id": "66f1a7c2e4b0d93a51c8e201", "date_sent": "1735689600"}
 """Parameters as a message has that is to be kept."""
@@ -54,22 +52,7 @@ async def js_messages(server: Ejabberd, count: int, *, params: bool = False) -> 
         "messages": count,
         "params": PARAMS if params else None,
     }
-    return await to_reader(server, reader, count, (["node", str(js_program())], job))
-
-
-def js_program() -> Path:
-    """The program that uses the SDK, beside the SDK itself, which npm brings if it is not there yet."""
-    lock = "package-lock.json"
-    if not (BUILD / lock).exists() or (BUILD / lock).read_bytes() != (HERE / lock).read_bytes():
-        BUILD.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HERE / "package.json", BUILD)
-        shutil.copy(HERE / lock, BUILD / "npm-shrinkwrap.json")
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(command, cwd=BUILD, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        # It tells that all is there.
-        shutil.copy(HERE / lock, BUILD)
-    shutil.copy(HERE / "send.mjs", BUILD)
-    return BUILD / "send.mjs"
+    return await to_reader(server, reader, count, (["node", str(program(HERE / "send.mjs"))], job))
 
 
 def slixmpp_job(server: Ejabberd, name: str, *, tls: bool, **job: Any) -> tuple[list[str], dict[str, Any]]:

@@ -313,8 +313,10 @@ def test_ports_and_users_outlive_the_node(ejabberd: Ejabberd, users: Users, hard
                 await asyncio.to_thread(ejabberd.start)
             else:
                 restarted = asyncio.ensure_future(asyncio.to_thread(ejabberd.restart))
-                error = await bare.receive("{http://etherx.jabber.org/streams}error")
-                assert error[0].tag.endswith("}system-shutdown")
+                # A node in a hurry closes the connection before its last words are out.
+                with contextlib.suppress(EOFError):
+                    error = await bare.receive("{http://etherx.jabber.org/streams}error")
+                    assert error[0].tag.endswith("}system-shutdown")
                 await restarted
         assert ejabberd.ports == ports
         async with present(ejabberd, user):

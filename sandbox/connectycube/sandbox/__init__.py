@@ -1,0 +1,71 @@
+"""A local ConnectyCube for development and tests: REST and chat over one store.
+
+It plays what is documented, by the documented rules, and says 501 to the rest. It is no production server.
+
+What it needs is loaded when it is first used: pytest looks in here for the plugin at each start, also where the extra
+`sandbox` is not installed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._sandbox import Sandbox as Sandbox
+    from .clock import Clock as Clock
+    from .config import Limits as Limits
+    from .config import Settings as Settings
+    from .faults import Faults as Faults
+    from .journal import Entry as Entry
+    from .journal import Exchange as Exchange
+    from .journal import Journal as Journal
+    from .journal import StanzaSeen as StanzaSeen
+    from .seeding import SeedError as SeedError
+    from .storage import DataFileError as DataFileError
+
+__all__ = [
+    "Clock",
+    "DataFileError",
+    "Entry",
+    "Exchange",
+    "Faults",
+    "Journal",
+    "Limits",
+    "Sandbox",
+    "SeedError",
+    "Settings",
+    "StanzaSeen",
+]
+
+_HOMES = {
+    "Clock": "clock",
+    "DataFileError": "storage",
+    "Entry": "journal",
+    "Exchange": "journal",
+    "Faults": "faults",
+    "Journal": "journal",
+    "Limits": "config",
+    "Sandbox": "_sandbox",
+    "SeedError": "seeding",
+    "Settings": "config",
+    "StanzaSeen": "journal",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOMES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f".{module}", __name__), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("connectycube"):
+            raise
+        raise ImportError(f"{name} needs {error.name}: pip install 'connectycube[sandbox]'") from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,296 @@
+"""`Sandbox`: a ConnectyCube of one's own, from `with` to the end of its block."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .bus import ConnectionsToDrop
+from .clock import Clock
+from .config import Settings
+from .core import Core
+from .domain.accounts import User
+from .faults import Faults
+from .journal import Journal
+from .seeding import Seed, plant, read_seed
+from .server import Server, Service, listening_socket
+from .xmpp.late import LateChat
+from .xmpp.listeners import ChatAddress
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Sandbox"]
+
+T = TypeVar("T")
+log = logging.getLogger("connectycube.sandbox")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Sandbox:
+    """A local ConnectyCube. Use it as a context manager, sync or async; it runs on a thread of its own either way.
+
+    ```python
+    with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+        cube.login(login="mary", password="correct-horse-9")
+    ```
+
+    :param settings: application id, keys, limits.
+    :param data: file to keep everything in; in memory without.
+    :param seed: file, or its content, with what there is from the start; `connectycube.sandbox.seeding` tells its form.
+    :param host: address to listen on. Anything but the loopback interface lets others in, who need no password to
+        read what goes over the wire: that is warned of.
+    :param port: port of REST; a free one without.
+    :param chat_port: port of the chat over TCP, on which TLS can be started; a free one without.
+    :param chat_tls_port: port of the chat over TCP that begins with TLS; a free one without.
+    :param websocket_port: port of the chat over WebSocket; a free one without.
+    :param secure_websocket_port: port of the chat over WebSocket with TLS; a free one without.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        data: str | Path | None = None,
+        seed: str | Path | Seed | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        chat_port: int = 0,
+        chat_tls_port: int = 0,
+        websocket_port: int = 0,
+        secure_websocket_port: int = 0,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.host = host
+        self._data = data
+        self._seed = None if seed is None else read_seed(seed)
+        self._port = port
+        self._chat_ports = (chat_port, chat_tls_port, websocket_port, secure_websocket_port)
+        self._chat: ChatAddress | None = None
+        self._server: Server | None = None
+        self._core: Core | None = None
+
+    # -- life
+
+    def start(self) -> None:
+        """Start, and return when it answers.
+
+        :raises OSError: if the port is taken.
+        :raises DataFileError: if the data file can't be used.
+        :raises SeedError: if the seed is wrong.
+        """
+        server = self._begin()
+        self._core = self._ended_on_error(server.started.result)
+
+    def stop(self) -> None:
+        """Stop, and return when all is closed."""
+        server, self._server, self._core = self._server, None, None
+        if server is not None:
+            server.stop().result()
+            server.join()
+        chat, self._chat = self._chat, None
+        if chat is not None:
+            chat.close()
+
+    def _begin(self) -> Server:
+        if self._server is not None:
+            raise RuntimeError("the sandbox runs already")
+        if self.host not in LOOPBACK:
+            log.warning("The sandbox listens on %s: everybody who reaches this machine can use and read it", self.host)
+        rest = listening_socket(self.host, self._port)
+        self._address = rest.getsockname()
+        try:
+            names = (self.settings.chat_host, self.settings.muc_host)
+            self._chat = ChatAddress(self.host, self._chat_ports, names)
+        except OSError:
+            rest.close()
+            raise
+        hosts = frozenset(LOOPBACK) if self.host in LOOPBACK else None
+        server = self._server = Server(self._make_core, rest, self._services, hosts)
+        server.start()
+        return server
+
+    def _ended_on_error(self, wait: Callable[[], T]) -> T:
+        try:
+            return wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _make_core(self) -> Core:
+        core = Core(self.settings, self._data)
+        try:
+            self._plant(core)
+        except BaseException:
+            core.close()
+            raise
+        return core
+
+    def _plant(self, core: Core) -> None:
+        """Put the seed in, unless a data file has something already."""
+        if self._seed is not None and not core.db.value("SELECT 1 FROM users"):
+            plant(core, self._seed)
+
+    def _services(self, core: Core) -> Sequence[Service]:
+        """What listens beside REST."""
+        assert self._chat is not None
+        return (LateChat(core, self._chat),)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        server = self._begin()
+        try:
+            self._core = await asyncio.wrap_future(server.started)
+        except BaseException:
+            await asyncio.to_thread(self.stop)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # -- addresses
+
+    @property
+    def app_id(self) -> int:
+        """Id of the application."""
+        return self.settings.app_id
+
+    @property
+    def auth_key(self) -> str:
+        """Authorization key of the application."""
+        return self.settings.auth_key
+
+    @property
+    def admin_key(self) -> str:
+        """Key of the admin API."""
+        return self.settings.admin_key
+
+    @property
+    def api_url(self) -> str:
+        """Address of REST, and of the page that shows what goes on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self._running[1]}"
+
+    @property
+    def chat_host(self) -> str:
+        """Domain of the users' JIDs, which the chat's streams are opened to."""
+        return self.settings.chat_host
+
+    @property
+    def chat_port(self) -> int:
+        """Port of the chat over TCP; TLS can be started on it, but need not (RFC 6120)."""
+        return self._running_chat.port("plain")
+
+    @property
+    def chat_tls_port(self) -> int:
+        """Port of the chat over TCP that begins with TLS, as 5223 of the platform does (CX-22)."""
+        return self._running_chat.port("tls")
+
+    @property
+    def websocket_url(self) -> str:
+        """Address of the chat over WebSocket (RFC 7395)."""
+        return self._running_chat.url("ws", "websocket")
+
+    @property
+    def secure_websocket_url(self) -> str:
+        """Address of the chat over WebSocket with TLS."""
+        return self._running_chat.url("wss", "secure_websocket")
+
+    @property
+    def ca_file(self) -> Path:
+        """Certificate of the authority that vouches for the chat's TLS, made for this run."""
+        return self._running_chat.certificates.ca_file
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """A context for clients, which trusts the chat's TLS and nothing else."""
+        return self._running_chat.certificates.client()
+
+    @property
+    def _running_chat(self) -> ChatAddress:
+        if self._chat is None:
+            raise RuntimeError("the sandbox does not run")
+        return self._chat
+
+    @property
+    def _running(self) -> Any:
+        if self._server is None:
+            raise RuntimeError("the sandbox does not run")
+        return self._address
+
+    # -- for testers
+
+    @property
+    def core(self) -> Core:
+        """The domain. It belongs to the sandbox's loop: reach it by `call`."""
+        if self._core is None:
+            raise RuntimeError("the sandbox does not run")
+        return self._core
+
+    @property
+    def journal(self) -> Journal:
+        """What went over the wire."""
+        return self.core.journal
+
+    @property
+    def faults(self) -> Faults:
+        """Failures on demand."""
+        return self.core.faults
+
+    @property
+    def clock(self) -> Clock:
+        """The sandbox's time. From another thread it is moved by `advance`."""
+        return self.core.clock
+
+    def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a function on the sandbox's loop, where the domain lives, and wait for what it returns."""
+        if self._server is None:
+            raise RuntimeError("the sandbox does not run")
+        return self._server.call(function, *args, **kwargs)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.call(self.clock.advance, seconds)
+
+    def expire_sessions(self, user_id: int | None = None) -> int:
+        """End the sessions of one user or of all, now.
+
+        :returns: how many there were.
+        """
+        return self.call(self.core.sessions.expire, user_id)
+
+    def drop_connections(self, user_id: int | None = None) -> None:
+        """Break the chat connections of one user or of all without a word, as a network does. They can be resumed."""
+        self.call(self.core.bus.publish, ConnectionsToDrop(user_id=user_id))
+
+    def create_user(self, login: str, password: str = "password", **fields: Any) -> User:
+        """Make a user.
+
+        :param fields: further fields, by the wire's names.
+        """
+        return self.call(self.core.accounts.create, {"login": login, "password": password, **fields})
+
+    def reset(self) -> None:
+        """Make it as it was at the start: without data, or with what the seed gives."""
+
+        def reset() -> None:
+            self.core.reset()
+            self._plant(self.core)
+
+        self.call(reset)

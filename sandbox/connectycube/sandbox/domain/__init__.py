@@ -1,0 +1,1 @@
+"""The platform's rules, in plain Python: both halves of the sandbox stand on them."""

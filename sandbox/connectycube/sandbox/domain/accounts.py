@@ -1,0 +1,350 @@
+"""Users: sign-up, changes, look-ups, passwords (R-006, R-008 to R-025)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import frozen
+
+from ..bus import UserDeleted
+from ..clock import iso
+from ..errors import bad_request, forbidden, not_found, unauthorized, unprocessable
+from ..filters import Column, Condition, where
+from ..storage import dump, load
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["SCRAM_ITERATIONS", "Accounts", "Mechanism", "ScramSecrets", "User"]
+
+SCRAM_ITERATIONS = 4096
+Mechanism = Literal["SCRAM-SHA-1", "SCRAM-SHA-256"]
+_HASHES: Mapping[Mechanism, str] = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}
+
+TEXTS = ("full_name", "phone", "website", "custom_data", "avatar", "external_id", "facebook_id", "twitter_id")
+NUMBERS = ("timezone", "external_user_id", "blob_id")
+UNIQUE = ("login", "email")
+
+COLUMNS = {
+    **{name: Column(sql=f"users.{name}") for name in ("id", *UNIQUE, *TEXTS, *NUMBERS)},
+    **{name: Column(sql=f"users.{name}", whole=True) for name in ("created_at", "updated_at", "last_request_at")},
+    "user_tags": Column(sql="users.tags", items="value"),
+}
+STAND_ALONE = frozenset("id login email full_name phone external_id facebook_id twitter_id user_tags".split())
+"""Fields that a search may go by alone (R-009)."""
+
+
+@frozen(kw_only=True)
+class User:
+    """An account."""
+
+    id: int
+    object_id: str
+    login: str | None
+    email: str | None
+    full_name: str | None
+    phone: str | None
+    website: str | None
+    custom_data: str | None
+    timezone: int | None
+    tags: Sequence[str]
+    avatar: str | None
+    external_id: str | None
+    facebook_id: str | None
+    twitter_id: str | None
+    external_user_id: int | None
+    blob_id: int | None
+    is_guest: bool
+    created_at: float
+    updated_at: float
+    last_request_at: float | None
+    last_activity_at: float | None
+
+    @property
+    def title(self) -> str:
+        """What others see the user as."""
+        return self.full_name or self.login or self.email or str(self.id)
+
+    def to_wire(self, *, in_session: bool = False) -> dict[str, Any]:
+        """As REST answers; replies about sessions have one more id."""
+        found: dict[str, Any] = {
+            "id": self.id,
+            "login": self.login,
+            "email": self.email,
+            **{name: getattr(self, name) for name in TEXTS},
+            **{name: getattr(self, name) for name in NUMBERS},
+            "user_tags": ",".join(self.tags) or None,
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "last_request_at": iso(self.last_request_at),
+        }
+        if self.is_guest:
+            found["is_guest"] = True
+        return {"_id": self.object_id, **found} if in_session else found
+
+
+@frozen(kw_only=True)
+class ScramSecrets:
+    """What a SCRAM exchange with a user goes by (RFC 5802): a proof that fits any of the keys is right."""
+
+    salt: bytes
+    iterations: int
+    salted_passwords: Sequence[bytes]
+
+
+def _salted(hash_name: str, password: str, salt: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac(hash_name, password.encode(), salt, SCRAM_ITERATIONS)
+
+
+class Accounts:
+    """The application's users."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._db = core.db
+
+    # -- reading
+
+    def find(self, user_id: int) -> User | None:
+        """A user by the id."""
+        return self.find_by("id", user_id)
+
+    def exists(self, user_id: int) -> bool:
+        """Whether there is a user of that id."""
+        return self._db.value("SELECT 1 FROM users WHERE id = ?", user_id) is not None
+
+    def get(self, user_id: int) -> User:
+        """A user by the id.
+
+        :raises Refused: 404 if there is none.
+        """
+        user = self.find(user_id)
+        if user is None:
+            raise not_found()
+        return user
+
+    def find_by(self, column: str, value: Any) -> User | None:
+        """The first user who has a value in a column of the table."""
+        row = self._db.one(f"SELECT * FROM users WHERE {column} = ? ORDER BY id LIMIT 1", value)
+        return None if row is None else user_of(row)
+
+    def get_by(self, column: str, value: Any) -> User:
+        """The first user who has a value in a column of the table.
+
+        :raises Refused: 404 if there is none.
+        """
+        user = self.find_by(column, value)
+        if user is None:
+            raise not_found()
+        return user
+
+    def known(self, ids: Iterable[int]) -> list[int]:
+        """Those of some ids that are users', in order and without repeats."""
+        return [one for one in dict.fromkeys(ids) if self._db.value("SELECT 1 FROM users WHERE id = ?", one)]
+
+    def search(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        skip: int,
+        limit: int,
+        order: tuple[str, bool] | None = None,
+        among: Sequence[int] | None = None,
+    ) -> tuple[list[User], int]:
+        """The users who meet all conditions.
+
+        :param order: field and whether from the highest.
+        :returns: a page of them and the number of all.
+        """
+        sql, values = where(conditions, COLUMNS)
+        if among is not None:
+            sql += f" AND id IN ({', '.join('?' * len(among))})"
+            values += among
+        total = self._db.value(f"SELECT count(*) FROM users WHERE {sql}", *values)
+        name, down = order or ("id", False)
+        if name not in COLUMNS:
+            raise bad_request(f"{name} is not a field to sort by")
+        way = "DESC" if down else "ASC"
+        rows = self._db.all(
+            f"SELECT * FROM users WHERE {sql} ORDER BY {COLUMNS[name].sql} {way}, id {way} LIMIT ? OFFSET ?",
+            *values,
+            limit,
+            skip,
+        )
+        return [user_of(row) for row in rows], total
+
+    def search_v2(
+        self, conditions: Sequence[Condition], *, skip: int, limit: int, order: tuple[str, bool] | None
+    ) -> tuple[list[User], int, int]:
+        """R-009, with its rules.
+
+        :returns: a page, the number of all, and the page's size that was used.
+        """
+        if not any(one.field in STAND_ALONE and one.operator in ("", "in", "start_with") for one in conditions):
+            raise bad_request("At least one stand-alone filter is required")
+        for one in conditions:
+            if one.operator == "start_with":
+                if len(str(one.value)) < 4:
+                    raise bad_request(f"{one.field}: start_with wants at least 4 characters")
+                limit = 5
+        users, total = self.search(conditions, skip=skip, limit=limit, order=order)
+        return users, total, limit
+
+    # -- changing
+
+    def create(self, fields: Mapping[str, Any], *, guest: bool = False) -> User:
+        """Sign a user up (R-008).
+
+        :param fields: the wire's names, `password` and `tag_list` among them.
+        :raises Refused: 422 if login or email is taken, or a field is wrong.
+        """
+        if not guest and not fields.get("login") and not fields.get("email") and not fields.get("provider"):
+            raise unprocessable("base", "login or email is required")
+        now = self._core.clock.now()
+        values = self._values(fields)
+        with self._db.transaction():
+            try:
+                user_id = self._db.insert(
+                    "users",
+                    object_id=self._core.ids.new(),
+                    is_guest=int(guest),
+                    created_at=now,
+                    updated_at=now,
+                    **values,
+                )
+            except sqlite3.IntegrityError as error:
+                raise self._taken(values, None) from error
+            if guest:
+                self._db.update("users", "id = ?", user_id, login=f"guest_{user_id}")
+        return self.get(user_id)
+
+    def update(self, user_id: int, fields: Mapping[str, Any]) -> User:
+        """Change an account (R-020).
+
+        :raises Refused: 422 if a field is wrong or `old_password` doesn't fit.
+        """
+        user = self.get(user_id)
+        if "password" in fields:
+            old = fields.get("old_password")
+            if not isinstance(old, str):
+                raise unprocessable("old_password", "is required to change the password")
+            if not self.check_password(user.id, old):
+                raise unprocessable("old_password", "is wrong")
+        values = self._values(fields)
+        try:
+            self._db.update("users", "id = ?", user_id, updated_at=self._core.clock.now(), **values)
+        except sqlite3.IntegrityError as error:
+            raise self._taken(values, user_id) from error
+        return self.get(user_id)
+
+    def _values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        values = {name: fields[name] for name in (*UNIQUE, *TEXTS, *NUMBERS) if name in fields}
+        values |= {name: fields[name] for name in ("provider", "provider_key") if name in fields}
+        if "tag_list" in fields:
+            values["tags"] = dump(self._tags(fields["tag_list"]))
+        if "password" in fields:
+            salt = secrets.token_bytes(16)
+            values["salt"] = salt
+            values["salted_sha1"] = _salted("sha1", fields["password"], salt)
+            values["salted_sha256"] = _salted("sha256", fields["password"], salt)
+        return values
+
+    def _tags(self, given: str | None) -> list[str]:
+        tags = list(dict.fromkeys(part.strip() for part in (given or "").split(",") if part.strip()))
+        most = self._core.settings.limits.user_tags
+        if len(tags) > most:
+            raise unprocessable("tag_list", f"has more than {most} tags")
+        return tags
+
+    def _taken(self, values: Mapping[str, Any], own: int | None) -> Exception:
+        for name in UNIQUE:
+            value = values.get(name)
+            if value is not None and self._db.value(
+                f"SELECT 1 FROM users WHERE {name} = ? AND id IS NOT ?", value, own
+            ):
+                return unprocessable(name, "has already been taken")
+        return unprocessable("base", "this user exists already")
+
+    def delete(self, user_id: int) -> None:
+        """Delete an account and what is its own: sessions, contacts, memberships (R-021, R-099).
+
+        :raises Refused: 404 if there is none.
+        """
+        self.get(user_id)
+        self._db.run("DELETE FROM users WHERE id = ?", user_id)
+        self._core.bus.publish(UserDeleted(user_id=user_id))
+
+    def require_own(self, user_id: int, current: int) -> None:
+        """Only one's own account may be changed.
+
+        :raises Refused: 404 if there is no such account, 403 if it is another's.
+        """
+        self.get(user_id)
+        if user_id != current:
+            raise forbidden()
+
+    # -- who is it
+
+    def check_password(self, user_id: int, password: str) -> bool:
+        """Whether a password is the user's own."""
+        row = self._db.one("SELECT salt, salted_sha256 FROM users WHERE id = ?", user_id)
+        if row is None or row["salt"] is None:
+            return False
+        return hmac.compare_digest(_salted("sha256", password, row["salt"]), row["salted_sha256"])
+
+    def log_in(self, *, login: str | None, email: str | None, password: str, create: bool) -> User:
+        """The user of a login or email and a password (R-001, R-006).
+
+        :param create: whether one who does not exist is made.
+        :raises Refused: 401 if they don't fit.
+        """
+        column, value = ("login", login) if login is not None else ("email", email)
+        user = self.find_by(column, value)
+        if user is None and create:
+            if login is not None and not 3 <= len(login) <= 70:
+                raise unprocessable("login", "must have 3 to 70 characters")
+            return self.create({column: value, "password": password})
+        if user is None or user.is_guest or not self.check_password(user.id, password):
+            raise unauthorized()
+        return user
+
+    def of_provider(self, provider: str, credential: str) -> User:
+        """The user whom another service vouches for; the first time, the user is made.
+
+        The sandbox asks no service: every token is good, and the same token is the same user.
+        """
+        key = hashlib.sha256(credential.encode()).hexdigest()
+        row = self._db.one("SELECT * FROM users WHERE provider = ? AND provider_key = ?", provider, key)
+        if row is not None:
+            return user_of(row)
+        own = {f"{provider}_id": key[:16]} if provider in ("facebook", "twitter") else {}
+        return self.create({"login": f"{provider}_{key[:12]}", "provider": provider, "provider_key": key, **own})
+
+    def scram(self, user_id: int, mechanism: Mechanism) -> ScramSecrets | None:
+        """What a SCRAM login goes by: the account's password and the tokens of its sessions; `None` for nobody."""
+        name = _HASHES[mechanism]
+        row = self._db.one(f"SELECT salt, salted_{name} AS salted FROM users WHERE id = ?", user_id)
+        if row is None:
+            return None
+        salt = row["salt"] or secrets.token_bytes(16)
+        keys = [row["salted"]] if row["salted"] is not None else []
+        keys += [_salted(name, token, salt) for token in self._core.sessions.tokens(user_id)]
+        return ScramSecrets(salt=salt, iterations=SCRAM_ITERATIONS, salted_passwords=keys)
+
+
+def user_of(row: sqlite3.Row) -> User:
+    """A user out of the table."""
+    return User(
+        **{
+            name: row[name]
+            for name in ("id", "object_id", *UNIQUE, *TEXTS, *NUMBERS, "created_at", "updated_at", "last_request_at")
+        },
+        tags=load(row["tags"]),
+        is_guest=bool(row["is_guest"]),
+        last_activity_at=row["last_activity_at"],
+    )

@@ -1,0 +1,218 @@
+"""Meetings (R-078 to R-082, R-092). Nothing is recorded and no mail is sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ..clock import iso
+from ..errors import forbidden, not_found, unprocessable
+from ..filters import Column, Condition, where
+from ..storage import dump, load
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["Meeting", "Meetings"]
+
+COLUMNS = {
+    "start_date": Column(sql="start_date"),
+    "end_date": Column(sql="end_date"),
+    "created_at": Column(sql="created_at", whole=True),
+    "updated_at": Column(sql="updated_at", whole=True),
+}
+NOTIFY_RANGES = {"minutes": (0, 55), "hours": (1, 24), "days": (1, 30), "weeks": (1, 4)}
+_FLAGS = ("record", "public", "scheduled", "notify")
+
+
+@frozen(kw_only=True)
+class Meeting:
+    """A planned conference."""
+
+    id: str
+    host_id: int
+    name: str
+    start_date: int
+    end_date: int
+    attendees: Sequence[Mapping[str, Any]]
+    record: bool | None
+    public: bool
+    scheduled: bool
+    notify: bool
+    notify_before: Mapping[str, Any] | None
+    timezone: Mapping[str, Any] | None
+    chat_dialog_id: str | None
+    created_at: float
+    updated_at: float
+
+    def has(self, user_id: int) -> bool:
+        """Whether a user hosts or attends it."""
+        return self.host_id == user_id or any(one.get("id") == user_id for one in self.attendees)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As REST answers."""
+        return {
+            "_id": self.id,
+            "name": self.name,
+            "start_date": self.start_date,
+            "end_date": self.end_date,
+            "attendees": list(self.attendees),
+            "record": self.record,
+            "chat_dialog_id": self.chat_dialog_id,
+            "host_id": self.host_id,
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "public": self.public,
+            "scheduled": self.scheduled,
+            "notify": self.notify,
+            "notify_before": self.notify_before,
+            "timezone": self.timezone,
+        }
+
+
+class Meetings:
+    """All meetings."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._db = core.db
+
+    def get(self, meeting_id: str) -> Meeting:
+        """A meeting by its id, whoever asks.
+
+        :raises Refused: 404 if there is none.
+        """
+        row = self._db.one("SELECT * FROM meetings WHERE id = ?", meeting_id)
+        if row is None:
+            raise not_found()
+        return _meeting(row)
+
+    def visible(self, meeting_id: str, user_id: int) -> Meeting | None:
+        """A meeting that is public, or that a user hosts or attends."""
+        row = self._db.one("SELECT * FROM meetings WHERE id = ?", meeting_id)
+        meeting = None if row is None else _meeting(row)
+        return meeting if meeting is not None and (meeting.public or meeting.has(user_id)) else None
+
+    def require(self, meeting_id: str, user_id: int) -> Meeting:
+        """A meeting that a user hosts or attends.
+
+        :raises Refused: 404 if there is none, 403 if it is not the user's.
+        """
+        meeting = self.get(meeting_id)
+        if not meeting.has(user_id):
+            raise forbidden()
+        return meeting
+
+    def list(
+        self, user_id: int, conditions: Sequence[Condition], scheduled: bool | None, *, skip: int, limit: int
+    ) -> list[Meeting]:
+        """A page of the meetings that a user hosts or attends (R-078)."""
+        sql, values = where(conditions, COLUMNS)
+        if scheduled is not None:
+            sql += " AND scheduled = ?"
+            values.append(int(scheduled))
+        rows = self._db.all(
+            "SELECT * FROM meetings WHERE (host_id = ? OR EXISTS (SELECT 1 FROM json_each(attendees)"
+            f" WHERE json_extract(value, '$.id') = ?)) AND {sql} ORDER BY start_date, id LIMIT ? OFFSET ?",
+            user_id,
+            user_id,
+            *values,
+            limit,
+            skip,
+        )
+        return [_meeting(row) for row in rows]
+
+    def create(self, host_id: int, fields: Mapping[str, Any]) -> Meeting:
+        """Plan a meeting (R-079).
+
+        :raises Refused: 422 if a value is out of range.
+        """
+        self._core.accounts.get(host_id)
+        now = self._core.clock.now()
+        meeting_id = self._core.ids.new()
+        with self._db.transaction():
+            self._db.insert(
+                "meetings",
+                id=meeting_id,
+                host_id=host_id,
+                created_at=now,
+                updated_at=now,
+                **self._values(fields, fields),
+            )
+            self._make_chat(meeting_id, fields)
+        return self.get(meeting_id)
+
+    def update(self, meeting_id: str, user_id: int, fields: Mapping[str, Any]) -> Meeting:
+        """Change a meeting; its host may (R-080).
+
+        :raises Refused: 403 for others, 422 if a value is out of range.
+        """
+        meeting = self._hosted(meeting_id, user_id)
+        with self._db.transaction():
+            whole = {"start_date": meeting.start_date, "end_date": meeting.end_date, **fields}
+            values = self._values(fields, whole)
+            self._db.update("meetings", "id = ?", meeting_id, updated_at=self._core.clock.now(), **values)
+            if meeting.chat_dialog_id is None:
+                self._make_chat(meeting_id, fields)
+        return self.get(meeting_id)
+
+    def _values(self, fields: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
+        if whole["end_date"] < whole["start_date"]:
+            raise unprocessable("end_date", "is before start_date")
+        before = fields.get("notify_before")
+        if before is not None:
+            low, high = NOTIFY_RANGES[before["metric"]]
+            if not low <= before["value"] <= high:
+                raise unprocessable("notify_before", f"must be {low} to {high} {before['metric']}")
+        values = {name: fields[name] for name in ("name", "start_date", "end_date") if name in fields}
+        values |= {name: int(fields[name]) for name in _FLAGS if fields.get(name) is not None}
+        values |= {
+            name: dump(fields[name])
+            for name in ("attendees", "notify_before", "timezone")
+            if fields.get(name) is not None
+        }
+        return values
+
+    def _make_chat(self, meeting_id: str, fields: Mapping[str, Any]) -> None:
+        if fields.get("chat"):
+            meeting = self.get(meeting_id)
+            attendees = [one["id"] for one in meeting.attendees if "id" in one]
+            dialog = self._core.dialogs.for_meeting(meeting.host_id, meeting.name, attendees)
+            self._db.update("meetings", "id = ?", meeting_id, chat_dialog_id=dialog.id)
+
+    def delete(self, meeting_id: str, user_id: int) -> None:
+        """Delete a meeting; its host may (R-081)."""
+        self._hosted(meeting_id, user_id)
+        self._db.run("DELETE FROM meetings WHERE id = ?", meeting_id)
+
+    def _hosted(self, meeting_id: str, user_id: int) -> Meeting:
+        meeting = self.get(meeting_id)
+        if meeting.host_id != user_id:
+            raise forbidden()
+        return meeting
+
+
+def _meeting(row: sqlite3.Row) -> Meeting:
+    return Meeting(
+        **{
+            name: row[name]
+            for name in (
+                "id",
+                "host_id",
+                "name",
+                "start_date",
+                "end_date",
+                "chat_dialog_id",
+                "created_at",
+                "updated_at",
+            )
+        },
+        **{name: load(row[name]) for name in ("attendees", "notify_before", "timezone")},
+        record=None if row["record"] is None else bool(row["record"]),
+        public=bool(row["public"]),
+        scheduled=bool(row["scheduled"]),
+        notify=bool(row["notify"]),
+    )

@@ -1,0 +1,80 @@
+"""Who is online, when somebody was last, and what waits for those who are not (R-024, R-025, K-49, XEP-0203)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["OfflineMessage", "Presence"]
+
+
+@frozen(kw_only=True)
+class OfflineMessage:
+    """A stanza that waited.
+
+    :ivar stored_at: Unix time for its `<delay/>`.
+    """
+
+    stanza: str
+    stored_at: float
+
+
+class Presence:
+    """Online users are those with at least one chat connection; that is known only while the sandbox runs."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._db = core.db
+        self._connections: dict[int, int] = {}
+
+    def came_online(self, user_id: int) -> None:
+        """A chat connection of a user is ready."""
+        self._connections[user_id] = self._connections.get(user_id, 0) + 1
+        self._touch(user_id)
+
+    def went_offline(self, user_id: int) -> None:
+        """A chat connection of a user is gone."""
+        left = self._connections.get(user_id, 0) - 1
+        if left > 0:
+            self._connections[user_id] = left
+        else:
+            self._connections.pop(user_id, None)
+        self._touch(user_id)
+
+    def _touch(self, user_id: int) -> None:
+        self._db.update("users", "id = ?", user_id, last_activity_at=self._core.clock.now())
+
+    def is_online(self, user_id: int) -> bool:
+        return user_id in self._connections
+
+    def online(self) -> list[int]:
+        """Users who are online, by id."""
+        return sorted(self._connections)
+
+    def idle_seconds(self, user_id: int) -> int | None:
+        """Seconds since a user was last online, 0 for one who is, `None` for one who never was (K-49)."""
+        if self.is_online(user_id):
+            return 0
+        user = self._core.accounts.find(user_id)
+        if user is None or user.last_activity_at is None:
+            return None
+        return max(0, int(self._core.clock.now() - user.last_activity_at))
+
+    def store_offline(self, user_id: int, stanza: str) -> None:
+        """Keep a stanza until a user comes online."""
+        self._db.insert("offline_messages", user_id=user_id, stanza=stanza, stored_at=self._core.clock.now())
+
+    def take_offline(self, user_id: int) -> list[OfflineMessage]:
+        """What waited for a user, oldest first; it waits no longer."""
+        with self._db.transaction():
+            rows = self._db.all("SELECT * FROM offline_messages WHERE user_id = ? ORDER BY number", user_id)
+            self._db.run("DELETE FROM offline_messages WHERE user_id = ?", user_id)
+        return [OfflineMessage(stanza=row["stanza"], stored_at=row["stored_at"]) for row in rows]
+
+    def reset(self) -> None:
+        """Nobody is online any more."""
+        self._connections.clear()

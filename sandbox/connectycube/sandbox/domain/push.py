@@ -1,0 +1,188 @@
+"""Push subscriptions and events (R-060 to R-063). Events are kept for tests to look at; nothing is pushed anywhere."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..clock import iso
+from ..errors import not_found, unprocessable
+from ..storage import dump, load
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["Push"]
+
+_WEB = ("web_endpoint", "web_auth", "web_p256dh")
+
+
+class Push:
+    """Devices that want push notifications, and what was sent to them."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._db = core.db
+
+    # -- subscriptions
+
+    def subscribe(self, user_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Subscribe a device; one that is subscribed already keeps its id (R-060).
+
+        :raises Refused: 422 if the channel's keys are missing.
+        """
+        channel, token, device = fields["notification_channel"], fields["push_token"], fields["device"]
+        wanted = _WEB if channel == "web" else ("client_identification_sequence",)
+        missing = [name for name in wanted if not token.get(name)]
+        if missing:
+            raise unprocessable("push_token", f"{', '.join(missing)} is required for {channel}")
+        known = self._db.one(
+            "SELECT * FROM subscriptions WHERE user_id = ? AND channel = ? AND udid = ?",
+            user_id,
+            channel,
+            device["udid"],
+        )
+        if known is not None:
+            self._db.update(
+                "subscriptions", "id = ?", known["id"], environment=token["environment"], platform=device["platform"]
+            )
+            number = known["id"]
+        else:
+            number = self._db.insert(
+                "subscriptions",
+                user_id=user_id,
+                channel=channel,
+                environment=token["environment"],
+                platform=device["platform"],
+                udid=device["udid"],
+                created_at=self._core.clock.now(),
+            )
+        row = self._db.one("SELECT * FROM subscriptions WHERE id = ?", number)
+        assert row is not None
+        return _subscription(row)
+
+    def subscriptions(self, user_id: int) -> list[dict[str, Any]]:
+        """A user's subscriptions (R-061)."""
+        return [_subscription(row) for row in self._db.all("SELECT * FROM subscriptions WHERE user_id = ?", user_id)]
+
+    def unsubscribe(self, user_id: int, subscription_id: int) -> None:
+        """Delete a subscription (R-062).
+
+        :raises Refused: 404 if the user has no such one.
+        """
+        if not self._db.run("DELETE FROM subscriptions WHERE id = ? AND user_id = ?", subscription_id, user_id):
+            raise not_found()
+
+    # -- events
+
+    def send(self, user_id: int, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Make the events of a notification, one for each channel of its recipients (R-063).
+
+        :raises Refused: 422 if the message is malformed or nobody can receive it.
+        """
+        push_type = fields.get("push_type")
+        _check_message(fields["message"], push_type)
+        recipients, tag_query = self._recipients(fields)
+        marks = ", ".join("?" * len(recipients))
+        channels: list[str] = self._db.column(
+            f"SELECT DISTINCT channel FROM subscriptions WHERE environment = ? AND user_id IN ({marks}) ORDER BY 1",
+            fields["environment"],
+            *recipients,
+        )
+        channels = [one for one in channels if push_type in (None, one)]
+        if not channels:
+            raise unprocessable("base", "No one can receive the message")
+        return [self._event(user_id, fields, recipients, channel, tag_query) for channel in channels]
+
+    def _event(
+        self, user_id: int, fields: Mapping[str, Any], recipients: Sequence[int], channel: str, tag_query: str | None
+    ) -> dict[str, Any]:
+        now = self._core.clock.now()
+        event = {
+            "event_type": fields.get("event_type", "one_shot"),
+            "message": fields["message"],
+            "date": fields.get("date"),
+            "period": fields.get("period"),
+            "name": fields.get("name"),
+            "end_date": fields.get("end_date"),
+            "occured_count": 0,
+            "active": True,
+            "application_id": self._core.settings.app_id,
+            "user_id": user_id,
+            "kind": "API",
+            "environment": fields["environment"],
+            "tag_query": tag_query,
+            "notification_channel": {"name": channel},
+            "created_at": iso(now),
+            "updated_at": iso(now),
+        }
+        number = self._db.insert(
+            "events", user_id=user_id, event=dump(event), recipients=dump(list(recipients)), created_at=now
+        )
+        return {"id": number, **event}
+
+    def _recipients(self, fields: Mapping[str, Any]) -> tuple[list[int], str | None]:
+        """Whom the one selector chooses, and how it reads."""
+        user = fields.get("user") or {}
+        external = fields.get("external_user")
+        tags = user.get("tags") or {}
+        selectors = [
+            bool(user.get("ids")),
+            bool(external),
+            *(bool(tags.get(name)) for name in ("any", "all", "exclude")),
+        ]
+        if sum(selectors) != 1:
+            raise unprocessable("base", "one selector of recipients is required")
+        if user.get("ids"):
+            try:
+                ids = [int(part) for part in user["ids"].split(",") if part.strip()]
+            except ValueError as error:
+                raise unprocessable("user", "ids must be numbers with commas between") from error
+            return self._core.accounts.known(one for one in ids if abs(one) < 2**63), None
+        if external:
+            wanted = set(_parts(external["ids"]))
+            rows = self._db.all("SELECT id, external_id, external_user_id FROM users ORDER BY id")
+            return [row["id"] for row in rows if {row["external_id"], str(row["external_user_id"])} & wanted], None
+        name = next(name for name in ("any", "all", "exclude") if tags.get(name))
+        wanted = set(_parts(tags[name]))
+        found = []
+        for row in self._db.all("SELECT id, tags FROM users ORDER BY id"):
+            own = set(load(row["tags"]))
+            fits = {"any": bool(own & wanted), "all": wanted <= own, "exclude": not own & wanted}[name]
+            if fits:
+                found.append(row["id"])
+        return found, f"{name}: {tags[name]}"
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events that were made, with their `recipients`, for tests."""
+        return [
+            {"id": row["id"], **load(row["event"]), "recipients": load(row["recipients"])}
+            for row in self._db.all("SELECT * FROM events ORDER BY id")
+        ]
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _check_message(message: str, push_type: str | None) -> None:
+    """Base64 of JSON, or for one service `payload=` and base64 (U-19)."""
+    text = message.removeprefix("payload=") if push_type else message
+    try:
+        found = json.loads(base64.b64decode(text, validate=True))
+    except (ValueError, binascii.Error, RecursionError) as error:
+        raise unprocessable("message", "is not base64 of JSON") from error
+    if not isinstance(found, dict):
+        raise unprocessable("message", "is not base64 of a JSON object")
+
+
+def _subscription(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "notification_channel": {"name": row["channel"]},
+        "device": {"udid": row["udid"], "platform": {"name": row["platform"]}},
+    }

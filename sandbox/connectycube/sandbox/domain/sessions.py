@@ -1,0 +1,244 @@
+"""Sessions: opening, finding, expiring, ending (R-001 to R-007)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from ..bus import SessionEnded
+from ..clock import iso
+from ..errors import bad_request, not_found, session_expired, unauthorized, unprocessable
+from ..ids import new_token
+from .accounts import User
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["Session", "Sessions"]
+
+
+@frozen(kw_only=True)
+class Session:
+    """A session of the application, or of one of its users."""
+
+    id: int
+    token: str
+    user_id: int | None
+    created_at: float
+    updated_at: float
+    last_call_at: float
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id}, user_id={self.user_id}>"
+
+
+class Sessions:
+    """All sessions. A session lives for two hours after its last call; a guest for a day in all."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._db = core.db
+
+    # -- opening
+
+    def open(self, body: Mapping[str, Any]) -> Session:
+        """Open a session (R-001). Signatures are taken as they come (CR-02).
+
+        :param body: as the wire has it, in the form that the spec describes.
+        :raises Refused: 401 if application, key or user are wrong.
+        """
+        settings = self._core.settings
+        if body.get("application_id") != settings.app_id or body.get("auth_key") != settings.auth_key:
+            raise unauthorized("Unexpected signature or application")
+        with self._db.transaction():
+            return self._new(self._user(body, create=settings.create_users_on_login))
+
+    def log_in(self, session: Session, body: Mapping[str, Any]) -> User:
+        """Give a session a user (R-006).
+
+        :raises Refused: 401 if the credentials are wrong.
+        """
+        given = body if body.get("provider") else {"user": body}
+        user = self._user(given, create=False)
+        if user is None:
+            raise bad_request("login or email with a password, or provider is required")
+        self._db.update("sessions", "id = ?", session.id, user_id=user.id, updated_at=self._core.clock.now())
+        self._seen(user.id)
+        return self._core.accounts.get(user.id)
+
+    def log_out(self, session: Session) -> None:
+        """Take a session's user away and keep the session (R-007, U-12)."""
+        self._db.update("sessions", "id = ?", session.id, user_id=None, updated_at=self._core.clock.now())
+
+    def _user(self, body: Mapping[str, Any], *, create: bool) -> User | None:
+        provider = body.get("provider")
+        if provider is not None:
+            return self._vouched(str(provider), body)
+        given = body.get("user")
+        if not given:
+            if body.get("firebase_phone") or body.get("firebase_email"):
+                return self._vouched("firebase_phone" if body.get("firebase_phone") else "firebase_email", body)
+            return None
+        if str(given.get("guest", "0")) == "1":
+            return self._core.accounts.create({"full_name": given.get("full_name")}, guest=True)
+        login, email, password = (given.get(name) for name in ("login", "email", "password"))
+        if (login is None and email is None) or password is None:
+            raise unprocessable("base", "login or email with a password is required")
+        return self._core.accounts.log_in(login=login, email=email, password=password, create=create)
+
+    def _vouched(self, provider: str, body: Mapping[str, Any]) -> User:
+        if provider in ("facebook", "twitter"):
+            token = (body.get("keys") or {}).get("token")
+        else:
+            token = (body.get(provider) or {}).get("access_token")
+        if not token:
+            raise unprocessable("base", f"{provider} wants its token")
+        return self._core.accounts.of_provider(provider, token)
+
+    def _new(self, user: User | None) -> Session:
+        now = self._core.clock.now()
+        number = self._db.insert(
+            "sessions",
+            token=new_token(),
+            user_id=None if user is None else user.id,
+            created_at=now,
+            updated_at=now,
+            last_call_at=now,
+        )
+        if user is not None:
+            self._seen(user.id)
+        return self.get(number)
+
+    def open_for(self, user_id: int) -> Session:
+        """Open a session without a login, for seeding and tests."""
+        return self._new(self._core.accounts.get(user_id))
+
+    # -- finding
+
+    def get(self, session_id: int) -> Session:
+        """A session by its id.
+
+        :raises Refused: 404 if there is none.
+        """
+        row = self._db.one("SELECT * FROM sessions WHERE id = ?", session_id)
+        if row is None:
+            raise not_found()
+        return _session(row)
+
+    def use(self, token: str) -> Session:
+        """The session of a token, which lives on from now.
+
+        :raises Refused: 401 if there is none or it has expired.
+        """
+        row = self._db.one("SELECT * FROM sessions WHERE token = ?", token)
+        if row is None:
+            raise session_expired()
+        session = _session(row)
+        if self._over(session):
+            self._end(session)
+            raise session_expired()
+        now = self._core.clock.now()
+        self._db.update("sessions", "id = ?", session.id, last_call_at=now)
+        if session.user_id is not None:
+            self._seen(session.user_id)
+        return self.get(session.id)
+
+    def find_token(self, token: str) -> Session | None:
+        """The live session of a token, which stays as old as it is."""
+        row = self._db.one("SELECT * FROM sessions WHERE token = ?", token)
+        session = None if row is None else _session(row)
+        return None if session is None or self._over(session) else session
+
+    def tokens(self, user_id: int) -> list[str]:
+        """Tokens of a user's live sessions."""
+        rows = self._db.all("SELECT * FROM sessions WHERE user_id = ?", user_id)
+        return [session.token for session in map(_session, rows) if not self._over(session)]
+
+    def expiry(self, session: Session) -> float:
+        """When a session ends if nothing more is called."""
+        limits = self._core.settings.limits
+        end = session.last_call_at + limits.session_seconds
+        user = None if session.user_id is None else self._core.accounts.find(session.user_id)
+        return min(end, user.created_at + limits.guest_seconds) if user is not None and user.is_guest else end
+
+    def _over(self, session: Session) -> bool:
+        return self.expiry(session) <= self._core.clock.now()
+
+    def _seen(self, user_id: int) -> None:
+        self._db.update("users", "id = ?", user_id, last_request_at=self._core.clock.now())
+
+    # -- ending
+
+    def end(self, session: Session) -> None:
+        """End a session (R-003)."""
+        self._end(session)
+
+    def end_by_id(self, session: Session, other_id: int) -> None:
+        """End another session of the same user (R-004).
+
+        :raises Refused: 404 if there is none.
+        """
+        row = self._db.one("SELECT * FROM sessions WHERE id = ? AND user_id IS ?", other_id, session.user_id)
+        if row is None or (session.user_id is None and other_id != session.id):
+            raise not_found()
+        self._end(_session(row))
+
+    def end_others(self, session: Session) -> None:
+        """End all sessions of the same user but this one (R-005)."""
+        if session.user_id is None:
+            return
+        rows = self._db.all("SELECT * FROM sessions WHERE user_id = ? AND id != ?", session.user_id, session.id)
+        for row in rows:
+            self._end(_session(row))
+
+    def expire(self, user_id: int | None = None) -> int:
+        """End the sessions of one user or of all, now.
+
+        :returns: how many there were.
+        """
+        rows = (
+            self._db.all("SELECT * FROM sessions")
+            if user_id is None
+            else self._db.all("SELECT * FROM sessions WHERE user_id = ?", user_id)
+        )
+        for row in rows:
+            self._end(_session(row))
+        return len(rows)
+
+    def _end(self, session: Session) -> None:
+        """Drop a session, and with it a guest whose day is over."""
+        user = None if session.user_id is None else self._core.accounts.find(session.user_id)
+        self._db.run("DELETE FROM sessions WHERE id = ?", session.id)
+        self._core.bus.publish(SessionEnded(session_id=session.id, user_id=session.user_id))
+        day = self._core.settings.limits.guest_seconds
+        if user is not None and user.is_guest and user.created_at + day <= self._core.clock.now():
+            self._core.accounts.delete(user.id)
+
+    def to_wire(self, session: Session) -> dict[str, Any]:
+        """As REST answers."""
+        found: dict[str, Any] = {
+            "id": session.id,
+            "user_id": session.user_id,
+            "application_id": self._core.settings.app_id,
+            "token": session.token,
+            "ts": int(session.created_at),
+            "created_at": iso(session.created_at),
+            "updated_at": iso(session.updated_at),
+        }
+        if session.user_id is not None:
+            found["user"] = self._core.accounts.get(session.user_id).to_wire(in_session=True)
+        return found
+
+
+def _session(row: sqlite3.Row) -> Session:
+    return Session(
+        id=row["id"],
+        token=row["token"],
+        user_id=row["user_id"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        last_call_at=row["last_call_at"],
+    )

@@ -1,0 +1,309 @@
+"""The HTTP application: from a request to a handler's answer, through faults, sessions, checks and the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..clock import iso
+from ..domain.sessions import Session
+from ..errors import NotPlayed, Refused, not_found, session_expired
+from ..journal import MOST_SHOWN
+from .call import Answer, Call
+from .checks import BrokenAnswer, Checks
+from .document import Document, Operation, load_document, starlette_path
+from .lenient import acceptable
+from .page import Page
+from .reading import body_of, fit_body, fit_query, query_of, read_bytes, require_groups
+from .routes import all_routes
+from .seen import Exchanged
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["RestApp"]
+
+log = logging.getLogger("connectycube.sandbox")
+
+TOKEN, AUTH_KEY, ADMIN_KEY = "cb-token", "cb-authkey", "cb-administration-api-key"
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "*",
+    "access-control-allow-methods": "GET, POST, PUT, DELETE",
+    "access-control-expose-headers": "CB-Token-ExpirationDate",
+}
+STATUS_TEXTS = {
+    400: "Bad request",
+    401: "Required session does not exist",
+    403: "Forbidden",
+    404: "The resource wasn't found",
+    422: "Unprocessable entity",
+    429: "Rate limit exceeded",
+    500: "Internal server error",
+    503: "Service unavailable",
+}
+
+
+class RestApp:
+    """The REST side of a sandbox, as an ASGI application.
+
+    :param core: the domain.
+    :param drop: breaks the connection of a client, given its address, without an answer.
+    :param hosts: names that the page at the root answers to; any without.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        drop: Callable[[tuple[str, int]], None],
+        hosts: frozenset[str] | None = None,
+        document: Document | None = None,
+    ) -> None:
+        self.core = core
+        self.document = document or load_document()
+        self.checks = Checks(self.document)
+        self.routes = all_routes()
+        self.page = Page(core, hosts)
+        self._drop = drop
+        self._warm: asyncio.Task[None] | None = None
+        self.starlette = Starlette(
+            routes=[*self._api_routes(), *self._elsewhere(), *Storage(self).routes(), *self.page.routes()],
+            exception_handlers={HTTPException: self._http_error},
+        )
+        # What is not in the table is told in the platform's own form.
+        self.starlette.router.redirect_slashes = False
+        self.app: ASGIApp = _Normalised(self.starlette)
+
+    def _api_routes(self) -> list[Route]:
+        """One route per path; those with fewer parameters first, so that fixed words win."""
+        paths: dict[str, dict[str, Operation]] = {}
+        operations = self.document.operations
+        for operation in operations.values():
+            paths.setdefault(operation.path, {})[operation.method] = operation
+        for method, path, operation_id in self.routes.aliases:
+            paths.setdefault(path, {})[method] = operations[operation_id]
+        ordered = sorted(paths.items(), key=lambda entry: entry[0].count("{"))
+        return [
+            Route(starlette_path(path, found.values()), self._endpoint(found), methods=[*found])
+            for path, found in ordered
+        ]
+
+    def _elsewhere(self) -> list[Route]:
+        """What the platform keeps on other hosts, but for its storage: it is not played here."""
+        return [
+            Route(operation.path, self._endpoint({operation.method: operation}), methods=[operation.method])
+            for operation in self.document.elsewhere.values()
+            if "{" not in operation.path
+        ]
+
+    def _endpoint(self, operations: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            return await self._serve(request, operations[method])
+
+        return endpoint
+
+    async def warm(self) -> None:
+        """Import what the checks need, beside the start."""
+        if self._warm is None:
+            self._warm = asyncio.create_task(self._load())
+        await asyncio.shield(self._warm)
+
+    async def _load(self) -> None:
+        await asyncio.to_thread(self.checks.warm)
+        self.core.loaded()
+
+    # -- one call
+
+    async def _serve(self, request: Request, operation: Operation) -> Response:
+        seen = Exchanged(request)
+        seen.operation = operation
+        try:
+            response = await self._faulty(seen) or await self._answer(seen, operation)
+        except Refused as refused:
+            response = seen.refused(refused)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            log.exception("%s %s failed", request.method, seen.path)
+            seen.answer = {"errors": {"base": [STATUS_TEXTS[500]]}}
+            response = JSONResponse(seen.answer, 500)
+        return self.finish(seen, response)
+
+    async def _faulty(self, seen: Exchanged) -> Response | None:
+        """What a test wants to go wrong, if anything."""
+        fault = seen.fault = self.core.faults.take(seen.request.method, seen.path)
+        if fault is None:
+            return None
+        session = self.core.sessions.find_token(seen.request.headers.get(TOKEN, ""))
+        seen.owner = None if session is None else session.user_id
+        if fault.action == "delay":
+            await asyncio.sleep(fault.seconds)
+            return None
+        if fault.action == "drop":
+            client = seen.request.client
+            if client is not None:
+                self._drop((client.host, client.port))
+            return Response(status_code=503)
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        seen.answer = {"errors": {"base": [STATUS_TEXTS.get(fault.status, "Failure")]}}
+        return JSONResponse(seen.answer, fault.status, headers)
+
+    async def _answer(self, seen: Exchanged, operation: Operation) -> Response:
+        request = seen.request
+        seen.query = query_of(request.scope["query_string"].decode("ascii", "replace"))
+        seen.session = self._authorized(request, operation)
+        if not all(map(acceptable, request.path_params.values())):
+            raise not_found()
+        data = await read_bytes(request, self.core.settings.limits.body_bytes)
+        given = body_of(data, request.headers.get("content-type", ""))
+        seen.body = given if len(data) <= MOST_SHOWN else f"{len(data)} bytes"
+        handler = self.routes.handlers.get(operation.id)
+        if handler is None:
+            raise NotPlayed(operation.row, "it has no part for that yet")
+        query = fit_query(operation, seen.query, given)
+        body = fit_body(operation, given)
+        await self.warm()
+        self.checks.request(operation, _canonical(operation, request), query, body)
+        fields = (body.get(operation.envelope) if operation.envelope else body) if isinstance(body, dict) else {}
+        require_groups(operation, query, fields or {})
+        call = Call(
+            core=self.core,
+            operation=operation,
+            path=request.path_params,
+            query=query,
+            body=fields or {},
+            session=seen.session,
+            base_url=str(request.base_url).rstrip("/"),
+        )
+        with self.core.db.transaction():
+            result = handler(call)
+            answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
+            self._check(operation, _canonical(operation, request), answer)
+        seen.answer = answer.body
+        if answer.body is None:
+            return Response(status_code=answer.status, headers=dict(answer.headers))
+        return JSONResponse(answer.body, answer.status, dict(answer.headers))
+
+    def _check(self, operation: Operation, path: str, answer: Answer) -> None:
+        """Hold an answer against the spec.
+
+        :raises Refused: 500 if it is not as the spec says; the call has no effect then.
+        """
+        if self.core.settings.check_answers and answer.status < 300:
+            try:
+                self.checks.answer(operation, path, answer.status, answer.body)
+            except BrokenAnswer as error:
+                log.error("the answer is not as the spec says: %s", error)
+                raise Refused(500, {"base": ["The sandbox was about to break the spec; see its log"]}) from error
+
+    def _authorized(self, request: Request, operation: Operation) -> Session | None:
+        """The session that a call belongs to, if it wants one.
+
+        :raises Refused: 401 if none of the operation's keys is right.
+        """
+        headers = request.headers
+        schemes = operation.schemes
+        if "adminKey" in schemes:
+            if headers.get(ADMIN_KEY) != self.core.settings.admin_key:
+                raise Refused(401, {"base": ["The administration key is missing or wrong"]})
+            return None
+        token = headers.get(TOKEN)
+        if token is not None and schemes != [None]:
+            return self.core.sessions.use(token)
+        if "authKey" in schemes:
+            # A sign-up may come with a session as well (CR-04), which is seen to above.
+            if headers.get(AUTH_KEY) != self.core.settings.auth_key:
+                raise Refused(401, {"base": ["The authorization key is missing or wrong"]})
+            return None
+        if None not in schemes:
+            raise session_expired()
+        return None
+
+    # -- what all answers have
+
+    def finish(self, seen: Exchanged, response: Response) -> Response:
+        """Give an answer the headers that all have, and write the call down."""
+        response.headers.update(CORS)
+        session = seen.session
+        if session is not None and response.status_code < 400:
+            expiry = iso(self.core.sessions.expiry(session)) or ""
+            response.headers["CB-Token-ExpirationDate"] = f"{expiry[:10]} {expiry[11:19]} UTC"
+        user_id = seen.owner if session is None else session.user_id
+        if user_id is None and isinstance(seen.answer, Mapping):
+            user_id = _user_of(seen.answer)
+        self.core.journal.exchange(
+            user_id=user_id,
+            method=seen.request.method,
+            path=seen.path,
+            operation=None if seen.operation is None else seen.operation.id,
+            query=seen.query,
+            request_headers=list(seen.request.headers.items()),
+            request_body=seen.body,
+            status=response.status_code,
+            response_headers=list(response.headers.items()),
+            response_body=_shown(seen.answer, response),
+            milliseconds=round((time.perf_counter() - seen.started) * 1000, 2),
+            fault=None if seen.fault is None else str(seen.fault),
+        )
+        return response
+
+    async def _http_error(self, request: Request, error: Exception) -> Response:
+        """No such route, or not with this method."""
+        seen = Exchanged(request)
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = dict(getattr(error, "headers", None) or {})
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=CORS)
+        text = "No such route" if status == 404 else str(getattr(error, "detail", "Failure"))
+        seen.answer = {"errors": {"base": [text]}}
+        return self.finish(seen, JSONResponse(seen.answer, status, headers))
+
+
+def _shown(answer: Any, response: Response) -> Any:
+    """What the journal keeps of an answer."""
+    size = len(getattr(response, "body", b""))
+    return answer if size <= MOST_SHOWN else f"{size} bytes"
+
+
+def _canonical(operation: Operation, request: Request) -> str:
+    """The path as the spec has it: without suffix, whatever alias it came by."""
+    path = operation.path
+    for name, value in request.path_params.items():
+        path = path.replace(f"{{{name}}}", str(value))
+    return path
+
+
+def _user_of(answer: Mapping[str, Any]) -> int | None:
+    """Whose call it was, where the answer tells."""
+    session, user = answer.get("session"), answer.get("user")
+    found = session.get("user_id") if isinstance(session, Mapping) else None
+    if found is None and isinstance(user, Mapping):
+        found = user.get("id")
+    return found if isinstance(found, int) else None
+
+
+class _Normalised:
+    """Takes the suffix off a path (CR-01) and gives `chat/dialog` its capital (CR-37)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = str(scope["path"]).removesuffix(".json")
+            if path.startswith("/chat/dialog"):
+                path = f"/chat/Dialog{path.removeprefix('/chat/dialog')}"
+            scope = {**scope, "path": path, "raw_path": None}
+        await self._app(scope, receive, send)

@@ -1,0 +1,263 @@
+"""The bundled OpenAPI document, made ready to hold the wire against it.
+
+The document describes what a client's methods take and give; what the platform wraps that in stands in `x-` keywords
+(docs/spec-language.md). Here these become plain OpenAPI: lists whose entries may be wrapped (`x-item-envelope`), the
+typeless parameters of variants.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from importlib import resources
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from ..filters import FilterSpec
+
+__all__ = ["Document", "Operation", "load_document", "read_document"]
+
+METHODS = ("get", "post", "put", "delete")
+SERVER = "http://sandbox.invalid"
+"""Paths are matched without the sandbox's own address."""
+PAGING = frozenset({"limit", "skip", "offset", "page", "per_page", "sort_asc", "sort_desc", "count"})
+
+
+@frozen(kw_only=True, eq=False)
+class Operation:
+    """One operation, its variants included.
+
+    :ivar source: the operation as the prepared document has it.
+    """
+
+    id: str
+    method: str
+    path: str
+    source: Mapping[str, Any]
+    document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def row(self) -> str:
+        """Id of its row in the table of wire facts."""
+        return next((fact for fact in self.source.get("x-facts", ()) if fact.startswith("R-")), "R-?")
+
+    @cached_property
+    def schemes(self) -> list[str | None]:
+        """Security schemes any of which will do; `None` is no security."""
+        found = self.source.get("security", self.document.get("security", []))
+        return [next(iter(entry), None) for entry in found] or [None]
+
+    @cached_property
+    def statuses(self) -> frozenset[int]:
+        """What it is documented to answer with."""
+        return frozenset(int(status) for status in self.source["responses"])
+
+    @cached_property
+    def success(self) -> int:
+        return min(status for status in self.statuses if status < 400)
+
+    @cached_property
+    def parameters(self) -> list[Mapping[str, Any]]:
+        return [resolve(self.document, parameter) for parameter in self.source.get("parameters", ())]
+
+    @cached_property
+    def query_names(self) -> frozenset[str]:
+        return frozenset(parameter["name"] for parameter in self.parameters if parameter["in"] == "query")
+
+    @cached_property
+    def array_names(self) -> frozenset[str]:
+        """Query parameters that hold lists."""
+        return frozenset(
+            parameter["name"]
+            for parameter in self.parameters
+            if parameter["in"] == "query" and parameter["schema"].get("type") == "array"
+        )
+
+    @cached_property
+    def body_schema(self) -> Mapping[str, Any] | None:
+        """Schema of the JSON body, if it takes one."""
+        content = resolve(self.document, self.source.get("requestBody", {})).get("content", {})
+        schema: Mapping[str, Any] | None = content.get("application/json", {}).get("schema")
+        return schema
+
+    @property
+    def envelope(self) -> str | None:
+        """Name that the body's fields stand under."""
+        return self.source.get("x-request-envelope")
+
+    @cached_property
+    def filters(self) -> FilterSpec | None:
+        """What its lists may be filtered by."""
+        found = self.source.get("x-filters")
+        if found is None and "x-filters-of" in self.source:
+            found = _filters_of(self.document, self.source["x-filters-of"])
+        if found is None:
+            return None
+        return FilterSpec(fields=found["fields"], ignored=self.query_names | PAGING)
+
+    def answers_nothing(self, status: int) -> bool:
+        """Whether an answer with this status may have no body: it is told none, or only a variant's."""
+        content = self.response(status).get("content")
+        return not content or content.get("application/json", {}).get("schema", {}).get("x-merged") is False
+
+    def response(self, status: int) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = resolve(self.document, self.source["responses"].get(str(status), {}))
+        return found
+
+
+def resolve(document: Mapping[str, Any], node: Any) -> Any:
+    """A node with its references followed; words beside a reference win."""
+    while isinstance(node, Mapping) and "$ref" in node:
+        found: Any = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part.replace("~1", "/").replace("~0", "~")]
+        node = {**found, **{key: value for key, value in node.items() if key != "$ref"}}
+    return node
+
+
+def _filters_of(document: Mapping[str, Any], operation_id: str) -> Any:
+    for _, _, operation in _operations(document):
+        if operation.get("operationId") == operation_id:
+            return operation["x-filters"]
+    raise LookupError(operation_id)
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+class Document:
+    """The prepared document.
+
+    :param bundled: as it is generated; it is changed in place, for a copy takes longer than all else here.
+    :ivar source: plain OpenAPI, for any tool.
+    """
+
+    def __init__(self, bundled: dict[str, Any]) -> None:
+        self.source = bundled
+        for _, _, operation in _operations(self.source):
+            _prepare(operation)
+
+    @cached_property
+    def operations(self) -> dict[str, Operation]:
+        """The operations of the platform's own server, by id. What has another server is not among them."""
+        return {
+            source["operationId"]: Operation(
+                id=source["operationId"], method=method.upper(), path=path, source=source, document=self.source
+            )
+            for path, method, source in _operations(self.source)
+            if "servers" not in source
+        }
+
+    @cached_property
+    def elsewhere(self) -> dict[str, Operation]:
+        """The operations that go to other servers, by id."""
+        return {
+            source["operationId"]: Operation(
+                id=source["operationId"], method=method.upper(), path=path, source=source, document=self.source
+            )
+            for path, method, source in _operations(self.source)
+            if "servers" in source
+        }
+
+    def alone(self, operation: Operation) -> dict[str, Any]:
+        """A document with one operation, which is quickly found in it. Security is looked at elsewhere."""
+        method = operation.method.lower()
+        return {
+            "openapi": self.source["openapi"],
+            "info": self.source["info"],
+            "servers": [{"url": SERVER}],
+            "paths": {operation.path: {method: {**operation.source, "security": []}}},
+            "components": self.source["components"],
+        }
+
+
+def _prepare(operation: dict[str, Any]) -> None:
+    if operation["operationId"] == "address_book_upload":
+        # Faulty contacts are told one by one, in the answer (R-064).
+        body = operation["requestBody"]["content"]["application/json"]["schema"]
+        body["properties"]["contacts"]["items"] = {}
+    for parameter in operation.get("parameters", ()):
+        schema = parameter.get("schema", {})
+        if "x-of-variant" in parameter and "const" in schema:
+            schema["type"] = "integer" if isinstance(schema["const"], int) else "string"
+    envelope = operation.get("x-item-envelope")
+    if envelope is not None:
+        listed = operation.get("x-page", {}).get("items") or operation.get("x-response-envelope")
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                schema = response["content"]["application/json"]["schema"]
+                array = schema["properties"][listed] if listed else schema
+                array["items"] = _wrapped(array["items"], envelope)
+
+
+def _wrapped(entry: Any, envelope: str) -> dict[str, Any]:
+    """An entry under its name, or bare."""
+    return {"anyOf": [{"type": "object", "required": [envelope], "properties": {envelope: entry}}, entry]}
+
+
+def load_document() -> Document:
+    """The document that the package brings along, or in a checkout the one that is generated there."""
+    packed = resources.files("connectycube.sandbox").joinpath("openapi.yaml")
+    kept = Path(cache_from_source(__file__)).with_name("openapi.json")
+    if packed.is_file():
+        with resources.as_file(packed) as path:
+            return Document(read_document(path, kept))
+    return Document(read_document(Path(__file__).parents[4] / "generated" / "openapi.yaml", kept))
+
+
+def read_document(path: Path, kept: Path) -> dict[str, Any]:
+    """A YAML file's content. To read YAML takes 20 times longer than JSON, which is kept as Python keeps its bytecode.
+
+    :param kept: where.
+    """
+    status = path.stat()
+    stamp = [str(path), status.st_size, status.st_mtime_ns]
+    with suppress(OSError, ValueError):
+        found = json.loads(kept.read_bytes())
+        if isinstance(found, dict) and found.get("stamp") == stamp:
+            return dict(found["document"])
+    import yaml
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(path.read_bytes(), Loader=loader)
+    if not sys.dont_write_bytecode:
+        with suppress(OSError):
+            _keep(kept, json.dumps({"stamp": stamp, "document": document}))
+    return document
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file whole or not at all: others may do so at the same time."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def starlette_path(path: str, operations: Iterable[Operation]) -> str:
+    """A path of the document as a route. Numbers are told from other words; no parameter holds a slash."""
+    kinds = {
+        parameter["name"]: parameter["schema"].get("type")
+        for operation in operations
+        for parameter in operation.parameters
+        if parameter["in"] == "path"
+    }
+    return re.sub(r"\{(\w+)\}", lambda name: f"{{{name[1]}:int}}" if kinds.get(name[1]) == "integer" else name[0], path)

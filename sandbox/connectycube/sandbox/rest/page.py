@@ -1,0 +1,175 @@
+"""The page at the root: users, dialogs and the journal as it grows.
+
+It is for the developer at this machine: no other site's script gets at it, and behind it is nothing secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ..journal import Entry
+
+if TYPE_CHECKING:
+    from ..core import Core
+
+__all__ = ["Page"]
+
+BASE = "/_sandbox"
+ASSETS = {
+    "page.js": "text/javascript",
+    "page.css": "text/css",
+}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+BEAT_SECONDS = 15.0
+MOST_WAITING = 1000
+
+
+class Page:
+    """Routes of the page.
+
+    :param hosts: names that the page answers to, so that no other name can be made to lead here; any without.
+    """
+
+    def __init__(self, core: Core, hosts: frozenset[str] | None) -> None:
+        self._core = core
+        self._hosts = hosts
+        self._run = secrets.token_hex(8)
+        self._closing = False
+        self._readers: set[asyncio.Queue[Entry | None]] = set()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.index, methods=["GET"]),
+            Route(f"{BASE}/state", self.state, methods=["GET"]),
+            Route(f"{BASE}/journal", self.journal, methods=["GET"]),
+            Route(f"{BASE}/events", self.events, methods=["GET"]),
+            Route(f"{BASE}/{{name}}", self.asset, methods=["GET"]),
+        ]
+
+    def close(self) -> None:
+        """End the streams of events."""
+        self._closing = True
+        for waiting in self._readers:
+            if not waiting.full():
+                waiting.put_nowait(None)
+
+    def _refused(self, request: Request) -> Response | None:
+        host = request.url.hostname or ""
+        strange = self._hosts is not None and host not in self._hosts
+        if strange or request.headers.get("sec-fetch-site") == "cross-site":
+            return Response("This page is for this machine only", 403, HEADERS)
+        return None
+
+    def _file(self, name: str, media_type: str) -> Response:
+        text = resources.files("connectycube.sandbox").joinpath("page", name).read_text("utf-8")
+        return Response(text, 200, HEADERS, media_type)
+
+    async def index(self, request: Request) -> Response:
+        return self._refused(request) or self._file("index.html", "text/html")
+
+    async def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in ASSETS:
+            return JSONResponse({"errors": {"base": ["No such route"]}}, 404, HEADERS)
+        return self._refused(request) or self._file(name, ASSETS[name])
+
+    async def state(self, request: Request) -> Response:
+        """Users and dialogs."""
+        return self._refused(request) or JSONResponse(self._state(), 200, HEADERS)
+
+    def _state(self) -> dict[str, Any]:
+        core = self._core
+        users, _ = core.accounts.search([], skip=0, limit=500)
+        dialogs, _ = core.dialogs.search([], user_id=None, skip=0, limit=500)
+        return {
+            "app_id": core.settings.app_id,
+            "run": self._run,
+            "users": [
+                {
+                    "id": user.id,
+                    "name": user.title,
+                    "login": user.login,
+                    "online": core.presence.is_online(user.id),
+                    "sessions": len(core.sessions.tokens(user.id)),
+                }
+                for user in users
+            ],
+            "dialogs": [
+                {
+                    "id": dialog.id,
+                    "type": dialog.type.name.lower(),
+                    "name": dialog.name,
+                    "members": core.dialogs.members(dialog.id),
+                    "last_message": dialog.last_message,
+                }
+                for dialog in dialogs
+            ],
+        }
+
+    async def journal(self, request: Request) -> Response:
+        """Entries, for those who want them all at once; `after`, `user_id` and `text` narrow them down."""
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        query = request.query_params
+        user, after = query.get("user_id", ""), query.get("after", "")
+        entries = self._core.journal.entries(
+            user_id=int(user) if user.isdecimal() else None,
+            after=int(after) if after.isdecimal() else 0,
+            text=query.get("text", ""),
+        )
+        return JSONResponse([entry.to_dict() for entry in entries], 200, HEADERS)
+
+    async def events(self, request: Request) -> Response:
+        """Entries as they come, as server-sent events. A reader who falls far behind misses some."""
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        last = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+        stream = self._events(int(last) if last.isdecimal() else 0)
+        return StreamingResponse(stream, 200, HEADERS, "text/event-stream")
+
+    async def _events(self, after: int) -> AsyncIterator[str]:
+        waiting: asyncio.Queue[Entry | None] = asyncio.Queue(MOST_WAITING)
+
+        def take(entry: Entry) -> None:
+            if not waiting.full():
+                waiting.put_nowait(entry)
+
+        stop = self._core.journal.subscribe(take)
+        self._readers.add(waiting)
+        try:
+            # In one piece: nobody looks between two of them whether the reader is still there.
+            yield "retry: 1000\n\n" + "".join(map(_event, self._core.journal.entries(after=after)))
+            while not self._closing:
+                try:
+                    found = [await asyncio.wait_for(waiting.get(), BEAT_SECONDS)]
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                while not waiting.empty():
+                    found.append(waiting.get_nowait())
+                yield "".join(_event(entry) for entry in found if entry is not None)
+        finally:
+            stop()
+            self._readers.discard(waiting)
+
+
+def _event(entry: Entry) -> str:
+    return f"id: {entry.number}\ndata: {json.dumps(entry.to_dict())}\n\n"

@@ -1,0 +1,17 @@
+"""Handlers, one module per resource. Each turns a call into a domain call and its result into the wire's form."""
+
+from __future__ import annotations
+
+from ..call import Routes
+from . import address_book, admin, custom_objects, dialogs, files, meetings, messages, push, search, sessions, users
+
+__all__ = ["all_routes"]
+
+MODULES = (sessions, users, dialogs, messages, search, files, push, address_book, custom_objects, meetings, admin)
+
+
+def all_routes() -> Routes:
+    """All handlers."""
+    found = Routes()
+    found.include(module.routes for module in MODULES)
+    return found

@@ -1,0 +1,28 @@
+"""R-064 to R-066."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..call import Call, Routes
+
+routes = Routes()
+
+
+@routes.plays("address_book_upload")
+def upload(call: Call) -> Any:
+    body = call.body
+    return call.core.address_book.upload(
+        call.user_id, body["contacts"], udid=body.get("udid") or "", replace=bool(body.get("force"))
+    )
+
+
+@routes.plays("address_book_get")
+def get(call: Call) -> Any:
+    return call.core.address_book.contacts(call.user_id, call.get("udid"))
+
+
+@routes.plays("address_book_list_registered")
+def registered(call: Call) -> Any:
+    found = call.core.address_book.registered(call.user_id, call.get("udid"), compact=call.flag("compact"))
+    return {"items": [{"user": one} for one in found]}

@@ -1,0 +1,154 @@
+"""R-008 to R-025."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...domain.accounts import User
+from ...errors import NotPlayed, bad_request, not_found
+from ...filters import Condition, FilterSpec, parse
+from ..call import Call, Routes
+
+routes = Routes()
+
+
+def _one(user: User) -> Any:
+    return {"user": user.to_wire()}
+
+
+@routes.plays("users_create")
+def create(call: Call) -> Any:
+    return _one(call.core.accounts.create(call.body))
+
+
+@routes.plays("users_list")
+def search(call: Call) -> Any:
+    skip, limit = call.page(100, "offset")
+    users, total, limit = call.core.accounts.search_v2(call.conditions(), skip=skip, limit=limit, order=call.order())
+    return {"limit": limit, "skip": skip, "total_entries": total, "items": [user.to_wire() for user in users]}
+
+
+@routes.plays("users_list_v1")
+def list_v1(call: Call) -> Any:
+    if not call.core.settings.users_v1:
+        raise bad_request("This call is switched off; use /users/v2")
+    spec = call.operation.filters or FilterSpec(fields={})
+    pairs = []
+    for text in (text for key, text in call.query if key in ("filter[]", "filter")):
+        parts = text.split(" ", 3)
+        if len(parts) != 4 or parts[0] not in ("number", "string", "date"):
+            raise bad_request("filter[] wants type, field, operator and value")
+        pairs.append((f"{parts[1]}[{parts[2]}]", parts[3]))
+    conditions = parse(pairs, spec)
+    for one in conditions:
+        if one.operator == "between" and len(one.value) != 2:
+            raise bad_request("between wants two values")
+    return _numbered(call, conditions, call.get("order"))
+
+
+def _numbered(call: Call, conditions: Sequence[Condition], order: str | None = None) -> Any:
+    """A page of V1: entries are wrapped (CR-23)."""
+    page, size = call.numbered_page()
+    way = None
+    if order is not None:
+        direction, _, field = order.split(" ", 2)
+        way = (field, direction == "desc")
+    users, total = call.core.accounts.search(conditions, skip=(page - 1) * size, limit=size, order=way)
+    return {
+        "current_page": page,
+        "per_page": size,
+        "total_entries": total,
+        "items": [_one(user) for user in users],
+    }
+
+
+@routes.plays("users_list_by_full_name")
+def list_by_full_name(call: Call) -> Any:
+    return _numbered(call, [Condition("full_name", "", call.get("full_name"))])
+
+
+@routes.plays("users_list_by_tags")
+def list_by_tags(call: Call) -> Any:
+    return _numbered(call, [Condition("user_tags", "in", call.texts("tags") or [])])
+
+
+@routes.plays("users_get")
+def get(call: Call) -> Any:
+    return _one(call.core.accounts.get(int(call.path["user_id"])))
+
+
+@routes.plays("users_get_by_login")
+def get_by_login(call: Call) -> Any:
+    return _one(call.core.accounts.get_by("login", call.get("login")))
+
+
+@routes.plays("users_get_by_email")
+def get_by_email(call: Call) -> Any:
+    return _one(call.core.accounts.get_by("email", call.get("email")))
+
+
+@routes.plays("users_get_by_facebook_id")
+def get_by_facebook_id(call: Call) -> Any:
+    return _one(call.core.accounts.get_by("facebook_id", call.get("facebook_id")))
+
+
+@routes.plays("users_get_by_twitter_id")
+def get_by_twitter_id(call: Call) -> Any:
+    return _one(call.core.accounts.get_by("twitter_id", call.get("twitter_id")))
+
+
+@routes.plays("users_get_by_phone", ("GET", "/users/by_phone"))
+def get_by_phone(call: Call) -> Any:
+    return _one(call.core.accounts.get_by("phone", call.get("phone")))
+
+
+@routes.plays("users_get_by_external_id")
+def get_by_external_id(call: Call) -> Any:
+    return _one(_by_external_id(call))
+
+
+def _by_external_id(call: Call) -> User:
+    number = call.path["external_user_id"]
+    found = call.core.accounts.find_by("external_user_id", int(number))
+    user = found or call.core.accounts.find_by("external_id", number)
+    if user is None:
+        raise not_found()
+    return user
+
+
+@routes.plays("users_update")
+def update(call: Call) -> Any:
+    user_id = int(call.path["user_id"])
+    call.core.accounts.require_own(user_id, call.user_id)
+    return _one(call.core.accounts.update(user_id, call.body))
+
+
+@routes.plays("users_delete")
+def delete(call: Call) -> None:
+    user_id = int(call.path["user_id"])
+    call.core.accounts.require_own(user_id, call.user_id)
+    call.core.accounts.delete(user_id)
+
+
+@routes.plays("users_delete_by_external_id")
+def delete_by_external_id(call: Call) -> None:
+    user = _by_external_id(call)
+    call.core.accounts.require_own(user.id, call.user_id)
+    call.core.accounts.delete(user.id)
+
+
+@routes.plays("users_reset_password", ("POST", "/users/password/reset"))
+def reset_password(call: Call) -> None:
+    call.core.accounts.get_by("email", call.get("email") or call.body.get("email"))
+    raise NotPlayed("R-023", "it sends no mail")
+
+
+@routes.plays("users_list_online")
+def list_online(call: Call) -> Any:
+    online = call.core.presence.online()
+    if call.flag("count"):
+        return {"count": len(online)}
+    skip, limit = call.page(None, "offset")
+    users, _ = call.core.accounts.search([], skip=skip, limit=limit, among=online)
+    return {"users": [user.to_wire() for user in users]}

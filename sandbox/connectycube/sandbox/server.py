@@ -1,0 +1,204 @@
+"""The sandbox's own thread and loop, and what runs on it.
+
+Everything in the domain happens on this loop. From other threads `Server.call` gets there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .core import Core
+from .rest.app import RestApp
+
+__all__ = ["Server", "Service", "listening_socket"]
+
+T = TypeVar("T")
+log = logging.getLogger("connectycube.sandbox")
+
+
+class Service(Protocol):
+    """A part of the sandbox that listens on its own ports, such as the chat. Both methods run on the loop."""
+
+    async def start(self) -> None:
+        """Listen. The core is there already."""
+
+    async def stop(self) -> None:
+        """Close all connections and wait until they are closed."""
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A TCP socket that is bound and listens; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's algorithm off only where the protocol is named.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(512)
+        found.setblocking(False)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+class Server:
+    """Runs a core's REST side, and further services, on a thread of its own.
+
+    :param make_core: called on the new thread.
+    :param services: makes the other parts, given the core.
+    :param hosts: names that the page answers to; any without.
+    """
+
+    def __init__(
+        self,
+        make_core: Callable[[], Core],
+        rest_socket: socket.socket,
+        services: Callable[[Core], Sequence[Service]] = lambda core: (),
+        hosts: frozenset[str] | None = None,
+    ) -> None:
+        self._make_core = make_core
+        self._socket = rest_socket
+        self._make_services = services
+        self._hosts = hosts
+        self._services: Sequence[Service] = ()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._uvicorn: uvicorn.Server | None = None
+        self._stopping: asyncio.Event | None = None
+        self._ending = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="connectycube-sandbox", daemon=True)
+        self.core: Core | None = None
+        self.started: Future[Core] = Future()
+        self.stopped: Future[None] = Future()
+
+    def start(self) -> Future[Core]:
+        """Begin; the future is done when all parts listen."""
+        self._thread.start()
+        return self.started
+
+    def stop(self) -> Future[None]:
+        """End; the future is done when all is closed."""
+        with self._ending:
+            if self._loop is not None and self._stopping is not None:
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        return self.stopped
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a function on the sandbox's loop, and wait for what it returns.
+
+        :raises RuntimeError: if the sandbox does not run.
+        """
+        if threading.current_thread() is self._thread:
+            return function(*args, **kwargs)
+        if self._loop is None or self.stopped.done():
+            raise RuntimeError("the sandbox does not run")
+
+        async def run() -> T:
+            return function(*args, **kwargs)
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    # -- on the thread
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            if self.started.done():
+                log.exception("the sandbox broke down")
+                self.stopped.set_exception(error)
+            else:
+                self.started.set_exception(error)
+                self.stopped.set_result(None)
+        else:
+            self.stopped.set_result(None)
+
+    async def _main(self) -> None:
+        self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        try:
+            core = self.core = self._make_core()
+            try:
+                await self._serve(core)
+            finally:
+                core.close()
+        finally:
+            self._socket.close()
+            with self._ending:
+                self._loop = None
+
+    async def _serve(self, core: Core) -> None:
+        rest = RestApp(core, self._drop, self._hosts)
+        warming = asyncio.create_task(rest.warm())
+        config = uvicorn.Config(
+            rest.app,
+            http=H11Protocol,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = self._uvicorn = _TellingServer(config)
+        self._services = self._make_services(core)
+        serving = asyncio.create_task(server.serve(sockets=[self._socket]))
+        try:
+            await _first(server.ready.wait(), serving)
+            for service in self._services:
+                await service.start()
+            self.started.set_result(core)
+            assert self._stopping is not None
+            await _first(self._stopping.wait(), serving)
+        finally:
+            for service in reversed(self._services):
+                await service.stop()
+            rest.page.close()
+            server.should_exit = True
+            await serving
+            await warming
+
+    def _drop(self, client: tuple[str, int]) -> None:
+        """Break the REST connection of a client without a word."""
+        if self._uvicorn is None:
+            return
+        for protocol in list(self._uvicorn.server_state.connections):
+            if getattr(protocol, "client", None) == client:
+                transport: Any = getattr(protocol, "transport", None)
+                if transport is not None:
+                    transport.abort()
+
+
+async def _first(waited: Awaitable[object], serving: asyncio.Task[None]) -> None:
+    """Wait for something, or for the server's end, which is an error then."""
+    waiting = asyncio.ensure_future(waited)
+    await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        await serving
+        raise RuntimeError("the REST server ended by itself")
+
+
+class _TellingServer(uvicorn.Server):
+    """Says when it listens. On a thread that is not the main one, it leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.ready.set()

@@ -1,0 +1,5 @@
+"""What the sandbox keeps: one SQLite database, in memory or in a file."""
+
+from .database import Database, DataFileError, dump, load
+
+__all__ = ["DataFileError", "Database", "dump", "load"]

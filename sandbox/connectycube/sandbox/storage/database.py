@@ -1,0 +1,156 @@
+"""A thin layer over `sqlite3`: queries, nested transactions, JSON columns.
+
+The database is used by one thread at a time, the sandbox's loop.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DataFileError", "Database", "dump", "load"]
+
+SCHEMA_VERSION = 1
+FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptions": 9000, "events": 9500}
+"""The platform's numbers are not small either, so none is taken for another by chance."""
+
+
+class DataFileError(Exception):
+    """The file given for the data is none of a sandbox, or of another version's."""
+
+
+class Database:
+    """The store.
+
+    :param path: file to keep it in; in memory without.
+    :raises DataFileError: if the file can't be used.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self._depth = 0
+        try:
+            self._connection = sqlite3.connect(
+                ":memory:" if self.path is None else self.path, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise DataFileError(f"{self.path} can't be opened: {error}") from error
+        self._connection.row_factory = sqlite3.Row
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise DataFileError(f"{self.path} is no data file of the sandbox: {error}") from error
+        except DataFileError:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        if self.path is not None:
+            # Survives a killed process; only a machine that loses power may lose the last changes.
+            self.run("PRAGMA journal_mode = WAL")
+            self.run("PRAGMA synchronous = NORMAL")
+        self.run("PRAGMA foreign_keys = ON")
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            if self.all("SELECT name FROM sqlite_master"):
+                raise DataFileError(f"{self.path} holds another program's data")
+            self._create()
+        elif version != SCHEMA_VERSION:
+            raise DataFileError(f"{self.path} is of version {version}, this sandbox reads version {SCHEMA_VERSION}")
+
+    def _create(self) -> None:
+        schema = resources.files("connectycube.sandbox.storage").joinpath("schema.sql").read_text("utf-8")
+        self._connection.executescript(f"BEGIN;{schema};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+        for table, number in FIRST_NUMBERS.items():
+            self.run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", table, number)
+
+    def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        """The first row."""
+        row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """All rows."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def value(self, sql: str, *values: Any) -> Any:
+        """The first column of the first row."""
+        row = self.one(sql, *values)
+        return None if row is None else row[0]
+
+    def column(self, sql: str, *values: Any) -> list[Any]:
+        """The first column of all rows."""
+        return [row[0] for row in self.all(sql, *values)]
+
+    def run(self, sql: str, *values: Any) -> int:
+        """Change something.
+
+        :returns: how many rows changed.
+        """
+        return self._connection.execute(sql, values).rowcount
+
+    def insert(self, table: str, **values: Any) -> int:
+        """Put a row in.
+
+        :returns: its number.
+        """
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        cursor = self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
+        return cursor.lastrowid or 0
+
+    def update(self, table: str, where: str, *keys: Any, **values: Any) -> int:
+        """Change the rows that a condition finds.
+
+        :returns: how many rows changed.
+        """
+        if not values:
+            return 0
+        parts = ", ".join(f"{name} = ?" for name in values)
+        return self.run(f"UPDATE {table} SET {parts} WHERE {where}", *values.values(), *keys)
+
+    @contextmanager
+    def transaction(self) -> Generator[None, None, None]:
+        """All of the block or none of it; blocks may be nested."""
+        name = f"depth{self._depth}"
+        self.run(f"SAVEPOINT {name}")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self.run(f"ROLLBACK TO {name}")
+            raise
+        finally:
+            self._depth -= 1
+            self.run(f"RELEASE {name}")
+
+    def clear(self) -> None:
+        """Forget everything, numbers included."""
+        with self.transaction():
+            self.run("PRAGMA defer_foreign_keys = ON")
+            for table in self.column(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            ):
+                self.run(f"DELETE FROM {table}")
+            for table, number in FIRST_NUMBERS.items():
+                self.run("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", number, table)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+def dump(value: Any) -> str:
+    """A value for a JSON column."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def load(text: str | None) -> Any:
+    """The value of a JSON column."""
+    return None if text is None else json.loads(text)

@@ -1,0 +1,106 @@
+"""Messages as the history has them, and as the wire has them (facts 3.2, 3.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from connectycube.stanzas import Attachment, ChatMessage, ExtraParams, GroupMessage
+
+from ..domain.chat import Accepted
+from ..domain.messages import Draft
+from ..ids import is_object_id
+from .kinds import Message, destroyed
+
+__all__ = ["attachment_of", "completed", "draft_of", "extra_of", "saved"]
+
+_NAMES = {"content_type": "content-type"}
+_ATTACHMENT = [str(one.name) for one in attrs.fields(Attachment) if not one.name.startswith("unknown")]
+
+
+def saved(message: Message) -> bool:
+    """Whether it goes into the history: the sender asks for it, and it is not to destroy itself (K-12, K-16, U-53)."""
+    extra = message.extra if isinstance(message, (ChatMessage, GroupMessage)) else None
+    return extra is not None and bool(extra.save_to_history) and not destroyed(message)
+
+
+def draft_of(message: Message, sender_id: int) -> Draft:
+    """What the history gets of a message with content."""
+    assert isinstance(message, (ChatMessage, GroupMessage))
+    extra = message.extra or ExtraParams()
+    candidates = (message.id, extra.message_id)
+    return Draft(
+        sender_id=sender_id,
+        body=message.body,
+        id=next((one.lower() for one in candidates if one is not None and is_object_id(one.lower())), None),
+        date_sent=extra.date_sent,
+        attachments=[_to_json(one) for one in extra.attachments],
+        extra={name: _text(value) for name, value in extra.params.items()},
+        markable=message.markable is not None or bool(extra.markable),
+    )
+
+
+def _text(value: Any) -> str:
+    """A nested parameter is kept as JSON text (U-28)."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _to_json(attachment: Attachment) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in _ATTACHMENT:
+        value = getattr(attachment, name)
+        if value is not None:
+            found[_NAMES.get(name, name)] = value if isinstance(value, (str, int)) else _text(value)
+    return found | {key: value for key, value in attachment.unknown_attributes if key[0] != "{"}
+
+
+def completed(message: Message, accepted: Accepted) -> Message:
+    """The message with what the server tells the receivers: the dialog and when it was sent (K-12, U-27, CX-08)."""
+    assert isinstance(message, (ChatMessage, GroupMessage))
+    extra = attrs.evolve(message.extra or ExtraParams(), dialog_id=accepted.dialog_id, date_sent=accepted.date_sent)
+    if message.id is None:
+        return attrs.evolve(message, id=accepted.message_id, extra=extra)
+    if message.id.lower() != accepted.message_id:
+        # Receivers take it where the stanza's own id is none of the platform's (3.3).
+        extra.message_id = accepted.message_id
+    return attrs.evolve(message, extra=extra)
+
+
+def attachment_of(fields: Mapping[str, Any]) -> Attachment:
+    """An attachment of the history as the wire has it (K-14)."""
+    known: dict[str, Any] = {}
+    others: list[tuple[str, str]] = []
+    for key, value in fields.items():
+        name = key.replace("-", "_")
+        if value is None:
+            continue
+        if name in ("size", "width", "height", "duration"):
+            if str(value).isdecimal():
+                known[name] = int(value)
+        elif name == "data":
+            known[name] = value
+        elif name in _ATTACHMENT:
+            known[name] = _text(value)
+        else:
+            others.append((key, _text(value)))
+    return Attachment(**known, unknown_attributes=tuple(others))
+
+
+def extra_of(
+    *,
+    dialog_id: str,
+    date_sent: int | None = None,
+    attachments: Sequence[Mapping[str, Any]] = (),
+    params: Mapping[str, Any] | None = None,
+) -> ExtraParams:
+    """The parameters of a message that comes over REST."""
+    return ExtraParams(
+        dialog_id=dialog_id,
+        date_sent=date_sent,
+        save_to_history=True if date_sent is not None else None,
+        attachments=tuple(attachment_of(one) for one in attachments),
+        params=dict(params or {}),
+    )

@@ -1,0 +1,151 @@
+"""The kinds of stanzas, and what the server does with each kind of message (RFC 6121 section 8, XEP-0160, XEP-0280)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, TypeVar
+
+import attrs
+
+from connectycube.stanzas import (
+    AvailablePresence,
+    BareInvitationMessage,
+    CallSignal,
+    ChatMessage,
+    ChatStateMessage,
+    Delay,
+    DeliveredMark,
+    EditMessage,
+    GroupMessage,
+    HeadlineMessage,
+    InvitationMessage,
+    MessageError,
+    PausedMessage,
+    PresenceError,
+    PresenceProbe,
+    ReactionsMessage,
+    ReadMark,
+    ReceivedCarbonMessage,
+    RemovalMessage,
+    RoomJoin,
+    RoomJoinError,
+    RoomOccupant,
+    RoomOccupantLeft,
+    SentCarbonMessage,
+    Stanza,
+    Subscribe,
+    Subscribed,
+    SystemMessage,
+    TypingMessage,
+    UnavailablePresence,
+    Unsubscribe,
+    Unsubscribed,
+)
+
+__all__ = [
+    "Message",
+    "Presence",
+    "Subscription",
+    "addressed",
+    "copied",
+    "delayed",
+    "has_content",
+    "kept_offline",
+    "message_type",
+]
+
+ChatState = TypingMessage | PausedMessage | ChatStateMessage
+Headline = HeadlineMessage | SystemMessage | CallSignal
+Mark = DeliveredMark | ReadMark
+Message = (
+    ChatMessage
+    | GroupMessage
+    | Headline
+    | ChatState
+    | Mark
+    | EditMessage
+    | RemovalMessage
+    | ReactionsMessage
+    | BareInvitationMessage
+    | InvitationMessage
+    | SentCarbonMessage
+    | ReceivedCarbonMessage
+    | MessageError
+)
+Subscription = Subscribe | Subscribed | Unsubscribe | Unsubscribed
+Presence = (
+    AvailablePresence
+    | UnavailablePresence
+    | PresenceProbe
+    | PresenceError
+    | RoomJoin
+    | RoomJoinError
+    | RoomOccupant
+    | RoomOccupantLeft
+    | Subscription
+)
+
+S = TypeVar("S", bound=Stanza)
+_evolve: Any = attrs.evolve
+
+
+def addressed(stanza: S, *, from_: str | None, to: str | None) -> S:
+    """The same stanza from and to others."""
+    found: S = _evolve(stanza, from_=from_, to=to)
+    return found
+
+
+def delayed(stanza: S, delay: Delay) -> S:
+    """The same stanza with the time at which the server took it (XEP-0203); one that has a time keeps it."""
+    any_stanza: Any = stanza
+    if not hasattr(stanza, "delay"):
+        marked: S = _evolve(stanza, unknown=(*any_stanza.unknown, delay.to_xml()))
+        return marked
+    found: S = stanza if any_stanza.delay is not None else _evolve(stanza, delay=delay)
+    return found
+
+
+def delay_of(host: str, at: float) -> Delay:
+    """The mark of a stanza that the server has kept since a time."""
+    return Delay(from_=host, stamp=dt.datetime.fromtimestamp(int(at), dt.UTC))
+
+
+def message_type(message: Message) -> str:
+    """The stanza's `type`."""
+    if isinstance(message, GroupMessage):
+        return "groupchat"
+    if isinstance(message, Headline):
+        return "headline"
+    return "error" if isinstance(message, MessageError) else message.type
+
+
+def has_content(message: Message) -> bool:
+    """Whether a message makes a dialog and may go into the history."""
+    if not isinstance(message, (ChatMessage, GroupMessage)):
+        return False
+    extra = message.extra
+    return message.body is not None or (extra is not None and bool(extra.attachments or extra.save_to_history))
+
+
+def destroyed(message: Message) -> bool:
+    """Whether it is to vanish after it was read, and so is stored nowhere (K-16, U-53)."""
+    return isinstance(message, (ChatMessage, GroupMessage)) and message.destroy is not None
+
+
+def kept_offline(message: Message) -> bool:
+    """Whether a message waits for a user who is offline (RFC 6121 section 8.5.2.2, XEP-0160).
+
+    Chat states, headlines - with them system messages and call signals (CX-14) -, errors and what destroys itself do
+    not. Messages of groups are in the history, but one that a lost stream took along waits (XEP-0198 section 5).
+    """
+    if isinstance(message, (*ChatState.__args__, *Headline.__args__, MessageError)) or destroyed(message):
+        return False
+    return not isinstance(message, (SentCarbonMessage, ReceivedCarbonMessage))
+
+
+def copied(message: Message) -> bool:
+    """Whether the user's other devices get a carbon (XEP-0280 section 6.1)."""
+    if any(mark in text for text in message.unknown for mark in ("urn:xmpp:carbons:2", "<no-copy ")):
+        return False
+    kind = message_type(message)
+    return kind == "chat" or (kind == "normal" and getattr(message, "body", None) is not None)

@@ -1,0 +1,98 @@
+"""The chat, from the moment it is needed: by who connects, or by what the domain has to tell.
+
+Its ports are taken from the start; who connects before it is loaded waits in their queues. A sandbox that is used over
+REST only never loads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..bus import ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, SessionEnded, Signal, UserDeleted
+
+if TYPE_CHECKING:
+    from ..core import Core
+    from .listeners import ChatAddress
+    from .server import XmppServer
+
+__all__ = ["LateChat"]
+
+log = logging.getLogger("connectycube.sandbox")
+
+OF_CONNECTIONS = (ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, SessionEnded, UserDeleted)
+"""What means nothing to a chat that nobody is connected to."""
+
+
+class LateChat:
+    """The chat service of a sandbox, which is loaded when it is first needed.
+
+    :param address: where it listens.
+    """
+
+    def __init__(self, core: Core, address: ChatAddress) -> None:
+        self._core = core
+        self._address = address
+        self._watched: list[int] = []
+        self._opening: asyncio.Task[None] | None = None
+        self._server: XmppServer | None = None
+
+    async def start(self) -> None:
+        """Wait for the first who connects. The first signal that matters is seen to at once."""
+        loop = asyncio.get_running_loop()
+        self._core.bus.waker = self._signalled
+        try:
+            for sock in self._address.sockets.values():
+                loop.add_reader(sock, self._knocked)
+                self._watched.append(sock.fileno())
+        except NotImplementedError:
+            # There are loops that can't watch a socket, on Windows.
+            await self._open()
+
+    async def stop(self) -> None:
+        """Close all connections and wait until they are closed."""
+        self._watch_no_more()
+        self._core.bus.waker = None
+        if self._opening is not None:
+            await self._opening
+        if self._server is not None:
+            await self._server.stop()
+
+    def _signalled(self, signal: Signal) -> None:
+        if not isinstance(signal, OF_CONNECTIONS):
+            self._make()
+
+    def _knocked(self) -> None:
+        self._watch_no_more()
+        self._opening = asyncio.get_running_loop().create_task(self._open())
+
+    def _watch_no_more(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in self._watched:
+            loop.remove_reader(number)
+        self._watched.clear()
+
+    async def _open(self) -> None:
+        try:
+            await asyncio.to_thread(self._load)
+            await self._make().start()
+            self._core.loaded()
+        except Exception:
+            log.exception("the chat could not be started")
+            self._address.close()
+
+    def _load(self) -> None:
+        """What takes long, beside the loop."""
+        import_module(".server", __package__)
+        _ = self._address.certificates
+
+    def _make(self) -> XmppServer:
+        """The chat; from now on it hears all signals."""
+        self._core.bus.waker = None
+        if self._server is None:
+            from .server import XmppServer
+
+            self._server = XmppServer(self._core, self._address)
+        return self._server

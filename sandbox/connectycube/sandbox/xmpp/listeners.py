@@ -1,0 +1,75 @@
+"""Where the chat listens. Its ports are taken, and told, before the chat itself is loaded."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ..server import listening_socket
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
+
+__all__ = ["ChatAddress", "Listener"]
+
+Listener = Literal["plain", "tls", "websocket", "secure_websocket"]
+LISTENERS: tuple[Listener, ...] = ("plain", "tls", "websocket", "secure_websocket")
+
+
+class ChatAddress:
+    """Where the chat of a sandbox listens: TCP, TCP with TLS, WebSocket, WebSocket with TLS.
+
+    The ports are taken at once, so that one that is in use is told of where the sandbox is started.
+
+    :param host: address to listen on.
+    :param ports: of each, in the order above; 0 takes a free one.
+    :param names: host names for the certificate beside the usual ones of the own machine.
+    :raises OSError: if a port is taken.
+    """
+
+    def __init__(self, host: str, ports: Sequence[int], names: Sequence[str]) -> None:
+        self._host = host
+        self._names = (*names, host, "localhost", "127.0.0.1", "::1")
+        self._making = threading.Lock()
+        self._certificates: Certificates | None = None
+        self.sockets: dict[Listener, socket.socket] = {}
+        try:
+            for listener, port in zip(LISTENERS, ports, strict=True):
+                self.sockets[listener] = listening_socket(host, port)
+        except OSError:
+            self.close()
+            raise
+        self._ports = {name: int(one.getsockname()[1]) for name, one in self.sockets.items()}
+
+    @property
+    def certificates(self) -> Certificates:
+        """What TLS is done with; made when it is first asked for, by any thread."""
+        with self._making:
+            if self._certificates is None:
+                from .certificates import Certificates
+
+                self._certificates = Certificates(*self._names)
+            return self._certificates
+
+    def port(self, listener: Listener) -> int:
+        """The port of a listener."""
+        return self._ports[listener]
+
+    def url(self, scheme: str, listener: Listener) -> str:
+        """The address of a listener for WebSocket."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        if self._host in ("127.0.0.1", "::1"):
+            # The official JavaScript SDK opens the stream to the host of the address: it must be the chat's domain.
+            host = "localhost"
+        return f"{scheme}://{host}:{self.port(listener)}"
+
+    def close(self) -> None:
+        """Give the ports back, and delete the certificate."""
+        for one in self.sockets.values():
+            one.close()
+        with self._making:
+            certificates, self._certificates = self._certificates, None
+        if certificates is not None:
+            certificates.close()

@@ -1,0 +1,358 @@
+"""The beginning and the end of a stream: header, TLS, login, resource, management, errors (RFC 6120 sections 4 to 7).
+
+Which element is welcome when is a table at the end of the class; whatever stands nowhere in it ends the stream.
+"""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+from xml.etree.ElementTree import Element as XMLElement
+
+from connectycube.stanzas import (
+    Abort,
+    Ack,
+    AckRequest,
+    Auth,
+    Bind,
+    BindRequest,
+    BindResult,
+    BoundResource,
+    Challenge,
+    Element,
+    Enable,
+    Failed,
+    Failure,
+    Mechanisms,
+    Proceed,
+    Response,
+    Resume,
+    RosterVersioning,
+    Session,
+    SmFeature,
+    Stanza,
+    StanzaError,
+    StartTls,
+    StreamError,
+    StreamFeatures,
+    Success,
+    parse,
+)
+
+from . import sasl
+from .faults import StanzaRefused, error_to
+from .links import Header, Link
+from .management import TooHigh
+from .xmlstream import CLIENT, StreamFault, text_of
+
+if TYPE_CHECKING:
+    from .chat import Chat
+    from .session import Session as Resource
+
+__all__ = ["Phase", "Stream"]
+
+STANZAS = frozenset(f"{{{CLIENT}}}{name}" for name in ("message", "presence", "iq"))
+SASL = "{urn:ietf:params:xml:ns:xmpp-sasl}"
+SM = "{urn:xmpp:sm:3}"
+
+
+class Phase(Enum):
+    """How far a stream is."""
+
+    CONNECTED = "waits for the header"
+    OPEN = "waits for a login"
+    LOGGED_IN = "waits for the header after the login"
+    BINDING = "waits for a resource"
+    BOUND = "carries stanzas"
+    CLOSED = "is over"
+
+
+class Stream:
+    """One connection's stream.
+
+    :param tls: for STARTTLS; `None` where it is not offered.
+    """
+
+    def __init__(self, chat: Chat, link: Link, tls: ssl.SSLContext | None) -> None:
+        self._chat = chat
+        self._core = chat.core
+        self._link = link
+        self._tls = tls
+        self.phase = Phase.CONNECTED
+        self.user_id: int | None = None
+        self.resource: Resource | None = None
+        self._login: sasl.Login | None = None
+        self._failures = 0
+        self._answered = False
+        chat.streams.add(self)
+
+    # -- out
+
+    def send(self, element: Element) -> None:
+        """Send a stanza or another element."""
+        xml = element.to_xml()
+        if self._link.open:
+            self._note("out", xml)
+            self._link.send(xml)
+
+    def fail(self, condition: str, text: str | None = None, *details: str) -> None:
+        """End with an error (RFC 6120 section 4.9)."""
+        if self.phase is Phase.CLOSED:
+            return
+        if not self._answered:
+            self._send_header()
+        self.send(StreamError(condition=condition, text=text, unknown=details))
+        self._end()
+
+    def abort(self) -> None:
+        """Break the connection without a word; the resource may be resumed."""
+        self._link.abort()
+
+    def replaced(self) -> None:
+        """Another connection has the resource now."""
+        self.resource = None
+        self.fail("conflict", "Replaced by a new connection")
+
+    def _end(self) -> None:
+        self.phase = Phase.CLOSED
+        self._link.close()
+        self._chat.streams.discard(self)
+        resource, self.resource = self.resource, None
+        if resource is not None:
+            # A stream that was closed can't be resumed (XEP-0198 section 5).
+            resource.stream = None
+            self._chat.end(resource)
+
+    def _send_header(self) -> None:
+        self._answered = True
+        self._note("out", self._link.send_header(self._chat.addresses.host, secrets.token_urlsafe(12)))
+
+    def _note(self, direction: Any, xml: str) -> None:
+        name = None if self.resource is None else self.resource.resource
+        self._core.journal.stanza(direction, xml, user_id=self.user_id, resource=name)
+
+    # -- the link's side
+
+    def opened(self, header: Header) -> None:
+        if self.phase is Phase.CLOSED:
+            return
+        self._note("in", header.xml)
+        self._send_header()
+        version = (header.version or "").partition(".")[0]
+        if header.fault is not None:
+            self.fail(header.fault)
+        elif self.phase not in (Phase.CONNECTED, Phase.LOGGED_IN):
+            self.fail("bad-format", "the stream is open already")
+        elif header.to is not None and header.to.lower() != self._chat.addresses.host:
+            self.fail("host-unknown")
+        elif version != "1":
+            self.fail("unsupported-version")
+        else:
+            self.phase = Phase.OPEN if self.phase is Phase.CONNECTED else Phase.BINDING
+            self.send(self._features())
+
+    def _features(self) -> StreamFeatures:
+        if self.phase is Phase.OPEN:
+            tls = StartTls() if self._tls is not None and not self._link.secure else None
+            return StreamFeatures(mechanisms=Mechanisms(mechanisms=sasl.MECHANISMS), starttls=tls)
+        # Compression is never offered (U-54).
+        return StreamFeatures(sm=SmFeature(), rosterver=RosterVersioning(), bind=Bind(), session=Session(optional=True))
+
+    def element(self, element: XMLElement) -> None:
+        if self.phase is Phase.CLOSED:
+            return
+        is_stanza = element.tag in STANZAS
+        if is_stanza and self._core.faults.take_chat("drop_next"):
+            self.abort()
+            return
+        self._note("in", text_of(_flat(element) if element.tag.startswith(SASL) else element))
+        if is_stanza and self.resource is not None:
+            self.resource.receive(element)
+            return
+        try:
+            stanza = parse(element)
+        except StanzaError:
+            self._malformed(element)
+            return
+        step = self._steps.get((self.phase, type(stanza)))
+        if step is not None:
+            step(self, stanza)
+        else:
+            self._unwelcome(element)
+
+    def closed(self) -> None:
+        if self.phase is not Phase.CLOSED:
+            self._end()
+
+    def failed(self, fault: StreamFault) -> None:
+        self.fail(fault.condition, fault.text)
+
+    def lost(self) -> None:
+        self.phase = Phase.CLOSED
+        self._chat.streams.discard(self)
+        resource, self.resource = self.resource, None
+        if resource is not None:
+            resource.detach()
+
+    # -- what is not welcome
+
+    def _malformed(self, element: XMLElement) -> None:
+        if element.tag.startswith(SASL) and self.phase is Phase.OPEN:
+            self._login_failed("incorrect-encoding" if element.get("mechanism") else "malformed-request")
+        elif element.tag in STANZAS and self.phase is Phase.BINDING:
+            answer = error_to(element, self._chat.addresses.user(self.user_id or 0), StanzaRefused("bad-request"))
+            if answer is not None:
+                self.send(answer)
+        elif element.tag.startswith(SM):
+            self.send(Failed(condition="bad-request"))
+        else:
+            self._unwelcome(element)
+
+    def _unwelcome(self, element: XMLElement) -> None:
+        if element.tag in (f"{SM}enable", f"{SM}resume"):
+            self.send(Failed(condition="unexpected-request"))
+        elif element.tag in STANZAS:
+            self.fail("not-authorized")
+        elif element.tag.rpartition("}")[2] in ("message", "presence", "iq"):
+            self.fail("invalid-namespace")
+        elif self.phase is Phase.CONNECTED:
+            self.fail("bad-format", "the stream is not open")
+        else:
+            self.fail("unsupported-stanza-type")
+
+    # -- TLS and login
+
+    def _start_tls(self, wish: StartTls) -> None:
+        if self._tls is None or self._link.secure:
+            self.fail("unsupported-stanza-type")
+            return
+        self.send(Proceed())
+        self.phase = Phase.CONNECTED
+        self._answered = False
+        self._login = None
+        self._link.start_tls(self._tls)
+
+    def _begin_login(self, auth: Auth) -> None:
+        if self._core.faults.take_chat("refuse_auth"):
+            self._login_failed("not-authorized")
+            return
+        try:
+            self._login = sasl.begin(self._core, self._chat.addresses, auth.mechanism)
+        except sasl.LoginFailed as failed:
+            self._login_failed(failed.condition)
+            return
+        if auth.data is None:
+            self.send(Challenge())
+        else:
+            self._go_on(auth.data)
+
+    def _respond(self, response: Response) -> None:
+        if self._login is None:
+            self._login_failed("malformed-request")
+        else:
+            self._go_on(response.data or b"")
+
+    def _go_on(self, data: bytes) -> None:
+        assert self._login is not None
+        try:
+            step = self._login(data)
+        except sasl.LoginFailed as failed:
+            self._login_failed(failed.condition)
+            return
+        if isinstance(step, sasl.Challenge):
+            self.send(Challenge(data=step.data))
+            return
+        self._login = None
+        self.user_id = step.user_id
+        self.send(Success(data=step.data))
+        self.phase = Phase.LOGGED_IN
+        self._answered = False
+        self._link.restart()
+
+    def _abort_login(self, abort: Abort) -> None:
+        self._login_failed("aborted")
+
+    def _login_failed(self, condition: str) -> None:
+        self._login = None
+        self._failures += 1
+        self.send(Failure(condition=condition))
+        if self._failures >= self._chat.limits.sasl_failures:
+            self.fail("policy-violation", "too many failed logins")
+
+    # -- resource and management
+
+    def _bind(self, request: BindRequest) -> None:
+        assert self.user_id is not None
+        try:
+            resource = self._chat.bind(self, self.user_id, request.bind.resource)
+        except StanzaRefused as refused:
+            answer = error_to(request.to_element(), self._chat.addresses.user(self.user_id), refused)
+            assert answer is not None
+            self.send(answer)
+            return
+        self.resource = resource
+        self.phase = Phase.BOUND
+        self.send(BindResult(id=request.id, to=resource.jid, bind=BoundResource(jid=resource.jid)))
+
+    def _enable(self, wish: Enable) -> None:
+        assert self.resource is not None
+        if self.resource.management is not None:
+            self.send(Failed(condition="unexpected-request"))
+        else:
+            self.send(self.resource.enable(wish.resume, wish.max))
+
+    def _resume(self, wish: Resume) -> None:
+        resource = self._chat.resumable.get(wish.previd)
+        if resource is None or resource.user_id != self.user_id:
+            self.send(Failed(condition="item-not-found"))
+            return
+        if self._core.faults.take_chat("refuse_resume"):
+            handled = None if resource.management is None else resource.management.handled
+            self._chat.end(resource, abort=True)
+            self.send(Failed(condition="item-not-found", h=handled))
+            return
+        self.resource = resource
+        self.phase = Phase.BOUND
+        try:
+            resource.attach(self, wish.h)
+        except TooHigh as error:
+            self.resource = None
+            self._too_high(error)
+
+    def _confirm(self, ack: Ack) -> None:
+        assert self.resource is not None
+        try:
+            self.resource.confirmed(ack.h)
+        except TooHigh as error:
+            self._too_high(error)
+
+    def _too_high(self, error: TooHigh) -> None:
+        detail = f'<handled-count-too-high xmlns="urn:xmpp:sm:3" h="{error.h}" send-count="{error.sent}"/>'
+        self.fail("undefined-condition", None, detail)
+
+    def _answer(self, request: AckRequest) -> None:
+        assert self.resource is not None
+        self.resource.answer()
+
+    _steps: ClassVar[dict[tuple[Phase, type[Stanza]], Callable[[Stream, Any], None]]] = {
+        (Phase.OPEN, StartTls): _start_tls,
+        (Phase.OPEN, Auth): _begin_login,
+        (Phase.OPEN, Response): _respond,
+        (Phase.OPEN, Abort): _abort_login,
+        (Phase.BINDING, BindRequest): _bind,
+        (Phase.BINDING, Resume): _resume,
+        (Phase.BOUND, Enable): _enable,
+        (Phase.BOUND, AckRequest): _answer,
+        (Phase.BOUND, Ack): _confirm,
+    }
+    """What is welcome when. Stanzas of a bound stream are the resource's."""
+
+
+def _flat(element: XMLElement) -> XMLElement:
+    """A login's element without what it should not have inside, so that the journal finds the secret in it."""
+    flat = XMLElement(element.tag, element.attrib)
+    flat.text = element.text
+    return flat

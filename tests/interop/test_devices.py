@@ -1,0 +1,73 @@
+"""Several devices of one user: copies of what the others send and get, on both sides."""
+
+from __future__ import annotations
+
+from connectycube.chat import MessageReceived
+from tests.interop.stage import Stage, scenario
+from tests.interop.test_dialogs import group
+
+
+@scenario
+async def test_a_device_gets_copies_of_what_the_other_sends(stage: Stage) -> None:
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
+    number = await desk.call("chat.send", other.id, {"body": "from the desk"})
+    copy = (await phone.told.one(MessageReceived)).message
+    assert (copy.id, copy.body, copy.carbon, copy.sender_id, copy.recipient_id) == (
+        number,
+        "from the desk",
+        True,
+        desk.id,
+        other.id,
+    )
+    sent = await phone.chat.send(other.id, "from the phone")
+    sender, message = await desk.event("onMessageListener")
+    assert (sender, message["id"], message["body"]) == (desk.id, sent.id, "from the phone")
+    assert (message["is_forwarded"], message["recipient_id"]) == (True, other.id)
+
+
+@scenario
+async def test_both_devices_get_what_is_sent_to_the_user(stage: Stage) -> None:
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
+    number = await other.call("chat.send", desk.id, {"body": "to you"})
+    _, message = await desk.event("onMessageListener")
+    assert (message["id"], message["is_forwarded"]) == (number, False)
+    assert (await phone.told.one(MessageReceived)).message.id == number
+
+
+@scenario
+async def test_a_group_message_reaches_each_device_once(stage: Stage) -> None:
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
+    dialog_id = await group(desk, other.id)
+    await other.call("chat.send", dialog_id, {"body": "to all"})
+    await other.up_to_date()
+    await desk.up_to_date()
+    await phone.up_to_date()
+    assert [args[1]["body"] for args in desk.told("onMessageListener")] == ["to all"]
+    assert [event.message.body for event in phone.told.of(MessageReceived)] == ["to all"]
+
+
+@scenario
+async def test_cx_09_a_copy_of_what_another_device_got_is_taken_for_a_mark(stage: Stage) -> None:
+    desk, phone = await stage.js("ada", True), await stage.ours("ada")
+    other = await stage.js("grace", True)
+    # To one device only: the desk gets a copy.
+    assert phone.chat.jid is not None
+    await other.call("chat.send", phone.chat.jid, {"type": "chat", "body": "to the phone"})
+    assert (await phone.told.one(MessageReceived)).message.body == "to the phone"
+    assert await desk.event("onDeliveredStatusListener") == ["", None, desk.id]
+    assert desk.told("onMessageListener") == []
+
+
+@scenario
+async def test_cx_10_who_has_the_same_name_for_a_device_is_not_heard(stage: Stage) -> None:
+    js = await stage.js("ada", True)
+    resource = (await js.get("chat.helpers.userCurrentJid")).partition("/")[2]
+    ours, other = await stage.ours("grace", resource=f"not-{resource}"), await stage.ours("mary")
+    await ours.chat.send(js.id, "can you hear me?")
+    await other.chat.send(js.id, "loud and clear")
+    sender, message = await js.event("onMessageListener")
+    assert (sender, message["body"]) == (other.id, "loud and clear")
+    assert js.told("onMessageListener") == []

@@ -1,0 +1,138 @@
+"""Privacy lists of the official SDK, against the rules of the platform and this project's chat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectycube.chat import MessageBlocked, MessageReceived, PrivacyRule, RecipientBlocked
+from tests.interop.javascript import JsError
+from tests.interop.stage import Js, Stage, scenario
+from tests.interop.test_dialogs import group
+
+
+def deny(user_id: int, *, mutual: bool = False) -> dict[str, Any]:
+    return {"user_id": user_id, "action": "deny", "mutualBlock": mutual}
+
+
+async def block(js: Js, *items: dict[str, Any], name: str = "blocked") -> None:
+    """Put a list in force."""
+    await js.call("chat.privacylist.create", {"name": name, "items": [*items]})
+    await js.call("chat.privacylist.setAsDefault", name)
+
+
+@scenario
+async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
+    js, grace, mary = await stage.js("ada", True), stage.user("grace"), stage.user("mary")
+    assert await js.call("chat.privacylist.getNames") == {"default": None, "active": None, "names": []}
+    await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace)]})
+    assert await js.call("chat.privacylist.getList", "blocked") == {
+        "name": "blocked",
+        "items": [{"user_id": grace, "action": "deny"}],
+    }
+    await js.call("chat.privacylist.setAsDefault", "blocked")
+    # CX-26: the default's name is there twice.
+    assert await js.call("chat.privacylist.getNames") == {
+        "default": "blocked",
+        "active": None,
+        "names": ["blocked", "blocked"],
+    }
+    await js.call("chat.privacylist.setAsDefault", None)
+    # CX-27: what is called an update adds to the list.
+    await js.call("chat.privacylist.update", {"name": "blocked", "items": [deny(mary)]})
+    listed = await js.call("chat.privacylist.getList", "blocked")
+    assert [one["user_id"] for one in listed["items"]] == [grace, mary]
+    await js.call("chat.privacylist.update", {"name": "blocked", "items": [{"user_id": grace, "action": "allow"}]})
+    listed = await js.call("chat.privacylist.getList", "blocked")
+    assert [one["user_id"] for one in listed["items"]] == [mary]
+    await js.call("chat.privacylist.delete", "blocked")
+    assert (await js.call("chat.privacylist.getNames"))["names"] == []
+    # F-107: a list that is not there is an empty one.
+    assert await js.call("chat.privacylist.getList", "blocked") == {"name": "", "items": []}
+
+
+@scenario
+async def test_what_can_not_be_is_refused(stage: Stage) -> None:
+    js = await stage.js("ada", True)
+    for method in ("setAsDefault", "delete"):
+        with pytest.raises(JsError) as refused:
+            await js.call(f"chat.privacylist.{method}", "no such list")
+        assert refused.value.code == 404
+
+
+@scenario
+async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(stage: Stage) -> None:
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
+    dialog_id = await group(js, ours.id)
+    await block(js, deny(ours.id))
+    with pytest.raises(RecipientBlocked):
+        await ours.chat.send(js.id, "hello?")
+    assert (await ours.told.one(MessageBlocked)).user_id == js.id
+    await ours.chat.send(dialog_id, "hello, group?")
+    await js.up_to_date()
+    assert js.told("onMessageListener") == []
+    # Blocked one way: who blocks may still write.
+    await js.call("chat.send", ours.id, {"body": "I may"})
+    assert (
+        await ours.told.one(MessageReceived, lambda event: event.message.sender_id == js.id)
+    ).message.body == "I may"
+    await js.call("chat.privacylist.setAsDefault", None)
+    await ours.chat.send(js.id, "and now?")
+    _, message = await js.event("onMessageListener")
+    assert message["body"] == "and now?"
+
+
+@scenario
+async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
+    dialog_id = await group(js, ours.id)
+    await ours.chat.privacy.block(js.id)
+    number = await js.call("chat.send", ours.id, {"body": "hello?"})
+    message_id, error = await js.event("onMessageErrorListener")
+    assert (message_id, error["code"]) == (number, 503)
+    await js.call("chat.send", dialog_id, {"body": "hello, group?"})
+    await js.event("onMessageListener")
+    await ours.up_to_date()
+    assert ours.told.of(MessageReceived) == []
+    await js.up_to_date()
+    assert js.told("onMessageErrorListener") == []
+
+
+@scenario
+async def test_a_mutual_block_stops_both(stage: Stage) -> None:
+    js, ours = await stage.js("ada", True), await stage.ours("grace")
+    await block(js, deny(ours.id, mutual=True))
+    number = await js.call("chat.send", ours.id, {"body": "I may not"})
+    # XEP-0016 section 2.13 has `not-acceptable` for who blocks; no source tells the platform's word.
+    message_id, error = await js.event("onMessageErrorListener")
+    assert (message_id, error["code"]) == (number, 406)
+    with pytest.raises(RecipientBlocked):
+        await ours.chat.send(js.id, "nor may I")
+    assert ours.told.of(MessageReceived) == []
+
+
+@scenario
+async def test_lists_are_the_same_for_both_clients(stage: Stage) -> None:
+    js, ours = await stage.js("ada", True), await stage.ours("ada")
+    grace, mary = stage.user("grace"), stage.user("mary")
+    await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace), deny(mary, mutual=True)]})
+    assert await ours.chat.privacy.get("blocked") == (PrivacyRule(grace), PrivacyRule(mary, mutual=True))
+    await ours.chat.privacy.set("other", [PrivacyRule(mary)])
+    assert await js.call("chat.privacylist.getList", "other") == {
+        "name": "other",
+        "items": [{"user_id": mary, "action": "deny"}],
+    }
+    assert sorted((await js.call("chat.privacylist.getNames"))["names"]) == ["blocked", "other"]
+
+
+@scenario
+async def test_cx_25_and_cx_27_an_update_makes_a_mutual_block_one_way(stage: Stage) -> None:
+    js, ours = await stage.js("ada", True), await stage.ours("ada")
+    grace, mary = stage.user("grace"), stage.user("mary")
+    await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace, mutual=True)]})
+    listed = await js.call("chat.privacylist.getList", "blocked")
+    # CX-25: it does not tell that the block is mutual, so it forgets that when it writes the list again.
+    assert listed["items"] == [{"user_id": grace, "action": "deny"}]
+    await js.call("chat.privacylist.update", {"name": "blocked", "items": [deny(mary)]})
+    assert await ours.chat.privacy.get("blocked") == (PrivacyRule(grace), PrivacyRule(mary))

@@ -1,0 +1,217 @@
+"""Whatever comes in: the documented error, never a traceback, never a dead server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from connectycube.sandbox import Sandbox
+from tests.sandbox.conftest import Join, user_id
+from tests.sandbox.test_dialogs import group
+
+
+@pytest.fixture
+def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=sandbox.api_url) as client:
+        yield client
+
+
+@pytest.fixture
+def token(join: Join) -> str:
+    return str(join("mary").session.token)
+
+
+def base(answer: httpx.Response) -> list[str]:
+    found: list[str] = answer.json()["errors"]["base"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{", "application/json"),
+        (b"\xff\xfe", "application/json"),
+        (b'{"type": NaN}', "application/json"),
+        (b'{"type": 99999999999999999999}', "application/json"),
+        (b'{"name": "\\ud800", "type": 4}', "application/json"),
+        (b"[" * 100_000, "application/json"),
+        (b"a=%ff", "application/x-www-form-urlencoded"),
+        (b"a[=1", "application/x-www-form-urlencoded"),
+        (b"a=1&a[b]=2", "application/x-www-form-urlencoded"),
+        (b"a[]=1&a[b]=2", "application/x-www-form-urlencoded"),
+    ],
+    ids=["cut off", "not UTF-8", "NaN", "too large", "half a character", "deep", "bytes", "bracket", "clash", "mixed"],
+)
+def test_a_malformed_body_is_a_bad_request(http: httpx.Client, token: str, body: bytes, kind: str) -> None:
+    answer = http.post("/chat/Dialog", content=body, headers={"CB-Token": token, "Content-Type": kind})
+    assert answer.status_code == 400
+    assert base(answer)
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"3"], ids=["none", "null", "list", "text", "number"])
+def test_a_body_of_another_kind_is_refused(http: httpx.Client, token: str, body: bytes) -> None:
+    headers = {"CB-Token": token, "Content-Type": "application/json"}
+    assert http.post("/chat/Dialog", content=body, headers=headers).status_code in (400, 422)
+
+
+def test_faults_stand_under_their_field_and_repeat_no_value(http: httpx.Client, sandbox: Sandbox) -> None:
+    body = {"user": {"login": "x", "password": "", "full_name": 3}}
+    answer = http.post("/users", json=body, headers={"CB-AuthKey": sandbox.auth_key})
+    assert answer.status_code == 422
+    assert set(answer.json()["errors"]) == {"login", "password"}
+    answer = http.post("/users", json={"user": {"login": ["secret-value"]}}, headers={"CB-AuthKey": sandbox.auth_key})
+    assert set(answer.json()["errors"]) == {"login", "password"}
+    assert "secret-value" not in answer.text
+
+
+def test_an_oversized_body_is_refused(http: httpx.Client, token: str, sandbox: Sandbox) -> None:
+    data = b'{"name": "' + b"x" * sandbox.settings.limits.body_bytes + b'"}'
+    answer = http.post("/chat/Dialog", content=data, headers={"CB-Token": token, "Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "larger" in base(answer)[0]
+
+
+@pytest.mark.parametrize("headers", [{}, {"CB-Token": "wrong"}, {"CB-Token": ""}], ids=["none", "wrong", "empty"])
+def test_a_wrong_token_is_an_expired_session(http: httpx.Client, headers: dict[str, str]) -> None:
+    answer = http.get("/chat/Dialog", headers=headers)
+    assert answer.status_code == 401
+    assert base(answer) == ["Required session does not exist"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "type[foo]=1",
+        "colour=red",
+        "type[in]=a",
+        "type[gt]=99999999999999999999",
+        "last_message_date_sent[gt]=yesterday",
+        "extensions=x",
+        "extensions[a][b][c]=1",
+        "name[[=1",
+        "limit=0",
+        "limit=x",
+        "skip=-1",
+        "sort_asc=name",
+        "sort_asc=last_message_date_sent&sort_desc=last_message_date_sent",
+        "a=%ff",
+    ],
+)
+def test_a_bad_filter_is_a_bad_request(http: httpx.Client, token: str, query: str) -> None:
+    answer = http.get(f"/chat/Dialog?{query}", headers={"CB-Token": token})
+    assert answer.status_code == 400
+    assert base(answer)
+
+
+def test_unknown_routes_and_methods_are_told(http: httpx.Client, token: str) -> None:
+    headers = {"CB-Token": token}
+    for path in ("/nothing", "/chat", "/users/abc", "/chat/Dialog/", "/session/abc"):
+        answer = http.get(path, headers=headers)
+        assert answer.status_code in (404, 405), path
+        assert base(answer)
+    assert http.patch("/chat/Dialog", headers=headers).status_code == 405
+    assert http.get("/users/99999999999999999999", headers=headers).status_code == 404
+
+
+def test_another_host_s_service_says_its_row(http: httpx.Client, token: str) -> None:
+    answer = http.post("/unfurl", json={"url": "https://x.example"}, headers={"CB-Token": token})
+    assert answer.status_code == 501
+    assert "R-088" in base(answer)[0]
+
+
+def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: Join) -> None:
+    mary = join("mary")
+    headers = {"CB-Token": mary.session.token}
+    assert http.get("/chat/Dialog.json", headers=headers).status_code == 200
+    assert http.get("/users/v2.json?login=mary", headers=headers).json()["items"][0]["login"] == "mary"
+    dialog = mary.dialogs.create(type=4, name="News")
+    assert http.delete(f"/chat/dialog/{dialog.id}/subscribe", headers=headers).status_code == 200
+
+
+def test_arguments_of_delete_come_in_query_form_or_json(http: httpx.Client, join: Join) -> None:
+    mary, ada = join("mary"), join("ada")
+    for how in (
+        {"params": {"force": "1"}},
+        {"content": b"force=1", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+        {"content": b'{"force": 1}', "headers": {"Content-Type": "application/json"}},
+    ):
+        dialog = group(mary, ada)
+        given: dict[str, Any] = {**how}
+        given["headers"] = {**given.get("headers", {}), "CB-Token": mary.session.token}
+        assert http.request("DELETE", f"/chat/Dialog/{dialog.id}", **given).status_code == 200
+        assert ada.dialogs.count() == 0
+
+
+def test_what_other_sdks_send_is_read(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
+    """CR-07, CR-11, CR-27, CR-45, U-13 and forms in place of JSON."""
+    mary, ada = join("mary"), join("ada")
+    headers = {"CB-Token": mary.session.token}
+    body: dict[str, Any] = {"type": "2", "name": "x", "occupants_ids": f"{user_id(ada)}, {user_id(mary)}"}
+    dialog = http.post("/chat/Dialog", json=body, headers=headers).json()
+    assert dialog["occupants_ids"] == [user_id(mary), user_id(ada)]
+    body = {"chat_dialog_id": dialog["_id"], "message": "x", "attachments": [{"type": "image"}], "send_to_chat": "1"}
+    assert http.post("/chat/Message", json=body, headers=headers).json()["attachments"] == [{"type": "image"}]
+    assert http.put(
+        "/chat/Message/.json", json={"chat_dialog_id": dialog["_id"], "read": "1"}, headers=headers
+    ).is_success
+    answer = http.put(f"/users/{user_id(mary)}", json={"user": {"tag_list": ["a", "b"]}}, headers=headers)
+    assert answer.json()["user"]["user_tags"] == "a,b"
+    form = {"user[login]": "grace", "user[password]": "password-1"}
+    assert http.post("/users", data=form, headers={"CB-AuthKey": sandbox.auth_key}).json()["user"]["login"] == "grace"
+    answer = http.put(f"/chat/Dialog/{dialog['_id']}/notifications", json={"enabled": 0}, headers=headers)
+    assert answer.json() == {"notifications": {"enabled": 0}}
+
+
+def test_browsers_of_other_sites_may_call_the_api_and_not_see_the_page(http: httpx.Client) -> None:
+    assert http.options("/session").headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-origin" not in http.get("/_sandbox/state").headers
+    assert http.get("/_sandbox/state", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert http.get("/_sandbox/journal", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_what_is_no_http_does_no_harm(sandbox: Sandbox, http: httpx.Client) -> None:
+    host, port = sandbox.api_url.removeprefix("http://").split(":")
+    for data in (b"\x00\x01\x02\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab", b"GET "):
+        with socket.create_connection((host, int(port))) as stranger:
+            stranger.sendall(data)
+    assert http.get("/").status_code == 200
+
+
+def test_a_failure_of_the_sandbox_s_own_is_no_traceback(
+    http: httpx.Client, token: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a-detail")
+
+    monkeypatch.setattr(sandbox.core.dialogs, "search", broken)
+    with caplog.at_level(logging.CRITICAL, "connectycube.sandbox"):
+        answer = http.get("/chat/Dialog", headers={"CB-Token": token})
+    assert answer.status_code == 500
+    assert answer.json() == {"errors": {"base": ["Internal server error"]}}
+
+
+def test_an_answer_outside_the_spec_does_not_leave(
+    http: httpx.Client, token: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sandbox.core.dialogs, "to_wire", lambda *_: {"_id": 3})
+    with caplog.at_level(logging.CRITICAL, "connectycube.sandbox"):
+        answer = http.post("/chat/Dialog", json={"type": 4, "name": "x"}, headers={"CB-Token": token})
+    assert answer.status_code == 500
+    assert sandbox.call(sandbox.core.db.value, "SELECT count(*) FROM dialogs") == 0
+
+
+def test_the_journal_holds_no_secrets(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
+    mary = join("mary")
+    mary.files.upload(b"x")
+    http.get("/session", headers={"CB-Token": mary.session.token})
+    http.get("/blobs/abc", params={"token": mary.session.token})
+    text = json.dumps([entry.to_dict() for entry in sandbox.journal])
+    for secret in (mary.session.token, "correct-horse-9", sandbox.auth_key, "x-amz-signature="):
+        assert secret not in text
+    assert '"login": "mary"' in text

@@ -1,0 +1,185 @@
+"""`connectycube-sandbox`, as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from attrs import frozen
+
+from connectycube.chat import (
+    AsyncChat,
+    ContactAccepted,
+    ContactRequested,
+    Event,
+    EventStream,
+    MessageReceived,
+    PrivacyRule,
+)
+from connectycube.rest import AsyncConnectyCube, ConnectyCube
+from connectycube.sandbox import Sandbox
+from tests.sandbox.test_testing import SEED
+
+PASSWORD = "correct-horse-9"
+
+E = TypeVar("E", bound=Event)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "connectycube.sandbox", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def ended(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[int, str]:
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    return process.returncode, errors
+
+
+def test_its_addresses_come_as_json_and_it_ends_well(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(SEED)
+    with running("--json", "--seed", str(seed), "--app-id", "12", "--auth-key", "own-key") as process:
+        found = json.loads(first_line(process))
+        with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
+            assert cube.login(login="mary", password="correct-horse-9").application_id == 12
+        assert found["chat_host"] == "localhost"
+        chat = urlsplit(found["websocket_url"]), urlsplit(found["secure_websocket_url"])
+        # Clients of WebSocket take the chat's domain from its address.
+        assert [(one.scheme, one.hostname) for one in chat] == [("ws", "localhost"), ("wss", "localhost")]
+        for port in (found["chat_port"], found["chat_tls_port"], *(one.port for one in chat)):
+            socket.create_connection(("127.0.0.1", port)).close()
+        assert ended(process) == (0, "")
+
+
+def test_its_addresses_come_as_text() -> None:
+    with running() as process:
+        line = first_line(process)
+        assert line.startswith("REST and page")
+        assert httpx.get(line.split()[-1]).status_code == 200
+        assert ended(process, signal.SIGTERM) == (0, "")
+
+
+def test_it_warns_loudly_off_the_loopback_interface() -> None:
+    with running("--host", "0.0.0.0") as process:
+        first_line(process)
+        code, errors = ended(process)
+    assert code == 0
+    assert "Everybody who reaches this machine" in errors
+
+
+@asynccontextmanager
+async def entered(found: dict[str, Any], login: str, token: str | None = None) -> AsyncIterator[User]:
+    """A user over REST and in the chat; given a token, without a login."""
+    async with AsyncConnectyCube(
+        found["app_id"], found["auth_key"], base_url=found["api_url"], token=token, max_retries=0
+    ) as cube:
+        if token is None:
+            await cube.login(login=login, password=PASSWORD)
+            assert cube.session is not None
+            token = cube.session.token
+        user_id = (await cube.sessions.get()).user_id
+        assert user_id is not None
+        assert token is not None
+        address: dict[str, Any] = {"host": found["chat_host"], "port": found["chat_port"], "tls": "none"}
+        chat = AsyncChat(cube, user_id=user_id, app_id=found["app_id"], **address)
+        events = chat.events()
+        async with chat:
+            yield User(user_id, token, cube, chat, events)
+
+
+@frozen
+class User:
+    id: int
+    token: str
+    cube: AsyncConnectyCube
+    chat: AsyncChat
+    events: EventStream[Event]
+
+    async def told(self, kind: type[E]) -> E:
+        async with asyncio.timeout(20):
+            return await anext(event async for event in self.events if isinstance(event, kind))
+
+
+def test_everything_outlives_a_kill(tmp_path: Path) -> None:
+    arguments = ("--json", "--data", str(tmp_path / "sandbox.db"))
+
+    async def before(found: dict[str, Any]) -> tuple[str, str, str, str]:
+        async with entered(found, "mary") as mary:
+            async with entered(found, "omar") as omar:
+                group = await mary.cube.dialogs.create(type=2, name="Kept", occupants_ids=[omar.id])
+                sent = await mary.chat.send(group, "over the chat")
+                await omar.told(MessageReceived)
+                file = await mary.cube.files.upload(b"content", name="kept.txt")
+                await mary.chat.contacts.request(omar.id, name="Omar")
+                await omar.told(ContactRequested)
+                await omar.chat.contacts.accept(mary.id)
+                await mary.told(ContactAccepted)
+                await omar.chat.privacy.set("quiet", [PrivacyRule(user_id=mary.id, deny=True)])
+                await omar.chat.privacy.activate("quiet")
+                await omar.chat.privacy.deactivate()
+                await mary.chat.privacy.block(81999)
+                token = omar.token
+            await mary.chat.send(omar.id, "for later")
+            assert file.uid is not None
+            assert group.id is not None
+            return token, group.id, sent.id, file.uid
+
+    async def after(found: dict[str, Any], token: str, group: str, message_id: str, uid: str) -> None:
+        async with entered(found, "omar", token) as omar, entered(found, "mary") as mary:
+            assert (await omar.told(MessageReceived)).message.body == "for later"
+            assert {one.name async for one in await omar.cube.dialogs.list() if one.type == 2} == {"Kept"}
+            history = await omar.cube.messages.list(chat_dialog_id=group)
+            assert [(one.id, one.message) async for one in history] == [(message_id, "over the chat")]
+            assert await omar.cube.files.download(uid) == b"content"
+            assert (mary.chat.contacts[omar.id].name, mary.chat.contacts[omar.id].subscription) == ("Omar", "both")
+            assert omar.chat.contacts[mary.id].subscription == "both"
+            assert await omar.chat.privacy.names() == ("quiet",)
+            assert [one.user_id for one in await omar.chat.privacy.get("quiet")] == [mary.id]
+            assert await mary.chat.privacy.blocked() == (81999,)
+            assert (omar.chat.privacy.default, mary.chat.privacy.default is None) == (None, False)
+
+    with running(*arguments) as process:
+        kept = asyncio.run(before(json.loads(first_line(process))))
+        process.kill()
+    with running(*arguments) as process:
+        asyncio.run(after(json.loads(first_line(process)), *kept))
+
+
+@pytest.mark.parametrize("what", ["port", "data", "seed"])
+def test_what_hinders_it_is_told_in_one_line(what: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("users: 3" + " " * 200)
+    with Sandbox() as sandbox:
+        port = sandbox.api_url.rpartition(":")[2]
+        arguments = {
+            "port": ["--port", port],
+            "data": ["--data", str(broken)],
+            "seed": ["--seed", str(broken)],
+        }[what]
+        with running(*arguments) as process:
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.startswith("connectycube-sandbox: ")
+    assert errors.count("\n") == 1

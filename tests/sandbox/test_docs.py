@@ -1,0 +1,45 @@
+"""docs/sandbox.md does what it says, and so does the README of the sandbox."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from connectycube.sandbox import Sandbox
+
+TEXT = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_example_in_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(blocks("python")[0], "docs/sandbox.md", "exec"), {})
+    assert capsys.readouterr().out == "0\n"
+
+
+def test_the_example_in_pytest_passes(connectycube_sandbox: Sandbox) -> None:
+    found: dict[str, object] = {}
+    exec(compile(blocks("python")[1], "docs/sandbox.md", "exec"), found)
+    test = found["test_the_bot_greets"]
+    assert callable(test)
+    test(connectycube_sandbox)
+
+
+def test_the_test_of_a_bot_in_the_readme_passes(connectycube_sandbox: Sandbox) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```python test\n(.*?)```", readme, re.DOTALL)
+    found: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), found)
+    test = found["test_the_bot_answers"]
+    assert callable(test)
+    test(connectycube_sandbox)
+
+
+def test_the_seed_is_one() -> None:
+    with Sandbox(seed=yaml.safe_load(blocks("yaml")[0])) as sandbox:
+        assert sandbox.call(sandbox.core.db.value, "SELECT count(*) FROM messages") == 2

@@ -1,0 +1,186 @@
+"""R-050 to R-059: files, over the stand-in of the storage."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from connectycube.rest import ConnectyCube, errors
+from connectycube.sandbox import Limits, Sandbox, Settings
+from connectycube.sandbox.core import Core
+from connectycube.sandbox.domain.files import StorageRefused, Writing
+from tests.rest.both import Both
+from tests.sandbox.conftest import Join
+
+MEGABYTE = 1 << 20
+
+
+def test_an_upload_is_streamed_with_progress_and_comes_back_as_it_was(join: Join, tmp_path: Path) -> None:
+    cube = join("mary")
+    data = bytes(range(256)) * 4096 * 5
+    steps: list[tuple[int, int]] = []
+    file = cube.files.upload(
+        io.BytesIO(data), name="wall.jpg", progress=lambda sent, total: steps.append((sent, total))
+    )
+    assert len(steps) > 3
+    assert steps[-1][0] == steps[-1][1]
+    assert [sent for sent, _ in steps] == sorted(sent for sent, _ in steps)
+    assert file.size == len(data)
+    target = tmp_path / "copy.jpg"
+    assert cube.files.download(str(file.uid), target) == len(data)
+    assert target.read_bytes() == data
+    known = cube.files.get(file.id or 0)
+    assert (known.name, known.content_type, known.size, known.public) == ("wall.jpg", "image/jpeg", len(data), False)
+
+
+def test_a_private_file_wants_a_session_and_a_public_one_does_not(join: Join, sandbox: Sandbox) -> None:
+    mary, ada = join("mary"), join("ada")
+    private, public = mary.files.upload(b"secret"), mary.files.upload(b"open", public=True)
+    with httpx.Client(follow_redirects=True) as client:
+        assert client.get(f"{sandbox.api_url}/blobs/{private.uid}").status_code == 401
+        assert client.get(f"{sandbox.api_url}/blobs/{private.uid}/download").status_code == 401
+        assert client.get(f"{sandbox.api_url}/blobs/{private.uid}?token=wrong").status_code == 401
+        assert client.get(ada.files.url(str(private.uid), private=True)).content == b"secret"
+        assert client.get(ada.files.url(str(public.uid))).content == b"open"
+        assert client.get(f"{sandbox.api_url}/blobs/{public.uid}/download").content == b"open"
+        assert client.get(f"{sandbox.api_url}/blobs/{'a' * 32}").status_code == 404
+    assert ada.files.download(str(private.uid)) == b"secret"
+
+
+def test_an_object_s_address_is_signed_and_runs_out(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    file = cube.files.upload(b"data")
+    access = cube.files.get_object(str(file.uid)).blob_object_access
+    assert access is not None
+    address = str(access.download_url)
+    with httpx.Client() as client:
+        assert client.get(address).content == b"data"
+        assert client.get(address[:-1] + ("0" if address[-1] != "0" else "1")).status_code == 403
+        assert client.get(address.replace("Expires=", "Expires=9")).status_code == 403
+        sandbox.advance(7 * 24 * 3600 + 1)
+        assert "Request has expired" in client.get(address).text
+
+
+def test_a_form_runs_out_and_is_for_its_own_file_only(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    access = cube.files.create(name="a", content_type="text/plain").blob_object_access
+    assert access is not None
+    address = httpx.URL(str(access.params))
+    fields = dict(address.params)
+    target = str(address.copy_with(query=None))
+    with httpx.Client() as client:
+
+        def send(**changed: str) -> int:
+            return client.post(target, data={**fields, **changed}, files={"file": b"x"}).status_code
+
+        assert send(key="another") == 403
+        assert send(policy="e30=") == 403
+        assert client.post(target, data=fields).status_code == 400
+        assert client.post(target, content=b"--x", headers={"Content-Type": "multipart/form-data"}).status_code == 400
+        assert send() == 201
+        sandbox.advance(3601)
+        assert send() == 403
+
+
+def test_a_file_is_complete_when_its_content_is_there(join: Join) -> None:
+    cube = join("mary")
+    file = cube.files.create(name="a", content_type="text/plain")
+    with pytest.raises(errors.Unprocessable):
+        cube.files.complete(file.id or 0, size=3)
+    with pytest.raises(errors.NotFound):
+        cube.files.download(str(file.uid))
+
+
+def test_what_is_too_large_is_refused_by_the_storage(both: Both) -> None:
+    with Sandbox(Settings(limits=Limits(file_bytes=MEGABYTE))) as small:
+        cube = both.cube(small.api_url, auth_key=small.auth_key, token=None)
+        cube.login(login="mary", password="password")
+        with pytest.raises(errors.ApiError, match="exceeds"):
+            cube.files.upload(bytes(MEGABYTE + 1))
+        with pytest.raises(errors.ApiError, match="exceeds"):
+            cube.files.upload(bytes(3 * MEGABYTE))
+        assert cube.files.upload(bytes(MEGABYTE)).size == MEGABYTE
+
+
+def test_files_are_listed_changed_and_deleted_by_their_owner(join: Join, both: Both) -> None:
+    mary, ada = join("mary"), join("ada")
+    made = [mary.files.upload(b"x", name=f"{number}.txt") for number in range(3)]
+    assert [file.name for file in both.walk(mary.files.list(per_page=2))] == ["0.txt", "1.txt", "2.txt"]
+    assert both.walk(ada.files.list()) == []
+    assert mary.files.update(made[0].id or 0, name="z.txt").name == "z.txt"
+    with pytest.raises(errors.Forbidden):
+        ada.files.delete(made[0].id or 0)
+    mary.files.delete(made[0].id or 0)
+    with pytest.raises(errors.NotFound):
+        mary.files.get(made[0].id or 0)
+
+
+def test_others_are_served_while_a_large_file_is_written(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[int] = []
+    add = Writing.add
+
+    def noted(self: Writing, chunk: bytes) -> None:
+        served.append(sandbox.journal.last_number)
+        add(self, chunk)
+
+    monkeypatch.setattr(Writing, "add", noted)
+    cubes = [ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) for _ in range(2)]
+    with cubes[0] as mary, cubes[1] as ada, ThreadPoolExecutor() as pool:
+        mary.login(login="mary", password="correct-horse-9")
+        ada.login(login="ada", password="correct-horse-9")
+        upload = pool.submit(mary.files.upload, bytes(32 * MEGABYTE))
+        while not upload.done():
+            ada.dialogs.count()
+        assert upload.result().size == 32 * MEGABYTE
+    # How many of the others' calls were over at each part: one comes between many.
+    assert len(set(served)) > 10
+
+
+def test_an_upload_that_breaks_off_leaves_the_old_content(sandbox: Sandbox, join: Join) -> None:
+    cube = join("mary")
+    uid = str(cube.files.upload(b"old").uid)
+    files = sandbox.core.files
+
+    def break_off() -> int:
+        with files.writing(files.get_by_uid(uid)) as writing:
+            writing.add(b"new")
+        return int(sandbox.core.db.value("SELECT count(*) FROM file_chunks"))
+
+    assert sandbox.call(break_off) == 1
+    assert cube.files.download(uid) == b"old"
+
+
+def test_a_file_that_is_deleted_while_it_is_written_is_gone(sandbox: Sandbox, join: Join) -> None:
+    cube = join("mary")
+    file = cube.files.upload(b"old")
+    core = sandbox.core
+
+    def write() -> int:
+        found = core.files.get(file.id)
+        with core.files.writing(found) as writing:
+            writing.add(b"new")
+            core.files.delete(found.id, found.user_id)
+            with pytest.raises(StorageRefused, match="deleted"):
+                writing.finish()
+        return int(core.db.value("SELECT count(*) FROM file_chunks"))
+
+    assert sandbox.call(write) == 0
+
+
+def test_what_was_being_written_when_the_sandbox_was_killed_is_dropped(tmp_path: Path) -> None:
+    def write(core: Core) -> None:
+        user = core.accounts.create({"login": "mary", "password": "correct-horse-9"})
+        kept, lost = (core.files.create(user.id, {"name": "a", "content_type": "text/plain"}) for _ in range(2))
+        core.files.put(kept, [b"kept"])
+        core.files.writing(lost).add(b"lost")
+
+    killed = Core(data=tmp_path / "sandbox.db")
+    write(killed)
+    killed.close()
+    again = Core(data=tmp_path / "sandbox.db")
+    assert [bytes(data) for data in again.db.column("SELECT data FROM file_chunks")] == [b"kept"]
+    again.close()

@@ -1,0 +1,266 @@
+"""What testers get: faults, the clock, the journal, seeds, data files, the sandbox in code."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, errors
+from connectycube.sandbox import Clock, DataFileError, Exchange, Sandbox, SeedError, Settings
+from connectycube.sandbox.bus import Bus, Signal, UserDeleted
+from connectycube.sandbox.domain.contacts import ContactState
+from connectycube.sandbox.faults import Faults
+from tests.sandbox.conftest import Join, user_id
+
+SEED = """
+users:
+  - {login: mary, password: correct-horse-9, full_name: Mary S.}
+  - {login: ada, password: battery-staple-4}
+dialogs:
+  - {name: Climbing, type: group, owner: mary, occupants: [ada]}
+messages:
+  - {dialog: Climbing, from: mary, message: "Who drives?"}
+  - {to: ada, from: mary, message: Bring the rope, read_by: [ada]}
+contacts:
+  - [mary, ada]
+"""
+
+
+# -- faults
+
+
+def test_the_next_calls_fail_as_told_and_then_no_more(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    sandbox.faults.fail_next(429, 2, retry_after=7, path="/chat")
+    cube.users.list(filters={"login": "mary"})
+    with pytest.raises(errors.RateLimited):
+        cube.dialogs.count()
+    with pytest.raises(errors.RateLimited) as caught:
+        cube.dialogs.count()
+    assert caught.value.errors == {"base": ["Rate limit exceeded"]}
+    assert cube.dialogs.count() == 0
+    assert sandbox.faults.pending() == []
+    last = sandbox.journal.exchanges()[-2]
+    assert (last.status, last.fault, last.response_headers["retry-after"]) == (429, "answered with 429", "7")
+
+
+def test_a_client_that_retries_gets_through(join: Join, sandbox: Sandbox, waits: list[float]) -> None:
+    cube = join("mary").with_options(max_retries=2)
+    sandbox.faults.fail_next(503, 2)
+    assert cube.dialogs.count() == 0
+    assert len(waits) == 2
+
+
+def test_a_connection_is_dropped_without_an_answer(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    sandbox.faults.drop_next(method="GET")
+    with pytest.raises(errors.ConnectionFailed):
+        cube.dialogs.count()
+    assert cube.dialogs.count() == 0
+
+
+def test_an_answer_comes_late(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary").with_options(timeout=0.05)
+    sandbox.faults.delay_next(0.5)
+    with pytest.raises(errors.RequestTimeout):
+        cube.dialogs.count()
+
+
+def test_chat_faults_are_counted_down() -> None:
+    faults = Faults()
+    faults.chat.refuse_resume = 1
+    assert [faults.take_chat("refuse_resume") for _ in range(2)] == [True, False]
+    with pytest.raises(ValueError, match="no failure"):
+        faults.fail_next(200)
+
+
+# -- clock, bus and journal
+
+
+def test_the_clock_is_moved_frozen_and_set_back() -> None:
+    system = [100.0]
+    clock = Clock(lambda: system[0])
+    moves: list[float] = []
+    stop = clock.on_move(moves.append)
+    clock.advance(50)
+    system[0] += 1
+    assert clock.now() == 151
+    clock.freeze()
+    system[0] += 100
+    assert clock.now() == 151
+    clock.advance(9)
+    clock.unfreeze()
+    system[0] += 1
+    assert clock.now() == 161
+    stop()
+    clock.reset()
+    assert clock.now() == system[0]
+    assert moves == [150, 160]
+    with pytest.raises(ValueError, match="goes back"):
+        clock.advance(-1)
+
+
+def test_a_listener_that_fails_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    bus, found = Bus(), list[Signal]()
+
+    def broken(_: Signal) -> None:
+        raise ZeroDivisionError
+
+    bus.subscribe(UserDeleted, broken)
+    bus.subscribe(Signal, found.append)
+    with caplog.at_level("CRITICAL"):
+        bus.publish(UserDeleted(user_id=1))
+    assert found == [UserDeleted(user_id=1)]
+
+
+def test_the_journal_is_waited_for_searched_and_bounded(join: Join, sandbox: Sandbox) -> None:
+    mary = join("mary")
+    after = sandbox.journal.last_number
+    thread = threading.Thread(target=mary.dialogs.create, kwargs={"type": 4, "name": "Findable"})
+    if not hasattr(mary, "runner"):
+        thread.start()
+        entry = sandbox.journal.wait_for(
+            lambda one: isinstance(one, Exchange) and one.path == "/chat/Dialog", after=after
+        )
+        thread.join()
+        assert entry.user_id == user_id(mary)
+    else:
+        mary.dialogs.create(type=4, name="Findable")
+    assert len(sandbox.journal.entries(text="findable", user_id=user_id(mary))) == 1
+    assert sandbox.journal.entries(user_id=1) == []
+    with pytest.raises(TimeoutError):
+        sandbox.journal.wait_for(lambda _: False, timeout=0.01)
+
+
+def test_stanzas_are_kept_without_what_sasl_carries(sandbox: Sandbox) -> None:
+    xml = '<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">AG1hcnkAc2VjcmV0</auth>'
+    sandbox.journal.stanza("in", xml, user_id=None)
+    sandbox.journal.stanza("out", "<message><body>hello</body></message>", user_id=7, resource="a")
+    first, second = sandbox.journal.stanzas()
+    assert "AG1hcnkAc2VjcmV0" not in first.xml
+    assert (second.user_id, second.direction, "hello" in second.xml) == (7, "out", True)
+
+
+# -- seeds and data
+
+
+def test_a_seed_is_there_from_the_start_and_after_each_reset(tmp_path: Path) -> None:
+    path = tmp_path / "seed.yaml"
+    path.write_text(SEED)
+    with Sandbox(seed=path) as sandbox:
+        for _ in range(2):
+            with ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+                cube.login(login="ada", password="battery-staple-4")
+                assert sorted(str(dialog.last_message) for dialog in cube.dialogs.list()) == [
+                    "Bring the rope",
+                    "Who drives?",
+                ]
+                assert cube.messages.unread_count().total == 1
+            mary = sandbox.call(sandbox.core.accounts.get_by, "login", "mary")
+            assert [one.subscription for one in sandbox.call(sandbox.core.contacts.listed, mary.id)] == ["both"]
+            sandbox.reset()
+
+
+@pytest.mark.parametrize(
+    ("seed", "text"),
+    [
+        ({"people": []}, "parts"),
+        ({"users": "mary"}, "no list"),
+        ({"users": [{"login": "mary"}, {"login": "mary"}]}, r"users\[1\].*taken"),
+        ({"users": [3]}, r"users\[0\] is malformed"),
+        ({"messages": [{"from": "nobody", "to": "x"}]}, "nobody"),
+        ("missing.yaml", "can't be read"),
+    ],
+    ids=["part", "no list", "twice", "no map", "nobody", "no file"],
+)
+def test_a_faulty_seed_says_where(seed: Any, text: str) -> None:
+    with pytest.raises(SeedError, match=text), Sandbox(seed=seed):
+        pass
+
+
+def test_a_data_file_outlives_a_killed_sandbox(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    with Sandbox(data=path) as sandbox:
+        cube = ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url)
+        cube.login(login="mary", password="correct-horse-9")
+        ada = sandbox.create_user("ada")
+        cube.messages.create(recipient_id=ada.id, message="hello")
+        file = cube.files.upload(b"content")
+        mary = user_id(cube)
+        sandbox.call(sandbox.core.privacy.set, mary, "blocked", [{"value": "x"}])
+        state = ContactState(contact_id=ada.id, listed=True, ask=True)
+        sandbox.call(sandbox.core.contacts.put, mary, state)
+        sandbox.call(sandbox.core.presence.store_offline, ada.id, "<message/>")
+        # As a killed process leaves it: nothing closed, the write-ahead log beside it.
+        copy = tmp_path / "copy.db"
+        for suffix in ("", "-wal"):
+            copy.with_name(copy.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+        token = str(cube.session.token if cube.session else "")
+        cube.close()
+    with Sandbox(data=copy, seed=None) as again:
+        cube = ConnectyCube(again.app_id, again.auth_key, base_url=again.api_url)
+        cube.use_session(token, user_id=mary)
+        assert [one.last_message for one in cube.dialogs.list()] == ["hello"]
+        assert cube.files.download(str(file.uid)) == b"content"
+        assert again.call(again.core.privacy.names, mary) == ["blocked"]
+        assert again.call(again.core.contacts.listed, mary) == [state]
+        assert [one.stanza for one in again.call(again.core.presence.take_offline, ada.id)] == ["<message/>"]
+        cube.close()
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    text, other, newer = tmp_path / "text", tmp_path / "other.db", tmp_path / "newer.db"
+    text.write_text("This is no database at all." * 100)
+    for path, statement in ((other, "CREATE TABLE x (y)"), (newer, "PRAGMA user_version = 99")):
+        connection = sqlite3.connect(path)
+        connection.execute(statement)
+        connection.close()
+    for path in (text, other, newer, tmp_path):
+        with pytest.raises(DataFileError), Sandbox(data=path):
+            pass
+
+
+# -- in code
+
+
+def test_it_runs_in_an_async_block_and_beside_another() -> None:
+    async def run() -> None:
+        async with Sandbox() as first, Sandbox(Settings(app_id=9)) as second:
+            for sandbox in (first, second):
+                async with AsyncConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+                    assert (await cube.login(login="mary", password="correct-horse-9")).application_id == sandbox.app_id
+
+    asyncio.run(run())
+
+
+def test_a_taken_port_is_told_and_all_is_closed_again() -> None:
+    with Sandbox() as sandbox:
+        port = int(sandbox.api_url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"), Sandbox(port=port):
+            pass
+    with Sandbox(port=port) as sandbox:
+        assert httpx.get(sandbox.api_url).status_code == 200
+    for use in (lambda: sandbox.api_url, lambda: sandbox.core, lambda: sandbox.call(time.time)):
+        with pytest.raises(RuntimeError, match="does not run"):
+            use()
+
+
+def test_it_can_be_started_again() -> None:
+    sandbox = Sandbox()
+    for _ in range(2):
+        with sandbox:
+            with pytest.raises(RuntimeError, match="runs already"):
+                sandbox.start()
+            assert httpx.get(sandbox.api_url).status_code == 200
+
+
+def test_leaving_the_loopback_interface_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(host="0.0.0.0"):
+        assert "everybody" in caplog.text

@@ -1,0 +1,157 @@
+"""R-008 to R-025: sign-up, changes, look-ups."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectycube.rest import errors
+from connectycube.sandbox import Sandbox, Settings
+from tests.rest.both import Both
+from tests.sandbox.conftest import PASSWORD, Join, user_id
+
+
+def test_a_sign_up_needs_no_session_and_answers_with_all_fields(both: Both, sandbox: Sandbox) -> None:
+    cube = both.cube(sandbox.api_url, auth_key=sandbox.auth_key, token=None)
+    user = cube.users.create(
+        login="mary",
+        email="mary@mail.example",
+        password=PASSWORD,
+        full_name="Mary S.",
+        phone="390655500101",
+        custom_data='{"shoe": 38}',
+        tag_list=["climber", "driver"],
+        external_id="crm-1",
+    )
+    assert user.user_tags == ["climber", "driver"]
+    assert user.external_id == "crm-1"
+    assert cube.login(email="mary@mail.example", password=PASSWORD).user_id == user.id
+
+
+def test_a_login_is_taken_once_and_has_three_letters_at_least(both: Both, sandbox: Sandbox) -> None:
+    cube = both.cube(sandbox.api_url, auth_key=sandbox.auth_key, token=None)
+    cube.users.create(login="mary", password=PASSWORD)
+    with pytest.raises(errors.Unprocessable) as caught:
+        cube.users.create(login="mary", password=PASSWORD)
+    assert caught.value.errors == {"login": ["has already been taken"]}
+    with pytest.raises(errors.ConnectyCubeError):
+        cube.users.create(login="ma", password=PASSWORD)
+
+
+def test_a_sign_up_with_a_wrong_key_is_refused(both: Both, sandbox: Sandbox) -> None:
+    with pytest.raises(errors.Unauthorized):
+        both.cube(sandbox.api_url, auth_key="wrong", token=None).users.create(login="mary", password=PASSWORD)
+
+
+def test_an_account_is_changed_by_its_owner(join: Join) -> None:
+    mary, ada = join("mary"), join("ada")
+    changed = mary.users.update(user_id(mary), full_name="Mary Sand", tag_list=["a", "b"])
+    assert (changed.full_name, changed.user_tags) == ("Mary Sand", ["a", "b"])
+    with pytest.raises(errors.Forbidden):
+        ada.users.update(user_id(mary), full_name="x")
+    with pytest.raises(errors.NotFound):
+        ada.users.update(1, full_name="x")
+
+
+def test_a_new_password_wants_the_old_one(join: Join, both: Both, sandbox: Sandbox) -> None:
+    mary = join("mary")
+    with pytest.raises(errors.Unprocessable):
+        mary.users.update(user_id(mary), password="another-one-1")
+    with pytest.raises(errors.Unprocessable):
+        mary.users.update(user_id(mary), password="another-one-1", old_password="wrong")
+    mary.users.update(user_id(mary), password="another-one-1", old_password=PASSWORD)
+    cube = both.cube(sandbox.api_url, auth_key=sandbox.auth_key, token=None)
+    assert cube.login(login="mary", password="another-one-1").user_id == user_id(mary)
+
+
+def test_users_are_searched_by_v2_s_rules(join: Join, sandbox: Sandbox) -> None:
+    for number in range(7):
+        sandbox.create_user(f"climber{number}", full_name=f"Climber {number}", tag_list="rope,wall")
+    cube = join("mary")
+    found = list(cube.users.list(filters={"user_tags": "rope"}, sort_desc="id"))
+    assert [user.login for user in found] == [f"climber{number}" for number in reversed(range(7))]
+    page = cube.users.list(filters={"full_name": {"start_with": "Climb"}})
+    assert len(page.items) == 5
+    assert page.total_entries == 7
+    assert [user.login for user in cube.users.list(filters={"login": {"in": ["climber1", "climber2"]}})] == [
+        "climber1",
+        "climber2",
+    ]
+    assert not list(cube.users.list(filters={"user_tags": "rope", "created_at": {"lt": "2000-01-01T00:00:00Z"}}))
+    for wrong in ({"created_at": {"gt": "2000-01-01T00:00:00Z"}}, {"login": {"start_with": "cli"}}):
+        with pytest.raises(errors.BadRequest):
+            cube.users.list(filters=wrong)
+
+
+def test_a_list_is_walked_to_its_end(join: Join, both: Both, sandbox: Sandbox) -> None:
+    made = [sandbox.create_user(f"walker{number:03}", tag_list="walk").id for number in range(25)]
+    cube = join("mary")
+    assert [user.id for user in both.walk(cube.users.list(filters={"user_tags": "walk"}, limit=10))] == made
+    assert [user.id for user in both.walk(cube.users.list_by_tags(tags=["walk"], per_page=10))] == made
+
+
+def test_users_are_found_by_one_field(join: Join, sandbox: Sandbox) -> None:
+    user = sandbox.create_user(
+        "ada",
+        email="ada@mail.example",
+        full_name="Ada L.",
+        phone="390115550102",
+        facebook_id="f1",
+        twitter_id="t1",
+        external_user_id=77,
+    )
+    cube = join("mary")
+    found = [
+        cube.users.get(user.id),
+        cube.users.get_by_login(login="ada"),
+        cube.users.get_by_email(email="ada@mail.example"),
+        cube.users.get_by_facebook_id(facebook_id="f1"),
+        cube.users.get_by_twitter_id(twitter_id="t1"),
+        cube.users.get_by_phone(phone="390115550102"),
+        cube.users.get_by_external_id(77),
+        cube.users.list_by_full_name(full_name="Ada L.").items[0],
+    ]
+    assert {one.id for one in found} == {user.id}
+    with pytest.raises(errors.NotFound):
+        cube.users.get_by_login(login="nobody")
+    with pytest.raises(errors.NotFound):
+        cube.users.get(2**62)
+
+
+def test_v1_is_off_unless_it_is_switched_on(join: Join, both: Both) -> None:
+    with pytest.raises(errors.BadRequest):
+        join("mary").users.list_v1()
+    with Sandbox(Settings(users_v1=True)) as other:
+        for name in ("ada", "grace", "mary"):
+            other.create_user(name, full_name=name.title())
+        cube = both.cube(other.api_url, auth_key=other.auth_key, token=None)
+        cube.login(login="mary", password="password")
+        found = cube.users.list_v1(filters={"login": {"in": ["ada", "grace"]}}, order="desc string login")
+        assert [user.login for user in found] == ["grace", "ada"]
+        ids = [user.id for user in cube.users.list_v1(filters={"id": {"between": [81001, 81002]}})]
+        assert ids == [81001, 81002]
+
+
+def test_an_account_is_deleted_by_its_owner(join: Join) -> None:
+    mary, ada = join("mary"), join("ada")
+    with pytest.raises(errors.Forbidden):
+        ada.users.delete(user_id(mary))
+    mary.users.delete(user_id(mary))
+    with pytest.raises(errors.NotFound):
+        ada.users.get(user_id(mary))
+
+
+def test_what_is_not_played_says_its_row(join: Join, sandbox: Sandbox) -> None:
+    sandbox.create_user("ada", email="ada@mail.example")
+    with pytest.raises(errors.ApiError, match="R-023") as caught:
+        join("mary").users.reset_password(email="ada@mail.example")
+    assert caught.value.status == 501
+
+
+def test_users_are_online_while_the_chat_says_so(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    assert cube.users.count_online() == 0
+    sandbox.call(sandbox.core.presence.came_online, user_id(cube))
+    assert [user.id for user in cube.users.list_online()] == [user_id(cube)]
+    assert cube.users.count_online() == 1
+    sandbox.call(sandbox.core.presence.went_offline, user_id(cube))
+    assert cube.users.count_online() == 0

@@ -1,0 +1,50 @@
+"""Users of a sandbox, and raw connections that are closed in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from connectycube.sandbox import Sandbox
+
+from .raw import Raw
+
+PASSWORD = "pass"
+
+
+@pytest.fixture
+def user(sandbox: Sandbox) -> Callable[[str], int]:
+    """Makes a user."""
+    return lambda login: sandbox.create_user(login, PASSWORD).id
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Iterator[Callable[..., Raw]]:
+    """Connects a user, up to the initial presence."""
+    with ExitStack() as stack:
+
+        def connected(user_id: int, resource: str | None = None, **options: Any) -> Raw:
+            return stack.enter_context(Raw(sandbox)).enter(user_id, resource, **options)
+
+        yield connected
+
+
+@pytest.fixture
+def raw(sandbox: Sandbox) -> Iterator[Callable[..., Raw]]:
+    """Connects, and no more."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Raw(sandbox, **options))
+
+
+@pytest.fixture
+def group(sandbox: Sandbox) -> Callable[..., str]:
+    """Makes a group dialog of a user with others."""
+
+    def made(owner: int, *others: int, type: int = 2) -> str:
+        fields = {"type": type, "name": "Climbers", "occupants_ids": list(others)}
+        return str(sandbox.call(sandbox.core.dialogs.create, owner, fields).id)
+
+    return made

@@ -1,0 +1,276 @@
+"""Privacy lists: kept, chosen, pushed and enforced (XEP-0016, K-55 to K-60, F-098 to F-109)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from connectycube.sandbox import Sandbox
+from connectycube.sandbox.xmpp.addresses import Jid
+from connectycube.sandbox.xmpp.privacy import What, lets_pass
+from connectycube.stanzas import (
+    AvailablePresence,
+    ChatMessage,
+    GroupMessage,
+    IqResult,
+    MessageError,
+    PrivacySet,
+    SentCarbonMessage,
+    Subscribe,
+    UnavailablePresence,
+)
+
+from .raw import Raw
+from .test_messages import CARBONS, ID, bare, history, text
+from .test_presence import befriend
+
+Connect = Callable[..., Raw]
+User = Callable[[str], int]
+Group = Callable[..., str]
+
+ALL = "<message/><presence-in/><presence-out/><iq/>"
+NAMES = '<query xmlns="jabber:iq:privacy"/>'
+
+
+@pytest.fixture
+def mary(user: User) -> int:
+    return user("mary")
+
+
+@pytest.fixture
+def joe(user: User) -> int:
+    return user("joe")
+
+
+def query(inner: str) -> str:
+    return f'<query xmlns="jabber:iq:privacy">{inner}</query>'
+
+
+def blocking(host: str, user_id: int, children: str = ALL, name: str = "blocked", app: int = 7001) -> str:
+    """The two items that SDKs make for a user (3.4)."""
+    return query(
+        f'<list name="{name}">'
+        f'<item type="jid" value="{user_id}-{app}@{host}" action="deny" order="1">{children}</item>'
+        f'<item type="jid" value="muc.{host}/{user_id}" action="deny" order="2">{children}</item></list>'
+    )
+
+
+def block(client: Raw, user_id: int, children: str = ALL) -> None:
+    assert isinstance(client.request("set", blocking("localhost", user_id, children)), IqResult)
+    assert isinstance(client.request("set", query('<default name="blocked"/>')), IqResult)
+
+
+def condition(client: Raw, kind: str, payload: str) -> str | None:
+    answer = client.request(kind, payload)
+    return None if isinstance(answer, IqResult) else str(answer.error.condition)
+
+
+def test_lists_are_kept_and_read_back(connect: Connect, mary: int, joe: int) -> None:
+    client, other = connect(mary), connect(mary, "other")
+    answer = client.request("get", NAMES)
+    assert (answer.query.lists, answer.query.default, answer.query.active) == ((), None, None)
+    client.request("set", blocking("localhost", joe))
+    for device in (other,):
+        push = device.until(PrivacySet)
+        assert push.query.lists[0].name == "blocked"
+        device.send(f'<iq type="result" id="{push.id}"/>')
+    client.request("set", blocking("localhost", joe, "", name="quiet"))
+    client.request("set", query('<default name="blocked"/>'))
+    client.request("set", query('<active name="quiet"/>'))
+    names = client.request("get", NAMES).query
+    assert [one.name for one in names.lists] == ["blocked", "quiet"]
+    assert (names.default.name, names.active.name) == ("blocked", "quiet")
+    items = client.request("get", query('<list name="blocked"/>')).query.lists[0].items
+    assert [(one.value, one.action, one.order) for one in items] == [
+        (f"{joe}-7001@localhost", "deny", 1),
+        (f"muc.localhost/{joe}", "deny", 2),
+    ]
+    assert (items[0].message, items[0].presence_in, items[0].presence_out, items[0].iq) == (True,) * 4
+    client.request("set", query("<active/>"))
+    assert client.request("get", NAMES).query.active is None
+
+
+def test_lists_in_use_are_protected(connect: Connect, mary: int, joe: int) -> None:
+    client = connect(mary)
+    block(client, joe)
+    other = connect(mary, "other")
+    assert condition(client, "set", query("<default/>")) == "conflict"
+    assert condition(client, "set", query('<list name="blocked"/>')) == "conflict"
+    assert condition(client, "set", query('<default name="blocked"/>')) is None
+    client.request("set", blocking("localhost", joe, name="quiet"))
+    other.request("set", query('<active name="quiet"/>'))
+    assert condition(client, "set", query('<list name="quiet"/>')) == "conflict"
+    assert condition(client, "set", query("<default/>")) is None
+    assert condition(client, "set", query('<list name="blocked"/>')) is None
+    assert condition(other, "set", query('<list name="quiet"/>')) is None
+    assert client.request("get", NAMES).query.lists == ()
+
+
+def item(attributes: str, order: int = 1) -> str:
+    return query(f'<list name="a"><item {attributes} order="{order}"/></list>')
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "wanted"),
+    [
+        ("get", query('<list name="no"/>'), "item-not-found"),
+        ("get", query('<list name="a"/><list name="b"/>'), "bad-request"),
+        ("get", query("<default/>"), "bad-request"),
+        ("set", query('<default name="no"/>'), "item-not-found"),
+        ("set", query('<active name="no"/>'), "item-not-found"),
+        ("set", query('<list name="no"/>'), "item-not-found"),
+        ("set", query(""), "bad-request"),
+        ("set", query("<default/><active/>"), "bad-request"),
+        ("set", item('action="drop"'), "bad-request"),
+        ("set", item('action="deny" type="jid"'), "bad-request"),
+        ("set", item('action="deny" value="a"'), "bad-request"),
+        ("set", item('action="deny" type="jid" value="@"'), "bad-request"),
+        ("set", item('action="deny" type="group" value="Friends"'), "item-not-found"),
+        ("set", item('action="deny" type="subscription" value="maybe"'), "bad-request"),
+        (
+            "set",
+            query('<list name="a"><item action="deny" order="1"/><item action="allow" order="1"/></list>'),
+            "bad-request",
+        ),
+    ],
+)
+def test_lists_that_are_none(connect: Connect, mary: int, kind: str, payload: str, wanted: str) -> None:
+    client = connect(mary)
+    assert condition(client, kind, payload) == wanted
+    assert client.request("get", NAMES).query.lists == ()
+
+
+def test_a_blocked_sender_is_told_and_nothing_is_stored(
+    sandbox: Sandbox, connect: Connect, mary: int, joe: int
+) -> None:
+    blocker, blocked, side = connect(mary), connect(joe), connect(joe, "side")
+    side.request("set", CARBONS)
+    block(blocker, joe)
+    blocked.send(text(blocker.bare))
+    error = blocked.until(MessageError)
+    assert (error.id, error.from_) == (ID, blocker.bare)
+    assert (error.error.condition, error.error.code, error.error.type) == ("service-unavailable", 503, "cancel")
+    for kind in ("chatstates", "headline"):
+        inner = '<composing xmlns="http://jabber.org/protocol/chatstates"/>' if kind == "chatstates" else "<body/>"
+        type_ = "chat" if kind == "chatstates" else "headline"
+        blocked.send(f'<message type="{type_}" to="{blocker.jid}" id="{kind}">{inner}</message>')
+        assert blocked.until(MessageError).id == kind
+    assert [one for one in blocker.quiet() if not isinstance(one, PrivacySet)] == []
+    assert [one for one in side.quiet() if isinstance(one, SentCarbonMessage)] == []
+    assert history(sandbox) == []
+    # One way only: the blocker may still write.
+    blocker.send(text(blocked.bare))
+    assert blocked.until(ChatMessage).body == "hello"
+
+
+def test_a_blocked_sender_is_told_while_the_blocker_is_away(
+    sandbox: Sandbox, connect: Connect, mary: int, joe: int
+) -> None:
+    blocker, blocked = connect(mary), connect(joe)
+    block(blocker, joe)
+    blocker.send("</stream:stream>")
+    blocker.until_closed()
+    blocked.send(text(bare(sandbox, mary)))
+    assert blocked.until(MessageError).error.condition == "service-unavailable"
+    assert [one for one in connect(mary).quiet() if isinstance(one, ChatMessage)] == []
+
+
+def test_a_mutual_block_works_both_ways(connect: Connect, mary: int, joe: int) -> None:
+    blocker, blocked = connect(mary), connect(joe)
+    block(blocker, joe, "")
+    blocked.send(text(blocker.bare))
+    assert blocked.until(MessageError).error.condition == "service-unavailable"
+    blocker.send(text(blocked.bare))
+    error = blocker.until(MessageError)
+    assert (error.error.condition, error.error.code) == ("not-acceptable", 406)
+    assert blocked.quiet() == []
+
+
+@pytest.mark.parametrize("children", [ALL, ""])
+def test_in_groups_there_is_silence(
+    sandbox: Sandbox, connect: Connect, user: User, group: Group, mary: int, joe: int, children: str
+) -> None:
+    ann = user("ann")
+    room = f"7001_{group(mary, joe, ann)}@muc.localhost"
+    blocker, blocked, witness = connect(mary), connect(joe), connect(ann)
+    block(blocker, joe, children)
+    blocked.send(f'<message type="groupchat" to="{room}" id="{ID}"><body>hi</body></message>')
+    assert blocked.until(GroupMessage).id == ID
+    assert witness.until(GroupMessage).id == ID
+    assert [one for one in blocker.quiet() if not isinstance(one, PrivacySet)] == []
+    blocker.send(f'<message type="groupchat" to="{room}" id="{ID}"><body>hello</body></message>')
+    assert witness.until(GroupMessage).body == "hello"
+    heard = [one.body for one in blocked.quiet()]
+    assert heard == ([] if children == "" else ["hello"])
+
+
+def test_presence_is_hidden_both_ways(connect: Connect, mary: int, joe: int) -> None:
+    blocker, blocked = connect(mary), connect(joe)
+    befriend(blocker, blocked)
+    block(blocker, joe)
+    blocker.send("<presence><status>secret</status></presence>")
+    blocker.until(AvailablePresence, status="secret")
+    blocked.send("<presence><status>hello</status></presence>")
+    blocked.until(AvailablePresence, status="hello")
+    assert blocked.quiet() == []
+    assert [one for one in blocker.quiet() if isinstance(one, (AvailablePresence, UnavailablePresence))] == []
+    query_ = '<query xmlns="jabber:iq:last"/>'
+    assert blocked.request("get", query_, blocker.bare).error.condition == "service-unavailable"
+    assert blocked.request("get", '<ping xmlns="urn:xmpp:ping"/>', blocker.jid).error.condition == "service-unavailable"
+
+
+def test_requests_of_contacts_pass_a_one_way_block_only(connect: Connect, mary: int, joe: int) -> None:
+    blocker, blocked = connect(mary), connect(joe)
+    block(blocker, joe)
+    blocked.send(f'<presence type="subscribe" to="{blocker.bare}"/>')
+    assert blocker.until(Subscribe)
+    blocker.send(f'<presence type="unsubscribed" to="{blocked.bare}"/>')
+    block(blocker, joe, "")
+    blocked.send(f'<presence type="subscribe" to="{blocker.bare}"/>')
+    assert [one for one in blocker.quiet() if isinstance(one, Subscribe)] == []
+
+
+def test_an_active_list_takes_the_place_of_the_default(connect: Connect, mary: int, joe: int) -> None:
+    phone, desk, sender = connect(mary, "phone"), connect(mary, "desk"), connect(joe)
+    block(phone, joe)
+    desk.request("set", query('<list name="open"><item action="allow" order="1"/></list>'))
+    desk.request("set", query('<active name="open"/>'))
+    sender.send(text(desk.bare))
+    assert desk.until(ChatMessage).id == ID
+    assert [one for one in phone.quiet() if isinstance(one, ChatMessage)] == []
+
+
+def rule(value: str | None, action: str = "deny", order: int = 1, type: str | None = "jid", **flags: bool) -> Any:
+    return {"type": type, "value": value, "action": action, "order": order, **flags}
+
+
+@pytest.mark.parametrize(
+    ("value", "peer", "passes"),
+    [
+        ("1-7@host", "1-7@host/phone", False),
+        ("1-7@host", "2-7@host/phone", True),
+        ("1-7@host/phone", "1-7@host/desk", True),
+        ("1-7@host/phone", "1-7@host/phone", False),
+        ("HOST", "1-7@host/phone", False),
+        ("host/phone", "1-7@host/phone", False),
+        ("muc.host/1", "7_abc@muc.host/1", False),
+        ("muc.host/1", "7_abc@muc.host/2", True),
+        ("muc.host/1", "1-7@host/1", True),
+    ],
+)
+def test_whom_an_address_means(value: str, peer: str, passes: bool) -> None:
+    assert lets_pass([rule(value)], What.MESSAGE_IN, Jid.parse(peer), "none") is passes
+
+
+def test_the_first_rule_that_fits_decides() -> None:
+    peer = Jid.parse("1-7@host")
+    rules = [rule(None, type=None, order=9), rule("1-7@host", "allow", 2), rule("both", order=1, type="subscription")]
+    assert lets_pass(rules, What.MESSAGE_IN, peer, "none")
+    assert not lets_pass(rules, What.MESSAGE_IN, peer, "both")
+    assert not lets_pass(rules, What.MESSAGE_IN, Jid.parse("2-7@host"), "none")
+    named = [rule("1-7@host", presence_in=True)]
+    assert [what for what in What if not lets_pass(named, what, peer, "none")] == [What.PRESENCE_IN]
+    assert lets_pass([rule("Friends", type="group")], What.MESSAGE_IN, peer, "none")
+    assert lets_pass([], What.OTHER, peer, "none")
