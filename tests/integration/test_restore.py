@@ -320,8 +320,13 @@ def test_a_server_goes_and_comes_back(ejabberd: Ejabberd, users: Users, hard: bo
             else:
                 restarting = asyncio.ensure_future(asyncio.to_thread(ejabberd.restart))
                 waits = await one.told.one(Reconnecting)
-                assert (waits.error.reason, waits.error.condition) == (Reason.STREAM, "system-shutdown")
-                assert one.told.of(StreamFailed)[0].condition == "system-shutdown"
+                # A node in a hurry closes the connection before its last words are out.
+                said = [event.condition for event in one.told.of(StreamFailed)]
+                assert (waits.error.reason, said) in (
+                    (Reason.STREAM, ["system-shutdown"]),
+                    (Reason.NETWORK, []),
+                )
+                assert waits.error.condition == "".join(said)
                 sending = asyncio.ensure_future(one.chat.send(other.id, "meanwhile"))
                 await restarting
             assert await back(one, 1) is False
