@@ -54,3 +54,27 @@ def test_live_wants_credentials() -> None:
     done = run("rest_quickstart.py", "--live")
     assert done.returncode == 2
     assert "set CONNECTYCUBE_APP_ID, CONNECTYCUBE_AUTH_KEY, CONNECTYCUBE_LOGIN, CONNECTYCUBE_PASSWORD" in done.stderr
+
+
+def test_the_demo_ends_by_itself_and_tells_each_step() -> None:
+    done = run("demo.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    for heading in (
+        "Login",
+        "A private chat, with typing and marks",
+        "A group",
+        "A file",
+        "A block",
+        "A lost connection",
+    ):
+        assert heading in lines
+    for step in (
+        "marked as delivered",
+        "marked as read",
+        "3,000,000 bytes, unharmed",
+        "blocks Mary",
+        "is online again",
+    ):
+        assert step in done.stdout
+    assert lines[-1] == "Done: 25 steps, no account, no network"
