@@ -83,7 +83,7 @@ class Stream(XMLStream):
             if condition := _refused(self._prolog):
                 self.fail(condition)
                 return
-        self.parser.feed(data)
+        whole = _feed(self.parser, data)
         try:
             found: Any  # Pairs of what happened and the element.
             for found in self.parser.read_events():
@@ -105,6 +105,8 @@ class Stream(XMLStream):
                     self._break("the server closed the stream")
                 if self._broken is not None:
                     return
+            if not whole:
+                self.fail("not-well-formed")
         except ParseError:
             self.fail("not-well-formed")
 
@@ -261,6 +263,22 @@ def _refused(prolog: bytes) -> str:
     if rest[:2] == b"<!" or (rest[:2] == b"<?" and not b"<?xml".startswith(rest[:6])):
         return "restricted-xml"
     return ""
+
+
+def _feed(parser: Any, data: Any) -> bool:
+    """Hand bytes to the parser and let it look at all of them.
+
+    Since version 2.6 expat puts off what came in pieces until more is there: the last stanza would wait for the next.
+
+    :returns: false if it is no XML, which else is told among the parser's events.
+    """
+    parser.feed(data)
+    if hasattr(parser, "flush"):  # From Python 3.13 on, and in later releases of the older ones.
+        try:
+            parser.flush()
+        except ParseError:
+            return False
+    return True
 
 
 def _ignore(_: Element) -> None:
