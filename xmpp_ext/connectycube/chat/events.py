@@ -184,6 +184,8 @@ class MessageFailed(Event):
 class MessageBlocked(Event):
     """A private message came back because its recipient blocks the sender (F-109).
 
+    The wire does not tell a block from a recipient whom the server does not know or keeps no messages for (K-27).
+
     :ivar message_id: its id.
     :ivar user_id: the recipient.
     """
