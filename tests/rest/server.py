@@ -228,7 +228,8 @@ def _reset(connection: socket.socket) -> None:
 
 def _read(reader: Any, drain: bool) -> Request | None:
     start = reader.readline().decode("latin-1")
-    if not start.endswith("\r\n"):
+    # The bytes of a TLS handshake may look like a line.
+    if not start.endswith("\r\n") or len(start.split()) != 3:
         return None
     method, target, _ = start.split()
     headers: list[tuple[str, str]] = []
