@@ -33,6 +33,8 @@ CLIENT = "{jabber:client}"
 MESSAGE = f"{CLIENT}message"
 PRESENCE = f"{CLIENT}presence"
 
+pytestmark = pytest.mark.ejabberd_only
+
 DIALOG = "66f1a7c2e4b0d93a51c8e201"
 
 

@@ -194,12 +194,6 @@ class Bus:
                 if isinstance(event, stream._queue.types):
                     stream._put(event)
 
-    def wanted(self, kind: type[Event]) -> bool:
-        """Whether anyone would get an event of this class."""
-        if any(issubclass(kind, handler.types) for handler in self._handlers):
-            return True
-        return any(issubclass(kind, stream._queue.types) for stream in self._streams)
-
     def close(self) -> None:
         """End all iterators; they still give what waits in them."""
         for stream in tuple(self._streams):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from connectycube.rest import InvalidArgument
 from connectycube.stanzas import MessageError
 
 from . import events
+from ._bus import Bus
 from .errors import MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from .models import SentMessage
-
-if TYPE_CHECKING:
-    from ._bus import Bus
 
 __all__ = ["Outbox", "Outgoing"]
 

@@ -63,6 +63,8 @@ class Privacy:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._expects = False
+        """The lists were asked for in an earlier session."""
         self._machine = pl.PrivacyLists()
         self._lock = asyncio.Lock()
         self._editing = asyncio.Lock()
@@ -244,9 +246,6 @@ class Privacy:
         await self.names()
         if self._machine.default != expected:
             self._wire.bus.tell(events.PrivacyListChanged(name=expected or self._machine.default or ""))
-
-    _expects = False
-    """The lists were asked for in an earlier session."""
 
     def lost(self) -> None:
         """The session is gone."""
