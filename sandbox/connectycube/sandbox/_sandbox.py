@@ -106,7 +106,8 @@ class Sandbox:
         self._address = rest.getsockname()
         try:
             names = (self.settings.chat_host, self.settings.muc_host)
-            self._chat = ChatAddress(self.host, self._chat_ports, names)
+            data = None if self._data is None else Path(self._data)
+            self._chat = ChatAddress(self.host, self._chat_ports, names, data)
         except OSError:
             rest.close()
             raise
@@ -214,7 +215,12 @@ class Sandbox:
 
     @property
     def ca_file(self) -> Path:
-        """Certificate of the authority that vouches for the chat's TLS, made for this run."""
+        """Certificate of the authority that vouches for the chat's TLS.
+
+        It is made for this run, or kept beside the data file where there is one: `<data>.ca.pem`.
+
+        :raises DataFileError: if what is there is no authority.
+        """
         return self._running_chat.certificates.ca_file
 
     @property

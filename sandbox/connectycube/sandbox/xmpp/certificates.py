@@ -1,28 +1,37 @@
-"""A certificate authority for one run of the sandbox, so that clients can check its TLS like any other."""
+"""A certificate authority for the sandbox alone, so that clients can check its TLS like any other."""
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 from pathlib import Path
 
 import trustme
 
+from ..storage import DataFileError
+
 __all__ = ["Certificates"]
 
 
 class Certificates:
-    """The authority and the server's certificate; both live as long as the sandbox.
+    """The authority, and the server's certificate of this run.
 
     :param names: host names and addresses that the certificate is for (U-55).
+    :param data: the sandbox's data file. The authority is kept beside it, as `<data>.ca.pem` and `<data>.ca.key`: who
+        trusts it goes on doing so after a restart. Without one it lives as long as the sandbox.
+    :raises DataFileError: if what is kept there is no authority.
     """
 
-    def __init__(self, *names: str) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="connectycube-sandbox-")
-        authority = trustme.CA(organization_name="connectycube sandbox")
-        self.ca_file = Path(self._directory.name) / "ca.pem"
+    def __init__(self, *names: str, data: Path | None = None) -> None:
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        if data is None:
+            self._directory = tempfile.TemporaryDirectory(prefix="connectycube-sandbox-")
+            data = Path(self._directory.name) / "sandbox"
+        self.ca_file = data.with_name(f"{data.name}.ca.pem")
         """What clients have to trust."""
-        authority.cert_pem.write_to_path(str(self.ca_file))
+        key_file = data.with_name(f"{data.name}.ca.key")
+        authority = _kept(self.ca_file, key_file) if self.ca_file.exists() else _made(self.ca_file, key_file)
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(*dict.fromkeys(names)).configure_cert(self.server)
 
@@ -31,5 +40,23 @@ class Certificates:
         return ssl.create_default_context(cafile=self.ca_file)
 
     def close(self) -> None:
-        """Delete the file."""
-        self._directory.cleanup()
+        """Delete what is not kept."""
+        if self._directory is not None:
+            self._directory.cleanup()
+
+
+def _made(ca_file: Path, key_file: Path) -> trustme.CA:
+    """A new authority, written down: the key first, for the user's eyes only."""
+    authority = trustme.CA(organization_name="connectycube sandbox")
+    key_file.unlink(missing_ok=True)
+    with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(authority.private_key_pem.bytes())
+    authority.cert_pem.write_to_path(str(ca_file))
+    return authority
+
+
+def _kept(ca_file: Path, key_file: Path) -> trustme.CA:
+    try:
+        return trustme.CA.from_pem(ca_file.read_bytes(), key_file.read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise DataFileError(f"{ca_file} and {key_file} are no certificate authority, delete both: {error}") from error

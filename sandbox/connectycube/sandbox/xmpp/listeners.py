@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..server import listening_socket
@@ -26,11 +27,13 @@ class ChatAddress:
     :param host: address to listen on.
     :param ports: of each, in the order above; 0 takes a free one.
     :param names: host names for the certificate beside the usual ones of the own machine.
+    :param data: the sandbox's data file, beside which the certificate's authority is kept.
     :raises OSError: if a port is taken.
     """
 
-    def __init__(self, host: str, ports: Sequence[int], names: Sequence[str]) -> None:
+    def __init__(self, host: str, ports: Sequence[int], names: Sequence[str], data: Path | None) -> None:
         self._host = host
+        self._data = data
         self._names = (*names, host, "localhost", "127.0.0.1", "::1")
         self._making = threading.Lock()
         self._certificates: Certificates | None = None
@@ -45,12 +48,15 @@ class ChatAddress:
 
     @property
     def certificates(self) -> Certificates:
-        """What TLS is done with; made when it is first asked for, by any thread."""
+        """What TLS is done with; made when it is first asked for, by any thread.
+
+        :raises DataFileError: if what is kept beside the data file is of no use.
+        """
         with self._making:
             if self._certificates is None:
                 from .certificates import Certificates
 
-                self._certificates = Certificates(*self._names)
+                self._certificates = Certificates(*self._names, data=self._data)
             return self._certificates
 
     def port(self, listener: Listener) -> int:
@@ -66,7 +72,7 @@ class ChatAddress:
         return f"{scheme}://{host}:{self.port(listener)}"
 
     def close(self) -> None:
-        """Give the ports back, and delete the certificate."""
+        """Give the ports back, and delete the certificate that is not kept."""
         for one in self.sockets.values():
             one.close()
         with self._making:
