@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.domain.contacts import ContactState
 from connectycube.sandbox.xmpp.addresses import Jid
 from connectycube.sandbox.xmpp.privacy import What, lets_pass
 from connectycube.stanzas import (
@@ -24,7 +26,7 @@ from connectycube.stanzas import (
 
 from .raw import Raw
 from .test_messages import CARBONS, ID, bare, history, text
-from .test_presence import befriend
+from .test_presence import befriend, grouped
 
 Connect = Callable[..., Raw]
 User = Callable[[str], int]
@@ -32,6 +34,7 @@ Group = Callable[..., str]
 
 ALL = "<message/><presence-in/><presence-out/><iq/>"
 NAMES = '<query xmlns="jabber:iq:privacy"/>'
+NOBODY = ContactState(contact_id=1)
 
 
 @pytest.fixture
@@ -242,6 +245,29 @@ def test_an_active_list_takes_the_place_of_the_default(connect: Connect, mary: i
     assert [one for one in phone.quiet() if isinstance(one, ChatMessage)] == []
 
 
+def test_groups_of_contacts_are_blocked(connect: Connect, user: User, mary: int, joe: int) -> None:
+    blocker, blocked, other = connect(mary), connect(joe), connect(user("ann"))
+    rules = query('<list name="a"><item type="group" value="Loud" action="deny" order="1"><message/></item></list>')
+    assert condition(blocker, "set", rules) == "item-not-found"
+    blocker.request("set", grouped(blocked.bare, "Climbers", "Loud"))
+    blocker.request("set", grouped(other.bare, "Climbers"))
+    assert condition(blocker, "set", rules) is None
+    (kept,) = blocker.request("get", query('<list name="a"/>')).query.lists[0].items
+    assert (kept.type, kept.value, kept.message) == ("group", "Loud", True)
+    blocker.request("set", query('<default name="a"/>'))
+    blocked.send(text(blocker.bare))
+    assert blocked.until(MessageError).error.condition == "service-unavailable"
+    other.send(text(blocker.bare))
+    assert blocker.until(ChatMessage).from_ == other.jid
+    # Rules hold for whom the group has now (XEP-0016 section 2.2).
+    blocker.request("set", grouped(blocked.bare))
+    blocker.request("set", grouped(other.bare, "Loud"))
+    blocked.send(text(blocker.bare))
+    assert blocker.until(ChatMessage).from_ == blocked.jid
+    other.send(text(blocker.bare))
+    assert other.until(MessageError).error.condition == "service-unavailable"
+
+
 def rule(value: str | None, action: str = "deny", order: int = 1, type: str | None = "jid", **flags: bool) -> Any:
     return {"type": type, "value": value, "action": action, "order": order, **flags}
 
@@ -261,16 +287,18 @@ def rule(value: str | None, action: str = "deny", order: int = 1, type: str | No
     ],
 )
 def test_whom_an_address_means(value: str, peer: str, passes: bool) -> None:
-    assert lets_pass([rule(value)], What.MESSAGE_IN, Jid.parse(peer), "none") is passes
+    assert lets_pass([rule(value)], What.MESSAGE_IN, Jid.parse(peer), NOBODY) is passes
 
 
 def test_the_first_rule_that_fits_decides() -> None:
     peer = Jid.parse("1-7@host")
     rules = [rule(None, type=None, order=9), rule("1-7@host", "allow", 2), rule("both", order=1, type="subscription")]
-    assert lets_pass(rules, What.MESSAGE_IN, peer, "none")
-    assert not lets_pass(rules, What.MESSAGE_IN, peer, "both")
-    assert not lets_pass(rules, What.MESSAGE_IN, Jid.parse("2-7@host"), "none")
+    assert lets_pass(rules, What.MESSAGE_IN, peer, NOBODY)
+    assert not lets_pass(rules, What.MESSAGE_IN, peer, evolve(NOBODY, subscription="both"))
+    assert not lets_pass(rules, What.MESSAGE_IN, Jid.parse("2-7@host"), NOBODY)
     named = [rule("1-7@host", presence_in=True)]
-    assert [what for what in What if not lets_pass(named, what, peer, "none")] == [What.PRESENCE_IN]
-    assert lets_pass([rule("Friends", type="group")], What.MESSAGE_IN, peer, "none")
-    assert lets_pass([], What.OTHER, peer, "none")
+    assert [what for what in What if not lets_pass(named, what, peer, NOBODY)] == [What.PRESENCE_IN]
+    friends = [rule("Friends", type="group")]
+    assert not lets_pass(friends, What.MESSAGE_IN, peer, evolve(NOBODY, groups=("Climbers", "Friends")))
+    assert lets_pass(friends, What.MESSAGE_IN, peer, evolve(NOBODY, groups=("friends",)))
+    assert lets_pass([], What.OTHER, peer, NOBODY)

@@ -83,6 +83,10 @@ class Contacts:
         """A user's contact list."""
         return [state for state in self.all(user_id) if state.listed]
 
+    def groups(self, user_id: int) -> set[str]:
+        """The groups that a user has contacts in."""
+        return {group for state in self.all(user_id) for group in state.groups}
+
     def put(self, user_id: int, state: ContactState) -> int:
         """Keep what a user has about another.
 
