@@ -213,6 +213,8 @@ def test_presence_is_hidden_both_ways(connect: Connect, mary: int, joe: int) -> 
     blocker, blocked = connect(mary), connect(joe)
     befriend(blocker, blocked)
     block(blocker, joe)
+    assert blocked.until(UnavailablePresence).from_ == blocker.jid
+    assert any('type="unavailable"' in text and blocked.jid in text for text in blocker.seen)
     blocker.send("<presence><status>secret</status></presence>")
     blocker.until(AvailablePresence, status="secret")
     blocked.send("<presence><status>hello</status></presence>")
@@ -222,6 +224,99 @@ def test_presence_is_hidden_both_ways(connect: Connect, mary: int, joe: int) -> 
     query_ = '<query xmlns="jabber:iq:last"/>'
     assert blocked.request("get", query_, blocker.bare).error.condition == "service-unavailable"
     assert blocked.request("get", '<ping xmlns="urn:xmpp:ping"/>', blocker.jid).error.condition == "service-unavailable"
+
+
+def presence(client: Raw) -> list[Any]:
+    """All presence that has come, as what it is and from whom."""
+    kinds = {AvailablePresence: "online", UnavailablePresence: "gone"}
+    return [(kinds[type(one)], one.from_) for one in client.quiet() if type(one) in kinds]
+
+
+def deny(client: Raw, children: str, attributes: str = "", name: str = "hidden") -> None:
+    rules = f'<list name="{name}"><item action="deny" order="1" {attributes}>{children}</item></list>'
+    assert condition(client, "set", query(rules)) is None
+
+
+def test_who_may_not_see_a_user_any_more_is_told_that_it_is_gone(
+    connect: Connect, user: User, mary: int, joe: int
+) -> None:
+    hider, seer, stranger = connect(mary), connect(joe), connect(user("ann"))
+    befriend(hider, seer)
+    seer.quiet()
+    deny(hider, "<presence-out/>")
+    assert presence(seer) == []
+    hider.request("set", query('<default name="hidden"/>'))
+    assert presence(seer) == [("gone", hider.jid)]
+    # Once is enough, and who did not see the user learns nothing.
+    deny(hider, "<presence-out/><message/>")
+    assert (presence(seer), presence(stranger)) == ([], [])
+    # Nothing is told when the list is lifted, but the next presence comes.
+    hider.request("set", query("<default/>"))
+    assert presence(seer) == []
+    hider.send("<presence/>")
+    hider.quiet()
+    assert presence(seer) == [("online", hider.jid)]
+
+
+def test_a_change_of_the_list_in_force_hides_too(connect: Connect, mary: int, joe: int) -> None:
+    hider, seer = connect(mary), connect(joe)
+    befriend(hider, seer)
+    seer.quiet()
+    deny(hider, "<message/>")
+    hider.request("set", query('<default name="hidden"/>'))
+    assert presence(seer) == []
+    deny(hider, "<presence-out/>", f'type="jid" value="{seer.bare}"')
+    assert presence(seer) == [("gone", hider.jid)]
+
+
+def test_only_the_device_with_the_active_list_is_hidden(connect: Connect, mary: int, joe: int) -> None:
+    phone, desk, seer = connect(mary, "phone"), connect(mary, "desk"), connect(joe)
+    seer.send(f'<presence type="subscribe" to="{phone.bare}"/>')
+    phone.send(f'<presence type="subscribed" to="{seer.bare}"/>')
+    for one in (phone, desk):
+        seer.until(AvailablePresence, from_=one.jid)
+    deny(phone, "<presence-out/>")
+    phone.request("set", query('<active name="hidden"/>'))
+    assert presence(seer) == [("gone", phone.jid)]
+    phone.cut()
+    desk.until(UnavailablePresence)
+    assert presence(seer) == []
+
+
+def test_whom_a_user_may_not_see_any_more_seems_gone(connect: Connect, mary: int, joe: int) -> None:
+    client, other = connect(mary), connect(joe)
+    befriend(client, other)
+    client.quiet()
+    deny(client, "<presence-in/>")
+    in_force = query('<default name="hidden"/>')
+    client.send(f'<iq type="set" id="on">{in_force}</iq>')
+    assert presence(client) == [("gone", other.jid)]
+    assert presence(other) == []
+
+
+def test_a_contact_moved_into_a_denied_group_sees_the_user_go(
+    connect: Connect, user: User, mary: int, joe: int
+) -> None:
+    hider, seer, other = connect(mary), connect(joe), connect(user("ann"))
+    for one in (seer, other):
+        befriend(hider, one)
+    hider.request("set", grouped(other.bare, "Loud"))
+    deny(hider, "<presence-out/>", 'type="group" value="Loud"')
+    hider.request("set", query('<default name="hidden"/>'))
+    assert presence(other)[-1] == ("gone", hider.jid)
+    seer.quiet()
+    hider.request("set", grouped(seer.bare, "Loud"))
+    assert presence(seer) == [("gone", hider.jid)]
+
+
+def test_who_was_shown_a_user_alone_sees_it_go(connect: Connect, mary: int, joe: int) -> None:
+    hider, seer, other = connect(mary), connect(joe, "a"), connect(joe, "b")
+    hider.send(f'<presence to="{seer.jid}"/>')
+    seer.until(AvailablePresence, from_=hider.jid)
+    other.quiet()
+    block(hider, joe)
+    assert presence(seer) == [("gone", hider.jid)]
+    assert presence(other) == []
 
 
 def test_requests_of_contacts_pass_a_one_way_block_only(connect: Connect, mary: int, joe: int) -> None:

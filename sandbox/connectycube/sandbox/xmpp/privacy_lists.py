@@ -110,14 +110,15 @@ class PrivacyLists:
         query = request.query
         if (query.active is not None) + (query.default is not None) + len(query.lists) != 1:
             raise StanzaRefused("bad-request", "one change at a time")
-        if query.active is not None:
-            self._require(session.user_id, query.active.name)
-            session.active_list = query.active.name
-        elif query.default is not None:
-            self._set_default(session, query.default.name)
-        else:
-            self._set_list(session, query.lists[0])
-        self._defaults.pop(session.user_id, None)
+        with self._chat.presences.hiding(session.user_id):
+            if query.active is not None:
+                self._require(session.user_id, query.active.name)
+                session.active_list = query.active.name
+            elif query.default is not None:
+                self._set_default(session, query.default.name)
+            else:
+                self._set_list(session, query.lists[0])
+            self._defaults.pop(session.user_id, None)
         return IqResult(id=request.id, to=session.jid)
 
     def _require(self, user_id: int, name: str | None) -> None:

@@ -96,7 +96,8 @@ class Roster:
             if self._chat.core.accounts.find(contact_id) is None:
                 raise StanzaRefused("item-not-found")
             self._check_names(item)
-            self._put(session.user_id, evolve(state, name=item.name, groups=item.groups, listed=True))
+            with self._chat.presences.hiding(session.user_id):
+                self._put(session.user_id, evolve(state, name=item.name, groups=item.groups, listed=True))
         return IqResult(id=request.id, to=session.jid)
 
     def _check_names(self, item: RosterItem) -> None:
