@@ -167,6 +167,25 @@ def test_everything_outlives_a_kill(tmp_path: Path) -> None:
         asyncio.run(after(json.loads(first_line(process)), *kept))
 
 
+WITHOUT_CERTIFICATES = """
+import sys
+sys.modules["trustme"] = None
+from connectycube.sandbox.cli import main
+sys.exit(main(["--port", "0", "--json"]))
+"""
+
+
+def test_a_chat_that_can_not_start_ends_it_with_the_reason() -> None:
+    command = [sys.executable, "-c", WITHOUT_CERTIFICATES]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        port = json.loads(first_line(process))["chat_port"]
+        with socket.create_connection(("127.0.0.1", port)):
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.startswith("connectycube-sandbox: the chat could not be started: ModuleNotFoundError: ")
+    assert errors.count("\n") == 1
+
+
 @pytest.mark.parametrize("what", ["port", "data", "seed"])
 def test_what_hinders_it_is_told_in_one_line(what: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken"

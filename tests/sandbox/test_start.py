@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from connectycube.rest import ConnectyCube
-from connectycube.sandbox import Sandbox
+from connectycube.sandbox import ChatStartError, Sandbox
 from connectycube.sandbox.core import Core
 from connectycube.sandbox.rest.document import read_document
 from connectycube.stanzas import ChatMessage
@@ -83,6 +86,84 @@ def test_it_is_told_when_what_comes_late_is_loaded() -> None:
         assert told == ["loaded"]
         with Raw(sandbox).enter(joe.id):
             assert told == ["loaded", "loaded"]
+
+
+class TestAChatThatCanNotStart:
+    """Whoever uses the sandbox is told, wherever that is."""
+
+    @pytest.fixture
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> OSError:
+        error = OSError("no room for a certificate")
+
+        def made(*names: str) -> None:
+            raise error
+
+        monkeypatch.setattr("connectycube.sandbox.xmpp.certificates.Certificates", made)
+        return error
+
+    def test_it_ends_the_sandbox(self, broken: OSError) -> None:
+        sandbox = Sandbox()
+        sandbox.start()
+        with Raw(sandbox) as client, pytest.raises(Ended):
+            client.read()
+        uses: list[Callable[[], object]] = [
+            lambda: sandbox.api_url,
+            lambda: sandbox.chat_port,
+            lambda: sandbox.secure_websocket_url,
+            lambda: sandbox.create_user("mary"),
+            sandbox.reset,
+            sandbox.stop,
+        ]
+        for use in uses:
+            with pytest.raises(ChatStartError, match="could not be started: OSError: no room") as told:
+                use()
+            assert told.value.__cause__ is broken
+        sandbox.stop()
+        with pytest.raises(RuntimeError, match="does not run"):
+            sandbox.create_user("mary")
+
+    def test_it_is_told_at_the_end_of_an_async_block(self, broken: OSError) -> None:
+        async def run() -> None:
+            async with Sandbox() as sandbox:
+                reader, writer = await asyncio.open_connection(sandbox.host, sandbox.chat_port)
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
+
+        with pytest.raises(ChatStartError):
+            asyncio.run(run())
+
+    def test_it_is_told_while_the_sandbox_stops(self, broken: OSError) -> None:
+        with pytest.raises(ChatStartError), Sandbox() as sandbox:
+            client = Raw(sandbox)
+        client.cut()
+
+    def test_what_rest_has_to_tell_brings_it_to_light(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def made(*arguments: object) -> None:
+            raise OSError("no server")
+
+        monkeypatch.setattr("connectycube.sandbox.xmpp.server.XmppServer", made)
+        sandbox = Sandbox()
+        sandbox.start()
+        joe = sandbox.create_user("joe", "pass")
+        with ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+            cube.login(login="mary", password="pass")
+            assert cube.messages.create(recipient_id=joe.id, message="hello", send_to_chat=True).id
+        with pytest.raises(ChatStartError, match="no server"):
+            sandbox.stop()
+
+    def test_where_it_has_to_start_at_once_the_sandbox_does_not_start(
+        self, broken: OSError, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def add_reader(*arguments: object) -> None:
+            raise NotImplementedError
+
+        monkeypatch.setattr(asyncio.SelectorEventLoop, "add_reader", add_reader)
+        sandbox = Sandbox()
+        with pytest.raises(ChatStartError):
+            sandbox.start()
+        with pytest.raises(RuntimeError, match="does not run"):
+            _ = sandbox.chat_port
 
 
 class TestTheDocument:

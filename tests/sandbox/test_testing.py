@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, errors
 from connectycube.sandbox import Clock, DataFileError, Exchange, Sandbox, SeedError, Settings
@@ -222,9 +223,51 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         connection = sqlite3.connect(path)
         connection.execute(statement)
         connection.close()
-    for path in (text, other, newer, tmp_path):
-        with pytest.raises(DataFileError), Sandbox(data=path):
+    for path, why in ((text, "no data file"), (other, "another program"), (newer, "version 99"), (tmp_path, "opened")):
+        with pytest.raises(DataFileError, match=why), Sandbox(data=path):
             pass
+
+
+def as_version_1(path: Path) -> None:
+    """Make of a data file what the first version of the store was."""
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE contacts DROP COLUMN groups")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+def columns(path: Path) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    found = connection.execute("PRAGMA table_info(contacts)").fetchall()
+    connection.close()
+    return found
+
+
+def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
+    path, new, seed = tmp_path / "sandbox.db", tmp_path / "new.db", tmp_path / "seed.yaml"
+    seed.write_text(SEED)
+    with Sandbox(data=path, seed=seed), Sandbox(data=new):
+        pass
+    as_version_1(path)
+    for groups in ((), ("Climbers", "Friends")):
+        with Sandbox(data=path) as sandbox:
+            mary = sandbox.call(sandbox.core.accounts.get_by, "login", "mary").id
+            (ada,) = sandbox.call(sandbox.core.contacts.listed, mary)
+            assert (ada.subscription, ada.groups) == ("both", groups)
+            sandbox.call(sandbox.core.contacts.put, mary, evolve(ada, groups=("Climbers", "Friends")))
+    assert columns(path) == columns(new)
+
+
+def test_an_older_file_that_lacks_something_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    connection = sqlite3.connect(path)
+    connection.executescript("CREATE TABLE x (y); PRAGMA user_version = 1;")
+    connection.close()
+    with pytest.raises(DataFileError, match="no data file"), Sandbox(data=path):
+        pass
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
 
 
 # -- in code

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from .journal import StanzaSeen as StanzaSeen
     from .seeding import SeedError as SeedError
     from .storage import DataFileError as DataFileError
+    from .xmpp.late import ChatStartError as ChatStartError
 
 __all__ = [
+    "ChatStartError",
     "Clock",
     "DataFileError",
     "Entry",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ChatStartError": "xmpp.late",
     "Clock": "clock",
     "DataFileError": "storage",
     "Entry": "journal",

@@ -83,19 +83,27 @@ class Sandbox:
         :raises OSError: if the port is taken.
         :raises DataFileError: if the data file can't be used.
         :raises SeedError: if the seed is wrong.
+        :raises ChatStartError: if the chat must be started at once, and can't be.
         """
         server = self._begin()
         self._core = self._ended_on_error(server.started.result)
 
     def stop(self) -> None:
-        """Stop, and return when all is closed."""
+        """Stop, and return when all is closed.
+
+        :raises ChatStartError: if it had ended by itself, for the chat could not be started. So do, until then, the
+            addresses and all that calls into the sandbox.
+        """
         server, self._server, self._core = self._server, None, None
-        if server is not None:
-            server.stop().result()
-            server.join()
         chat, self._chat = self._chat, None
-        if chat is not None:
-            chat.close()
+        try:
+            if server is not None:
+                stopped = server.stop()
+                server.join()
+                stopped.result()
+        finally:
+            if chat is not None:
+                chat.close()
 
     def _begin(self) -> Server:
         if self._server is not None:
@@ -186,7 +194,8 @@ class Sandbox:
     def api_url(self) -> str:
         """Address of REST, and of the page that shows what goes on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self._running[1]}"
+        self._check()
+        return f"http://{host}:{self._address[1]}"
 
     @property
     def chat_host(self) -> str:
@@ -230,15 +239,20 @@ class Sandbox:
 
     @property
     def _running_chat(self) -> ChatAddress:
-        if self._chat is None:
-            raise RuntimeError("the sandbox does not run")
+        self._check()
+        assert self._chat is not None
         return self._chat
 
-    @property
-    def _running(self) -> Any:
+    def _check(self) -> None:
+        """Whether it runs.
+
+        :raises RuntimeError: if it does not.
+        :raises ChatStartError: if it ended by itself.
+        """
         if self._server is None:
             raise RuntimeError("the sandbox does not run")
-        return self._address
+        if self._server.failure is not None:
+            raise self._server.failure
 
     # -- for testers
 

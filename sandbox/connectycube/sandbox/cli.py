@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._sandbox import LOOPBACK, Sandbox
@@ -17,6 +17,7 @@ from .config import ADMIN_KEY, APP_ID, AUTH_KEY, Settings
 from .core import Core
 from .seeding import SeedError
 from .storage import DataFileError
+from .xmpp.late import ChatStartError
 
 __all__ = ["main"]
 
@@ -52,6 +53,11 @@ class Alone(Sandbox):
         # What is loaded stays: the collector would look through it for a tenth of a second, again and again.
         core.loaded = gc.freeze
         return core
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Have a function called when it ends, also by itself."""
+        assert self._server is not None
+        self._server.stopped.add_done_callback(lambda _: callback())
 
 
 def addresses(sandbox: Sandbox) -> dict[str, Any]:
@@ -89,10 +95,31 @@ def warn_of(host: str) -> None:
     print(f"{line}\n{text}\n{line}", file=sys.stderr, flush=True)
 
 
+def failed(why: object) -> int:
+    """Say why in one line."""
+    print(f"connectycube-sandbox: {why}", file=sys.stderr)
+    return 1
+
+
+def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
+    """Show the addresses, and wait until it is to stop or ends by itself."""
+    try:
+        sandbox.when_ended(stop.set)
+        found = addresses(sandbox)
+        if as_json:
+            print(json.dumps(found), flush=True)
+        else:
+            width = max(map(len, LABELS.values()))
+            print("\n".join(f"{LABELS[name]:{width}}  {value}" for name, value in found.items()), flush=True)
+        stop.wait()
+    finally:
+        sandbox.stop()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until interrupted.
 
-    :returns: 0, or 1 if it could not start.
+    :returns: 0, or 1 if it could not start, or its chat could not.
     """
     given = parser().parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
@@ -112,19 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sandbox = Alone(settings, data=given.data, seed=given.seed, host=given.host, port=given.port)
         sandbox.start()
     except OSError as error:
-        print(f"connectycube-sandbox: can't listen on {given.host}:{given.port}: {error.strerror}", file=sys.stderr)
-        return 1
-    except (DataFileError, SeedError) as error:
-        print(f"connectycube-sandbox: {error}", file=sys.stderr)
-        return 1
+        return failed(f"can't listen on {given.host}:{given.port}: {error.strerror}")
+    except (DataFileError, SeedError, ChatStartError) as error:
+        return failed(error)
     try:
-        found = addresses(sandbox)
-        if given.json:
-            print(json.dumps(found), flush=True)
-        else:
-            width = max(map(len, LABELS.values()))
-            print("\n".join(f"{LABELS[name]:{width}}  {value}" for name, value in found.items()), flush=True)
-        stop.wait()
-    finally:
-        sandbox.stop()
+        run(sandbox, stop, as_json=given.json)
+    except ChatStartError as error:
+        return failed(error)
     return 0

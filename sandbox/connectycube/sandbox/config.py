@@ -21,6 +21,10 @@ class Limits:
     """A guest's life (X-06)."""
     contacts: int = 300
     """Contacts of one user (F-089)."""
+    contact_groups: int = 50
+    """Groups that one contact is in; the platform's own figure is not known, nor that of the next."""
+    contact_name: int = 255
+    """Characters of a contact's or a group's name (RFC 6121 section 2.3.3)."""
     dialog_admins: int = 5
     dialog_extensions: int = 3
     preview_messages: int = 20

@@ -39,12 +39,14 @@ class Core:
 
     :param data: file to keep everything in; in memory without.
     :ivar loaded: called when a part of the sandbox that is loaded late is there.
+    :ivar failed: called when such a part can't be started, which ends the sandbox.
     :raises DataFileError: if the file can't be used.
     """
 
     def __init__(self, settings: Settings | None = None, data: str | Path | None = None) -> None:
         self.settings = settings or Settings()
         self.loaded: Callable[[], None] = lambda: None
+        self.failed: Callable[[Exception], None] = lambda error: None
         self.clock = Clock()
         self.ids = ObjectIds(self.clock)
         self.db = Database(data)

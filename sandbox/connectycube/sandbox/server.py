@@ -57,6 +57,7 @@ class Server:
     :param make_core: called on the new thread.
     :param services: makes the other parts, given the core.
     :param hosts: names that the page answers to; any without.
+    :ivar failure: why it ended by itself.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Server:
         self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="connectycube-sandbox", daemon=True)
         self.core: Core | None = None
+        self.failure: Exception | None = None
         self.started: Future[Core] = Future()
         self.stopped: Future[None] = Future()
 
@@ -99,16 +101,21 @@ class Server:
         """Call a function on the sandbox's loop, and wait for what it returns.
 
         :raises RuntimeError: if the sandbox does not run.
+        :raises ChatStartError: if it ended by itself.
         """
         if threading.current_thread() is self._thread:
             return function(*args, **kwargs)
-        if self._loop is None or self.stopped.done():
-            raise RuntimeError("the sandbox does not run")
 
         async def run() -> T:
             return function(*args, **kwargs)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        with self._ending:
+            if self.failure is not None:
+                raise self.failure
+            if self._loop is None:
+                raise RuntimeError("the sandbox does not run")
+            called = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        return called.result()
 
     # -- on the thread
 
@@ -123,13 +130,24 @@ class Server:
                 self.started.set_exception(error)
                 self.stopped.set_result(None)
         else:
-            self.stopped.set_result(None)
+            if self.failure is None:
+                self.stopped.set_result(None)
+            else:
+                self.stopped.set_exception(self.failure)
+
+    def _fail(self, error: Exception) -> None:
+        """A part of the sandbox can't do its work: all of it ends, and whoever uses it is told why."""
+        if self.failure is None:
+            self.failure = error
+        assert self._stopping is not None
+        self._stopping.set()
 
     async def _main(self) -> None:
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         try:
             core = self.core = self._make_core()
+            core.failed = self._fail
             try:
                 await self._serve(core)
             finally:
@@ -160,6 +178,8 @@ class Server:
             await _first(server.ready.wait(), serving)
             for service in self._services:
                 await service.start()
+            if self.failure is not None:
+                raise self.failure
             self.started.set_result(core)
             assert self._stopping is not None
             await _first(self._stopping.wait(), serving)

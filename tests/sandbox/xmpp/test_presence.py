@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,53 @@ def test_a_contact_removed(connect: Connect, mary: int, joe: int) -> None:
     one.send("<presence><status>alone</status></presence>")
     one.until(AvailablePresence, status="alone")
     assert other.quiet() == []
+
+
+def grouped(jid: str, *groups: str) -> str:
+    inner = "".join(f"<group>{group}</group>" for group in groups)
+    return f'<query xmlns="jabber:iq:roster"><item jid="{jid}">{inner}</item></query>'
+
+
+def test_groups_of_contacts(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+    phone, desk, other = connect(mary, "phone"), connect(mary, "desk"), connect(joe)
+    roster(desk)
+    assert isinstance(phone.request("set", grouped(other.bare, "Climbers", "Friends")), IqResult)
+    assert desk.until(RosterSet).query.items[0].groups == ("Climbers", "Friends")
+    befriend(phone, other)
+    found = roster(phone)[other.bare]
+    assert (found.subscription, found.groups) == ("both", ("Climbers", "Friends"))
+    desk.quiet()
+    assert isinstance(phone.request("set", grouped(other.bare)), IqResult)
+    assert desk.until(RosterSet).query.items[0].groups == ()
+    assert roster(phone)[other.bare].groups == ()
+
+
+def test_groups_outlive_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    with Sandbox(data=path) as sandbox:
+        mary, joe = sandbox.create_user("mary", "pass").id, sandbox.create_user("joe", "pass").id
+        with Raw(sandbox).enter(mary) as client:
+            client.request("set", grouped(bare(sandbox, joe), "Climbers"))
+    with Sandbox(data=path) as sandbox, Raw(sandbox).enter(mary) as client:
+        assert roster(client)[bare(sandbox, joe)].groups == ("Climbers",)
+
+
+@pytest.mark.parametrize(
+    ("groups", "condition"),
+    [
+        (["Friends", "Climbers", "Friends"], "bad-request"),
+        ([""], "not-acceptable"),
+        (["x" * 256], "not-acceptable"),
+        ([str(number) for number in range(51)], "not-acceptable"),
+    ],
+)
+def test_groups_that_are_none(connect: Connect, user: User, mary: int, groups: list[str], condition: str) -> None:
+    client, other = connect(mary), connect(user("joe"))
+    client.request("set", grouped(other.bare, "Kept"))
+    assert client.request("set", grouped(other.bare, *groups)).error.condition == condition
+    assert client.request("set", item(other.bare, f'name="{"x" * 256}"')).error.condition == "not-acceptable"
+    assert roster(client)[other.bare].groups == ("Kept",)
+    assert isinstance(client.request("set", grouped(other.bare, "x" * 255)), IqResult)
 
 
 def test_the_version_of_the_list(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.domain.contacts import ContactState
 from connectycube.sandbox.xmpp.addresses import Jid
 from connectycube.sandbox.xmpp.privacy import What, lets_pass
 from connectycube.stanzas import (
@@ -24,7 +26,7 @@ from connectycube.stanzas import (
 
 from .raw import Raw
 from .test_messages import CARBONS, ID, bare, history, text
-from .test_presence import befriend
+from .test_presence import befriend, grouped
 
 Connect = Callable[..., Raw]
 User = Callable[[str], int]
@@ -32,6 +34,7 @@ Group = Callable[..., str]
 
 ALL = "<message/><presence-in/><presence-out/><iq/>"
 NAMES = '<query xmlns="jabber:iq:privacy"/>'
+NOBODY = ContactState(contact_id=1)
 
 
 @pytest.fixture
@@ -210,6 +213,8 @@ def test_presence_is_hidden_both_ways(connect: Connect, mary: int, joe: int) -> 
     blocker, blocked = connect(mary), connect(joe)
     befriend(blocker, blocked)
     block(blocker, joe)
+    assert blocked.until(UnavailablePresence).from_ == blocker.jid
+    assert any('type="unavailable"' in text and blocked.jid in text for text in blocker.seen)
     blocker.send("<presence><status>secret</status></presence>")
     blocker.until(AvailablePresence, status="secret")
     blocked.send("<presence><status>hello</status></presence>")
@@ -219,6 +224,99 @@ def test_presence_is_hidden_both_ways(connect: Connect, mary: int, joe: int) -> 
     query_ = '<query xmlns="jabber:iq:last"/>'
     assert blocked.request("get", query_, blocker.bare).error.condition == "service-unavailable"
     assert blocked.request("get", '<ping xmlns="urn:xmpp:ping"/>', blocker.jid).error.condition == "service-unavailable"
+
+
+def presence(client: Raw) -> list[Any]:
+    """All presence that has come, as what it is and from whom."""
+    kinds = {AvailablePresence: "online", UnavailablePresence: "gone"}
+    return [(kinds[type(one)], one.from_) for one in client.quiet() if type(one) in kinds]
+
+
+def deny(client: Raw, children: str, attributes: str = "", name: str = "hidden") -> None:
+    rules = f'<list name="{name}"><item action="deny" order="1" {attributes}>{children}</item></list>'
+    assert condition(client, "set", query(rules)) is None
+
+
+def test_who_may_not_see_a_user_any_more_is_told_that_it_is_gone(
+    connect: Connect, user: User, mary: int, joe: int
+) -> None:
+    hider, seer, stranger = connect(mary), connect(joe), connect(user("ann"))
+    befriend(hider, seer)
+    seer.quiet()
+    deny(hider, "<presence-out/>")
+    assert presence(seer) == []
+    hider.request("set", query('<default name="hidden"/>'))
+    assert presence(seer) == [("gone", hider.jid)]
+    # Once is enough, and who did not see the user learns nothing.
+    deny(hider, "<presence-out/><message/>")
+    assert (presence(seer), presence(stranger)) == ([], [])
+    # Nothing is told when the list is lifted, but the next presence comes.
+    hider.request("set", query("<default/>"))
+    assert presence(seer) == []
+    hider.send("<presence/>")
+    hider.quiet()
+    assert presence(seer) == [("online", hider.jid)]
+
+
+def test_a_change_of_the_list_in_force_hides_too(connect: Connect, mary: int, joe: int) -> None:
+    hider, seer = connect(mary), connect(joe)
+    befriend(hider, seer)
+    seer.quiet()
+    deny(hider, "<message/>")
+    hider.request("set", query('<default name="hidden"/>'))
+    assert presence(seer) == []
+    deny(hider, "<presence-out/>", f'type="jid" value="{seer.bare}"')
+    assert presence(seer) == [("gone", hider.jid)]
+
+
+def test_only_the_device_with_the_active_list_is_hidden(connect: Connect, mary: int, joe: int) -> None:
+    phone, desk, seer = connect(mary, "phone"), connect(mary, "desk"), connect(joe)
+    seer.send(f'<presence type="subscribe" to="{phone.bare}"/>')
+    phone.send(f'<presence type="subscribed" to="{seer.bare}"/>')
+    for one in (phone, desk):
+        seer.until(AvailablePresence, from_=one.jid)
+    deny(phone, "<presence-out/>")
+    phone.request("set", query('<active name="hidden"/>'))
+    assert presence(seer) == [("gone", phone.jid)]
+    phone.cut()
+    desk.until(UnavailablePresence)
+    assert presence(seer) == []
+
+
+def test_whom_a_user_may_not_see_any_more_seems_gone(connect: Connect, mary: int, joe: int) -> None:
+    client, other = connect(mary), connect(joe)
+    befriend(client, other)
+    client.quiet()
+    deny(client, "<presence-in/>")
+    in_force = query('<default name="hidden"/>')
+    client.send(f'<iq type="set" id="on">{in_force}</iq>')
+    assert presence(client) == [("gone", other.jid)]
+    assert presence(other) == []
+
+
+def test_a_contact_moved_into_a_denied_group_sees_the_user_go(
+    connect: Connect, user: User, mary: int, joe: int
+) -> None:
+    hider, seer, other = connect(mary), connect(joe), connect(user("ann"))
+    for one in (seer, other):
+        befriend(hider, one)
+    hider.request("set", grouped(other.bare, "Loud"))
+    deny(hider, "<presence-out/>", 'type="group" value="Loud"')
+    hider.request("set", query('<default name="hidden"/>'))
+    assert presence(other)[-1] == ("gone", hider.jid)
+    seer.quiet()
+    hider.request("set", grouped(seer.bare, "Loud"))
+    assert presence(seer) == [("gone", hider.jid)]
+
+
+def test_who_was_shown_a_user_alone_sees_it_go(connect: Connect, mary: int, joe: int) -> None:
+    hider, seer, other = connect(mary), connect(joe, "a"), connect(joe, "b")
+    hider.send(f'<presence to="{seer.jid}"/>')
+    seer.until(AvailablePresence, from_=hider.jid)
+    other.quiet()
+    block(hider, joe)
+    assert presence(seer) == [("gone", hider.jid)]
+    assert presence(other) == []
 
 
 def test_requests_of_contacts_pass_a_one_way_block_only(connect: Connect, mary: int, joe: int) -> None:
@@ -242,6 +340,29 @@ def test_an_active_list_takes_the_place_of_the_default(connect: Connect, mary: i
     assert [one for one in phone.quiet() if isinstance(one, ChatMessage)] == []
 
 
+def test_groups_of_contacts_are_blocked(connect: Connect, user: User, mary: int, joe: int) -> None:
+    blocker, blocked, other = connect(mary), connect(joe), connect(user("ann"))
+    rules = query('<list name="a"><item type="group" value="Loud" action="deny" order="1"><message/></item></list>')
+    assert condition(blocker, "set", rules) == "item-not-found"
+    blocker.request("set", grouped(blocked.bare, "Climbers", "Loud"))
+    blocker.request("set", grouped(other.bare, "Climbers"))
+    assert condition(blocker, "set", rules) is None
+    (kept,) = blocker.request("get", query('<list name="a"/>')).query.lists[0].items
+    assert (kept.type, kept.value, kept.message) == ("group", "Loud", True)
+    blocker.request("set", query('<default name="a"/>'))
+    blocked.send(text(blocker.bare))
+    assert blocked.until(MessageError).error.condition == "service-unavailable"
+    other.send(text(blocker.bare))
+    assert blocker.until(ChatMessage).from_ == other.jid
+    # Rules hold for whom the group has now (XEP-0016 section 2.2).
+    blocker.request("set", grouped(blocked.bare))
+    blocker.request("set", grouped(other.bare, "Loud"))
+    blocked.send(text(blocker.bare))
+    assert blocker.until(ChatMessage).from_ == blocked.jid
+    other.send(text(blocker.bare))
+    assert other.until(MessageError).error.condition == "service-unavailable"
+
+
 def rule(value: str | None, action: str = "deny", order: int = 1, type: str | None = "jid", **flags: bool) -> Any:
     return {"type": type, "value": value, "action": action, "order": order, **flags}
 
@@ -261,16 +382,18 @@ def rule(value: str | None, action: str = "deny", order: int = 1, type: str | No
     ],
 )
 def test_whom_an_address_means(value: str, peer: str, passes: bool) -> None:
-    assert lets_pass([rule(value)], What.MESSAGE_IN, Jid.parse(peer), "none") is passes
+    assert lets_pass([rule(value)], What.MESSAGE_IN, Jid.parse(peer), NOBODY) is passes
 
 
 def test_the_first_rule_that_fits_decides() -> None:
     peer = Jid.parse("1-7@host")
     rules = [rule(None, type=None, order=9), rule("1-7@host", "allow", 2), rule("both", order=1, type="subscription")]
-    assert lets_pass(rules, What.MESSAGE_IN, peer, "none")
-    assert not lets_pass(rules, What.MESSAGE_IN, peer, "both")
-    assert not lets_pass(rules, What.MESSAGE_IN, Jid.parse("2-7@host"), "none")
+    assert lets_pass(rules, What.MESSAGE_IN, peer, NOBODY)
+    assert not lets_pass(rules, What.MESSAGE_IN, peer, evolve(NOBODY, subscription="both"))
+    assert not lets_pass(rules, What.MESSAGE_IN, Jid.parse("2-7@host"), NOBODY)
     named = [rule("1-7@host", presence_in=True)]
-    assert [what for what in What if not lets_pass(named, what, peer, "none")] == [What.PRESENCE_IN]
-    assert lets_pass([rule("Friends", type="group")], What.MESSAGE_IN, peer, "none")
-    assert lets_pass([], What.OTHER, peer, "none")
+    assert [what for what in What if not lets_pass(named, what, peer, NOBODY)] == [What.PRESENCE_IN]
+    friends = [rule("Friends", type="group")]
+    assert not lets_pass(friends, What.MESSAGE_IN, peer, evolve(NOBODY, groups=("Climbers", "Friends")))
+    assert lets_pass(friends, What.MESSAGE_IN, peer, evolve(NOBODY, groups=("friends",)))
+    assert lets_pass([], What.OTHER, peer, NOBODY)

@@ -117,7 +117,9 @@ def test_public_and_broadcast_dialogs(
 @pytest.mark.parametrize(
     ("stanza", "condition"),
     [
-        ('<message type="groupchat" to="{room}/1" id="x"><body>a</body></message>', "service-unavailable"),
+        ('<message type="groupchat" to="{room}/1" id="x"><body>a</body></message>', "bad-request"),
+        ('<message type="chat" to="{room}/{joe}" id="x"><body>a</body></message>', "not-acceptable"),
+        ('<message type="chat" to="{none}/1" id="x"><body>a</body></message>', "item-not-found"),
         ('<message type="chat" to="{room}" id="x"><body>a</body></message>', "bad-request"),
         ('<message type="groupchat" to="{none}" id="x"><body>a</body></message>', "item-not-found"),
         ('<message type="groupchat" to="{private}" id="x"><body>a</body></message>', "item-not-found"),
@@ -133,12 +135,57 @@ def test_messages_that_a_room_refuses(
 ) -> None:
     private = sandbox.call(sandbox.core.dialogs.private, mary, joe).id
     client = connect(mary)
-    names = {"room": room_of(group(mary, joe)), "none": room_of("0" * 24), "private": room_of(private)}
+    names = {"room": room_of(group(mary, joe)), "none": room_of("0" * 24), "private": room_of(private), "joe": joe}
     client.send(stanza.format(**names))
     answer = client.until(MessageError)
     assert (answer.id, answer.error.condition) == ("x", condition)
     client.send(f'<message type="error" to="{names["room"]}"/>')
     assert client.quiet() == []
+
+
+@pytest.mark.parametrize("type", ["chat", "normal"])
+def test_private_messages_in_a_room_are_refused(connect: Connect, group: Group, mary: int, joe: int, type: str) -> None:
+    room = room_of(group(mary, joe))
+    one, other = connect(mary), connect(joe)
+    join(one, room)
+
+    def refused() -> str:
+        one.send(f'<message type="{type}" to="{room}/{joe}" id="x"><body>psst</body></message>')
+        answer = one.until(MessageError, id="x")
+        assert answer.from_ == f"{room}/{joe}"
+        return str(answer.error.condition)
+
+    assert refused() == "item-not-found"
+    join(other, room)
+    other.quiet()
+    assert refused() == "feature-not-implemented"
+    assert other.quiet() == []
+
+
+def test_invitations_are_refused(connect: Connect, group: Group, user: User, mary: int, joe: int) -> None:
+    room = room_of(group(mary, joe))
+    member, stranger, invited = connect(joe), connect(user("ann")), connect(user("eve"))
+    inner = f'<x xmlns="http://jabber.org/protocol/muc#user"><invite to="{invited.bare}"/></x>'
+    for client, condition in ((member, "feature-not-implemented"), (stranger, "forbidden")):
+        client.send(f'<message to="{room}" id="i">{inner}</message>')
+        answer = client.until(MessageError)
+        assert (answer.id, answer.from_, answer.error.condition) == ("i", room, condition)
+    decline = inner.replace("invite", "decline")
+    invited.send(f'<message to="{room}" id="d">{decline}</message>')
+    assert invited.until(MessageError).error.condition == "bad-request"
+    assert invited.quiet() == []
+
+
+def test_a_room_sends_no_history_to_who_joins(connect: Connect, group: Group, mary: int, joe: int) -> None:
+    room = room_of(group(mary, joe))
+    one = connect(mary)
+    one.send(say(room))
+    one.until(GroupMessage)
+    other = connect(joe)
+    other.send(f'<presence id="j" to="{room}/{joe}"><x xmlns="http://jabber.org/protocol/muc"/></presence>')
+    other.until(RoomOccupant, id="j")
+    (subject,) = other.quiet()
+    assert subject.body is None
 
 
 def test_joining_and_leaving(sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int) -> None:

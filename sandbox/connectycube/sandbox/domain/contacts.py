@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, frozen
 
 from ..errors import unprocessable
+from ..storage import dump, load
 
 if TYPE_CHECKING:
     from ..core import Core
@@ -26,6 +27,7 @@ class ContactState:
     :ivar approved: a request is granted before it is made.
     :ivar listed: whether it stands in the contact list.
     :ivar request: the contact's request as it came, to be delivered again at each login.
+    :ivar groups: names of the groups that the user put the contact in.
     """
 
     contact_id: int
@@ -36,6 +38,7 @@ class ContactState:
     approved: bool = False
     listed: bool = False
     request: str | None = None
+    groups: tuple[str, ...] = ()
 
     @property
     def to(self) -> bool:
@@ -80,6 +83,10 @@ class Contacts:
         """A user's contact list."""
         return [state for state in self.all(user_id) if state.listed]
 
+    def groups(self, user_id: int) -> set[str]:
+        """The groups that a user has contacts in."""
+        return {group for state in self.all(user_id) for group in state.groups}
+
     def put(self, user_id: int, state: ContactState) -> int:
         """Keep what a user has about another.
 
@@ -103,6 +110,7 @@ class Contacts:
                     approved=int(state.approved),
                     listed=int(state.listed),
                     request=state.request,
+                    groups=dump(state.groups),
                 )
             return self._next_version(user_id)
 
@@ -134,4 +142,5 @@ def _state(row: sqlite3.Row) -> ContactState:
         approved=bool(row["approved"]),
         listed=bool(row["listed"]),
         request=row["request"],
+        groups=tuple(load(row["groups"])),
     )

@@ -15,7 +15,9 @@ from typing import Any
 
 __all__ = ["DataFileError", "Database", "dump", "load"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS = {1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'"}
+"""What makes of each older version the next one."""
 FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptions": 9000, "events": 9500}
 """The platform's numbers are not small either, so none is taken for another by chance."""
 
@@ -61,14 +63,25 @@ class Database:
             if self.all("SELECT name FROM sqlite_master"):
                 raise DataFileError(f"{self.path} holds another program's data")
             self._create()
-        elif version != SCHEMA_VERSION:
-            raise DataFileError(f"{self.path} is of version {version}, this sandbox reads version {SCHEMA_VERSION}")
+        elif not 0 < version <= SCHEMA_VERSION:
+            raise DataFileError(
+                f"{self.path} is of version {version}, this sandbox reads up to version {SCHEMA_VERSION}: "
+                "use the connectycube that wrote it, or another file"
+            )
+        else:
+            self._migrate(version)
 
     def _create(self) -> None:
         schema = resources.files("connectycube.sandbox.storage").joinpath("schema.sql").read_text("utf-8")
         self._connection.executescript(f"BEGIN;{schema};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
         for table, number in FIRST_NUMBERS.items():
             self.run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", table, number)
+
+    def _migrate(self, version: int) -> None:
+        """Bring a file of an older sandbox up to date: all steps, or none."""
+        steps = [MIGRATIONS[step] for step in range(version, SCHEMA_VERSION)]
+        if steps:
+            self._connection.executescript(f"BEGIN;{';'.join(steps)};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         """The first row."""

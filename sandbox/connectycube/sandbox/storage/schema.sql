@@ -143,6 +143,8 @@ CREATE TABLE contacts (
     listed INTEGER NOT NULL DEFAULT 1,
     -- The request as it came, to be delivered again at each login.
     request TEXT,
+    -- Names of groups that the user put the contact in.
+    groups TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (user_id, contact_id)
 ) WITHOUT ROWID;
 CREATE TABLE contact_versions (

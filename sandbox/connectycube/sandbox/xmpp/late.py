@@ -7,7 +7,6 @@ REST only never loads it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,14 @@ if TYPE_CHECKING:
     from .listeners import ChatAddress
     from .server import XmppServer
 
-__all__ = ["LateChat"]
-
-log = logging.getLogger("connectycube.sandbox")
+__all__ = ["ChatStartError", "LateChat"]
 
 OF_CONNECTIONS = (ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, SessionEnded, UserDeleted)
 """What means nothing to a chat that nobody is connected to."""
+
+
+class ChatStartError(Exception):
+    """The chat was needed and could not be started, which ended the sandbox. Its cause says why."""
 
 
 class LateChat:
@@ -52,17 +53,21 @@ class LateChat:
             await self._open()
 
     async def stop(self) -> None:
-        """Close all connections and wait until they are closed."""
+        """Close all connections and ports, and wait until they are closed."""
         self._watch_no_more()
         self._core.bus.waker = None
         if self._opening is not None:
             await self._opening
         if self._server is not None:
             await self._server.stop()
+        self._address.close()
 
     def _signalled(self, signal: Signal) -> None:
         if not isinstance(signal, OF_CONNECTIONS):
-            self._make()
+            try:
+                self._make()
+            except Exception as error:
+                self._fail(error)
 
     def _knocked(self) -> None:
         self._watch_no_more()
@@ -79,9 +84,13 @@ class LateChat:
             await asyncio.to_thread(self._load)
             await self._make().start()
             self._core.loaded()
-        except Exception:
-            log.exception("the chat could not be started")
-            self._address.close()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        failure = ChatStartError(f"the chat could not be started: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        self._core.failed(failure)
 
     def _load(self) -> None:
         """What takes long, beside the loop."""

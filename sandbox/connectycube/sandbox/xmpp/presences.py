@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING
 
 from connectycube.stanzas import (
@@ -99,10 +101,16 @@ class Presences:
             session.directed.discard(str(to))
         if not self._shows(session, user_id):
             return
-        named = self._chat.session(user_id, to.resource)
-        for other in self._chat.available(user_id) if to.resource is None else [named] if named else []:
+        for other in self._devices(user_id, to):
             if self._sees(other, session):
                 other.send(addressed(presence, from_=session.jid, to=str(to)))
+
+    def _devices(self, user_id: int, to: Jid) -> list[Session]:
+        """Who gets presence that is for an address."""
+        if to.resource is None:
+            return self._chat.available(user_id)
+        named = self._chat.session(user_id, to.resource)
+        return [] if named is None else [named]
 
     # -- coming and going
 
@@ -194,6 +202,35 @@ class Presences:
             for session in self._chat.available(user_id):
                 if self._shows(session, viewer_id) and self._sees(viewer, session):
                     viewer.send(UnavailablePresence(from_=session.jid, to=viewer.bare))
+
+    @contextmanager
+    def hiding(self, user_id: int) -> Generator[None, None, None]:
+        """Around a change of what a user's privacy lists deny: a device that may not see another any more is told that
+        it is gone (XEP-0016 sections 2.10 and 2.11). Nothing says that it is shown again where the lists let it.
+        """
+        before = self._sights(user_id)
+        yield
+        after = self._sights(user_id)
+        for session, viewer in before:
+            if (session, viewer) not in after:
+                viewer.send(UnavailablePresence(from_=session.jid, to=viewer.bare))
+
+    def _sights(self, user_id: int) -> dict[tuple[Session, Session], None]:
+        """Which device is seen by which, where one of the two is the user's."""
+        own = self._chat.available(user_id)
+        pairs: list[tuple[Session, Session]] = []
+        for state in self._core.contacts.all(user_id):
+            others = self._chat.available(state.contact_id)
+            if state.from_:
+                pairs += product(own, others)
+            if state.to:
+                pairs += product(others, own)
+        for session in self._chat.sessions(user_id):
+            for to in map(Jid.parse, session.directed):
+                other_id = self._chat.addresses.user_id(to)
+                if other_id is not None:
+                    pairs += product([session], self._devices(other_id, to))
+        return {one: None for one in pairs if self._shows(one[0], one[1].user_id) and self._sees(one[1], one[0])}
 
     def _send(self, session: Session, viewer: Session) -> None:
         if session.presence is not None and self._shows(session, viewer.user_id) and self._sees(viewer, session):

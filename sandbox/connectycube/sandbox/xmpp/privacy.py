@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
 from connectycube.stanzas import PrivacyItem, PrivacyList
 
+from ..domain.contacts import ContactState
 from .addresses import Jid
 from .faults import StanzaRefused
 
@@ -29,27 +30,26 @@ class What(Enum):
     """Outgoing messages and requests, and presence subscriptions both ways."""
 
 
-def lets_pass(rules: Iterable[Rule], what: What, peer: Jid, subscription: str) -> bool:
+def lets_pass(rules: Iterable[Rule], what: What, peer: Jid, contact: ContactState) -> bool:
     """Whether a list lets a stanza pass: the first rule that fits decides, and without one it passes.
 
     :param peer: the other side.
-    :param subscription: how the list's owner and the other side are subscribed to each other.
+    :param contact: what the list's owner has about the other side.
     """
     for rule in sorted(rules, key=lambda one: int(one["order"])):
         named = [flag for flag in _FLAGS if rule.get(flag)]
-        if (not named or what.value in named) and _fits(rule, peer, subscription):
+        if (not named or what.value in named) and _fits(rule, peer, contact):
             return bool(rule["action"] == "allow")
     return True
 
 
-def _fits(rule: Rule, peer: Jid, subscription: str) -> bool:
+def _fits(rule: Rule, peer: Jid, contact: ContactState) -> bool:
     if rule["type"] is None:
         return True
     if rule["type"] == "subscription":
-        return bool(rule["value"] == subscription)
+        return bool(rule["value"] == contact.subscription)
     if rule["type"] == "group":
-        # The platform's contact lists have no groups.
-        return False
+        return rule["value"] in contact.groups
     return _meets(Jid.parse(rule["value"]), peer)
 
 
@@ -65,10 +65,11 @@ def _meets(value: Jid, peer: Jid) -> bool:
     return value.resource is None or value.resource == peer.resource
 
 
-def check_list(found: PrivacyList) -> None:
+def check_list(found: PrivacyList, groups: Collection[str]) -> None:
     """Whether a list's rules make sense (XEP-0016 sections 2.1 and 2.6).
 
-    :raises StanzaRefused: `bad-request`, or `item-not-found` for a group of contacts, which there is none of.
+    :param groups: those that the list's owner has contacts in.
+    :raises StanzaRefused: `bad-request`, or `item-not-found` for a group that nobody is in.
     """
     orders = [item.order for item in found.items]
     if len(set(orders)) != len(orders):
@@ -76,8 +77,8 @@ def check_list(found: PrivacyList) -> None:
     for item in found.items:
         if (item.type is None) != (item.value is None):
             raise StanzaRefused("bad-request", "a rule has both type and value, or neither")
-        if item.type == "group":
-            raise StanzaRefused("item-not-found", "there are no groups of contacts")
+        if item.type == "group" and item.value not in groups:
+            raise StanzaRefused("item-not-found", "no contact is in that group")
         if item.type == "subscription" and item.value not in ("none", "to", "from", "both"):
             raise StanzaRefused("bad-request", "there is no such subscription")
         if item.type == "jid":

@@ -17,6 +17,7 @@ from connectycube.stanzas import (
     Stanza,
 )
 
+from ..domain.contacts import ContactState
 from .addresses import Jid
 from .faults import StanzaRefused
 from .privacy import What, check_list, items_of, lets_pass, rules_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PrivacyLists"]
 
 Rules = Sequence[Mapping[str, Any]]
+STRANGER = ContactState(contact_id=0)
 
 
 class PrivacyLists:
@@ -63,8 +65,8 @@ class PrivacyLists:
         if other == user_id or (peer.local is None and peer.resource is None):
             # Nobody locks oneself out, nor the server.
             return True
-        subscription = "none" if other is None else self._chat.core.contacts.get(user_id, other).subscription
-        return lets_pass(rules, what, peer, subscription)
+        contact = STRANGER if other is None else self._chat.core.contacts.get(user_id, other)
+        return lets_pass(rules, what, peer, contact)
 
     def _default_rules(self, user_id: int) -> Rules:
         found = self._defaults.get(user_id)
@@ -108,14 +110,15 @@ class PrivacyLists:
         query = request.query
         if (query.active is not None) + (query.default is not None) + len(query.lists) != 1:
             raise StanzaRefused("bad-request", "one change at a time")
-        if query.active is not None:
-            self._require(session.user_id, query.active.name)
-            session.active_list = query.active.name
-        elif query.default is not None:
-            self._set_default(session, query.default.name)
-        else:
-            self._set_list(session, query.lists[0])
-        self._defaults.pop(session.user_id, None)
+        with self._chat.presences.hiding(session.user_id):
+            if query.active is not None:
+                self._require(session.user_id, query.active.name)
+                session.active_list = query.active.name
+            elif query.default is not None:
+                self._set_default(session, query.default.name)
+            else:
+                self._set_list(session, query.lists[0])
+            self._defaults.pop(session.user_id, None)
         return IqResult(id=request.id, to=session.jid)
 
     def _require(self, user_id: int, name: str | None) -> None:
@@ -140,7 +143,7 @@ class PrivacyLists:
         if not wanted.items:
             self._remove(session, name)
         else:
-            check_list(wanted)
+            check_list(wanted, self._chat.core.contacts.groups(user_id))
             self._store.set(user_id, name, rules_of(wanted))
         for one in self._chat.sessions(user_id):
             number = f"privacy-{self._chat.number()}"

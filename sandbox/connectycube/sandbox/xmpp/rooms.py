@@ -14,6 +14,7 @@ from connectycube.stanzas import (
     AvailablePresence,
     DiscoItem,
     GroupMessage,
+    InvitationMessage,
     MessageError,
     MucActor,
     MucItem,
@@ -82,8 +83,10 @@ class Rooms:
             return
         dialog = self._dialog(dialog_id)
         if nick is not None:
-            raise StanzaRefused("service-unavailable", "occupants have addresses of their own")
+            raise self._no_private_message(session, message, dialog_id, nick)
         check_kind(message)
+        if isinstance(message, InvitationMessage) and message.invitation.invite is not None:
+            raise self._no_invitation(dialog, session.user_id)
         if message_type(message) != "groupchat":
             raise StanzaRefused("bad-request", "a room wants messages of the type groupchat")
         if not self._core.dialogs.may_write(dialog, session.user_id):
@@ -96,6 +99,22 @@ class Rooms:
             self._chat.messages.note(session.user_id, message)
             recipients = self._core.chat.readers(dialog_id)
         self.broadcast(dialog_id, session.user_id, message, recipients, origin=session)
+
+    def _no_private_message(self, session: Session, message: Message, dialog_id: str, nick: str) -> StanzaRefused:
+        """Why an occupant can't be written to alone: here one writes to the user (XEP-0045 section 7.5)."""
+        if message_type(message) == "groupchat":
+            return StanzaRefused("bad-request", "a message of the type groupchat is for the whole room")
+        if dialog_id not in session.rooms:
+            return StanzaRefused("not-acceptable", "only who has joined the room can write to an occupant")
+        if nick not in map(str, self._joined[dialog_id]):
+            return StanzaRefused("item-not-found")
+        return StanzaRefused("feature-not-implemented", "write to the user's own address")
+
+    def _no_invitation(self, dialog: Dialog, user_id: int) -> StanzaRefused:
+        """Why a room passes no invitation on: REST puts users into dialogs (XEP-0045 section 7.8.2)."""
+        if self._core.dialogs.role(dialog, user_id) is Role.NONE:
+            return StanzaRefused("forbidden")
+        return StanzaRefused("feature-not-implemented", "users are added to a dialog over REST")
 
     def broadcast(
         self,

@@ -49,7 +49,7 @@ _CLASSES: dict[Kind, type[Subscribe] | type[Subscribed] | type[Unsubscribe] | ty
 
 
 class Roster:
-    """Everyone's contact list. Contacts are users of the application; groups of contacts are not kept."""
+    """Everyone's contact list. Contacts are users of the application."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
@@ -73,12 +73,13 @@ class Roster:
             subscription=state.subscription,
             ask="subscribe" if state.ask else None,
             approved=True if state.approved else None,
+            groups=state.groups,
         )
 
     def change(self, session: Session, request: RosterSet) -> Stanza:
-        """Add, rename or remove a contact (K-62, K-63).
+        """Add, rename, put in groups or remove a contact (K-62, K-63).
 
-        :raises StanzaRefused: if it is no contact.
+        :raises StanzaRefused: if it is no contact, or its names are not acceptable.
         """
         if len(request.query.items) != 1:
             raise StanzaRefused("bad-request", "one contact at a time")
@@ -94,8 +95,22 @@ class Roster:
         else:
             if self._chat.core.accounts.find(contact_id) is None:
                 raise StanzaRefused("item-not-found")
-            self._put(session.user_id, evolve(state, name=item.name, listed=True))
+            self._check_names(item)
+            with self._chat.presences.hiding(session.user_id):
+                self._put(session.user_id, evolve(state, name=item.name, groups=item.groups, listed=True))
         return IqResult(id=request.id, to=session.jid)
+
+    def _check_names(self, item: RosterItem) -> None:
+        """RFC 6121 section 2.3.3."""
+        limits = self._chat.limits
+        if len(set(item.groups)) != len(item.groups):
+            raise StanzaRefused("bad-request", "the contact is twice in the same group")
+        if "" in item.groups:
+            raise StanzaRefused("not-acceptable", "a group has a name; a contact in no group has no <group/>")
+        if len(item.groups) > limits.contact_groups:
+            raise StanzaRefused("not-acceptable", f"a contact is in at most {limits.contact_groups} groups")
+        if any(len(name) > limits.contact_name for name in (item.name or "", *item.groups)):
+            raise StanzaRefused("not-acceptable", f"a name has at most {limits.contact_name} characters")
 
     def _put(self, user_id: int, state: ContactState) -> None:
         version = self._store.put(user_id, state)
