@@ -27,14 +27,8 @@ TWINS: list[tuple[type, type]] = [
     (EventStream, BlockingEventStream),
 ]
 
-INNER: dict[Any, set[str]] = {
-    Contacts: {"loaded", "lost", "presence", "pushed", "subscription"},
-    Privacy: {"lost", "pushed", "restore"},
-}
-"""What the chat itself calls."""
-
-OWN: dict[Any, set[str]] = {BlockingContacts: {"limit"}, BlockingEventStream: {"put"}}
-"""What is an attribute in the asynchronous one, or called by the chat itself."""
+OWN: dict[Any, set[str]] = {BlockingContacts: {"limit"}}
+"""What is an attribute in the asynchronous one."""
 
 OTHER_WORDS = {
     "The events as an async iterator: `async for event": "The events as an iterator: `for event",
@@ -68,13 +62,13 @@ def signature(function: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
 
 @pytest.mark.parametrize(("theirs", "mine"), TWINS, ids=lambda kind: kind.__name__)
 def test_the_names_are_the_same(theirs: type, mine: type) -> None:
-    assert set(public(mine)) - OWN.get(mine, set()) == set(public(theirs)) - INNER.get(theirs, set())
+    assert set(public(mine)) - OWN.get(mine, set()) == set(public(theirs))
 
 
 MEMBERS = [
     (theirs, mine, name)
     for theirs, mine in TWINS
-    for name in sorted(set(public(theirs)) - INNER.get(theirs, set()) - (MAPPING if theirs is Contacts else set()))
+    for name in sorted(set(public(theirs)) - (MAPPING if theirs is Contacts else set()))
 ]
 
 

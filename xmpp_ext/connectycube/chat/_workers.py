@@ -81,7 +81,7 @@ class BlockingEventStream(Iterator[E], Generic[E]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, event: Any) -> bool:
+    def _put(self, event: Any) -> bool:
         """Take an event from the chat.
 
         :returns: whether there may be more.

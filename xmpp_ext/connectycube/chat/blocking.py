@@ -298,7 +298,7 @@ class Chat(BlockingMessages):
         def put(event: Event) -> None:
             # As long as somebody may take it.
             found = known()
-            if found is None or not found.put(event):
+            if found is None or not found._put(event):
                 chat.off(put)
 
         self._loop.there(chat.on(*kinds, *ENDS), put)

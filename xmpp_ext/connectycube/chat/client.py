@@ -119,9 +119,9 @@ class AsyncChat(Messages):
         self._wire = self._session.wire
         self._driver = Driver(self._wire)
         self._inbound = self._session.inbound
-        self.contacts: Contacts = self._session.contacts
+        self.contacts: Contacts = Contacts(self._wire, self._session.roster)
         """The contact list."""
-        self.privacy: Privacy = self._session.privacy
+        self.privacy: Privacy = Privacy(self._settings, self._session.lists)
         """The privacy lists."""
 
     def __repr__(self) -> str:
