@@ -20,6 +20,12 @@ from .events import Event
 __all__ = ["LIMIT", "Bus", "EventStream", "Queue"]
 
 E = TypeVar("E", bound=Event)
+# For the classes that one call of `events` names.
+E1 = TypeVar("E1", bound=Event)
+E2 = TypeVar("E2", bound=Event)
+E3 = TypeVar("E3", bound=Event)
+E4 = TypeVar("E4", bound=Event)
+E5 = TypeVar("E5", bound=Event)
 
 logger = logging.getLogger("connectycube.chat")
 

@@ -14,6 +14,7 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidAr
 
 from ._blocking_lists import BlockingContacts, BlockingPrivacy
 from ._blocking_messages import BlockingMessages
+from ._bus import E1, E2, E3, E4, E5, E
 from ._settings import MarkDelivered, Tls
 from ._thread import LoopThread
 from ._workers import ENDS, BlockingEventStream, Handler, Workers
@@ -24,7 +25,6 @@ from .models import ChatState
 
 __all__ = ["Chat"]
 
-E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 SETTLING = 5.0
@@ -275,11 +275,39 @@ class Chat(BlockingMessages):
             self._loop.there(self._chat.off, found.put)
             self._workers.drop(found)
 
+    # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
+
     @overload
     def events(self, *, limit: int = 1000) -> BlockingEventStream[Event]: ...
 
     @overload
-    def events(self, first: type[E], /, *more: type[E], limit: int = 1000) -> BlockingEventStream[E]: ...
+    def events(self, one: type[E1], /, *, limit: int = 1000) -> BlockingEventStream[E1]: ...
+
+    @overload
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> BlockingEventStream[E1 | E2]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+    ) -> BlockingEventStream[E1 | E2 | E3]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+    ) -> BlockingEventStream[E1 | E2 | E3 | E4]: ...
+
+    @overload
+    def events(
+        self,
+        one: type[E1],
+        two: type[E2],
+        three: type[E3],
+        four: type[E4],
+        five: type[E5],
+        /,
+        *more: type[E],
+        limit: int = 1000,
+    ) -> BlockingEventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
     def events(self, *types: type[Any], limit: int = 1000) -> BlockingEventStream[Any]:
         """The events as an iterator: `for event in chat.events(MessageReceived)`.

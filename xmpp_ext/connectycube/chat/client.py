@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
 
-from ._bus import Bus, EventStream
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream
 from ._driver import Driver
 from ._messages import Messages
 from ._outbound import target_of
@@ -25,7 +25,6 @@ from .privacy import Privacy
 
 __all__ = ["AsyncChat"]
 
-E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 
@@ -266,11 +265,39 @@ class AsyncChat(Messages):
         for end in self._ends.pop(handler, ()):
             end()
 
+    # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
+
     @overload
     def events(self, *, limit: int = 1000) -> EventStream[Event]: ...
 
     @overload
-    def events(self, first: type[E], /, *more: type[E], limit: int = 1000) -> EventStream[E]: ...
+    def events(self, one: type[E1], /, *, limit: int = 1000) -> EventStream[E1]: ...
+
+    @overload
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> EventStream[E1 | E2]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+    ) -> EventStream[E1 | E2 | E3]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+    ) -> EventStream[E1 | E2 | E3 | E4]: ...
+
+    @overload
+    def events(
+        self,
+        one: type[E1],
+        two: type[E2],
+        three: type[E3],
+        four: type[E4],
+        five: type[E5],
+        /,
+        *more: type[E],
+        limit: int = 1000,
+    ) -> EventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
     def events(self, *types: type[Any], limit: int = 1000) -> EventStream[Any]:
         """The events as an async iterator: `async for event in chat.events(MessageReceived)`.
