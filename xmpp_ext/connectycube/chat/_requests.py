@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -15,6 +16,8 @@ from .errors import NotConnected, RequestRefused, RequestTimedOut
 __all__ = ["Requests"]
 
 IQ = "{jabber:client}iq"
+
+logger = logging.getLogger("connectycube.chat")
 
 
 class _Pending:
@@ -99,7 +102,11 @@ class Requests:
             return True
         pending.future.set_result(answer)
         if pending.then is not None:
-            pending.then(answer)
+            try:
+                pending.then(answer)
+            except Exception:
+                # As in `Wire.dispatch`: a mistake of ours must not cost the connection.
+                logger.exception("the answer to %s could not be handled", pending.what)
         return True
 
     def fail(self) -> None:

@@ -41,6 +41,8 @@ SUBSCRIPTIONS: Final = {
     State.FROM_OUT: models.Subscription.FROM,
     State.BOTH: models.Subscription.BOTH,
 }
+KNOWN: Final = frozenset(str(value) for value in models.Subscription)
+"""What an item may say of its subscription; others are ignored (RFC 6121 section 2.1.2.5)."""
 INCOMING: Final = frozenset((State.NONE_IN, State.NONE_OUT_IN, State.TO_IN))
 """The contact has asked."""
 OUTGOING: Final = frozenset((State.NONE_OUT, State.NONE_OUT_IN, State.FROM_OUT))
@@ -222,12 +224,12 @@ class Roster:
         before = {user: self.contact(user) for user in self._entries}
         here: set[int] = set()
         for item in result.query.items:
-            user_id = user_of(item.jid)
-            if user_id is None:
+            user_id, subscription = user_of(item.jid), item.subscription or "none"
+            if user_id is None or subscription not in KNOWN:
                 continue
             here.add(user_id)
             self._take(user_id, item)
-            event = cl.Loaded(subscription=item.subscription or "none", ask=item.ask == "subscribe")
+            event = cl.Loaded(subscription=subscription, ask=item.ask == "subscribe")
             self._entry(user_id).machine.handle(event)
         for user_id in [user for user in self._entries if user not in here]:
             # Who only asks is in no list; the server says so again, unless the request was withdrawn meanwhile.
@@ -238,18 +240,20 @@ class Roster:
 
     def pushed(self, item: RosterItem) -> None:
         """A change of the list, made by any device of the account (RFC 6121 section 2.1.6)."""
-        user_id = user_of(item.jid)
+        user_id, subscription = user_of(item.jid), item.subscription or "none"
         if user_id is None:
             return
-        if item.subscription == "remove":
+        if subscription == "remove":
             self._came(user_id, cl.Removed())
             del self._entries[user_id]
             changed = True
+        elif subscription not in KNOWN:
+            return
         else:
             renamed = self._take(user_id, item)
             entry = self._entry(user_id)
             asked = entry.machine.state is State.NONE_IN
-            event = cl.Pushed(subscription=item.subscription or "none", ask=item.ask == "subscribe")
+            event = cl.Pushed(subscription=subscription, ask=item.ask == "subscribe")
             changed = self._came(user_id, event) or renamed
             if asked and entry.machine.state in (State.FROM, State.FROM_OUT):
                 entry.in_turn = True  # Accepted on another device, which asks in turn.
