@@ -39,7 +39,7 @@ logger = logging.getLogger("connectycube.chat")
 class ChatSession:
     """Binds the wire to rooms, roster and lists.
 
-    :ivar presence: what the contacts are told.
+    :ivar presence: what the contacts are told; `None` for nothing, until the user wants it.
     :ivar inactive: what the server was told of the app's state.
     :ivar followed: users of whose last activity one wants to be told.
     """
@@ -50,7 +50,7 @@ class ChatSession:
         self.roster = Roster(self.wire)
         self.lists = Lists(self.wire)
         self.inbound = Inbound(self.wire, self.rooms, self.roster, self.lists)
-        self.presence = AvailablePresence()
+        self.presence = self._first_presence()
         self.inactive = False
         self.followed: set[int] = set()
 
@@ -88,11 +88,15 @@ class ChatSession:
         self.rooms.forget()
         self.followed.clear()
         self.inactive = False
+        self.presence = self._first_presence()
 
     def announce(self) -> None:
         """Say again that the user is here."""
-        if self.wire.settings.initial_presence:
+        if self.presence is not None:
             self.wire.post(self.presence)
+
+    def _first_presence(self) -> AvailablePresence | None:
+        return AvailablePresence() if self.wire.settings.initial_presence else None
 
     # -- parts of a session
 
