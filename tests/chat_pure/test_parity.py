@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, get_overloads
 
 import pytest
@@ -17,8 +18,11 @@ from connectycube.chat import (
     Chat,
     Contacts,
     EventStream,
+    NotConnected,
     Privacy,
+    PrivacyRule,
 )
+from connectycube.rest import InvalidArgument
 
 TWINS: list[tuple[type, type]] = [
     (AsyncChat, Chat),
@@ -114,3 +118,24 @@ def test_the_lists_are_twins_too() -> None:
     assert isinstance(chat.events(), BlockingEventStream)
     assert chat.contacts.limit == 300
     assert repr(chat) == "<Chat chat.connectycube.com offline>"
+
+
+@pytest.mark.parametrize("rules", [None, 5, [5], "text"])
+@pytest.mark.parametrize("name", ["set", "update"])
+def test_what_is_no_rules_is_refused_by_both(name: str, rules: Any) -> None:
+    chat = Chat(user_id=81001, password="secret", app_id=7001)
+    with pytest.raises(InvalidArgument, match="must be PrivacyRule objects"):
+        getattr(chat.privacy, name)("mine", rules)
+
+
+def test_rules_are_run_through_by_the_caller() -> None:
+    chat = Chat(user_id=81001, password="secret", app_id=7001)
+    threads: list[threading.Thread] = []
+
+    def rules() -> Iterator[PrivacyRule]:
+        threads.append(threading.current_thread())
+        yield PrivacyRule(81002)
+
+    with pytest.raises(NotConnected):
+        chat.privacy.set("mine", rules())
+    assert threads == [threading.current_thread()]

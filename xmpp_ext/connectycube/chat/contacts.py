@@ -64,11 +64,15 @@ class Contacts(Mapping[int, Contact]):
         :param name: a name for the list.
         :raises InvalidArgument: if it is oneself, or the list is full.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._checked(user_id)
         if user_id == self._wire.credentials.user_id:
             raise InvalidArgument("user_id", "is one's own")
-        self._has_room_for(user_id)
+        users = {*self, *self.outgoing}
+        if self.limit is not None and user_id not in users and len(users) >= self.limit:
+            raise InvalidArgument("user_id", f"can't be added: a contact list holds {self.limit} users at most")
         await self._roster.ask(user_id, name)
 
     async def accept(self, user_id: int, *, mutual: bool = True) -> None:
@@ -78,12 +82,13 @@ class Contacts(Mapping[int, Contact]):
         :param mutual: ask that user in turn, so that each sees the other; the user's client accepts that silently.
         :raises InvalidArgument: if the user has not asked.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         if self._checked(user_id) not in INCOMING:
             raise _has_not_asked(user_id)
         await self._roster.accept(user_id)
         if mutual and self._roster.state(user_id) is State.FROM:
-            self._has_room_for(user_id)
             await self._roster.ask(user_id, in_turn=True)
 
     async def reject(self, user_id: int) -> None:
@@ -91,6 +96,7 @@ class Contacts(Mapping[int, Contact]):
 
         :param user_id: who asked.
         :raises InvalidArgument: if the user has not asked and sees nothing.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         if self._checked(user_id) not in INCOMING | GRANTED:
             raise _has_not_asked(user_id)
@@ -100,7 +106,10 @@ class Contacts(Mapping[int, Contact]):
         """Remove a contact, or take a request back, on both sides (F-095).
 
         :param user_id: whom.
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses, as where there is no such contact.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._checked(user_id)
         await self._roster.remove(user_id)
@@ -112,6 +121,8 @@ class Contacts(Mapping[int, Contact]):
         :param name: the name; `None` for none.
         :raises InvalidArgument: if there is no such contact.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._checked(user_id)
         if user_id not in self:
@@ -119,14 +130,12 @@ class Contacts(Mapping[int, Contact]):
         await self._roster.rename(user_id, name)
 
     def _checked(self, user_id: int) -> State:
-        """How the user and another one stand, if that is one at all."""
+        """How one stands with a user.
+
+        :raises InvalidArgument: if it is no user's id.
+        """
         self._wire.settings.user(user_id)
         return self._roster.state(user_id)
-
-    def _has_room_for(self, user_id: int) -> None:
-        users = {*self, *self.outgoing}
-        if self.limit is not None and user_id not in users and len(users) >= self.limit:
-            raise InvalidArgument("user_id", f"can't be added: a contact list holds {self.limit} users at most")
 
 
 def _has_not_asked(user_id: int) -> InvalidArgument:

@@ -37,6 +37,8 @@ class Privacy:
         """The names of all lists (F-106).
 
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return await self._lists.names()
 
@@ -45,7 +47,10 @@ class Privacy:
 
         Items that concern no user of the platform are left out.
 
+        :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list (`item-not-found`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return rules_of(await self._lists.items(_checked(name)))
 
@@ -56,6 +61,8 @@ class Privacy:
         :param rules: one per user; the last one counts where there are several.
         :raises InvalidArgument: if a user or the name is wrong.
         :raises RequestRefused: if the server refuses, such as `conflict` while another device uses the list.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.set(_checked(name), items_of(rules, self._settings))
 
@@ -66,14 +73,20 @@ class Privacy:
 
         :param name: its name.
         :param rules: all of its rules, not only those that change.
+        :raises InvalidArgument: if a user or the name is wrong.
         :raises RequestRefused: if the server refuses; the old list is in force again then, if it can be.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.update(_checked(name), items_of(rules, self._settings))
 
     async def activate(self, name: str) -> None:
         """Put a list in force, as the default of all devices (F-103).
 
+        :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is none of this name, or another device uses the present one (`conflict`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.activate(_checked(name))
 
@@ -81,13 +94,18 @@ class Privacy:
         """Put no list in force (F-104).
 
         :raises RequestRefused: if another device uses the present one (`conflict`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.deactivate()
 
     async def delete(self, name: str) -> None:
         """Delete a list; one that is in force is put out of force before (F-108).
 
+        :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is none of this name, or another device uses it (`conflict`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.delete(_checked(name))
 
@@ -98,7 +116,10 @@ class Privacy:
 
         :param user_id: whom.
         :param mutual: one can't write to that user either (F-100).
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         items = items_of([PrivacyRule(user_id, mutual=mutual)], self._settings)
         lists = self._lists
@@ -113,7 +134,10 @@ class Privacy:
     async def unblock(self, user_id: int) -> None:
         """Take a user out of the list that is in force. Without one, or if the user is not in it, nothing happens.
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._settings.user(user_id)
         lists = self._lists
@@ -130,6 +154,8 @@ class Privacy:
         """The users whom the list in force denies, ascending.
 
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.names()
         if self._lists.default is None:
