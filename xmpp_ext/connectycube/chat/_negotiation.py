@@ -79,8 +79,12 @@ class Refusal(Exception):
 class Login:
     """What to log in with.
 
+    :ivar username: the local part of the user's address.
     :ivar secret: gives the password or token as it is now.
     :ivar renew: tries to get another one where that is refused; tells whether there is one.
+    :ivar resource: the name of this device; `None` lets the server make one.
+    :ivar starttls: the TLS context of STARTTLS; `None` does without it.
+    :ivar plain: the password may be shown to the server.
     """
 
     username: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from functools import partial
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 from weakref import ref
@@ -14,11 +13,11 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidAr
 
 from ._blocking_lists import BlockingContacts, BlockingPrivacy
 from ._blocking_messages import BlockingMessages
-from ._bus import E1, E2, E3, E4, E5, E
+from ._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
 from ._settings import MarkDelivered, Tls
 from ._thread import LoopThread
 from ._workers import ENDS, BlockingEventStream, Handler, Workers
-from .client import AsyncChat, checked_kinds, checked_limit
+from .client import AsyncChat
 from .events import Event
 from .machines.connection import Backoff, State
 from .models import ChatState
@@ -209,9 +208,10 @@ class Chat(BlockingMessages):
         :param user_id: a user who is a contact; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the answer.
+        :raises InvalidArgument: if an argument is wrong.
         :raises RequestTimedOut: if there is no answer in time.
         :raises RequestRefused: if the answer is an error.
-        :raises NotConnected: if there is no connection.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._chat.ping, user_id, timeout=timeout)
 
@@ -219,7 +219,8 @@ class Chat(BlockingMessages):
         """Tell the server that the app is in use (K-52, X-35).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.set_active)
 
@@ -227,7 +228,8 @@ class Chat(BlockingMessages):
         """Tell the server that the app is not in use: it sends pushes, and less over the connection (CX-16).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.set_inactive)
 
@@ -238,6 +240,7 @@ class Chat(BlockingMessages):
 
         :param status: a free text.
         :param show: a finer state; default: simply available.
+        :raises InvalidArgument: if an argument is wrong.
         :raises NotConnected: if there is no connection.
         """
         self._loop.call(self._chat.set_presence, status=status, show=show)
@@ -253,13 +256,14 @@ class Chat(BlockingMessages):
 
         :param types: event classes; default: all.
         :param concurrency: how many events the function may handle at the same time, each in its own thread.
+        :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler is no plain function.
         """
         add = self._chat.on(*types, concurrency=concurrency)
 
         def register(call: F) -> F:
             if not callable(call):
                 raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
-            if iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
+            if awaits(call):
                 raise InvalidArgument("handler", "must be a plain function: AsyncChat awaits coroutine functions")
             handler = Handler(self._workers, call, concurrency)
             self._workers.add(handler)
@@ -318,6 +322,7 @@ class Chat(BlockingMessages):
 
         :param types: event classes; default: all.
         :param limit: events that wait at most.
+        :raises InvalidArgument: if a type is no event, or the limit no positive whole number.
         """
         kinds = checked_kinds(types)
         stream = BlockingEventStream(kinds, checked_limit(limit), self._loop.check)
@@ -340,8 +345,8 @@ class Chat(BlockingMessages):
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.join, dialog)
 
@@ -350,8 +355,8 @@ class Chat(BlockingMessages):
 
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.leave, dialog)
 
@@ -360,8 +365,10 @@ class Chat(BlockingMessages):
 
         :param dialog: its id, or the `Dialog`.
         :returns: user ids.
+        :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._chat.online_users, dialog)
 
@@ -371,23 +378,29 @@ class Chat(BlockingMessages):
         """How long ago a user was active last (K-49, X-29).
 
         :returns: seconds; 0 means online.
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the user never logged in, or may not be asked.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._chat.last_activity, user_id)
 
     def subscribe_last_activity(self, user_id: int) -> None:
         """Be told of a user's coming and going as `LastActivityChanged`; kept over reconnects (K-51, X-30).
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.subscribe_last_activity, user_id)
 
     def unsubscribe_last_activity(self, user_id: int) -> None:
         """Be told no more.
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.unsubscribe_last_activity, user_id)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, checked_kinds, checked_limit
 from ._driver import Driver
 from ._messages import Messages
 from ._outbound import target_of
@@ -189,9 +189,10 @@ class AsyncChat(Messages):
         :param user_id: a user who is a contact; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the answer.
+        :raises InvalidArgument: if an argument is wrong.
         :raises RequestTimedOut: if there is no answer in time.
         :raises RequestRefused: if the answer is an error.
-        :raises NotConnected: if there is no connection.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         to = self._settings.host if user_id is None else self._settings.user(user_id)
         if timeout is not None:
@@ -205,7 +206,8 @@ class AsyncChat(Messages):
         """Tell the server that the app is in use (K-52, X-35).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._set_inactive(False)
 
@@ -213,7 +215,8 @@ class AsyncChat(Messages):
         """Tell the server that the app is not in use: it sends pushes, and less over the connection (CX-16).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._set_inactive(True)
 
@@ -228,6 +231,7 @@ class AsyncChat(Messages):
 
         :param status: a free text.
         :param show: a finer state; default: simply available.
+        :raises InvalidArgument: if an argument is wrong.
         :raises NotConnected: if there is no connection.
         """
         if show not in (None, "away", "chat", "dnd", "xa"):
@@ -247,6 +251,7 @@ class AsyncChat(Messages):
 
         :param types: event classes; default: all.
         :param concurrency: how many events a coroutine function may handle at the same time.
+        :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler can't be called.
         """
         kinds = checked_kinds(types)
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
@@ -308,6 +313,7 @@ class AsyncChat(Messages):
 
         :param types: event classes; default: all.
         :param limit: events that wait at most.
+        :raises InvalidArgument: if a type is no event, or the limit no positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))
 
@@ -319,8 +325,8 @@ class AsyncChat(Messages):
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._session.rooms.join(self._room(dialog))
 
@@ -329,8 +335,8 @@ class AsyncChat(Messages):
 
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._session.rooms.leave(self._room(dialog))
 
@@ -339,8 +345,10 @@ class AsyncChat(Messages):
 
         :param dialog: its id, or the `Dialog`.
         :returns: user ids.
+        :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return await self._session.rooms.online_users(self._room(dialog))
 
@@ -356,8 +364,10 @@ class AsyncChat(Messages):
         """How long ago a user was active last (K-49, X-29).
 
         :returns: seconds; 0 means online.
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the user never logged in, or may not be asked.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         request = st.LastActivityRequest(
             id=self._wire.ids.request(), to=self._settings.user(user_id), query=st.LastActivityQuery()
@@ -371,8 +381,10 @@ class AsyncChat(Messages):
     async def subscribe_last_activity(self, user_id: int) -> None:
         """Be told of a user's coming and going as `LastActivityChanged`; kept over reconnects (K-51, X-30).
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._session.follow(user_id, True)
         self._session.followed.add(user_id)
@@ -380,30 +392,11 @@ class AsyncChat(Messages):
     async def unsubscribe_last_activity(self, user_id: int) -> None:
         """Be told no more.
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         answer = self._session.follow(user_id, False)
         self._session.followed.discard(user_id)
         await answer
-
-
-def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
-    """The classes of events that are wanted; all if none are named.
-
-    :raises InvalidArgument: if one is no class of an event.
-    """
-    for kind in types:
-        if not isinstance(kind, type) or not issubclass(kind, Event):
-            raise InvalidArgument("types", f"must be classes of connectycube.chat.events, not {kind!r}")
-    return types or (Event,)
-
-
-def checked_limit(limit: int) -> int:
-    """How many events may wait.
-
-    :raises InvalidArgument: if that is no number, or too small.
-    """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise InvalidArgument("limit", f"must be a positive whole number, not {limit!r}")
-    return limit
