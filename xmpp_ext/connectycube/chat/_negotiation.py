@@ -33,7 +33,6 @@ from connectycube.stanzas import (
     StreamError,
     StreamFeatures,
     Success,
-    TlsFailure,
 )
 
 from ._sasl import MechanismError, choose
@@ -169,7 +168,7 @@ async def _secure(stream: Stream, features: StreamFeatures, context: ssl.SSLCont
         raise Refusal(Reason.TLS, "the server offers no STARTTLS")
     _write(stream, StartTls())
     answer = await _next(stream)
-    if isinstance(answer, TlsFailure) or not isinstance(answer, Proceed):
+    if not isinstance(answer, Proceed):  # Such as a TlsFailure.
         raise Refusal(Reason.TLS, "the server refused STARTTLS")
     await stream.secure(context)
     return await _expect(stream, StreamFeatures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from connectycube.rest import DecodeError
@@ -13,9 +13,9 @@ from connectycube.stanzas import IqError, Stanza, StanzaError, parse
 
 from .errors import NotConnected, RequestRefused, RequestTimedOut
 
-__all__ = ["Requests"]
+__all__ = ["IQ", "Requests"]
 
-IQ = "{jabber:client}iq"
+IQ: Final = "{jabber:client}iq"
 
 logger = logging.getLogger("connectycube.chat")
 

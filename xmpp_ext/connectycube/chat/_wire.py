@@ -31,7 +31,7 @@ from ._bus import Bus
 from ._ids import IdMaker
 from ._outbound import xml_of
 from ._outbox import Outbox, Outgoing
-from ._requests import Requests
+from ._requests import IQ, Requests
 from ._settings import Credentials, Settings
 from ._stream import Stream
 from .errors import MessageNotSent, NotConnected
@@ -41,7 +41,6 @@ __all__ = ["Session", "Wire"]
 
 logger = logging.getLogger("connectycube.chat")
 
-IQ: Final = "{jabber:client}iq"
 COUNTED: Final = frozenset((IQ, "{jabber:client}message", "{jabber:client}presence"))
 ACK_REQUEST: Final = AckRequest.tag
 BATCH: Final = 50

@@ -14,7 +14,7 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidAr
 from ._blocking_lists import BlockingContacts, BlockingPrivacy
 from ._blocking_messages import BlockingMessages
 from ._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
-from ._settings import MarkDelivered, Tls
+from ._settings import MarkDelivered, Tls, checked_seconds
 from ._thread import LoopThread
 from ._workers import ENDS, BlockingEventStream, Handler, Workers
 from .client import AsyncChat
@@ -137,6 +137,7 @@ class Chat(BlockingMessages):
         Network failures are tried again until the time is over, with `auto_reconnect`; what would fail again is not.
 
         :param timeout: seconds for all of it.
+        :raises InvalidArgument: if the timeout is no time.
         :raises AuthenticationFailed: if the server refuses user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
         :raises StreamConflict: if another connection takes the resource.
@@ -144,6 +145,7 @@ class Chat(BlockingMessages):
         :raises ConnectFailed: if the network fails.
         """
         self._loop.check()
+        checked_seconds("timeout", timeout)
         self._workers.open()
         try:
             self._loop.start(partial(self._chat.connect, timeout=timeout), self._quit)
@@ -159,8 +161,10 @@ class Chat(BlockingMessages):
 
         :param timeout: seconds to wait for acknowledgements, and once more for handlers that are at work.
         :returns: ids of the messages that were not acknowledged; whoever waits for one gets `MessageNotSent`.
+        :raises InvalidArgument: if the timeout is no time.
         """
         self._loop.check()
+        checked_seconds("timeout", timeout)
         try:
             return self._loop.call(self._chat.disconnect, timeout=timeout)
         finally:

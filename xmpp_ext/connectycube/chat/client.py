@@ -134,6 +134,7 @@ class AsyncChat(Messages):
         Network failures are tried again until the time is over, with `auto_reconnect`; what would fail again is not.
 
         :param timeout: seconds for all of it.
+        :raises InvalidArgument: if the timeout is no time.
         :raises AuthenticationFailed: if the server refuses user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
         :raises StreamConflict: if another connection takes the resource.
@@ -148,6 +149,7 @@ class AsyncChat(Messages):
 
         :param timeout: seconds to wait for acknowledgements, and once more for handlers that are at work.
         :returns: ids of the messages that were not acknowledged; whoever waits for one gets `MessageNotSent`.
+        :raises InvalidArgument: if the timeout is no time.
         """
         checked_seconds("timeout", timeout)
         left = await self._driver.disconnect(timeout)
