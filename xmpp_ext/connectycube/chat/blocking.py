@@ -240,7 +240,7 @@ class Chat(BlockingMessages):
     def set_presence(
         self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
     ) -> None:
-        """Tell the contacts how one is; kept over reconnects (K-46, X-33).
+        """Tell the contacts how one is; kept over reconnects, until `disconnect` (K-46, X-33).
 
         :param status: a free text.
         :param show: a finer state; default: simply available.
@@ -251,7 +251,7 @@ class Chat(BlockingMessages):
 
     # -- events
 
-    def on(self, *types: type[Any], concurrency: int = 1) -> Callable[[F], F]:
+    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
         It is called in a thread of its own, for one event after the other, so it may block and call the chat. Up to

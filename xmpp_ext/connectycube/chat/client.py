@@ -229,7 +229,7 @@ class AsyncChat(Messages):
     async def set_presence(
         self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
     ) -> None:
-        """Tell the contacts how one is; kept over reconnects (K-46, X-33).
+        """Tell the contacts how one is; kept over reconnects, until `disconnect` (K-46, X-33).
 
         :param status: a free text.
         :param show: a finer state; default: simply available.
@@ -244,7 +244,7 @@ class AsyncChat(Messages):
 
     # -- events
 
-    def on(self, *types: type[Any], concurrency: int = 1) -> Callable[[F], F]:
+    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after the
