@@ -13,6 +13,7 @@ import pytest
 from connectycube.chat import (
     AsyncChat,
     Attachment,
+    Chat,
     ChatMessage,
     ContactRequested,
     MessageNotSent,
@@ -20,7 +21,7 @@ from connectycube.chat import (
     PrivacyRule,
 )
 from connectycube.rest import ConfigurationError, Dialog, DialogType, File, InvalidArgument
-from tests.chat.fake import APP_ID, HOST, MESSAGE, PASSWORD, USER_ID, Fake, chat_with, online
+from tests.chat.fake import APP_ID, HOST, MESSAGE, PASSWORD, USER_ID, Fake, chat_with, online, plays_along
 from tests.integration.support import run
 
 Call: TypeAlias = Callable[[Any], Awaitable[object]]
@@ -336,3 +337,30 @@ def test_what_is_missing(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if missing == "app_id":
         monkeypatch.setenv("CONNECTYCUBE_APP_ID", str(APP_ID))
         AsyncChat(**options)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "5", None, True])
+def test_a_wrong_timeout_costs_a_blocking_chat_nothing(timeout: Any) -> None:
+    async def main() -> None:
+        async with Fake(plays_along) as fake:
+            chat = Chat(
+                user_id=USER_ID,
+                password=PASSWORD,
+                app_id=APP_ID,
+                host=HOST,
+                port=fake.port,
+                tls="none",
+                allow_insecure=True,
+            )
+
+            def use() -> None:
+                with chat:
+                    for call in (chat.connect, chat.disconnect):
+                        with pytest.raises(InvalidArgument, match="timeout"):
+                            call(timeout=timeout)
+                        assert chat.online
+                        chat.ping()
+
+            await asyncio.to_thread(use)
+
+    run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from xml.etree import ElementTree as ET
 
 from tests.chat.fake import IQ, PRESENCE, Fake, Peer, chat_with
 from tests.integration.support import run
@@ -33,6 +34,36 @@ def test_connect_is_done_when_the_server_has_handled_the_presence() -> None:
             chat = chat_with(fake)
             connecting.append(asyncio.ensure_future(chat.connect()))
             await connecting[0]
+            await chat.disconnect()
+
+    run(main())
+
+
+def test_who_is_not_here_at_first_is_here_again_after_a_reconnect() -> None:
+    """A presence that was set is kept over reconnects, and no longer than until the chat is disconnected."""
+
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.session(furnish=False)
+            await peer.serve()
+
+        def is_presence(element: ET.Element) -> bool:
+            return element.tag == PRESENCE and element.get("type") is None
+
+        async with Fake(script) as fake:
+            chat = chat_with(fake, initial_presence=False)
+            await chat.connect()
+            await chat.set_presence(status="at the wall")
+            first = await fake.peers.one()
+            assert (await first.seen.one(is_presence))[0].text == "at the wall"
+            first.hang_up()
+            second = (await fake.peers.wait(2))[1]
+            assert (await second.seen.one(is_presence))[0].text == "at the wall"
+            await chat.disconnect()
+            await chat.connect()
+            await chat.ping()
+            third = (await fake.peers.wait(3))[2]
+            assert not [element for element in third.seen.items if element.tag == PRESENCE]
             await chat.disconnect()
 
     run(main())

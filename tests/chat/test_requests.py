@@ -19,13 +19,15 @@ from connectycube.chat import (
     MessageReceived,
     PrivacyListChanged,
     PrivacyRule,
+    Reconnecting,
     RequestRefused,
     RequestTimedOut,
     StanzaRejected,
     Subscription,
 )
+from connectycube.chat._roster import Roster
 from connectycube.rest import DecodeError
-from tests.chat.fake import BARE, HOST, IQ, JID, MESSAGE, PRESENCE, Peer, online
+from tests.chat.fake import BARE, HOST, IQ, JID, MESSAGE, PRESENCE, Peer, online, plays_along
 from tests.integration.support import run
 
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -100,9 +102,10 @@ def test_a_push_of_the_own_account_is_believed(sender: str) -> None:
         f"<item jid='{OTHER}'/>",
         f"<item jid='{OTHER}' subscription='remove'/>",
         f"<item jid='{OTHER}' subscription='none'/>",
+        f"<item jid='{OTHER}' subscription='unheard-of'/>",
     ],
 )
-def test_a_push_that_concerns_no_contact(item: str) -> None:
+def test_a_push_that_concerns_no_contact(item: str, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             peer.send(f"<iq type='set' id='p1'><query xmlns='jabber:iq:roster'>{item}</query></iq>")
@@ -111,6 +114,41 @@ def test_a_push_that_concerns_no_contact(item: str) -> None:
             assert chat.online
 
     run(main())
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("subscription", ["remove", "unheard-of", ""])
+def test_an_item_of_the_list_that_is_none(subscription: str) -> None:
+    """Unlike in a push there is nothing to remove, and what is not known is ignored (RFC 6121 section 2.1.2.5)."""
+
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            peer.roster = f"<item jid='{OTHER}' subscription='{subscription}'/>"
+            peer.roster += "<item jid='6-7001@localhost' subscription='to'/>"
+            await plays_along(peer)
+
+        async with online(script) as (chat, told, _):
+            assert list(chat.contacts) == [6]
+            assert not told.of(Reconnecting)
+
+    run(main())
+
+
+def test_a_list_that_can_not_be_handled_costs_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise LookupError("a mistake of ours")
+
+    monkeypatch.setattr(Roster, "loaded", mistaken)
+
+    async def main() -> None:
+        async with online() as (chat, told, _):
+            assert chat.online
+            assert not told.of(Reconnecting)
+
+    run(main())
+    assert [record.getMessage() for record in caplog.records] == ["the answer to the contact list could not be handled"]
 
 
 @pytest.mark.parametrize("kind", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])

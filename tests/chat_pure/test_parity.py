@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, get_overloads
 
 import pytest
@@ -17,8 +18,11 @@ from connectycube.chat import (
     Chat,
     Contacts,
     EventStream,
+    NotConnected,
     Privacy,
+    PrivacyRule,
 )
+from connectycube.rest import InvalidArgument
 
 TWINS: list[tuple[type, type]] = [
     (AsyncChat, Chat),
@@ -27,14 +31,8 @@ TWINS: list[tuple[type, type]] = [
     (EventStream, BlockingEventStream),
 ]
 
-INNER: dict[Any, set[str]] = {
-    Contacts: {"loaded", "lost", "presence", "pushed", "subscription"},
-    Privacy: {"lost", "pushed", "restore"},
-}
-"""What the chat itself calls."""
-
-OWN: dict[Any, set[str]] = {BlockingContacts: {"limit"}, BlockingEventStream: {"put"}}
-"""What is an attribute in the asynchronous one, or called by the chat itself."""
+OWN: dict[Any, set[str]] = {BlockingContacts: {"limit"}}
+"""What is an attribute in the asynchronous one."""
 
 OTHER_WORDS = {
     "The events as an async iterator: `async for event": "The events as an iterator: `for event",
@@ -68,13 +66,13 @@ def signature(function: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
 
 @pytest.mark.parametrize(("theirs", "mine"), TWINS, ids=lambda kind: kind.__name__)
 def test_the_names_are_the_same(theirs: type, mine: type) -> None:
-    assert set(public(mine)) - OWN.get(mine, set()) == set(public(theirs)) - INNER.get(theirs, set())
+    assert set(public(mine)) - OWN.get(mine, set()) == set(public(theirs))
 
 
 MEMBERS = [
     (theirs, mine, name)
     for theirs, mine in TWINS
-    for name in sorted(set(public(theirs)) - INNER.get(theirs, set()) - (MAPPING if theirs is Contacts else set()))
+    for name in sorted(set(public(theirs)) - (MAPPING if theirs is Contacts else set()))
 ]
 
 
@@ -120,3 +118,24 @@ def test_the_lists_are_twins_too() -> None:
     assert isinstance(chat.events(), BlockingEventStream)
     assert chat.contacts.limit == 300
     assert repr(chat) == "<Chat chat.connectycube.com offline>"
+
+
+@pytest.mark.parametrize("rules", [None, 5, [5], "text"])
+@pytest.mark.parametrize("name", ["set", "update"])
+def test_what_is_no_rules_is_refused_by_both(name: str, rules: Any) -> None:
+    chat = Chat(user_id=81001, password="secret", app_id=7001)
+    with pytest.raises(InvalidArgument, match="must be PrivacyRule objects"):
+        getattr(chat.privacy, name)("mine", rules)
+
+
+def test_rules_are_run_through_by_the_caller() -> None:
+    chat = Chat(user_id=81001, password="secret", app_id=7001)
+    threads: list[threading.Thread] = []
+
+    def rules() -> Iterator[PrivacyRule]:
+        threads.append(threading.current_thread())
+        yield PrivacyRule(81002)
+
+    with pytest.raises(NotConnected):
+        chat.privacy.set("mine", rules())
+    assert threads == [threading.current_thread()]

@@ -20,8 +20,11 @@ from connectycube.chat import AsyncChat, Chat, Event, errors, events
 NAMES = Path(__file__).with_name("public_names.txt").read_text("utf-8").split()
 """One name in a line. Whoever changes it says so in CHANGELOG.md."""
 
-INNER = {"loaded", "lost", "presence", "pushed", "restore", "subscription", "put"}
-"""Methods of public classes that the chat itself calls."""
+LISTS = {
+    "contacts": "get items keys values limit incoming outgoing request accept reject remove rename",
+    "privacy": "default names get set update activate deactivate delete block unblock blocked",
+}
+"""All that a user finds in a chat's lists, of design 6."""
 
 
 def public_modules() -> Iterator[ModuleType]:
@@ -48,6 +51,13 @@ def test_the_names_of_the_contract_are_there() -> None:
         ContactsChanged PrivacyListChanged LastActivityChanged MessageNotSent Contact
     """
     assert set(contract.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("kind", [AsyncChat, Chat])
+@pytest.mark.parametrize("part", LISTS)
+def test_the_lists_show_nothing_else(kind: type, part: str) -> None:
+    shown = dir(getattr(kind(user_id=81001, password="secret", app_id=7001), part))
+    assert {name for name in shown if not name.startswith("_")} == set(LISTS[part].split())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +108,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in CLASSES:
         owner = getattr(connectycube.chat, name)
         for method, value in inspect.getmembers(owner, inspect.isfunction):
-            if not method.startswith("_") and method not in INNER and value.__module__.startswith("connectycube.chat"):
+            if not method.startswith("_") and value.__module__.startswith("connectycube.chat"):
                 yield f"{name}.{method}", value
 
 

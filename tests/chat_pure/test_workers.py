@@ -91,10 +91,10 @@ def test_threads_are_made_as_they_are_needed() -> None:
 
 def test_a_slow_iterator_loses_the_oldest_and_counts() -> None:
     stream = BlockingEventStream((TypingStarted,), 2, lambda: None)
-    assert all(stream.put(numbered(number)) for number in range(5))
-    assert stream.put(StreamFailed(condition="conflict", text=""))
-    assert not stream.put(Disconnected())
-    assert not stream.put(numbered(9))
+    assert all(stream._put(numbered(number)) for number in range(5))
+    assert stream._put(StreamFailed(condition="conflict", text=""))
+    assert not stream._put(Disconnected())
+    assert not stream._put(numbered(9))
     assert [event.user_id for event in stream] == [3, 4]
     assert stream.dropped == 3
 

@@ -20,11 +20,18 @@ from connectycube.chat import (
     ConnectFailed,
     Contact,
     ContactRequested,
+    Disconnected,
     Event,
     EventStream,
+    MessageDeleted,
+    MessageDelivered,
+    MessageEdited,
     MessageNotSent,
+    MessageRead,
     MessageReceived,
+    MessageSent,
     PrivacyRule,
+    Reconnected,
     Reconnecting,
     RequestRefused,
     SentMessage,
@@ -271,8 +278,12 @@ def chat_events(chat: Chat) -> None:
     chat.off(received)
     assert_type(chat.events(), BlockingEventStream[Event])
     for event in chat.events(TypingStarted, TypingStopped, limit=10):
-        if isinstance(event, TypingStarted):
-            assert_type(event.user_id, int | None)
+        assert_type(event, TypingStarted | TypingStopped)
+        assert_type(event.user_id, int | None)
+    for told in chat.events(MessageReceived, TypingStarted):
+        assert_type(told, MessageReceived | TypingStarted)
+        if not isinstance(told, TypingStarted):
+            assert_type(told.message, ChatMessage)
     with chat.events(Reconnecting) as events:
         assert_type(next(events).error, ConnectFailed)
         assert_type(events.dropped, int)
@@ -293,7 +304,34 @@ async def asynchronous_chat(acube: AsyncConnectyCube) -> None:
         async def received(event: MessageReceived) -> None:
             await chat.mark_delivered(event.message)
 
+        async for told in chat.events(MessageReceived, TypingStarted):
+            assert_type(told, MessageReceived | TypingStarted)
+            match told:
+                case MessageReceived(message=message):
+                    assert_type(message, ChatMessage)
+                case TypingStarted():
+                    assert_type(told.dialog_id, str | None)
         async for event in chat.events(ContactRequested):
             await chat.contacts.accept(event.user_id)
             await chat.privacy.unblock(event.user_id)
         chat.off(received)
+
+
+def several_events(chat: Chat, achat: AsyncChat, all_of_them: tuple[type[Event], ...]) -> None:
+    """Each class that is named is told, not what they have in common."""
+    assert_type(chat.events(Reconnecting, Reconnected), BlockingEventStream[Reconnecting | Reconnected])
+    assert_type(achat.events(Reconnecting, Reconnected), EventStream[Reconnecting | Reconnected])
+    three = chat.events(MessageSent, MessageDelivered, MessageRead)
+    assert_type(three, BlockingEventStream[MessageSent | MessageDelivered | MessageRead])
+    four = achat.events(MessageSent, MessageDelivered, MessageRead, MessageEdited, limit=10)
+    assert_type(four, EventStream[MessageSent | MessageDelivered | MessageRead | MessageEdited])
+    five = chat.events(MessageSent, MessageDelivered, MessageRead, MessageEdited, MessageDeleted)
+    assert_type(
+        five, BlockingEventStream[MessageSent | MessageDelivered | MessageRead | MessageEdited | MessageDeleted]
+    )
+    six = achat.events(MessageSent, MessageDelivered, MessageRead, MessageEdited, MessageDeleted, Disconnected)
+    assert_type(
+        six, EventStream[MessageSent | MessageDelivered | MessageRead | MessageEdited | MessageDeleted | Disconnected]
+    )
+    assert_type(chat.events(*all_of_them), BlockingEventStream[Event])
+    assert_type(achat.events(*all_of_them), EventStream[Event])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from connectycube.rest import ConnectyCubeError
+from connectycube.stanzas import StreamError
 
 from . import _tls
 from ._negotiation import Login, Refusal, Steps, negotiate, reason_of
@@ -19,7 +20,7 @@ from .machines.connection import Reason
 if TYPE_CHECKING:
     from ._wire import Wire
 
-__all__ = ["attempt", "broken"]
+__all__ = ["attempt", "broken", "condition_of"]
 
 
 async def attempt(
@@ -58,8 +59,6 @@ async def attempt(
         raise broken(error, server) from error
     except OSError as error:
         raise _of_socket(error, server, known) from error
-    except ConnectFailed:
-        raise
     except ConnectyCubeError as error:
         raise connect_error(Reason.AUTHENTICATION, f"there is nothing to log in with: {error}") from error
 
@@ -80,11 +79,16 @@ def broken(error: StreamBroken, server: str) -> ConnectFailed:
     """The error of a stream that ended."""
     condition = words = ""
     if error.error is not None:
-        condition = str(error.error.condition or "see-other-host")
+        condition = condition_of(error.error)
         words = f": {condition} ({error.error.text})" if error.error.text else f": {condition}"
     found = connect_error(reason_of(error.error), f"{server}: {error}{words}", condition)
     found.__cause__ = error
     return found
+
+
+def condition_of(error: StreamError) -> str:
+    """The server's word for it: `see-other-host` alone has a value, and is read as a field of its own."""
+    return str(error.condition or "see-other-host")
 
 
 def _of_socket(error: OSError, server: str, known: bool) -> ConnectFailed:

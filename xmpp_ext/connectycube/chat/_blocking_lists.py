@@ -51,7 +51,7 @@ class BlockingContacts(Mapping[int, models.Contact]):
 
     @property
     def limit(self) -> int | None:
-        """How many contacts there may be; `None` for no limit (F-089)."""
+        """How many contacts there may be, default 300; `None` for no limit (F-089)."""
         return self._contacts.limit
 
     @limit.setter
@@ -77,6 +77,8 @@ class BlockingContacts(Mapping[int, models.Contact]):
         :param name: a name for the list.
         :raises InvalidArgument: if it is oneself, or the list is full.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._contacts.request, user_id, name=name)
 
@@ -87,6 +89,8 @@ class BlockingContacts(Mapping[int, models.Contact]):
         :param mutual: ask that user in turn, so that each sees the other; the user's client accepts that silently.
         :raises InvalidArgument: if the user has not asked.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._contacts.accept, user_id, mutual=mutual)
 
@@ -95,6 +99,7 @@ class BlockingContacts(Mapping[int, models.Contact]):
 
         :param user_id: who asked.
         :raises InvalidArgument: if the user has not asked and sees nothing.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._contacts.reject, user_id)
 
@@ -102,7 +107,10 @@ class BlockingContacts(Mapping[int, models.Contact]):
         """Remove a contact, or take a request back, on both sides (F-095).
 
         :param user_id: whom.
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses, as where there is no such contact.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._contacts.remove, user_id)
 
@@ -113,6 +121,8 @@ class BlockingContacts(Mapping[int, models.Contact]):
         :param name: the name; `None` for none.
         :raises InvalidArgument: if there is no such contact.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._contacts.rename, user_id, name)
 
@@ -136,6 +146,8 @@ class BlockingPrivacy:
         """The names of all lists (F-106).
 
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._privacy.names)
 
@@ -144,7 +156,10 @@ class BlockingPrivacy:
 
         Items that concern no user of the platform are left out.
 
+        :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list (`item-not-found`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._privacy.get, name)
 
@@ -155,8 +170,10 @@ class BlockingPrivacy:
         :param rules: one per user; the last one counts where there are several.
         :raises InvalidArgument: if a user or the name is wrong.
         :raises RequestRefused: if the server refuses, such as `conflict` while another device uses the list.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        self._loop.call(self._privacy.set, name, tuple(rules))
+        self._loop.call(self._privacy.set, name, _here(rules))
 
     def update(self, name: str, rules: Iterable[PrivacyRule]) -> None:
         """Replace a list in the order that the platform wants: not in force, changed, in force again (F-104, F-105).
@@ -165,14 +182,20 @@ class BlockingPrivacy:
 
         :param name: its name.
         :param rules: all of its rules, not only those that change.
+        :raises InvalidArgument: if a user or the name is wrong.
         :raises RequestRefused: if the server refuses; the old list is in force again then, if it can be.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        self._loop.call(self._privacy.update, name, tuple(rules))
+        self._loop.call(self._privacy.update, name, _here(rules))
 
     def activate(self, name: str) -> None:
         """Put a list in force, as the default of all devices (F-103).
 
+        :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is none of this name, or another device uses the present one (`conflict`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._privacy.activate, name)
 
@@ -180,13 +203,18 @@ class BlockingPrivacy:
         """Put no list in force (F-104).
 
         :raises RequestRefused: if another device uses the present one (`conflict`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._privacy.deactivate)
 
     def delete(self, name: str) -> None:
         """Delete a list; one that is in force is put out of force before (F-108).
 
+        :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is none of this name, or another device uses it (`conflict`).
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._privacy.delete, name)
 
@@ -197,14 +225,20 @@ class BlockingPrivacy:
 
         :param user_id: whom.
         :param mutual: one can't write to that user either (F-100).
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._privacy.block, user_id, mutual=mutual)
 
     def unblock(self, user_id: int) -> None:
         """Take a user out of the list that is in force. Without one, or if the user is not in it, nothing happens.
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._privacy.unblock, user_id)
 
@@ -212,5 +246,12 @@ class BlockingPrivacy:
         """The users whom the list in force denies, ascending.
 
         :raises RequestRefused: if the server refuses.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._privacy.blocked)
+
+
+def _here(rules: Iterable[PrivacyRule]) -> Iterable[PrivacyRule]:
+    """Run through them in the caller's thread, not in the loop's. What is no rules is refused there."""
+    return tuple(rules) if isinstance(rules, Iterable) else rules

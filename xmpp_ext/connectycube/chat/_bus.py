@@ -15,11 +15,19 @@ from inspect import iscoroutinefunction
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
+from connectycube.rest import InvalidArgument
+
 from .events import Event
 
-__all__ = ["LIMIT", "Bus", "EventStream", "Queue"]
+__all__ = ["LIMIT", "Bus", "EventStream", "Queue", "awaits", "checked_kinds", "checked_limit", "name_of"]
 
 E = TypeVar("E", bound=Event)
+# For the classes that one call of `events` names.
+E1 = TypeVar("E1", bound=Event)
+E2 = TypeVar("E2", bound=Event)
+E3 = TypeVar("E3", bound=Event)
+E4 = TypeVar("E4", bound=Event)
+E5 = TypeVar("E5", bound=Event)
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -104,9 +112,7 @@ class _Handler:
     def __init__(self, call: Callable[[Any], Any], types: tuple[type[Event], ...], concurrency: int) -> None:
         self.call = call
         self.types = types
-        name = f"the handler {getattr(call, '__qualname__', type(call).__name__)}"
-        waits = iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
-        self.queue = Queue(types, LIMIT, name) if waits else None
+        self.queue = Queue(types, LIMIT, f"the handler {name_of(call)}") if awaits(call) else None
         self.idle = concurrency
         self.workers: set[asyncio.Task[None]] = set()
 
@@ -142,8 +148,7 @@ class _Handler:
             self.idle += 1
 
     def failed(self, event: Event) -> None:
-        name = getattr(self.call, "__qualname__", type(self.call).__name__)
-        logger.exception("the handler %s raised on a %s", name, type(event).__name__)
+        logger.exception("the handler %s raised on a %s", name_of(self.call), type(event).__name__)
 
 
 class Bus:
@@ -212,3 +217,34 @@ class Bus:
         if late:
             logger.warning("%d handlers were still at work when the chat was closed", len(late))
             await asyncio.gather(*late, return_exceptions=True)
+
+
+def name_of(call: Callable[[Any], Any]) -> str:
+    """What a handler is called in the log."""
+    return getattr(call, "__qualname__", type(call).__name__)
+
+
+def awaits(call: Callable[[Any], Any]) -> bool:
+    """Whether a handler is a coroutine function, or an object that is called as one."""
+    return iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+
+
+def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
+    """The classes of events that are wanted; all if none are named.
+
+    :raises InvalidArgument: if one is no class of an event.
+    """
+    for kind in types:
+        if not isinstance(kind, type) or not issubclass(kind, Event):
+            raise InvalidArgument("types", f"must be classes of connectycube.chat.events, not {kind!r}")
+    return types or (Event,)
+
+
+def checked_limit(limit: int) -> int:
+    """How many events may wait.
+
+    :raises InvalidArgument: if that is no number, or too small.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidArgument("limit", f"must be a positive whole number, not {limit!r}")
+    return limit

@@ -16,7 +16,7 @@ from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import Ping, PingRequest
 
 from . import events
-from ._attempt import attempt, broken
+from ._attempt import attempt, broken, condition_of
 from ._stream import Stream, StreamBroken
 from ._wire import Wire
 from .errors import ConnectFailed, NotConnected, connect_error
@@ -304,8 +304,7 @@ class Driver:
 
     def _tell_stream_failed(self, error: StreamBroken) -> None:
         assert error.error is not None
-        condition = str(error.error.condition or "see-other-host")
-        self._tell(events.StreamFailed(condition=condition, text=error.error.text or ""))
+        self._tell(events.StreamFailed(condition=condition_of(error.error), text=error.error.text or ""))
 
     def _tell_connected(self, _: con.TellConnected) -> None:
         self._again = False

@@ -18,10 +18,10 @@ from ._outbox import Outgoing
 from .models import EMPTY, ChatMessage
 
 if TYPE_CHECKING:
+    from ._lists import Lists
     from ._rooms import Rooms
+    from ._roster import Roster
     from ._wire import Wire
-    from .contacts import Contacts
-    from .privacy import Privacy
 
 __all__ = ["Inbound", "delivered_mark"]
 
@@ -37,14 +37,14 @@ class Inbound:
     :ivar own: ids of messages that were sent from here: a group sends them back.
     """
 
-    __slots__ = ("_bus", "_contacts", "_mark", "_privacy", "_rooms", "_seen", "_table", "_wire", "own")
+    __slots__ = ("_bus", "_lists", "_mark", "_rooms", "_roster", "_seen", "_table", "_wire", "own")
 
-    def __init__(self, wire: Wire, rooms: Rooms, contacts: Contacts, privacy: Privacy) -> None:
+    def __init__(self, wire: Wire, rooms: Rooms, roster: Roster, lists: Lists) -> None:
         self._wire = wire
         self._bus = wire.bus
         self._rooms = rooms
-        self._contacts = contacts
-        self._privacy = privacy
+        self._roster = roster
+        self._lists = lists
         self._mark = wire.settings.mark_delivered
         self._seen = Window(REPEATS)
         self.own = Window(REPEATS)
@@ -271,7 +271,7 @@ class Inbound:
     def _presence(self, stanza: st.AvailablePresence | st.UnavailablePresence, carbon: bool) -> None:
         jid = stanza.from_ or ""
         if bare(jid) != bare(self._wire.jid):
-            self._contacts.presence(stanza)
+            self._roster.presence(stanza)
         elif jid != self._wire.jid and isinstance(stanza, st.UnavailablePresence):
             # The platform's clients say again that they are here when another device goes (3.5 of the facts).
             self._wire.session.announce()
@@ -279,7 +279,7 @@ class Inbound:
     def _subscription(
         self, stanza: st.Subscribe | st.Subscribed | st.Unsubscribe | st.Unsubscribed, carbon: bool
     ) -> None:
-        self._contacts.subscription(stanza)
+        self._roster.subscription(stanza)
 
     def _entered(self, stanza: st.RoomOccupant, carbon: bool) -> None:
         self._rooms.entered(stanza)
@@ -298,14 +298,14 @@ class Inbound:
             return
         self._wire.post(st.IqResult(id=stanza.id))
         for item in stanza.query.items:
-            self._contacts.pushed(item)
+            self._roster.pushed(item)
 
     def _privacy_push(self, stanza: st.PrivacySet, carbon: bool) -> None:
         if not self._from_own(stanza, "a privacy push"):
             return
         self._wire.post(st.IqResult(id=stanza.id))
         for entry in stanza.query.lists:
-            self._privacy.pushed(entry.name)
+            self._lists.pushed(entry.name)
 
     def _from_own(self, stanza: st.RosterSet | st.PrivacySet, what: str) -> bool:
         """Pushes of others are not believed (RFC 6121 section 2.1.6)."""

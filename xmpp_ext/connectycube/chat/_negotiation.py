@@ -33,7 +33,6 @@ from connectycube.stanzas import (
     StreamError,
     StreamFeatures,
     Success,
-    TlsFailure,
 )
 
 from ._sasl import MechanismError, choose
@@ -79,8 +78,12 @@ class Refusal(Exception):
 class Login:
     """What to log in with.
 
+    :ivar username: the local part of the user's address.
     :ivar secret: gives the password or token as it is now.
     :ivar renew: tries to get another one where that is refused; tells whether there is one.
+    :ivar resource: the name of this device; `None` lets the server make one.
+    :ivar starttls: the TLS context of STARTTLS; `None` does without it.
+    :ivar plain: the password may be shown to the server.
     """
 
     username: str
@@ -165,7 +168,7 @@ async def _secure(stream: Stream, features: StreamFeatures, context: ssl.SSLCont
         raise Refusal(Reason.TLS, "the server offers no STARTTLS")
     _write(stream, StartTls())
     answer = await _next(stream)
-    if isinstance(answer, TlsFailure) or not isinstance(answer, Proceed):
+    if not isinstance(answer, Proceed):  # Such as a TlsFailure.
         raise Refusal(Reason.TLS, "the server refused STARTTLS")
     await stream.secure(context)
     return await _expect(stream, StreamFeatures)

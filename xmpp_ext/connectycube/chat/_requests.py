@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from connectycube.rest import DecodeError
@@ -12,9 +13,11 @@ from connectycube.stanzas import IqError, Stanza, StanzaError, parse
 
 from .errors import NotConnected, RequestRefused, RequestTimedOut
 
-__all__ = ["Requests"]
+__all__ = ["IQ", "Requests"]
 
-IQ = "{jabber:client}iq"
+IQ: Final = "{jabber:client}iq"
+
+logger = logging.getLogger("connectycube.chat")
 
 
 class _Pending:
@@ -99,7 +102,11 @@ class Requests:
             return True
         pending.future.set_result(answer)
         if pending.then is not None:
-            pending.then(answer)
+            try:
+                pending.then(answer)
+            except Exception:
+                # As in `Wire.dispatch`: a mistake of ours must not cost the connection.
+                logger.exception("the answer to %s could not be handled", pending.what)
         return True
 
     def fail(self) -> None:

@@ -24,12 +24,12 @@ from connectycube.stanzas import (
 
 from ._bus import Bus
 from ._inbound import Inbound
+from ._lists import Lists
 from ._rooms import Rooms
+from ._roster import Roster
 from ._settings import Credentials, Settings
 from ._wire import Wire
-from .contacts import Contacts
 from .errors import RequestRefused, RequestTimedOut
-from .privacy import Privacy
 
 __all__ = ["ChatSession"]
 
@@ -37,9 +37,9 @@ logger = logging.getLogger("connectycube.chat")
 
 
 class ChatSession:
-    """Binds the wire to rooms, contacts and lists.
+    """Binds the wire to rooms, roster and lists.
 
-    :ivar presence: what the contacts are told.
+    :ivar presence: what the contacts are told; `None` for nothing, until the user wants it.
     :ivar inactive: what the server was told of the app's state.
     :ivar followed: users of whose last activity one wants to be told.
     """
@@ -47,10 +47,10 @@ class ChatSession:
     def __init__(self, settings: Settings, credentials: Credentials, bus: Bus) -> None:
         self.wire = Wire(settings, credentials, bus, self)
         self.rooms = Rooms(self.wire)
-        self.contacts = Contacts(self.wire)
-        self.privacy = Privacy(self.wire)
-        self.inbound = Inbound(self.wire, self.rooms, self.contacts, self.privacy)
-        self.presence = AvailablePresence()
+        self.roster = Roster(self.wire)
+        self.lists = Lists(self.wire)
+        self.inbound = Inbound(self.wire, self.rooms, self.roster, self.lists)
+        self.presence = self._first_presence()
         self.inactive = False
         self.followed: set[int] = set()
 
@@ -75,24 +75,28 @@ class ChatSession:
         carbons = wire.ask(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
         await self._optional(carbons, "message carbons")
         if again:
-            await _all([self.rooms.restore(), self.privacy.restore(), *self._restored()])
+            await _all([self.rooms.restore(), self.lists.restore(), *self._restored()])
 
     def lost(self) -> None:
         """The session is gone for good."""
         self.rooms.lost()
-        self.contacts.lost()
-        self.privacy.lost()
+        self.roster.lost()
+        self.lists.lost()
 
     def ended(self) -> None:
         """The connection is given up: a later one begins without what was restored in this one."""
         self.rooms.forget()
         self.followed.clear()
         self.inactive = False
+        self.presence = self._first_presence()
 
     def announce(self) -> None:
         """Say again that the user is here."""
-        if self.wire.settings.initial_presence:
+        if self.presence is not None:
             self.wire.post(self.presence)
+
+    def _first_presence(self) -> AvailablePresence | None:
+        return AvailablePresence() if self.wire.settings.initial_presence else None
 
     # -- parts of a session
 
@@ -109,7 +113,7 @@ class ChatSession:
 
     def _loaded(self, answer: Stanza) -> None:
         if isinstance(answer, RosterResult):
-            self.contacts.loaded(answer)
+            self.roster.loaded(answer)
 
     async def _optional(self, answer: Awaitable[Stanza], what: str) -> None:
         """What a server need not have: the chat goes on without it."""

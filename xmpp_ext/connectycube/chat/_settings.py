@@ -112,7 +112,7 @@ def checked_seconds(name: str, value: object, least: float = 0) -> None:
     :raises InvalidArgument: if it is none.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise InvalidArgument(name, f"must be a positive number of seconds, not {value!r}")
+        raise InvalidArgument(name, f"must be {'more than 0' if least else '0 or more'} seconds, not {value!r}")
 
 
 class Credentials:

@@ -245,11 +245,6 @@ class Stream(XMLStream):
         if self.transport is not None:
             self.transport.abort()
 
-    @property
-    def secured(self) -> bool:
-        """Whether TLS is on."""
-        return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
-
 
 def _refused(prolog: bytes) -> str:
     """Why what stands before the stream's opening tag is refused, if it is: a document type could declare entities that

@@ -31,7 +31,7 @@ from ._bus import Bus
 from ._ids import IdMaker
 from ._outbound import xml_of
 from ._outbox import Outbox, Outgoing
-from ._requests import Requests
+from ._requests import IQ, Requests
 from ._settings import Credentials, Settings
 from ._stream import Stream
 from .errors import MessageNotSent, NotConnected
@@ -41,7 +41,6 @@ __all__ = ["Session", "Wire"]
 
 logger = logging.getLogger("connectycube.chat")
 
-IQ: Final = "{jabber:client}iq"
 COUNTED: Final = frozenset((IQ, "{jabber:client}message", "{jabber:client}presence"))
 ACK_REQUEST: Final = AckRequest.tag
 BATCH: Final = 50
@@ -89,7 +88,6 @@ class Wire:
         self.stream: Stream | None = None
         self.online = self.furnished = self.alive = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._told: list[events.Event] = []
         self._effects: dict[type[Any], Callable[[Any], None]] = {
             sm.WriteEnable: self._write_enable,
             sm.WriteResume: self._write_resume,
@@ -151,6 +149,7 @@ class Wire:
         :param then: is handed the answer before the next stanza is looked at.
         :raises RequestRefused: if the answer is an error.
         :raises RequestTimedOut: if there is no answer in time.
+        :raises DecodeError: if it can't be read.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         future = self.requests.add(stanza, what, self.loop, then)
@@ -223,7 +222,8 @@ class Wire:
 
     def acknowledge(self, event: sm.Event) -> None:
         """Tell the machine of stream management and do what it wants."""
-        self._do(self.acks.handle(event))
+        for effect in self.acks.handle(event):
+            self._effects[type(effect)](effect)
 
     def resume_writing(self) -> None:
         """The session is there, or there again: write the messages that wait for it."""
@@ -242,7 +242,7 @@ class Wire:
         """Write what waits and say what was received: what is not acknowledged would come again (XEP-0198)."""
         self.flush()
         if self.acks.state is sm.State.ON:
-            self._do(self.acks.handle(sm.ASKED))
+            self.acknowledge(sm.ASKED)
         self.online = False
 
     def begin(self, jid: str) -> None:
@@ -271,7 +271,7 @@ class Wire:
         elif tag != ACK_REQUEST:
             self.dispatch(element)
         elif self.acks.state is sm.State.ON:
-            self._do(self.acks.handle(sm.ASKED))
+            self.acknowledge(sm.ASKED)
 
     def dispatch(self, element: Element) -> None:
         """An element that is not counted, or has been."""
@@ -317,7 +317,7 @@ class Wire:
         written = self._written
         if not written or self.stream is None:
             return
-        self._do(self.acks.handle(sm.FLUSHED))
+        self.acknowledge(sm.FLUSHED)
         self.stream.send_raw("".join(written))
         written.clear()
 
@@ -329,10 +329,6 @@ class Wire:
             self.stream.send_raw(xml)
 
     # -- effects of the machine of stream management
-
-    def _do(self, effects: tuple[sm.Effect, ...]) -> None:
-        for effect in effects:
-            self._effects[type(effect)](effect)
 
     def _write_enable(self, effect: sm.WriteEnable) -> None:
         self._raw(Enable(resume=effect.resume).to_xml())

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from ._bus import LIMIT, Queue
+from ._bus import LIMIT, Queue, name_of
 from ._thread import wait_at
 from .events import ConnectionFailed, Disconnected, Event
 
@@ -25,7 +25,7 @@ ENDS = (Disconnected, ConnectionFailed)
 logger = logging.getLogger("connectycube.chat")
 
 
-class BlockingEventStream(Iterator[E], Generic[E]):
+class BlockingEventStream(Iterator[E]):
     """The events of a chat as an iterator; `chat.events` makes it.
 
     It holds every event from its making on and ends when the chat is disconnected or given up. `close`, or leaving
@@ -81,7 +81,7 @@ class BlockingEventStream(Iterator[E], Generic[E]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def put(self, event: Any) -> bool:
+    def _put(self, event: Any) -> bool:
         """Take an event from the chat.
 
         :returns: whether there may be more.
@@ -219,8 +219,3 @@ class Handler:
                 self.ready.wait()
                 self._idle -= 1
             return waiting.popleft()
-
-
-def name_of(call: Callable[[Any], Any]) -> str:
-    """What a handler is called in the log."""
-    return getattr(call, "__qualname__", type(call).__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from functools import partial
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 from weakref import ref
@@ -14,17 +13,17 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidAr
 
 from ._blocking_lists import BlockingContacts, BlockingPrivacy
 from ._blocking_messages import BlockingMessages
-from ._settings import MarkDelivered, Tls
+from ._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
+from ._settings import MarkDelivered, Tls, checked_seconds
 from ._thread import LoopThread
 from ._workers import ENDS, BlockingEventStream, Handler, Workers
-from .client import AsyncChat, checked_kinds, checked_limit
+from .client import AsyncChat
 from .events import Event
 from .machines.connection import Backoff, State
 from .models import ChatState
 
 __all__ = ["Chat"]
 
-E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 SETTLING = 5.0
@@ -138,6 +137,7 @@ class Chat(BlockingMessages):
         Network failures are tried again until the time is over, with `auto_reconnect`; what would fail again is not.
 
         :param timeout: seconds for all of it.
+        :raises InvalidArgument: if the timeout is no time.
         :raises AuthenticationFailed: if the server refuses user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
         :raises StreamConflict: if another connection takes the resource.
@@ -145,6 +145,7 @@ class Chat(BlockingMessages):
         :raises ConnectFailed: if the network fails.
         """
         self._loop.check()
+        checked_seconds("timeout", timeout)
         self._workers.open()
         try:
             self._loop.start(partial(self._chat.connect, timeout=timeout), self._quit)
@@ -160,8 +161,10 @@ class Chat(BlockingMessages):
 
         :param timeout: seconds to wait for acknowledgements, and once more for handlers that are at work.
         :returns: ids of the messages that were not acknowledged; whoever waits for one gets `MessageNotSent`.
+        :raises InvalidArgument: if the timeout is no time.
         """
         self._loop.check()
+        checked_seconds("timeout", timeout)
         try:
             return self._loop.call(self._chat.disconnect, timeout=timeout)
         finally:
@@ -209,9 +212,10 @@ class Chat(BlockingMessages):
         :param user_id: a user who is a contact; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the answer.
+        :raises InvalidArgument: if an argument is wrong.
         :raises RequestTimedOut: if there is no answer in time.
         :raises RequestRefused: if the answer is an error.
-        :raises NotConnected: if there is no connection.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._chat.ping, user_id, timeout=timeout)
 
@@ -219,7 +223,8 @@ class Chat(BlockingMessages):
         """Tell the server that the app is in use (K-52, X-35).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.set_active)
 
@@ -227,24 +232,26 @@ class Chat(BlockingMessages):
         """Tell the server that the app is not in use: it sends pushes, and less over the connection (CX-16).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.set_inactive)
 
     def set_presence(
         self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
     ) -> None:
-        """Tell the contacts how one is; kept over reconnects (K-46, X-33).
+        """Tell the contacts how one is; kept over reconnects, until `disconnect` (K-46, X-33).
 
         :param status: a free text.
         :param show: a finer state; default: simply available.
+        :raises InvalidArgument: if an argument is wrong.
         :raises NotConnected: if there is no connection.
         """
         self._loop.call(self._chat.set_presence, status=status, show=show)
 
     # -- events
 
-    def on(self, *types: type[Any], concurrency: int = 1) -> Callable[[F], F]:
+    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
         It is called in a thread of its own, for one event after the other, so it may block and call the chat. Up to
@@ -253,13 +260,14 @@ class Chat(BlockingMessages):
 
         :param types: event classes; default: all.
         :param concurrency: how many events the function may handle at the same time, each in its own thread.
+        :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler is no plain function.
         """
         add = self._chat.on(*types, concurrency=concurrency)
 
         def register(call: F) -> F:
             if not callable(call):
                 raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
-            if iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
+            if awaits(call):
                 raise InvalidArgument("handler", "must be a plain function: AsyncChat awaits coroutine functions")
             handler = Handler(self._workers, call, concurrency)
             self._workers.add(handler)
@@ -275,11 +283,39 @@ class Chat(BlockingMessages):
             self._loop.there(self._chat.off, found.put)
             self._workers.drop(found)
 
+    # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
+
     @overload
     def events(self, *, limit: int = 1000) -> BlockingEventStream[Event]: ...
 
     @overload
-    def events(self, first: type[E], /, *more: type[E], limit: int = 1000) -> BlockingEventStream[E]: ...
+    def events(self, one: type[E1], /, *, limit: int = 1000) -> BlockingEventStream[E1]: ...
+
+    @overload
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> BlockingEventStream[E1 | E2]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+    ) -> BlockingEventStream[E1 | E2 | E3]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+    ) -> BlockingEventStream[E1 | E2 | E3 | E4]: ...
+
+    @overload
+    def events(
+        self,
+        one: type[E1],
+        two: type[E2],
+        three: type[E3],
+        four: type[E4],
+        five: type[E5],
+        /,
+        *more: type[E],
+        limit: int = 1000,
+    ) -> BlockingEventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
     def events(self, *types: type[Any], limit: int = 1000) -> BlockingEventStream[Any]:
         """The events as an iterator: `for event in chat.events(MessageReceived)`.
@@ -290,6 +326,7 @@ class Chat(BlockingMessages):
 
         :param types: event classes; default: all.
         :param limit: events that wait at most.
+        :raises InvalidArgument: if a type is no event, or the limit no positive whole number.
         """
         kinds = checked_kinds(types)
         stream = BlockingEventStream(kinds, checked_limit(limit), self._loop.check)
@@ -298,7 +335,7 @@ class Chat(BlockingMessages):
         def put(event: Event) -> None:
             # As long as somebody may take it.
             found = known()
-            if found is None or not found.put(event):
+            if found is None or not found._put(event):
                 chat.off(put)
 
         self._loop.there(chat.on(*kinds, *ENDS), put)
@@ -312,8 +349,8 @@ class Chat(BlockingMessages):
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.join, dialog)
 
@@ -322,8 +359,8 @@ class Chat(BlockingMessages):
 
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.leave, dialog)
 
@@ -332,8 +369,10 @@ class Chat(BlockingMessages):
 
         :param dialog: its id, or the `Dialog`.
         :returns: user ids.
+        :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._chat.online_users, dialog)
 
@@ -343,23 +382,29 @@ class Chat(BlockingMessages):
         """How long ago a user was active last (K-49, X-29).
 
         :returns: seconds; 0 means online.
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the user never logged in, or may not be asked.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return self._loop.call(self._chat.last_activity, user_id)
 
     def subscribe_last_activity(self, user_id: int) -> None:
         """Be told of a user's coming and going as `LastActivityChanged`; kept over reconnects (K-51, X-30).
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.subscribe_last_activity, user_id)
 
     def unsubscribe_last_activity(self, user_id: int) -> None:
         """Be told no more.
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.unsubscribe_last_activity, user_id)

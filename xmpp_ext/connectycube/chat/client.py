@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
 
-from ._bus import Bus, EventStream
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, checked_kinds, checked_limit
 from ._driver import Driver
 from ._messages import Messages
 from ._outbound import target_of
@@ -25,7 +25,6 @@ from .privacy import Privacy
 
 __all__ = ["AsyncChat"]
 
-E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 
@@ -119,9 +118,9 @@ class AsyncChat(Messages):
         self._wire = self._session.wire
         self._driver = Driver(self._wire)
         self._inbound = self._session.inbound
-        self.contacts: Contacts = self._session.contacts
+        self.contacts: Contacts = Contacts(self._wire, self._session.roster)
         """The contact list."""
-        self.privacy: Privacy = self._session.privacy
+        self.privacy: Privacy = Privacy(self._settings, self._session.lists)
         """The privacy lists."""
 
     def __repr__(self) -> str:
@@ -135,6 +134,7 @@ class AsyncChat(Messages):
         Network failures are tried again until the time is over, with `auto_reconnect`; what would fail again is not.
 
         :param timeout: seconds for all of it.
+        :raises InvalidArgument: if the timeout is no time.
         :raises AuthenticationFailed: if the server refuses user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
         :raises StreamConflict: if another connection takes the resource.
@@ -149,6 +149,7 @@ class AsyncChat(Messages):
 
         :param timeout: seconds to wait for acknowledgements, and once more for handlers that are at work.
         :returns: ids of the messages that were not acknowledged; whoever waits for one gets `MessageNotSent`.
+        :raises InvalidArgument: if the timeout is no time.
         """
         checked_seconds("timeout", timeout)
         left = await self._driver.disconnect(timeout)
@@ -190,9 +191,10 @@ class AsyncChat(Messages):
         :param user_id: a user who is a contact; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the answer.
+        :raises InvalidArgument: if an argument is wrong.
         :raises RequestTimedOut: if there is no answer in time.
         :raises RequestRefused: if the answer is an error.
-        :raises NotConnected: if there is no connection.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         to = self._settings.host if user_id is None else self._settings.user(user_id)
         if timeout is not None:
@@ -206,7 +208,8 @@ class AsyncChat(Messages):
         """Tell the server that the app is in use (K-52, X-35).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._set_inactive(False)
 
@@ -214,7 +217,8 @@ class AsyncChat(Messages):
         """Tell the server that the app is not in use: it sends pushes, and less over the connection (CX-16).
 
         :raises RequestRefused: if the server knows no client states.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._set_inactive(True)
 
@@ -225,10 +229,11 @@ class AsyncChat(Messages):
     async def set_presence(
         self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
     ) -> None:
-        """Tell the contacts how one is; kept over reconnects (K-46, X-33).
+        """Tell the contacts how one is; kept over reconnects, until `disconnect` (K-46, X-33).
 
         :param status: a free text.
         :param show: a finer state; default: simply available.
+        :raises InvalidArgument: if an argument is wrong.
         :raises NotConnected: if there is no connection.
         """
         if show not in (None, "away", "chat", "dnd", "xa"):
@@ -239,7 +244,7 @@ class AsyncChat(Messages):
 
     # -- events
 
-    def on(self, *types: type[Any], concurrency: int = 1) -> Callable[[F], F]:
+    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after the
@@ -248,6 +253,7 @@ class AsyncChat(Messages):
 
         :param types: event classes; default: all.
         :param concurrency: how many events a coroutine function may handle at the same time.
+        :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler can't be called.
         """
         kinds = checked_kinds(types)
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
@@ -266,11 +272,39 @@ class AsyncChat(Messages):
         for end in self._ends.pop(handler, ()):
             end()
 
+    # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
+
     @overload
     def events(self, *, limit: int = 1000) -> EventStream[Event]: ...
 
     @overload
-    def events(self, first: type[E], /, *more: type[E], limit: int = 1000) -> EventStream[E]: ...
+    def events(self, one: type[E1], /, *, limit: int = 1000) -> EventStream[E1]: ...
+
+    @overload
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> EventStream[E1 | E2]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+    ) -> EventStream[E1 | E2 | E3]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+    ) -> EventStream[E1 | E2 | E3 | E4]: ...
+
+    @overload
+    def events(
+        self,
+        one: type[E1],
+        two: type[E2],
+        three: type[E3],
+        four: type[E4],
+        five: type[E5],
+        /,
+        *more: type[E],
+        limit: int = 1000,
+    ) -> EventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
     def events(self, *types: type[Any], limit: int = 1000) -> EventStream[Any]:
         """The events as an async iterator: `async for event in chat.events(MessageReceived)`.
@@ -281,6 +315,7 @@ class AsyncChat(Messages):
 
         :param types: event classes; default: all.
         :param limit: events that wait at most.
+        :raises InvalidArgument: if a type is no event, or the limit no positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))
 
@@ -292,8 +327,8 @@ class AsyncChat(Messages):
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._session.rooms.join(self._room(dialog))
 
@@ -302,8 +337,8 @@ class AsyncChat(Messages):
 
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is no dialog with a room.
-        :raises RequestTimedOut: if the server does not answer.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._session.rooms.leave(self._room(dialog))
 
@@ -312,8 +347,10 @@ class AsyncChat(Messages):
 
         :param dialog: its id, or the `Dialog`.
         :returns: user ids.
+        :raises InvalidArgument: if it is no dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return await self._session.rooms.online_users(self._room(dialog))
 
@@ -329,8 +366,10 @@ class AsyncChat(Messages):
         """How long ago a user was active last (K-49, X-29).
 
         :returns: seconds; 0 means online.
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the user never logged in, or may not be asked.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         request = st.LastActivityRequest(
             id=self._wire.ids.request(), to=self._settings.user(user_id), query=st.LastActivityQuery()
@@ -344,8 +383,10 @@ class AsyncChat(Messages):
     async def subscribe_last_activity(self, user_id: int) -> None:
         """Be told of a user's coming and going as `LastActivityChanged`; kept over reconnects (K-51, X-30).
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._session.follow(user_id, True)
         self._session.followed.add(user_id)
@@ -353,30 +394,11 @@ class AsyncChat(Messages):
     async def unsubscribe_last_activity(self, user_id: int) -> None:
         """Be told no more.
 
+        :raises InvalidArgument: if it is no user's id.
         :raises RequestRefused: if the server refuses.
-        :raises NotConnected: if there is no connection.
+        :raises RequestTimedOut: if the server does not answer in time.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         answer = self._session.follow(user_id, False)
         self._session.followed.discard(user_id)
         await answer
-
-
-def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
-    """The classes of events that are wanted; all if none are named.
-
-    :raises InvalidArgument: if one is no class of an event.
-    """
-    for kind in types:
-        if not isinstance(kind, type) or not issubclass(kind, Event):
-            raise InvalidArgument("types", f"must be classes of connectycube.chat.events, not {kind!r}")
-    return types or (Event,)
-
-
-def checked_limit(limit: int) -> int:
-    """How many events may wait.
-
-    :raises InvalidArgument: if that is no number, or too small.
-    """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise InvalidArgument("limit", f"must be a positive whole number, not {limit!r}")
-    return limit

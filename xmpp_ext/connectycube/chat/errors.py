@@ -3,6 +3,7 @@
     ConnectyCubeError
     ├── ConfigurationError              the chat is set up wrongly; of connectycube.rest
     ├── InvalidArgument                 an argument is wrong, nothing was sent; of connectycube.rest
+    ├── DecodeError                     an answer can't be read; of connectycube.rest
     └── ChatError
         ├── NotConnected                there is no connection for this call
         ├── ConnectFailed               the connection could not be made, or broke for good
@@ -21,7 +22,7 @@ No message, `repr` or attribute holds a token or a password.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import StanzaFault
@@ -47,6 +48,14 @@ __all__ = [
 
 class ChatError(ConnectyCubeError):
     """The base of what only the chat raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To be copied and pickled: `__init__` takes other arguments than those that an exception keeps.
+        return (_again, (type(self), self.args), self.__dict__)
+
+
+def _again(cls: type[ChatError], args: tuple[Any, ...]) -> ChatError:
+    return cls.__new__(cls, *args)
 
 
 class NotConnected(ChatError):
@@ -87,6 +96,7 @@ class MessageNotSent(ChatError):
     by receivers.
 
     :ivar message_id: its id.
+    :ivar problem: why.
     """
 
     def __init__(self, message_id: str, problem: str) -> None:

@@ -169,8 +169,8 @@ class MessageFailed(Event):
     """A message was not taken (F-046, F-052).
 
     :ivar message_id: its id.
-    :ivar user_id: its recipient in a private dialog.
-    :ivar dialog_id: its dialog in a group.
+    :ivar user_id: its recipient in a private dialog; `None` in a group, or where the server does not name one.
+    :ivar dialog_id: its dialog, if it is known.
     :ivar error: why.
     """
 
@@ -187,7 +187,7 @@ class MessageBlocked(Event):
     The wire does not tell a block from a recipient whom the server does not know or keeps no messages for (K-27).
 
     :ivar message_id: its id.
-    :ivar user_id: the recipient.
+    :ivar user_id: the recipient; `None` where the server does not name one.
     """
 
     message_id: str
@@ -207,7 +207,7 @@ class MessageDelivered(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
-    :ivar user_id: whom it reached.
+    :ivar user_id: whom it reached; `None` where that is no user.
     """
 
 
@@ -217,7 +217,7 @@ class MessageRead(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
-    :ivar user_id: who read it.
+    :ivar user_id: who read it; `None` where that is no user.
     """
 
 
@@ -227,7 +227,7 @@ class MessageEdited(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if it is known.
-    :ivar user_id: who changed it.
+    :ivar user_id: who changed it; `None` where that is no user.
     :ivar body: the new text.
     :ivar last: whether it is the last of its dialog; `None` where that was not told.
     """
@@ -252,7 +252,7 @@ class ReactionsChanged(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if it is known.
-    :ivar user_id: whose reactions.
+    :ivar user_id: whose reactions; `None` where that was not told.
     :ivar added: those that are new.
     :ivar removed: those that are gone.
     """
@@ -271,7 +271,7 @@ class _Typing(Event):
 class TypingStarted(_Typing):
     """A user types (F-062).
 
-    :ivar user_id: the user.
+    :ivar user_id: the user; `None` where the sender is no user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
     """
 
@@ -280,7 +280,7 @@ class TypingStarted(_Typing):
 class TypingStopped(_Typing):
     """A user stopped typing (F-063).
 
-    :ivar user_id: the user.
+    :ivar user_id: the user; `None` where the sender is no user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
     """
 
@@ -289,9 +289,9 @@ class TypingStopped(_Typing):
 class SystemMessageReceived(Event):
     """A system message (K-25, X-27).
 
-    :ivar user_id: the sender.
-    :ivar params: its parameters.
-    :ivar body: its text, mostly none.
+    :ivar user_id: the sender; `None` where that is no user.
+    :ivar params: its parameters by name, as text.
+    :ivar body: its text; mostly `None`.
     """
 
     user_id: int | None
@@ -303,7 +303,7 @@ class SystemMessageReceived(Event):
 class CallSignalReceived(Event):
     """A signal of a call (K-26).
 
-    :ivar user_id: the sender.
+    :ivar user_id: the sender; `None` where that is no user.
     :ivar signal: the stanza; its parameters are in `signal.extra.params`.
     """
 
@@ -385,7 +385,7 @@ class ContactPresence(_OfContact):
 
     :ivar user_id: the contact.
     :ivar online: whether any device of the contact is online.
-    :ivar status: the status text that came with it.
+    :ivar status: the status text that came with it; `None` without one.
     """
 
     online: bool

@@ -38,7 +38,7 @@ class SentMessage:
 class ChatMessage:
     """A message that came in (K-12, K-13).
 
-    :ivar id: its id.
+    :ivar id: its id; `None` where the sender gave none.
     :ivar body: the text; empty where there is none.
     :ivar sender_id: user id of the sender; `None` where the sender is no user.
     :ivar recipient_id: user id of the recipient in a private dialog; `None` in a group.

@@ -1,0 +1,93 @@
+"""From the rules of a privacy list to its items and back: two items for each user (facts 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from connectycube.rest import InvalidArgument
+from connectycube.stanzas import GroupPrivacyValue, JIDError, PrivacyItem, UserJID
+
+from ._settings import Settings
+from .models import PrivacyRule
+
+__all__ = ["items_of", "numbered", "rules_of", "subject_of"]
+
+
+def items_of(rules: Iterable[PrivacyRule], settings: Settings) -> tuple[PrivacyItem, ...]:
+    """The items that say what rules say; of several rules for a user the last one.
+
+    :raises InvalidArgument: if one is no rule, or its user none.
+    """
+    if not isinstance(rules, Iterable):
+        raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rules).__name__}")
+    by_user: dict[str, PrivacyRule] = {}
+    for rule in rules:
+        if not isinstance(rule, PrivacyRule):
+            raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rule).__name__}")
+        by_user[settings.user(rule.user_id)] = rule
+    items: list[PrivacyItem] = []
+    for jid, rule in by_user.items():
+        if rule.private:
+            items.append(_item(rule, jid))
+        if rule.groups:
+            items.append(_item(rule, str(GroupPrivacyValue(user_id=rule.user_id, host=settings.muc_host))))
+    return numbered(items)
+
+
+def _item(rule: PrivacyRule, value: str) -> PrivacyItem:
+    # Without children an item holds for everything, in both directions.
+    one_way = not (rule.mutual and rule.deny)
+    return PrivacyItem(
+        type="jid",
+        value=value,
+        action="deny" if rule.deny else "allow",
+        order=0,
+        message=one_way,
+        presence_in=one_way,
+        presence_out=one_way,
+        iq=one_way,
+    )
+
+
+def numbered(items: Iterable[PrivacyItem]) -> tuple[PrivacyItem, ...]:
+    """The same items, in this order from 1 on."""
+    items = tuple(items)
+    for number, item in enumerate(items, 1):
+        item.order = number
+    return items
+
+
+def subject_of(item: PrivacyItem) -> int | None:
+    """Whom an item is about; `None` if no user of the platform."""
+    if item.type != "jid" or item.value is None:
+        return None
+    for cls in (UserJID, GroupPrivacyValue):
+        try:
+            return cls.parse(item.value).user_id
+        except JIDError:
+            continue
+    return None
+
+
+def rules_of(items: Iterable[PrivacyItem]) -> tuple[PrivacyRule, ...]:
+    """One rule per user and action, whatever the order of the items."""
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for item in items:
+        user_id = subject_of(item)
+        if user_id is None:
+            continue
+        rule = found.setdefault((user_id, item.action), {"mutual": True, "groups": False, "private": False})
+        rule["groups" if "@" not in (item.value or "") else "private"] = True
+        if item.message or item.presence_in or item.presence_out or item.iq:
+            rule["mutual"] = False
+    return tuple(
+        PrivacyRule(
+            user_id,
+            deny=action == "deny",
+            mutual=action == "deny" and rule["mutual"],
+            groups=rule["groups"],
+            private=rule["private"],
+        )
+        for (user_id, action), rule in found.items()
+    )
