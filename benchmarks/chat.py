@@ -15,7 +15,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from tests.integration.ejabberd import APP_ID, HOST, Ejabberd
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.server import APP_ID, HOST
 
 from . import chat_cycles
 from .chat_rivals import rivals

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.bare import Bare
-from tests.integration.ejabberd import APP_ID, HOST, Ejabberd, User
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.server import APP_ID, HOST, User
 from tests.interop.javascript import program
 
 HERE = Path(__file__).parent

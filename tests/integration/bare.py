@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 from xml.etree import ElementTree as ET
 
-from tests.integration.ejabberd import HOST, User
 from tests.integration.proxy import gone, reset
+from tests.integration.server import HOST, User
 
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"

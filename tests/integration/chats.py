@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
-from connectycube.chat import AsyncChat, Event, SystemMessageReceived
-from tests.integration.ejabberd import APP_ID, HOST, Ejabberd, User
+from connectycube.chat import AsyncChat, Event, MessageRefused, RequestRefused, SystemMessageReceived
+from connectycube.rest import Dialog, DialogType
+from tests.integration.server import APP_ID, HOST, Server, User
 from tests.integration.support import Seen
 
 E = TypeVar("E", bound=Event)
@@ -16,12 +17,12 @@ E = TypeVar("E", bound=Event)
 Users: TypeAlias = Callable[[], User]
 
 
-def chat_of(ejabberd: Ejabberd, user: User, **options: Any) -> AsyncChat:
+def chat_of(server: Server, user: User, **options: Any) -> AsyncChat:
     """A chat with TLS from the first byte, unless the options say otherwise."""
     options = {"user_id": user.id, "password": user.password, "app_id": APP_ID, "host": HOST, **options}
-    options.setdefault("port", ejabberd.ports.tls)
+    options.setdefault("port", server.ports.tls)
     if options.get("tls") != "none":
-        options.setdefault("ssl_context", ejabberd.ssl_context())
+        options.setdefault("ssl_context", server.ssl_context())
     return AsyncChat(**options)
 
 
@@ -48,12 +49,44 @@ class Told:
         return found
 
 
+def private(server: Server, one: Person, other: Person) -> Dialog:
+    """The private dialog of two."""
+    found = server.private(one.user, other.user)
+    return Dialog(id=found, type=DialogType.PRIVATE, occupants_ids=[one.id, other.id])
+
+
+async def gather(server: Server, *persons: Person) -> str:
+    """A new group dialog, whose room all have joined in this order."""
+    found = server.group(*(person.user for person in persons))
+    for person in persons:
+        await person.chat.join(found)
+    return found
+
+
+async def refused(person: Person, to: int | str) -> str:
+    """Send what will come back; its id. A server may refuse it before it acknowledges it, or after that."""
+    try:
+        return (await person.chat.send(to, "let me in")).id
+    except MessageRefused as error:
+        return error.message_id
+
+
+@contextlib.contextmanager
+def perhaps(condition: str) -> Iterator[None]:
+    """What the standards have refused with a condition, and ejabberd lets one do."""
+    try:
+        yield
+    except RequestRefused as error:
+        if error.condition != condition:
+            raise
+
+
 class Person:
     """A user who is online with one device."""
 
-    def __init__(self, ejabberd: Ejabberd, user: User, **options: Any) -> None:
+    def __init__(self, server: Server, user: User, **options: Any) -> None:
         self.user = user
-        self.chat = chat_of(ejabberd, user, **options)
+        self.chat = chat_of(server, user, **options)
         self.told = Told(self.chat)
         self._marks = 0
 
@@ -70,10 +103,10 @@ class Person:
 
 
 @asynccontextmanager
-async def people(ejabberd: Ejabberd, *users: User, **options: Any) -> AsyncIterator[list[Person]]:
+async def people(server: Server, *users: User, **options: Any) -> AsyncIterator[list[Person]]:
     """Users who are online; the options are of all their chats."""
     async with contextlib.AsyncExitStack() as stack:
-        found = [Person(ejabberd, user, **options) for user in users]
+        found = [Person(server, user, **options) for user in users]
         for person in found:
             await stack.enter_async_context(person.chat)
         yield found

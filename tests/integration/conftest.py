@@ -1,4 +1,4 @@
-"""Fixtures of the tests against a real ejabberd, or with `--server sandbox` against the sandbox."""
+"""The server that these tests talk to: the sandbox, or with `--server ejabberd` a real one."""
 
 from __future__ import annotations
 
@@ -6,53 +6,58 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.ejabberd import Ejabberd, EjabberdMissing, User
+from tests.integration.ejabberd import Ejabberd, EjabberdMissing
 from tests.integration.proxy import FaultProxy
 from tests.integration.sandboxed import SandboxServer
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--server", choices=["ejabberd", "sandbox"], default="ejabberd", help="whom the chat talks to")
+from tests.integration.server import Server, User
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Against the sandbox, leave out what is about ejabberd or about what only an administrator of it can do."""
-    if config.getoption("--server") == "sandbox":
-        left_out = [item for item in items if item.get_closest_marker("ejabberd_only")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    """Against the sandbox, leave out what is about ejabberd, or about what can be switched only there."""
+    if config.getoption("--server") == "ejabberd":
+        return
+    left_out = [item for item in items if "ejabberd" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
-def ejabberd(request: pytest.FixtureRequest) -> Iterator[Ejabberd | SandboxServer]:
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The server. A test that stops it starts it again."""
     if request.config.getoption("--server") == "sandbox":
         with SandboxServer() as sandbox:
             yield sandbox
         return
     try:
-        server = Ejabberd()
+        ejabberd = Ejabberd()
     except EjabberdMissing as missing:
         pytest.fail(f"{missing}: `make interop` installs it and runs these tests", pytrace=False)
-    with server:
-        yield server
+    with ejabberd:
+        yield ejabberd
+
+
+@pytest.fixture(scope="session")
+def ejabberd(server: Server) -> Ejabberd:
+    """The server, for tests of what only ejabberd has."""
+    assert isinstance(server, Ejabberd)
+    return server
 
 
 @pytest.fixture
-def users(ejabberd: Ejabberd) -> Iterator[Callable[[], User]]:
+def users(server: Server) -> Iterator[Callable[[], User]]:
     """Makes accounts that no other test has; they are gone afterwards."""
     made: list[User] = []
 
     def user() -> User:
-        made.append(ejabberd.register())
+        made.append(server.register())
         return made[-1]
 
     yield user
-    if not ejabberd.running:
+    if not server.running:
         # A failed test left it so; the next ones shall not fail for that.
-        ejabberd.start()
+        server.start()
     for each in made:
-        ejabberd.unregister(each)
+        server.unregister(each)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -29,11 +29,10 @@ from typing import Any, Literal, Self
 
 import trustme
 
+from tests.integration import platform_iq
+from tests.integration.platform_iq import binary
+from tests.integration.server import HOST, MUC_HOST, Ports, User
 from tests.integration.support import free_ports
-
-APP_ID = 7001
-HOST = "localhost"
-MUC_HOST = f"muc.{HOST}"
 
 PATIENCE = 60.0
 """Seconds after which a node that does not answer is given up."""
@@ -78,38 +77,11 @@ class EjabberdFailed(Exception):
 
 
 @dataclass(frozen=True)
-class User:
-    """An account on the server."""
+class EjabberdPorts(Ports):
+    """The listeners of every server, and one more."""
 
-    id: int
-    password: str = field(repr=False)
-
-    @property
-    def local(self) -> str:
-        """The login name."""
-        return f"{self.id}-{APP_ID}"
-
-    @property
-    def jid(self) -> str:
-        return f"{self.local}@{HOST}"
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The listeners, all on 127.0.0.1."""
-
-    starttls: int
-    """Plain XMPP; STARTTLS is offered."""
     starttls_required: int
     """Plain XMPP until STARTTLS, without which nothing else is done."""
-    tls: int
-    """TLS from the first byte."""
-    http: int
-    """HTTP without TLS: XMPP over WebSocket at `/ws`."""
-
-
-def room_jid(dialog_id: str) -> str:
-    return f"{APP_ID}_{dialog_id}@{MUC_HOST}"
 
 
 def find_code() -> Path:
@@ -131,11 +103,6 @@ def children_of(parent: int) -> list[int]:
     for process in found:
         found += [child for child, above in parents.items() if above == process]
     return found[1:]
-
-
-def binary(text: str) -> str:
-    """A text as an Erlang binary, whatever is in it."""
-    return f"<<{','.join(map(str, text.encode()))}>>"
 
 
 class Ejabberd:
@@ -167,7 +134,7 @@ class Ejabberd:
         self._agent: socket.socket | None = None
         self._ids = iter(range(81_001, 10_000_000))
         self.folder = Path(tempfile.mkdtemp(prefix="ejabberd-"))
-        self.ports = Ports(*free_ports(4))
+        self.ports = EjabberdPorts(*free_ports(4))
         self._authorities = {"good": trustme.CA(), "other": trustme.CA()}
         self.ca_file = self.folder / "ca.pem"
         self._authorities["good"].cert_pem.write_to_path(str(self.ca_file))
@@ -375,6 +342,22 @@ class Ejabberd:
         """A list of binaries."""
         found: list[str] = json.loads(self.evaluate(f"iolist_to_binary(jiffy:encode({expression}))"))
         return found
+
+    def group(self, first: User, *others: User) -> str:
+        """A new dialog: its room is made by who joins it first."""
+        return random.randbytes(12).hex()
+
+    def private(self, one: User, other: User) -> str:
+        """A dialog, of which this server knows nothing."""
+        return random.randbytes(12).hex()
+
+    def play_platform(self) -> None:
+        """Let the server answer the two requests of the platform (K-51, K-52), and note them."""
+        self.evaluate(platform_iq.LOAD)
+
+    def asked_of_platform(self, user: User) -> list[str]:
+        """The requests of a user that were answered so, as XML."""
+        return self.evaluate(platform_iq.asked(user)).splitlines()
 
     # TLS
 

@@ -1,4 +1,4 @@
-"""The sandbox in place of ejabberd, for the same tests (`--server sandbox`)."""
+"""The sandbox as the server of these tests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from connectycube.sandbox import Sandbox
 from connectycube.sandbox.config import Limits, Settings
 from connectycube.sandbox.core import Core
 from connectycube.sandbox.server import Service
 from connectycube.sandbox.xmpp.late import LateChat
-from tests.integration.ejabberd import APP_ID, Ports, User
+from tests.integration.platform_iq import NAMESPACES
+from tests.integration.server import APP_ID, Ports, User
 from tests.integration.support import free_ports
 
 
@@ -36,16 +37,24 @@ class _Sandbox(Sandbox):
         server = self.late._server
         return [] if server is None else [session.resource for session in server.chat.sessions(user_id)]
 
+    def kick(self, user_id: int) -> int:
+        server = self.late._server
+        sessions = [] if server is None else server.chat.sessions(user_id)
+        for session in sessions:
+            stream = session.stream
+            session._chat.end(session)
+            if stream is not None:
+                stream.fail("policy-violation")
+        return len(sessions)
+
 
 class SandboxServer:
-    """What the tests use of `Ejabberd`, played by a sandbox over a file."""
+    """A sandbox over a file, with the same ports after each start: a context manager."""
 
     def __init__(self, *, resume_timeout: int = 60) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
-        plain, tls, api, websocket = free_ports(4)
-        # TLS can be started on the plain port; there is none that insists on it.
-        self.ports = Ports(starttls=plain, starttls_required=0, tls=tls, http=websocket)
-        self._api = api
+        *ports, self._api = free_ports(4)
+        self.ports = Ports(*ports)
         self._settings = Settings(app_id=APP_ID, limits=Limits(resume_seconds=resume_timeout))
         self._numbers = itertools.count(1)
         self._server: _Sandbox | None = None
@@ -93,16 +102,13 @@ class SandboxServer:
 
     def stop_kindly(self) -> None:
         """End it in order: clients are told `system-shutdown`."""
-        self.sandbox.stop()
-        self._server = None
+        server, self._server = self.sandbox, None
+        server.stop()
 
     def restart(self) -> None:
         """Stop in order and start anew, with the same ports and users."""
         self.stop_kindly()
         self.start()
-
-    def sync(self) -> None:
-        """All is on the disk at once."""
 
     @property
     def running(self) -> bool:
@@ -110,12 +116,10 @@ class SandboxServer:
 
     # Accounts, sessions, dialogs
 
-    def register(self, user_id: int | None = None, password: str | None = None) -> User:
+    def register(self) -> User:
         """Make an account with a new id."""
-        assert user_id is None, "the sandbox gives the ids"
-        secret = password or f"pass-{random.randbytes(8).hex()}"
-        made = self.sandbox.create_user(f"user-{next(self._numbers)}-{random.randbytes(4).hex()}", secret)
-        return User(made.id, secret)
+        secret = f"pass-{random.randbytes(8).hex()}"
+        return User(self.sandbox.create_user(f"user-{next(self._numbers)}", secret).id, secret)
 
     def unregister(self, user: User) -> None:
         """Take an account away; its sessions end."""
@@ -126,6 +130,10 @@ class SandboxServer:
         fields = {"password": password, "old_password": user.password}
         self.sandbox.call(self.sandbox.core.accounts.update, user.id, fields)
         return User(user.id, password)
+
+    def kick(self, user: User) -> int:
+        """End a user's sessions with a stream error, those included that are lost; the number of them."""
+        return self.sandbox.call(self.sandbox.kick, user.id)
 
     def resources(self, user: User) -> list[str]:
         """The resources of a user's sessions, those included that were lost and can be resumed."""
@@ -139,12 +147,25 @@ class SandboxServer:
 
         return self.sandbox.call(count)
 
-    def dialog(self, *users: User) -> str:
-        """A new group dialog of some users."""
-        first, *others = users
-        fields = {"type": 2, "name": "A group", "occupants_ids": [user.id for user in others]}
-        made = self.sandbox.call(self.sandbox.core.dialogs.create, first.id, fields)
-        return made.id
+    def group(self, first: User, *others: User) -> str:
+        """A new group dialog, whose room nobody is in."""
+        occupants = sorted({user.id for user in others} - {first.id})
+        return self._dialog(first, {"type": 2, "name": "A group", "occupants_ids": occupants})
+
+    def private(self, one: User, other: User) -> str:
+        """The private dialog of two users."""
+        return self._dialog(one, {"type": 3, "occupants_ids": [other.id]})
+
+    def _dialog(self, user: User, fields: dict[str, Any]) -> str:
+        return self.sandbox.call(self.sandbox.core.dialogs.create, user.id, fields).id
+
+    def play_platform(self) -> None:
+        """It does."""
+
+    def asked_of_platform(self, user: User) -> list[str]:
+        """The requests of a user that only the platform answers (K-51, K-52), as XML."""
+        seen = [entry for entry in self.sandbox.journal.stanzas(user_id=user.id) if entry.direction == "in"]
+        return [entry.xml for entry in seen if any(namespace in entry.xml for namespace in NAMESPACES)]
 
     # TLS
 

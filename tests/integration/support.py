@@ -8,7 +8,8 @@ import io
 import random
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -115,3 +116,15 @@ async def eventually(condition: Callable[[], T], interval: float = 0.02) -> T:
     while not (result := condition()):
         await asyncio.sleep(interval)
     return result
+
+
+@asynccontextmanager
+async def dialled(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -5,20 +5,18 @@ from __future__ import annotations
 import pytest
 
 from connectycube.chat import MessageEdited, MessageRead, MessageReceived, MessageSent, StanzaRejected
-from connectycube.rest import Dialog, DialogType
 from tests.integration.bare import Bare
-from tests.integration.chats import Users, people
-from tests.integration.ejabberd import Ejabberd
+from tests.integration.chats import Users, people, private
+from tests.integration.server import Server
 from tests.integration.support import run
 
-DIALOG = "66f1a7c2e4b0d93a51c8e205"
 NUMBER = "66f1a7c2e4b0d93a51c8e2ac"
 
 
-def test_what_another_device_sends(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_another_device_sends(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with people(ejabberd, user, user, users()) as (desk, phone, other):
+        async with people(server, user, user, users()) as (desk, phone, other):
             sent = await desk.chat.send(other.id, "hello", extra={"colour": "red"}, destroy_after=3)
             copy = (await phone.told.one(MessageReceived)).message
             assert (copy.id, copy.body, copy.carbon, copy.delayed) == (sent.id, "hello", True, None)
@@ -31,13 +29,13 @@ def test_what_another_device_sends(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_what_another_device_gets(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_another_device_gets(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
-        async with people(ejabberd, user, user) as (desk, phone), Bare(ejabberd.ports.starttls) as bare:
+        async with people(server, user, user) as (desk, phone), Bare(server.ports.starttls) as bare:
             await bare.login(friend)
             markable = "<markable xmlns='urn:xmpp:chat-markers:0'/>"
-            extra = f"<extraParams><dialog_id>{DIALOG}</dialog_id></extraParams>"
+            extra = f"<extraParams><dialog_id>{server.private(friend, user)}</dialog_id></extraParams>"
             bare.send(
                 f"<message to='{desk.chat.jid}' type='chat' id='{NUMBER}'><body>hello</body>{markable}{extra}</message>"
             )
@@ -55,18 +53,18 @@ def test_what_another_device_gets(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_what_another_device_does_with_messages(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_another_device_does_with_messages(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
-        dialog = Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[user.id, friend.id])
-        async with people(ejabberd, user, user, friend) as (desk, phone, other):
+        async with people(server, user, user, friend) as (desk, phone, other):
+            dialog = private(server, desk, other)
             await desk.chat.edit_message(dialog, NUMBER, "new")
             assert await phone.told.one(MessageEdited) == MessageEdited(
-                message_id=NUMBER, dialog_id=DIALOG, user_id=user.id, body="new", last=True
+                message_id=NUMBER, dialog_id=dialog.id, user_id=user.id, body="new", last=True
             )
-            await desk.chat.mark_read(NUMBER, sender_id=friend.id, dialog_id=DIALOG)
+            await desk.chat.mark_read(NUMBER, sender_id=friend.id, dialog_id=dialog.id)
             assert await phone.told.one(MessageRead) == MessageRead(
-                message_id=NUMBER, dialog_id=DIALOG, user_id=user.id
+                message_id=NUMBER, dialog_id=dialog.id, user_id=user.id
             )
             await other.caught_up(desk)
             assert not desk.told.of(MessageEdited)
@@ -74,10 +72,10 @@ def test_what_another_device_does_with_messages(ejabberd: Ejabberd, users: Users
     run(main())
 
 
-def test_a_message_for_all_devices_reaches_each_once(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_message_for_all_devices_reaches_each_once(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with people(ejabberd, user, user, users()) as (desk, phone, other):
+        async with people(server, user, user, users()) as (desk, phone, other):
             for body in ("first", "second"):
                 await other.chat.send(user.id, body)
             for device in (desk, phone):
@@ -89,10 +87,10 @@ def test_a_message_for_all_devices_reaches_each_once(ejabberd: Ejabberd, users: 
 
 @pytest.mark.parametrize("kind", ["sent", "received"])
 @pytest.mark.parametrize("sender", ["stranger", "own-device"])
-def test_a_forged_copy_is_not_believed(ejabberd: Ejabberd, users: Users, kind: str, sender: str) -> None:
+def test_a_forged_copy_is_not_believed(server: Server, users: Users, kind: str, sender: str) -> None:
     async def main() -> None:
         user = users()
-        async with people(ejabberd, user) as (one,), Bare(ejabberd.ports.starttls) as bare:
+        async with people(server, user) as (one,), Bare(server.ports.starttls) as bare:
             # Carbons come from the account itself, not from one of its devices (XEP-0280 section 11).
             await bare.login(user if sender == "own-device" else users())
             inner = f"<message xmlns='jabber:client' from='{user.jid}/x' to='1-1@localhost' type='chat' id='{NUMBER}'>"

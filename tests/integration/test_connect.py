@@ -28,8 +28,10 @@ from connectycube.chat import (
 )
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCube
 from tests.integration.chats import Told, Users, chat_of, people
-from tests.integration.ejabberd import HOST, Certificate, Ejabberd, User, binary
+from tests.integration.ejabberd import Certificate, Ejabberd
+from tests.integration.platform_iq import binary
 from tests.integration.proxy import FaultProxy
+from tests.integration.server import HOST, Server, User
 from tests.integration.support import eventually, run
 
 Proxies = Callable[[int], FaultProxy]
@@ -86,6 +88,22 @@ async def refused(chat: AsyncChat, error: type[ConnectFailed]) -> ConnectFailed:
 # TLS
 
 
+@pytest.mark.parametrize(("tls", "listener"), [("direct", "tls"), ("starttls", "starttls"), ("none", "starttls")])
+def test_each_way_of_connecting(server: Server, users: Users, tls: str, listener: str) -> None:
+    async def main() -> None:
+        async with people(server, users(), users(), tls=tls, port=getattr(server.ports, listener)) as (one, other):
+            assert one.chat.state.name is State.ONLINE
+            assert (one.chat.state.error, one.chat.online, one.chat.user_id) == (None, True, one.id)
+            assert one.chat.jid.startswith(f"{one.user.jid}/")
+            assert one.told.of(Connected) == [Connected(jid=one.chat.jid)]
+            await one.chat.send(other.id, "hello")
+            assert (await other.told.one(MessageReceived)).message.body == "hello"
+        assert one.told.of(Disconnected) == [Disconnected()]
+        assert not one.chat.online
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("tls", "listener", "shown"),
     [
@@ -95,18 +113,10 @@ async def refused(chat: AsyncChat, error: type[ConnectFailed]) -> ConnectFailed:
         ("none", "starttls", "c2s"),
     ],
 )
-def test_each_way_of_connecting(ejabberd: Ejabberd, users: Users, tls: str, listener: str, shown: str) -> None:
+def test_the_server_sees_the_same_way(ejabberd: Ejabberd, users: Users, tls: str, listener: str, shown: str) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users(), tls=tls, port=getattr(ejabberd.ports, listener)) as (one, other):
-            assert one.chat.state.name is State.ONLINE
-            assert (one.chat.state.error, one.chat.online, one.chat.user_id) == (None, True, one.id)
-            assert one.chat.jid.startswith(f"{one.user.jid}/")
-            assert one.told.of(Connected) == [Connected(jid=one.chat.jid)]
+        async with people(ejabberd, users(), tls=tls, port=getattr(ejabberd.ports, listener)) as (one,):
             assert kind_of_connection(ejabberd, one.chat) == shown
-            await one.chat.send(other.id, "hello")
-            assert (await other.told.one(MessageReceived)).message.body == "hello"
-        assert one.told.of(Disconnected) == [Disconnected()]
-        assert not one.chat.online
 
     run(main())
 
@@ -132,16 +142,16 @@ def test_a_wrong_certificate_is_refused(
     run(main())
 
 
-def test_the_system_does_not_know_this_authority(ejabberd: Ejabberd, users: Users) -> None:
+def test_the_system_does_not_know_this_authority(server: Server, users: Users) -> None:
     async def main() -> None:
-        await refused(chat_of(ejabberd, users(), ssl_context=None), TlsRefused)
+        await refused(chat_of(server, users(), ssl_context=None), TlsRefused)
 
     run(main())
 
 
-def test_a_server_without_tls_is_no_network_failure(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_server_without_tls_is_no_network_failure(server: Server, users: Users) -> None:
     async def main() -> None:
-        await refused(chat_of(ejabberd, users(), port=ejabberd.ports.starttls), TlsRefused)
+        await refused(chat_of(server, users(), port=server.ports.starttls), TlsRefused)
 
     run(main())
 
@@ -155,9 +165,9 @@ def test_a_server_that_insists_on_tls_gets_nothing_without(ejabberd: Ejabberd, u
     run(main())
 
 
-def test_a_host_that_is_not_served_is_final(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_host_that_is_not_served_is_final(server: Server, users: Users) -> None:
     async def main() -> None:
-        chat = chat_of(ejabberd, users(), tls="none", port=ejabberd.ports.starttls, host="127.0.0.1")
+        chat = chat_of(server, users(), tls="none", port=server.ports.starttls, host="127.0.0.1")
         error = await refused(chat, ConnectFailed)
         assert (error.reason, error.condition) == (Reason.PROTOCOL, "host-unknown")
 
@@ -213,13 +223,13 @@ def test_plain_needs_tls_or_to_be_allowed_twice(ejabberd: Ejabberd, users: Users
     run(main())
 
 
-def test_without_tls_only_this_machine_is_spoken_to(ejabberd: Ejabberd, users: Users) -> None:
+def test_without_tls_only_this_machine_is_spoken_to(server: Server, users: Users) -> None:
     user = users()
     with pytest.raises(ConfigurationError, match="allow_insecure"):
-        chat_of(ejabberd, user, tls="none", host="chat.example.com")
+        chat_of(server, user, tls="none", host="chat.example.com")
     for host in ("localhost", "127.0.0.1", "127.1.2.3", "[::1]"):
-        chat_of(ejabberd, user, tls="none", host=host, muc_host="muc.localhost")
-    chat_of(ejabberd, user, tls="none", host="chat.example.com", allow_insecure=True)
+        chat_of(server, user, tls="none", host=host, muc_host="muc.localhost")
+    chat_of(server, user, tls="none", host="chat.example.com", allow_insecure=True)
 
 
 # Who one is
@@ -242,23 +252,23 @@ def test_a_wrong_password_is_tried_once(
     run(main())
 
 
-def test_nobody_knows_an_unknown_user(ejabberd: Ejabberd) -> None:
+def test_nobody_knows_an_unknown_user(server: Server) -> None:
     async def main() -> None:
-        error = await refused(chat_of(ejabberd, User(1, "some-password")), AuthenticationFailed)
+        error = await refused(chat_of(server, User(1, "some-password")), AuthenticationFailed)
         assert error.condition == "not-authorized"
 
     run(main())
 
 
-def test_the_resource_is_made_by_the_server_or_asked_for(ejabberd: Ejabberd, users: Users) -> None:
+def test_the_resource_is_made_by_the_server_or_asked_for(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with people(ejabberd, user, user) as (one, other), people(ejabberd, user, resource="a desk") as (third,):
+        async with people(server, user, user) as (one, other), people(server, user, resource="a desk") as (third,):
             made = {person.chat.jid.partition("/")[2] for person in (one, other)}
             assert len(made) == 2
             assert "" not in made
             assert third.chat.jid == f"{user.jid}/a desk"
-            assert set(ejabberd.resources(user)) == {*made, "a desk"}
+            assert set(server.resources(user)) == {*made, "a desk"}
 
     run(main())
 
@@ -283,31 +293,31 @@ def cube_of(user: User) -> AsyncConnectyCube:
     return cube
 
 
-def test_the_token_is_read_afresh_when_connecting_again(ejabberd: Ejabberd, users: Users, proxy: Proxies) -> None:
+def test_the_token_is_read_afresh_when_connecting_again(server: Server, users: Users, proxy: Proxies) -> None:
     async def main() -> None:
         user = users()
         async with (
-            proxy(ejabberd.ports.tls) as between,
+            proxy(server.ports.tls) as between,
             cube_of(user) as cube,
-            people(ejabberd, user, cube=cube, user_id=None, password=None, port=between.port) as (one,),
+            people(server, user, cube=cube, user_id=None, password=None, port=between.port) as (one,),
         ):
             assert one.chat.user_id == user.id
-            cube.use_session(ejabberd.set_password(user, "the-second-token").password, user_id=user.id)
+            cube.use_session(server.set_password(user, "the-second-token").password, user_id=user.id)
             between.cut()
             assert (await one.told.one(Reconnected)).resumed
 
     run(main())
 
 
-def test_an_old_token_ends_the_connection(ejabberd: Ejabberd, users: Users, proxy: Proxies) -> None:
+def test_an_old_token_ends_the_connection(server: Server, users: Users, proxy: Proxies) -> None:
     async def main() -> None:
         user = users()
         transport = httpx.MockTransport(lambda request: httpx.Response(401, json={"errors": {"base": ["gone"]}}))
-        async with proxy(ejabberd.ports.tls) as between, httpx.AsyncClient(transport=transport) as client:
+        async with proxy(server.ports.tls) as between, httpx.AsyncClient(transport=transport) as client:
             cube = AsyncConnectyCube(1, "key", base_url="https://api.example.com", http_client=client)
             cube.use_session(user.password, user_id=user.id)
-            async with people(ejabberd, user, cube=cube, user_id=None, password=None, port=between.port) as (one,):
-                ejabberd.set_password(user, "the-second-token")
+            async with people(server, user, cube=cube, user_id=None, password=None, port=between.port) as (one,):
+                server.set_password(user, "the-second-token")
                 between.cut()
                 failed = await one.told.one(ConnectionFailed)
                 assert isinstance(failed.error, AuthenticationFailed)
@@ -318,7 +328,7 @@ def test_an_old_token_ends_the_connection(ejabberd: Ejabberd, users: Users, prox
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_refused_token_is_renewed_over_rest(ejabberd: Ejabberd, users: Users, asynchronous: bool) -> None:
+def test_a_refused_token_is_renewed_over_rest(server: Server, users: Users, asynchronous: bool) -> None:
     async def main() -> None:
         user = users()
         asked: list[str] = []
@@ -343,7 +353,7 @@ def test_a_refused_token_is_renewed_over_rest(ejabberd: Ejabberd, users: Users, 
                 blocking = stack.enter_context(httpx.Client(transport=transport))
                 cube = ConnectyCube(1, "key", base_url="https://api.example.com", http_client=blocking)
                 await asyncio.to_thread(cube.login, login="somebody", password="account-password")
-            async with people(ejabberd, user, cube=cube, user_id=None, password=None) as (one,):
+            async with people(server, user, cube=cube, user_id=None, password=None) as (one,):
                 assert one.chat.online
             assert len(asked) == 4  # Login, the call that finds it gone, login, the call again.
 

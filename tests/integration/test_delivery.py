@@ -20,11 +20,11 @@ from connectycube.chat import (
     Reconnecting,
     SentMessage,
 )
-from connectycube.rest import Dialog, DialogType, InvalidArgument
-from tests.integration.chats import Person, Users
-from tests.integration.ejabberd import Ejabberd
+from connectycube.rest import InvalidArgument
+from tests.integration.chats import Person, Users, private
 from tests.integration.lines import NEVER, back, behind, bodies, present, unplug, wait_body
 from tests.integration.proxy import FaultProxy
+from tests.integration.server import Server
 from tests.integration.support import eventually, run
 
 ID = "5356c64ab35c12bd3b10ba41"
@@ -38,9 +38,9 @@ def begin(chat: AsyncChat, to: int, *texts: str) -> list[asyncio.Task[SentMessag
 # Acknowledgements
 
 
-def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
             (sending,) = begin(sender.chat, reader.id, "x")
             await wait_body(reader, "x")
@@ -56,10 +56,10 @@ def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(ejabberd: Eja
 
 
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_send_that_takes_too_long_fails_with_its_id(ejabberd: Ejabberd, users: Users, managed: bool) -> None:
+def test_a_send_that_takes_too_long_fails_with_its_id(server: Server, users: Users, managed: bool) -> None:
     async def main() -> None:
         options = {"send_timeout": 1, "stream_management": managed}
-        async with behind(ejabberd, users(), **options) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users(), **options) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
             with pytest.raises(MessageNotSent, match="1 seconds") as caught:
                 await sender.chat.send(reader.id, "x", message_id=ID)
@@ -75,9 +75,9 @@ def test_a_send_that_takes_too_long_fails_with_its_id(ejabberd: Ejabberd, users:
     run(main())
 
 
-def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(server: Server, users: Users) -> None:
     async def main() -> None:
-        one, other = behind(ejabberd, users(), send_timeout=0.05), present(ejabberd, users())
+        one, other = behind(server, users(), send_timeout=0.05), present(server, users())
         async with one as (sender, proxy), other as (reader,):
             await unplug(sender, proxy)
             with pytest.raises(MessageNotSent):
@@ -98,9 +98,9 @@ def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(ejabberd: Ejabb
     run(main())
 
 
-def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
             before, cancelled, after = begin(sender.chat, reader.id, "before", "cancelled", "after")
             await wait_body(reader, "after")
@@ -115,9 +115,9 @@ def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(ejabberd: Ejab
     run(main())
 
 
-def test_an_id_is_on_its_way_once(ejabberd: Ejabberd, users: Users) -> None:
+def test_an_id_is_on_its_way_once(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             await unplug(sender, proxy)
             first = asyncio.ensure_future(sender.chat.send(reader.id, "one", message_id=ID))
             await asyncio.sleep(0)
@@ -134,9 +134,9 @@ def test_an_id_is_on_its_way_once(ejabberd: Ejabberd, users: Users) -> None:
 # Disconnecting
 
 
-def test_disconnecting_waits_until_all_is_acknowledged(ejabberd: Ejabberd, users: Users) -> None:
+def test_disconnecting_waits_until_all_is_acknowledged(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
             sending = begin(sender.chat, reader.id, *map(str, range(50)))
             await wait_body(reader, "49")
@@ -151,9 +151,9 @@ def test_disconnecting_waits_until_all_is_acknowledged(ejabberd: Ejabberd, users
     run(main())
 
 
-def test_disconnecting_right_after_sending_flushes(ejabberd: Ejabberd, users: Users) -> None:
+def test_disconnecting_right_after_sending_flushes(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with present(ejabberd, users(), users()) as (sender, reader):
+        async with present(server, users(), users()) as (sender, reader):
             sending = begin(sender.chat, reader.id, *map(str, range(200)))
             await asyncio.sleep(0)
             assert await sender.chat.disconnect() == ()
@@ -164,9 +164,9 @@ def test_disconnecting_right_after_sending_flushes(ejabberd: Ejabberd, users: Us
     run(main())
 
 
-def test_disconnecting_tells_what_was_not_acknowledged(ejabberd: Ejabberd, users: Users) -> None:
+def test_disconnecting_tells_what_was_not_acknowledged(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             await sender.chat.send(reader.id, "first")
             proxy.stall("down")
             sending = begin(sender.chat, reader.id, "a", "b", "c")
@@ -183,9 +183,9 @@ def test_disconnecting_tells_what_was_not_acknowledged(ejabberd: Ejabberd, users
     run(main())
 
 
-def test_a_flush_survives_a_cut(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_flush_survives_a_cut(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("up")
             sending = begin(sender.chat, reader.id, *map(str, range(20)))
             await proxy.until(lambda: proxy.received["up"] > proxy.forwarded["up"])
@@ -202,12 +202,12 @@ def test_a_flush_survives_a_cut(ejabberd: Ejabberd, users: Users) -> None:
 
 
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_flush_ends_where_nothing_can_come_any_more(ejabberd: Ejabberd, users: Users, managed: bool) -> None:
+def test_a_flush_ends_where_nothing_can_come_any_more(server: Server, users: Users, managed: bool) -> None:
     """The wait for the next attempt is no time in which anything is acknowledged."""
 
     async def main() -> None:
         options = {"backoff": NEVER, "stream_management": managed}
-        async with behind(ejabberd, users(), **options) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users(), **options) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall()
             (sending,) = begin(sender.chat, reader.id, "x")
             await proxy.until(lambda: proxy.received["up"] > proxy.forwarded["up"])
@@ -225,9 +225,9 @@ def test_a_flush_ends_where_nothing_can_come_any_more(ejabberd: Ejabberd, users:
 # Over cuts
 
 
-def test_what_is_sent_while_reconnecting_waits_and_keeps_its_order(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_is_sent_while_reconnecting_waits_and_keeps_its_order(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("up")
             sending = begin(sender.chat, reader.id, *map(str, range(10)))
             await proxy.until(lambda: proxy.received["up"] > proxy.forwarded["up"])
@@ -246,10 +246,10 @@ def test_what_is_sent_while_reconnecting_waits_and_keeps_its_order(ejabberd: Eja
     run(main())
 
 
-def test_delivered_marks_survive_a_cut(ejabberd: Ejabberd, users: Users) -> None:
+def test_delivered_marks_survive_a_cut(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (reader, proxy), present(ejabberd, users()) as (sender,):
-            dialog = Dialog(id=ID, type=DialogType.PRIVATE, occupants_ids=[sender.id, reader.id])
+        async with behind(server, users()) as (reader, proxy), present(server, users()) as (sender,):
+            dialog = private(server, sender, reader)
             ids = []
             for number in range(10):
                 proxy.stall("up")
@@ -311,7 +311,7 @@ async def stream(
 
 @pytest.mark.parametrize(("ordered", "seed"), [(True, 1), (False, 2), (False, 3)])
 def test_two_thousand_messages_and_twenty_cuts_on_either_side(
-    ejabberd: Ejabberd, users: Users, ordered: bool, seed: int
+    server: Server, users: Users, ordered: bool, seed: int
 ) -> None:
     """All are acknowledged, each is delivered once, and in order.
 
@@ -323,7 +323,7 @@ def test_two_thousand_messages_and_twenty_cuts_on_either_side(
 
     async def main() -> None:
         options = {"backoff": backoff} if ordered else {}
-        one, other = behind(ejabberd, users(), **options), behind(ejabberd, users(), **options)
+        one, other = behind(server, users(), **options), behind(server, users(), **options)
         async with one as (sender, up), other as (reader, down):
             cuts = moments(seed, messages, [up, down])
             there = asyncio.ensure_future(stream(sender, reader, messages, cuts, settle=ordered))
@@ -342,13 +342,13 @@ def test_two_thousand_messages_and_twenty_cuts_on_either_side(
     run(main())
 
 
-def test_cuts_without_stream_management(ejabberd: Ejabberd, users: Users) -> None:
+def test_cuts_without_stream_management(server: Server, users: Users) -> None:
     """What is acknowledged by pings is not lost either, and a repeat is dropped, as long as the reader's line holds."""
     messages = 1000
 
     async def main() -> None:
         options = {"stream_management": False}
-        async with behind(ejabberd, users(), **options) as (sender, up), present(ejabberd, users()) as (reader,):
+        async with behind(server, users(), **options) as (sender, up), present(server, users()) as (reader,):
             sent = await stream(sender, reader, messages, moments(3, messages, [up]), settle=False)
             await sender.caught_up(reader)
             assert bodies(reader) == [f"{number}" for number in range(messages)]

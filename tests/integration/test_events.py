@@ -24,15 +24,15 @@ from connectycube.chat import (
 )
 from connectycube.rest import InvalidArgument
 from tests.integration.chats import Users, chat_of, people
-from tests.integration.ejabberd import Ejabberd, User
+from tests.integration.server import Server, User
 from tests.integration.support import Seen, run
 
 # Handlers
 
 
-def test_handlers_get_what_they_want_in_order(ejabberd: Ejabberd, users: Users) -> None:
+def test_handlers_get_what_they_want_in_order(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             plain: list[Event] = []
             order: list[str] = []
             awaited: Seen[MessageReceived] = Seen()
@@ -64,9 +64,9 @@ def test_handlers_get_what_they_want_in_order(ejabberd: Ejabberd, users: Users) 
     run(main())
 
 
-def test_a_handler_that_is_switched_off_hears_no_more(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_handler_that_is_switched_off_hears_no_more(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             seen: list[Event] = []
 
             @other.chat.on(MessageReceived)
@@ -87,9 +87,9 @@ def test_a_handler_that_is_switched_off_hears_no_more(ejabberd: Ejabberd, users:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_so_many_events_are_handled_at_a_time(ejabberd: Ejabberd, users: Users, concurrency: int) -> None:
+def test_so_many_events_are_handled_at_a_time(server: Server, users: Users, concurrency: int) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             begun: Seen[str] = Seen()
             done: Seen[str] = Seen()
             may_end = asyncio.Event()
@@ -113,9 +113,9 @@ def test_so_many_events_are_handled_at_a_time(ejabberd: Ejabberd, users: Users, 
     run(main())
 
 
-def test_a_handler_that_raises_stops_nobody(ejabberd: Ejabberd, users: Users, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_that_raises_stops_nobody(server: Server, users: Users, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             seen: Seen[str] = Seen()
 
             @other.chat.on(MessageReceived)
@@ -145,9 +145,9 @@ def test_a_handler_that_raises_stops_nobody(ejabberd: Ejabberd, users: Users, ca
     run(main())
 
 
-def test_a_handler_may_use_the_chat(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_handler_may_use_the_chat(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
 
             @other.chat.on(MessageReceived)
             async def answer(event: MessageReceived) -> None:
@@ -162,9 +162,9 @@ def test_a_handler_may_use_the_chat(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_disconnecting_waits_for_handlers_but_not_for_ever(ejabberd: Ejabberd, users: Users) -> None:
+def test_disconnecting_waits_for_handlers_but_not_for_ever(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             begun, ended = asyncio.Event(), asyncio.Event()
 
             @other.chat.on(MessageReceived)
@@ -184,12 +184,12 @@ def test_disconnecting_waits_for_handlers_but_not_for_ever(ejabberd: Ejabberd, u
 
 
 def test_a_handler_that_is_too_slow_loses_the_oldest(
-    ejabberd: Ejabberd, users: Users, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    server: Server, users: Users, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_bus, "LIMIT", 3)
 
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             may_go_on = asyncio.Event()
             seen: Seen[str] = Seen()
 
@@ -213,12 +213,12 @@ def test_a_handler_that_is_too_slow_loses_the_oldest(
 # Iterators
 
 
-def test_an_iterator_has_all_from_its_making_to_the_end(ejabberd: Ejabberd, users: Users) -> None:
+def test_an_iterator_has_all_from_its_making_to_the_end(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        chat: AsyncChat = chat_of(ejabberd, user)
+        chat: AsyncChat = chat_of(server, user, mark_delivered="never")
         everything, messages = chat.events(), chat.events(MessageSent, MessageReceived)
-        async with chat, people(ejabberd, users()) as (other,):
+        async with chat, people(server, users(), mark_delivered="never") as (other,):
             sent = await chat.send(other.id, "hello")
             await other.chat.send(user.id, "back")
             assert await anext(messages) == MessageSent(message=sent)
@@ -237,9 +237,9 @@ def test_an_iterator_has_all_from_its_making_to_the_end(ejabberd: Ejabberd, user
     run(main())
 
 
-def test_an_iterator_ends_when_the_chat_is_given_up(ejabberd: Ejabberd, users: Users) -> None:
+def test_an_iterator_ends_when_the_chat_is_given_up(server: Server, users: Users) -> None:
     async def main() -> None:
-        chat = chat_of(ejabberd, User(users().id, "wrong"))
+        chat = chat_of(server, User(users().id, "wrong"))
         async with chat.events() as events:
             with pytest.raises(AuthenticationFailed) as failed:
                 await chat.connect()
@@ -248,9 +248,9 @@ def test_an_iterator_ends_when_the_chat_is_given_up(ejabberd: Ejabberd, users: U
     run(main())
 
 
-def test_who_waits_on_an_iterator_is_let_go(ejabberd: Ejabberd, users: Users) -> None:
+def test_who_waits_on_an_iterator_is_let_go(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users()) as (one,):
+        async with people(server, users()) as (one,):
             events = one.chat.events(MessageReceived)
             waiting = [asyncio.ensure_future(anext(events)) for _ in range(2)]
             await one.chat.ping()
@@ -267,10 +267,10 @@ def test_who_waits_on_an_iterator_is_let_go(ejabberd: Ejabberd, users: Users) ->
 
 
 def test_a_slow_iterator_is_bounded_and_stops_nobody(
-    ejabberd: Ejabberd, users: Users, caplog: pytest.LogCaptureFixture
+    server: Server, users: Users, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             slow = other.chat.events(MessageReceived, limit=5)
             quick = other.chat.events(MessageReceived)
             texts = [str(number) for number in range(200)]
@@ -287,9 +287,9 @@ def test_a_slow_iterator_is_bounded_and_stops_nobody(
     run(main())
 
 
-def test_an_iterator_that_is_abandoned_is_collected(ejabberd: Ejabberd, users: Users) -> None:
+def test_an_iterator_that_is_abandoned_is_collected(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users()) as (one, other):
+        async with people(server, users(), users()) as (one, other):
             events = other.chat.events(MessageReceived)
             await one.chat.send(other.id, "hello")
             async for event in events:
@@ -306,8 +306,8 @@ def test_an_iterator_that_is_abandoned_is_collected(ejabberd: Ejabberd, users: U
 # What is asked wrongly
 
 
-def test_wrong_arguments(ejabberd: Ejabberd) -> None:
-    chat = chat_of(ejabberd, User(5, "password"))
+def test_wrong_arguments(server: Server) -> None:
+    chat = chat_of(server, User(5, "password"))
     for types in ((int,), ("MessageReceived",), (MessageReceived, Exception), (Connected(jid=""),)):
         with pytest.raises(InvalidArgument, match="types"):
             chat.on(*types)

@@ -25,24 +25,23 @@ from connectycube.chat import (
     Subscription,
 )
 from tests.integration.chats import Users
-from tests.integration.ejabberd import APP_ID, HOST, Ejabberd, User
+from tests.integration.server import APP_ID, HOST, Server, User
 from tests.integration.support import interrupted_after
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DIALOG = "66f1a7c2e4b0d93a51c8e2d1"
 
 
 class Scripts:
     """Runs examples as accounts of the server."""
 
-    def __init__(self, ejabberd: Ejabberd) -> None:
-        self._ejabberd = ejabberd
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def environment(self, *users: User) -> dict[str, str]:
         found = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTYCUBE_")}
         found |= {"CONNECTYCUBE_APP_ID": str(APP_ID), "CONNECTYCUBE_CHAT_HOST": HOST}
-        found |= {"CONNECTYCUBE_CHAT_PORT": str(self._ejabberd.ports.tls), "PYTHONUNBUFFERED": "1"}
-        found["SSL_CERT_FILE"] = str(self._ejabberd.ca_file)
+        found |= {"CONNECTYCUBE_CHAT_PORT": str(self._server.ports.tls), "PYTHONUNBUFFERED": "1"}
+        found["SSL_CERT_FILE"] = str(self._server.ca_file)
         for suffix, user in zip(("", "_2"), users, strict=False):
             found[f"CONNECTYCUBE_USER_ID{suffix}"] = str(user.id)
             found[f"CONNECTYCUBE_PASSWORD{suffix}"] = user.password
@@ -86,15 +85,15 @@ class Scripts:
             password=user.password,
             app_id=APP_ID,
             host=HOST,
-            port=self._ejabberd.ports.tls,
-            ssl_context=self._ejabberd.ssl_context(),
+            port=self._server.ports.tls,
+            ssl_context=self._server.ssl_context(),
         )
 
 
 @pytest.fixture
-def scripts(ejabberd: Ejabberd) -> Iterator[Scripts]:
+def scripts(server: Server) -> Iterator[Scripts]:
     with interrupted_after(120):
-        yield Scripts(ejabberd)
+        yield Scripts(server)
 
 
 def test_the_echo_bot(scripts: Scripts, users: Users) -> None:
@@ -164,21 +163,22 @@ def test_the_contact_list(scripts: Scripts, users: Users) -> None:
     assert errors == f"accept: user_id {ada.id} has not asked to be a contact\n"
 
 
-def test_moderation(scripts: Scripts, users: Users) -> None:
+def test_moderation(scripts: Scripts, server: Server, users: Users) -> None:
     bot, rude = users(), users()
+    group = server.group(bot, rude)
     with (
         scripts.chat(rude) as chat,
-        scripts.running("moderation.py", DIALOG, "rotten", users=(bot,)) as line,
+        scripts.running("moderation.py", group, "rotten", users=(bot,)) as line,
     ):
-        assert line() == f"user {bot.id} watches {DIALOG}"
-        chat.join(DIALOG)
+        assert line() == f"user {bot.id} watches {group}"
+        chat.join(group)
         deleted, told, blocked = chat.events(MessageDeleted), chat.events(MessageReceived), chat.events(MessageBlocked)
-        chat.send(DIALOG, "The weather is fine")
-        first = chat.send(DIALOG, "Rotten weather")
+        chat.send(group, "The weather is fine")
+        first = chat.send(group, "Rotten weather")
         assert (next(deleted).message_id, line()) == (first.id, f"deleted a message of user {rude.id}")
         assert next(told).message.body == "Please mind your words in our group."
-        fine = chat.send(DIALOG, "Lovely weather")
-        chat.edit_message(DIALOG, fine.id, "rotten as ever")
+        fine = chat.send(group, "Lovely weather")
+        chat.edit_message(group, fine.id, "rotten as ever")
         assert (next(deleted).message_id, line()) == (
             fine.id,
             f"deleted a message of user {rude.id}, who is blocked now",
@@ -196,7 +196,11 @@ def test_they_want_an_account(name: str, scripts: Scripts) -> None:
 
 
 def test_moderation_wants_words(scripts: Scripts) -> None:
-    assert scripts.run("moderation.py", DIALOG) == (1, [], "give the id of a group dialog, and words\n")
+    assert scripts.run("moderation.py", "66f1a7c2e4b0d93a51c8e2d1") == (
+        1,
+        [],
+        "give the id of a group dialog, and words\n",
+    )
 
 
 def test_each_example_is_tested() -> None:

@@ -24,6 +24,7 @@ from connectycube.chat import (
 from tests.integration.chats import Users, chat_of
 from tests.integration.ejabberd import Ejabberd
 from tests.integration.lines import present
+from tests.integration.server import Server
 from tests.integration.support import run
 
 
@@ -36,9 +37,9 @@ async def drained() -> None:
 # Loops
 
 
-def test_one_chat_in_two_loops(ejabberd: Ejabberd, users: Users) -> None:
+def test_one_chat_in_two_loops(server: Server, users: Users) -> None:
     user = users()
-    chat = chat_of(ejabberd, user)
+    chat = chat_of(server, user)
     told: list[Event] = []
     chat.on()(told.append)
 
@@ -55,10 +56,10 @@ def test_one_chat_in_two_loops(ejabberd: Ejabberd, users: Users) -> None:
     ] * 2
 
 
-def test_a_loop_that_ends_without_disconnecting(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_loop_that_ends_without_disconnecting(server: Server, users: Users) -> None:
     """The socket is lost with its loop, which Python tells; the chat itself can be used again."""
     user = users()
-    chat = chat_of(ejabberd, user)
+    chat = chat_of(server, user)
 
     async def abandon() -> None:
         await chat.connect()
@@ -86,9 +87,9 @@ def test_a_loop_that_ends_without_disconnecting(ejabberd: Ejabberd, users: Users
         gc.collect()
 
 
-def test_a_chat_is_not_used_in_two_loops_at_once(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_chat_is_not_used_in_two_loops_at_once(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with chat_of(ejabberd, users()) as chat:
+        async with chat_of(server, users()) as chat:
 
             def elsewhere() -> None:
                 with pytest.raises(NotConnected, match="another event loop"):
@@ -100,12 +101,12 @@ def test_a_chat_is_not_used_in_two_loops_at_once(ejabberd: Ejabberd, users: User
     run(main())
 
 
-def test_chats_share_the_context_and_nothing_else(ejabberd: Ejabberd, users: Users, monkeypatch: Any) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(ejabberd.ca_file))
+def test_chats_share_the_context_and_nothing_else(server: Server, users: Users, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
 
     async def main() -> None:
         tasks = asyncio.all_tasks()
-        chats = [chat_of(ejabberd, users(), ssl_context=None) for _ in range(3)]
+        chats = [chat_of(server, users(), ssl_context=None) for _ in range(3)]
         assert len({id(chat._settings.context) for chat in chats}) == 1
         for chat in chats:
             await chat.connect()
@@ -125,7 +126,7 @@ def test_chats_share_the_context_and_nothing_else(ejabberd: Ejabberd, users: Use
     run(main())
 
 
-def test_nothing_global_is_changed(ejabberd: Ejabberd, users: Users) -> None:
+def test_nothing_global_is_changed(server: Server, users: Users) -> None:
     user = users()
     script = f"""
 import asyncio, logging, signal, ssl, sys, threading
@@ -147,7 +148,7 @@ policy = asyncio.get_event_loop_policy()
 before = state()
 import connectycube.chat as c
 chat = c.AsyncChat(app_id=7001, user_id={user.id}, password={user.password!r}, host="localhost",
-    port={ejabberd.ports.tls}, ssl_context=ssl.create_default_context(cafile={str(ejabberd.ca_file)!r}))
+    port={server.ports.tls}, ssl_context=ssl.create_default_context(cafile={str(server.ca_file)!r}))
 
 async def main():
     loop = asyncio.get_running_loop()

@@ -23,28 +23,29 @@ from connectycube.chat import (
     TypingStarted,
     TypingStopped,
 )
-from connectycube.rest import Dialog, DialogType
+from connectycube.rest import Dialog
 from tests.integration.bare import Bare
-from tests.integration.chats import Person, Users, people
+from tests.integration.chats import Person, Users, gather, people, private
 from tests.integration.ejabberd import Ejabberd
+from tests.integration.server import Server
 from tests.integration.support import run
 
-DIALOG = "66f1a7c2e4b0d93a51c8e204"
 NUMBER = "66f1a7c2e4b0d93a51c8e2ab"
 
 
-def private(one: Person, other: Person) -> Dialog:
-    return Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[one.id, other.id])
-
-
 @asynccontextmanager
-async def pair(ejabberd: Ejabberd, users: Users, group: bool, **options: Any) -> AsyncIterator[tuple[Person, Person]]:
-    """Two users, in a room if they want a group."""
-    async with people(ejabberd, users(), users(), **options) as (one, other):
+async def pair(
+    server: Server, users: Users, group: bool, **options: Any
+) -> AsyncIterator[tuple[Person, Person, Dialog | str, str]]:
+    """Two users and a dialog of theirs, as it is written to and its id; if it is a group, both have joined."""
+    async with people(server, users(), users(), **options) as (one, other):
         if group:
-            await one.chat.join(DIALOG)
-            await other.chat.join(DIALOG)
-        yield one, other
+            dialog_id = await gather(server, one, other)
+            yield one, other, dialog_id, dialog_id
+        else:
+            dialog = private(server, one, other)
+            assert dialog.id is not None
+            yield one, other, dialog, dialog.id
 
 
 async def received(person: Person) -> ChatMessage:
@@ -56,13 +57,12 @@ async def received(person: Person) -> ChatMessage:
 
 @pytest.mark.parametrize("group", [False, True])
 @pytest.mark.parametrize("last", [True, False])
-def test_an_edit(ejabberd: Ejabberd, users: Users, group: bool, last: bool) -> None:
+def test_an_edit(server: Server, users: Users, group: bool, last: bool) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, group) as (one, other):
-            to = DIALOG if group else private(one, other)
+        async with pair(server, users, group) as (one, other, to, dialog_id):
             await one.chat.edit_message(to, NUMBER, "new <text>", last=last, extra={"why": "typo"})
             assert await other.told.one(MessageEdited) == MessageEdited(
-                message_id=NUMBER, dialog_id=DIALOG, user_id=one.id, body="new <text>", last=last
+                message_id=NUMBER, dialog_id=dialog_id, user_id=one.id, body="new <text>", last=last
             )
             await other.caught_up(one)
             # Neither the group's copy nor the acknowledgement is news for who wrote it.
@@ -74,12 +74,12 @@ def test_an_edit(ejabberd: Ejabberd, users: Users, group: bool, last: bool) -> N
 
 
 @pytest.mark.parametrize("group", [False, True])
-def test_a_removal(ejabberd: Ejabberd, users: Users, group: bool) -> None:
+def test_a_removal(server: Server, users: Users, group: bool) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, group) as (one, other):
-            await one.chat.delete_message(DIALOG if group else private(one, other), NUMBER)
+        async with pair(server, users, group) as (one, other, to, dialog_id):
+            await one.chat.delete_message(to, NUMBER)
             assert await other.told.one(MessageDeleted) == MessageDeleted(
-                message_id=NUMBER, dialog_id=DIALOG, user_id=one.id
+                message_id=NUMBER, dialog_id=dialog_id, user_id=one.id
             )
             await other.caught_up(one)
             assert not one.told.of(MessageDeleted)
@@ -88,9 +88,9 @@ def test_a_removal(ejabberd: Ejabberd, users: Users, group: bool) -> None:
     run(main())
 
 
-def test_an_edit_to_a_user_names_no_dialog(ejabberd: Ejabberd, users: Users) -> None:
+def test_an_edit_to_a_user_names_no_dialog(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, False) as (one, other):
+        async with pair(server, users, False) as (one, other, *_):
             await one.chat.edit_message(other.id, NUMBER, "new")
             edited = await other.told.one(MessageEdited)
             assert (edited.dialog_id, edited.user_id, edited.last) == (None, one.id, True)
@@ -101,15 +101,18 @@ def test_an_edit_to_a_user_names_no_dialog(ejabberd: Ejabberd, users: Users) -> 
 def test_reactions(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as platform:
-            await platform.login(users())
+            peer = users()
+            await platform.login(peer)
+            dialog_id = ejabberd.private(peer, one.user)
+            extra = f"<extraParams><dialog_id>{dialog_id}</dialog_id></extraParams>"
             platform.send(
-                f"<message to='{one.user.jid}' type='chat'><extraParams><dialog_id>{DIALOG}</dialog_id></extraParams>"
+                f"<message to='{one.user.jid}' type='chat'>{extra}"
                 f"<reactions user_id='77' message_id='{NUMBER}'>"
                 "<reaction add='true' type='\U0001f44d'/><reaction remove='true' type='x'/>"
                 "<reaction add='true' type='y'/></reactions></message>"
             )
             assert await one.told.one(ReactionsChanged) == ReactionsChanged(
-                message_id=NUMBER, dialog_id=DIALOG, user_id=77, added=("\U0001f44d", "y"), removed=("x",)
+                message_id=NUMBER, dialog_id=dialog_id, user_id=77, added=("\U0001f44d", "y"), removed=("x",)
             )
 
     run(main())
@@ -129,14 +132,14 @@ def test_reactions(ejabberd: Ejabberd, users: Users) -> None:
     ],
 )
 def test_delivered_marks_by_themselves(
-    ejabberd: Ejabberd, users: Users, group: bool, mode: str, markable: bool, marked: bool
+    server: Server, users: Users, group: bool, mode: str, markable: bool, marked: bool
 ) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, group, mark_delivered=mode) as (one, other):
-            sent = await one.chat.send(DIALOG if group else private(one, other), "hello", markable=markable)
+        async with pair(server, users, group, mark_delivered=mode) as (one, other, to, dialog_id):
+            sent = await one.chat.send(to, "hello", markable=markable)
             await received(other)
             await other.caught_up(one)
-            mark = MessageDelivered(message_id=sent.id, dialog_id=DIALOG, user_id=other.id)
+            mark = MessageDelivered(message_id=sent.id, dialog_id=dialog_id, user_id=other.id)
             assert one.told.of(MessageDelivered) == ([mark] if marked else [])
             assert not other.told.of(MessageDelivered)
 
@@ -145,7 +148,7 @@ def test_delivered_marks_by_themselves(
 
 def test_without_a_dialog_nothing_is_marked_by_itself(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, False) as (one, other):
+        async with pair(ejabberd, users, False) as (one, other, *_):
             await one.chat.send(other.id, "hello")
             await received(other)
             await other.caught_up(one)
@@ -156,29 +159,29 @@ def test_without_a_dialog_nothing_is_marked_by_itself(ejabberd: Ejabberd, users:
 
 @pytest.mark.parametrize("group", [False, True])
 @pytest.mark.parametrize("by_id", [False, True])
-def test_marks_by_hand(ejabberd: Ejabberd, users: Users, group: bool, by_id: bool) -> None:
+def test_marks_by_hand(server: Server, users: Users, group: bool, by_id: bool) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, group, mark_delivered="never") as (one, other):
-            sent = await one.chat.send(DIALOG if group else private(one, other), "hello")
+        async with pair(server, users, group, mark_delivered="never") as (one, other, to, dialog_id):
+            sent = await one.chat.send(to, "hello")
             message = await received(other)
             if by_id:
-                await other.chat.mark_delivered(sent.id, sender_id=one.id, dialog_id=DIALOG)
-                await other.chat.mark_read(sent.id, sender_id=one.id, dialog_id=DIALOG)
+                await other.chat.mark_delivered(sent.id, sender_id=one.id, dialog_id=dialog_id)
+                await other.chat.mark_read(sent.id, sender_id=one.id, dialog_id=dialog_id)
             else:
                 await other.chat.mark_delivered(message)
                 await other.chat.mark_read(message)
             read = await one.told.one(MessageRead)
-            assert read == MessageRead(message_id=sent.id, dialog_id=DIALOG, user_id=other.id)
-            delivered = MessageDelivered(message_id=sent.id, dialog_id=DIALOG, user_id=other.id)
+            assert read == MessageRead(message_id=sent.id, dialog_id=dialog_id, user_id=other.id)
+            delivered = MessageDelivered(message_id=sent.id, dialog_id=dialog_id, user_id=other.id)
             assert one.told.of(MessageDelivered) == [delivered]
             assert not one.told.of(MessageReceived)
 
     run(main())
 
 
-def test_a_mark_without_a_dialog(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_mark_without_a_dialog(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, False) as (one, other):
+        async with pair(server, users, False) as (one, other, *_):
             await other.chat.mark_read(NUMBER, sender_id=one.id)
             assert await one.told.one(MessageRead) == MessageRead(message_id=NUMBER, dialog_id=None, user_id=other.id)
 
@@ -189,13 +192,13 @@ def test_a_mark_without_a_dialog(ejabberd: Ejabberd, users: Users) -> None:
 
 
 @pytest.mark.parametrize("group", [False, True])
-def test_typing(ejabberd: Ejabberd, users: Users, group: bool) -> None:
+def test_typing(server: Server, users: Users, group: bool) -> None:
     async def main() -> None:
-        async with pair(ejabberd, users, group) as (one, other):
-            to = DIALOG if group else other.id
+        async with pair(server, users, group) as (one, other, _, dialog_id):
+            to = dialog_id if group else other.id
             await one.chat.start_typing(to)
             await one.chat.stop_typing(to)
-            where = DIALOG if group else None
+            where = dialog_id if group else None
             await other.told.one(TypingStopped)
             typing = [event for event in other.told.seen.items if isinstance(event, (TypingStarted, TypingStopped))]
             assert typing == [
@@ -209,17 +212,16 @@ def test_typing(ejabberd: Ejabberd, users: Users, group: bool) -> None:
     run(main())
 
 
-def test_what_one_types_elsewhere_is_not_told(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_one_types_elsewhere_is_not_told(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
-        async with people(ejabberd, user, user, friend) as (desk, phone, other):
-            for person in (desk, phone, other):
-                await person.chat.join(DIALOG)
-            await desk.chat.start_typing(DIALOG)
-            await desk.chat.send(DIALOG, "done")
+        async with people(server, user, user, friend) as (desk, phone, other):
+            group = await gather(server, desk, phone, other)
+            await desk.chat.start_typing(group)
+            await desk.chat.send(group, "done")
             await received(phone)
             assert not phone.told.of(TypingStarted)
-            assert await other.told.one(TypingStarted) == TypingStarted(user_id=user.id, dialog_id=DIALOG)
+            assert await other.told.one(TypingStarted) == TypingStarted(user_id=user.id, dialog_id=group)
 
     run(main())
 
@@ -227,9 +229,9 @@ def test_what_one_types_elsewhere_is_not_told(ejabberd: Ejabberd, users: Users) 
 # System messages and calls
 
 
-def test_system_messages(ejabberd: Ejabberd, users: Users) -> None:
+def test_system_messages(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users(), users(), users()) as (one, other, third):
+        async with people(server, users(), users(), users()) as (one, other, third):
             params = {"kind": "update", "count": 3, "deep": {"a": {"b": "c"}}, "none": None}
             await one.chat.send_system([other.id, third.id], params, body="a <text>")
             told = SystemMessageReceived(
@@ -253,10 +255,10 @@ SIGNAL = (
 )
 
 
-def test_signals_of_a_call(ejabberd: Ejabberd, users: Users) -> None:
+def test_signals_of_a_call(server: Server, users: Users) -> None:
     async def main() -> None:
         caller = users()
-        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+        async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
             await bare.login(caller)
             late = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
             bare.send(SIGNAL.format(one.user.jid, 1, late, "call"))
@@ -270,9 +272,9 @@ def test_signals_of_a_call(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_what_comes_late_is_over(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_comes_late_is_over(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+        async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
             await bare.login(users())
             state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
             late = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
@@ -293,9 +295,9 @@ KINDS: list[tuple[type[Event], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "xml"), KINDS)
-def test_what_comes_twice_is_told_once(ejabberd: Ejabberd, users: Users, kind: type[Event], xml: str) -> None:
+def test_what_comes_twice_is_told_once(server: Server, users: Users, kind: type[Event], xml: str) -> None:
     async def main() -> None:
-        async with people(ejabberd, users()) as (one,), Bare(ejabberd.ports.starttls) as bare:
+        async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
             await bare.login(users())
             for _ in range(2):
                 bare.send(f"<message to='{one.user.jid}' type='chat' id='m1'>{xml}</message>")

@@ -12,7 +12,8 @@ import pytest
 
 from connectycube.chat import Chat, ContactAccepted, ContactRequested, MessageReceived
 from local_server import AUTH_KEY, PASSWORD, USER_ID, LocalServer
-from tests.integration.ejabberd import APP_ID, HOST, Ejabberd, User
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.server import APP_ID, HOST, User
 from tests.integration.support import interrupted_after
 from tests.pages import CHAT, README, blocks
 

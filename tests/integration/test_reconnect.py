@@ -27,9 +27,9 @@ from connectycube.chat import (
     StreamRefused,
 )
 from tests.integration.chats import Person, Told, Users, chat_of
-from tests.integration.ejabberd import Ejabberd
 from tests.integration.lines import FAST, NEVER, back, behind, bodies, line, present, unplug, wait_body
 from tests.integration.proxy import How
+from tests.integration.server import Server
 from tests.integration.support import eventually, run
 
 
@@ -42,9 +42,9 @@ def names(person: Person, *leave_out: type[Event]) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
-def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users, how: How) -> None:
+def test_a_session_is_resumed_and_nothing_lost(server: Server, users: Users, how: How) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (reader, proxy), present(ejabberd, users()) as (sender,):
+        async with behind(server, users()) as (reader, proxy), present(server, users()) as (sender,):
             jid = reader.chat.jid
             proxy.refuse()
             proxy.cut(how)
@@ -60,7 +60,7 @@ def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users,
             assert bodies(reader) == [f"{number}" for number in range(50)]
             assert reader.chat.jid == jid
             assert reader.chat.state.error is None
-            assert len(ejabberd.resources(reader.user)) == 1
+            assert len(server.resources(reader.user)) == 1
             await reader.chat.disconnect()
         told = names(reader, MessageReceived, Reconnecting)
         assert told[-2:] == ["Reconnected", "Disconnected"]
@@ -69,9 +69,9 @@ def test_a_session_is_resumed_and_nothing_lost(ejabberd: Ejabberd, users: Users,
     run(main())
 
 
-def test_requests_survive_a_resumption(ejabberd: Ejabberd, users: Users) -> None:
+def test_requests_survive_a_resumption(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy):
+        async with behind(server, users()) as (person, proxy):
             proxy.stall("up")
             ping = asyncio.ensure_future(person.chat.ping())
             names = asyncio.ensure_future(person.chat.privacy.names())
@@ -85,9 +85,9 @@ def test_requests_survive_a_resumption(ejabberd: Ejabberd, users: Users) -> None
     run(main())
 
 
-def test_many_cuts_in_a_row(ejabberd: Ejabberd, users: Users) -> None:
+def test_many_cuts_in_a_row(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), stable_after=0) as (person, proxy), present(ejabberd, users()) as (other,):
+        async with behind(server, users(), stable_after=0) as (person, proxy), present(server, users()) as (other,):
             for number in range(100):
                 proxy.refuse()
                 proxy.cut("fin" if number % 2 else "reset")
@@ -105,11 +105,11 @@ def test_many_cuts_in_a_row(ejabberd: Ejabberd, users: Users) -> None:
 # When
 
 
-def test_the_waits_grow_up_to_a_ceiling_and_begin_anew(ejabberd: Ejabberd, users: Users) -> None:
+def test_the_waits_grow_up_to_a_ceiling_and_begin_anew(server: Server, users: Users) -> None:
     backoff = Backoff(first=0.01, factor=2, maximum=0.04, spread=0)
 
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=backoff, stable_after=0.05) as (person, proxy):
+        async with behind(server, users(), backoff=backoff, stable_after=0.05) as (person, proxy):
             await unplug(person, proxy)
             waits = await person.told.all(Reconnecting, 5)
             assert [(wait.attempt, wait.delay) for wait in waits] == [
@@ -133,9 +133,9 @@ def test_the_waits_grow_up_to_a_ceiling_and_begin_anew(ejabberd: Ejabberd, users
     run(main())
 
 
-def test_a_connection_that_is_not_stable_does_not_shorten_the_wait(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_connection_that_is_not_stable_does_not_shorten_the_wait(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), stable_after=3600) as (person, proxy):
+        async with behind(server, users(), stable_after=3600) as (person, proxy):
             for number in range(1, 6):
                 proxy.cut()
                 await back(person, number)
@@ -144,11 +144,11 @@ def test_a_connection_that_is_not_stable_does_not_shorten_the_wait(ejabberd: Eja
     run(main())
 
 
-def test_waits_are_spread_by_chance(ejabberd: Ejabberd, users: Users) -> None:
+def test_waits_are_spread_by_chance(server: Server, users: Users) -> None:
     backoff = Backoff(first=0.02, factor=1, maximum=0.02, spread=0.5)
 
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=backoff) as (person, proxy):
+        async with behind(server, users(), backoff=backoff) as (person, proxy):
             await unplug(person, proxy)
             delays = [wait.delay for wait in await person.told.all(Reconnecting, 8)]
             assert all(0.01 < delay <= 0.02 for delay in delays)
@@ -157,9 +157,9 @@ def test_waits_are_spread_by_chance(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_state_and_event_say_why_and_when(ejabberd: Ejabberd, users: Users) -> None:
+def test_state_and_event_say_why_and_when(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy):
+        async with behind(server, users(), backoff=NEVER) as (person, proxy):
             before = dt.datetime.now(dt.UTC)
             proxy.cut()
             event = await person.told.one(Reconnecting)
@@ -177,9 +177,9 @@ def test_state_and_event_say_why_and_when(ejabberd: Ejabberd, users: Users) -> N
     run(main())
 
 
-def test_disconnecting_ends_a_wait_at_once(ejabberd: Ejabberd, users: Users) -> None:
+def test_disconnecting_ends_a_wait_at_once(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy), present(ejabberd, users()) as (other,):
+        async with behind(server, users(), backoff=NEVER) as (person, proxy), present(server, users()) as (other,):
             proxy.cut()
             await person.told.one(Reconnecting)
             sending = asyncio.ensure_future(person.chat.send(other.id, "x", message_id="a" * 24))
@@ -196,9 +196,9 @@ def test_disconnecting_ends_a_wait_at_once(ejabberd: Ejabberd, users: Users) -> 
     run(main())
 
 
-def test_connecting_ends_a_wait_too(ejabberd: Ejabberd, users: Users) -> None:
+def test_connecting_ends_a_wait_too(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), backoff=NEVER) as (person, proxy):
+        async with behind(server, users(), backoff=NEVER) as (person, proxy):
             proxy.cut()
             await person.told.one(Reconnecting)
             await person.chat.connect()
@@ -209,11 +209,11 @@ def test_connecting_ends_a_wait_too(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_who_helps_a_chat_back_does_not_end_it_by_giving_up(ejabberd: Ejabberd, users: Users) -> None:
+def test_who_helps_a_chat_back_does_not_end_it_by_giving_up(server: Server, users: Users) -> None:
     """`connect` during a wait has a time of its own; what was there before it goes on after it."""
 
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy):
+        async with behind(server, users()) as (person, proxy):
             await unplug(person, proxy)
             with pytest.raises(ConnectFailed) as caught:
                 await person.chat.connect(timeout=0.1)
@@ -233,11 +233,11 @@ def test_who_helps_a_chat_back_does_not_end_it_by_giving_up(ejabberd: Ejabberd, 
 # Why not
 
 
-def test_without_auto_reconnect_it_is_left_to_the_user(ejabberd: Ejabberd, users: Users) -> None:
+def test_without_auto_reconnect_it_is_left_to_the_user(server: Server, users: Users) -> None:
     async def main() -> None:
         async with (
-            behind(ejabberd, users(), auto_reconnect=False) as (person, proxy),
-            present(ejabberd, users()) as (other,),
+            behind(server, users(), auto_reconnect=False) as (person, proxy),
+            present(server, users()) as (other,),
         ):
             proxy.stall()
             sending = asyncio.ensure_future(person.chat.send(other.id, "x"))
@@ -261,18 +261,18 @@ def test_without_auto_reconnect_it_is_left_to_the_user(ejabberd: Ejabberd, users
     run(main())
 
 
-def test_a_first_connection_is_tried_again_only_with_auto_reconnect(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_first_connection_is_tried_again_only_with_auto_reconnect(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with line(ejabberd) as proxy:
+        async with line(server) as proxy:
             proxy.refuse()
-            chat = chat_of(ejabberd, user, port=proxy.port, auto_reconnect=False)
+            chat = chat_of(server, user, port=proxy.port, auto_reconnect=False)
             told = Told(chat)
             with pytest.raises(ConnectFailed) as caught:
                 await chat.connect()
             assert caught.value.reason is Reason.NETWORK
             assert told.of(ConnectionFailed) == told.seen.items
-            person = Person(ejabberd, user, port=proxy.port, backoff=FAST)
+            person = Person(server, user, port=proxy.port, backoff=FAST)
             connecting = asyncio.ensure_future(person.chat.connect())
             await person.told.all(Reconnecting, 3)
             await proxy.accept()
@@ -283,12 +283,12 @@ def test_a_first_connection_is_tried_again_only_with_auto_reconnect(ejabberd: Ej
     run(main())
 
 
-def test_a_changed_password_is_tried_once(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_changed_password_is_tried_once(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy):
+        async with behind(server, users()) as (person, proxy):
             await unplug(person, proxy)
             sending = asyncio.ensure_future(person.chat.send(1, "x"))
-            ejabberd.set_password(person.user, "another")
+            server.set_password(person.user, "another")
             await proxy.accept()
             failed = await person.told.one(ConnectionFailed)
             assert isinstance(failed.error, AuthenticationFailed)
@@ -307,10 +307,10 @@ def test_a_changed_password_is_tried_once(ejabberd: Ejabberd, users: Users) -> N
     run(main())
 
 
-def test_a_conflict_is_not_fought_out(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_conflict_is_not_fought_out(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        one, other = (behind(ejabberd, user, resource="phone") for _ in range(2))
+        one, other = (behind(server, user, resource="phone") for _ in range(2))
         async with one as (first, proxy), other as (second, _):
             failed = await first.told.one(ConnectionFailed)
             assert isinstance(failed.error, StreamConflict)
@@ -323,10 +323,10 @@ def test_a_conflict_is_not_fought_out(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_a_refusal_by_policy_is_final(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_refusal_by_policy_is_final(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy):
-            assert ejabberd.kick(person.user) == 1
+        async with behind(server, users()) as (person, proxy):
+            assert server.kick(person.user) == 1
             failed = await person.told.one(ConnectionFailed)
             assert isinstance(failed.error, StreamRefused)
             assert (failed.error.reason, failed.error.condition) == (Reason.POLICY, "policy-violation")
@@ -338,12 +338,12 @@ def test_a_refusal_by_policy_is_final(ejabberd: Ejabberd, users: Users) -> None:
 # A peer that is dead
 
 
-def test_a_dead_peer_is_found_within_two_intervals(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_dead_peer_is_found_within_two_intervals(server: Server, users: Users) -> None:
     interval = 0.4
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        async with behind(ejabberd, users(), keepalive=interval) as (person, proxy):
+        async with behind(server, users(), keepalive=interval) as (person, proxy):
             order: list[str] = []
             person.chat.on(Reconnecting)(lambda event: order.append("found"))
             await person.chat.ping()
@@ -362,9 +362,9 @@ def test_a_dead_peer_is_found_within_two_intervals(ejabberd: Ejabberd, users: Us
     run(main())
 
 
-def test_a_silent_peer_that_answers_is_kept(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_silent_peer_that_answers_is_kept(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), keepalive=0.3) as (person, proxy):
+        async with behind(server, users(), keepalive=0.3) as (person, proxy):
             down = proxy.forwarded["down"]
             await proxy.until(lambda: proxy.forwarded["down"] > down + 300)
             assert person.told.of(Reconnecting) == []
@@ -372,9 +372,9 @@ def test_a_silent_peer_that_answers_is_kept(ejabberd: Ejabberd, users: Users) ->
     run(main())
 
 
-def test_a_loop_that_was_blocked_is_not_taken_for_a_dead_peer(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_loop_that_was_blocked_is_not_taken_for_a_dead_peer(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), keepalive=0.3) as (person, _):
+        async with behind(server, users(), keepalive=0.3) as (person, _):
             await person.chat.ping()
             # What still comes in behind the answer would be a sign of the server.
             await asyncio.sleep(0.1)

@@ -19,26 +19,26 @@ from connectycube.chat import (
     Reconnecting,
     StreamFailed,
 )
-from connectycube.rest import Dialog, DialogType
-from tests.integration.chats import Person, Users, chat_of
-from tests.integration.ejabberd import Ejabberd
+from tests.integration.chats import Person, Users, chat_of, gather, private
 from tests.integration.lines import (
     FAST,
     PLAIN,
-    asked_of_platform,
     back,
     behind,
     bodies,
     forget,
     lose_session,
-    play_platform,
     present,
     unplug,
     wait_body,
 )
+from tests.integration.server import Server
 from tests.integration.support import eventually, run
 
-ROOMS = ["5356c64ab35c12bd3b10ab01", "5356c64ab35c12bd3b10ab02"]
+
+async def two_rooms(server: Server, *persons: Person) -> list[str]:
+    """Two groups, whose rooms all have joined in turn."""
+    return [await gather(server, *persons) for _ in range(2)]
 
 
 async def befriend(one: Person, other: Person) -> None:
@@ -48,17 +48,17 @@ async def befriend(one: Person, other: Person) -> None:
     await eventually(lambda: other.id in one.chat.contacts and one.id in other.chat.contacts)
 
 
-def test_presence_and_contacts(ejabberd: Ejabberd, users: Users) -> None:
+def test_presence_and_contacts(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy), present(ejabberd, users()) as (friend,):
+        async with behind(server, users()) as (person, proxy), present(server, users()) as (friend,):
             await befriend(person, friend)
             await person.chat.set_presence(status="busy", show="dnd")
             await friend.told.one(ContactPresence, lambda event: event.status == "busy")
             known = len(friend.told.of(ContactPresence))
             # While the chat is away the name of a contact is changed by another device.
             await unplug(person, proxy)
-            await forget(ejabberd, person)
-            async with chat_of(ejabberd, person.user, initial_presence=False) as device:
+            await forget(server, person)
+            async with chat_of(server, person.user, initial_presence=False) as device:
                 await device.contacts.rename(friend.id, "Anna")
             await proxy.accept()
             assert await back(person, 1) is False
@@ -71,12 +71,12 @@ def test_presence_and_contacts(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_carbons(ejabberd: Ejabberd, users: Users) -> None:
+def test_carbons(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
-        async with behind(ejabberd, user) as (person, proxy), present(ejabberd, users()) as (other,):
-            await lose_session(ejabberd, person, proxy)
-            async with chat_of(ejabberd, user) as device:
+        async with behind(server, user) as (person, proxy), present(server, users()) as (other,):
+            await lose_session(server, person, proxy)
+            async with chat_of(server, user) as device:
                 # Once the request after the furnishing is answered, carbons are on.
                 await person.chat.send(other.id, "furnished")
                 await device.send(other.id, "from another device")
@@ -87,101 +87,98 @@ def test_carbons(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_rooms(ejabberd: Ejabberd, users: Users) -> None:
+def test_rooms(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy), present(ejabberd, users()) as (other,):
-            for room in ROOMS:
-                await person.chat.join(room)
-                await other.chat.join(room)
+        async with behind(server, users()) as (person, proxy), present(server, users()) as (other,):
+            rooms = await two_rooms(server, person, other)
             await person.told.all(OccupantJoined, 2)
-            await lose_session(ejabberd, person, proxy)
+            await lose_session(server, person, proxy)
             # It waits until the rooms are joined, without which it would be refused.
-            await person.chat.send(ROOMS[1], "back again")
+            await person.chat.send(rooms[1], "back again")
             await wait_body(other, "back again")
-            for room in ROOMS:
+            for room in rooms:
                 assert person.id in await other.chat.online_users(room)
             # Who was there before has not come.
-            await other.chat.send(ROOMS[0], "welcome")
+            await other.chat.send(rooms[0], "welcome")
             await wait_body(person, "welcome")
             assert len(person.told.of(OccupantJoined)) == 2
-            await person.chat.leave(ROOMS[0])
-            await lose_session(ejabberd, person, proxy)
-            await person.chat.send(ROOMS[1], "and once more")
-            assert person.id not in await other.chat.online_users(ROOMS[0])
+            await person.chat.leave(rooms[0])
+            await lose_session(server, person, proxy)
+            await person.chat.send(rooms[1], "and once more")
+            assert person.id not in await other.chat.online_users(rooms[0])
 
     run(main())
 
 
-@pytest.mark.parametrize("place", [b"urn:xmpp:carbons", b"jabber:iq:roster", ROOMS[0].encode(), ROOMS[1].encode()])
+@pytest.mark.parametrize("place", ["urn:xmpp:carbons", "jabber:iq:roster", 0, 1])
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_cut_while_the_session_is_furnished(ejabberd: Ejabberd, users: Users, place: bytes, managed: bool) -> None:
+def test_a_cut_while_the_session_is_furnished(server: Server, users: Users, place: str | int, managed: bool) -> None:
+    """Before a request, or before one of the rooms is joined."""
+
     async def main() -> None:
         options = {**PLAIN, "stream_management": managed}
-        async with behind(ejabberd, users(), **options) as (person, proxy), present(ejabberd, users()) as (other,):
-            for room in ROOMS:
-                await person.chat.join(room)
-                await other.chat.join(room)
+        async with behind(server, users(), **options) as (person, proxy), present(server, users()) as (other,):
+            rooms = await two_rooms(server, person, other)
             await unplug(person, proxy)
-            await forget(ejabberd, person)
-            sending = asyncio.ensure_future(person.chat.send(ROOMS[1], "at last"))
-            fault = proxy.cut_when("up", place, include=False)
+            await forget(server, person)
+            sending = asyncio.ensure_future(person.chat.send(rooms[1], "at last"))
+            there = place if isinstance(place, str) else rooms[place]
+            fault = proxy.cut_when("up", there.encode(), include=False)
             await proxy.accept()
             await fault.happened()
             await sending
             assert [event.resumed for event in person.told.of(Reconnected)] == [False, managed]
             await wait_body(other, "at last")
-            for room in ROOMS:
+            for room in rooms:
                 assert person.id in await other.chat.online_users(room)
             assert bodies(other) == ["at last"]
 
     run(main())
 
 
-def test_two_sessions_in_a_row_are_lost_while_they_are_furnished(ejabberd: Ejabberd, users: Users) -> None:
+def test_two_sessions_in_a_row_are_lost_while_they_are_furnished(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users(), **PLAIN) as (person, proxy), present(ejabberd, users()) as (other,):
-            for room in ROOMS:
-                await person.chat.join(room)
-                await other.chat.join(room)
+        async with behind(server, users(), **PLAIN) as (person, proxy), present(server, users()) as (other,):
+            rooms = await two_rooms(server, person, other)
             for round in range(2):
                 await unplug(person, proxy)
-                await forget(ejabberd, person)
-                held = proxy.cut_when("up", ROOMS[0].encode())
+                await forget(server, person)
+                held = proxy.cut_when("up", rooms[0].encode())
                 await proxy.accept()
                 await held.happened()
                 assert len(person.told.of(Reconnected)) == round + 1
             await unplug(person, proxy)
-            await forget(ejabberd, person)
+            await forget(server, person)
             await proxy.accept()
-            await person.chat.send(ROOMS[1], "at last")
+            await person.chat.send(rooms[1], "at last")
             await wait_body(other, "at last")
-            for room in ROOMS:
+            for room in rooms:
                 assert person.id in await other.chat.online_users(room)
 
     run(main())
 
 
-def test_client_state_and_status_streaming(ejabberd: Ejabberd, users: Users) -> None:
-    play_platform(ejabberd)
+def test_client_state_and_status_streaming(server: Server, users: Users) -> None:
+    server.play_platform()
 
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy):
+        async with behind(server, users()) as (person, proxy):
             one, other = users(), users()
             await person.chat.set_inactive()
             await person.chat.subscribe_last_activity(one.id)
             await person.chat.subscribe_last_activity(other.id)
             await person.chat.unsubscribe_last_activity(one.id)
-            assert len(asked_of_platform(ejabberd, person.user)) == 4
-            await lose_session(ejabberd, person, proxy)
+            assert len(server.asked_of_platform(person.user)) == 4
+            await lose_session(server, person, proxy)
             await person.chat.send(other.id, "furnished")
-            again = asked_of_platform(ejabberd, person.user)[4:]
+            again = server.asked_of_platform(person.user)[4:]
             assert len(again) == 2
             assert sorted("mobile" in xml for xml in again) == [False, True]
-            assert any(other.jid in xml and "enable='true'" in xml for xml in again)
+            assert any(other.jid in xml and "enable='true'" in xml.replace('"', "'") for xml in again)
             await person.chat.set_active()
-            await lose_session(ejabberd, person, proxy)
+            await lose_session(server, person, proxy)
             await person.chat.send(other.id, "furnished")
-            last = asked_of_platform(ejabberd, person.user)[7:]
+            last = server.asked_of_platform(person.user)[7:]
             assert len(last) == 1
             assert other.jid in last[0]
 
@@ -189,17 +186,17 @@ def test_client_state_and_status_streaming(ejabberd: Ejabberd, users: Users) -> 
 
 
 @pytest.mark.parametrize("changed", [True, False])
-def test_the_privacy_list_in_force_is_looked_at(ejabberd: Ejabberd, users: Users, changed: bool) -> None:
+def test_the_privacy_list_in_force_is_looked_at(server: Server, users: Users, changed: bool) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy):
+        async with behind(server, users()) as (person, proxy):
             await person.chat.privacy.set("spam", [PrivacyRule(users().id)])
             await person.chat.privacy.activate("spam")
             await person.chat.send(person.id, "pushes are in")
             known = len(person.told.of(PrivacyListChanged))
             await unplug(person, proxy)
-            await forget(ejabberd, person)
+            await forget(server, person)
             if changed:
-                async with chat_of(ejabberd, person.user, initial_presence=False) as device:
+                async with chat_of(server, person.user, initial_presence=False) as device:
                     await device.privacy.deactivate()
             await proxy.accept()
             await back(person, 1)
@@ -210,18 +207,18 @@ def test_the_privacy_list_in_force_is_looked_at(ejabberd: Ejabberd, users: Users
     run(main())
 
 
-def test_what_was_not_acknowledged_is_sent_again_with_its_id(ejabberd: Ejabberd, users: Users) -> None:
+def test_what_was_not_acknowledged_is_sent_again_with_its_id(server: Server, users: Users) -> None:
     """The server has got the messages and delivered them, only its acknowledgement is lost, and the session too."""
 
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
             sending = [asyncio.ensure_future(sender.chat.send(reader.id, f"{number}")) for number in range(20)]
             await reader.told.all(MessageReceived, 20)
             assert not any(task.done() for task in sending)
             await unplug(sender, proxy)
             proxy.resume()
-            await forget(ejabberd, sender)
+            await forget(server, sender)
             await proxy.accept()
             sent = await asyncio.gather(*sending)
             assert await back(sender, 1) is False
@@ -234,17 +231,16 @@ def test_what_was_not_acknowledged_is_sent_again_with_its_id(ejabberd: Ejabberd,
     run(main())
 
 
-def test_a_repeat_in_a_group_is_dropped_too(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_repeat_in_a_group_is_dropped_too(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(ejabberd, users()) as (sender, proxy), present(ejabberd, users()) as (reader,):
-            await sender.chat.join(ROOMS[0])
-            await reader.chat.join(ROOMS[0])
+        async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
+            group = await gather(server, sender, reader)
             proxy.stall("down")
-            sending = asyncio.ensure_future(sender.chat.send(ROOMS[0], "once"))
+            sending = asyncio.ensure_future(sender.chat.send(group, "once"))
             await wait_body(reader, "once")
             await unplug(sender, proxy)
             proxy.resume()
-            await forget(ejabberd, sender)
+            await forget(server, sender)
             await proxy.accept()
             await sending
             await sender.caught_up(reader)
@@ -254,21 +250,21 @@ def test_a_repeat_in_a_group_is_dropped_too(ejabberd: Ejabberd, users: Users) ->
     run(main())
 
 
-def test_delivered_marks_are_not_lost_with_a_session(ejabberd: Ejabberd, users: Users) -> None:
+def test_delivered_marks_are_not_lost_with_a_session(server: Server, users: Users) -> None:
     """A mark that the server has not got goes out again in the next session."""
 
     async def main() -> None:
         options = {"mark_delivered": "always"}
-        async with behind(ejabberd, users(), **options) as (reader, proxy), present(ejabberd, users()) as (sender,):
+        async with behind(server, users(), **options) as (reader, proxy), present(server, users()) as (sender,):
             proxy.stall("up")
             held = proxy.received["up"]
-            dialog = Dialog(id=ROOMS[0], type=DialogType.PRIVATE, occupants_ids=[sender.id, reader.id])
+            dialog = private(server, sender, reader)
             sent = await sender.chat.send(dialog, "with a dialog")
             await wait_body(reader, "with a dialog")
             await proxy.until(lambda: proxy.received["up"] > held)
             await unplug(reader, proxy)
             proxy.resume()
-            await forget(ejabberd, reader)
+            await forget(server, reader)
             await proxy.accept()
             assert await back(reader, 1) is False
             mark = await sender.told.one(MessageDelivered)
@@ -279,25 +275,24 @@ def test_delivered_marks_are_not_lost_with_a_session(ejabberd: Ejabberd, users: 
     run(main())
 
 
-def test_a_new_beginning_is_without_what_was_restored(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_new_beginning_is_without_what_was_restored(server: Server, users: Users) -> None:
     """Rooms and the like are kept over reconnects, not over `disconnect`."""
-    play_platform(ejabberd)
+    server.play_platform()
 
     async def main() -> None:
-        async with behind(ejabberd, users()) as (person, proxy), present(ejabberd, users()) as (other,):
-            await other.chat.join(ROOMS[0])
-            await person.chat.join(ROOMS[0])
+        async with behind(server, users()) as (person, proxy), present(server, users()) as (other,):
+            group = await gather(server, other, person)
             await person.chat.set_inactive()
             await person.chat.subscribe_last_activity(other.id)
             await person.chat.disconnect()
             await person.chat.connect()
-            assert await other.chat.online_users(ROOMS[0]) == (other.id,)
-            await lose_session(ejabberd, person, proxy)
+            assert await other.chat.online_users(group) == (other.id,)
+            await lose_session(server, person, proxy)
             await person.chat.send(other.id, "furnished")
-            assert await other.chat.online_users(ROOMS[0]) == (other.id,)
-            assert len(asked_of_platform(ejabberd, person.user)) == 2
+            assert await other.chat.online_users(group) == (other.id,)
+            assert len(server.asked_of_platform(person.user)) == 2
             # Who was there before has not come.
-            await person.chat.join(ROOMS[0])
+            await person.chat.join(group)
             await other.caught_up(person)
             assert person.told.of(OccupantJoined) == []
 
@@ -308,17 +303,17 @@ def test_a_new_beginning_is_without_what_was_restored(ejabberd: Ejabberd, users:
 
 
 @pytest.mark.parametrize("hard", [True, False])
-def test_a_server_goes_and_comes_back(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
+def test_a_server_goes_and_comes_back(server: Server, users: Users, hard: bool) -> None:
     async def main() -> None:
-        async with present(ejabberd, users(), users(), backoff=FAST) as (one, other):
+        async with present(server, users(), users(), backoff=FAST) as (one, other):
             if hard:
-                await asyncio.to_thread(ejabberd.stop_hard)
+                await asyncio.to_thread(server.stop_hard)
                 await one.told.one(Reconnecting)
                 await other.told.one(Reconnecting)
                 sending = asyncio.ensure_future(one.chat.send(other.id, "meanwhile"))
-                await asyncio.to_thread(ejabberd.start)
+                await asyncio.to_thread(server.start)
             else:
-                restarting = asyncio.ensure_future(asyncio.to_thread(ejabberd.restart))
+                restarting = asyncio.ensure_future(asyncio.to_thread(server.restart))
                 waits = await one.told.one(Reconnecting)
                 # A node in a hurry closes the connection before its last words are out.
                 said = [event.condition for event in one.told.of(StreamFailed)]

@@ -18,18 +18,17 @@ from connectycube.chat import (
 from connectycube.rest import Dialog, DialogType, InvalidArgument
 from tests.integration.bare import Bare
 from tests.integration.chats import Person, Users, people
-from tests.integration.ejabberd import Ejabberd, room_jid
+from tests.integration.ejabberd import Ejabberd
+from tests.integration.server import Server, room_jid
 from tests.integration.support import run
 
 ADMIN = "http://jabber.org/protocol/muc#admin"
 OWNER = "http://jabber.org/protocol/muc#owner"
 
-_numbers = iter(range(1, 1000))
 
-
-def new_dialog() -> str:
+def group(server: Server, *persons: Person) -> str:
     """A dialog whose room nobody was in before."""
-    return f"66f1a7c2e4b0d93a51d{next(_numbers):05x}"
+    return server.group(*(person.user for person in persons))
 
 
 def occupants(person: Person) -> list[Event]:
@@ -39,10 +38,10 @@ def occupants(person: Person) -> list[Event]:
     ]
 
 
-def test_who_comes_and_goes_is_told(ejabberd: Ejabberd, users: Users) -> None:
+def test_who_comes_and_goes_is_told(server: Server, users: Users) -> None:
     async def main() -> None:
-        dialog = new_dialog()
-        async with people(ejabberd, users(), users(), users()) as (one, other, third):
+        async with people(server, users(), users(), users()) as (one, other, third):
+            dialog = group(server, one, other, third)
             await one.chat.join(dialog)
             await other.chat.join(dialog)
             assert await one.told.one(OccupantJoined) == OccupantJoined(dialog_id=dialog, user_id=other.id)
@@ -62,15 +61,17 @@ def test_who_comes_and_goes_is_told(ejabberd: Ejabberd, users: Users) -> None:
             await one.chat.join(dialog)
             await other.chat.join(dialog)
             await one.told.all(OccupantJoined, 3)
+            await third.told.one(OccupantJoined)
             assert len(occupants(third)) == 2
 
     run(main())
 
 
-def test_a_second_device_in_a_room_is_nobody_else(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_second_device_in_a_room_is_nobody_else(server: Server, users: Users) -> None:
     async def main() -> None:
-        dialog, user = new_dialog(), users()
-        async with people(ejabberd, users(), user, user) as (one, desk, phone):
+        user = users()
+        async with people(server, users(), user, user) as (one, desk, phone):
+            dialog = group(server, one, desk)
             for person in (one, desk, phone):
                 await person.chat.join(dialog)
             await phone.chat.leave(dialog)
@@ -86,12 +87,13 @@ def test_a_second_device_in_a_room_is_nobody_else(ejabberd: Ejabberd, users: Use
     run(main())
 
 
-def test_who_disconnects_has_left(ejabberd: Ejabberd, users: Users) -> None:
+def test_who_disconnects_has_left(server: Server, users: Users) -> None:
     async def main() -> None:
-        dialog = new_dialog()
-        async with people(ejabberd, users()) as (one,):
+        guest = users()
+        async with people(server, users()) as (one,):
+            dialog = server.group(one.user, guest)
             await one.chat.join(dialog)
-            async with people(ejabberd, users()) as (other,):
+            async with people(server, guest) as (other,):
                 await other.chat.join(dialog)
                 await one.told.one(OccupantJoined)
             assert await one.told.one(OccupantLeft) == OccupantLeft(dialog_id=dialog, user_id=other.id)
@@ -100,16 +102,16 @@ def test_who_disconnects_has_left(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_who_is_online(ejabberd: Ejabberd, users: Users) -> None:
+def test_who_is_online(server: Server, users: Users) -> None:
     async def main() -> None:
-        dialog = new_dialog()
-        async with people(ejabberd, users(), users(), users()) as (one, other, outside):
+        async with people(server, users(), users(), users()) as (one, other, outside):
+            dialog = group(server, one, other, outside)
             await one.chat.join(dialog)
             await other.chat.join(dialog)
             for person in (one, other, outside):
                 assert sorted(await person.chat.online_users(dialog)) == [one.id, other.id]
             with pytest.raises(RequestRefused) as refused:
-                await one.chat.online_users(new_dialog())
+                await one.chat.online_users("66f1a7c2e4b0d93a51c8e203")
             assert refused.value.condition == "item-not-found"
 
     run(main())
@@ -117,8 +119,8 @@ def test_who_is_online(ejabberd: Ejabberd, users: Users) -> None:
 
 def test_a_room_that_was_left_is_silent(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        dialog = new_dialog()
         async with people(ejabberd, users(), users()) as (one, other):
+            dialog = group(ejabberd, one, other)
             await one.chat.join(dialog)
             await other.chat.join(dialog)
             await other.chat.leave(dialog)
@@ -137,10 +139,10 @@ def test_a_room_that_was_left_is_silent(ejabberd: Ejabberd, users: Users) -> Non
     run(main())
 
 
-def test_the_same_room_is_joined_at_once_by_two_tasks(ejabberd: Ejabberd, users: Users) -> None:
+def test_the_same_room_is_joined_at_once_by_two_tasks(server: Server, users: Users) -> None:
     async def main() -> None:
-        dialogs = [new_dialog() for _ in range(5)]
-        async with people(ejabberd, users()) as (one,):
+        async with people(server, users()) as (one,):
+            dialogs = [group(server, one) for _ in range(5)]
             await asyncio.gather(*(one.chat.join(dialog) for dialog in dialogs * 2))
             for dialog in dialogs:
                 assert await one.chat.online_users(dialog) == (one.id,)
@@ -154,9 +156,9 @@ def test_the_same_room_is_joined_at_once_by_two_tasks(ejabberd: Ejabberd, users:
 @pytest.mark.parametrize(("item", "who"), [("role='none'", "nick"), ("affiliation='outcast'", "jid")])
 def test_who_is_put_out_is_told(ejabberd: Ejabberd, users: Users, item: str, who: str) -> None:
     async def main() -> None:
-        dialog, room = new_dialog(), ""
-        room = room_jid(dialog)
         async with Bare(ejabberd.ports.starttls) as owner, people(ejabberd, users(), users()) as (one, other):
+            dialog = group(ejabberd, one, other)
+            room = room_jid(dialog)
             await owner.login(users())
             owner.send(f"<presence to='{room}/1'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
             await owner.receive("{jabber:client}presence", **{"from": f"{room}/1"})
@@ -182,9 +184,9 @@ def test_who_is_put_out_is_told(ejabberd: Ejabberd, users: Users, item: str, who
 
 def test_a_room_for_members_refuses(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
-        dialog = new_dialog()
-        room = room_jid(dialog)
         async with Bare(ejabberd.ports.starttls) as owner, people(ejabberd, users()) as (one,):
+            dialog = group(ejabberd, one)
+            room = room_jid(dialog)
             await owner.login(users())
             owner.send(f"<presence to='{room}/1'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
             await owner.receive("{jabber:client}presence", **{"from": f"{room}/1"})
@@ -204,10 +206,10 @@ def test_a_room_for_members_refuses(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_a_private_dialog_has_no_room(ejabberd: Ejabberd, users: Users) -> None:
+def test_a_private_dialog_has_no_room(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with people(ejabberd, users()) as (one,):
-            private = Dialog(id=new_dialog(), type=DialogType.PRIVATE, occupants_ids=[one.id, 5])
+        async with people(server, users()) as (one,):
+            private = Dialog(id="66f1a7c2e4b0d93a51c8e203", type=DialogType.PRIVATE, occupants_ids=[one.id, 5])
             for call in (one.chat.join, one.chat.leave, one.chat.online_users):
                 with pytest.raises(InvalidArgument, match="room"):
                     await call(private)

@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import uvicorn
@@ -145,6 +145,7 @@ class Server:
     async def _main(self) -> None:
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="connectycube-sandbox"))
         try:
             core = self.core = self._make_core()
             core.failed = self._fail
