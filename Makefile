@@ -33,8 +33,8 @@ types: .venv/.ready ## mypy and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-test: .venv/.ready ## pytest
-	@$(BIN)/python -m pytest
+test: .venv/.ready ## pytest, on all cores
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK, Chromium; installs what is missing
 	@tests/integration/install.sh

@@ -21,7 +21,7 @@ from connectycube.rest import InvalidArgument
 from tests.integration.bare import Bare
 from tests.integration.chats import Person, Users, gather, people, perhaps, refused
 from tests.integration.server import Server
-from tests.integration.support import run
+from tests.integration.support import eventually, run
 from tests.integration.test_contacts import befriend
 
 PRIVACY = "{jabber:iq:privacy}"
@@ -145,6 +145,7 @@ def test_another_device_that_uses_the_list(server: Server, users: Users) -> None
                     await privacy.delete("mine")
                 assert refusal.value.condition == "conflict"
                 assert await privacy.blocked() == (5,)
+            await eventually(lambda: len(server.resources(user)) == 1)
             await privacy.delete("mine")
             assert await privacy.names() == ()
 
