@@ -175,10 +175,14 @@ def test_a_seed_is_there_from_the_start_and_after_each_reset(tmp_path: Path) -> 
         ({"users": "mary"}, "no list"),
         ({"users": [{"login": "mary"}, {"login": "mary"}]}, r"users\[1\].*taken"),
         ({"users": [3]}, r"users\[0\] is malformed"),
-        ({"messages": [{"from": "nobody", "to": "x"}]}, "nobody"),
+        ({"users": [{"login": "mary", "pasword": "x"}]}, r"users\[0\]: pasword is unknown"),
+        ({"users": [{"login": ["mary"]}]}, r"users\[0\] is malformed"),
+        ({"users": [{"login": "mary", "external_user_id": 2**70}]}, r"users\[0\] is malformed"),
+        ({"messages": [{"from": "nobody", "to": "x"}]}, r"messages\[0\]: there is no user nobody"),
+        ({"messages": [{"from": "x" * 1000, "to": "x"}]}, r"^messages\[0\]: there is no user x{,200}…$"),
         ("missing.yaml", "can't be read"),
     ],
-    ids=["part", "no list", "twice", "no map", "nobody", "no file"],
+    ids=["part", "no list", "twice", "no map", "typing error", "kind", "size", "nobody", "long", "no file"],
 )
 def test_a_faulty_seed_says_where(seed: Any, text: str) -> None:
     with pytest.raises(SeedError, match=text), Sandbox(seed=seed):
