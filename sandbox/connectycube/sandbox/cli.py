@@ -15,12 +15,25 @@ from typing import Any
 from ._sandbox import LOOPBACK, Sandbox
 from .config import ADMIN_KEY, APP_ID, AUTH_KEY, Settings
 from .core import Core
-from .seeding import SeedError
 from .storage import DataFileError
 
 __all__ = ["main"]
 
 PORT = 8480
+CHAT_PORTS = {
+    "chat-port": "port of the chat, with TLS if the client starts it",
+    "chat-tls-port": "port of the chat that begins with TLS",
+    "websocket-port": "port of the chat over WebSocket",
+    "secure-websocket-port": "port of the chat over WebSocket with TLS",
+}
+
+
+def port(text: str) -> int:
+    """A port, as an argument."""
+    number = int(text) if text.isascii() and text.isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,8 +44,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     made.add_argument(
-        "--port", type=int, default=PORT, help="port of REST and the page, 0 for any (default: %(default)s)"
+        "--port", type=port, default=PORT, help="port of REST and the page, 0 for any (default: %(default)s)"
     )
+    for name, what in CHAT_PORTS.items():
+        made.add_argument(f"--{name}", type=port, default=0, metavar="PORT", help=f"{what} (default: any)")
     made.add_argument("--data", metavar="FILE", help="keep everything in this file (default: in memory)")
     made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs, messages to start with")
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
@@ -89,6 +104,41 @@ def warn_of(host: str) -> None:
     print(f"{line}\n{text}\n{line}", file=sys.stderr, flush=True)
 
 
+def failed(text: str) -> int:
+    """Say in one line why it could not start."""
+    print(f"connectycube-sandbox: {text}", file=sys.stderr)
+    return 1
+
+
+def started(given: argparse.Namespace) -> Sandbox:
+    """A sandbox that runs as it was asked for.
+
+    :raises OSError: if it can't listen where it should.
+    :raises DataFileError: if the data file can't be used.
+    :raises ValueError: if the seed or a setting is wrong.
+    """
+    settings = Settings(
+        app_id=given.app_id,
+        auth_key=given.auth_key,
+        admin_key=given.admin_key,
+        chat_host=given.chat_host,
+        users_v1=given.users_v1,
+    )
+    sandbox = Alone(
+        settings,
+        data=given.data,
+        seed=given.seed,
+        host=given.host,
+        port=given.port,
+        chat_port=given.chat_port,
+        chat_tls_port=given.chat_tls_port,
+        websocket_port=given.websocket_port,
+        secure_websocket_port=given.secure_websocket_port,
+    )
+    sandbox.start()
+    return sandbox
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until interrupted.
 
@@ -99,24 +149,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    settings = Settings(
-        app_id=given.app_id,
-        auth_key=given.auth_key,
-        admin_key=given.admin_key,
-        chat_host=given.chat_host,
-        users_v1=given.users_v1,
-    )
+    try:
+        sandbox = started(given)
+    except OSError as error:
+        return failed(error.strerror or str(error))
+    except (ValueError, DataFileError) as error:
+        return failed(str(error))
     if given.host not in LOOPBACK:
         warn_of(given.host)
-    try:
-        sandbox = Alone(settings, data=given.data, seed=given.seed, host=given.host, port=given.port)
-        sandbox.start()
-    except OSError as error:
-        print(f"connectycube-sandbox: can't listen on {given.host}:{given.port}: {error.strerror}", file=sys.stderr)
-        return 1
-    except (DataFileError, SeedError) as error:
-        print(f"connectycube-sandbox: {error}", file=sys.stderr)
-        return 1
     try:
         found = addresses(sandbox)
         if given.json:
