@@ -134,6 +134,13 @@ def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: 
     assert http.delete(f"/chat/dialog/{dialog.id}/subscribe", headers=headers).status_code == 200
 
 
+def test_the_journal_has_the_path_as_it_was_sent_and_faults_their_own(http: httpx.Client, sandbox: Sandbox) -> None:
+    sent = ["/chat/Dialog.json", "/chat/Dialog", "/chat/dialog/a%20b.json", "/nothing.json", "/blobs/x%20y"]
+    sandbox.faults.fail_next(503, path="/chat/Dialog")
+    assert [http.get(path, params={"token": "z"}).status_code for path in sent][:2] == [503, 401]
+    assert [one.path for one in sandbox.journal.exchanges()] == sent
+
+
 def test_arguments_of_delete_come_in_query_form_or_json(http: httpx.Client, join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     for how in (
