@@ -6,6 +6,7 @@ It is bounded and holds no secrets. It may be read from any thread.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import takewhile
@@ -25,7 +26,7 @@ Direction = Literal["in", "out"]
 
 
 @frozen(kw_only=True)
-class Entry:
+class Entry(ABC):
     """One thing that went over the wire.
 
     :ivar number: grows by one with each entry.
@@ -41,9 +42,9 @@ class Entry:
     def kind(self) -> str:
         return "rest" if isinstance(self, Exchange) else "stanza"
 
+    @abstractmethod
     def text(self) -> str:
         """All of it as one line, to search in."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """As the page gets it."""
