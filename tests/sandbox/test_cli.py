@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -243,6 +244,19 @@ def test_a_data_file_belongs_to_one_sandbox_until_it_is_gone(tmp_path: Path) -> 
     with running(*data) as process:
         assert first_line(process)
         assert ended(process) == (0, "")
+
+
+def test_the_largest_upload_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    size = 100 * 1024 * 1024
+    with running("--json", "--data", str(tmp_path / "sandbox.db")) as process:
+        found = json.loads(first_line(process))
+        with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
+            cube.login(login="mary", password=PASSWORD)
+            assert cube.files.upload(bytes(size)).size == size
+        process.terminate()
+        usage = os.wait4(process.pid, 0)[2]
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert usage.ru_maxrss * unit < size
 
 
 def test_a_damaged_data_file_is_told(tmp_path: Path) -> None:
