@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ def test_chat_faults_are_counted_down() -> None:
     assert [faults.take_chat("refuse_resume") for _ in range(2)] == [True, False]
     with pytest.raises(ValueError, match="no failure"):
         faults.fail_next(200)
+    for wrong in (partial(faults.fail_next, 500, 0), partial(faults.drop_next, -1), partial(faults.delay_next, -1.0)):
+        with pytest.raises(ValueError, match="at least once"):
+            wrong()
+    assert faults.pending() == []
 
 
 # -- clock, bus and journal

@@ -126,11 +126,8 @@ class Page:
         if refused is not None:
             return refused
         query = request.query_params
-        user, after = query.get("user_id", ""), query.get("after", "")
         entries = self._core.journal.entries(
-            user_id=int(user) if user.isdecimal() else None,
-            after=int(after) if after.isdecimal() else 0,
-            text=query.get("text", ""),
+            user_id=_number(query.get("user_id")), after=_number(query.get("after")) or 0, text=query.get("text", "")
         )
         return JSONResponse([entry.to_dict() for entry in entries], 200, HEADERS)
 
@@ -142,8 +139,8 @@ class Page:
         refused = self._refused(request)
         if refused is not None:
             return refused
-        last = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
-        stream = self._events(int(last) if last.isdecimal() else 0)
+        last = request.headers.get("last-event-id") or request.query_params.get("after")
+        stream = self._events(_number(last) or 0)
         return StreamingResponse(stream, 200, HEADERS, "text/event-stream")
 
     async def _events(self, after: int) -> AsyncIterator[str]:
@@ -173,6 +170,11 @@ class Page:
         finally:
             stop()
             self._readers.discard(changed)
+
+
+def _number(text: str | None) -> int | None:
+    """A number in a query; `None` for what is none."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None
 
 
 def _event(entry: Entry) -> str:
