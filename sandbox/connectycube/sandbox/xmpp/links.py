@@ -18,7 +18,7 @@ from xml.sax.saxutils import quoteattr
 from attrs import frozen
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -343,8 +343,11 @@ class WebSocketLink(Link):
         self._closed = False
 
     def data_received(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        self._events()
+        # Line by line until the request is answered: what came with it would be answered before it, or not at all.
+        for part in data.splitlines(keepends=True) if self._protocol.state is CONNECTING else (data,):
+            if not self._closing:
+                self._protocol.receive_data(part)
+                self._events()
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
