@@ -91,6 +91,28 @@ def test_it_warns_loudly_off_the_loopback_interface() -> None:
     assert "Everybody who reaches this machine" in errors
 
 
+def test_it_ends_in_the_middle_of_calls() -> None:
+    with running("--json") as process, ExitStack() as stack:
+        found = json.loads(first_line(process))
+        address = ("127.0.0.1", urlsplit(found["api_url"]).port)
+        for path in ("/session", "/storage/files"):
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
+        # Both have been read when another call is answered.
+        assert httpx.get(found["api_url"]).status_code == 200
+        assert ended(process, signal.SIGTERM) == (0, "")
+
+
+def test_addresses_that_nobody_reads_are_told_in_one_line() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "connectycube.sandbox", "--port", "0"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=20)
+    os.close(writer)
+    text = "connectycube-sandbox: can't print the addresses: Broken pipe\n"
+    assert (done.returncode, done.stderr) == (1, text)
+
+
 @asynccontextmanager
 async def entered(found: dict[str, Any], login: str, token: str | None = None) -> AsyncIterator[User]:
     """A user over REST and in the chat; given a token, without a login."""

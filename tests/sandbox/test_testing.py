@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import threading
 import time
@@ -259,6 +260,22 @@ def test_a_taken_port_is_told_and_all_is_closed_again() -> None:
     for use in (lambda: sandbox.api_url, lambda: sandbox.core, lambda: sandbox.call(time.time)):
         with pytest.raises(RuntimeError, match="does not run"):
             use()
+
+
+def test_it_ends_while_calls_are_delayed_and_files_are_read_slowly(caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+        cube.login(login="mary", password="correct-horse-9")
+        uid = str(cube.files.upload(bytes(20_000_000)).uid)
+        place = httpx.URL(cube.files.url(uid, private=True))
+        address = httpx.URL(httpx.get(place).headers["location"])
+        sandbox.faults.delay_next(600.0, path="/session")
+        clients = [socket.create_connection((address.host, address.port or 80)) for _ in range(2)]
+        clients[0].sendall(b"GET " + address.raw_path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        clients[1].sendall(b"GET /session HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert clients[0].recv(12) == b"HTTP/1.1 200"
+    for client in clients:
+        client.close()
+    assert not [one for one in caplog.records if one.exc_info]
 
 
 def test_it_can_be_started_again() -> None:

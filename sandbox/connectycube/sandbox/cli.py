@@ -6,6 +6,7 @@ import argparse
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -97,6 +98,15 @@ LABELS = {
 }
 
 
+def tell(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print the addresses."""
+    if as_json:
+        print(json.dumps(found), flush=True)
+    else:
+        width = max(map(len, LABELS.values()))
+        print("\n".join(f"{LABELS[name]:{width}}  {value}" for name, value in found.items()), flush=True)
+
+
 def warn_of(host: str) -> None:
     """Say loudly that others can get in."""
     text = f"WARNING: it listens on {host}. Everybody who reaches this machine can use it and read all that is in it."
@@ -158,13 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.host not in LOOPBACK:
         warn_of(given.host)
     try:
-        found = addresses(sandbox)
-        if given.json:
-            print(json.dumps(found), flush=True)
-        else:
-            width = max(map(len, LABELS.values()))
-            print("\n".join(f"{LABELS[name]:{width}}  {value}" for name, value in found.items()), flush=True)
+        tell(addresses(sandbox), as_json=given.json)
         stop.wait()
+    except OSError as error:
+        # At the end Python would try once more, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return failed(f"can't print the addresses: {error.strerror}")
     finally:
         sandbox.stop()
     return 0

@@ -23,6 +23,8 @@ __all__ = ["Server", "Service", "listening_socket"]
 
 T = TypeVar("T")
 log = logging.getLogger("connectycube.sandbox")
+GRACE = 0.5
+"""Seconds that REST calls have to end when the sandbox does."""
 
 
 class Service(Protocol):
@@ -177,15 +179,18 @@ class Server:
                 await service.stop()
             rest.page.close()
             server.should_exit = True
+            # Who is in the middle of a request is not waited for long, and has no part in how the sandbox ends.
+            await asyncio.wait({serving}, timeout=GRACE)
+            self._drop()
             await serving
             await warming
 
-    def _drop(self, client: tuple[str, int]) -> None:
-        """Break the REST connection of a client without a word."""
+    def _drop(self, client: tuple[str, int] | None = None) -> None:
+        """Break the REST connection of a client, or all, without a word."""
         if self._uvicorn is None:
             return
         for protocol in list(self._uvicorn.server_state.connections):
-            if getattr(protocol, "client", None) == client:
+            if client is None or getattr(protocol, "client", None) == client:
                 transport: Any = getattr(protocol, "transport", None)
                 if transport is not None:
                     transport.abort()

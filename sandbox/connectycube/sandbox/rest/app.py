@@ -307,4 +307,8 @@ class _Normalised:
             if path.startswith("/chat/dialog"):
                 path = f"/chat/Dialog{path.removeprefix('/chat/dialog')}"
             scope = {**scope, "path": path, "raw_path": None, SENT_PATH: sent.decode("latin-1")}
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            # The sandbox ends, and the client is gone: it is nobody's failure.
+            await Response(status_code=503)(scope, receive, send)
