@@ -91,6 +91,18 @@ def test_it_warns_loudly_off_the_loopback_interface() -> None:
     assert "Everybody who reaches this machine" in errors
 
 
+LOADED = """
+import sys
+from connectycube.sandbox import cli
+print(sorted({"uvicorn", "starlette", "connectycube.sandbox.core"} & set(sys.modules)))
+"""
+
+
+def test_it_hears_of_its_end_before_it_loads_what_takes_long() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_it_ends_in_the_middle_of_calls() -> None:
     with running("--json") as process, ExitStack() as stack:
         found = json.loads(first_line(process))
@@ -268,6 +280,20 @@ def test_a_data_file_belongs_to_one_sandbox_until_it_is_gone(tmp_path: Path) -> 
         assert ended(process) == (0, "")
 
 
+def peak(process: subprocess.Popen[str]) -> int:
+    """The most memory that a process has had, in bytes.
+
+    On Linux `ru_maxrss` starts with the peak of the process that started this one, so the kernel's own figure for the
+    present program is read there.
+    """
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    process.terminate()
+    return os.wait4(process.pid, 0)[2].ru_maxrss
+
+
 def test_the_largest_upload_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     size = 100 * 1024 * 1024
     with running("--json", "--data", str(tmp_path / "sandbox.db")) as process:
@@ -275,10 +301,7 @@ def test_the_largest_upload_is_never_in_memory_as_a_whole(tmp_path: Path) -> Non
         with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
             cube.login(login="mary", password=PASSWORD)
             assert cube.files.upload(bytes(size)).size == size
-        process.terminate()
-        usage = os.wait4(process.pid, 0)[2]
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert usage.ru_maxrss * unit < size
+        assert peak(process) < size
 
 
 def test_a_damaged_data_file_is_told(tmp_path: Path) -> None:
