@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
 import os
@@ -11,12 +10,13 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._sandbox import LOOPBACK, Sandbox
-from .config import ADMIN_KEY, APP_ID, AUTH_KEY, Settings
-from .core import Core
+from .config import ADMIN_KEY, APP_ID, AUTH_KEY, LOOPBACK, Settings
 from .storage import DataFileError
+
+if TYPE_CHECKING:
+    from . import Sandbox
 
 __all__ = ["main"]
 
@@ -58,16 +58,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
     made.add_argument("--users-v1", action="store_true", help="switch the deprecated list of users on (R-010)")
     return made
-
-
-class Alone(Sandbox):
-    """A sandbox that has its process to itself."""
-
-    def _make_core(self) -> Core:
-        core = super()._make_core()
-        # What is loaded stays: the collector would look through it for a tenth of a second, again and again.
-        core.loaded = gc.freeze
-        return core
 
 
 def addresses(sandbox: Sandbox) -> dict[str, Any]:
@@ -127,6 +117,9 @@ def started(given: argparse.Namespace) -> Sandbox:
     :raises DataFileError: if the data file can't be used.
     :raises ValueError: if the seed or a setting is wrong.
     """
+    # Imported here: it takes half a second, in which Ctrl-C is heard already.
+    from .alone import Alone
+
     settings = Settings(
         app_id=given.app_id,
         auth_key=given.auth_key,

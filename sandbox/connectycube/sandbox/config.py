@@ -12,6 +12,8 @@ __all__ = ["Limits", "Settings"]
 APP_ID = 7001
 AUTH_KEY = "sandbox-auth-key"
 ADMIN_KEY = "sandbox-admin-key"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts that nobody else reaches."""
 
 
 @frozen(kw_only=True)
