@@ -180,6 +180,35 @@ def test_nothing_sticks_out(connectycube_sandbox: Sandbox, width: int) -> None:
     run(main(), TIMEOUT)
 
 
+def test_it_follows_a_reset(connectycube_sandbox: Sandbox) -> None:
+    sandbox = connectycube_sandbox
+
+    async def main() -> None:
+        async with viewing(sandbox) as viewer:
+            page = viewer.page
+            async with people(sandbox, mary="Mary S.") as (mary,):
+                await page.locator("#users button").filter(has_text="Mary S.").click()
+                await expect(card(lane(page, mary.id), "rest", "/session")).to_be_visible()
+            sandbox.reset()
+            await expect(page.get_by_text("Nothing has gone over the wire yet")).to_be_visible()
+            await expect(page.get_by_text("Nobody signed up yet")).to_be_visible()
+            await expect(page.locator(".lane")).to_have_count(0)
+            # The next test's user has the same id.
+            async with people(sandbox, omar="Omar K.") as (omar,):
+                assert omar.id == mary.id
+                await expect(lane(page, omar.id).locator("h3 b")).to_have_text("Omar K.")
+                await expect(card(page, "rest", "/users")).to_have_count(1)
+                await page.get_by_role("button", name="Pause").click()
+                sandbox.reset()
+                await expect(page.get_by_text("Nobody signed up yet")).to_be_visible()
+                await expect(card(page, "rest", "/users")).to_have_count(1)
+                await page.get_by_role("button", name="Pause").click()
+                await expect(page.locator(".lane")).to_have_count(0)
+            viewer.check()
+
+    run(main(), TIMEOUT)
+
+
 def test_it_goes_on_after_the_sandbox_was_gone() -> None:
     """The journal of a new sandbox starts anew; the page must not wait for its numbers to catch up."""
 

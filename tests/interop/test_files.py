@@ -68,7 +68,7 @@ async def test_cr_11_and_cr_14_how_the_steps_of_an_upload_travel(stage: Stage, t
     sent, completed = calls[-2:]
     # It tells the storage of a host that is not s3.amazonaws.com the session's token.
     assert (sent.method, sent.operation, "cb-token" in sent.request_headers) == ("POST", None, True)
-    assert (completed.method, completed.path) == ("PUT", f"/blobs/{made['id']}/complete")
+    assert (completed.method, completed.path) == ("PUT", f"/blobs/{made['id']}/complete.json")
     assert completed.request_body == {"size": len(CONTENT)}
 
 

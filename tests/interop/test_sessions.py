@@ -200,7 +200,7 @@ async def test_the_old_ways_to_find_a_user(stage: Stage) -> None:
     with pytest.raises(JsError) as refused:
         await js.call("users.get", {"external_user_id": 77})
     last = stage.sandbox.journal.exchanges()[-1]
-    assert (last.path, last.query, last.status) == ("/users", [("external_user_id", "77")], refused.value.code)
+    assert (last.path, last.query, last.status) == ("/users.json", [("external_user_id", "77")], refused.value.code)
 
 
 @scenario
@@ -214,7 +214,7 @@ async def test_cr_05_a_password_is_reset_with_another_verb(stage: Stage) -> None
     assert refused.value.code == 501
     assert "R-023" in refused.value.value["info"]["errors"]["base"][0]
     last = stage.sandbox.journal.exchanges()[-1]
-    assert (last.method, last.path, last.query) == ("POST", "/users/password/reset", [])
+    assert (last.method, last.path, last.query) == ("POST", "/users/password/reset.json", [])
     assert last.request_body == {"email": "ada@example.org"}
 
 

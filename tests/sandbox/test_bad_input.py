@@ -41,12 +41,15 @@ def base(answer: httpx.Response) -> list[str]:
         (b'{"type": 99999999999999999999}', "application/json"),
         (b'{"name": "\\ud800", "type": 4}', "application/json"),
         (b"[" * 100_000, "application/json"),
+        (b"[" * 900 + b"]" * 900, "application/json"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "application/json"),
+        (b"a" + b"[a]" * 900 + b"=1", "application/x-www-form-urlencoded"),
         (b"a=%ff", "application/x-www-form-urlencoded"),
         (b"a[=1", "application/x-www-form-urlencoded"),
         (b"a=1&a[b]=2", "application/x-www-form-urlencoded"),
         (b"a[]=1&a[b]=2", "application/x-www-form-urlencoded"),
     ],
-    ids=["cut off", "not UTF-8", "NaN", "too large", "half a character", "deep", "bytes", "bracket", "clash", "mixed"],
+    ids="cut-off bytes NaN large half deepest lists objects brackets not-text bracket clash mixed".split(),
 )
 def test_a_malformed_body_is_a_bad_request(http: httpx.Client, token: str, body: bytes, kind: str) -> None:
     answer = http.post("/chat/Dialog", content=body, headers={"CB-Token": token, "Content-Type": kind})
@@ -116,7 +119,8 @@ def test_unknown_routes_and_methods_are_told(http: httpx.Client, token: str) -> 
         assert answer.status_code in (404, 405), path
         assert base(answer)
     assert http.patch("/chat/Dialog", headers=headers).status_code == 405
-    assert http.get("/users/99999999999999999999", headers=headers).status_code == 404
+    for digits in (19, 20, 5000):
+        assert http.get(f"/users/{'9' * digits}", headers=headers).status_code == 404
 
 
 def test_another_host_s_service_says_its_row(http: httpx.Client, token: str) -> None:
@@ -132,6 +136,13 @@ def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: 
     assert http.get("/users/v2.json?login=mary", headers=headers).json()["items"][0]["login"] == "mary"
     dialog = mary.dialogs.create(type=4, name="News")
     assert http.delete(f"/chat/dialog/{dialog.id}/subscribe", headers=headers).status_code == 200
+
+
+def test_the_journal_has_the_path_as_it_was_sent_and_faults_their_own(http: httpx.Client, sandbox: Sandbox) -> None:
+    sent = ["/chat/Dialog.json", "/chat/Dialog", "/chat/dialog/a%20b.json", "/nothing.json", "/blobs/x%20y"]
+    sandbox.faults.fail_next(503, path="/chat/Dialog")
+    assert [http.get(path, params={"token": "z"}).status_code for path in sent][:2] == [503, 401]
+    assert [one.path for one in sandbox.journal.exchanges()] == sent
 
 
 def test_arguments_of_delete_come_in_query_form_or_json(http: httpx.Client, join: Join) -> None:
@@ -173,6 +184,30 @@ def test_browsers_of_other_sites_may_call_the_api_and_not_see_the_page(http: htt
     assert "access-control-allow-origin" not in http.get("/_sandbox/state").headers
     assert http.get("/_sandbox/state", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert http.get("/_sandbox/journal", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_numbers_that_are_none_or_endless_are_none_on_the_page(http: httpx.Client, token: str) -> None:
+    whole = http.get("/_sandbox/journal").json()
+    assert whole
+    for number in ("9" * 5000, "x", "-1", "²"):
+        assert http.get("/_sandbox/journal", params={"after": number, "user_id": number}).json() == whole
+        with http.stream("GET", "/_sandbox/events", headers={b"Last-Event-ID": number.encode()}) as stream:
+            assert stream.status_code == 200
+            first = next(line for line in stream.iter_lines() if line.startswith("id: "))
+            assert first == f"id: {whole[0]['number']}"
+
+
+@pytest.mark.parametrize("number", ["x", "²", "1_0", " 1", "9" * 5000, ""])
+def test_the_administrator_s_lists_want_numbers_too(http: httpx.Client, sandbox: Sandbox, number: str) -> None:
+    headers = {"CB-Administration-API-Key": sandbox.admin_key}
+    for path in ("/admin/chat/messages/list", "/admin/chat/messages/list.json"):
+        answer = http.get(path, params={"skip": number}, headers=headers)
+        assert (answer.status_code, base(answer)) == (400, ["skip is no number"])
+
+
+def test_a_number_written_as_a_text_may_be_too_large(http: httpx.Client, token: str) -> None:
+    body = {"recipientId": "9" * 19, "params": {"a": "b"}}
+    assert http.post("/chat/Message/system", json=body, headers={"CB-Token": token}).status_code in (400, 422)
 
 
 def test_what_is_no_http_does_no_harm(sandbox: Sandbox, http: httpx.Client) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ from connectycube.sandbox import Sandbox
 from tests.sandbox.test_testing import SEED
 
 PASSWORD = "correct-horse-9"
+PORTS = ("--port", "--chat-port", "--chat-tls-port", "--websocket-port", "--secure-websocket-port")
 
 E = TypeVar("E", bound=Event)
 
@@ -87,6 +89,40 @@ def test_it_warns_loudly_off_the_loopback_interface() -> None:
         code, errors = ended(process)
     assert code == 0
     assert "Everybody who reaches this machine" in errors
+
+
+LOADED = """
+import sys
+from connectycube.sandbox import cli
+print(sorted({"uvicorn", "starlette", "connectycube.sandbox.core"} & set(sys.modules)))
+"""
+
+
+def test_it_hears_of_its_end_before_it_loads_what_takes_long() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_it_ends_in_the_middle_of_calls() -> None:
+    with running("--json") as process, ExitStack() as stack:
+        found = json.loads(first_line(process))
+        address = ("127.0.0.1", urlsplit(found["api_url"]).port)
+        for path in ("/session", "/storage/files"):
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
+        # Both have been read when another call is answered.
+        assert httpx.get(found["api_url"]).status_code == 200
+        assert ended(process, signal.SIGTERM) == (0, "")
+
+
+def test_addresses_that_nobody_reads_are_told_in_one_line() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "connectycube.sandbox", "--port", "0"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=20)
+    os.close(writer)
+    text = "connectycube-sandbox: can't print the addresses: Broken pipe\n"
+    assert (done.returncode, done.stderr) == (1, text)
 
 
 @asynccontextmanager
@@ -186,19 +222,115 @@ def test_a_chat_that_can_not_start_ends_it_with_the_reason() -> None:
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("what", ["port", "data", "seed"])
-def test_what_hinders_it_is_told_in_one_line(what: str, tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    broken.write_text("users: 3" + " " * 200)
-    with Sandbox() as sandbox:
-        port = sandbox.api_url.rpartition(":")[2]
-        arguments = {
-            "port": ["--port", port],
-            "data": ["--data", str(broken)],
-            "seed": ["--seed", str(broken)],
-        }[what]
-        with running(*arguments) as process:
-            _, errors = process.communicate(timeout=20)
-    assert process.returncode == 1
+def test_all_ports_can_be_chosen() -> None:
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
+        ports = [one.getsockname()[1] for one in taken]
+    arguments = [text for name, port in zip(PORTS, ports, strict=True) for text in (name, str(port))]
+    with running("--json", *arguments) as process:
+        found = json.loads(first_line(process))
+        urls = (found[name] for name in ("api_url", "websocket_url", "secure_websocket_url"))
+        rest, websocket, secure_websocket = (urlsplit(url).port for url in urls)
+        assert [rest, found["chat_port"], found["chat_tls_port"], websocket, secure_websocket] == ports
+        assert ended(process) == (0, "")
+
+
+def refused(*arguments: str) -> str:
+    """Why a sandbox with these arguments does not start: one line, and nothing else."""
+    with running(*arguments) as process:
+        out, errors = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, "")
     assert errors.startswith("connectycube-sandbox: ")
     assert errors.count("\n") == 1
+    return errors
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_a_port_that_is_taken_is_named(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"port {port} of 127.0.0.1: Address already in use" in refused(name, port)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--host", "192.0.2.1"], "Cannot assign"),
+        (["--host", ""], "host to listen on is empty"),
+        (["--host", "é..b"], "label empty or too long"),
+        (["--chat-host", "two words"], "chat_host must be a host name"),
+        (["--app-id", "-1"], "app_id must be"),
+        (["--auth-key", ""], "auth_key must be"),
+        (["--admin-key", "ключ"], "admin_key must be"),
+        (["--seed", "missing.yaml"], "No such file"),
+        (["--data", "missing/sandbox.db"], "unable to open"),
+        (["--data", "."], "unable to open"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_hinders_it_is_told_in_one_line(arguments: list[str], text: str) -> None:
+    assert text in refused(*arguments)
+
+
+@pytest.mark.parametrize("content", ["users: 3", "users: [", "- x", "\0", "users: [{login: x, login: [}]", "[" * 9999])
+def test_so_is_a_broken_seed(content: str, tmp_path: Path) -> None:
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(content)
+    refused("--seed", str(seed))
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "http"])
+def test_a_port_that_is_none_is_told(port: str) -> None:
+    with running("--chat-port", port) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert errors.endswith(f"error: argument --chat-port: {port!r} is no port: 0 to 65535\n")
+
+
+def test_a_data_file_belongs_to_one_sandbox_until_it_is_gone(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "sandbox.db"))
+    with running(*data) as process:
+        first_line(process)
+        assert "is in use" in refused(*data)
+        process.kill()
+        process.wait()
+    with running(*data) as process:
+        assert first_line(process)
+        assert ended(process) == (0, "")
+
+
+def peak(process: subprocess.Popen[str]) -> int:
+    """The most memory that a process has had, in bytes.
+
+    On Linux `ru_maxrss` starts with the peak of the process that started this one, so the kernel's own figure for the
+    present program is read there.
+    """
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    process.terminate()
+    return os.wait4(process.pid, 0)[2].ru_maxrss
+
+
+def test_the_largest_upload_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    size = 100 * 1024 * 1024
+    with running("--json", "--data", str(tmp_path / "sandbox.db")) as process:
+        found = json.loads(first_line(process))
+        with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
+            cube.login(login="mary", password=PASSWORD)
+            assert cube.files.upload(bytes(size)).size == size
+        assert peak(process) < size
+
+
+def test_a_damaged_data_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "sandbox.db"
+    with Sandbox(data=path):
+        pass
+    whole = path.read_bytes()
+    path.write_bytes(b"This is no database at all." * 100)
+    assert "no data file" in refused("--data", str(path))
+    path.write_bytes(whole[:30_000])
+    assert "damaged" in refused("--data", str(path))
+    path.write_bytes(whole[:5000] + b"x" * 9000 + whole[14_000:])
+    assert "damaged" in refused("--data", str(path))

@@ -53,6 +53,24 @@ def test_entries_are_told_at_once_and_as_they_come(http: httpx.Client, join: Joi
     assert (entry["kind"], entry["xml"], entry["user_id"]) == ("stanza", "<message/>", user_id(mary))
 
 
+def test_the_stream_tells_of_a_reset_to_who_is_there_and_to_who_comes_back(
+    http: httpx.Client, sandbox: Sandbox
+) -> None:
+    sandbox.call(sandbox.journal.stanza, "in", "<message/>", user_id=None)
+    last = sandbox.journal.last_number
+    cleared = ["event: cleared", f"data: {last}", ""]
+    with http.stream("GET", "/_sandbox/events", params={"after": last}) as stream:
+        lines = stream.iter_lines()
+        assert [next(lines), next(lines)] == ["retry: 1000", ""]
+        sandbox.reset()
+        assert [next(lines) for _ in cleared] == cleared
+        sandbox.journal.stanza("in", "<presence/>", user_id=None)
+        assert next(lines) == f"id: {last + 1}"
+    with http.stream("GET", "/_sandbox/events", headers={"Last-Event-ID": str(last)}) as stream:
+        lines = stream.iter_lines()
+        assert [next(lines) for _ in range(6)] == ["retry: 1000", "", *cleared, f"id: {last + 1}"]
+
+
 def test_an_open_stream_does_not_hold_up_the_end() -> None:
     with Sandbox() as sandbox:
         client = httpx.Client()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,10 @@ def test_chat_faults_are_counted_down() -> None:
     assert [faults.take_chat("refuse_resume") for _ in range(2)] == [True, False]
     with pytest.raises(ValueError, match="no failure"):
         faults.fail_next(200)
+    for wrong in (partial(faults.fail_next, 500, 0), partial(faults.drop_next, -1), partial(faults.delay_next, -1.0)):
+        with pytest.raises(ValueError, match="at least once"):
+            wrong()
+    assert faults.pending() == []
 
 
 # -- clock, bus and journal
@@ -176,10 +182,14 @@ def test_a_seed_is_there_from_the_start_and_after_each_reset(tmp_path: Path) -> 
         ({"users": "mary"}, "no list"),
         ({"users": [{"login": "mary"}, {"login": "mary"}]}, r"users\[1\].*taken"),
         ({"users": [3]}, r"users\[0\] is malformed"),
-        ({"messages": [{"from": "nobody", "to": "x"}]}, "nobody"),
+        ({"users": [{"login": "mary", "pasword": "x"}]}, r"users\[0\]: pasword is unknown"),
+        ({"users": [{"login": ["mary"]}]}, r"users\[0\] is malformed"),
+        ({"users": [{"login": "mary", "external_user_id": 2**70}]}, r"users\[0\] is malformed"),
+        ({"messages": [{"from": "nobody", "to": "x"}]}, r"messages\[0\]: there is no user nobody"),
+        ({"messages": [{"from": "x" * 1000, "to": "x"}]}, r"^messages\[0\]: there is no user x{,200}…$"),
         ("missing.yaml", "can't be read"),
     ],
-    ids=["part", "no list", "twice", "no map", "nobody", "no file"],
+    ids=["part", "no list", "twice", "no map", "typing error", "kind", "size", "nobody", "long", "no file"],
 )
 def test_a_faulty_seed_says_where(seed: Any, text: str) -> None:
     with pytest.raises(SeedError, match=text), Sandbox(seed=seed):
@@ -293,6 +303,22 @@ def test_a_taken_port_is_told_and_all_is_closed_again() -> None:
     for use in (lambda: sandbox.api_url, lambda: sandbox.core, lambda: sandbox.call(time.time)):
         with pytest.raises(RuntimeError, match="does not run"):
             use()
+
+
+def test_it_ends_while_calls_are_delayed_and_files_are_read_slowly(caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
+        cube.login(login="mary", password="correct-horse-9")
+        uid = str(cube.files.upload(bytes(20_000_000)).uid)
+        place = httpx.URL(cube.files.url(uid, private=True))
+        address = httpx.URL(httpx.get(place).headers["location"])
+        sandbox.faults.delay_next(600.0, path="/session")
+        clients = [socket.create_connection((address.host, address.port or 80)) for _ in range(2)]
+        clients[0].sendall(b"GET " + address.raw_path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        clients[1].sendall(b"GET /session HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert clients[0].recv(12) == b"HTTP/1.1 200"
+    for client in clients:
+        client.close()
+    assert not [one for one in caplog.records if one.exc_info]
 
 
 def test_it_can_be_started_again() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .bus import ConnectionsToDrop
 from .clock import Clock
-from .config import Settings
+from .config import LOOPBACK, Settings
 from .core import Core
 from .domain.accounts import User
 from .faults import Faults
@@ -29,7 +29,6 @@ __all__ = ["Sandbox"]
 
 T = TypeVar("T")
 log = logging.getLogger("connectycube.sandbox")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Sandbox:

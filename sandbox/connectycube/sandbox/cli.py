@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
+import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from ._sandbox import LOOPBACK, Sandbox
-from .config import ADMIN_KEY, APP_ID, AUTH_KEY, Settings
-from .core import Core
-from .seeding import SeedError
+from .config import ADMIN_KEY, APP_ID, AUTH_KEY, LOOPBACK, Settings
 from .storage import DataFileError
 from .xmpp.late import ChatStartError
+
+if TYPE_CHECKING:
+    from .alone import Alone
 
 __all__ = ["main"]
 
 PORT = 8480
+CHAT_PORTS = {
+    "chat-port": "port of the chat, with TLS if the client starts it",
+    "chat-tls-port": "port of the chat that begins with TLS",
+    "websocket-port": "port of the chat over WebSocket",
+    "secure-websocket-port": "port of the chat over WebSocket with TLS",
+}
+
+
+def port(text: str) -> int:
+    """A port, as an argument."""
+    number = int(text) if text.isascii() and text.isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,8 +46,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     made.add_argument(
-        "--port", type=int, default=PORT, help="port of REST and the page, 0 for any (default: %(default)s)"
+        "--port", type=port, default=PORT, help="port of REST and the page, 0 for any (default: %(default)s)"
     )
+    for name, what in CHAT_PORTS.items():
+        made.add_argument(f"--{name}", type=port, default=0, metavar="PORT", help=f"{what} (default: any)")
     made.add_argument("--data", metavar="FILE", help="keep everything in this file (default: in memory)")
     made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs, messages to start with")
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
@@ -45,22 +61,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-class Alone(Sandbox):
-    """A sandbox that has its process to itself."""
-
-    def _make_core(self) -> Core:
-        core = super()._make_core()
-        # What is loaded stays: the collector would look through it for a tenth of a second, again and again.
-        core.loaded = gc.freeze
-        return core
-
-    def when_ended(self, callback: Callable[[], None]) -> None:
-        """Have a function called when it ends, also by itself."""
-        assert self._server is not None
-        self._server.stopped.add_done_callback(lambda _: callback())
-
-
-def addresses(sandbox: Sandbox) -> dict[str, Any]:
+def addresses(sandbox: Alone) -> dict[str, Any]:
     """What a client needs to know."""
     return {
         "api_url": sandbox.api_url,
@@ -88,6 +89,15 @@ LABELS = {
 }
 
 
+def tell(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print the addresses."""
+    if as_json:
+        print(json.dumps(found), flush=True)
+    else:
+        width = max(map(len, LABELS.values()))
+        print("\n".join(f"{LABELS[name]:{width}}  {value}" for name, value in found.items()), flush=True)
+
+
 def warn_of(host: str) -> None:
     """Say loudly that others can get in."""
     text = f"WARNING: it listens on {host}. Everybody who reaches this machine can use it and read all that is in it."
@@ -95,37 +105,37 @@ def warn_of(host: str) -> None:
     print(f"{line}\n{text}\n{line}", file=sys.stderr, flush=True)
 
 
-def failed(why: object) -> int:
-    """Say why in one line."""
-    print(f"connectycube-sandbox: {why}", file=sys.stderr)
+def failed(text: str) -> int:
+    """Say in one line why it could not start."""
+    print(f"connectycube-sandbox: {text}", file=sys.stderr)
     return 1
 
 
 def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
-    """Show the addresses, and wait until it is to stop or ends by itself."""
+    """Tell the addresses, and wait until it is to stop or ends by itself.
+
+    :raises OSError: if the addresses can't be printed.
+    :raises ChatStartError: if it ended by itself.
+    """
     try:
         sandbox.when_ended(stop.set)
-        found = addresses(sandbox)
-        if as_json:
-            print(json.dumps(found), flush=True)
-        else:
-            width = max(map(len, LABELS.values()))
-            print("\n".join(f"{LABELS[name]:{width}}  {value}" for name, value in found.items()), flush=True)
+        tell(addresses(sandbox), as_json=as_json)
         stop.wait()
     finally:
         sandbox.stop()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until interrupted.
+def started(given: argparse.Namespace) -> Alone:
+    """A sandbox that runs as it was asked for.
 
-    :returns: 0, or 1 if it could not start, or its chat could not.
+    :raises OSError: if it can't listen where it should.
+    :raises DataFileError: if the data file can't be used.
+    :raises ValueError: if the seed or a setting is wrong.
+    :raises ChatStartError: if the chat can't be started.
     """
-    given = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    # Imported here: it takes half a second, in which Ctrl-C is heard already.
+    from .alone import Alone
+
     settings = Settings(
         app_id=given.app_id,
         auth_key=given.auth_key,
@@ -133,17 +143,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chat_host=given.chat_host,
         users_v1=given.users_v1,
     )
+    sandbox = Alone(
+        settings,
+        data=given.data,
+        seed=given.seed,
+        host=given.host,
+        port=given.port,
+        chat_port=given.chat_port,
+        chat_tls_port=given.chat_tls_port,
+        websocket_port=given.websocket_port,
+        secure_websocket_port=given.secure_websocket_port,
+    )
+    sandbox.start()
+    return sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until interrupted.
+
+    :returns: 0, or 1 if it could not start.
+    """
+    given = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        sandbox = started(given)
+    except OSError as error:
+        return failed(error.strerror or str(error))
+    except (ValueError, DataFileError, ChatStartError) as error:
+        return failed(str(error))
     if given.host not in LOOPBACK:
         warn_of(given.host)
     try:
-        sandbox = Alone(settings, data=given.data, seed=given.seed, host=given.host, port=given.port)
-        sandbox.start()
-    except OSError as error:
-        return failed(f"can't listen on {given.host}:{given.port}: {error.strerror}")
-    except (DataFileError, SeedError, ChatStartError) as error:
-        return failed(error)
-    try:
         run(sandbox, stop, as_json=given.json)
+    except OSError as error:
+        # At the end Python would try once more, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return failed(f"can't print the addresses: {error.strerror}")
     except ChatStartError as error:
-        return failed(error)
+        return failed(str(error))
     return 0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+import re
+from typing import Any
+
+from attrs import Attribute, field, frozen
 
 __all__ = ["Limits", "Settings"]
 
 APP_ID = 7001
 AUTH_KEY = "sandbox-auth-key"
 ADMIN_KEY = "sandbox-admin-key"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts that nobody else reaches."""
 
 
 @frozen(kw_only=True)
@@ -55,14 +60,41 @@ class Limits:
     """Failed logins on one connection (RFC 6120 section 6.4.5)."""
 
 
+_HOST = re.compile(r"(?=.{1,249}$)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", re.ASCII | re.IGNORECASE)
+_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def _number(_: Settings, attribute: Attribute[int], value: int) -> None:
+    # JIDs and the numbers of SQLite hold no other.
+    if not 0 < value < 10**18:
+        raise ValueError(f"{attribute.name} must be a positive number of at most 18 digits")
+
+
+def _fits(pattern: re.Pattern[str], what: str) -> Any:
+    """A check whether a text is of a kind; it never repeats the text, which may be secret."""
+
+    def check(_: Settings, attribute: Attribute[str], value: str) -> None:
+        if pattern.fullmatch(value) is None:
+            raise ValueError(f"{attribute.name} must be {what}")
+
+    return check
+
+
+_is_key = _fits(_KEY, "a text that fits into a header")
+_is_host = _fits(_HOST, "a host name")
+
+
 @frozen(kw_only=True)
 class Settings:
-    """How a sandbox presents itself."""
+    """How a sandbox presents itself.
 
-    app_id: int = APP_ID
-    auth_key: str = field(default=AUTH_KEY, repr=False)
-    admin_key: str = field(default=ADMIN_KEY, repr=False)
-    chat_host: str = "localhost"
+    :raises ValueError: if a name or key could not work.
+    """
+
+    app_id: int = field(default=APP_ID, validator=_number)
+    auth_key: str = field(default=AUTH_KEY, repr=False, validator=_is_key)
+    admin_key: str = field(default=ADMIN_KEY, repr=False, validator=_is_key)
+    chat_host: str = field(default="localhost", validator=_is_host)
     """Domain of the users' JIDs."""
     users_v1: bool = False
     """Whether the deprecated list of users answers (R-010: off by default)."""

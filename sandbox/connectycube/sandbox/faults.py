@@ -5,6 +5,7 @@ All methods may be called from any thread.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Literal
 
@@ -97,6 +98,8 @@ class Faults:
         self._add(RestFault(action="delay", times=times, seconds=seconds, method=method, path=path))
 
     def _add(self, fault: RestFault) -> None:
+        if fault.times < 1 or not 0 <= fault.seconds < math.inf:
+            raise ValueError("a failure happens at least once, and no delay is negative or endless")
         with self._lock:
             self._rest.append(fault)
 

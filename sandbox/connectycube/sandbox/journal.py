@@ -6,8 +6,10 @@ It is bounded and holds no secrets. It may be read from any thread.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any, Literal
 
 from attrs import asdict, frozen
@@ -24,7 +26,7 @@ Direction = Literal["in", "out"]
 
 
 @frozen(kw_only=True)
-class Entry:
+class Entry(ABC):
     """One thing that went over the wire.
 
     :ivar number: grows by one with each entry.
@@ -40,9 +42,9 @@ class Entry:
     def kind(self) -> str:
         return "rest" if isinstance(self, Exchange) else "stanza"
 
+    @abstractmethod
     def text(self) -> str:
         """All of it as one line, to search in."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """As the page gets it."""
@@ -55,6 +57,7 @@ class Exchange(Entry):
 
     method: str
     path: str
+    """As the client sent it, with `.json` if it was there (CR-01), percent-encoded if it was."""
     operation: str | None
     """Id in the spec, where the call is one of its."""
     query: list[tuple[str, str]]
@@ -90,8 +93,9 @@ class Journal:
         self._clock = clock
         self._entries: deque[Entry] = deque(maxlen=capacity)
         self._number = 0
+        self._forgotten = 0
         self._changed = threading.Condition()
-        self._listeners: list[Callable[[Entry], None]] = []
+        self._listeners: list[Callable[[], None]] = []
 
     def exchange(self, **fields: Any) -> None:
         """Write a REST call down; secrets are taken out here."""
@@ -117,8 +121,11 @@ class Journal:
             entry = make(self._number, self._clock.now())
             self._entries.append(entry)
             self._changed.notify_all()
+        self._tell()
+
+    def _tell(self) -> None:
         for listener in list(self._listeners):
-            listener(entry)
+            listener()
 
     @property
     def last_number(self) -> int:
@@ -134,10 +141,11 @@ class Journal:
         """
         wanted = text.lower()
         with self._changed:
-            found = [entry for entry in self._entries if entry.number > after]
+            # From the newest: those who follow along want only the last few.
+            found = list(takewhile(lambda entry: entry.number > after, reversed(self._entries)))
         return [
             entry
-            for entry in found
+            for entry in reversed(found)
             if (user_id is None or entry.user_id == user_id) and (not wanted or wanted in entry.text().lower())
         ]
 
@@ -164,8 +172,8 @@ class Journal:
             raise TimeoutError(f"no such entry within {timeout} s")
         return found
 
-    def subscribe(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
-        """Have a function called with each new entry, on the sandbox's loop.
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called whenever there is a new entry or all are forgotten, by the thread that does it.
 
         :returns: what ends that.
         """
@@ -176,6 +184,13 @@ class Journal:
         """Forget all entries; the numbers go on."""
         with self._changed:
             self._entries.clear()
+            self._forgotten = self._number
+        self._tell()
+
+    @property
+    def forgotten(self) -> int:
+        """Number of the newest entry that was forgotten by `clear`, 0 where there is none."""
+        return self._forgotten
 
     def __len__(self) -> int:
         return len(self._entries)

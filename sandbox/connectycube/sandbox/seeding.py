@@ -19,10 +19,12 @@ Users are named by their logins, dialogs by their names. JSON has the same form.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .domain.accounts import NUMBERS, TEXTS, UNIQUE
 from .domain.contacts import ContactState
 from .domain.messages import Draft
 from .errors import Refused
@@ -35,6 +37,16 @@ __all__ = ["Seed", "SeedError", "read_seed"]
 Seed = Mapping[str, Any]
 TYPES = {"broadcast": 1, "group": 2, "private": 3, "public": 4}
 PARTS = ("users", "dialogs", "messages", "contacts")
+FIELDS = {
+    "users": {*UNIQUE, *TEXTS, *NUMBERS, "password", "tag_list", "provider", "provider_key"},
+    "dialogs": set("name type owner occupants admins description photo extensions permissions".split()),
+    "messages": set("dialog to from message date_sent attachments extra read_by".split()),
+}
+"""What an entry may have: what has no effect is a typing error."""
+MOST_TOLD = 200
+"""Most characters of a fault: an entry may be long."""
+MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, sqlite3.Error)
+"""What comes of a value of another kind."""
 
 
 class SeedError(ValueError):
@@ -53,7 +65,7 @@ def read_seed(source: str | Path | Seed) -> Seed:
 
         try:
             found = yaml.safe_load(Path(source).read_text("utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise SeedError(f"{source} can't be read: {' '.join(str(error).split())}") from error
     if not isinstance(found, Mapping) or set(found) - set(PARTS):
         raise SeedError(f"a seed has the parts {', '.join(PARTS)}")
@@ -73,11 +85,19 @@ def plant(core: Core, seed: Seed) -> None:
         for part in PARTS:
             for index, entry in enumerate(seed.get(part, ())):
                 try:
+                    unknown = set(entry) - FIELDS.get(part, set(entry))
+                    if unknown:
+                        raise SeedError(f"{', '.join(map(str, unknown))} is unknown")
                     getattr(planter, part)(entry)
-                except Refused as refused:
-                    raise SeedError(f"{part}[{index}]: {refused}") from refused
-                except (KeyError, TypeError, AttributeError, ValueError) as error:
-                    raise SeedError(f"{part}[{index}] is malformed: {type(error).__name__} {error}") from error
+                except (Refused, SeedError) as error:
+                    raise SeedError(f"{part}[{index}]: {_short(error)}") from error
+                except MALFORMED as error:
+                    raise SeedError(f"{part}[{index}] is malformed: {type(error).__name__} {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"
 
 
 class _Planter:

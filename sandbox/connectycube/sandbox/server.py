@@ -23,6 +23,8 @@ __all__ = ["Server", "Service", "listening_socket"]
 
 T = TypeVar("T")
 log = logging.getLogger("connectycube.sandbox")
+GRACE = 0.5
+"""Seconds that REST calls have to end when the sandbox does."""
 
 
 class Service(Protocol):
@@ -36,16 +38,25 @@ class Service(Protocol):
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket that is bound and listens; port 0 takes a free one."""
+    """A TCP socket that is bound and listens; port 0 takes a free one.
+
+    :raises OSError: if it can't; it says where.
+    :raises ValueError: if the host is none. An empty one would be every interface.
+    """
+    if not host:
+        raise ValueError("the host to listen on is empty")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches Nagle's algorithm off only where the protocol is named.
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host, port))
+        found.bind((host.encode("idna").decode(), port))
         found.listen(512)
         found.setblocking(False)
-    except OSError:
+    except OSError as error:
+        found.close()
+        raise OSError(error.errno, f"can't listen on port {port} of {host}: {error.strerror}") from error
+    except BaseException:
         found.close()
         raise
     return found
@@ -189,15 +200,18 @@ class Server:
                 await service.stop()
             rest.page.close()
             server.should_exit = True
+            # Who is in the middle of a request is not waited for long, and has no part in how the sandbox ends.
+            await asyncio.wait({serving}, timeout=GRACE)
+            self._drop()
             await serving
             await warming
 
-    def _drop(self, client: tuple[str, int]) -> None:
-        """Break the REST connection of a client without a word."""
+    def _drop(self, client: tuple[str, int] | None = None) -> None:
+        """Break the REST connection of a client, or all, without a word."""
         if self._uvicorn is None:
             return
         for protocol in list(self._uvicorn.server_state.connections):
-            if getattr(protocol, "client", None) == client:
+            if client is None or getattr(protocol, "client", None) == client:
                 transport: Any = getattr(protocol, "transport", None)
                 if transport is not None:
                     transport.abort()

@@ -178,6 +178,12 @@ def test_headers_that_are_none(raw: Connect, header: str, condition: str) -> Non
     assert client.stream_error() == condition
 
 
+def test_a_stream_is_in_utf_8(raw: Connect) -> None:
+    client = raw()
+    client.send_bytes(HEADER.encode("utf-16"))
+    assert client.stream_error() == "unsupported-encoding"
+
+
 @pytest.mark.parametrize(
     ("text", "condition"),
     [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -159,3 +161,35 @@ def test_all_hear_of_the_end() -> None:
             enter(client, sandbox, mary)
             sandbox.stop()
             assert "system-shutdown" in str(client.recv(TIMEOUT))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        (bytes([0x89, 0x80, 0, 0, 0, 0]), bytes([0x8A, 0])),
+        (bytes([0x88, 0x80, 0, 0, 0, 0]), bytes([0x88, 0])),
+        (b"\x81\x01x", b"incorrect masking"),
+        (b"\xff" * 100, b"invalid opcode"),
+    ],
+    ids=["ping", "close", "unmasked", "garbage"],
+)
+def test_what_comes_with_the_request_is_answered_after_it(
+    sandbox: Sandbox, frame: bytes, answer: bytes, cut: int
+) -> None:
+    request = (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: xmpp\r\n\r\n"
+    )
+    with socket.create_connection((sandbox.host, urlsplit(sandbox.websocket_url).port or 0), TIMEOUT) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The request ends in another packet than it begins in.
+        client.sendall(request[: len(request) - cut])
+        client.sendall(request[len(request) - cut :] + frame)
+        received = b""
+        while answer not in received:
+            data = client.recv(65536)
+            assert data, received
+            received += data
+    assert received.startswith(b"HTTP/1.1 101 ")

@@ -145,8 +145,6 @@ class Files:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._db = core.db
-        # What was being written when the sandbox was killed.
-        self._db.run(f"DELETE FROM file_chunks WHERE {UNUSED}")
         self._secret = hashlib.sha256(f"storage:{core.settings.auth_key}".encode()).digest()
 
     # -- what is known of them

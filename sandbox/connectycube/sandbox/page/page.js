@@ -331,6 +331,16 @@ function take(entry) {
   if (!paused) add(entry);
 }
 
+function forget(number) {
+  const kept = entries.filter((entry) => entry.number > number);
+  entries.splice(0, entries.length, ...kept);
+  last = Math.max(last, number);
+  opened.clear();
+  chosen.clear();
+  soon();
+  if (!paused) render();
+}
+
 async function start() {
   render();
   const [answer] = await Promise.all([fetch("/_sandbox/journal"), refresh()]);
@@ -351,6 +361,7 @@ function listen() {
     link.className = "link";
   });
   source.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("cleared", (event) => forget(Number(event.data)));
 }
 
 find("search").addEventListener("input", render);

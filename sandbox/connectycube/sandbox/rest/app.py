@@ -26,7 +26,7 @@ from .lenient import acceptable
 from .page import Page
 from .reading import body_of, fit_body, fit_query, query_of, read_bytes, require_groups
 from .routes import all_routes
-from .seen import Exchanged
+from .seen import SENT_PATH, Exchanged
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class RestApp:
 
     async def _faulty(self, seen: Exchanged) -> Response | None:
         """What a test wants to go wrong, if anything."""
-        fault = seen.fault = self.core.faults.take(seen.request.method, seen.path)
+        fault = seen.fault = self.core.faults.take(seen.request.method, seen.route)
         if fault is None:
             return None
         session = self.core.sessions.find_token(seen.request.headers.get(TOKEN, ""))
@@ -302,8 +302,13 @@ class _Normalised:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            sent = scope.get("raw_path") or str(scope["path"]).encode()
             path = str(scope["path"]).removesuffix(".json")
             if path.startswith("/chat/dialog"):
                 path = f"/chat/Dialog{path.removeprefix('/chat/dialog')}"
-            scope = {**scope, "path": path, "raw_path": None}
-        await self._app(scope, receive, send)
+            scope = {**scope, "path": path, "raw_path": None, SENT_PATH: sent.decode("latin-1")}
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            # The sandbox ends, and the client is gone: it is nobody's failure.
+            await Response(status_code=503)(scope, receive, send)

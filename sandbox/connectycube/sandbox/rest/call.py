@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Call", "Handler", "Routes"]
 
-
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 LARGEST_NUMBER = 10**9
 """No list is as long: what is larger is a mistake."""
 
@@ -70,7 +71,11 @@ class Call:
 
     def number(self, name: str, default: int) -> int:
         text = self.get(name)
-        found = default if text is None else int(text)
+        if text is None:
+            return default
+        if not _NUMBER.fullmatch(text):
+            raise bad_request(f"{name} is no number")
+        found = int(text)
         if abs(found) > LARGEST_NUMBER:
             raise bad_request(f"{name} is out of range")
         return found

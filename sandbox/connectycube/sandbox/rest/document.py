@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
+from starlette.convertors import Convertor, register_url_convertor
 
 from ..filters import FilterSpec
 
@@ -252,6 +253,21 @@ def _keep(path: Path, text: str) -> None:
         raise
 
 
+class _Number(Convertor[int]):
+    """A number that the store can hold; what has more digits is another word."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", _Number())
+
+
 def starlette_path(path: str, operations: Iterable[Operation]) -> str:
     """A path of the document as a route. Numbers are told from other words; no parameter holds a slash."""
     kinds = {
@@ -260,4 +276,6 @@ def starlette_path(path: str, operations: Iterable[Operation]) -> str:
         for parameter in operation.parameters
         if parameter["in"] == "path"
     }
-    return re.sub(r"\{(\w+)\}", lambda name: f"{{{name[1]}:int}}" if kinds.get(name[1]) == "integer" else name[0], path)
+    return re.sub(
+        r"\{(\w+)\}", lambda name: f"{{{name[1]}:number}}" if kinds.get(name[1]) == "integer" else name[0], path
+    )

@@ -18,6 +18,8 @@ from .document import resolve
 __all__ = ["acceptable", "coerce", "unflatten"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
+MOST_DEEP = 100
+"""How deep lists and objects may nest: no SDK comes near."""
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -49,7 +51,8 @@ def _number(value: Any, schema: Mapping[str, Any]) -> Any:
         flag = _flag(value)
         return int(flag) if isinstance(flag, bool) else value
     if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
+        number = int(value)
+        return number if acceptable(number) else value
     return value
 
 
@@ -118,8 +121,8 @@ def unflatten(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return found
 
 
-def acceptable(value: Any) -> bool:
-    """Whether the store can hold a JSON value: no numbers past 64 bits, no broken Unicode."""
+def acceptable(value: Any, depth: int = MOST_DEEP) -> bool:
+    """Whether the store can hold a JSON value: no numbers past 64 bits, no broken Unicode, not too deep to walk."""
     if isinstance(value, str):
         return value.isascii() or _encodes(value)
     if isinstance(value, bool) or value is None:
@@ -127,8 +130,8 @@ def acceptable(value: Any) -> bool:
     if isinstance(value, int):
         return abs(value) <= LARGEST_INTEGER
     if isinstance(value, dict):
-        return all(acceptable(key) and acceptable(one) for key, one in value.items())
-    return all(map(acceptable, value)) if isinstance(value, list) else True
+        return depth > 0 and all(acceptable(key) and acceptable(one, depth - 1) for key, one in value.items())
+    return depth > 0 and all(acceptable(one, depth - 1) for one in value) if isinstance(value, list) else True
 
 
 def _encodes(text: str) -> bool:

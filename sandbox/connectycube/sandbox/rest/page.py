@@ -37,7 +37,6 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 BEAT_SECONDS = 15.0
-MOST_WAITING = 1000
 
 
 class Page:
@@ -51,7 +50,7 @@ class Page:
         self._hosts = hosts
         self._run = secrets.token_hex(8)
         self._closing = False
-        self._readers: set[asyncio.Queue[Entry | None]] = set()
+        self._readers: set[asyncio.Event] = set()
 
     def routes(self) -> list[Route]:
         return [
@@ -65,9 +64,8 @@ class Page:
     def close(self) -> None:
         """End the streams of events."""
         self._closing = True
-        for waiting in self._readers:
-            if not waiting.full():
-                waiting.put_nowait(None)
+        for changed in self._readers:
+            changed.set()
 
     def _refused(self, request: Request) -> Response | None:
         host = request.url.hostname or ""
@@ -128,47 +126,55 @@ class Page:
         if refused is not None:
             return refused
         query = request.query_params
-        user, after = query.get("user_id", ""), query.get("after", "")
         entries = self._core.journal.entries(
-            user_id=int(user) if user.isdecimal() else None,
-            after=int(after) if after.isdecimal() else 0,
-            text=query.get("text", ""),
+            user_id=_number(query.get("user_id")), after=_number(query.get("after")) or 0, text=query.get("text", "")
         )
         return JSONResponse([entry.to_dict() for entry in entries], 200, HEADERS)
 
     async def events(self, request: Request) -> Response:
-        """Entries as they come, as server-sent events. A reader who falls far behind misses some."""
+        """Entries as they come, as server-sent events. A reader who falls far behind misses some.
+
+        The event `cleared` says that entries up to a number are forgotten.
+        """
         refused = self._refused(request)
         if refused is not None:
             return refused
-        last = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
-        stream = self._events(int(last) if last.isdecimal() else 0)
+        last = request.headers.get("last-event-id") or request.query_params.get("after")
+        stream = self._events(_number(last) or 0)
         return StreamingResponse(stream, 200, HEADERS, "text/event-stream")
 
     async def _events(self, after: int) -> AsyncIterator[str]:
-        waiting: asyncio.Queue[Entry | None] = asyncio.Queue(MOST_WAITING)
+        journal, loop, changed = self._core.journal, asyncio.get_running_loop(), asyncio.Event()
 
-        def take(entry: Entry) -> None:
-            if not waiting.full():
-                waiting.put_nowait(entry)
+        def wake() -> None:
+            loop.call_soon_threadsafe(changed.set)
 
-        stop = self._core.journal.subscribe(take)
-        self._readers.add(waiting)
+        stop = journal.subscribe(wake)
+        self._readers.add(changed)
+        text, told = "retry: 1000\n\n", max(after - 1, 0)
         try:
-            # In one piece: nobody looks between two of them whether the reader is still there.
-            yield "retry: 1000\n\n" + "".join(map(_event, self._core.journal.entries(after=after)))
             while not self._closing:
+                changed.clear()
+                if journal.forgotten > told:
+                    told = journal.forgotten
+                    text += f"event: cleared\ndata: {told}\n\n"
+                entries = journal.entries(after=after)
+                after = entries[-1].number if entries else after
+                # In one piece: nobody looks between two of them whether the reader is still there.
+                yield text + "".join(map(_event, entries))
+                text = ""
                 try:
-                    found = [await asyncio.wait_for(waiting.get(), BEAT_SECONDS)]
+                    await asyncio.wait_for(changed.wait(), BEAT_SECONDS)
                 except TimeoutError:
-                    yield ": still here\n\n"
-                    continue
-                while not waiting.empty():
-                    found.append(waiting.get_nowait())
-                yield "".join(_event(entry) for entry in found if entry is not None)
+                    text = ": still here\n\n"
         finally:
             stop()
-            self._readers.discard(waiting)
+            self._readers.discard(changed)
+
+
+def _number(text: str | None) -> int | None:
+    """A number in a query; `None` for what is none."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None
 
 
 def _event(entry: Entry) -> str:

@@ -44,13 +44,14 @@ def body_of(data: bytes, content_type: str) -> Any:
     if not data:
         return None
     if content_type.partition(";")[0].strip().lower() == FORM:
-        return unflatten(form_pairs(data))
-    try:
-        value = json.loads(data, parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        raise bad_request("The body is not JSON") from error
+        value = unflatten(form_pairs(data))
+    else:
+        try:
+            value = json.loads(data, parse_constant=_constant)
+        except (ValueError, RecursionError) as error:
+            raise bad_request("The body is not JSON") from error
     if not acceptable(value):
-        raise bad_request("The body holds a number that is too large, or broken Unicode")
+        raise bad_request("The body nests too deep, or holds a number that is too large, or broken Unicode")
     return value
 
 

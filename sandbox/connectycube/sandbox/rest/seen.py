@@ -13,7 +13,10 @@ from ..errors import Refused
 from ..faults import RestFault
 from .document import Operation
 
-__all__ = ["Exchanged"]
+__all__ = ["SENT_PATH", "Exchanged"]
+
+SENT_PATH = "connectycube.sent_path"
+"""Where a request's scope keeps the path that it came with."""
 
 
 class Exchanged:
@@ -36,6 +39,12 @@ class Exchanged:
 
     @property
     def path(self) -> str:
+        """As the client sent it: some write `.json` behind it (CR-01)."""
+        return str(self.request.scope[SENT_PATH])
+
+    @property
+    def route(self) -> str:
+        """In the one form that the sandbox knows it by."""
         return str(self.request.scope["path"])
 
     def refused(self, refused: Refused) -> JSONResponse:

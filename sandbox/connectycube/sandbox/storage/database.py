@@ -22,8 +22,12 @@ FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptio
 """The platform's numbers are not small either, so none is taken for another by chance."""
 
 
+LOCK_SECONDS = 1.0
+"""How long to wait for the data file, which a sandbox that ends may still hold."""
+
+
 class DataFileError(Exception):
-    """The file given for the data is none of a sandbox, or of another version's."""
+    """The file given for the data can't be used: it is none of a sandbox, of another version's, damaged, or in use."""
 
 
 class Database:
@@ -38,7 +42,10 @@ class Database:
         self._depth = 0
         try:
             self._connection = sqlite3.connect(
-                ":memory:" if self.path is None else self.path, isolation_level=None, check_same_thread=False
+                ":memory:" if self.path is None else self.path,
+                timeout=LOCK_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except sqlite3.Error as error:
             raise DataFileError(f"{self.path} can't be opened: {error}") from error
@@ -47,13 +54,15 @@ class Database:
             self._prepare()
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise DataFileError(f"{self.path} is no data file of the sandbox: {error}") from error
+            raise DataFileError(f"{self.path} {_trouble(error)}") from error
         except DataFileError:
             self._connection.close()
             raise
 
     def _prepare(self) -> None:
         if self.path is not None:
+            # Two sandboxes over one file would each take the other's unfinished work for left over.
+            self.run("PRAGMA locking_mode = EXCLUSIVE")
             # Survives a killed process; only a machine that loses power may lose the last changes.
             self.run("PRAGMA journal_mode = WAL")
             self.run("PRAGMA synchronous = NORMAL")
@@ -69,7 +78,19 @@ class Database:
                 "use the connectycube that wrote it, or another file"
             )
         else:
+            self._check()
             self._migrate(version)
+
+    def _check(self) -> None:
+        """Look at a file that was there already.
+
+        :raises DataFileError: if it is damaged: later that would be an internal error of each call.
+        """
+        found = self.value("PRAGMA quick_check(1)")
+        if found != "ok":
+            raise DataFileError(f"{self.path} is damaged: {' '.join(found.split())}")
+        # What was being written when the sandbox was killed.
+        self.run("DELETE FROM file_chunks WHERE NOT EXISTS (SELECT 1 FROM files WHERE content = file_chunks.content)")
 
     def _create(self) -> None:
         schema = resources.files("connectycube.sandbox.storage").joinpath("schema.sql").read_text("utf-8")
@@ -157,6 +178,19 @@ class Database:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+
+def _trouble(error: sqlite3.DatabaseError) -> str:
+    """What is the matter with a data file, in a few words."""
+    match error.sqlite_errorcode & 0xFF:
+        case sqlite3.SQLITE_BUSY:
+            return "is in use, by another sandbox or another program"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_FULL:
+            return f"can't be written: {error}"
+        case sqlite3.SQLITE_CORRUPT:
+            return f"is damaged: {error}"
+        case _:
+            return f"is no data file of the sandbox: {error}"
 
 
 def dump(value: Any) -> str:

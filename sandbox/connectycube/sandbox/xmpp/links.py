@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 from xml.etree.ElementTree import Element as XMLElement
 from xml.sax.saxutils import quoteattr
@@ -16,7 +18,7 @@ from xml.sax.saxutils import quoteattr
 from attrs import frozen
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import OPEN
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -74,7 +76,7 @@ class Receiver(Protocol):
         """The connection is gone. This comes last, and once."""
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.Protocol, ABC):
     """A connection.
 
     :param links: all that are there; this one adds itself, and takes itself out when it is gone.
@@ -97,6 +99,8 @@ class Link(asyncio.Protocol):
         self._closing = False
         """Nothing more is sent or read."""
         self.gone = asyncio.Event()
+        self.start_tls: Callable[[], None] | None = None
+        """Goes on with TLS, where that can be asked for; a handshake that fails ends the connection."""
 
     # -- asyncio's side
 
@@ -129,27 +133,24 @@ class Link(asyncio.Protocol):
 
     # -- the stream's side
 
+    @abstractmethod
     def send(self, xml: str) -> None:
         """Send an element."""
-        raise NotImplementedError
 
+    @abstractmethod
     def send_header(self, host: str, stream_id: str) -> str:
         """Open the server's side of the stream.
 
         :returns: what was sent.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def restart(self) -> None:
         """Expect a new header on the same connection."""
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """Go on with TLS; a handshake that fails ends the connection."""
-        raise NotImplementedError
-
+    @abstractmethod
     def close(self) -> None:
         """End the stream, and the connection once all that was sent has gone."""
-        raise NotImplementedError
 
     def abort(self) -> None:
         """Break the connection without a word."""
@@ -228,10 +229,17 @@ class Link(asyncio.Protocol):
 
 
 class TcpLink(Link):
-    """A stream over TCP: one long XML document (RFC 6120)."""
+    """A stream over TCP: one long XML document (RFC 6120).
 
-    def __init__(self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver]) -> None:
+    :param tls: for STARTTLS; `None` where it is not offered.
+    """
+
+    def __init__(
+        self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver], tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(core, links, receiver)
+        if tls is not None:
+            self.start_tls = partial(self._begin_tls, tls)
         self._tasks: set[asyncio.Task[None]] = set()
         self._xml: XmlStream | None = self._new_stream()
         self._early: list[bytes] | None = None
@@ -283,7 +291,7 @@ class TcpLink(Link):
             self._write(b"</stream:stream>")
             self._end()
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
+    def _begin_tls(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
         self._write_out()
         # Nothing that comes in the clear from now on is read.
@@ -335,8 +343,11 @@ class WebSocketLink(Link):
         self._closed = False
 
     def data_received(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        self._events()
+        # Line by line until the request is answered: what came with it would be answered before it, or not at all.
+        for part in data.splitlines(keepends=True) if self._protocol.state is CONNECTING else (data,):
+            if not self._closing:
+                self._protocol.receive_data(part)
+                self._events()
 
     def eof_received(self) -> bool:
         self._protocol.receive_eof()
@@ -401,6 +412,9 @@ class WebSocketLink(Link):
         xml = Open(from_=host, id=stream_id, version="1.0", lang="en").to_xml()
         self.send(xml)
         return xml
+
+    def restart(self) -> None:
+        """Each frame stands alone: there is nothing to begin anew."""
 
     def close(self) -> None:
         self._closed = True

@@ -47,10 +47,10 @@ class XmppServer:
         loop = asyncio.get_running_loop()
 
         def tcp() -> Link:
-            return TcpLink(self._core, self._links, lambda link: Stream(chat, link, certified))
+            return TcpLink(self._core, self._links, lambda link: Stream(chat, link), certified)
 
         def websocket() -> Link:
-            return WebSocketLink(self._core, self._links, lambda link: Stream(chat, link, None))
+            return WebSocketLink(self._core, self._links, lambda link: Stream(chat, link))
 
         factories = {"plain": tcp, "tls": tcp, "websocket": websocket, "secure_websocket": websocket}
         for name, sock in self._address.sockets.items():

@@ -6,7 +6,6 @@ Which element is welcome when is a table at the end of the class; whatever stand
 from __future__ import annotations
 
 import secrets
-import ssl
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -71,16 +70,12 @@ class Phase(Enum):
 
 
 class Stream:
-    """One connection's stream.
+    """One connection's stream."""
 
-    :param tls: for STARTTLS; `None` where it is not offered.
-    """
-
-    def __init__(self, chat: Chat, link: Link, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, chat: Chat, link: Link) -> None:
         self._chat = chat
         self._core = chat.core
         self._link = link
-        self._tls = tls
         self.phase = Phase.CONNECTED
         self.user_id: int | None = None
         self.resource: Resource | None = None
@@ -156,7 +151,7 @@ class Stream:
 
     def _features(self) -> StreamFeatures:
         if self.phase is Phase.OPEN:
-            tls = StartTls() if self._tls is not None and not self._link.secure else None
+            tls = None if self._link.start_tls is None or self._link.secure else StartTls()
             return StreamFeatures(mechanisms=Mechanisms(mechanisms=sasl.MECHANISMS), starttls=tls)
         # Compression is never offered (U-54).
         return StreamFeatures(sm=SmFeature(), rosterver=RosterVersioning(), bind=Bind(), session=Session(optional=True))
@@ -226,14 +221,15 @@ class Stream:
     # -- TLS and login
 
     def _start_tls(self, wish: StartTls) -> None:
-        if self._tls is None or self._link.secure:
+        start = self._link.start_tls
+        if start is None or self._link.secure:
             self.fail("unsupported-stanza-type")
             return
         self.send(Proceed())
         self.phase = Phase.CONNECTED
         self._answered = False
         self._login = None
-        self._link.start_tls(self._tls)
+        start()
 
     def _begin_login(self, auth: Auth) -> None:
         if self._core.faults.take_chat("refuse_auth"):

@@ -123,6 +123,9 @@ class XmlStream:
 
     def _feed(self, data: bytes) -> None:
         self._read += len(data)
+        if not self._open and b"\0" in data:
+            # UTF-16, which expat would read by itself.
+            raise StreamFault("unsupported-encoding")
         try:
             self._parser.Parse(data, False)
         except expat.ExpatError as error:
