@@ -25,7 +25,7 @@ def test_who_trusts_the_authority_of_a_data_file_does_so_after_a_restart(tmp_pat
     with Sandbox(data=data) as sandbox:
         mary = sandbox.create_user("mary", "pass")
         context = ssl.create_default_context(cafile=sandbox.ca_file)
-    key_file = tmp_path / "data.sqlite.ca.key"
+    key_file = tmp_path / "data.sqlite.ca.pem.key"
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     with Sandbox(data=data) as sandbox:
         assert sandbox.ca_file == tmp_path / "data.sqlite.ca.pem"
@@ -41,20 +41,36 @@ def test_who_trusts_the_authority_of_a_data_file_does_so_after_a_restart(tmp_pat
             assert chat.online
 
 
-@pytest.mark.parametrize("broken", ["pem", "key"])
+@pytest.mark.parametrize("broken", ["ca.pem", "ca.pem.key"])
 @pytest.mark.parametrize("text", [None, "", "not a certificate"])
 def test_what_is_no_authority_is_told(tmp_path: Path, broken: str, text: str | None) -> None:
     data = tmp_path / "data.sqlite"
     with Sandbox(data=data) as sandbox:
         assert sandbox.ca_file.exists()
-    file = tmp_path / f"data.sqlite.ca.{broken}"
+    file = tmp_path / f"data.sqlite.{broken}"
     file.unlink()
     if text is not None:
         file.write_text(text)
     with Sandbox(data=data) as sandbox:
-        if (broken, text) == ("pem", None):
+        if (broken, text) == ("ca.pem", None):
             # Nobody can trust it any more: there is a new one.
             assert sandbox.ca_file.exists()
         else:
             with pytest.raises(DataFileError, match="delete both"):
                 _ = sandbox.ca_file
+
+
+def test_the_authority_is_kept_where_it_should_be(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        with Sandbox(ca_file=tmp_path / "ca.pem") as sandbox:
+            found.append(sandbox.ca_file.read_bytes())
+    assert found[0] == found[1] == (tmp_path / "ca.pem").read_bytes()
+
+
+def test_where_none_can_be_kept_that_is_told(tmp_path: Path) -> None:
+    with (
+        Sandbox(ca_file=tmp_path / "nowhere" / "ca.pem") as sandbox,
+        pytest.raises(DataFileError, match="No such file"),
+    ):
+        _ = sandbox.ca_file

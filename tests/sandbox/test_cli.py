@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -235,6 +236,17 @@ def test_all_ports_can_be_chosen() -> None:
         assert ended(process) == (0, "")
 
 
+def test_the_certificate_to_trust_is_told_where_it_is_kept(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    with running("--json", "--ca-file", str(ca_file)) as process:
+        found = json.loads(first_line(process))
+        assert found["ca_file"] == str(ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
+        with socket.create_connection(("127.0.0.1", found["chat_tls_port"])) as plain:
+            context.wrap_socket(plain, server_hostname=found["chat_host"]).close()
+        assert ended(process) == (0, "")
+
+
 def refused(*arguments: str) -> str:
     """Why a sandbox with these arguments does not start: one line, and nothing else."""
     with running(*arguments) as process:
@@ -265,6 +277,7 @@ def test_a_port_that_is_taken_is_named(name: str) -> None:
         (["--seed", "missing.yaml"], "No such file"),
         (["--data", "missing/sandbox.db"], "unable to open"),
         (["--data", "."], "unable to open"),
+        (["--ca-file", "missing/ca.pem"], "No such file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -95,7 +95,7 @@ class TestAChatThatCanNotStart:
     def broken(self, monkeypatch: pytest.MonkeyPatch) -> OSError:
         error = OSError("no room for a certificate")
 
-        def made(*names: str, data: Path | None) -> None:
+        def made(*names: str, ca_file: Path | None) -> None:
             raise error
 
         monkeypatch.setattr("connectycube.sandbox.xmpp.certificates.Certificates", made)

@@ -49,6 +49,8 @@ class Sandbox:
     :param chat_tls_port: port of the chat over TCP that begins with TLS; a free one without.
     :param websocket_port: port of the chat over WebSocket; a free one without.
     :param secure_websocket_port: port of the chat over WebSocket with TLS; a free one without.
+    :param ca_file: file to keep the certificate of TLS's authority in, with its key beside it, so that what trusts it
+        does so after a restart. Without it that is `<data>.ca.pem`, or without data a file of this run.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Sandbox:
         chat_tls_port: int = 0,
         websocket_port: int = 0,
         secure_websocket_port: int = 0,
+        ca_file: str | Path | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.host = host
@@ -70,6 +73,9 @@ class Sandbox:
         self._seed = None if seed is None else read_seed(seed)
         self._port = port
         self._chat_ports = (chat_port, chat_tls_port, websocket_port, secure_websocket_port)
+        if ca_file is None and data is not None:
+            ca_file = f"{data}.ca.pem"
+        self._ca_file = None if ca_file is None else Path(ca_file)
         self._chat: ChatAddress | None = None
         self._server: Server | None = None
         self._core: Core | None = None
@@ -113,8 +119,7 @@ class Sandbox:
         self._address = rest.getsockname()
         try:
             names = (self.settings.chat_host, self.settings.muc_host)
-            data = None if self._data is None else Path(self._data)
-            self._chat = ChatAddress(self.host, self._chat_ports, names, data)
+            self._chat = ChatAddress(self.host, self._chat_ports, names, self._ca_file)
         except OSError:
             rest.close()
             raise
@@ -223,11 +228,9 @@ class Sandbox:
 
     @property
     def ca_file(self) -> Path:
-        """Certificate of the authority that vouches for the chat's TLS.
+        """Certificate of the authority that vouches for the chat's TLS. It is made when it is first needed.
 
-        It is made for this run, or kept beside the data file where there is one: `<data>.ca.pem`.
-
-        :raises DataFileError: if what is there is no authority.
+        :raises DataFileError: if what is kept there is no authority, or none can be kept there.
         """
         return self._running_chat.certificates.ca_file
 

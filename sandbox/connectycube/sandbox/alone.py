@@ -20,6 +20,11 @@ class Alone(Sandbox):
         core.loaded = gc.freeze
         return core
 
+    @property
+    def keeps_authority(self) -> bool:
+        """Whether TLS's authority outlives this run."""
+        return self._ca_file is not None
+
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Have a function called when it ends, also by itself."""
         assert self._server is not None

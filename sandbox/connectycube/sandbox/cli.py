@@ -51,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
     for name, what in CHAT_PORTS.items():
         made.add_argument(f"--{name}", type=port, default=0, metavar="PORT", help=f"{what} (default: any)")
     made.add_argument("--data", metavar="FILE", help="keep everything in this file (default: in memory)")
+    made.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        help="keep the certificate that clients with TLS must trust here (default: DATA.ca.pem)",
+    )
     made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs, messages to start with")
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
     made.add_argument("--app-id", type=int, default=APP_ID, help="id of the application (default: %(default)s)")
@@ -62,8 +67,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def addresses(sandbox: Alone) -> dict[str, Any]:
-    """What a client needs to know."""
-    return {
+    """What a client needs to know.
+
+    :raises DataFileError: if there can be no TLS.
+    """
+    found = {
         "api_url": sandbox.api_url,
         "app_id": sandbox.app_id,
         "auth_key": sandbox.auth_key,
@@ -74,6 +82,10 @@ def addresses(sandbox: Alone) -> dict[str, Any]:
         "websocket_url": sandbox.websocket_url,
         "secure_websocket_url": sandbox.secure_websocket_url,
     }
+    if sandbox.keeps_authority:
+        # Else it would be made for each start, which takes a fifth of a second.
+        found["ca_file"] = str(sandbox.ca_file)
+    return found
 
 
 LABELS = {
@@ -86,6 +98,7 @@ LABELS = {
     "chat_tls_port": "port with TLS",
     "websocket_url": "WebSocket",
     "secure_websocket_url": "WebSocket with TLS",
+    "ca_file": "to be trusted for TLS",
 }
 
 
@@ -115,6 +128,7 @@ def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
     """Tell the addresses, and wait until it is to stop or ends by itself.
 
     :raises OSError: if the addresses can't be printed.
+    :raises DataFileError: if there can be no TLS.
     :raises ChatStartError: if it ended by itself.
     """
     try:
@@ -153,6 +167,7 @@ def started(given: argparse.Namespace) -> Alone:
         chat_tls_port=given.chat_tls_port,
         websocket_port=given.websocket_port,
         secure_websocket_port=given.secure_websocket_port,
+        ca_file=given.ca_file,
     )
     sandbox.start()
     return sandbox
@@ -182,6 +197,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # At the end Python would try once more, and fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return failed(f"can't print the addresses: {error.strerror}")
-    except ChatStartError as error:
+    except (DataFileError, ChatStartError) as error:
         return failed(str(error))
     return 0

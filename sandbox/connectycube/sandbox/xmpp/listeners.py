@@ -27,13 +27,13 @@ class ChatAddress:
     :param host: address to listen on.
     :param ports: of each, in the order above; 0 takes a free one.
     :param names: host names for the certificate beside the usual ones of the own machine.
-    :param data: the sandbox's data file, beside which the certificate's authority is kept.
+    :param ca_file: where the certificate's authority is kept, if it is.
     :raises OSError: if a port is taken.
     """
 
-    def __init__(self, host: str, ports: Sequence[int], names: Sequence[str], data: Path | None) -> None:
+    def __init__(self, host: str, ports: Sequence[int], names: Sequence[str], ca_file: Path | None) -> None:
         self._host = host
-        self._data = data
+        self._ca_file = ca_file
         self._names = (*names, host, "localhost", "127.0.0.1", "::1")
         self._making = threading.Lock()
         self._certificates: Certificates | None = None
@@ -50,13 +50,13 @@ class ChatAddress:
     def certificates(self) -> Certificates:
         """What TLS is done with; made when it is first asked for, by any thread.
 
-        :raises DataFileError: if what is kept beside the data file is of no use.
+        :raises DataFileError: if no authority is kept, or can be, where it should.
         """
         with self._making:
             if self._certificates is None:
                 from .certificates import Certificates
 
-                self._certificates = Certificates(*self._names, data=self._data)
+                self._certificates = Certificates(*self._names, ca_file=self._ca_file)
             return self._certificates
 
     def port(self, listener: Listener) -> int:
