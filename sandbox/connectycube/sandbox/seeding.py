@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .domain.contacts import ContactState
-from .domain.messages import Draft
+from .domain.message_model import Draft
 from .errors import Refused
 
 if TYPE_CHECKING:

@@ -315,7 +315,7 @@ def test_rest_reaches_the_chat(sandbox: Sandbox, connect: Connect, mary: int, jo
     dialog = sandbox.call(core.dialogs.private, mary, joe)
 
     def create() -> str:
-        from connectycube.sandbox.domain.messages import Draft
+        from connectycube.sandbox.domain.message_model import Draft
 
         draft = Draft(sender_id=mary, body="over REST", attachments=[{"type": "image", "uid": "u"}], extra={"a": "b"})
         return core.messages.create(dialog, draft, send_to_chat=True).id

@@ -2,75 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from attrs import field, frozen
 
 from ..bus import MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
 from ..clock import iso
 from ..errors import forbidden, not_found, unprocessable
-from ..filters import Column, Condition, where
-from ..storage import dump, load
+from ..filters import Condition, where
+from ..storage import dump
 from .dialog_model import Deleted, Dialog, DialogType, Role
+from .message_model import COLUMNS, OWN_FIELDS, Draft, Message, message_of
 
 if TYPE_CHECKING:
     from ..core import Core
 
-__all__ = ["Draft", "Message", "Messages"]
-
-OWN_FIELDS = frozenset(
-    """
-    _id chat_dialog_id message date_sent sender_id recipient_id attachments read_ids delivered_ids read views_count
-    reactions created_at updated_at edited_at deleted_for_ids send_to_chat markable
-    """.split()
-)
-"""What an application's own fields never take the place of."""
-
-COLUMNS = {
-    "_id": Column(sql="messages.id"),
-    "message": Column(sql="messages.body"),
-    "date_sent": Column(sql="messages.date_sent"),
-    "sender_id": Column(sql="messages.sender_id"),
-    "recipient_id": Column(sql="messages.recipient_id"),
-    "attachments.type": Column(sql="messages.attachments", items="json_extract(value, '$.type')"),
-    "created_at": Column(sql="messages.created_at", whole=True),
-    "updated_at": Column(sql="messages.updated_at", whole=True),
-}
-
-
-@frozen(kw_only=True)
-class Draft:
-    """A message that is to be stored."""
-
-    sender_id: int
-    body: str | None = None
-    id: str | None = None
-    """Chosen by the sender over chat, by the server over REST."""
-    date_sent: int | None = None
-    attachments: Sequence[Mapping[str, Any]] = ()
-    extra: Mapping[str, Any] = field(factory=dict)
-    """The application's own fields."""
-    markable: bool = False
-
-
-@frozen(kw_only=True)
-class Message:
-    """A message of the history."""
-
-    id: str
-    dialog_id: str
-    sender_id: int
-    recipient_id: int
-    body: str | None
-    date_sent: int
-    attachments: Sequence[Mapping[str, Any]]
-    extra: Mapping[str, Any]
-    markable: bool
-    created_at: float
-    updated_at: float
-    edited_at: float | None
+__all__ = ["Messages"]
 
 
 class Messages:
@@ -251,20 +197,24 @@ class Messages:
     # -- marks
 
     def _mark(self, message_id: str, user_id: int, *, delivered: bool = False, read: bool = False) -> None:
-        self._db.run(
+        """Mark a message; one that it is news to counts as updated."""
+        news = self._db.run(
             "INSERT INTO marks (message_id, user_id, delivered, read) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " delivered = max(delivered, excluded.delivered), read = max(read, excluded.read)",
+            " delivered = max(delivered, excluded.delivered), read = max(read, excluded.read)"
+            " WHERE excluded.delivered > delivered OR excluded.read > read",
             message_id,
             user_id,
             int(delivered or read),
             int(read),
         )
+        if news and (delivered or read):
+            self._db.update("messages", "id = ?", message_id, updated_at=self._core.clock.now())
 
     def mark(self, ids: Iterable[str], user_id: int, *, read: bool) -> None:
         """Mark messages as delivered to a user, with `read` also as read; those that are not there are passed by."""
         with self._db.transaction():
             for one in ids:
-                if self._db.update("messages", "id = ?", one, updated_at=self._core.clock.now()):
+                if self.find(one) is not None:
                     self._mark(one, user_id, delivered=True, read=read)
 
     def unread(self, dialog: Dialog, user_id: int) -> int:
@@ -479,21 +429,3 @@ class Messages:
             return None
         own = [reaction for reaction, users in found.items() if viewer in users]
         return {"own": own, "total": {reaction: len(users) for reaction, users in found.items()}}
-
-
-def message_of(row: sqlite3.Row) -> Message:
-    """A message out of the table."""
-    return Message(
-        id=row["id"],
-        dialog_id=row["dialog_id"],
-        sender_id=row["sender_id"],
-        recipient_id=row["recipient_id"],
-        body=row["body"],
-        date_sent=row["date_sent"],
-        attachments=load(row["attachments"]),
-        extra=load(row["extra"]),
-        markable=bool(row["markable"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        edited_at=row["edited_at"],
-    )

@@ -11,7 +11,7 @@ import attrs
 from connectycube.stanzas import Attachment, ChatMessage, ExtraParams, GroupMessage
 
 from ..domain.chat import Accepted
-from ..domain.messages import Draft
+from ..domain.message_model import Draft
 from ..ids import is_object_id
 from .kinds import Message, destroyed
 
