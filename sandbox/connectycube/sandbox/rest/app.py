@@ -163,6 +163,7 @@ class RestApp:
     async def _answer(self, seen: Exchanged, operation: Operation) -> Response:
         request = seen.request
         seen.query = query_of(request.scope["query_string"].decode("ascii", "replace"))
+        self.core.accounts.end_guests()
         seen.session = self._authorized(request, operation)
         if not all(map(acceptable, request.path_params.values())):
             raise not_found()
