@@ -125,6 +125,13 @@ def test_another_host_s_service_says_its_row(http: httpx.Client, token: str) -> 
     assert "R-088" in base(answer)[0]
 
 
+@pytest.mark.parametrize(("method", "row"), [("POST", "R-038"), ("DELETE", "R-039"), ("GET", "R-040")])
+def test_what_is_documented_no_more_says_its_row(http: httpx.Client, token: str, method: str, row: str) -> None:
+    answer = http.request(method, f"/chat/dialog/{'0' * 24}/block", headers={"CB-Token": token})
+    assert answer.status_code == 501
+    assert row in base(answer)[0]
+
+
 def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: Join) -> None:
     mary = join("mary")
     headers = {"CB-Token": mary.session.token}
