@@ -70,6 +70,17 @@ def test_faults_stand_under_their_field_and_repeat_no_value(http: httpx.Client, 
     assert "secret-value" not in answer.text
 
 
+def test_each_missing_field_is_told(http: httpx.Client, token: str) -> None:
+    answer = http.post("/meetings", json={"name": "Sync"}, headers={"CB-Token": token})
+    assert answer.json()["errors"] == {name: ["is required"] for name in ("start_date", "end_date", "attendees")}
+    body = {"notification_channel": "gcm", "push_token": {}, "device": {}}
+    answer = http.post("/subscriptions", json=body, headers={"CB-Token": token})
+    assert answer.json()["errors"] == {
+        "push_token": ["has no environment"],
+        "device": ["has no platform", "has no udid"],
+    }
+
+
 def test_an_oversized_body_is_refused(http: httpx.Client, token: str, sandbox: Sandbox) -> None:
     data = b'{"name": "' + b"x" * sandbox.settings.limits.body_bytes + b'"}'
     answer = http.post("/chat/Dialog", content=data, headers={"CB-Token": token, "Content-Type": "application/json"})
