@@ -95,6 +95,21 @@ def test_a_phone_book_is_changed_and_faults_are_told_by_index(join: Join, sandbo
     assert cube.address_book.upload(contacts=phones[:1], force=True).deleted == 1
 
 
+def test_what_names_no_device_is_for_the_phone_books_of_all(join: Join) -> None:
+    cube = join("mary")
+    ada, grace = {"name": "Ada", "phone": "390115550102"}, {"name": "Grace", "phone": "390115550103"}
+    for udid in ("phone", "tablet"):
+        assert cube.address_book.upload(contacts=[ada, grace], udid=udid).created == 2
+    assert cube.address_book.upload(contacts=[{**ada, "name": "Ada L."}]).updated == 1
+    assert {one.name for one in cube.address_book.get(udid="tablet")} == {"Ada L.", "Grace"}
+    assert cube.address_book.upload(contacts=[{**ada, "destroy": True}], udid="phone").deleted == 1
+    assert cube.address_book.upload(contacts=[{**grace, "destroy": True}]).deleted == 1
+    assert cube.address_book.get(udid="phone") == []
+    assert [one.name for one in cube.address_book.get(udid="tablet")] == ["Ada L."]
+    cube.address_book.upload(contacts=[grace], force=True)
+    assert [one.name for one in cube.address_book.get()] == ["Grace"]
+
+
 # -- custom objects
 
 
