@@ -200,7 +200,7 @@ def like(condition: Condition, value: Any) -> bool:
         case "all":
             return all(any(_same(entry, one) for entry in values) for one in wanted)
         case "ctn":
-            return any(isinstance(entry, str) and str(wanted) in entry for entry in values)
+            return any(isinstance(entry, (str, int, float)) and str(wanted) in str(entry) for entry in values)
         case _ if operator in _COMPARE:
             return any(_ordered(entry, operator, wanted) for entry in values)
         case _:

@@ -133,15 +133,12 @@ class Records:
         :raises Refused: 422 if its parent is not there.
         """
         now = self._core.clock.now()
-        parent = given.get("_parent_id") or None
-        if parent is not None and not self._db.value("SELECT 1 FROM records WHERE id = ?", parent):
-            raise unprocessable("_parent_id", "is no record")
         record_id = self._core.ids.new()
         self._db.insert(
             "records",
             id=record_id,
             class_name=class_name,
-            parent_id=parent,
+            parent_id=self._parent(given.get("_parent_id"), record_id),
             user_id=user_id,
             fields=dump({name: value for name, value in given.items() if name not in SYSTEM}),
             permissions=dump(_permissions(given.get("permissions") or {})),
@@ -150,12 +147,29 @@ class Records:
         )
         return self.require(class_name, record_id, user_id, "read")
 
+    def _parent(self, given: Any, record_id: str) -> str | None:
+        """The parent that a record is to have, of whatever class.
+
+        :raises Refused: 422 if it is not there, or is below the record itself.
+        """
+        parent = ancestor = given or None
+        while ancestor is not None:
+            row = self._db.one("SELECT parent_id FROM records WHERE id = ?", ancestor)
+            if row is None:
+                raise unprocessable("_parent_id", "is no record")
+            if ancestor == record_id:
+                raise unprocessable("_parent_id", "is the record itself, or one below it")
+            ancestor = row["parent_id"]
+        return parent
+
     def update(self, record: Record, given: Mapping[str, Any]) -> Record:
         """Change a record (R-072).
 
-        :raises Refused: 422 if an operator does not fit what is there.
+        :raises Refused: 422 if an operator does not fit what is there, or its parent is not there.
         """
         values: dict[str, Any] = {}
+        if "_parent_id" in given:
+            values["parent_id"] = self._parent(given["_parent_id"], record.id)
         if given.get("permissions"):
             values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"], partly=True)})
         plain = {name: value for name, value in given.items() if name not in SYSTEM}
@@ -205,8 +219,8 @@ def calculated(records: Sequence[Record], calc: Sequence[Condition], group_by: s
 
     :raises Refused: 400 if there are no groups, or the operator is not known.
     """
-    if group_by is None:
-        raise bad_request("calc wants group_by")
+    if group_by is None or not calc:
+        raise bad_request("calc and group_by want each other")
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(dump(record.values().get(group_by)), []).append(record.values())

@@ -40,7 +40,7 @@ def search(call: Call) -> Any:
         return {"items": {"count": len(records)}}
     most = call.core.settings.limits.custom_objects
     skip, limit = call.number("skip", 0), call.number("limit", most)
-    if calc:
+    if calc or call.get("group_by") is not None:
         items = calculated(records, calc, call.get("group_by"))
     elif limit < 0:
         items = _wire(records[-1:])
