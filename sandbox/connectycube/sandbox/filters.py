@@ -93,6 +93,8 @@ def _condition(name: str, operator: str, group: str | None, texts: list[str], sp
     if operator in LIST_OPERATORS:
         values = [_value(name, part, schema) for text in texts for part in text.split(",") if part]
         return Condition(name, operator, values, group)
+    if operator == "ctn":
+        return Condition(name, operator, texts[-1], group)
     return Condition(name, operator, _value(name, texts[-1], schema), group)
 
 
@@ -144,7 +146,10 @@ def where(conditions: Iterable[Condition], columns: Mapping[str, Column]) -> tup
 def _plain(condition: Condition, column: Column) -> tuple[str, list[Any]]:
     sql, start = column.expression(condition.key)
     test, values = _test(sql, condition.operator, condition.value)
-    return test, start * test.count(sql) + values if start else values
+    if condition.operator == "all":
+        # Each value has a test of its own.
+        return test, [one for value in values for one in (*start, value)]
+    return test, [*start, *values]
 
 
 def _test(sql: str, operator: str, value: Any) -> tuple[str, list[Any]]:
