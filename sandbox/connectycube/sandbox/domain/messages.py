@@ -10,6 +10,7 @@ from ..clock import iso
 from ..errors import forbidden, not_found, unprocessable
 from ..filters import Condition, where
 from ..storage import dump
+from .carried import require_carried
 from .dialog_model import Deleted, Dialog, DialogType, Role
 from .message_model import COLUMNS, OWN_FIELDS, Draft, Message, message_of
 
@@ -128,10 +129,15 @@ class Messages:
     def create(self, dialog: Dialog, draft: Draft, *, send_to_chat: bool) -> Message:
         """Store a message that came over REST, and hand it to the chat if asked to (R-043).
 
-        :raises Refused: 403 if the sender may not write there.
+        :raises Refused: 403 if the sender may not write there, 422 if the chat can't carry it.
         """
         if not self._core.dialogs.may_write(dialog, draft.sender_id):
             raise forbidden()
+        if send_to_chat:
+            require_carried("message", draft.body)
+            require_carried("base", draft.extra)
+            for one in draft.attachments:
+                require_carried("attachments", one)
         message = self.store(dialog, draft)
         if send_to_chat:
             self._core.bus.publish(
@@ -336,6 +342,7 @@ class Messages:
     def react(self, message_id: str, user_id: int, *, add: str | None, remove: str | None) -> None:
         """Add a reaction, remove one, or both; the chat is told of what changed (R-047, CR-43)."""
         message, dialog = self.require(message_id, user_id)
+        require_carried("add", add)
         with self._db.transaction():
             removed = remove is not None and self._db.run(
                 "DELETE FROM reactions WHERE message_id = ? AND user_id = ? AND reaction = ?",
@@ -371,10 +378,11 @@ class Messages:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
         :returns: its id.
-        :raises Refused: 422 if there is no such user.
+        :raises Refused: 422 if there is no such user, or the chat can't carry it.
         """
         if self._core.accounts.find(recipient_id) is None:
             raise unprocessable("recipientId", "is no user")
+        require_carried("base", params)
         message_id = self._core.ids.new()
         self._core.bus.publish(
             SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 from connectycube.stanzas import (
     CallSignal,
     ChatMessage,
@@ -33,7 +35,7 @@ from ..bus import (
     UserDeleted,
 )
 from .addresses import Jid
-from .contents import extra_of
+from .contents import extra_of, parameters
 from .kinds import Message, addressed
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ class Bridge:
                 self._chat.messages.copy_sent(sender_id, out, None)
 
     def _system_message(self, signal: SystemMessageToDeliver) -> None:
-        extra = ExtraParams(module_identifier="SystemNotifications", params=dict(signal.params))
+        extra = attrs.evolve(parameters(signal.params), module_identifier="SystemNotifications")
         self._send_headline(signal.sender_id, signal.recipient_id, SystemMessage(id=signal.message_id, extra=extra))
 
     def _call_rejected(self, signal: CallRejected) -> None:
