@@ -141,7 +141,7 @@ class Records:
             parent_id=self._parent(given.get("_parent_id"), record_id),
             user_id=user_id,
             fields=dump({name: value for name, value in given.items() if name not in SYSTEM}),
-            permissions=dump(_permissions(given.get("permissions") or {})),
+            permissions=dump({**DEFAULT_PERMISSIONS, **_permissions(given.get("permissions") or {})}),
             created_at=now,
             updated_at=now,
         )
@@ -152,6 +152,8 @@ class Records:
 
         :raises Refused: 422 if it is not there, or is below the record itself.
         """
+        if given is not None and not isinstance(given, str):
+            raise unprocessable("_parent_id", "must be text")
         parent = ancestor = given or None
         while ancestor is not None:
             row = self._db.one("SELECT parent_id FROM records WHERE id = ?", ancestor)
@@ -171,7 +173,7 @@ class Records:
         if "_parent_id" in given:
             values["parent_id"] = self._parent(given["_parent_id"], record.id)
         if given.get("permissions"):
-            values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"], partly=True)})
+            values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"])})
         plain = {name: value for name, value in given.items() if name not in SYSTEM}
         values["fields"] = dump(changed(record.fields, plain))
         self._db.update("records", "id = ?", record.id, updated_at=self._core.clock.now(), **values)
@@ -197,21 +199,6 @@ class Records:
             else:
                 found.done.append(one)
         return found
-
-
-def criteria(given: Mapping[str, Any]) -> list[Condition]:
-    """Conditions out of `{field: value}` and `{field: {operator: value}}` (R-073)."""
-    found = []
-    for name, value in given.items():
-        if isinstance(value, Mapping):
-            for operator, wanted in value.items():
-                lists = operator in ("in", "nin", "all", "or")
-                if lists and isinstance(wanted, str):
-                    wanted = wanted.split(",")
-                found.append(Condition(name, operator, wanted if not lists or isinstance(wanted, list) else [wanted]))
-        else:
-            found.append(Condition(name, "", value))
-    return found
 
 
 def calculated(records: Sequence[Record], calc: Sequence[Condition], group_by: str | None) -> list[dict[str, Any]]:
@@ -264,6 +251,8 @@ def _near(place: Any, wanted: str) -> bool:
         centre, _, radius = wanted.partition(";")
         longitude, latitude = (float(part) for part in centre.split(","))
         metres = float(radius)
+        if not all(map(math.isfinite, (longitude, latitude, metres))):
+            raise ValueError
     except ValueError as error:
         raise bad_request("near wants longitude,latitude;metres") from error
     if not isinstance(place, list) or len(place) != 2 or not all(isinstance(part, (int, float)) for part in place):
@@ -287,18 +276,26 @@ def _sortable(value: Any) -> tuple[int, Any]:
     return (3, value) if isinstance(value, str) else (4, dump(value))
 
 
-def _permissions(given: Mapping[str, Any], *, partly: bool = False) -> dict[str, dict[str, Any]]:
-    """Permissions as they are answered: `ids` become `users_ids`, `groups` `users_groups` (CR-34)."""
-    found: dict[str, dict[str, Any]] = (
-        {} if partly else {name: dict(rule) for name, rule in DEFAULT_PERMISSIONS.items()}
-    )
-    for action, rule in given.items():
-        found[action] = {"access": rule["access"]}
-        if rule["access"] == "open_for_users_ids":
-            found[action]["users_ids"] = list(rule.get("ids") or ())
-        if rule["access"] == "open_for_groups":
-            found[action]["users_groups"] = list(rule.get("groups") or ())
-    return found
+def _permissions(given: Any) -> dict[str, dict[str, Any]]:
+    """Permissions as they are answered: `ids` become `users_ids`, `groups` `users_groups` (CR-34).
+
+    :raises Refused: 422 if they are none: the spec says nothing of them in an update.
+    """
+    if not isinstance(given, Mapping) or not given.keys() <= DEFAULT_PERMISSIONS.keys():
+        raise unprocessable("permissions", f"are for {', '.join(DEFAULT_PERMISSIONS)}")
+    return {action: _rule(rule) for action, rule in given.items()}
+
+
+def _rule(given: Any) -> dict[str, Any]:
+    match given:
+        case {"access": "open" | "owner" as access}:
+            return {"access": access}
+        case {"access": "open_for_users_ids", "ids": list(ids)} if all(str(one).isdecimal() for one in ids):
+            return {"access": "open_for_users_ids", "users_ids": [int(one) for one in ids]}
+        case {"access": "open_for_groups", "groups": list(groups)} if all(isinstance(one, str) for one in groups):
+            return {"access": "open_for_groups", "users_groups": groups}
+        case _:
+            raise unprocessable("permissions", "want an access, and ids or groups where it is for these")
 
 
 def _record(row: sqlite3.Row) -> Record:
