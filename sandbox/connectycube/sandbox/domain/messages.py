@@ -129,7 +129,7 @@ class Messages:
     def create(self, dialog: Dialog, draft: Draft, *, send_to_chat: bool) -> Message:
         """Store a message that came over REST, and hand it to the chat if asked to (R-043).
 
-        :raises Refused: 403 if the sender may not write there, 422 if the chat can't carry it.
+        :raises Refused: 403 if the sender may not write there or is blocked, 422 if the chat can't carry it.
         """
         if not self._core.dialogs.may_write(dialog, draft.sender_id):
             raise forbidden()
@@ -138,6 +138,9 @@ class Messages:
             require_carried("base", draft.extra)
             for one in draft.attachments:
                 require_carried("attachments", one)
+            opponent = self._core.dialogs.opponent(dialog, draft.sender_id)
+            if opponent is not None:
+                self._core.privacy.require_passage(draft.sender_id, opponent)
         message = self.store(dialog, draft)
         if send_to_chat:
             self._core.bus.publish(
@@ -378,11 +381,13 @@ class Messages:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
         :returns: its id.
-        :raises Refused: 422 if there is no such user, or the chat can't carry it.
+        :raises Refused: 403 if the receiver has blocked the sender, 422 if there is no such user, or the chat can't
+            carry it.
         """
         if self._core.accounts.find(recipient_id) is None:
             raise unprocessable("recipientId", "is no user")
         require_carried("base", params)
+        self._core.privacy.require_passage(sender_id, recipient_id, headline=True)
         message_id = self._core.ids.new()
         self._core.bus.publish(
             SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)

@@ -29,6 +29,7 @@ from ..bus import (
     Emptied,
     MessageRemoved,
     MessageToDeliver,
+    PassageAsked,
     ReactionsChanged,
     Signal,
     SystemMessageToDeliver,
@@ -37,6 +38,7 @@ from ..bus import (
 from .addresses import Jid
 from .contents import extra_of, parameters
 from .kinds import Message, addressed
+from .privacy import What
 
 if TYPE_CHECKING:
     from .chat import Chat
@@ -52,6 +54,7 @@ class Bridge:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._ends: list[Callable[[], None]] = []
+        self._listen(PassageAsked, self._passage)
         self._listen(MessageToDeliver, self._message)
         self._listen(MessageRemoved, self._removed)
         self._listen(ReactionsChanged, self._reactions)
@@ -72,6 +75,13 @@ class Bridge:
             end()
 
     # -- messages
+
+    def _passage(self, signal: PassageAsked) -> None:
+        addresses, privacy = self._chat.addresses, self._chat.privacy
+        sender = Jid.parse(addresses.user(signal.sender_id))
+        receiver = Jid.parse(addresses.user(signal.recipient_id))
+        blocked = self._chat.messages.blocked(signal.recipient_id, None, sender, headline=signal.headline)
+        signal.answers.append(not blocked and privacy.allows_user(signal.sender_id, What.OTHER, receiver))
 
     def _message(self, signal: MessageToDeliver) -> None:
         extra = extra_of(

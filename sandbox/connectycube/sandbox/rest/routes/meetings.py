@@ -74,6 +74,7 @@ def reject_call(call: Call) -> Any:
     recipient = call.core.accounts.get(body["recipientId"])
     for name in ("sessionID", "platform", "userInfo"):
         require_carried(name, body.get(name))
+    call.core.privacy.require_passage(call.user_id, recipient.id, headline=True)
     call.core.bus.publish(
         CallRejected(
             message_id=call.core.ids.new(),
