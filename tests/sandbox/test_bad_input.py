@@ -73,6 +73,17 @@ def test_faults_stand_under_their_field_and_repeat_no_value(http: httpx.Client, 
     assert "secret-value" not in answer.text
 
 
+def test_each_missing_field_is_told(http: httpx.Client, token: str) -> None:
+    answer = http.post("/meetings", json={"name": "Sync"}, headers={"CB-Token": token})
+    assert answer.json()["errors"] == {name: ["is required"] for name in ("start_date", "end_date", "attendees")}
+    body = {"notification_channel": "gcm", "push_token": {}, "device": {}}
+    answer = http.post("/subscriptions", json=body, headers={"CB-Token": token})
+    assert answer.json()["errors"] == {
+        "push_token": ["has no environment"],
+        "device": ["has no platform", "has no udid"],
+    }
+
+
 def test_an_oversized_body_is_refused(http: httpx.Client, token: str, sandbox: Sandbox) -> None:
     data = b'{"name": "' + b"x" * sandbox.settings.limits.body_bytes + b'"}'
     answer = http.post("/chat/Dialog", content=data, headers={"CB-Token": token, "Content-Type": "application/json"})
@@ -112,6 +123,95 @@ def test_a_bad_filter_is_a_bad_request(http: httpx.Client, token: str, query: st
     assert base(answer)
 
 
+@pytest.mark.parametrize("field", ["_id[in]", "_id[nin]", "name[all]", "extensions[city][all]"])
+def test_a_filter_of_very_many_values_is_no_fault(http: httpx.Client, token: str, field: str) -> None:
+    """They come in the body of a GET, where some SDKs put arguments."""
+    values = ",".join(map(str, range(100_000)))
+    form = {"Content-Type": "application/x-www-form-urlencoded", "CB-Token": token}
+    answer = http.request("GET", "/chat/Dialog", content=f"{field}={values}", headers=form)
+    assert answer.json()["total_entries"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"_parent_id": ["x"]},
+        {"_parent_id": {}},
+        {"permissions": 5},
+        {"permissions": {"create": {"access": "open"}}},
+        {"permissions": {"read": "open"}},
+        {"permissions": {"read": {"access": "not_allowed"}}},
+        {"permissions": {"read": {"access": "open_for_users_ids", "ids": "1,2"}}},
+        {"permissions": {"read": {"access": "open_for_users_ids", "ids": ["x"]}}},
+        {"permissions": {"read": {"access": "open_for_groups", "groups": [1]}}},
+        {"pull": {"list": {}}},
+        {"pull": {"list": {"near": "1,2;3"}}},
+        {"inc": {"list": 1}},
+    ],
+    ids=repr,
+)
+def test_a_bad_change_of_a_record_changes_nothing(http: httpx.Client, token: str, body: dict[str, Any]) -> None:
+    headers = {"CB-Token": token}
+    path = f"/data/Movie/{http.post('/data/Movie', json={'list': [1]}, headers=headers).json()['_id']}"
+    before = http.get(path, headers=headers).json()
+    assert http.put(path, json={"title": "T", **body}, headers=headers).status_code in (400, 422)
+    many = {"record": {"1": {"id": path.rpartition("/")[2], "title": "T", **body}}}
+    assert http.put("/data/Movie/multi", json=many, headers=headers).status_code in (400, 422)
+    assert http.get(path, headers=headers).json() == before
+
+
+@pytest.mark.parametrize("place", ["", "1,2", "1;2", "x,2;3", "nan,2;3", "1,2;inf", "1e999,2;3"])
+def test_a_place_that_is_none_is_a_bad_request(http: httpx.Client, token: str, place: str) -> None:
+    headers = {"CB-Token": token}
+    http.post("/data/Movie", json={"place": [1, 2]}, headers=headers)
+    assert http.get("/data/Movie", params={"place[near]": place}, headers=headers).status_code == 400
+    criteria: list[dict[str, Any]] = [{"near": place}, {}]
+    for one in criteria:
+        body = {"search_criteria": {"place": one}, "title": "T"}
+        assert http.put("/data/Movie/by_criteria", json=body, headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"message": "\u0000"}, "message"),
+        ({"message": "x", "title": "\ufffe"}, "base"),
+        ({"message": "x", "a name": "x"}, "base"),
+        ({"message": "x", "nested": {"<": 1}}, "base"),
+        ({"message": "x", "attachments": [{"type": "image", "a name": "x"}]}, "attachments"),
+    ],
+    ids=repr,
+)
+def test_what_the_chat_can_t_carry_is_not_sent_there(
+    http: httpx.Client, join: Join, body: dict[str, Any], field: str
+) -> None:
+    mary, ada = join("mary"), join("ada")
+    headers = {"CB-Token": mary.session.token}
+    wanted = {**body, "recipient_id": user_id(ada), "send_to_chat": 1}
+    answer = http.post("/chat/Message", json=wanted, headers=headers)
+    assert (answer.status_code, set(answer.json()["errors"])) == (422, {field})
+    assert mary.dialogs.count() == 0
+    # The history alone holds whatever JSON does.
+    stored = http.post("/chat/Message", json={**wanted, "send_to_chat": 0}, headers=headers).json()
+    assert stored["message"] == body["message"]
+    answer = http.put(f"/chat/Message/{stored['_id']}/reactions", json={"add": "\u0001"}, headers=headers)
+    assert answer.status_code == 422
+    system = {"recipientId": user_id(ada), "nested": {"a name": 1}}
+    assert http.post("/chat/Message/system", json=system, headers=headers).status_code == 422
+    call = {"recipientId": user_id(ada), "sessionID": "\u0001", "platform": "web"}
+    assert http.post("/calls/reject", json=call, headers=headers).status_code == 422
+
+
+def test_what_is_nested_too_deep_is_not_sent_to_the_chat(http: httpx.Client, join: Join) -> None:
+    mary = join("mary")
+    nested: dict[str, Any] = {}
+    for _ in range(200):
+        nested = {"a": nested}
+    body = {"recipientId": user_id(join("ada")), "nested": nested}
+    answer = http.post("/chat/Message/system", json=body, headers={"CB-Token": mary.session.token})
+    assert answer.status_code == 422
+
+
 def test_unknown_routes_and_methods_are_told(http: httpx.Client, token: str) -> None:
     headers = {"CB-Token": token}
     for path in ("/nothing", "/chat", "/users/abc", "/chat/Dialog/", "/session/abc"):
@@ -127,6 +227,13 @@ def test_another_host_s_service_says_its_row(http: httpx.Client, token: str) -> 
     answer = http.post("/unfurl", json={"url": "https://x.example"}, headers={"CB-Token": token})
     assert answer.status_code == 501
     assert "R-088" in base(answer)[0]
+
+
+@pytest.mark.parametrize(("method", "row"), [("POST", "R-038"), ("DELETE", "R-039"), ("GET", "R-040")])
+def test_what_is_documented_no_more_says_its_row(http: httpx.Client, token: str, method: str, row: str) -> None:
+    answer = http.request(method, f"/chat/dialog/{'0' * 24}/block", headers={"CB-Token": token})
+    assert answer.status_code == 501
+    assert row in base(answer)[0]
 
 
 def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: Join) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from connectycube.rest import errors
@@ -79,6 +80,49 @@ def test_dialogs_are_listed_filtered_counted_and_sorted(join: Join, both: Both, 
     assert page.total_entries == 6
     assert len(both.walk(page)) == 6
     assert join("eve").dialogs.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"name": {"gte": "B"}}, "BC"),
+        ({"name": {"all": ["A", "A"]}}, "A"),
+        ({"type": {"ctn": 2}}, "ABC"),
+        ({"type": {"all": [2, 3]}}, ""),
+        ({"extensions": {"city": {"all": ["Turin", "Turin"]}, "level": {"lt": "3"}}}, "A"),
+        ({"extensions": {"level": {"lte": "3"}, "city": "Turin"}}, "AB"),
+        ({"extensions": {"city": {"all": ["Turin", "Milan"]}}}, ""),
+        ({"id": {"ctn": "zzz"}}, ""),
+        ({"created_at": {"ctn": 7777777777}}, ""),
+        ({"updated_at": {"all": [7, 8]}}, ""),
+    ],
+    ids=repr,
+)
+def test_all_operators_are_for_all_fields(join: Join, sandbox: Sandbox, filters: dict[str, Any], found: str) -> None:
+    mary = join("mary")
+    for number, name in enumerate("ABC"):
+        extensions = {"city": "Milan" if name == "C" else "Turin", "level": str(2 + number)}
+        mary.dialogs.create(type=GROUP, occupants_ids=[], name=name, extensions=extensions)
+    assert sorted(str(one.name) for one in mary.dialogs.list(filters=filters).items) == list(found)
+
+
+def test_what_an_extension_holds_becomes_text(join: Join, sandbox: Sandbox) -> None:
+    extensions = {"level": 6, "indoors": True, "grade": 1.5}
+    answer = httpx.post(
+        f"{sandbox.api_url}/chat/Dialog",
+        json={"type": PUBLIC, "name": "x", "extensions": extensions},
+        headers={"CB-Token": join("mary").session.token},
+    )
+    assert answer.json()["extensions"] == {"level": "6", "indoors": "true", "grade": "1.5"}
+
+
+def test_a_private_dialog_has_permissions_of_its_own(join: Join) -> None:
+    mary, ada = join("mary"), join("ada")
+    dialog = mary.dialogs.create(
+        type=PRIVATE, occupants_ids=[user_id(ada)], name="x", photo="y", permissions={"allow_preview": True}
+    )
+    assert (dialog.name, dialog.photo) == ("ada", None)
+    assert dialog.permissions.allow_preview is True
 
 
 def test_members_add_and_rename_admins_remove_and_pin_owners_appoint(join: Join) -> None:

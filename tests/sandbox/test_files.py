@@ -66,6 +66,24 @@ def test_an_object_s_address_is_signed_and_runs_out(join: Join, sandbox: Sandbox
         assert "Request has expired" in client.get(address).text
 
 
+def test_an_object_has_an_address_only_if_it_is_asked_for(join: Join, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    file = cube.files.create(name="a", content_type="text/plain")
+    address = f"{sandbox.api_url}/blobs/{file.uid}/object"
+    with httpx.Client(headers={"CB-Token": cube.session.token}) as client:
+        assert client.get(address).json()["blob"]["name"] == "a"
+        assert "blob_object_access" not in client.get(address).json()["blob"]
+        assert client.get(f"{address}?download_url=1").status_code == 404
+
+
+def test_a_file_that_is_to_change_is_complete_with_its_new_content_only(join: Join) -> None:
+    cube = join("mary")
+    file = cube.files.upload(b"data")
+    cube.files.update(file.id, new=True)
+    with pytest.raises(errors.Unprocessable):
+        cube.files.complete(file.id, size=4)
+
+
 def test_a_form_runs_out_and_is_for_its_own_file_only(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     access = cube.files.create(name="a", content_type="text/plain").blob_object_access

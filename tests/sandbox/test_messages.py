@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -65,6 +66,29 @@ def test_reading_marks_unless_told_not_to(join: Join) -> None:
     assert ada.messages.unread_count().total == 0
     assert mary.messages.list(chat_dialog_id=dialog.id).items[0].read_ids == [user_id(mary), user_id(ada)]
     assert mary.dialogs.list().items[0].last_message_status == "read"
+
+
+def test_a_message_is_updated_by_a_mark_that_is_new(join: Join, sandbox: Sandbox) -> None:
+    """Who asks for what was updated since the last time gets a message again when it is read, not at each reading."""
+    mary, ada = join("mary"), join("ada")
+    dialog = group(mary, ada)
+    sent = write(mary, dialog)
+
+    def updated() -> Any:
+        return mary.messages.list(chat_dialog_id=dialog.id, mark_as_read=False).items[0].updated_at
+
+    calls: list[Callable[[], object]] = [
+        lambda: ada.messages.update(sent.id, chat_dialog_id=dialog.id, delivered=True),
+        lambda: ada.messages.update(sent.id, chat_dialog_id=dialog.id, read=True),
+        lambda: ada.messages.list(chat_dialog_id=dialog.id),
+        lambda: ada.messages.update_all(chat_dialog_id=dialog.id, delivered=True),
+    ]
+    times = [updated()]
+    for call in calls:
+        sandbox.advance(10)
+        call()
+        times.append(updated())
+    assert times[0] < times[1] < times[2] == times[3] == times[4]
 
 
 def test_marks_and_texts_are_set_by_id_or_for_all(join: Join) -> None:

@@ -95,6 +95,21 @@ def test_a_phone_book_is_changed_and_faults_are_told_by_index(join: Join, sandbo
     assert cube.address_book.upload(contacts=phones[:1], force=True).deleted == 1
 
 
+def test_what_names_no_device_is_for_the_phone_books_of_all(join: Join) -> None:
+    cube = join("mary")
+    ada, grace = {"name": "Ada", "phone": "390115550102"}, {"name": "Grace", "phone": "390115550103"}
+    for udid in ("phone", "tablet"):
+        assert cube.address_book.upload(contacts=[ada, grace], udid=udid).created == 2
+    assert cube.address_book.upload(contacts=[{**ada, "name": "Ada L."}]).updated == 1
+    assert {one.name for one in cube.address_book.get(udid="tablet")} == {"Ada L.", "Grace"}
+    assert cube.address_book.upload(contacts=[{**ada, "destroy": True}], udid="phone").deleted == 1
+    assert cube.address_book.upload(contacts=[{**grace, "destroy": True}]).deleted == 1
+    assert cube.address_book.get(udid="phone") == []
+    assert [one.name for one in cube.address_book.get(udid="tablet")] == ["Ada L."]
+    cube.address_book.upload(contacts=[grace], force=True)
+    assert [one.name for one in cube.address_book.get()] == ["Grace"]
+
+
 # -- custom objects
 
 
@@ -121,6 +136,9 @@ def test_records_are_filtered_sorted_computed_and_counted(join: Join, both: Both
     assert [one.fields for one in last] == [{"title": "Wall"}]
     groups = cube.custom_objects.list("Movie", filters={"year": {"calc": "avg"}}, group_by="genres").items
     assert [one.fields["year"] for one in groups] == [2020, 2021]
+    assert titles(filters={"year": {"ctn": "202"}}) == ["Glass harbour", "Rope", "Wall"]
+    refused(lambda: cube.custom_objects.list("Movie", group_by="genres"), errors.BadRequest)
+    refused(lambda: cube.custom_objects.list("Movie", filters={"year": {"calc": "avg"}}), errors.BadRequest)
 
 
 def test_operators_change_a_record(join: Join) -> None:
@@ -191,6 +209,21 @@ def test_many_records_are_made_changed_and_deleted_with_their_children(join: Joi
     assert cube.custom_objects.count("Scene") == 0
     assert cube.custom_objects.delete_by_criteria("Movie", filters={"title": "B"}).total_deleted == 1
     assert second.id is not None
+
+
+def test_a_record_gets_another_parent_but_none_of_its_own_family(join: Join) -> None:
+    cube = join("mary")
+    old, new, child = make(cube), make(cube), make(cube)
+    change = cube.custom_objects.update
+    change("Movie", child.id, fields={"_parent_id": old.id})
+    assert change("Movie", child.id, fields={"_parent_id": new.id}).parent_id == new.id
+    assert change("Movie", child.id, fields={"title": "T"}).parent_id == new.id
+    for wrong in (new.id, child.id, "0" * 24):
+        with pytest.raises(errors.Unprocessable):
+            change("Movie", new.id, fields={"_parent_id": wrong})
+    cube.custom_objects.delete("Movie", old.id)
+    assert len(cube.custom_objects.get_many("Movie", [child.id])) == 1
+    assert change("Movie", child.id, fields={"_parent_id": None}).parent_id is None
 
 
 # -- meetings, whiteboards, calls

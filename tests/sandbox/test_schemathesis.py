@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from connectycube.sandbox import Sandbox
-from connectycube.sandbox.domain.messages import Draft
+from connectycube.sandbox.domain.message_model import Draft
 from connectycube.sandbox.rest.document import load_document
 
 CHECKS = [

@@ -66,13 +66,24 @@ def test_a_guest_lives_for_a_day_and_has_no_password(both: Both, sandbox: Sandbo
     session = cube.login_guest(full_name="Passer-by")
     assert session.user is not None
     assert session.user.is_guest
-    for _ in range(23):
-        sandbox.advance(3600)
-        cube.sessions.get()
+    sandbox.advance(23 * 3600)
+    cube.sessions.get()
     sandbox.advance(3601)
     with pytest.raises(errors.SessionExpired):
         cube.sessions.get()
-    assert sandbox.call(sandbox.core.accounts.find, session.user.id) is None
+
+
+def test_a_guest_is_gone_after_a_day_though_nobody_uses_the_session(both: Both, join: Join, sandbox: Sandbox) -> None:
+    guest = bare(both, sandbox).login_guest(full_name="Passer-by").user
+    assert guest is not None
+    sandbox.advance(24 * 3600 - 60)
+    bare(both, sandbox).login_guest(full_name="Another")
+    assert join("mary").users.get(guest.id).full_name == "Passer-by"
+    sandbox.advance(120)
+    mary = join("mary")
+    with pytest.raises(errors.NotFound):
+        mary.users.get(guest.id)
+    assert mary.users.list(filters={"full_name": "Another"}).total_entries == 1
 
 
 @pytest.mark.parametrize(

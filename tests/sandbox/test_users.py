@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 
 from connectycube.rest import errors
@@ -40,6 +43,27 @@ def test_a_login_is_taken_once_and_has_three_letters_at_least(both: Both, sandbo
 def test_a_sign_up_with_a_wrong_key_is_refused(both: Both, sandbox: Sandbox) -> None:
     with pytest.raises(errors.Unauthorized):
         both.cube(sandbox.api_url, auth_key="wrong", token=None).users.create(login="mary", password=PASSWORD)
+
+
+def test_times_narrow_a_search_down(join: Join, sandbox: Sandbox) -> None:
+    mary = join("mary")
+    made = mary.users.get(user_id(mary)).created_at
+
+    def found(wanted: Any) -> int:
+        return len(mary.users.list(filters={"login": "mary", "created_at": wanted}).items)
+
+    javascript = made.strftime("%a %b %d %Y %H:%M:%S GMT%z (Coordinated Universal Time)")
+    assert [found(made), found({"gte": made}), found({"gt": made}), found({"lte": str(int(made.timestamp()))})] == [
+        1,
+        1,
+        0,
+        1,
+    ]
+    with httpx.Client(base_url=sandbox.api_url, headers={"CB-Token": mary.session.token}) as http:
+        for wanted in (javascript, "Thu Jan 01 2099 00:00:00 GMT+0100 (CET)"):
+            answer = http.get("/users/v2", params={"login": "mary", "created_at[lte]": wanted})
+            assert answer.json()["total_entries"] == 1
+        assert http.get("/users/v2", params={"login": "mary", "created_at": "Thu GMT"}).status_code == 400
 
 
 def test_an_account_is_changed_by_its_owner(join: Join) -> None:

@@ -305,6 +305,8 @@ DialogFiltersId = TypedDict(
         "ne": "str",
         "in": "Sequence[str]",
         "nin": "Sequence[str]",
+        "all": "Sequence[str]",
+        "ctn": "str",
     },
     total=False,
 )
@@ -321,6 +323,8 @@ DialogFiltersType = TypedDict(
         "ne": "int",
         "in": "Sequence[int]",
         "nin": "Sequence[int]",
+        "all": "Sequence[int]",
+        "ctn": "int",
     },
     total=False,
 )
@@ -330,9 +334,14 @@ DialogFiltersType.__doc__ = """Operators of `type`."""
 DialogFiltersName = TypedDict(
     "DialogFiltersName",
     {
+        "lt": "str",
+        "lte": "str",
+        "gt": "str",
+        "gte": "str",
         "ne": "str",
         "in": "Sequence[str]",
         "nin": "Sequence[str]",
+        "all": "Sequence[str]",
         "ctn": "str",
     },
     total=False,
@@ -350,6 +359,8 @@ DialogFiltersLastMessageDateSent = TypedDict(
         "ne": "dt.datetime | int",
         "in": "Sequence[dt.datetime | int]",
         "nin": "Sequence[dt.datetime | int]",
+        "all": "Sequence[dt.datetime | int]",
+        "ctn": "dt.datetime | int",
     },
     total=False,
 )
@@ -366,6 +377,8 @@ DialogFiltersCreatedAt = TypedDict(
         "ne": "dt.datetime | int",
         "in": "Sequence[dt.datetime | int]",
         "nin": "Sequence[dt.datetime | int]",
+        "all": "Sequence[dt.datetime | int]",
+        "ctn": "dt.datetime | int",
     },
     total=False,
 )
@@ -382,6 +395,8 @@ DialogFiltersUpdatedAt = TypedDict(
         "ne": "dt.datetime | int",
         "in": "Sequence[dt.datetime | int]",
         "nin": "Sequence[dt.datetime | int]",
+        "all": "Sequence[dt.datetime | int]",
+        "ctn": "dt.datetime | int",
     },
     total=False,
 )
@@ -391,9 +406,14 @@ DialogFiltersUpdatedAt.__doc__ = """Operators of `updated_at`."""
 DialogFiltersExtensions = TypedDict(
     "DialogFiltersExtensions",
     {
+        "lt": "str",
+        "lte": "str",
+        "gt": "str",
+        "gte": "str",
         "ne": "str",
         "in": "Sequence[str]",
         "nin": "Sequence[str]",
+        "all": "Sequence[str]",
         "ctn": "str",
     },
     total=False,
@@ -426,37 +446,37 @@ DIALOG_FILTERS: dict[str, wire.Filter] = {
     "id": wire.Filter(
         "_id",
         wire.text,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "type": wire.Filter(
         "type",
         wire.integer,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "name": wire.Filter(
         "name",
         wire.text,
-        ("ne", "in", "nin", "ctn"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "last_message_date_sent": wire.Filter(
         "last_message_date_sent",
         wire.unix,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "created_at": wire.Filter(
         "created_at",
         wire.unix,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "updated_at": wire.Filter(
         "updated_at",
         wire.unix,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "extensions": wire.Filter(
         "extensions",
         wire.text,
-        ("ne", "in", "nin", "ctn"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
         free=True,
     ),
 }
@@ -547,6 +567,8 @@ MessageFiltersId = TypedDict(
         "ne": "str",
         "in": "Sequence[str]",
         "nin": "Sequence[str]",
+        "all": "Sequence[str]",
+        "ctn": "str",
     },
     total=False,
 )
@@ -556,9 +578,14 @@ MessageFiltersId.__doc__ = """Operators of `_id`."""
 MessageFiltersMessage = TypedDict(
     "MessageFiltersMessage",
     {
+        "lt": "str",
+        "lte": "str",
+        "gt": "str",
+        "gte": "str",
         "ne": "str",
         "in": "Sequence[str]",
         "nin": "Sequence[str]",
+        "all": "Sequence[str]",
         "ctn": "str",
     },
     total=False,
@@ -576,6 +603,8 @@ MessageFiltersDateSent = TypedDict(
         "ne": "dt.datetime | int",
         "in": "Sequence[dt.datetime | int]",
         "nin": "Sequence[dt.datetime | int]",
+        "all": "Sequence[dt.datetime | int]",
+        "ctn": "dt.datetime | int",
     },
     total=False,
 )
@@ -592,6 +621,8 @@ MessageFiltersSenderId = TypedDict(
         "ne": "int",
         "in": "Sequence[int]",
         "nin": "Sequence[int]",
+        "all": "Sequence[int]",
+        "ctn": "int",
     },
     total=False,
 )
@@ -608,6 +639,8 @@ MessageFiltersRecipientId = TypedDict(
         "ne": "int",
         "in": "Sequence[int]",
         "nin": "Sequence[int]",
+        "all": "Sequence[int]",
+        "ctn": "int",
     },
     total=False,
 )
@@ -617,6 +650,10 @@ MessageFiltersRecipientId.__doc__ = """Operators of `recipient_id`."""
 MessageFiltersAttachmentsType = TypedDict(
     "MessageFiltersAttachmentsType",
     {
+        "lt": "str",
+        "lte": "str",
+        "gt": "str",
+        "gte": "str",
         "ne": "str",
         "in": "Sequence[str]",
         "nin": "Sequence[str]",
@@ -638,6 +675,8 @@ MessageFiltersUpdatedAt = TypedDict(
         "ne": "dt.datetime | int",
         "in": "Sequence[dt.datetime | int]",
         "nin": "Sequence[dt.datetime | int]",
+        "all": "Sequence[dt.datetime | int]",
+        "ctn": "dt.datetime | int",
     },
     total=False,
 )
@@ -673,37 +712,37 @@ MESSAGE_FILTERS: dict[str, wire.Filter] = {
     "id": wire.Filter(
         "_id",
         wire.text,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "message": wire.Filter(
         "message",
         wire.text,
-        ("ne", "in", "nin", "ctn"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "date_sent": wire.Filter(
         "date_sent",
         wire.unix,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "sender_id": wire.Filter(
         "sender_id",
         wire.integer,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "recipient_id": wire.Filter(
         "recipient_id",
         wire.integer,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "attachments.type": wire.Filter(
         "attachments.type",
         wire.text,
-        ("ne", "in", "nin", "all", "ctn"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "updated_at": wire.Filter(
         "updated_at",
         wire.unix,
-        ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
+        ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
 }
 
@@ -1321,9 +1360,9 @@ class UserFilters(TypedDict, total=False):
     facebook_id: str | UserFiltersFacebookId
     twitter_id: str | UserFiltersTwitterId
     user_tags: str | UserFiltersUserTags
-    created_at: UserFiltersCreatedAt
-    updated_at: UserFiltersUpdatedAt
-    last_request_at: UserFiltersLastRequestAt
+    created_at: dt.datetime | str | UserFiltersCreatedAt
+    updated_at: dt.datetime | str | UserFiltersUpdatedAt
+    last_request_at: dt.datetime | str | UserFiltersLastRequestAt
 
 
 USER_FILTERS: dict[str, wire.Filter] = {
@@ -1376,18 +1415,15 @@ USER_FILTERS: dict[str, wire.Filter] = {
         "created_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
-        equality=False,
     ),
     "updated_at": wire.Filter(
         "updated_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
-        equality=False,
     ),
     "last_request_at": wire.Filter(
         "last_request_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
-        equality=False,
     ),
 }

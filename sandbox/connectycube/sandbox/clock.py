@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+JAVASCRIPT_DATE = "%a %b %d %Y %H:%M:%S GMT%z"
+"""What JavaScript's `String(date)` begins with."""
+
 __all__ = ["Clock", "iso", "moment"]
 
 Listener = Callable[[float], None]
@@ -80,14 +83,16 @@ def iso(seconds: float | None) -> str | None:
 
 
 def moment(text: str) -> float:
-    """Unix seconds of an ISO 8601 text or a number.
+    """Unix seconds of an ISO 8601 text, a number, or a date as JavaScript's SDK writes it into a filter of users.
 
-    :raises ValueError: if it is neither.
+    :raises ValueError: if it is none of these.
     """
     try:
         number = float(text)
     except ValueError:
         try:
+            if " GMT" in text:
+                return dt.datetime.strptime(text.partition(" (")[0], JAVASCRIPT_DATE).timestamp()
             found = dt.datetime.fromisoformat(text)
             return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
         except OverflowError as error:

@@ -14,8 +14,20 @@ from attrs import frozen
 
 from .clock import moment
 from .errors import Refused, bad_request
+from .storage import dump
 
-__all__ = ["LIST_OPERATORS", "Column", "Condition", "FilterSpec", "like", "parse", "parse_key", "where"]
+__all__ = [
+    "LIST_OPERATORS",
+    "Column",
+    "Condition",
+    "FilterSpec",
+    "criteria",
+    "like",
+    "parse",
+    "parse_key",
+    "refuse_empty",
+    "where",
+]
 
 LIST_OPERATORS = frozenset({"in", "nin", "all", "or", "between"})
 _COMPARE = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "le": "<=", "ge": ">="}
@@ -93,6 +105,8 @@ def _condition(name: str, operator: str, group: str | None, texts: list[str], sp
     if operator in LIST_OPERATORS:
         values = [_value(name, part, schema) for text in texts for part in text.split(",") if part]
         return Condition(name, operator, values, group)
+    if operator == "ctn":
+        return Condition(name, operator, texts[-1], group)
     return Condition(name, operator, _value(name, texts[-1], schema), group)
 
 
@@ -144,22 +158,23 @@ def where(conditions: Iterable[Condition], columns: Mapping[str, Column]) -> tup
 def _plain(condition: Condition, column: Column) -> tuple[str, list[Any]]:
     sql, start = column.expression(condition.key)
     test, values = _test(sql, condition.operator, condition.value)
-    return test, start * test.count(sql) + values if start else values
+    return test, start * test.count(sql) + values
 
 
 def _test(sql: str, operator: str, value: Any) -> tuple[str, list[Any]]:
-    marks = ", ".join("?" * len(value)) if isinstance(value, list) else ""
     match operator:
         case "" | "eq":
             return f"{sql} = ?", [value]
         case "ne":
             return f"{sql} IS NOT ?", [value]
         case "in" | "or":
-            return f"{sql} IN ({marks})", value
+            return f"{sql} IN (SELECT value FROM json_each(?))", [dump(value)]
         case "nin":
-            return f"IFNULL({sql} NOT IN ({marks}), 1)", value
+            return f"IFNULL({sql} NOT IN (SELECT value FROM json_each(?)), 1)", [dump(value)]
         case "all":
-            return (" AND ".join(f"{sql} = ?" for _ in value) or "1"), value
+            # One value is never two.
+            different = list(dict.fromkeys(value))
+            return (f"{sql} = ?", different) if len(different) == 1 else (str(int(not different)), [])
         case "ctn":
             return f"instr({sql}, ?) > 0", [value]
         case "start_with":
@@ -178,8 +193,8 @@ def _listed(condition: Condition, items: str, sql: str) -> tuple[str, list[Any]]
         test, values = _test(items, "in" if condition.operator == "nin" else "", condition.value)
         return f"NOT EXISTS (SELECT 1 FROM json_each({sql}) WHERE {test})", values
     if condition.operator == "all":
-        parts = [f"EXISTS (SELECT 1 FROM json_each({sql}) WHERE {items} = ?)" for _ in condition.value]
-        return " AND ".join(parts) or "1", condition.value
+        missing = f"NOT EXISTS (SELECT 1 FROM json_each({sql}) WHERE {items} = wanted.value)"
+        return f"NOT EXISTS (SELECT 1 FROM json_each(?) wanted WHERE {missing})", [dump(condition.value)]
     test, values = _test(items, condition.operator, condition.value)
     return f"EXISTS (SELECT 1 FROM json_each({sql}) WHERE {test})", values
 
@@ -200,7 +215,7 @@ def like(condition: Condition, value: Any) -> bool:
         case "all":
             return all(any(_same(entry, one) for entry in values) for one in wanted)
         case "ctn":
-            return any(isinstance(entry, str) and str(wanted) in entry for entry in values)
+            return any(isinstance(entry, (str, int, float)) and str(wanted) in str(entry) for entry in values)
         case _ if operator in _COMPARE:
             return any(_ordered(entry, operator, wanted) for entry in values)
         case _:
@@ -242,6 +257,24 @@ def _ordered(value: Any, operator: str, wanted: Any) -> bool:
             return bool(value > right)
         case _:
             return bool(value >= right)
+
+
+def criteria(name: str, given: Any) -> list[Condition]:
+    """Conditions out of a value, or out of `{operator: value}` (R-072, R-073).
+
+    :raises Refused: if it says nothing.
+    """
+    if not isinstance(given, Mapping):
+        return [Condition(name, "", given)]
+    if not given:
+        raise bad_request(f"{name} wants an operator")
+    return [Condition(name, operator, _operand(operator, wanted)) for operator, wanted in given.items()]
+
+
+def _operand(operator: str, wanted: Any) -> Any:
+    if operator not in LIST_OPERATORS or isinstance(wanted, list):
+        return wanted
+    return wanted.split(",") if isinstance(wanted, str) else [wanted]
 
 
 def refuse_empty(conditions: Sequence[Condition]) -> None:

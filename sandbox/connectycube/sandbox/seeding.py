@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from .domain.accounts import NUMBERS, TEXTS, UNIQUE
 from .domain.contacts import ContactState
-from .domain.messages import Draft
+from .domain.message_model import Draft
 from .errors import Refused
 
 if TYPE_CHECKING:

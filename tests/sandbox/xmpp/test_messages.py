@@ -315,7 +315,7 @@ def test_rest_reaches_the_chat(sandbox: Sandbox, connect: Connect, mary: int, jo
     dialog = sandbox.call(core.dialogs.private, mary, joe)
 
     def create() -> str:
-        from connectycube.sandbox.domain.messages import Draft
+        from connectycube.sandbox.domain.message_model import Draft
 
         draft = Draft(sender_id=mary, body="over REST", attachments=[{"type": "image", "uid": "u"}], extra={"a": "b"})
         return core.messages.create(dialog, draft, send_to_chat=True).id
@@ -334,6 +334,29 @@ def test_rest_reaches_the_chat(sandbox: Sandbox, connect: Connect, mary: int, jo
     sandbox.call(core.messages.send_system, mary, joe, {"custom": "1"})
     system = receiver.until(SystemMessage)
     assert (system.from_, system.extra.params) == (sender.bare, {"custom": "1"})
+
+
+def test_own_parameters_that_are_words_of_the_chat_reach_it_too(
+    sandbox: Sandbox, connect: Connect, mary: int, joe: int
+) -> None:
+    receiver = connect(joe)
+    own = {"dialog_id": "0" * 24, "silent": 1, "message_id": "x", "save_to_history": "0", "date_sent": "5", "a": "b"}
+    sandbox.call(sandbox.core.messages.send_system, mary, joe, {**own, "moduleIdentifier": "x", "attachment": "y"})
+    extra = receiver.until(SystemMessage).extra
+    assert (extra.module_identifier, extra.params, extra.silent) == ("SystemNotifications", {"a": "b"}, True)
+    assert (extra.dialog_id, extra.date_sent, extra.save_to_history) == ("0" * 24, 5, False)
+
+    def create() -> str:
+        from connectycube.sandbox.domain.message_model import Draft
+
+        dialog = sandbox.core.dialogs.private(mary, joe)
+        sandbox.core.messages.create(dialog, Draft(sender_id=mary, body="x", extra=own), send_to_chat=True)
+        return dialog.id
+
+    dialog_id = sandbox.call(create)
+    extra = receiver.until(ChatMessage).extra
+    assert (extra.dialog_id, extra.silent, extra.save_to_history, extra.message_id) == (dialog_id, True, True, None)
+    assert extra.params == {"a": "b"}
 
 
 def test_last_activity_and_its_stream(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from attrs import evolve
 
@@ -166,6 +167,34 @@ def test_a_blocked_sender_is_told_and_nothing_is_stored(
     # One way only: the blocker may still write.
     blocker.send(text(blocked.bare))
     assert blocked.until(ChatMessage).body == "hello"
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_blocked_sender_is_told_over_rest_too(
+    sandbox: Sandbox, connect: Connect, mary: int, joe: int, away: bool
+) -> None:
+    blocker, blocked = connect(mary), connect(joe)
+    block(blocker, joe)
+    if away:
+        blocker.send("</stream:stream>")
+        blocker.until_closed()
+    token = sandbox.call(sandbox.core.sessions.open_for, joe).token
+    with httpx.Client(base_url=sandbox.api_url, headers={"CB-Token": token}) as http:
+        message = {"recipient_id": mary, "message": "hello", "send_to_chat": 1}
+        for path, body in (
+            ("/chat/Message", message),
+            ("/chat/Message/system", {"recipientId": mary}),
+            ("/calls/reject", {"recipientId": mary, "sessionID": "s", "platform": "web"}),
+        ):
+            assert http.post(path, json=body).status_code == 403
+        assert history(sandbox) == []
+        # What is only put into the history concerns no list.
+        assert http.post("/chat/Message", json={**message, "send_to_chat": 0}).status_code == 201
+    assert blocked.quiet() == []
+    assert away or [one for one in blocker.quiet() if not isinstance(one, PrivacySet)] == []
+    token = sandbox.call(sandbox.core.sessions.open_for, mary).token
+    with httpx.Client(base_url=sandbox.api_url, headers={"CB-Token": token}) as http:
+        assert http.post("/chat/Message", json={**message, "recipient_id": joe}).status_code == 201
 
 
 def test_a_blocked_sender_is_told_while_the_blocker_is_away(

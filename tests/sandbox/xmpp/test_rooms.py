@@ -274,7 +274,7 @@ def test_put_out_of_the_dialog(
 
 
 def test_rest_reaches_the_room(sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int) -> None:
-    from connectycube.sandbox.domain.messages import Draft
+    from connectycube.sandbox.domain.message_model import Draft
 
     core = sandbox.core
     dialog_id = group(mary, joe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,6 +108,7 @@ class Accounts:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._db = core.db
+        self._next_end_of_guest = -math.inf
 
     # -- reading
 
@@ -221,6 +223,7 @@ class Accounts:
                 raise self._taken(values, None) from error
             if guest:
                 self._db.update("users", "id = ?", user_id, login=f"guest_{user_id}")
+                self._next_end_of_guest = min(self._next_end_of_guest, now + self._core.settings.limits.guest_seconds)
         return self.get(user_id)
 
     def update(self, user_id: int, fields: Mapping[str, Any]) -> User:
@@ -278,6 +281,16 @@ class Accounts:
         self.get(user_id)
         self._db.run("DELETE FROM users WHERE id = ?", user_id)
         self._core.bus.publish(UserDeleted(user_id=user_id))
+
+    def end_guests(self) -> None:
+        """Delete the guests whose day is over (R-001)."""
+        now, day = self._core.clock.now(), self._core.settings.limits.guest_seconds
+        if now < self._next_end_of_guest:
+            return
+        for user_id in self._db.column("SELECT id FROM users WHERE is_guest AND created_at <= ?", now - day):
+            self.delete(user_id)
+        first = self._db.value("SELECT min(created_at) FROM users WHERE is_guest")
+        self._next_end_of_guest = math.inf if first is None else first + day
 
     def require_own(self, user_id: int, current: int) -> None:
         """Only one's own account may be changed.

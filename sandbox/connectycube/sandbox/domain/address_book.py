@@ -12,20 +12,20 @@ __all__ = ["AddressBook"]
 
 
 class AddressBook:
-    """The phone books of all users, one for each device and one for all."""
+    """The phone books of all users, one for each device; what names no device is for all of them."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._db = core.db
 
-    def upload(self, user_id: int, contacts: Sequence[Any], *, udid: str, replace: bool) -> dict[str, Any]:
+    def upload(self, user_id: int, contacts: Sequence[Any], *, udid: str | None, replace: bool) -> dict[str, Any]:
         """Create, change and delete contacts; what is wrong is told by its index (R-064)."""
         counts = {"deleted": 0, "created": 0, "updated": 0}
         rejected: dict[str, list[str]] = {}
         with self._db.transaction():
             if replace:
-                sql = "DELETE FROM address_book WHERE user_id = ? AND udid = ?"
-                counts["deleted"] = self._db.run(sql, user_id, udid)
+                counts["deleted"] = len(self.contacts(user_id, udid))
+                self._db.run("DELETE FROM address_book WHERE user_id = ? AND udid = IFNULL(?, udid)", user_id, udid)
             for index, contact in enumerate(contacts):
                 reasons = _faults(contact)
                 if reasons:
@@ -34,15 +34,16 @@ class AddressBook:
                     self._apply(user_id, udid, contact, counts)
         return {**counts, "rejected": rejected}
 
-    def _apply(self, user_id: int, udid: str, contact: Mapping[str, Any], counts: dict[str, int]) -> None:
-        key = (user_id, udid, contact["phone"])
-        where = "user_id = ? AND udid = ? AND phone = ?"
+    def _apply(self, user_id: int, udid: str | None, contact: Mapping[str, Any], counts: dict[str, int]) -> None:
+        phone, name = contact["phone"], contact.get("name")
+        key = (user_id, udid, phone)
+        where = "user_id = ? AND udid = IFNULL(?, udid) AND phone = ?"
         if _flag(contact.get("destroy")):
-            counts["deleted"] += self._db.run(f"DELETE FROM address_book WHERE {where}", *key)
-        elif self._db.update("address_book", where, *key, name=contact["name"]):
+            counts["deleted"] += bool(self._db.run(f"DELETE FROM address_book WHERE {where}", *key))
+        elif self._db.update("address_book", where, *key, name=name):
             counts["updated"] += 1
         else:
-            self._db.insert("address_book", user_id=user_id, udid=udid, phone=contact["phone"], name=contact["name"])
+            self._db.insert("address_book", user_id=user_id, udid=udid or "", phone=phone, name=name)
             counts["created"] += 1
 
     def contacts(self, user_id: int, udid: str | None) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from attrs import frozen
 from ..errors import Refused, forbidden, not_found
 from .accounts import Mechanism, ScramSecrets
 from .dialog_model import Dialog
-from .messages import Draft
+from .message_model import Draft
 
 if TYPE_CHECKING:
     from ..core import Core

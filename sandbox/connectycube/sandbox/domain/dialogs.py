@@ -22,6 +22,7 @@ __all__ = ["Dialogs"]
 
 _MINE = """(dialogs.type = 1 OR EXISTS (SELECT 1 FROM members m WHERE m.dialog_id = dialogs.id AND m.user_id = ?))
     AND NOT EXISTS (SELECT 1 FROM dialog_views v WHERE v.dialog_id = dialogs.id AND v.user_id = ? AND v.deleted)"""
+_OF_PRIVATE = ("description", "extensions", "permissions")
 _GROUPS = (DialogType.GROUP, DialogType.MEETING)
 
 
@@ -157,7 +158,7 @@ class Dialogs:
         if row is not None:
             self.show(row["id"], [user_id])
             return dialog_of(row)
-        given = {key: value for key, value in (fields or {}).items() if key in ("description", "extensions")}
+        given = {key: value for key, value in (fields or {}).items() if key in _OF_PRIVATE}
         return self._new(DialogType.PRIVATE, user_id, [other_id], given, pair)
 
     def for_meeting(self, host_id: int, name: str, attendees: Sequence[int]) -> Dialog:

@@ -213,7 +213,7 @@ class Files:
         self._own(file_id, user_id)
         values = {name: fields[name] for name in ("name", "content_type") if name in fields}
         if fields.get("new"):
-            values |= {"completed_at": None}
+            values |= {"completed_at": None, "stored_size": None}
         self._db.update("files", "id = ?", file_id, updated_at=self._core.clock.now(), **values)
         return self.get(file_id)
 

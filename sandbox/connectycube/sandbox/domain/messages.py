@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from attrs import field, frozen
 
 from ..bus import MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
 from ..clock import iso
 from ..errors import forbidden, not_found, unprocessable
-from ..filters import Column, Condition, where
-from ..storage import dump, load
+from ..filters import Condition, where
+from ..storage import dump
+from .carried import require_carried
 from .dialog_model import Deleted, Dialog, DialogType, Role
+from .message_model import COLUMNS, OWN_FIELDS, Draft, Message, message_of
 
 if TYPE_CHECKING:
     from ..core import Core
 
-__all__ = ["Draft", "Message", "Messages"]
-
-OWN_FIELDS = frozenset(
-    """
-    _id chat_dialog_id message date_sent sender_id recipient_id attachments read_ids delivered_ids read views_count
-    reactions created_at updated_at edited_at deleted_for_ids send_to_chat markable
-    """.split()
-)
-"""What an application's own fields never take the place of."""
-
-COLUMNS = {
-    "_id": Column(sql="messages.id"),
-    "message": Column(sql="messages.body"),
-    "date_sent": Column(sql="messages.date_sent"),
-    "sender_id": Column(sql="messages.sender_id"),
-    "recipient_id": Column(sql="messages.recipient_id"),
-    "attachments.type": Column(sql="messages.attachments", items="json_extract(value, '$.type')"),
-    "created_at": Column(sql="messages.created_at", whole=True),
-    "updated_at": Column(sql="messages.updated_at", whole=True),
-}
-
-
-@frozen(kw_only=True)
-class Draft:
-    """A message that is to be stored."""
-
-    sender_id: int
-    body: str | None = None
-    id: str | None = None
-    """Chosen by the sender over chat, by the server over REST."""
-    date_sent: int | None = None
-    attachments: Sequence[Mapping[str, Any]] = ()
-    extra: Mapping[str, Any] = field(factory=dict)
-    """The application's own fields."""
-    markable: bool = False
-
-
-@frozen(kw_only=True)
-class Message:
-    """A message of the history."""
-
-    id: str
-    dialog_id: str
-    sender_id: int
-    recipient_id: int
-    body: str | None
-    date_sent: int
-    attachments: Sequence[Mapping[str, Any]]
-    extra: Mapping[str, Any]
-    markable: bool
-    created_at: float
-    updated_at: float
-    edited_at: float | None
+__all__ = ["Messages"]
 
 
 class Messages:
@@ -182,10 +129,18 @@ class Messages:
     def create(self, dialog: Dialog, draft: Draft, *, send_to_chat: bool) -> Message:
         """Store a message that came over REST, and hand it to the chat if asked to (R-043).
 
-        :raises Refused: 403 if the sender may not write there.
+        :raises Refused: 403 if the sender may not write there or is blocked, 422 if the chat can't carry it.
         """
         if not self._core.dialogs.may_write(dialog, draft.sender_id):
             raise forbidden()
+        if send_to_chat:
+            require_carried("message", draft.body)
+            require_carried("base", draft.extra)
+            for one in draft.attachments:
+                require_carried("attachments", one)
+            opponent = self._core.dialogs.opponent(dialog, draft.sender_id)
+            if opponent is not None:
+                self._core.privacy.require_passage(draft.sender_id, opponent)
         message = self.store(dialog, draft)
         if send_to_chat:
             self._core.bus.publish(
@@ -251,20 +206,24 @@ class Messages:
     # -- marks
 
     def _mark(self, message_id: str, user_id: int, *, delivered: bool = False, read: bool = False) -> None:
-        self._db.run(
+        """Mark a message; one that it is news to counts as updated."""
+        news = self._db.run(
             "INSERT INTO marks (message_id, user_id, delivered, read) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " delivered = max(delivered, excluded.delivered), read = max(read, excluded.read)",
+            " delivered = max(delivered, excluded.delivered), read = max(read, excluded.read)"
+            " WHERE excluded.delivered > delivered OR excluded.read > read",
             message_id,
             user_id,
             int(delivered or read),
             int(read),
         )
+        if news and (delivered or read):
+            self._db.update("messages", "id = ?", message_id, updated_at=self._core.clock.now())
 
     def mark(self, ids: Iterable[str], user_id: int, *, read: bool) -> None:
         """Mark messages as delivered to a user, with `read` also as read; those that are not there are passed by."""
         with self._db.transaction():
             for one in ids:
-                if self._db.update("messages", "id = ?", one, updated_at=self._core.clock.now()):
+                if self.find(one) is not None:
                     self._mark(one, user_id, delivered=True, read=read)
 
     def unread(self, dialog: Dialog, user_id: int) -> int:
@@ -386,6 +345,7 @@ class Messages:
     def react(self, message_id: str, user_id: int, *, add: str | None, remove: str | None) -> None:
         """Add a reaction, remove one, or both; the chat is told of what changed (R-047, CR-43)."""
         message, dialog = self.require(message_id, user_id)
+        require_carried("add", add)
         with self._db.transaction():
             removed = remove is not None and self._db.run(
                 "DELETE FROM reactions WHERE message_id = ? AND user_id = ? AND reaction = ?",
@@ -421,10 +381,13 @@ class Messages:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
         :returns: its id.
-        :raises Refused: 422 if there is no such user.
+        :raises Refused: 403 if the receiver has blocked the sender, 422 if there is no such user, or the chat can't
+            carry it.
         """
         if self._core.accounts.find(recipient_id) is None:
             raise unprocessable("recipientId", "is no user")
+        require_carried("base", params)
+        self._core.privacy.require_passage(sender_id, recipient_id, headline=True)
         message_id = self._core.ids.new()
         self._core.bus.publish(
             SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)
@@ -479,21 +442,3 @@ class Messages:
             return None
         own = [reaction for reaction, users in found.items() if viewer in users]
         return {"own": own, "total": {reaction: len(users) for reaction, users in found.items()}}
-
-
-def message_of(row: sqlite3.Row) -> Message:
-    """A message out of the table."""
-    return Message(
-        id=row["id"],
-        dialog_id=row["dialog_id"],
-        sender_id=row["sender_id"],
-        recipient_id=row["recipient_id"],
-        body=row["body"],
-        date_sent=row["date_sent"],
-        attachments=load(row["attachments"]),
-        extra=load(row["extra"]),
-        markable=bool(row["markable"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        edited_at=row["edited_at"],
-    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bus import PassageAsked
+from ..errors import forbidden
 from ..storage import dump, load
 
 if TYPE_CHECKING:
@@ -20,7 +22,19 @@ class Privacy:
     """The privacy lists of all users, and which of them is the default."""
 
     def __init__(self, core: Core) -> None:
+        self._core = core
         self._db = core.db
+
+    def require_passage(self, sender_id: int, recipient_id: int, *, headline: bool = False) -> None:
+        """Whether what a user sends to another over REST passes both users' lists.
+
+        :raises Refused: 403 if it does not.
+        """
+        asked = PassageAsked(sender_id=sender_id, recipient_id=recipient_id, headline=headline)
+        if sender_id != recipient_id:
+            self._core.bus.publish(asked)
+        if not all(asked.answers):
+            raise forbidden("A privacy list forbids that")
 
     def names(self, user_id: int) -> list[str]:
         return self._db.column("SELECT name FROM privacy_lists WHERE user_id = ? ORDER BY name", user_id)

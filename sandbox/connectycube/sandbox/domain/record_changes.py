@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import unprocessable
-from ..filters import LARGEST_INTEGER, Condition, like
+from ..filters import LARGEST_INTEGER, criteria, like
 
 __all__ = ["changed"]
 
@@ -64,7 +64,7 @@ def _inc(name: str, old: Any, argument: Any) -> Any:
 
 def _pull(name: str, old: Any, argument: Any) -> list[Any]:
     if isinstance(argument, Mapping):
-        tests = [Condition(name, str(operator), value) for operator, value in argument.items()]
+        tests = criteria(name, argument)
         return [one for one in _array(name, old) if not all(like(test, one) for test in tests)]
     return [one for one in _array(name, old) if one != argument]
 

@@ -133,31 +133,47 @@ class Records:
         :raises Refused: 422 if its parent is not there.
         """
         now = self._core.clock.now()
-        parent = given.get("_parent_id") or None
-        if parent is not None and not self._db.value("SELECT 1 FROM records WHERE id = ?", parent):
-            raise unprocessable("_parent_id", "is no record")
         record_id = self._core.ids.new()
         self._db.insert(
             "records",
             id=record_id,
             class_name=class_name,
-            parent_id=parent,
+            parent_id=self._parent(given.get("_parent_id"), record_id),
             user_id=user_id,
             fields=dump({name: value for name, value in given.items() if name not in SYSTEM}),
-            permissions=dump(_permissions(given.get("permissions") or {})),
+            permissions=dump({**DEFAULT_PERMISSIONS, **_permissions(given.get("permissions") or {})}),
             created_at=now,
             updated_at=now,
         )
         return self.require(class_name, record_id, user_id, "read")
 
+    def _parent(self, given: Any, record_id: str) -> str | None:
+        """The parent that a record is to have, of whatever class.
+
+        :raises Refused: 422 if it is not there, or is below the record itself.
+        """
+        if given is not None and not isinstance(given, str):
+            raise unprocessable("_parent_id", "must be text")
+        parent = ancestor = given or None
+        while ancestor is not None:
+            row = self._db.one("SELECT parent_id FROM records WHERE id = ?", ancestor)
+            if row is None:
+                raise unprocessable("_parent_id", "is no record")
+            if ancestor == record_id:
+                raise unprocessable("_parent_id", "is the record itself, or one below it")
+            ancestor = row["parent_id"]
+        return parent
+
     def update(self, record: Record, given: Mapping[str, Any]) -> Record:
         """Change a record (R-072).
 
-        :raises Refused: 422 if an operator does not fit what is there.
+        :raises Refused: 422 if an operator does not fit what is there, or its parent is not there.
         """
         values: dict[str, Any] = {}
+        if "_parent_id" in given:
+            values["parent_id"] = self._parent(given["_parent_id"], record.id)
         if given.get("permissions"):
-            values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"], partly=True)})
+            values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"])})
         plain = {name: value for name, value in given.items() if name not in SYSTEM}
         values["fields"] = dump(changed(record.fields, plain))
         self._db.update("records", "id = ?", record.id, updated_at=self._core.clock.now(), **values)
@@ -185,28 +201,13 @@ class Records:
         return found
 
 
-def criteria(given: Mapping[str, Any]) -> list[Condition]:
-    """Conditions out of `{field: value}` and `{field: {operator: value}}` (R-073)."""
-    found = []
-    for name, value in given.items():
-        if isinstance(value, Mapping):
-            for operator, wanted in value.items():
-                lists = operator in ("in", "nin", "all", "or")
-                if lists and isinstance(wanted, str):
-                    wanted = wanted.split(",")
-                found.append(Condition(name, operator, wanted if not lists or isinstance(wanted, list) else [wanted]))
-        else:
-            found.append(Condition(name, "", value))
-    return found
-
-
 def calculated(records: Sequence[Record], calc: Sequence[Condition], group_by: str | None) -> list[dict[str, Any]]:
     """Averages, sums and the like over groups; the groups are the items then (R-069).
 
     :raises Refused: 400 if there are no groups, or the operator is not known.
     """
-    if group_by is None:
-        raise bad_request("calc wants group_by")
+    if group_by is None or not calc:
+        raise bad_request("calc and group_by want each other")
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(dump(record.values().get(group_by)), []).append(record.values())
@@ -250,6 +251,8 @@ def _near(place: Any, wanted: str) -> bool:
         centre, _, radius = wanted.partition(";")
         longitude, latitude = (float(part) for part in centre.split(","))
         metres = float(radius)
+        if not all(map(math.isfinite, (longitude, latitude, metres))):
+            raise ValueError
     except ValueError as error:
         raise bad_request("near wants longitude,latitude;metres") from error
     if not isinstance(place, list) or len(place) != 2 or not all(isinstance(part, (int, float)) for part in place):
@@ -273,18 +276,26 @@ def _sortable(value: Any) -> tuple[int, Any]:
     return (3, value) if isinstance(value, str) else (4, dump(value))
 
 
-def _permissions(given: Mapping[str, Any], *, partly: bool = False) -> dict[str, dict[str, Any]]:
-    """Permissions as they are answered: `ids` become `users_ids`, `groups` `users_groups` (CR-34)."""
-    found: dict[str, dict[str, Any]] = (
-        {} if partly else {name: dict(rule) for name, rule in DEFAULT_PERMISSIONS.items()}
-    )
-    for action, rule in given.items():
-        found[action] = {"access": rule["access"]}
-        if rule["access"] == "open_for_users_ids":
-            found[action]["users_ids"] = list(rule.get("ids") or ())
-        if rule["access"] == "open_for_groups":
-            found[action]["users_groups"] = list(rule.get("groups") or ())
-    return found
+def _permissions(given: Any) -> dict[str, dict[str, Any]]:
+    """Permissions as they are answered: `ids` become `users_ids`, `groups` `users_groups` (CR-34).
+
+    :raises Refused: 422 if they are none: the spec says nothing of them in an update.
+    """
+    if not isinstance(given, Mapping) or not given.keys() <= DEFAULT_PERMISSIONS.keys():
+        raise unprocessable("permissions", f"are for {', '.join(DEFAULT_PERMISSIONS)}")
+    return {action: _rule(rule) for action, rule in given.items()}
+
+
+def _rule(given: Any) -> dict[str, Any]:
+    match given:
+        case {"access": "open" | "owner" as access}:
+            return {"access": access}
+        case {"access": "open_for_users_ids", "ids": list(ids)} if all(str(one).isdecimal() for one in ids):
+            return {"access": "open_for_users_ids", "users_ids": [int(one) for one in ids]}
+        case {"access": "open_for_groups", "groups": list(groups)} if all(isinstance(one, str) for one in groups):
+            return {"access": "open_for_groups", "users_groups": groups}
+        case _:
+            raise unprocessable("permissions", "want an access, and ids or groups where it is for these")
 
 
 def _record(row: sqlite3.Row) -> Record:

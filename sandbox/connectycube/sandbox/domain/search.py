@@ -10,7 +10,7 @@ from attrs import frozen
 from ..errors import bad_request
 from .accounts import User, user_of
 from .dialog_model import Dialog
-from .messages import Message, message_of
+from .message_model import Message, message_of
 
 if TYPE_CHECKING:
     from ..core import Core

@@ -160,9 +160,11 @@ class Sessions:
     def expiry(self, session: Session) -> float:
         """When a session ends if nothing more is called."""
         limits = self._core.settings.limits
-        end = session.last_call_at + limits.session_seconds
         user = None if session.user_id is None else self._core.accounts.find(session.user_id)
-        return min(end, user.created_at + limits.guest_seconds) if user is not None and user.is_guest else end
+        if user is not None and user.is_guest:
+            # A guest can't log in again, so the session is there as long as the guest.
+            return user.created_at + limits.guest_seconds
+        return session.last_call_at + limits.session_seconds
 
     def _over(self, session: Session) -> bool:
         return self.expiry(session) <= self._core.clock.now()
@@ -209,13 +211,8 @@ class Sessions:
         return len(rows)
 
     def _end(self, session: Session) -> None:
-        """Drop a session, and with it a guest whose day is over."""
-        user = None if session.user_id is None else self._core.accounts.find(session.user_id)
         self._db.run("DELETE FROM sessions WHERE id = ?", session.id)
         self._core.bus.publish(SessionEnded(session_id=session.id, user_id=session.user_id))
-        day = self._core.settings.limits.guest_seconds
-        if user is not None and user.is_guest and user.created_at + day <= self._core.clock.now():
-            self._core.accounts.delete(user.id)
 
     def to_wire(self, session: Session) -> dict[str, Any]:
         """As REST answers."""

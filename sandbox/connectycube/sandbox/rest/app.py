@@ -43,6 +43,8 @@ CORS = {
     "access-control-allow-methods": "GET, POST, PUT, DELETE",
     "access-control-expose-headers": "CB-Token-ExpirationDate",
 }
+LEFT_OUT = {"POST": "R-038", "DELETE": "R-039", "GET": "R-040"}
+"""Rows of users blocked in a dialog, which the platform's documents have no more (U-21)."""
 STATUS_TEXTS = {
     400: "Bad request",
     401: "Required session does not exist",
@@ -100,12 +102,12 @@ class RestApp:
         ]
 
     def _elsewhere(self) -> list[Route]:
-        """What the platform keeps on other hosts, but for its storage: it is not played here."""
+        """What is not played: other hosts of the platform, but for its storage, and what the spec leaves out."""
         return [
             Route(operation.path, self._endpoint({operation.method: operation}), methods=[operation.method])
             for operation in self.document.elsewhere.values()
             if "{" not in operation.path
-        ]
+        ] + [Route("/chat/Dialog/{dialog_id}/block", self._left_out, methods=[*LEFT_OUT])]
 
     def _endpoint(self, operations: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -163,6 +165,7 @@ class RestApp:
     async def _answer(self, seen: Exchanged, operation: Operation) -> Response:
         request = seen.request
         seen.query = query_of(request.scope["query_string"].decode("ascii", "replace"))
+        self.core.accounts.end_guests()
         seen.session = self._authorized(request, operation)
         if not all(map(acceptable, request.path_params.values())):
             raise not_found()
@@ -230,6 +233,11 @@ class RestApp:
         if None not in schemes:
             raise session_expired()
         return None
+
+    async def _left_out(self, request: Request) -> Response:
+        seen = Exchanged(request)
+        row = LEFT_OUT["GET" if request.method == "HEAD" else request.method]
+        return self.finish(seen, seen.refused(NotPlayed(row, "the platform does not document it")))
 
     # -- what all answers have
 

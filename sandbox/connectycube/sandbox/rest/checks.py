@@ -138,8 +138,10 @@ def _refusal(operation: Operation, error: Exception) -> Refused:
         return Refused(_first(operation, (400, 422)), {"base": ["The body is missing or malformed"]})
     errors: dict[str, list[str]] = {}
     for one in found:
-        field_name, text = _fault(one, operation.envelope)
-        errors.setdefault(field_name, []).append(text)
+        for field_name, text in _faults(one, operation.envelope):
+            texts = errors.setdefault(field_name, [])
+            if text not in texts:
+                texts.append(text)
     return Refused(status, errors)
 
 
@@ -147,14 +149,17 @@ def _first(operation: Operation, wanted: Iterable[int]) -> int:
     return next((status for status in wanted if status in operation.statuses), 400)
 
 
-def _fault(error: Any, envelope: str | None) -> tuple[str, str]:
-    """Field and text of a fault that jsonschema found."""
+def _faults(error: Any, envelope: str | None) -> Iterable[tuple[str, str]]:
+    """Fields and texts of a fault that jsonschema found. What is missing it tells once for each name."""
     names = [part for part in error.absolute_path if isinstance(part, str) and part != envelope]
-    field_name = names[0] if names else "base"
+    if error.validator != "required":
+        return [_fault(error, names[0] if names else "base")]
+    missing = [name for name in error.validator_value if name not in error.instance]
+    return [(names[0], f"has no {name}") if names else (name, "is required") for name in missing]
+
+
+def _fault(error: Any, field_name: str) -> tuple[str, str]:
     match error.validator:
-        case "required":
-            missing = next((name for name in error.validator_value if name not in error.instance), "base")
-            return (missing if not names else field_name), "is required" if not names else f"has no {missing}"
         case "type":
             return field_name, f"must be {error.validator_value}"
         case "enum":

@@ -90,7 +90,11 @@ def _object(value: Any, schema: Mapping[str, Any], document: Mapping[str, Any]) 
         return value
     properties = schema.get("properties", {})
     other = schema.get("additionalProperties")
-    return {name: coerce(one, properties.get(name, other), document) for name, one in value.items()}
+    fields = {name: coerce(one, properties.get(name, other), document) for name, one in value.items()}
+    if isinstance(other, Mapping) and other.get("type") == "string":
+        # A dialog's own fields become text.
+        fields = {name: "true" if one is True else "false" if one is False else one for name, one in fields.items()}
+    return fields
 
 
 def unflatten(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

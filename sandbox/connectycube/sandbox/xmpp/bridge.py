@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 from connectycube.stanzas import (
     CallSignal,
     ChatMessage,
@@ -27,14 +29,16 @@ from ..bus import (
     Emptied,
     MessageRemoved,
     MessageToDeliver,
+    PassageAsked,
     ReactionsChanged,
     Signal,
     SystemMessageToDeliver,
     UserDeleted,
 )
 from .addresses import Jid
-from .contents import extra_of
+from .contents import extra_of, parameters
 from .kinds import Message, addressed
+from .privacy import What
 
 if TYPE_CHECKING:
     from .chat import Chat
@@ -50,6 +54,7 @@ class Bridge:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._ends: list[Callable[[], None]] = []
+        self._listen(PassageAsked, self._passage)
         self._listen(MessageToDeliver, self._message)
         self._listen(MessageRemoved, self._removed)
         self._listen(ReactionsChanged, self._reactions)
@@ -70,6 +75,13 @@ class Bridge:
             end()
 
     # -- messages
+
+    def _passage(self, signal: PassageAsked) -> None:
+        addresses, privacy = self._chat.addresses, self._chat.privacy
+        sender = Jid.parse(addresses.user(signal.sender_id))
+        receiver = Jid.parse(addresses.user(signal.recipient_id))
+        blocked = self._chat.messages.blocked(signal.recipient_id, None, sender, headline=signal.headline)
+        signal.answers.append(not blocked and privacy.allows_user(signal.sender_id, What.OTHER, receiver))
 
     def _message(self, signal: MessageToDeliver) -> None:
         extra = extra_of(
@@ -121,7 +133,7 @@ class Bridge:
                 self._chat.messages.copy_sent(sender_id, out, None)
 
     def _system_message(self, signal: SystemMessageToDeliver) -> None:
-        extra = ExtraParams(module_identifier="SystemNotifications", params=dict(signal.params))
+        extra = attrs.evolve(parameters(signal.params), module_identifier="SystemNotifications")
         self._send_headline(signal.sender_id, signal.recipient_id, SystemMessage(id=signal.message_id, extra=extra))
 
     def _call_rejected(self, signal: CallRejected) -> None:

@@ -11,13 +11,17 @@ import attrs
 from connectycube.stanzas import Attachment, ChatMessage, ExtraParams, GroupMessage
 
 from ..domain.chat import Accepted
-from ..domain.messages import Draft
+from ..domain.message_model import Draft
 from ..ids import is_object_id
 from .kinds import Message, destroyed
 
 __all__ = ["attachment_of", "completed", "draft_of", "extra_of", "saved"]
 
 _NAMES = {"content_type": "content-type"}
+_FIELDS = frozenset(
+    "save_to_history dialog_id date_sent moduleIdentifier message_id silent markable attachment".split()
+)
+"""Children of `extraParams` that are no free parameters."""
 _ATTACHMENT = [str(one.name) for one in attrs.fields(Attachment) if not one.name.startswith("unknown")]
 
 
@@ -97,10 +101,25 @@ def extra_of(
     params: Mapping[str, Any] | None = None,
 ) -> ExtraParams:
     """The parameters of a message that comes over REST."""
-    return ExtraParams(
+    return attrs.evolve(
+        parameters(params or {}),
         dialog_id=dialog_id,
         date_sent=date_sent,
+        message_id=None,
         save_to_history=True if date_sent is not None else None,
         attachments=tuple(attachment_of(one) for one in attachments),
-        params=dict(params or {}),
     )
+
+
+def parameters(given: Mapping[str, Any]) -> ExtraParams:
+    """An application's own parameters; those that `extraParams` has a field for go into it, as far as they fit."""
+    found = ExtraParams(params={name: value for name, value in given.items() if name not in _FIELDS})
+    for name in ("dialog_id", "message_id"):
+        if isinstance(given.get(name), str):
+            setattr(found, name, given[name])
+    for name in ("save_to_history", "silent"):
+        if given.get(name) is not None:
+            setattr(found, name, str(given[name]).lower() in ("1", "true"))
+    if str(given.get("date_sent")).isdecimal():
+        found.date_sent = int(given["date_sent"])
+    return found

@@ -109,13 +109,13 @@ class Messages:
             # Who blocks both ways can't write either; it is told so in XEP-0016's words (section 2.13).
             if not self._chat.privacy.allows(session, What.OTHER, Jid.parse(message.to or session.bare)):
                 raise StanzaRefused("not-acceptable")
-            if self._blocked(user_id, resource, peer, headline=isinstance(message, Headline)):
+            if self.blocked(user_id, resource, peer, headline=isinstance(message, Headline)):
                 raise StanzaRefused("service-unavailable")
         message = self._accepted(session, message, user_id)
         self.deliver(user_id, message, peer, resource)
         self.copy_sent(session.user_id, message, session)
 
-    def _blocked(self, user_id: int, resource: str | None, peer: Jid, *, headline: bool) -> bool:
+    def blocked(self, user_id: int, resource: str | None, peer: Jid, *, headline: bool) -> bool:
         """Whether nobody gets it because a list forbids it (F-109)."""
         direct = route(self._chat.sessions(user_id), resource, headline=headline).direct
         if direct:

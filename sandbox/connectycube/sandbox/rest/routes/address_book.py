@@ -13,16 +13,16 @@ routes = Routes()
 def upload(call: Call) -> Any:
     body = call.body
     return call.core.address_book.upload(
-        call.user_id, body["contacts"], udid=body.get("udid") or "", replace=bool(body.get("force"))
+        call.user_id, body["contacts"], udid=body.get("udid") or None, replace=bool(body.get("force"))
     )
 
 
 @routes.plays("address_book_get")
 def get(call: Call) -> Any:
-    return call.core.address_book.contacts(call.user_id, call.get("udid"))
+    return call.core.address_book.contacts(call.user_id, call.get("udid") or None)
 
 
 @routes.plays("address_book_list_registered")
 def registered(call: Call) -> Any:
-    found = call.core.address_book.registered(call.user_id, call.get("udid"), compact=call.flag("compact"))
+    found = call.core.address_book.registered(call.user_id, call.get("udid") or None, compact=call.flag("compact"))
     return {"items": [{"user": one} for one in found]}

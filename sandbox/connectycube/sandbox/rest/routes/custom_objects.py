@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...domain.records import Record, calculated, criteria
+from ...domain.records import Record, calculated
 from ...errors import Refused, forbidden, not_found
-from ...filters import refuse_empty
+from ...filters import criteria, refuse_empty
 from ..call import Call, Routes
 
 routes = Routes()
@@ -40,7 +40,7 @@ def search(call: Call) -> Any:
         return {"items": {"count": len(records)}}
     most = call.core.settings.limits.custom_objects
     skip, limit = call.number("skip", 0), call.number("limit", most)
-    if calc:
+    if calc or call.get("group_by") is not None:
         items = calculated(records, calc, call.get("group_by"))
     elif limit < 0:
         items = _wire(records[-1:])
@@ -83,7 +83,7 @@ def update(call: Call) -> Any:
 def update_by_criteria(call: Call) -> Any:
     name = call.path["class_name"]
     fields = {key: value for key, value in call.body.items() if key != "search_criteria"}
-    conditions = criteria(call.body["search_criteria"])
+    conditions = [one for field, given in call.body["search_criteria"].items() for one in criteria(field, given)]
     found = call.core.records.search(name, conditions, call.user_id, action="update")
     records = [call.core.records.update(record, fields) for record in found]
     most = call.core.settings.limits.custom_objects

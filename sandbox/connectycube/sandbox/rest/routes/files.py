@@ -63,5 +63,8 @@ def download(call: Call) -> Answer:
 @routes.plays("files_get_object")
 def get_object(call: Call) -> Any:
     file = call.core.files.get_by_uid(call.path["file_uid"])
-    address = call.core.files.download_address(file, call.base_url)
-    return {"blob": {**file.to_wire(), "blob_object_access": {"blob_id": file.id, "download_url": address}}}
+    wire = file.to_wire()
+    if call.flag("download_url"):
+        address = call.core.files.download_address(file, call.base_url)
+        wire["blob_object_access"] = {"blob_id": file.id, "download_url": address}
+    return {"blob": wire}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...bus import CallRejected
+from ...domain.carried import require_carried
 from ...filters import FilterSpec, parse
 from ..call import Call, Routes
 
@@ -71,6 +72,9 @@ def delete_whiteboard(call: Call) -> None:
 def reject_call(call: Call) -> Any:
     body = call.body
     recipient = call.core.accounts.get(body["recipientId"])
+    for name in ("sessionID", "platform", "userInfo"):
+        require_carried(name, body.get(name))
+    call.core.privacy.require_passage(call.user_id, recipient.id, headline=True)
     call.core.bus.publish(
         CallRejected(
             message_id=call.core.ids.new(),

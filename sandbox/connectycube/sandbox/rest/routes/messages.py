@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...domain.messages import OWN_FIELDS, Draft
+from ...domain.message_model import OWN_FIELDS, Draft
 from ..call import Call, Routes
 
 routes = Routes()

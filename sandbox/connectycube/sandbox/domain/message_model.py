@@ -1,0 +1,84 @@
+"""What a message of the history is, and what is to become one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from ..filters import Column
+from ..storage import load
+
+__all__ = ["COLUMNS", "OWN_FIELDS", "Draft", "Message", "message_of"]
+
+OWN_FIELDS = frozenset(
+    """
+    _id chat_dialog_id message date_sent sender_id recipient_id attachments read_ids delivered_ids read views_count
+    reactions created_at updated_at edited_at deleted_for_ids send_to_chat markable
+    """.split()
+)
+"""What an application's own fields never take the place of."""
+
+COLUMNS = {
+    "_id": Column(sql="messages.id"),
+    "message": Column(sql="messages.body"),
+    "date_sent": Column(sql="messages.date_sent"),
+    "sender_id": Column(sql="messages.sender_id"),
+    "recipient_id": Column(sql="messages.recipient_id"),
+    "attachments.type": Column(sql="messages.attachments", items="json_extract(value, '$.type')"),
+    "created_at": Column(sql="messages.created_at", whole=True),
+    "updated_at": Column(sql="messages.updated_at", whole=True),
+}
+
+
+@frozen(kw_only=True)
+class Draft:
+    """A message that is to be stored."""
+
+    sender_id: int
+    body: str | None = None
+    id: str | None = None
+    """Chosen by the sender over chat, by the server over REST."""
+    date_sent: int | None = None
+    attachments: Sequence[Mapping[str, Any]] = ()
+    extra: Mapping[str, Any] = field(factory=dict)
+    """The application's own fields."""
+    markable: bool = False
+
+
+@frozen(kw_only=True)
+class Message:
+    """A message of the history."""
+
+    id: str
+    dialog_id: str
+    sender_id: int
+    recipient_id: int
+    body: str | None
+    date_sent: int
+    attachments: Sequence[Mapping[str, Any]]
+    extra: Mapping[str, Any]
+    markable: bool
+    created_at: float
+    updated_at: float
+    edited_at: float | None
+
+
+def message_of(row: sqlite3.Row) -> Message:
+    """A message out of the table."""
+    return Message(
+        id=row["id"],
+        dialog_id=row["dialog_id"],
+        sender_id=row["sender_id"],
+        recipient_id=row["recipient_id"],
+        body=row["body"],
+        date_sent=row["date_sent"],
+        attachments=load(row["attachments"]),
+        extra=load(row["extra"]),
+        markable=bool(row["markable"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        edited_at=row["edited_at"],
+    )
