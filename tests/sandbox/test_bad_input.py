@@ -205,7 +205,7 @@ def test_what_the_chat_can_t_carry_is_not_sent_there(
 def test_what_is_nested_too_deep_is_not_sent_to_the_chat(http: httpx.Client, join: Join) -> None:
     mary = join("mary")
     nested: dict[str, Any] = {}
-    for _ in range(200):
+    for _ in range(60):
         nested = {"a": nested}
     body = {"recipientId": user_id(join("ada")), "nested": nested}
     answer = http.post("/chat/Message/system", json=body, headers={"CB-Token": mary.session.token})
