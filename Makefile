@@ -40,7 +40,7 @@ interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK
 	@tests/integration/install.sh
 	@tests/interop/install.sh
 	@tests/browser/install.sh
-	@$(BIN)/python -m pytest --server ejabberd tests/integration tests/interop tests/browser
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --server ejabberd tests/integration tests/interop tests/browser
 
 screenshot: .venv/.ready ## the picture of the sandbox's page in docs/
 	@tests/browser/install.sh
