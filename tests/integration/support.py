@@ -128,3 +128,9 @@ async def dialled(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asynci
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def drained() -> None:
+    """Let callbacks run that are due already: sockets are closed in one."""
+    for _ in range(5):
+        await asyncio.sleep(0)

@@ -27,7 +27,7 @@ from connectycube.chat import (
 from tests.integration.chats import Person, Told, Users, chat_of
 from tests.integration.lines import FAST, back, behind, line, present
 from tests.integration.server import Server
-from tests.integration.support import eventually, run
+from tests.integration.support import drained, eventually, run
 
 
 def sockets() -> int:
@@ -61,12 +61,6 @@ def timers() -> int:
     """How many timers the running loop has that were not cancelled."""
     loop: Any = asyncio.get_running_loop()
     return sum(not handle.cancelled() for handle in loop._scheduled)
-
-
-async def drained() -> None:
-    """Let callbacks run that are due already: sockets are closed in one."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 # Nothing is left

@@ -25,14 +25,7 @@ from tests.integration.chats import Users, chat_of
 from tests.integration.ejabberd import Ejabberd
 from tests.integration.lines import present
 from tests.integration.server import Server
-from tests.integration.support import run
-
-
-async def drained() -> None:
-    """Let callbacks run that are due already: sockets are closed in one."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-
+from tests.integration.support import drained, run
 
 # Loops
 

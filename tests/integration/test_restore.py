@@ -34,18 +34,12 @@ from tests.integration.lines import (
 )
 from tests.integration.server import Server
 from tests.integration.support import eventually, run
+from tests.integration.test_contacts import befriend
 
 
 async def two_rooms(server: Server, *persons: Person) -> list[str]:
     """Two groups, whose rooms all have joined in turn."""
     return [await gather(server, *persons) for _ in range(2)]
-
-
-async def befriend(one: Person, other: Person) -> None:
-    await one.chat.contacts.request(other.id)
-    await eventually(lambda: one.id in other.chat.contacts.incoming)
-    await other.chat.contacts.accept(one.id)
-    await eventually(lambda: other.id in one.chat.contacts and one.id in other.chat.contacts)
 
 
 def test_presence_and_contacts(server: Server, users: Users) -> None:

@@ -10,19 +10,29 @@ import pytest
 
 from connectycube.sandbox import Sandbox
 
-from .raw import Raw
+from .raw import Connect, Group, Raw, User
 
 PASSWORD = "pass"
 
 
 @pytest.fixture
-def user(sandbox: Sandbox) -> Callable[[str], int]:
+def user(sandbox: Sandbox) -> User:
     """Makes a user."""
     return lambda login: sandbox.create_user(login, PASSWORD).id
 
 
 @pytest.fixture
-def connect(sandbox: Sandbox) -> Iterator[Callable[..., Raw]]:
+def mary(user: User) -> int:
+    return user("mary")
+
+
+@pytest.fixture
+def joe(user: User) -> int:
+    return user("joe")
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Iterator[Connect]:
     """Connects a user, up to the initial presence."""
     with ExitStack() as stack:
 
@@ -40,7 +50,7 @@ def raw(sandbox: Sandbox) -> Iterator[Callable[..., Raw]]:
 
 
 @pytest.fixture
-def group(sandbox: Sandbox) -> Callable[..., str]:
+def group(sandbox: Sandbox) -> Group:
     """Makes a group dialog of a user with others."""
 
     def made(owner: int, *others: int, type: int = 2) -> str:

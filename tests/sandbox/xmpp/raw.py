@@ -6,7 +6,7 @@ import base64
 import socket
 import ssl
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 from xml.etree.ElementTree import Element, XMLPullParser
 
@@ -193,3 +193,11 @@ class Raw:
             stanza = self.read_stanza()
             if getattr(stanza, "id", None) == wanted:
                 return stanza
+
+
+Connect = Callable[..., Raw]
+"""The fixture that connects a user."""
+User = Callable[[str], int]
+"""The fixture that makes a user of a login; gives the id."""
+Group = Callable[..., str]
+"""The fixture that makes a group dialog; gives its id."""

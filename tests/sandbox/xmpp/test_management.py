@@ -12,11 +12,8 @@ from connectycube.sandbox import Sandbox
 from connectycube.sandbox.xmpp.management import Management, TooHigh
 from connectycube.stanzas import ChatMessage, GroupMessage, Stanza, StanzaError, parse
 
-from .raw import Raw
+from .raw import Connect, Raw
 from .test_messages import ID, bare, history, text
-
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
 
 SM = "urn:xmpp:sm:3"
 ENABLE = f'<enable xmlns="{SM}" resume="true"/>'
@@ -45,16 +42,6 @@ def enable(client: Raw, wish: str = ENABLE) -> Any:
 
 def bodies(client: Raw, count: int) -> list[str | None]:
     return [client.until(ChatMessage).body for _ in range(count)]
-
-
-@pytest.fixture
-def mary(user: User) -> int:
-    return user("mary")
-
-
-@pytest.fixture
-def joe(user: User) -> int:
-    return user("joe")
 
 
 def back(raw: Connect, user_id: int) -> Raw:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,10 +26,7 @@ from connectycube.stanzas import (
     TypingMessage,
 )
 
-from .raw import Raw
-
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
+from .raw import Connect
 
 ID = "66f1a8d0e4b0d93a51c8e300"
 CARBONS = '<enable xmlns="urn:xmpp:carbons:2"/>'
@@ -44,16 +40,6 @@ def text(to: str, body: str = "hello", *, id: str = ID, save: bool = True, inner
         f'<message type="chat" to="{to}" id="{id}"><body>{body}</body>{inner}'
         f'<extraParams xmlns="jabber:client">{extra}<mood>fine</mood></extraParams></message>'
     )
-
-
-@pytest.fixture
-def mary(user: User) -> int:
-    return user("mary")
-
-
-@pytest.fixture
-def joe(user: User) -> int:
-    return user("joe")
 
 
 def bare(sandbox: Sandbox, user_id: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,10 @@ from connectycube.stanzas import (
     Unsubscribed,
 )
 
-from .raw import Raw
+from .raw import Connect, Raw, User
 from .test_messages import bare
 
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
 ROSTER = '<query xmlns="jabber:iq:roster"/>'
-
-
-@pytest.fixture
-def mary(user: User) -> int:
-    return user("mary")
-
-
-@pytest.fixture
-def joe(user: User) -> int:
-    return user("joe")
 
 
 def roster(client: Raw) -> dict[str, Any]:

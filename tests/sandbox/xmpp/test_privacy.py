@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -25,27 +24,13 @@ from connectycube.stanzas import (
     UnavailablePresence,
 )
 
-from .raw import Raw
+from .raw import Connect, Group, Raw, User
 from .test_messages import CARBONS, ID, bare, history, text
 from .test_presence import befriend, grouped
-
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
-Group = Callable[..., str]
 
 ALL = "<message/><presence-in/><presence-out/><iq/>"
 NAMES = '<query xmlns="jabber:iq:privacy"/>'
 NOBODY = ContactState(contact_id=1)
-
-
-@pytest.fixture
-def mary(user: User) -> int:
-    return user("mary")
-
-
-@pytest.fixture
-def joe(user: User) -> int:
-    return user("joe")
 
 
 def query(inner: str) -> str:

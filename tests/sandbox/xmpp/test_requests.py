@@ -9,20 +9,13 @@ import pytest
 from connectycube.sandbox import Sandbox
 from connectycube.stanzas import IqError, IqResult, PingRequest
 
-from .raw import Ended, Raw
+from .raw import Connect, Ended, Raw, User
 from .test_messages import bare
 from .test_presence import befriend
 
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
 PING = '<ping xmlns="urn:xmpp:ping"/>'
 INFO = '<query xmlns="http://jabber.org/protocol/disco#info"/>'
 ITEMS = '<query xmlns="http://jabber.org/protocol/disco#items"/>'
-
-
-@pytest.fixture
-def mary(user: User) -> int:
-    return user("mary")
 
 
 def test_pings(connect: Connect, user: User, mary: int) -> None:

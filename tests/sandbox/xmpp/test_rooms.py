@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from connectycube.sandbox import Sandbox
@@ -19,24 +17,11 @@ from connectycube.stanzas import (
     TypingMessage,
 )
 
-from .raw import Raw
+from .raw import Connect, Group, Raw, User
 from .test_messages import ID, MARKERS, STATES, history
 
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
-Group = Callable[..., str]
 JOIN = '<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="0"/></x>'
 ITEMS = '<query xmlns="http://jabber.org/protocol/disco#items"/>'
-
-
-@pytest.fixture
-def mary(user: User) -> int:
-    return user("mary")
-
-
-@pytest.fixture
-def joe(user: User) -> int:
-    return user("joe")
 
 
 def room_of(dialog_id: str) -> str:

@@ -12,7 +12,8 @@ from slixmpp import JID, ClientXMPP
 
 from connectycube.sandbox import Sandbox
 
-User = Callable[[str], int]
+from .raw import User
+
 TIMEOUT = 10.0
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 
 import pytest
 
 from connectycube.sandbox import Sandbox
 from connectycube.stanzas import IqError, StreamFeatures, parse
 
-from .raw import HEADER, Ended, Raw
+from .raw import HEADER, Connect, Ended, Raw, User
 
 SASL = "{urn:ietf:params:xml:ns:xmpp-sasl}"
-Connect = Callable[..., Raw]
-User = Callable[[str], int]
 
 
 def test_features_before_and_after_the_login(raw: Connect, user: User) -> None:

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import socket
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,10 +18,9 @@ from websockets.typing import Subprotocol
 from connectycube.sandbox import Sandbox
 from connectycube.stanzas import ChatMessage, Open, StreamError, parse
 
-from .raw import Raw
+from .raw import Raw, User
 from .test_messages import ID, text
 
-User = Callable[[str], int]
 OPEN = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="localhost" version="1.0"/>'
 CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
 XMPP = [Subprotocol("xmpp")]
