@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .rest.code import words
-from .rest.render import COMMAND
+from .source_code import words
+from .templating import COMMAND
 
 
 def header(origin: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..rest.code import literal
-from ..stanzas.render import environment
+from ..source_code import literal
+from ..templating import environment
 from .model import MISSING, Case, Field, Machine
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ..markdown import code, fence, header, prose
-from ..stanzas.render import environment
+from ..templating import environment
 from .model import Case, Effect, Field, Machine
 from .values import show, show_effect, show_values
 

@@ -16,10 +16,11 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..grammar import LIST_OPERATORS
-from .code import literal, words
+from ..source_code import literal, words
+from ..templating import COMMAND, TEMPLATES
+from .grammar import LIST_OPERATORS
 from .model import Api, Argument, Filters, Model, Operation, Resource, Type
-from .render import COMMAND, STATUS_NAMES, TEMPLATES
+from .render import STATUS_NAMES
 
 TOKEN, AUTH_KEY, ADMIN_KEY, APP_ID = "the-session-token", "the-auth-key", "the-admin-key", 7001
 SECRETS = {"session": TOKEN, "authKey": AUTH_KEY, "adminKey": ADMIN_KEY}

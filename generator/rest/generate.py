@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from ..bundle import publish, read
-from ..check import check
 from ..faults import SpecFaults
 from ..source import Map
+from .bundle import publish, read
+from .check import check
 from .model import Api
 from .read import read as read_api
 from .render import Renderer

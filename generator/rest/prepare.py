@@ -14,10 +14,10 @@ from typing import Any
 
 from openapi_python_client.schema.untrusted_string import UntrustedString
 
-from ..check import PATH_PARAMETER, circular, component, deref, operations_of, parameters_of, resolve
-from ..grammar import METHODS
 from ..source import Map, plain
 from . import naming
+from .check import PATH_PARAMETER, circular, component, deref, operations_of, parameters_of, resolve
+from .grammar import METHODS
 
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 

@@ -11,10 +11,10 @@ from openapi_python_client.parser import properties as opc
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.strings import PythonIdentifier
 
-from ..check import PATH_PARAMETER, deref
 from ..faults import SpecFaults
 from ..source import Map, fault, plain
 from . import naming
+from .check import PATH_PARAMETER, deref
 from .model import (
     Api,
     Argument,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from keyword import iskeyword
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from jinja2 import StrictUndefined
@@ -12,13 +12,12 @@ from openapi_python_client import Project
 from openapi_python_client.config import Config
 from openapi_python_client.parser import GeneratorData
 
-from .code import Code, constant, docstring, enum_doc, literal, model_doc, words
+from ..source_code import constant, docstring, literal, words
+from ..templating import COMMAND, TEMPLATES
+from .code import Code, enum_doc, model_doc
 from .model import Api, Argument, FilterField, Filters, Model, Operation, Type
 from .naming import ERRORS, TAKEN_CLASSES, function
 from .rows import Rows, reader
-
-TEMPLATES = Path(__file__).parent.parent / "templates"
-COMMAND = "make generate"
 
 PLATFORMS = {"connectycube": "ConnectyCube"}
 """The name of the client of each platform that has templates of its own."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rest.code import constant, literal
-from .model import Attribute, Child, Condition, Element, Language, Value, snake
+from ..source_code import literal, snake
+from .model import Attribute, Child, Condition, Element, Language, Value
 
 ANNOTATIONS = {
     "text": "str",
@@ -199,6 +199,3 @@ def fields_of(element: Element) -> list[tuple[str, bool]]:
     if element.rest:
         found.append((element.rest, False))
     return found
-
-
-__all__ = ["Code", "constant", "fields_of", "literal", "snake"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .code import Code, fields_of, literal, snake
+from ..source_code import literal, snake
+from ..templating import environment
+from .code import Code, fields_of
 from .model import CLIENT, Attribute, Child, Element, Language, Value
-from .render import environment
 
 #: A text of each type that reads well, one that does not.
 GOOD = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..markdown import code, fence, header, prose
+from ..templating import environment
 from .code import Code
 from .model import Attribute, Child, Element, Language
-from .render import environment
 
 
 @dataclass(frozen=True)

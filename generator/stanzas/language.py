@@ -8,6 +8,7 @@ from pathlib import Path
 from ..faults import Fault, SpecFaults, nearest
 from ..schema import Schema
 from ..source import Map, Seq, fault, load, plain
+from ..source_code import snake
 from .model import (
     CLIENT,
     Attribute,
@@ -21,7 +22,6 @@ from .model import (
     Text,
     Value,
     Wrong,
-    snake,
 )
 
 XML = "http://www.w3.org/XML/1998/namespace"

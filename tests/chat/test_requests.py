@@ -25,7 +25,7 @@ from connectycube.chat import (
     StanzaRejected,
     Subscription,
 )
-from connectycube.chat._roster import Roster
+from connectycube.chat.features.roster import Roster
 from connectycube.rest import DecodeError
 from tests.chat.fake import BARE, HOST, IQ, JID, MESSAGE, PRESENCE, Peer, online, plays_along
 from tests.integration.support import run

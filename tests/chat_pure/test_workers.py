@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from connectycube.chat import Chat, Disconnected, MessageReceived, StreamFailed, TypingStarted, _workers
-from connectycube.chat._workers import BlockingEventStream, Handler, Workers
+from connectycube.chat.blocking.workers import BlockingEventStream, Handler, Workers
 
 
 def numbered(number: int) -> TypingStarted:

@@ -13,8 +13,8 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube
-from generator.bundle import read
-from generator.check import operations_of
+from generator.rest.bundle import read
+from generator.rest.check import operations_of
 from generator.source import Map
 
 from .support import ROOT, compiled, run

@@ -13,12 +13,11 @@ async with chat:
 
 from connectycube.stanzas import Attachment
 
-from ._blocking_lists import BlockingContacts, BlockingPrivacy
 from ._bus import EventStream
-from ._workers import BlockingEventStream
-from .blocking import Chat
+from .blocking.client import Chat
+from .blocking.lists import BlockingContacts, BlockingPrivacy
+from .blocking.workers import BlockingEventStream
 from .client import AsyncChat
-from .contacts import Contacts
 from .errors import (
     AuthenticationFailed,
     ChatError,
@@ -66,9 +65,10 @@ from .events import (
     TypingStarted,
     TypingStopped,
 )
+from .features.contacts import Contacts
+from .features.privacy import Privacy
 from .machines.connection import Backoff, Reason, State
 from .models import ChatMessage, ChatState, Contact, PrivacyRule, SentMessage, Subscription
-from .privacy import Privacy
 
 __all__ = [
     "AsyncChat",

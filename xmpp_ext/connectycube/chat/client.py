@@ -11,17 +11,17 @@ from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
 
 from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, checked_kinds, checked_limit
-from ._driver import Driver
-from ._messages import Messages
-from ._outbound import target_of
-from ._session import ChatSession
 from ._settings import Credentials, MarkDelivered, Tls, checked_seconds, settings
-from .contacts import Contacts
+from .connection.driver import Driver
 from .errors import RequestRefused
 from .events import Event
+from .features.contacts import Contacts
+from .features.messages import Messages
+from .features.outbound import target_of
+from .features.privacy import Privacy
+from .features.session import ChatSession
 from .machines.connection import Backoff
 from .models import ChatState
-from .privacy import Privacy
 
 __all__ = ["AsyncChat"]
 

@@ -15,15 +15,15 @@ from typing import Any
 from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import Ping, PingRequest
 
-from . import events
-from ._attempt import attempt, broken, condition_of
-from ._stream import Stream, StreamBroken
-from ._wire import Wire
-from .errors import ConnectFailed, NotConnected, connect_error
-from .machines import connection as con
-from .machines import stream_management as sm
-from .machines.connection import Reason, State
-from .models import ChatState
+from .. import events
+from ..errors import ConnectFailed, NotConnected, connect_error
+from ..machines import connection as con
+from ..machines import stream_management as sm
+from ..machines.connection import Reason, State
+from ..models import ChatState
+from .attempt import attempt, broken, condition_of
+from .stream import Stream, StreamBroken
+from .traffic import Wire
 
 __all__ = ["Driver"]
 

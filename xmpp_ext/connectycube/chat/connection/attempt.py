@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import StreamError
 
-from . import _tls
-from ._negotiation import Login, Refusal, Steps, negotiate, reason_of
-from ._stream import Stream, StreamBroken
-from .errors import ConnectFailed, connect_error
-from .machines import connection as con
-from .machines.connection import Reason
+from ..errors import ConnectFailed, connect_error
+from ..machines import connection as con
+from ..machines.connection import Reason
+from . import tls as _tls
+from .negotiation import Login, Refusal, Steps, negotiate, reason_of
+from .stream import Stream, StreamBroken
 
 if TYPE_CHECKING:
-    from ._wire import Wire
+    from .traffic import Wire
 
 __all__ = ["attempt", "broken", "condition_of"]
 

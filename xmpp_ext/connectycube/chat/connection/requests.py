@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from connectycube.rest import DecodeError
 from connectycube.stanzas import IqError, Stanza, StanzaError, parse
 
-from .errors import NotConnected, RequestRefused, RequestTimedOut
+from ..errors import NotConnected, RequestRefused, RequestTimedOut
 
 __all__ = ["IQ", "Requests"]
 

@@ -19,10 +19,10 @@ from connectycube.stanzas import (
     PrivacySet,
 )
 
-from . import events
-from ._wire import Wire
-from .errors import RequestRefused
-from .machines import privacy_lists as pl
+from .. import events
+from ..connection.traffic import Wire
+from ..errors import RequestRefused
+from ..machines import privacy_lists as pl
 
 __all__ = ["Lists"]
 

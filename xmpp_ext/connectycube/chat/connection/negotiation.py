@@ -35,11 +35,11 @@ from connectycube.stanzas import (
     Success,
 )
 
-from ._sasl import MechanismError, choose
-from ._stream import Stream
-from .machines import connection
-from .machines import stream_management as sm
-from .machines.connection import Reason
+from ..machines import connection
+from ..machines import stream_management as sm
+from ..machines.connection import Reason
+from .sasl import MechanismError, choose
+from .stream import Stream
 
 __all__ = ["Login", "Refusal", "negotiate", "reason_of"]
 

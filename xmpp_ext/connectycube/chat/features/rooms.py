@@ -21,12 +21,12 @@ from connectycube.stanzas import (
     UnavailablePresence,
 )
 
-from . import events
-from ._addresses import room_of
-from .errors import ChatError, NotConnected, RequestRefused, RequestTimedOut
+from .. import events
+from .._addresses import room_of
+from ..errors import ChatError, NotConnected, RequestRefused, RequestTimedOut
 
 if TYPE_CHECKING:
-    from ._wire import Wire
+    from ..connection.traffic import Wire
 
 __all__ = ["Rooms"]
 

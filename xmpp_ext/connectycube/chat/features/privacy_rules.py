@@ -8,8 +8,8 @@ from typing import Any
 from connectycube.rest import InvalidArgument
 from connectycube.stanzas import GroupPrivacyValue, JIDError, PrivacyItem, UserJID
 
-from ._settings import Settings
-from .models import PrivacyRule
+from .._settings import Settings
+from ..models import PrivacyRule
 
 __all__ = ["items_of", "numbered", "rules_of", "subject_of"]
 

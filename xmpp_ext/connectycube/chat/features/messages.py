@@ -9,13 +9,13 @@ from typing import Any, overload
 from connectycube import stanzas as st
 from connectycube.rest import File, InvalidArgument
 
-from ._inbound import Inbound, delivered_mark
-from ._outbound import To, attachments_of, checked_id, extra_params, now, target_of, xml_of
-from ._outbox import Outgoing
-from ._settings import Credentials, Settings
-from ._wire import Wire
-from .errors import MessageNotSent, NotConnected
-from .models import ChatMessage, SentMessage
+from .._settings import Credentials, Settings
+from ..connection.outbox import Outgoing
+from ..connection.traffic import Wire, xml_of
+from ..errors import MessageNotSent, NotConnected
+from ..models import ChatMessage, SentMessage
+from .inbound import Inbound, delivered_mark
+from .outbound import To, attachments_of, checked_id, extra_params, now, target_of
 
 __all__ = ["Messages"]
 

@@ -18,7 +18,7 @@ from slixmpp.xmlstream.xmlstream import XMLStream
 
 from connectycube.stanzas import Stanza, StanzaError, StreamError, parse
 
-from . import _tls
+from . import tls as _tls
 
 __all__ = ["Stream", "StreamBroken"]
 

@@ -22,14 +22,14 @@ from connectycube.stanzas import (
     StatusSubscription,
 )
 
-from ._bus import Bus
-from ._inbound import Inbound
-from ._lists import Lists
-from ._rooms import Rooms
-from ._roster import Roster
-from ._settings import Credentials, Settings
-from ._wire import Wire
-from .errors import RequestRefused, RequestTimedOut
+from .._bus import Bus
+from .._settings import Credentials, Settings
+from ..connection.traffic import Wire
+from ..errors import RequestRefused, RequestTimedOut
+from .inbound import Inbound
+from .privacy_lists import Lists
+from .rooms import Rooms
+from .roster import Roster
 
 __all__ = ["ChatSession"]
 

@@ -11,16 +11,16 @@ from weakref import ref
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
 
-from ._blocking_lists import BlockingContacts, BlockingPrivacy
-from ._blocking_messages import BlockingMessages
-from ._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
-from ._settings import MarkDelivered, Tls, checked_seconds
-from ._thread import LoopThread
-from ._workers import ENDS, BlockingEventStream, Handler, Workers
-from .client import AsyncChat
-from .events import Event
-from .machines.connection import Backoff, State
-from .models import ChatState
+from .._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
+from .._settings import MarkDelivered, Tls, checked_seconds
+from ..client import AsyncChat
+from ..events import Event
+from ..machines.connection import Backoff, State
+from ..models import ChatState
+from .lists import BlockingContacts, BlockingPrivacy
+from .messages import BlockingMessages
+from .thread import LoopThread
+from .workers import ENDS, BlockingEventStream, Handler, Workers
 
 __all__ = ["Chat"]
 

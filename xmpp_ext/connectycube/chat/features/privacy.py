@@ -7,10 +7,10 @@ from typing import Final
 
 from connectycube.rest import InvalidArgument
 
-from ._lists import Lists
-from ._rules import items_of, numbered, rules_of, subject_of
-from ._settings import Settings
-from .models import PrivacyRule
+from .._settings import Settings
+from ..models import PrivacyRule
+from .privacy_lists import Lists
+from .privacy_rules import items_of, numbered, rules_of, subject_of
 
 __all__ = ["Privacy"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from connectycube.rest import InvalidArgument
 from connectycube.stanzas import MessageError
 
-from . import events
-from ._bus import Bus
-from .errors import MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
-from .models import SentMessage
+from .. import events
+from .._bus import Bus
+from ..errors import MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
+from ..models import SentMessage
 
 __all__ = ["Outbox", "Outgoing"]
 

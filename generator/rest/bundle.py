@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .faults import Fault, SpecFaults
+from ..faults import Fault, SpecFaults
+from ..source import Map, Seq, fault, load
 from .grammar import KINDS, METHODS
-from .source import Map, Seq, fault, load
 
 ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
 
@@ -131,7 +131,7 @@ def publish(document: Map) -> dict[str, Any]:
     stands beside the operation's own under an `anyOf` marked `x-merged: true`; where the operation has no answer of its
     own, `x-merged: false`.
     """
-    from .source import plain
+    from ..source import plain
 
     published: dict[str, Any] = plain(document)
     for item in published.get("paths", {}).values():

@@ -12,9 +12,9 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from .faults import Fault, nearest
+from ..faults import Fault, nearest
+from ..source import Map, Seq, fault, plain
 from .grammar import COMPONENTS, EXTENSIONS, HELPERS, KINDS, LISTS, METHODS, OPERATORS, PAGE_KEYS, REQUIRED, TYPES
-from .source import Map, Seq, fault, plain
 
 PATH_PARAMETER = re.compile(r"{([^{}]*)}")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from connectycube.rest import InvalidArgument
 
-from ._roster import GRANTED, INCOMING, Roster
-from ._wire import Wire
-from .machines.contact_list import State
-from .models import Contact
+from ..connection.traffic import Wire
+from ..machines.contact_list import State
+from ..models import Contact
+from .roster import GRANTED, INCOMING, Roster
 
 __all__ = ["Contacts"]
 

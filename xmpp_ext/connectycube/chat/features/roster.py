@@ -21,12 +21,12 @@ from connectycube.stanzas import (
     Unsubscribed,
 )
 
-from . import events, models
-from ._addresses import bare, user_of
-from ._wire import Wire
-from .errors import NotConnected
-from .machines import contact_list as cl
-from .machines.contact_list import State
+from .. import events, models
+from .._addresses import bare, user_of
+from ..connection.traffic import Wire
+from ..errors import NotConnected
+from ..machines import contact_list as cl
+from ..machines.contact_list import State
 
 __all__ = ["GRANTED", "INCOMING", "Roster"]
 

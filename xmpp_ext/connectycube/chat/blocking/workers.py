@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ._bus import LIMIT, Queue, name_of
-from ._thread import wait_at
-from .events import ConnectionFailed, Disconnected, Event
+from .._bus import LIMIT, Queue, name_of
+from ..events import ConnectionFailed, Disconnected, Event
+from .thread import wait_at
 
 __all__ = ["ENDS", "BlockingEventStream", "Handler", "Workers"]
 

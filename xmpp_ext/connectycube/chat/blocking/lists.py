@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 
-from . import models
-from ._thread import LoopThread
-from .contacts import Contacts
-from .models import PrivacyRule
-from .privacy import Privacy
+from .. import models
+from ..features.contacts import Contacts
+from ..features.privacy import Privacy
+from ..models import PrivacyRule
+from .thread import LoopThread
 
 __all__ = ["BlockingContacts", "BlockingPrivacy"]
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from connectycube.rest import Dialog, DialogType, File, InvalidArgument
-from connectycube.stanzas import Attachment, BuildError, Stanza
+from connectycube.stanzas import Attachment
 
-from ._ids import is_object_id
-from ._settings import Settings
+from .._ids import is_object_id
+from .._settings import Settings
 
-__all__ = ["Target", "To", "attachments_of", "checked_id", "extra_params", "now", "target_of", "xml_of"]
-
-S = TypeVar("S", bound=Stanza)
+__all__ = ["Target", "To", "attachments_of", "checked_id", "extra_params", "now", "target_of"]
 
 To: TypeAlias = int | str | Dialog
 """Where a message goes: a user's id, the id of a group or public dialog, or a `Dialog`."""
@@ -144,15 +142,3 @@ def _attachment(entry: object) -> Attachment:
     if entry.uid is not None and entry.id is None:
         return attrs.evolve(entry, id=entry.uid)
     return entry
-
-
-def xml_of(stanza: Stanza) -> str:
-    """The text of a stanza on the stream.
-
-    :raises InvalidArgument: if an argument holds what XML can't carry.
-    """
-    try:
-        return stanza._write("jabber:client")
-    except BuildError as error:
-        name = error.path[-1] if error.path else "stanza"
-        raise InvalidArgument(name, f"can't be sent: {error.problem}") from error

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from connectycube import stanzas as st
 
-from . import events
-from ._addresses import bare, room_of, user_of
-from ._ids import Window
-from ._outbox import Outgoing
-from .models import EMPTY, ChatMessage
+from .. import events
+from .._addresses import bare, room_of, user_of
+from .._ids import Window
+from ..connection.outbox import Outgoing
+from ..models import EMPTY, ChatMessage
 
 if TYPE_CHECKING:
-    from ._lists import Lists
-    from ._rooms import Rooms
-    from ._roster import Roster
-    from ._wire import Wire
+    from ..connection.traffic import Wire
+    from .privacy_lists import Lists
+    from .rooms import Rooms
+    from .roster import Roster
 
 __all__ = ["Inbound", "delivered_mark"]
 

@@ -8,10 +8,10 @@ from typing import Any, cast, overload
 from connectycube import stanzas as st
 from connectycube.rest import File
 
-from ._outbound import To
-from ._thread import LoopThread
-from .client import AsyncChat
-from .models import ChatMessage, SentMessage
+from ..client import AsyncChat
+from ..features.outbound import To
+from ..models import ChatMessage, SentMessage
+from .thread import LoopThread
 
 __all__ = ["BlockingMessages"]
 

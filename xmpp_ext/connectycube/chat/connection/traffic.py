@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 from xml.etree.ElementTree import Element, tostring
 
+from connectycube.rest import InvalidArgument
 from connectycube.stanzas import (
     Ack,
     AckRequest,
+    BuildError,
     Enable,
     IqError,
     Ping,
@@ -26,18 +28,17 @@ from connectycube.stanzas import (
     parse,
 )
 
-from . import events
-from ._bus import Bus
-from ._ids import IdMaker
-from ._outbound import xml_of
-from ._outbox import Outbox, Outgoing
-from ._requests import IQ, Requests
-from ._settings import Credentials, Settings
-from ._stream import Stream
-from .errors import MessageNotSent, NotConnected
-from .machines import stream_management as sm
+from .. import events
+from .._bus import Bus
+from .._ids import IdMaker
+from .._settings import Credentials, Settings
+from ..errors import MessageNotSent, NotConnected
+from ..machines import stream_management as sm
+from .outbox import Outbox, Outgoing
+from .requests import IQ, Requests
+from .stream import Stream
 
-__all__ = ["Session", "Wire"]
+__all__ = ["Session", "Wire", "xml_of"]
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -368,3 +369,15 @@ class Wire:
         if self.stream is not None and self.online:
             # XEP-0198 section 4: the condition of its own says what is wrong.
             self.stream.fail("undefined-condition", "<handled-count-too-high xmlns='urn:xmpp:sm:3'/>")
+
+
+def xml_of(stanza: Stanza) -> str:
+    """The text of a stanza on the stream.
+
+    :raises InvalidArgument: if an argument holds what XML can't carry.
+    """
+    try:
+        return stanza._write("jabber:client")
+    except BuildError as error:
+        name = error.path[-1] if error.path else "stanza"
+        raise InvalidArgument(name, f"can't be sent: {error.problem}") from error

@@ -1,0 +1,1 @@
+"""`Chat`: the blocking counterpart of `AsyncChat`, on a thread of its own."""
