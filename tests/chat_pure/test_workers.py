@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from connectycube.chat import Chat, Disconnected, MessageReceived, StreamFailed, TypingStarted, _workers
+from connectycube.chat import Chat, Disconnected, MessageReceived, StreamFailed, TypingStarted
+from connectycube.chat.blocking import workers as _workers
 from connectycube.chat.blocking.workers import BlockingEventStream, Handler, Workers
 
 
