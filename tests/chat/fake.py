@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from connectycube.chat import AsyncChat, ConnectFailed, ConnectionFailed, Reconnecting, State
+from connectycube.chat import AsyncChat, ConnectError, ConnectionFailed, Reconnecting, State
 from connectycube.chat.machines.connection import Backoff
 from tests.integration.chats import Told
 from tests.integration.support import Seen
@@ -296,12 +296,12 @@ def failing(at: Step, fault: str | bytes, hang_up: bool = False) -> Script:
     return script
 
 
-async def given_up(*scripts: Script, **options: object) -> ConnectFailed:
+async def given_up(*scripts: Script, **options: object) -> ConnectError:
     """The error of a connection that is tried once."""
     async with Fake(*scripts) as fake:
         chat = chat_with(fake, **options)
         told = Told(chat)
-        with pytest.raises(ConnectFailed) as failed:
+        with pytest.raises(ConnectError) as failed:
             await chat.connect(timeout=5)
         assert chat.state.name is State.OFFLINE
         assert fake.attempts == 1
@@ -310,7 +310,7 @@ async def given_up(*scripts: Script, **options: object) -> ConnectFailed:
         return failed.value
 
 
-async def retried(script: Script, **options: object) -> tuple[ConnectFailed, Told]:
+async def retried(script: Script, **options: object) -> tuple[ConnectError, Told]:
     """The error of a connection that is tried again, and then works."""
     async with Fake(script, plays_along) as fake:
         chat = chat_with(fake, **options)
@@ -320,5 +320,5 @@ async def retried(script: Script, **options: object) -> tuple[ConnectFailed, Tol
             while not chat.online:
                 await chat.connect()
             assert fake.attempts == 2
-        assert type(reconnecting.error) is ConnectFailed
+        assert type(reconnecting.error) is ConnectError
         return reconnecting.error, told

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectycube.chat import AuthenticationFailed, ConnectFailed, Reason, StreamFailed, StreamRefused
+from connectycube.chat import AuthenticationFailed, ConnectError, Reason, StreamFailed, StreamRefused
 from tests.chat.fake import (
     APP_ID,
     PASSWORD,
@@ -212,7 +212,7 @@ def test_a_right_scram_goes_on() -> None:
     async def main() -> None:
         went_on: list[bool] = []
         async with Fake(scram(Verifier(), went_on=went_on)) as fake:
-            with pytest.raises(ConnectFailed):
+            with pytest.raises(ConnectError):
                 await chat_with(fake, auto_reconnect=False).connect(timeout=0.3)
         assert went_on == [True]
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connectycube.chat import (
-    ConnectFailed,
+    ConnectError,
     MessageReceived,
     NotConnected,
     Reason,
@@ -80,7 +80,7 @@ def test_silence_at_each_step(at: Step) -> None:
 @pytest.mark.parametrize(
     ("features", "answer", "problem"),
     [
-        (mechanisms("PLAIN"), "", "no STARTTLS"),
+        (mechanisms("PLAIN"), "", "not offer STARTTLS"),
         (f"<starttls xmlns='{TLS}'/>", f"<failure xmlns='{TLS}'/>", "refused STARTTLS"),
         (f"<starttls xmlns='{TLS}'/>", "<message/>", "refused STARTTLS"),
     ],
@@ -117,7 +117,7 @@ def test_what_was_put_behind_the_go_ahead_is_not_read() -> None:
 
         async with Fake(script) as fake:
             chat = chat_with(fake, tls="starttls", auto_reconnect=False)
-            with pytest.raises(ConnectFailed, match="before TLS"):
+            with pytest.raises(ConnectError, match="before TLS"):
                 await chat.connect()
 
     run(main())
@@ -130,12 +130,12 @@ def test_what_was_put_behind_the_go_ahead_is_not_read() -> None:
     ("condition", "kind", "again"),
     [
         ("conflict", StreamConflict, False),
-        ("resource-constraint", ConnectFailed, True),
+        ("resource-constraint", ConnectError, True),
         ("not-allowed", StreamRefused, False),
         ("bad-request", StreamRefused, False),
     ],
 )
-def test_binding_is_refused(condition: str, kind: type[ConnectFailed], again: bool) -> None:
+def test_binding_is_refused(condition: str, kind: type[ConnectError], again: bool) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.session(at="bind")
@@ -216,7 +216,7 @@ def test_the_user_gives_up_while_the_server_is_silent() -> None:
     async def main() -> None:
         async with Fake(failing("auth", b"")) as fake:
             chat = chat_with(fake)
-            with pytest.raises(ConnectFailed) as failed:
+            with pytest.raises(ConnectError) as failed:
                 await chat.connect(timeout=0.1)
             assert failed.value.reason is Reason.TIMEOUT
             connecting = asyncio.ensure_future(chat.connect())

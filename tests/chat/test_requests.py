@@ -21,7 +21,7 @@ from connectycube.chat import (
     PrivacyRule,
     Reconnecting,
     RequestRefused,
-    RequestTimedOut,
+    RequestUnanswered,
     StanzaRejected,
     Subscription,
 )
@@ -302,7 +302,7 @@ def test_a_request_that_is_never_answered(name: str) -> None:
         _, call = CALLS[name]
         async with online(timeout=0.1) as (chat, _, peer):
             peer.answering = False
-            with pytest.raises(RequestTimedOut):
+            with pytest.raises(RequestUnanswered):
                 await call(chat)
             peer.answering = True
             await chat.ping(timeout=5)

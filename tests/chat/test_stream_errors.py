@@ -6,7 +6,7 @@ import pytest
 
 from connectycube.chat import (
     AuthenticationFailed,
-    ConnectFailed,
+    ConnectError,
     ConnectionFailed,
     NotConnected,
     Reason,
@@ -75,7 +75,7 @@ def test_a_final_stream_error(condition: str, at: Step) -> None:
             async with online() as (chat, told, peer):
                 peer.send(stream_error(condition))
                 failed = await told.one(ConnectionFailed)
-                assert isinstance(failed.error, ConnectFailed)
+                assert isinstance(failed.error, ConnectError)
                 error = failed.error
                 assert chat.state.error is error
                 assert told.of(StreamFailed) == [StreamFailed(condition=condition, text="")]
