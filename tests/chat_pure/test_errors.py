@@ -1,4 +1,4 @@
-"""What the chat's errors say, and that they can be handed on: to another process, into a log, to a test."""
+"""The texts of the chat's errors, and that errors can be copied and pickled."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class IdMaker:
 
 
 class Window:
-    """The last `size` ids seen (U-36)."""
+    """The last `size` ids seen."""
 
     __slots__ = ("_order", "_seen", "_size")
 

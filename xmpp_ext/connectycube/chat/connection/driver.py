@@ -36,7 +36,7 @@ class SessionHooks(Protocol):
     """What the chat does when a session begins and ends."""
 
     async def begin(self, again: bool) -> None:
-        """Furnish a new session, and restore what the previous one had if `again`."""
+        """Set up a new session, and restore what the previous one had if `again`."""
 
     def lost(self) -> None:
         """Forget what belongs to the session: it is gone, and with it what the server knew of it."""
@@ -225,7 +225,7 @@ class Driver:
             self.step(con.Bound())
         else:
             self.step(con.Resumed())
-        if traffic.furnished:
+        if traffic.ready:
             traffic.resume_writing()
         elif self._beginning is None:
             self._beginning = traffic.loop.create_task(self._begin(), name="connectycube begin")
@@ -238,15 +238,15 @@ class Driver:
             self._start_keepalive()
 
     async def _begin(self) -> None:
-        """Furnish a new session. Messages wait until that is done: a room must be joined before it accepts any."""
+        """Set up a new session. Messages wait until that is done: a room must be joined before it accepts any."""
         traffic = self.traffic
         try:
             await self.session.begin(self._again)
         except NotConnected as error:
-            # If the session is resumed, `_established` furnishes it.
-            logger.debug("the session was interrupted before it was furnished: %s", error)
+            # If the session is resumed, `_established` sets it up then.
+            logger.debug("the session was interrupted while it was set up: %s", error)
         except ConnectyCubeError as error:
-            logger.warning("the session could not be furnished: %s", error)
+            logger.warning("the session could not be set up: %s", error)
         finally:
             if self._beginning is asyncio.current_task():
                 self._beginning = None
@@ -362,7 +362,8 @@ class Driver:
     # -- keep-alive
 
     def _start_keepalive(self) -> None:
-        """Ping a server that was silent for an interval, and give up the connection after a second one (U-39)."""
+        """Ping a server that was silent for an interval, and give up the connection after a second one."""
+        # U-39: a connection whose network is gone can look open for minutes if nothing is sent.
         if self.traffic.settings.keepalive is not None:
             self._pinged = None
             self._keepalive = self.traffic.loop.call_later(self.traffic.settings.keepalive, self._check_idle)

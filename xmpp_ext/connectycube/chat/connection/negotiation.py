@@ -220,12 +220,13 @@ async def _resume(stream: Stream, traffic: Traffic) -> bool:
 
 
 async def _bind(stream: Stream, features: StreamFeatures, login: Login, request_id: Callable[[], str]) -> str:
-    """Bind a resource (RFC 6120 section 7) and, if an older server requires it, establish a session (K-06)."""
+    """Bind a resource (RFC 6120 section 7) and, if an older server requires it, establish a session."""
     bind_id = request_id()
     _write(stream, BindRequest(id=bind_id, bind=Bind(resource=login.resource)))
     answer: Any = await _answer(stream, bind_id)
     if not isinstance(answer, BindResult):
         raise Refusal(Reason.PROTOCOL, "the server did not bind a resource")
+    # K-06: RFC 3921 had sessions, and RFC 6121 marks them as optional.
     if features.session is not None and not features.session.optional:
         session_id = request_id()
         _write(stream, SessionRequest(id=session_id, session=Session()))

@@ -80,11 +80,12 @@ class Mechanism:
 
 
 def choose(offered: tuple[str, ...], username: str, password: str, *, plain: bool) -> Mechanism:
-    """Choose the best mechanism that the server offers. ANONYMOUS is never used (U-54).
+    """Choose the best mechanism that the server offers. ANONYMOUS is never used.
 
     :param plain: whether PLAIN, which reveals the password to the server, may be used.
     :raises MechanismError: if none is usable.
     """
+    # U-54: the platform offers ANONYMOUS, which would log in as nobody in particular.
     try:
         username, password = saslprep(username), saslprep(password)
     except StringPrepError as error:

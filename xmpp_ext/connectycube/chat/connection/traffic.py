@@ -60,7 +60,7 @@ class Traffic:
     :ivar jid: the full JID; empty before the first session.
     :ivar stream: the current stream.
     :ivar online: whether there is a session that can be written to.
-    :ivar furnished: whether the session has everything a message may need, such as its rooms.
+    :ivar ready: whether the session has everything a message may need, such as its rooms.
     :ivar alive: whether there is a session, or one is being established.
     """
 
@@ -93,7 +93,7 @@ class Traffic:
         self.requests = Requests()
         self.acks = sm.StreamManagement()
         self._written: list[str] = []
-        self.online = self.furnished = False
+        self.online = self.ready = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -175,7 +175,7 @@ class Traffic:
         if not self.alive or self.loop.is_closed():
             raise NotConnected("the chat is not connected: call connect() first")
         self.outbox.add(item)
-        if self.online and self.furnished:
+        if self.online and self.ready:
             self.write(item)
 
     def reject(self, problem: str, element: Element | Stanza) -> None:
@@ -199,7 +199,7 @@ class Traffic:
 
     def resume_writing(self) -> None:
         """Write the items that waited for the session."""
-        self.furnished = True
+        self.ready = True
         for item in self.outbox.unwritten():
             self.write(item)
 
@@ -222,14 +222,14 @@ class Traffic:
 
     def begin(self, jid: str) -> None:
         """Begin a new session. Requests of the previous one will never be answered."""
-        self.furnished = False
+        self.ready = False
         self.jid = jid
         self.requests.fail()
         self.requests.own = frozenset(("", jid, jid.partition("/")[0], self.settings.addresses.host))
 
     def end(self, problem: str) -> None:
         """Fail everything that is on its way: there will be no further session."""
-        self.alive = self.online = self.furnished = False
+        self.alive = self.online = self.ready = False
         self._written.clear()
         self.manage(sm.Stop())
         self.requests.fail()

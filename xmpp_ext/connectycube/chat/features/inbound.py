@@ -163,7 +163,8 @@ class Inbound:
         )
 
     def _mark_delivered(self, message_id: str | None, sender_id: int | None, dialog_id: str | None) -> None:
-        """Send the delivered mark of CX-02, but not without a dialog (U-52) or for the user's own messages."""
+        """Send a delivered mark, but not without a dialog or for the user's own messages."""
+        # CX-02, U-52: other SDKs leave it out, too, where the dialog is not known.
         if message_id is None or sender_id is None or dialog_id is None:
             return
         if sender_id != user_of(self._traffic.jid):
@@ -316,7 +317,8 @@ class Inbound:
         return False
 
     def _last_activity(self, stanza: st.LastActivityPush | st.LastActivityResult, carbon: bool) -> None:
-        """Process the last activity of a followed user (K-50). A late answer to a request looks the same."""
+        """Process the last activity of a followed user. A late answer to a request looks the same."""
+        # K-50
         user_id = user_of(stanza.from_)
         if isinstance(stanza, st.LastActivityPush):
             self._traffic.post(st.IqResult(id=stanza.id, to=stanza.from_))

@@ -27,7 +27,7 @@ To: TypeAlias = int | str | Dialog
 """Where a message goes: a user's id, the id of a group or public dialog, or a `Dialog`."""
 
 REPEATS: Final = 4096
-"""How many message ids are remembered, to recognize repeats after a reconnect (U-36) and a group's copies."""
+"""How many message ids are remembered, to recognize a group's copies and repeats after a reconnect."""  # U-36
 FIELDS: Final = frozenset(
     field.name for field in attrs.fields(st.Attachment) if field.name not in ("unknown", "unknown_attributes")
 )
@@ -36,7 +36,7 @@ TAKEN: Final = frozenset(
 )
 """Parameters that the client or the server sets (section 3.3 of the facts)."""
 CLASHES: Final = frozenset(["body", "delay"])
-"""Names that other SDKs interpret as something else (U-29)."""
+"""Names that other SDKs interpret as something else."""  # U-29
 
 _is_name = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*").fullmatch
 
@@ -208,10 +208,11 @@ class Messages:
         self._traffic.post(paused)
 
     async def send_system(self, to: int | Sequence[int], params: Mapping[str, Any] | None, body: str | None) -> None:
-        """Send a system message to one or more users, each as a message of its own (U-48)."""
+        """Send a system message to one or more users, each as a message of its own."""
         if not isinstance(to, (int, Sequence)) or isinstance(to, (str, bytes)):
             raise InvalidArgument("to", f"must be one or more user ids, not {type(to).__name__}")
         messages = []
+        # U-48: several recipients in one stanza are not documented, and other SDKs send one to each.
         for user_id in [to] if isinstance(to, int) else list(to):
             message = st.SystemMessage(
                 id=self._ids.message(),
@@ -235,10 +236,10 @@ class Messages:
         self._traffic.submit(Outgoing(xml_of(mark), mark_id))
 
     def refused(self, stanza: st.MessageError, user_id: int | None, dialog_id: str | None) -> None:
-        """Process a message that came back as an error (K-27, U-33)."""
+        """Process a message that came back as an error."""
         message_id = stanza.id or ""
         fault = stanza.error
-        # Section 3.4 of the facts: this is how a private message to a user who blocks the sender comes back.
+        # K-27, U-33: a private message to a user who blocks the sender comes back like this. In a room it does not.
         blocked = fault is not None and fault.condition == "service-unavailable" and dialog_id is None
         error = (RecipientBlocked if blocked else MessageRefused)(message_id, fault)
         self._traffic.outbox.refuse(message_id, error)
@@ -250,7 +251,8 @@ class Messages:
     # -- parts of sending
 
     def _delivered_mark(self, message_id: str, sender_id: int, dialog_id: str | None) -> tuple[str, st.DeliveredMark]:
-        """Build a delivered mark and its id. It is always of type chat, and goes to the sender (K-20, CX-03)."""
+        """Build a delivered mark and its id. It is always of type chat, and goes to the sender."""
+        # K-20, CX-03
         mark_id, to = self._ids.message(), self._addresses.user(sender_id)
         received = st.Received(id=message_id)
         extra = _dialog_params(dialog_id)
@@ -359,13 +361,13 @@ def _extra_params(extra: object) -> dict[str, Any]:
 
 
 def _attachments(attachments: Sequence[object]) -> tuple[st.Attachment, ...]:
-    """Return the attachments as a message carries them (K-14).
+    """Return the attachments as a message carries them.
 
     :raises InvalidArgument: if one is invalid.
     """
     if isinstance(attachments, (str, bytes, Mapping)) or not isinstance(attachments, Sequence):
         raise InvalidArgument("attachments", "must be a list")
-    return tuple(_attachment(entry) for entry in attachments)
+    return tuple(_attachment(entry) for entry in attachments)  # K-14
 
 
 def _attachment(entry: object) -> st.Attachment:

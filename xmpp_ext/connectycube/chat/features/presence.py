@@ -64,14 +64,15 @@ class Presence:
         return traffic.loop.time() - start
 
     async def set_inactive(self, inactive: bool) -> None:
-        """Tell the server whether the app is in use (K-52)."""
+        """Tell the server whether the app is in use."""
         await self._request_inactive(inactive)
         self._inactive = inactive
 
     async def last_activity(self, user_id: int) -> int:
-        """Request the seconds since a user was last active (K-49)."""
+        """Request the seconds since a user was last active."""
         what = f"asking for the last activity of user {user_id}"
         to = self._traffic.settings.addresses.user(user_id)
+        # K-49
         request = LastActivityRequest(id=self._traffic.ids.request(), to=to, query=LastActivityQuery())
         answer = await self._traffic.request(request, what)
         if not isinstance(answer, LastActivityResult):
@@ -79,19 +80,19 @@ class Presence:
         return answer.query.seconds
 
     async def follow(self, user_id: int) -> None:
-        """Subscribe to a user's last activity (K-51)."""
+        """Subscribe to a user's last activity."""
         await self._request_follow(user_id, True)
         self._followed.add(user_id)
 
     async def unfollow(self, user_id: int) -> None:
-        """Unsubscribe from a user's last activity (K-51)."""
+        """Unsubscribe from a user's last activity."""
         answer = self._request_follow(user_id, False)
         # Forgotten even if the server never answers: the next session must not follow the user again.
         self._followed.discard(user_id)
         await answer
 
     def restore(self) -> list[tuple[Awaitable[Stanza], str]]:
-        """Request what the previous session had (U-41).
+        """Request what the previous session had.
 
         :returns: for each request its answer, and what the session lacks if it fails.
         """
@@ -101,11 +102,13 @@ class Presence:
         return found
 
     def _request_inactive(self, inactive: bool) -> Awaitable[Stanza]:
+        # K-52
         state = MobileStateSet(id=self._traffic.ids.request(), state=MobileState(inactive=inactive))
         return self._traffic.request(state, "the client state")
 
     def _request_follow(self, user_id: int, enable: bool) -> Awaitable[Stanza]:
         user_jid = self._traffic.settings.addresses.user(user_id)
+        # K-51
         subscription = StatusSubscription(user_jid=user_jid, enable=enable)
         request = StatusStreamingSet(id=self._traffic.ids.request(), subscription=subscription)
         return self._traffic.request(request, f"the last activity of user {user_id}")

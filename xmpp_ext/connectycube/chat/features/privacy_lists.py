@@ -153,7 +153,8 @@ class Lists:
         self._traffic.bus.emit(events.PrivacyListChanged(name=name))
 
     async def restore(self) -> None:
-        """Check whether the expected list is still in force (U-41)."""
+        """Check whether the expected list is still in force."""
+        # U-41: another device may have changed it meanwhile.
         if not self._expects:
             return
         expected = self.default

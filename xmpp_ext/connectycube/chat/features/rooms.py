@@ -32,7 +32,7 @@ logger = logging.getLogger("connectycube.chat")
 SELF = 110
 """The status code of the user's own presence in a room (XEP-0045 section 15.6.2)."""
 PUT_OUT = frozenset((301, 307))
-"""The status codes for banned and kicked (CX-06)."""
+"""The status codes for banned and kicked."""  # CX-06
 
 
 class Rooms:
@@ -53,7 +53,8 @@ class Rooms:
         self._leaving: dict[str, asyncio.Future[None]] = {}
 
     async def join(self, dialog_id: str) -> None:
-        """Join the room of a dialog and wait until the server confirms it (K-32, K-33)."""
+        """Join the room of a dialog and wait until the server confirms it."""
+        # K-32, K-33
         room = self._traffic.settings.addresses.room(dialog_id)
         dialog_id = dialog_id.lower()
         me = f"{room}/{self._traffic.credentials.user_id}"
@@ -62,7 +63,8 @@ class Rooms:
         await self._wait(self._joining, dialog_id, join, f"joining dialog {dialog_id}")
 
     async def leave(self, dialog_id: str) -> None:
-        """Leave the room of a dialog and wait until the server confirms it (K-35, K-36)."""
+        """Leave the room of a dialog and wait until the server confirms it."""
+        # K-35, K-36
         room = self._traffic.settings.addresses.room(dialog_id)
         dialog_id = dialog_id.lower()
         self._wanted.discard(dialog_id)
@@ -93,7 +95,8 @@ class Rooms:
                 del waiting[dialog_id]
 
     async def online_users(self, dialog_id: str) -> tuple[int, ...]:
-        """Request the users in the room of a dialog (K-54)."""
+        """Request the users in the room of a dialog."""
+        # K-54
         room = self._traffic.settings.addresses.room(dialog_id)
         request = DiscoItemsRequest(id=self._traffic.ids.request(), to=room, query=DiscoItems())
         answer = await self._traffic.request(request, f"asking who is in dialog {dialog_id}")
@@ -102,8 +105,9 @@ class Rooms:
         return tuple(entry[1] for entry in found if entry is not None and entry[1] is not None)
 
     async def restore(self) -> None:
-        """Join all rooms again in a new session (U-41)."""
-        # If this session is lost as well, the next one tries the rooms that were neither joined nor refused.
+        """Join all rooms again in a new session."""
+        # U-41: the server forgets an occupant with the session. If this session is lost as well, the next one tries the
+        # rooms that were neither joined nor refused.
         self._wanted |= self.joined
         self.joined.clear()
         before = sorted(self._wanted)
@@ -175,7 +179,7 @@ class Rooms:
         self._traffic.bus.emit(kind(dialog_id=dialog_id, user_id=user_id))
 
     def refused(self, stanza: RoomJoinError | PresenceError) -> bool:
-        """Process a room's refusal to let the user in (K-34).
+        """Process a room's refusal to let the user in.
 
         :returns: whether the user was joining it.
         """

@@ -288,7 +288,8 @@ class Roster:
         return changed
 
     def subscription(self, stanza: Subscribe | Subscribed | Unsubscribe | Unsubscribed) -> None:
-        """Process a presence about a subscription (K-40 to K-43)."""
+        """Process a presence about a subscription."""
+        # K-40 to K-43
         user_id = user_of(stanza.from_)
         if user_id is None or user_id == self._traffic.credentials.user_id:
             return
@@ -296,7 +297,8 @@ class Roster:
             self._traffic.bus.emit(events.ContactsChanged(user_ids=(user_id,)))
 
     def presence(self, stanza: AvailablePresence | UnavailablePresence) -> None:
-        """Process the presence of a contact's device (K-44, K-45)."""
+        """Process the presence of a contact's device."""
+        # K-44, K-45
         jid = stanza.from_ or ""
         user_id = user_of(jid)
         if user_id is None:

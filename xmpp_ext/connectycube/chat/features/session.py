@@ -38,7 +38,7 @@ class SessionFeatures:
         traffic.receive = inbound.take
 
     async def begin(self, again: bool) -> None:
-        """Furnish a new session, and restore what the previous one had if `again` (U-41).
+        """Set up a new session, and restore what the previous one had if `again`.
 
         The answer about carbons proves that the server has handled the presence sent before: once `connect` returns,
         anyone who writes to the user finds the user online.
@@ -51,7 +51,7 @@ class SessionFeatures:
         await self._appear(roster)
         carbons = traffic.request(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
         await _optional(carbons, "message carbons")
-        if again:
+        if again:  # U-41
             requests = [_optional(answer, what) for answer, what in self.presence.restore()]
             await _all([self.rooms.restore(), self.lists.restore(), *requests])
 
