@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from connectycube.rest import InvalidArgument
 
 from ..connection.traffic import Traffic
+from ..machines import contact_list as cl
 from ..machines.contact_list import State
 from ..models import Contact
 from .roster import GRANTED, INCOMING, Roster
@@ -87,7 +88,7 @@ class Contacts(Mapping[int, Contact]):
         """
         if self._checked_state(user_id) not in INCOMING:
             raise _has_not_asked(user_id)
-        await self._roster.accept(user_id)
+        await self._roster.want(user_id, cl.Subscribed())
         if mutual and self._roster.state(user_id) is State.FROM:
             await self._roster.ask(user_id, in_turn=True)
 
@@ -100,7 +101,7 @@ class Contacts(Mapping[int, Contact]):
         """
         if self._checked_state(user_id) not in INCOMING | GRANTED:
             raise _has_not_asked(user_id)
-        await self._roster.reject(user_id)
+        await self._roster.want(user_id, cl.Unsubscribed())
 
     async def remove(self, user_id: int) -> None:
         """Remove a contact, or withdraw a request, on both sides.

@@ -41,7 +41,7 @@ class Inbound:
         self._lists = lists
         self._mark = traffic.settings.mark_delivered
         self._seen = Window(REPEATS)
-        self._table: dict[type[Any], Callable[[Any, bool], None]] = {
+        self._table: dict[type[Any], Callable[[Any], None]] = {
             st.ChatMessage: self._message,
             st.GroupMessage: self._message,
             st.EditMessage: self._edit,
@@ -50,20 +50,20 @@ class Inbound:
             st.DeliveredMark: self._delivered,
             st.ReadMark: self._read,
             st.TypingMessage: self._typing,
-            st.PausedMessage: self._paused,
+            st.PausedMessage: self._typing,
             st.SystemMessage: self._system,
             st.CallSignal: self._call,
             st.MessageError: self._refused,
-            st.SentCarbonMessage: self._sent_carbon,
-            st.ReceivedCarbonMessage: self._received_carbon,
+            st.SentCarbonMessage: self._carbon,
+            st.ReceivedCarbonMessage: self._carbon,
             st.AvailablePresence: self._presence_of,
             st.UnavailablePresence: self._presence_of,
-            st.Subscribe: self._subscription,
-            st.Subscribed: self._subscription,
-            st.Unsubscribe: self._subscription,
-            st.Unsubscribed: self._subscription,
-            st.RoomOccupant: self._entered,
-            st.RoomOccupantLeft: self._left,
+            st.Subscribe: roster.subscription,
+            st.Subscribed: roster.subscription,
+            st.Unsubscribe: roster.subscription,
+            st.Unsubscribed: roster.subscription,
+            st.RoomOccupant: rooms.entered,
+            st.RoomOccupantLeft: rooms.left,
             st.RoomJoinError: self._presence_error,
             st.PresenceError: self._presence_error,
             st.RosterSet: self._roster_push,
@@ -85,16 +85,13 @@ class Inbound:
             st.StatusStreamingSet: self._unknown_request,
         }
 
-    def take(self, stanza: st.Stanza, carbon: bool = False) -> None:
-        """Process a stanza.
-
-        :param carbon: whether it is the copy of one that another device sent or received.
-        """
+    def take(self, stanza: st.Stanza) -> None:
+        """Process a stanza."""
         handle = self._table.get(type(stanza))
         if handle is None:
             logger.debug("a %s is ignored", type(stanza).__name__)
             return
-        handle(stanza, carbon)
+        handle(stanza)
 
     # -- messages
 
@@ -109,7 +106,7 @@ class Inbound:
             return room[1], room[0]
         return user_of(jid), dialog_id
 
-    def _message(self, stanza: st.ChatMessage | st.GroupMessage, carbon: bool) -> None:
+    def _message(self, stanza: st.ChatMessage | st.GroupMessage, carbon: bool = False) -> None:
         extra = stanza.extra
         if stanza.body is None and (extra is None or not (extra.attachments or extra.params)):
             return  # Such as a room's subject or a notice of the server: not written by a person.
@@ -170,7 +167,7 @@ class Inbound:
         if sender_id != user_of(self._traffic.jid):
             self._messages.post_delivered(message_id, sender_id, dialog_id)
 
-    def _edit(self, stanza: st.EditMessage, carbon: bool) -> None:
+    def _edit(self, stanza: st.EditMessage) -> None:
         user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
         if self._repeated(stanza.id, user_id):
             return
@@ -184,7 +181,7 @@ class Inbound:
             )
         )
 
-    def _removal(self, stanza: st.RemovalMessage, carbon: bool) -> None:
+    def _removal(self, stanza: st.RemovalMessage) -> None:
         user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
         if self._repeated(stanza.id, user_id):
             return
@@ -196,7 +193,7 @@ class Inbound:
             message_id in self._messages.own or not self._seen.add((user_id, message_id))
         )
 
-    def _reactions(self, stanza: st.ReactionsMessage, carbon: bool) -> None:
+    def _reactions(self, stanza: st.ReactionsMessage) -> None:
         found = stanza.reactions
         _, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
         self._bus.emit(
@@ -209,66 +206,61 @@ class Inbound:
             )
         )
 
-    def _delivered(self, stanza: st.DeliveredMark, carbon: bool) -> None:
+    def _delivered(self, stanza: st.DeliveredMark) -> None:
         user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
         if not self._repeated(stanza.id, user_id):
             mark = events.MessageDelivered(message_id=stanza.received.id, dialog_id=dialog_id, user_id=user_id)
             self._bus.emit(mark)
 
-    def _read(self, stanza: st.ReadMark, carbon: bool) -> None:
+    def _read(self, stanza: st.ReadMark) -> None:
         user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
         if not self._repeated(stanza.id, user_id):
             mark = events.MessageRead(message_id=stanza.displayed.id, dialog_id=dialog_id, user_id=user_id)
             self._bus.emit(mark)
 
-    def _typing(self, stanza: st.TypingMessage, carbon: bool) -> None:
-        self._emit_typing(events.TypingStarted, stanza)
-
-    def _paused(self, stanza: st.PausedMessage, carbon: bool) -> None:
-        self._emit_typing(events.TypingStopped, stanza)
-
-    def _emit_typing(
-        self,
-        kind: type[events.TypingStarted] | type[events.TypingStopped],
-        stanza: st.TypingMessage | st.PausedMessage,
-    ) -> None:
+    def _typing(self, stanza: st.TypingMessage | st.PausedMessage) -> None:
         user_id, dialog_id = self._who(stanza.from_, None)
-        own = user_id == user_of(self._traffic.jid)
         # A group sends the user's own notification back, and a delayed one is out of date.
-        if not own and stanza.delay is None:
+        if user_id != user_of(self._traffic.jid) and stanza.delay is None:
+            kind = events.TypingStarted if isinstance(stanza, st.TypingMessage) else events.TypingStopped
             self._bus.emit(kind(user_id=user_id, dialog_id=dialog_id))
 
-    def _system(self, stanza: st.SystemMessage, carbon: bool) -> None:
+    def _system(self, stanza: st.SystemMessage) -> None:
         user_id = user_of(stanza.from_)
         if not self._repeated(stanza.id, user_id):
             params = _all_params(stanza.extra)
             self._bus.emit(events.SystemMessageReceived(user_id=user_id, params=params, body=stanza.body))
 
-    def _call(self, stanza: st.CallSignal, carbon: bool) -> None:
+    def _call(self, stanza: st.CallSignal) -> None:
         if stanza.delay is None:  # A stored signal belongs to a call that is over (K-30).
             self._bus.emit(events.CallSignalReceived(user_id=user_of(stanza.from_), signal=stanza))
 
-    def _refused(self, stanza: st.MessageError, carbon: bool) -> None:
+    def _refused(self, stanza: st.MessageError) -> None:
         user_id, dialog_id = self._who(stanza.from_, None)
         self._messages.refused(stanza, user_id, dialog_id)
 
-    # -- carbons: anyone can send a message that looks like one (XEP-0280 section 11)
+    # -- carbons
 
-    def _sent_carbon(self, stanza: st.SentCarbonMessage, carbon: bool) -> None:
-        self._unwrap(stanza, stanza.sent.forwarded.stanza, carbon)
-
-    def _received_carbon(self, stanza: st.ReceivedCarbonMessage, carbon: bool) -> None:
-        self._unwrap(stanza, stanza.received.forwarded.stanza, carbon)
-
-    def _unwrap(self, outer: st.SentCarbonMessage | st.ReceivedCarbonMessage, inner: st.Stanza, carbon: bool) -> None:
-        if carbon or outer.from_ != bare(self._traffic.jid):
-            self._traffic.reject("a carbon that is not from the user's own account", outer)
+    def _carbon(self, stanza: st.SentCarbonMessage | st.ReceivedCarbonMessage) -> None:
+        """Process the copy of a message that another device sent or received."""
+        copy = stanza.sent if isinstance(stanza, st.SentCarbonMessage) else stanza.received
+        inner = copy.forwarded.stanza
+        # Anyone can send a message that looks like a carbon (XEP-0280 section 11), also within another one.
+        if stanza.from_ != bare(self._traffic.jid):
+            self._reject_carbon(stanza)
+        elif isinstance(inner, (st.SentCarbonMessage, st.ReceivedCarbonMessage)):
+            self._reject_carbon(inner)
+        elif isinstance(inner, (st.ChatMessage, st.GroupMessage)):
+            self._message(inner, carbon=True)
         elif not isinstance(inner, st.MessageError):
-            self.take(inner, carbon=True)
+            self.take(inner)
+
+    def _reject_carbon(self, stanza: st.Stanza) -> None:
+        self._traffic.reject("a carbon that is not from the user's own account", stanza)
 
     # -- presence
 
-    def _presence_of(self, stanza: st.AvailablePresence | st.UnavailablePresence, carbon: bool) -> None:
+    def _presence_of(self, stanza: st.AvailablePresence | st.UnavailablePresence) -> None:
         jid = stanza.from_ or ""
         if bare(jid) != bare(self._traffic.jid):
             self._roster.presence(stanza)
@@ -277,31 +269,20 @@ class Inbound:
             # (section 3.5 of the facts).
             self._presence.announce()
 
-    def _subscription(
-        self, stanza: st.Subscribe | st.Subscribed | st.Unsubscribe | st.Unsubscribed, carbon: bool
-    ) -> None:
-        self._roster.subscription(stanza)
-
-    def _entered(self, stanza: st.RoomOccupant, carbon: bool) -> None:
-        self._rooms.entered(stanza)
-
-    def _left(self, stanza: st.RoomOccupantLeft, carbon: bool) -> None:
-        self._rooms.left(stanza)
-
-    def _presence_error(self, stanza: st.RoomJoinError | st.PresenceError, carbon: bool) -> None:
+    def _presence_error(self, stanza: st.RoomJoinError | st.PresenceError) -> None:
         if not self._rooms.refused(stanza):
             self._traffic.reject("a presence came back as an error", stanza)
 
     # -- requests
 
-    def _roster_push(self, stanza: st.RosterSet, carbon: bool) -> None:
+    def _roster_push(self, stanza: st.RosterSet) -> None:
         if not self._from_own(stanza, "a roster push"):
             return
         self._traffic.post(st.IqResult(id=stanza.id))
         for item in stanza.query.items:
             self._roster.pushed(item)
 
-    def _privacy_push(self, stanza: st.PrivacySet, carbon: bool) -> None:
+    def _privacy_push(self, stanza: st.PrivacySet) -> None:
         if not self._from_own(stanza, "a privacy push"):
             return
         self._traffic.post(st.IqResult(id=stanza.id))
@@ -313,10 +294,10 @@ class Inbound:
         if (stanza.from_ or "") in ("", self._traffic.jid, bare(self._traffic.jid)):
             return True
         self._traffic.reject(f"{what} that is not from the user's own account", stanza)
-        self._unknown_request(stanza, False)
+        self._unknown_request(stanza)
         return False
 
-    def _last_activity(self, stanza: st.LastActivityPush | st.LastActivityResult, carbon: bool) -> None:
+    def _last_activity(self, stanza: st.LastActivityPush | st.LastActivityResult) -> None:
         """Process the last activity of a followed user. A late answer to a request looks the same."""
         # K-50
         user_id = user_of(stanza.from_)
@@ -325,10 +306,10 @@ class Inbound:
         if user_id is not None:
             self._bus.emit(events.LastActivityChanged(user_id=user_id, seconds=stanza.query.seconds))
 
-    def _ping(self, stanza: st.PingRequest, carbon: bool) -> None:
+    def _ping(self, stanza: st.PingRequest) -> None:
         self._traffic.post(st.IqResult(id=stanza.id, to=stanza.from_))
 
-    def _unknown_request(self, stanza: Any, carbon: bool) -> None:
+    def _unknown_request(self, stanza: Any) -> None:
         """Refuse a request that is not supported: each one must be answered (RFC 6120 section 8.4)."""
         fault = st.StanzaFault(type="cancel", condition="service-unavailable")
         self._traffic.post(st.IqError(id=stanza.id, to=stanza.from_, error=fault))

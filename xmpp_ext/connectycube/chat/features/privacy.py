@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from connectycube.rest import InvalidArgument
+from connectycube.stanzas import PrivacyItem
 
 from .._ids import Addresses
+from ..machines import privacy_lists as pl
 from ..models import PrivacyRule
 from .privacy_lists import Lists
 from .privacy_rules import items_of, numbered, rules_of, subject_of
@@ -64,7 +66,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.set(_checked(name), items_of(rules, self._addresses))
+        await self._write(pl.Set(_checked(name)), items_of(rules, self._addresses))
 
     async def update(self, name: str, rules: Iterable[PrivacyRule]) -> None:
         """Replace a list as the platform requires: deactivate it, change it, activate it again.
@@ -78,7 +80,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.update(_checked(name), items_of(rules, self._addresses))
+        await self._write(pl.Update(_checked(name)), items_of(rules, self._addresses))
 
     async def activate(self, name: str) -> None:
         """Put a list in force, as the default of all devices.
@@ -88,7 +90,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.activate(_checked(name))
+        await self._lists.run(pl.Activate(_checked(name)))
 
     async def deactivate(self) -> None:
         """Put no list in force.
@@ -97,7 +99,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.deactivate()
+        await self._lists.run(pl.Deactivate())
 
     async def delete(self, name: str) -> None:
         """Delete a list. One that is in force is deactivated first.
@@ -107,7 +109,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.delete(_checked(name))
+        await self._lists.run(pl.Remove(_checked(name)))
 
     async def block(self, user_id: int, *, mutual: bool = False) -> None:
         """Block a user in the list in force. If there is none, a list called `blocked` is put in force.
@@ -127,9 +129,9 @@ class Privacy:
             await lists.names()
             name = lists.default or BLOCK_LIST
             others = [item for item in await lists.known_items(name) if subject_of(item) != user_id]
-            await lists.update(name, numbered([*items, *others]))
+            await self._write(pl.Update(name), numbered([*items, *others]))
             if lists.default != name:
-                await lists.activate(name)
+                await lists.run(pl.Activate(name))
 
     async def unblock(self, user_id: int) -> None:
         """Remove a user from the list in force. Nothing happens without one, or if the user is not in it.
@@ -148,7 +150,7 @@ class Privacy:
             name, items = lists.default, await lists.known_items(lists.default)
             left = [item for item in items if subject_of(item) != user_id]
             if len(left) < len(items):
-                await lists.update(name, numbered(left))
+                await self._write(pl.Update(name), numbered(left))
 
     async def blocked(self) -> tuple[int, ...]:
         """Return the users whom the list in force blocks, in ascending order.
@@ -162,6 +164,10 @@ class Privacy:
             return ()
         items = await self._lists.known_items(self._lists.default)
         return tuple(sorted(rule.user_id for rule in rules_of(items) if rule.deny))
+
+    async def _write(self, event: pl.Set | pl.Update, items: tuple[PrivacyItem, ...]) -> None:
+        # F-101: without items the list is deleted, as on the platform.
+        await self._lists.run(event if items else pl.Remove(event.name), items)
 
 
 def _checked(name: str) -> str:

@@ -95,27 +95,7 @@ class Lists:
 
     # -- changing
 
-    async def set(self, name: str, items: tuple[PrivacyItem, ...]) -> None:
-        """Create or replace a list in one step. Without items it is deleted."""
-        await self._run(pl.Set(name) if items else pl.Remove(name), items)
-
-    async def update(self, name: str, items: tuple[PrivacyItem, ...]) -> None:
-        """Replace a list; one in force is deactivated meanwhile. Without items it is deleted."""
-        await self._run(pl.Update(name) if items else pl.Remove(name), items)
-
-    async def delete(self, name: str) -> None:
-        """Delete a list; one in force is deactivated first."""
-        await self._run(pl.Remove(name))
-
-    async def activate(self, name: str) -> None:
-        """Put a list in force."""
-        await self._run(pl.Activate(name))
-
-    async def deactivate(self) -> None:
-        """Put no list in force."""
-        await self._run(pl.Deactivate())
-
-    async def _run(self, event: pl.Event, items: tuple[PrivacyItem, ...] = ()) -> None:
+    async def run(self, event: pl.Event, items: tuple[PrivacyItem, ...] = ()) -> None:
         """Run one operation: the machine decides on its requests, and on what to do when one is refused."""
         async with self._lock:
             if self._machine.state is pl.State.UNKNOWN:

@@ -143,21 +143,13 @@ class Roster:
         entry = self._entry(user_id)
         entry.in_turn = in_turn
         await self._set(user_id, f"adding user {user_id}", name=name or entry.name, groups=entry.groups)
-        await self._want(user_id, cl.Subscribe())
-
-    async def accept(self, user_id: int) -> None:
-        """Accept a user's request."""
-        await self._want(user_id, cl.Subscribed())
-
-    async def reject(self, user_id: int) -> None:
-        """Reject a user's request, or take an earlier acceptance back."""
-        await self._want(user_id, cl.Unsubscribed())
+        await self.want(user_id, cl.Subscribe())
 
     async def remove(self, user_id: int) -> None:
         """Remove a user from the list, on both sides."""
         if self.state(user_id) in OUTGOING:
             # On removal, the server cancels subscriptions (RFC 6121 section 2.5.2), but not a pending request.
-            await self._want(user_id, cl.Unsubscribe())
+            await self.want(user_id, cl.Unsubscribe())
         await self._set(user_id, f"removing user {user_id}", subscription="remove")
 
     async def rename(self, user_id: int, name: str | None) -> None:
@@ -169,7 +161,7 @@ class Roster:
         query = RosterQuery(items=(RosterItem(jid=jid, **item),))
         await self._traffic.request(RosterSet(id=self._traffic.ids.request(), query=query), what)
 
-    async def _want(self, user_id: int, event: Any) -> None:
+    async def want(self, user_id: int, event: cl.Event) -> None:
         """Pass the user's wish to the machine, write what it decides, and wait until the server has that."""
         if not self._traffic.online:
             raise NotConnected("the chat is not connected: the contact list is unchanged")
