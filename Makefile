@@ -10,21 +10,21 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 .PHONY: help install demo generate check-generated lint types test interop screenshot fuzz bench bench-chat clean
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: .venv/.ready ## the package and all tools, in .venv
 
-demo: .venv/.ready ## two users on a local sandbox; KEEP=1 leaves its page up
+demo: .venv/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
 	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
 
-generate: .venv/.ready ## make generated/ from spec/
+generate: .venv/.ready ## generate generated/ from spec/
 	@$(BIN)/python -m generator
 
-check-generated: .venv/.ready ## fail if generated/ is not what spec/ makes
+check-generated: .venv/.ready ## fail if generated/ is out of date
 	@$(BIN)/python -m generator --check
 
-lint: .venv/.ready ## ruff and the layers of imports
+lint: .venv/.ready ## ruff and import-linter
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/lint-imports --no-logo
@@ -42,7 +42,7 @@ interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK
 	@tests/browser/install.sh
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --server ejabberd tests/integration tests/interop tests/browser
 
-screenshot: .venv/.ready ## the picture of the sandbox's page in docs/
+screenshot: .venv/.ready ## take the picture of the sandbox page in docs/
 	@tests/browser/install.sh
 	@$(BIN)/python -m tests.browser.screenshot
 
@@ -56,7 +56,7 @@ bench: .venv/.ready ## speed of the REST client, the stanzas, the generator and 
 	@$(BIN)/python -m benchmarks.generator
 	@$(BIN)/python -m benchmarks.sandbox
 
-bench-chat: .venv/.ready ## the chat beside raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
+bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
 	@tests/integration/install.sh
 	@$(BIN)/python -m benchmarks.chat
 

@@ -1,11 +1,24 @@
-"""Options of the command line: pytest reads them from here wherever it is started."""
+"""What holds for all tests: the command line's options, and signals."""
 
 from __future__ import annotations
+
+import signal
 
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--server", choices=["sandbox", "ejabberd"], default="sandbox", help="whom tests/integration talks to"
+        "--server", choices=["sandbox", "ejabberd"], default="sandbox", help="the server that tests/integration uses"
     )
+
+
+def pytest_configure() -> None:
+    """Handle SIGINT and SIGTERM although a parent may ignore them, as `nohup` and shells' background jobs do.
+
+    An ignored signal stays ignored across exec, so the programs that the tests start and interrupt would never end. A
+    handled one is reset to its default.
+    """
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -19,6 +19,9 @@ APP_ID = 7001
 AUTH_KEY = "auth-key-4f1e"
 TOKEN = "token-of-a-session-0a1b2c"
 
+AT_ONCE = httpx.Timeout(30, read=0.05)
+"""For a server that never answers. Only the answer is given up at once: on a loaded machine a connection takes time."""
+
 
 class Both:
     """Makes clients of one kind. An async client is wrapped, so that its methods block; `raw` gives it bare.

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from connectycube.rest import errors
-from tests.rest.both import Both
+from tests.rest.both import AT_ONCE, Both
 from tests.rest.server import Answer, Server, free_port
 
 PAGE = Answer(200, {"items": [{"_id": "66f1a7c2e4b0d93a51c8e110"}], "limit": 100})
@@ -91,7 +91,7 @@ def test_a_silent_server_is_not_waited_for_for_ever(both: Both, server: Server) 
     server.on("GET", "/chat/Dialog", Answer(200, stall=released))
     try:
         with pytest.raises(errors.RequestTimeout, match=r"dialogs\.list got no answer in time") as caught:
-            both.cube(server.url, max_retries=0, timeout=0.05).dialogs.list()
+            both.cube(server.url, max_retries=0, timeout=AT_ONCE).dialogs.list()
         assert caught.value.operation == "dialogs.list"
         assert isinstance(caught.value.__cause__, httpx.ReadTimeout)
     finally:
@@ -104,7 +104,7 @@ def test_a_copy_has_its_own_time_out(both: Both, server: Server) -> None:
     cube = both.cube(server.url, max_retries=0, timeout=None)
     try:
         with pytest.raises(errors.RequestTimeout):
-            cube.with_options(timeout=0.05).dialogs.list()
+            cube.with_options(timeout=AT_ONCE).dialogs.list()
     finally:
         released.set()
 
@@ -128,7 +128,7 @@ def test_a_time_out_of_a_get_is_tried_again(both: Both, server: Server, waits: l
     released = threading.Event()
     server.on("GET", "/chat/Dialog", Answer(200, stall=released), PAGE)
     try:
-        assert len(both.cube(server.url, timeout=0.2).dialogs.list().items) == 1
+        assert len(both.cube(server.url, timeout=httpx.Timeout(30, read=1)).dialogs.list().items) == 1
     finally:
         released.set()
     assert len(waits) == 1
@@ -139,7 +139,7 @@ def test_a_time_out_of_a_post_is_not(both: Both, server: Server, waits: list[flo
     server.on("POST", "/chat/Dialog", Answer(200, {"_id": "a"}, stall=released))
     try:
         with pytest.raises(errors.RequestTimeout):
-            both.cube(server.url, timeout=0.05).dialogs.create(type=3, occupants_ids=[81002])
+            both.cube(server.url, timeout=AT_ONCE).dialogs.create(type=3, occupants_ids=[81002])
     finally:
         released.set()
     assert len(server.requests) == 1

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from connectycube.rest import ConnectyCube, errors, models
-from tests.rest.both import AUTH_KEY, TOKEN, Both, raw
+from tests.rest.both import AT_ONCE, AUTH_KEY, TOKEN, Both, raw
 from tests.rest.server import Answer, Server
 from tests.rest.storage import SIGNATURE, UID, play
 
@@ -135,7 +135,7 @@ def test_time_outs_and_breaks(both: Both, server: Server, logs: Logs, waits: lis
         for answer in (Answer(200, stall=released), Answer(reset=True)):
             for method, path in (("POST", "/session"), ("GET", "/chat/Dialog"), ("GET", "/users/by_email")):
                 server.on(method, path, answer)
-            cube = cube_of(both, server, token=TOKEN, timeout=0.05)
+            cube = cube_of(both, server, token=TOKEN, timeout=AT_ONCE)
             steps: list[Step] = [
                 LOGINS["password"],
                 lambda cube: cube.dialogs.list(),
@@ -283,7 +283,7 @@ def test_a_storage_that_is_silent_or_gone(both: Both, server: Server, storage: S
     released = threading.Event()
     server.on("GET", PATH, Answer(301, b"", {"Location": f"{storage.url}/bucket?X-Amz-Signature={READ_SIGNATURE}"}))
     storage.on("GET", "/bucket", Answer(200, stall=released))
-    cube = cube_of(both, server, token=TOKEN, timeout=0.05, max_retries=0)
+    cube = cube_of(both, server, token=TOKEN, timeout=AT_ONCE, max_retries=0)
     try:
         with pytest.raises(errors.RequestTimeout) as silent:
             cube.files.download(UID)

@@ -70,7 +70,7 @@ def test_a_connection_is_dropped_without_an_answer(join: Join, sandbox: Sandbox)
 
 
 def test_an_answer_comes_late(join: Join, sandbox: Sandbox) -> None:
-    cube = join("mary").with_options(timeout=0.05)
+    cube = join("mary").with_options(timeout=httpx.Timeout(30, read=0.05))
     sandbox.faults.delay_next(0.5)
     with pytest.raises(errors.RequestTimeout):
         cube.dialogs.count()

@@ -534,21 +534,21 @@ class ConnectyCube(_ConnectyCubeBase):
 
     @cached_property
     def address_book(self) -> AddressBook:
-        """A user's uploaded phone book and who of it is registered."""
+        """A user's uploaded phone book, and which of its contacts are registered."""
         from .resources.address_book import AddressBook
 
         return AddressBook(self)
 
     @cached_property
     def admin(self) -> Admin:
-        """The admin API. It wants the administration key and the Advanced plan or a larger one."""
+        """The admin API. It requires the administration key and the Advanced plan or higher."""
         from .resources.admin import Admin
 
         return Admin(self)
 
     @cached_property
     def calls(self) -> Calls:
-        """Signals about calls that go over REST."""
+        """Call signals sent over REST."""
         from .resources.calls import Calls
 
         return Calls(self)
@@ -625,7 +625,7 @@ class ConnectyCube(_ConnectyCubeBase):
 
     @cached_property
     def users(self) -> Users:
-        """Accounts of an application's users."""
+        """The accounts of an application's users."""
         from .resources.users import Users
 
         return Users(self)
@@ -908,21 +908,21 @@ class AsyncConnectyCube(_ConnectyCubeBase):
 
     @cached_property
     def address_book(self) -> AsyncAddressBook:
-        """A user's uploaded phone book and who of it is registered."""
+        """A user's uploaded phone book, and which of its contacts are registered."""
         from .resources.address_book import AsyncAddressBook
 
         return AsyncAddressBook(self)
 
     @cached_property
     def admin(self) -> AsyncAdmin:
-        """The admin API. It wants the administration key and the Advanced plan or a larger one."""
+        """The admin API. It requires the administration key and the Advanced plan or higher."""
         from .resources.admin import AsyncAdmin
 
         return AsyncAdmin(self)
 
     @cached_property
     def calls(self) -> AsyncCalls:
-        """Signals about calls that go over REST."""
+        """Call signals sent over REST."""
         from .resources.calls import AsyncCalls
 
         return AsyncCalls(self)
@@ -999,7 +999,7 @@ class AsyncConnectyCube(_ConnectyCubeBase):
 
     @cached_property
     def users(self) -> AsyncUsers:
-        """Accounts of an application's users."""
+        """The accounts of an application's users."""
         from .resources.users import AsyncUsers
 
         return AsyncUsers(self)

@@ -168,7 +168,7 @@ class AdminDialogFilters(TypedDict, total=False):
     """Filters by field: a plain value, or a mapping of operators to values.
 
     :ivar id: Id of the dialog.
-    :ivar created_at: Time the dialog was made.
+    :ivar created_at: Time the dialog was created.
     :ivar updated_at: Time of the dialog's last change.
     :ivar type: Kind of dialog.
     :ivar name: Name of the dialog.
@@ -428,7 +428,7 @@ class DialogFilters(TypedDict, total=False):
     :ivar type: Kind of dialog.
     :ivar name: Name of the dialog.
     :ivar last_message_date_sent: Time of the last message.
-    :ivar created_at: Time the dialog was made.
+    :ivar created_at: Time the dialog was created.
     :ivar updated_at: Time of the dialog's last change.
     :ivar extensions: One of the application's own fields, by its name.
     """
@@ -523,7 +523,7 @@ class MeetingFilters(TypedDict, total=False):
 
     :ivar start_date: When it starts.
     :ivar end_date: When it ends.
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
     """
 
@@ -703,7 +703,7 @@ MessageFilters.__doc__ = """Filters by field: a plain value, or a mapping of ope
 :ivar date_sent: Time the message was sent.
 :ivar sender_id: User who sent the message.
 :ivar recipient_id: User whom the message was sent to.
-:ivar attachments.type: Kind of a file that goes with the message.
+:ivar attachments.type: Kind of a file attached to the message.
 :ivar updated_at: Time of the message's last change.
 """
 
@@ -1045,7 +1045,7 @@ class UserV1Filters(TypedDict, total=False):
     :ivar full_name: Full name.
     :ivar phone: Phone number.
     :ivar website: Web address.
-    :ivar external_user_id: Former number in the application's own system.
+    :ivar external_user_id: Former numeric id in the application's own system.
     :ivar external_id: Id in the application's own system.
     :ivar facebook_id: Id at Facebook.
     :ivar twitter_id: Id at Twitter.

@@ -79,7 +79,7 @@ def dialog_permissions(name: str, value: Any) -> dict[str, Any]:
 
 
 class AttachmentInput(TypedDict):
-    """A file, place or other thing that goes with a message. It may have further fields.
+    """A file, place or other item attached to a message. It may have further fields.
 
     :ivar type: Kind: image, video, audio, location or one of the application's own.
     :ivar id: Id of a stored file.
@@ -118,7 +118,7 @@ def attachment(name: str, value: Any) -> dict[str, Any]:
 
 
 class DialogMembersInput(TypedDict):
-    """Ids to add to a dialog or take out of it.
+    """Ids to add to a dialog or remove from it.
 
     :ivar occupants_ids: Users.
     :ivar admins_ids: Admins.
@@ -140,7 +140,7 @@ def dialog_members(name: str, value: Any) -> dict[str, Any]:
 
 
 class MeetingAttendeeInput(TypedDict):
-    """Someone who is invited to a meeting, a user, a mail address or both.
+    """Someone invited to a meeting: a user, an email address or both.
 
     :ivar id: Id of the user.
     :ivar email: Mail address; need not belong to a user.
@@ -160,7 +160,7 @@ def meeting_attendee(name: str, value: Any) -> dict[str, Any]:
 
 
 class MeetingNotifyBeforeInput(TypedDict):
-    """How long before its start a meeting's attendees are reminded.
+    """How long before a meeting its attendees are reminded.
 
     :ivar metric: Unit of the time before a meeting.
     :ivar value: How many of the unit; 0 to 55 minutes, 1 to 24 hours, 1 to 30 days or 1 to 4 weeks.
@@ -181,7 +181,7 @@ def meeting_notify_before(name: str, value: Any) -> dict[str, Any]:
 
 
 class MeetingTimezoneInput(TypedDict):
-    """The time zone that a meeting is planned in.
+    """The time zone in which a meeting is scheduled.
 
     :ivar offset: Minutes ahead of UTC.
     :ivar name: Name of the zone.
@@ -201,7 +201,7 @@ def meeting_timezone(name: str, value: Any) -> dict[str, Any]:
 
 
 class CustomObjectPermissionsInput(TypedDict):
-    """Who shall be able to do what with a record.
+    """Who will be able to read, update and delete a record.
 
     :ivar read: Who may read it.
     :ivar update: Who may change it.
@@ -223,9 +223,9 @@ def custom_object_permissions_input(name: str, value: Any) -> dict[str, Any]:
 
 
 class CustomObjectAccessInput(TypedDict):
-    """Who shall be able to do one thing with a record.
+    """Who will be able to perform one kind of action on a record.
 
-    :ivar access: Whom an action is open to.
+    :ivar access: Who may perform an action.
     :ivar ids: Users who may, for `open_for_users_ids`.
     :ivar groups: Tags of the users who may, for `open_for_groups`.
     """
@@ -269,7 +269,7 @@ class CustomObjectInput(TypedDict):
     """A record to create.
 
     :ivar parent_id: Id of the record that this one belongs to.
-    :ivar permissions: Who may do what with it.
+    :ivar permissions: Who may read, update and delete it.
     """
 
     parent_id: NotRequired[str | None]
@@ -348,7 +348,7 @@ def push_event_tags(name: str, value: Any) -> dict[str, Any]:
 
 
 class PushEventExternalUserInput(TypedDict):
-    """Users to notify, by ids of the application's own.
+    """Users to notify, by the application's own ids.
 
     :ivar ids: External ids of the users.
     """
@@ -367,7 +367,7 @@ def push_event_external_user(name: str, value: Any) -> dict[str, Any]:
 
 
 class PushTokenInput(TypedDict):
-    """What the push service knows the device or browser by.
+    """The push service's identifier for the device or browser.
 
     :ivar environment: Which of the push services' environments is meant.
     :ivar client_identification_sequence: Token from APNs or FCM.
@@ -399,7 +399,7 @@ class PushDeviceInput(TypedDict):
     """The device to subscribe.
 
     :ivar platform: Kind of device.
-    :ivar udid: Any text that tells the device from the user's others.
+    :ivar udid: Any text that distinguishes the device from the user's other devices.
     """
 
     platform: Required[models.PushPlatform | Literal["ios", "android", "web"]]
@@ -443,7 +443,7 @@ def session_user(name: str, value: Any) -> dict[str, Any]:
 
 
 class SessionKeysInput(TypedDict):
-    """What Facebook or Twitter gave out for a user.
+    """The token that Facebook or Twitter issued for a user.
 
     :ivar token: Access token.
     :ivar secret: Secret of the token; for Twitter only.
@@ -464,7 +464,7 @@ def session_keys(name: str, value: Any) -> dict[str, Any]:
 
 
 class FirebasePhoneInput(TypedDict):
-    """A user whose phone number Firebase has checked.
+    """A user whose phone number Firebase has verified.
 
     :ivar project_id: Id of the Firebase project.
     :ivar access_token: The user's id token.
@@ -485,7 +485,7 @@ def firebase_phone(name: str, value: Any) -> dict[str, Any]:
 
 
 class FirebaseEmailInput(TypedDict):
-    """A user whose email address Firebase has checked.
+    """A user whose email address Firebase has verified.
 
     :ivar project_id: Id of the Firebase project.
     :ivar access_token: The user's id token.

@@ -83,12 +83,12 @@ _ADDRESS_BOOK_CONTACT_FIELDS = frozenset(["destroy", "name", "phone"])
 
 @define(kw_only=True, repr=False)
 class AddressBookResult:
-    """What became of uploaded contacts.
+    """The result of an upload of contacts.
 
     :ivar deleted: Number of contacts that were deleted.
     :ivar created: Number of contacts that were added.
     :ivar updated: Number of contacts that were changed.
-    :ivar rejected: Reasons for each contact that was refused, by its index in the upload.
+    :ivar rejected: Reasons for each rejected contact, by its index in the upload.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
@@ -145,7 +145,7 @@ _ADDRESS_BOOK_RESULT_FIELDS = frozenset(["created", "deleted", "rejected", "upda
 
 @define(kw_only=True, repr=False)
 class RegisteredContact:
-    """A contact who is a user of the application. All fields but three are missing in the compact form.
+    """A contact who is a user of the application. In the compact form all fields but three are missing.
 
     :ivar id: Id of the user.
     :ivar phone: Phone number.
@@ -157,7 +157,7 @@ class RegisteredContact:
     :ivar created_at: When the account was made.
     :ivar updated_at: When the account was last changed.
     :ivar last_request_at: When the user last made a call.
-    :ivar external_user_id: Number of the user in another system (deprecated).
+    :ivar external_user_id: Numeric id of the user in another system (deprecated).
     :ivar external_id: Id of the user in another system.
     :ivar facebook_id: Id at Facebook.
     :ivar twitter_id: Id at Twitter.

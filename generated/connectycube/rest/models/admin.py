@@ -21,7 +21,7 @@ __all__ = ["AdminDeletedUser"]
 
 @define(kw_only=True, repr=False)
 class AdminDeletedUser:
-    """What the server says about a user that was to be deleted.
+    """The server's response to the deletion of a user.
 
     :ivar success: Whether the user is deleted.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

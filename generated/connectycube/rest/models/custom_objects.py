@@ -42,7 +42,7 @@ __all__ = [
 
 
 class CustomObjectAccessLevel(StrEnum):
-    """Whom an action is open to."""
+    """Who may perform an action."""
 
     OPEN = "open"
     OWNER = "owner"
@@ -63,9 +63,9 @@ class CustomObject:
     :ivar id: Id of the record.
     :ivar parent_id: Id of the record that this one belongs to.
     :ivar user_id: Id of its owner.
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
-    :ivar permissions: Who may do what with it; lists may leave it out.
+    :ivar permissions: Who may read, update and delete it; may be missing in lists.
     :ivar fields: All further fields.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
@@ -138,7 +138,7 @@ _CUSTOM_OBJECT_FIELDS = frozenset(["_id", "_parent_id", "created_at", "permissio
 
 @define(kw_only=True, repr=False)
 class CustomObjectPermissions:
-    """Who may do what with a record.
+    """Who may read, update and delete a record.
 
     :ivar read: Who may read it.
     :ivar update: Who may change it.
@@ -207,9 +207,9 @@ _CUSTOM_OBJECT_PERMISSIONS_FIELDS = frozenset(["delete", "read", "update"])
 
 @define(kw_only=True, repr=False)
 class CustomObjectAccess:
-    """Who may do one thing with a record.
+    """Who may perform one kind of action on a record.
 
-    :ivar access: Whom an action is open to.
+    :ivar access: Who may perform an action.
     :ivar users_ids: Users who may, for `open_for_users_ids` (U-56).
     :ivar users_groups: Tags of the users who may, for `open_for_groups`.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
@@ -267,7 +267,7 @@ class CustomObjectMultiUpdateResult:
     """Records that were changed one by one.
 
     :ivar class_name: Name of the class.
-    :ivar not_found: Ids that are not there.
+    :ivar not_found: Ids that were not found.
     :ivar items: The records as they are now.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
@@ -433,11 +433,11 @@ _CUSTOM_OBJECT_DELETE_RESULT_FIELDS = frozenset(["total_deleted"])
 
 @define(kw_only=True, repr=False)
 class DeletedCustomObjects:
-    """What became of each record that was to be deleted.
+    """The result for each record to delete.
 
     :ivar successfully_deleted: Deleted.
     :ivar wrong_permissions: Not allowed.
-    :ivar not_found: Not there.
+    :ivar not_found: Not found.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 

@@ -56,7 +56,7 @@ read_dialog_type = to_enum(DialogType)
 
 
 class MessageStatus(StrEnum):
-    """How far one's own last message got; none for another user's."""
+    """How far the user's own last message has got; empty for another user's message."""
 
     SENT = "sent"
     DELIVERED = "delivered"
@@ -75,9 +75,9 @@ class Dialog:
     :ivar user_id: Id of its owner.
     :ivar type: Kind of dialog (CR-16).
     :ivar name: Name; in a private dialog the other user's.
-    :ivar description: Text about the dialog.
+    :ivar description: Description of the dialog.
     :ivar photo: Web address or uid of a stored file.
-    :ivar occupants_ids: Ids of the users in it; empty for public dialogs.
+    :ivar occupants_ids: Ids of its occupants; empty for public dialogs.
     :ivar occupants_count: Number of users in a public dialog.
     :ivar admins_ids: Ids of its admins.
     :ivar pinned_messages_ids: Ids of the pinned messages.
@@ -88,10 +88,10 @@ class Dialog:
     :ivar last_message_date_sent: When the last message was sent.
     :ivar last_message_id: Id of the last message.
     :ivar last_message_user_id: Who sent the last message.
-    :ivar last_message_status: How far one's own last message got; none for another user's.
+    :ivar last_message_status: How far the user's own last message has got; empty for another user's message.
     :ivar unread_messages_count: Messages that the current user has not read.
     :ivar extensions: The application's own fields.
-    :ivar permissions: What users outside it may do.
+    :ivar permissions: What users outside the dialog may do.
     :ivar is_e2ee: Whether it is end-to-end encrypted (admin API).
     :ivar is_muted: Whether it is muted (admin API).
     :ivar silent_ids: Users who switched its notifications off (admin API).
@@ -359,7 +359,7 @@ _DIALOG_PERMISSIONS_FIELDS = frozenset(["allow_preview"])
 
 @define(kw_only=True, repr=False)
 class DeletedIds:
-    """Ids that had the same fate.
+    """Ids with the same result.
 
     :ivar ids: The ids.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
@@ -400,10 +400,10 @@ _DELETED_IDS_FIELDS = frozenset(["ids"])
 
 @define(kw_only=True, repr=False)
 class DeletedDialogs:
-    """What became of each dialog that was to be deleted.
+    """The result for each dialog to delete.
 
     :ivar successfully_deleted: Deleted.
-    :ivar not_found: Not there.
+    :ivar not_found: Not found.
     :ivar wrong_permissions: Not allowed.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
@@ -471,7 +471,7 @@ _DELETED_DIALOGS_FIELDS = frozenset(["NotFound", "SuccessfullyDeleted", "WrongPe
 class DialogNotifications:
     """The push setting of a dialog.
 
-    :ivar enabled: Whether the current user gets push notifications of the dialog.
+    :ivar enabled: Whether the current user receives push notifications for the dialog.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 

@@ -35,11 +35,11 @@ class File:
     :ivar name: Name of the file.
     :ivar size: Size in bytes; none before it is complete.
     :ivar public: Whether it can be read without a session.
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
-    :ivar blob_object_access: How to write or read its content, where the call gives that.
+    :ivar blob_object_access: How to upload or download the content, if the call returns that.
     :ivar blob_status: `complete`, or none (deprecated).
-    :ivar set_completed_at: When it was declared complete (deprecated).
+    :ivar set_completed_at: When the upload was declared complete (deprecated).
     :ivar last_read_access_ts: When it was last read (deprecated).
     :ivar account_id: The application's account (older installations).
     :ivar app_id: The application (older installations).
@@ -164,15 +164,15 @@ _FILE_FIELDS = frozenset(
 
 @define(kw_only=True, repr=False)
 class FileAccess:
-    """How to write or read a file's content.
+    """How to upload or download a file's content.
 
     :ivar id: Id of the access.
     :ivar blob_id: Id of the file.
     :ivar expires: When the access ends.
     :ivar object_access_type: Kind of access, such as `Write`.
-    :ivar params: Address to upload to; its query holds the fields of the form.
+    :ivar params: Address to upload to; its query holds the form's fields.
     :ivar download_url: Address to download from.
-    :ivar dowload_url: The same in the spelling of the vendor's sample (R-057).
+    :ivar dowload_url: The same, as spelled in the vendor's sample (R-057).
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 

@@ -22,11 +22,11 @@ __all__ = ["LinkPreview"]
 
 @define(kw_only=True, repr=False)
 class LinkPreview:
-    """What a web page says of itself.
+    """A web page's own title, text and images.
 
     :ivar url: Web address of the page.
     :ivar title: Title.
-    :ivar description: Short text.
+    :ivar description: Short description.
     :ivar images: Web addresses of images.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """

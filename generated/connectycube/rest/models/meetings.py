@@ -63,13 +63,13 @@ class Meeting:
     :ivar record: Whether it is recorded.
     :ivar chat_dialog_id: Id of its dialog.
     :ivar host_id: Id of the user who made it.
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
     :ivar public: Whether any user may read it by its id.
     :ivar scheduled: A mark that lists may be filtered by.
     :ivar notify: Whether the attendees are mailed.
     :ivar notify_before: How long before the start the attendees are reminded.
-    :ivar timezone: The time zone that it is planned in.
+    :ivar timezone: The time zone in which it is scheduled.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
@@ -204,7 +204,7 @@ _MEETING_FIELDS = frozenset(
 
 @define(kw_only=True, repr=False)
 class MeetingAttendee:
-    """Someone who is invited to a meeting, a user, a mail address or both.
+    """Someone invited to a meeting: a user, an email address or both.
 
     :ivar id: Id of the user.
     :ivar email: Mail address; need not belong to a user.
@@ -250,7 +250,7 @@ _MEETING_ATTENDEE_FIELDS = frozenset(["email", "id"])
 
 @define(kw_only=True, repr=False)
 class MeetingNotifyBefore:
-    """How long before its start a meeting's attendees are reminded.
+    """How long before a meeting its attendees are reminded.
 
     :ivar metric: Unit of the time before a meeting.
     :ivar value: How many of the unit; 0 to 55 minutes, 1 to 24 hours, 1 to 30 days or 1 to 4 weeks.
@@ -302,7 +302,7 @@ _MEETING_NOTIFY_BEFORE_FIELDS = frozenset(["metric", "value"])
 
 @define(kw_only=True, repr=False)
 class MeetingTimezone:
-    """The time zone that a meeting is planned in.
+    """The time zone in which a meeting is scheduled.
 
     :ivar offset: Minutes ahead of UTC.
     :ivar name: Name of the zone.
@@ -352,13 +352,13 @@ class MeetingRecording:
 
     :ivar id: Id of the recording.
     :ivar room_id: Id of the meeting.
-    :ivar participants_ids: Ids of the users in it.
+    :ivar participants_ids: Ids of its occupants.
     :ivar participants_count: Number of users in it.
-    :ivar duration: Length in seconds; the admin API's answers look like another unit.
-    :ivar size: Size in MB; the admin API's answers look like another unit.
+    :ivar duration: Length in seconds; the admin API's responses seem to use another unit.
+    :ivar size: Size in MB; the admin API's responses seem to use another unit.
     :ivar download_url: Web address of the file; good for a limited time.
     :ivar file_uid: Uid of the file (admin API).
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """

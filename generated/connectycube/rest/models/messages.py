@@ -35,7 +35,7 @@ __all__ = ["Attachment", "DeletedMessages", "Message", "MessageReactions", "Syst
 
 @define(kw_only=True, repr=False)
 class Message:
-    """A message of a dialog. The application's own fields stand beside these.
+    """A message in a dialog. The application's own fields appear beside these.
 
     :ivar id: Id of the message.
     :ivar chat_dialog_id: Id of its dialog.
@@ -43,12 +43,12 @@ class Message:
     :ivar date_sent: When it was sent.
     :ivar sender_id: Who sent it.
     :ivar recipient_id: Whom it was sent to; 0 in a group.
-    :ivar attachments: Files and other things that go with it.
+    :ivar attachments: Files and other attachments.
     :ivar read_ids: Users who have read it.
-    :ivar delivered_ids: Users whom it was delivered to.
+    :ivar delivered_ids: Users to whom it was delivered.
     :ivar read: Whether it has been read.
     :ivar views_count: Views; in broadcast and public dialogs.
-    :ivar reactions: Reactions to it.
+    :ivar reactions: Reactions to the message.
     :ivar created_at: When it was stored.
     :ivar updated_at: When it was last changed or read.
     :ivar edited_at: When its text was edited (admin API).
@@ -188,7 +188,7 @@ _MESSAGE_FIELDS = frozenset(
 
 @define(kw_only=True, repr=False)
 class Attachment:
-    """A file, place or other thing that goes with a message. It may have further fields.
+    """A file, place or other item attached to a message. It may have further fields.
 
     :ivar type: Kind: image, video, audio, location or one of the application's own.
     :ivar id: Id of a stored file.
@@ -287,8 +287,8 @@ _ATTACHMENT_FIELDS = frozenset(
 class MessageReactions:
     """Reactions to a message.
 
-    :ivar own: Those of the current user.
-    :ivar total: How often each was given, one's own included.
+    :ivar own: The current user's.
+    :ivar total: How often each reaction was given, including the user's own.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
@@ -331,10 +331,10 @@ _MESSAGE_REACTIONS_FIELDS = frozenset(["own", "total"])
 
 @define(kw_only=True, repr=False)
 class DeletedMessages:
-    """What became of each message that was to be deleted.
+    """The result for each message to delete.
 
     :ivar successfully_deleted: Deleted.
-    :ivar not_found: Not there.
+    :ivar not_found: Not found.
     :ivar wrong_permissions: Not allowed.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
@@ -445,7 +445,7 @@ _UNREAD_COUNT_FIELDS = frozenset(["total"])
 
 @define(kw_only=True, repr=False)
 class SystemMessage:
-    """A system message that was sent.
+    """A sent system message.
 
     :ivar message_id: Id of the message.
     :ivar recipient_id: User whom it was sent to.

@@ -29,7 +29,7 @@ __all__ = ["PushEvent"]
 
 @define(kw_only=True, repr=False)
 class PushEvent:
-    """A push notification that was handed to the platform.
+    """A push notification accepted by the platform.
 
     :ivar id: Id of the event.
     :ivar event_type: When it is sent, such as `one_shot`.
@@ -38,7 +38,7 @@ class PushEvent:
     :ivar period: Seconds between two sendings.
     :ivar name: Name of the event.
     :ivar occured_count: How often it was sent.
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
     :ivar end_date: When the sending ends.
     :ivar active: Whether it is still to be sent.
@@ -47,7 +47,7 @@ class PushEvent:
     :ivar kind: Where it came from, such as `API`.
     :ivar environment: The push services' environment.
     :ivar tag_query: The tags that choose its users.
-    :ivar notification_channel: The way that it takes.
+    :ivar notification_channel: Its channel.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 

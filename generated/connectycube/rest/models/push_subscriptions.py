@@ -43,7 +43,7 @@ read_push_environment = to_enum(PushEnvironment)
 
 
 class PushChannel(StrEnum):
-    """The way that a notification takes to a device."""
+    """The channel by which a notification reaches a device."""
 
     APNS = "apns"
     APNS_VOIP = "apns_voip"
@@ -69,9 +69,9 @@ read_push_platform = to_enum(PushPlatform)
 
 @define(kw_only=True, repr=False)
 class PushChannelInfo:
-    """A channel in an answer.
+    """A channel in a response.
 
-    :ivar name: The way that a notification takes to a device.
+    :ivar name: The channel by which a notification reaches a device.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
@@ -116,10 +116,10 @@ _PUSH_CHANNEL_INFO_FIELDS = frozenset(["name"])
 
 @define(kw_only=True, repr=False)
 class PushSubscription:
-    """A device or browser that gets push notifications.
+    """A device or browser that receives push notifications.
 
     :ivar id: Id of the subscription.
-    :ivar notification_channel: The way that notifications take.
+    :ivar notification_channel: The channel for notifications.
     :ivar device: The device.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
@@ -231,7 +231,7 @@ _PUSH_DEVICE_INFO_FIELDS = frozenset(["platform", "udid"])
 
 @define(kw_only=True, repr=False)
 class PushPlatformInfo:
-    """A platform in an answer.
+    """A platform in a response.
 
     :ivar name: Kind of device.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

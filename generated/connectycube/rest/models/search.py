@@ -23,10 +23,10 @@ __all__ = ["SearchResults"]
 
 @define(kw_only=True, repr=False)
 class SearchResults:
-    """What a search found.
+    """The results of a search.
 
-    :ivar dialogs: Dialogs with the text in their name.
-    :ivar messages: Messages with the text.
+    :ivar dialogs: Dialogs whose name contains the text.
+    :ivar messages: Messages that contain the text.
     :ivar users: Users who match the text.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """

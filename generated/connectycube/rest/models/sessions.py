@@ -29,7 +29,7 @@ __all__ = ["Session", "SessionProvider"]
 
 
 class SessionProvider(StrEnum):
-    """Who vouches for the user instead of a password."""
+    """The identity provider that vouches for the user, instead of a password."""
 
     FACEBOOK = "facebook"
     TWITTER = "twitter"
@@ -52,7 +52,7 @@ class Session:
     :ivar ts: Time of the call that opened it.
     :ivar created_at: When it was opened.
     :ivar updated_at: When it was last changed.
-    :ivar user: Its user; none for an application's session.
+    :ivar user: Its user; `None` for an application session.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 

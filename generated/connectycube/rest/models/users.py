@@ -31,7 +31,7 @@ class User:
     """An account of an application's user.
 
     :ivar id: Id of the user.
-    :ivar object_id: A second id, only in answers about sessions.
+    :ivar object_id: A second id, only in responses about sessions.
     :ivar login: Login.
     :ivar email: Email address.
     :ivar full_name: Full name.
@@ -40,14 +40,14 @@ class User:
     :ivar created_at: When the user signed up.
     :ivar updated_at: When the account was last changed.
     :ivar last_request_at: When the user's last call came.
-    :ivar external_user_id: Former number in the application's own system; see `external_id`.
+    :ivar external_user_id: Former numeric id in the application's own system; see `external_id`.
     :ivar external_id: Id in the application's own system.
     :ivar facebook_id: Id at Facebook.
     :ivar twitter_id: Id at Twitter.
     :ivar blob_id: Former picture, as the id of a stored file; see `avatar`.
     :ivar custom_data: Free text of the application, often JSON (U-58).
     :ivar avatar: Uid of a stored file or a web address (U-58).
-    :ivar user_tags: Tags; in requests they are `tag_list` (CR-26).
+    :ivar user_tags: Tags; called `tag_list` in requests (CR-26).
     :ivar timezone: Offset from UTC in minutes.
     :ivar is_guest: Whether it is a guest, who lives for a day.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

@@ -31,7 +31,7 @@ class Whiteboard:
     :ivar name: Name.
     :ivar chat_dialog_id: Id of its dialog.
     :ivar user_id: Id of the user who made it.
-    :ivar created_at: When it was made.
+    :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """

@@ -21,7 +21,7 @@ __all__ = ["AddressBook", "AddressBookWithRawResponse", "AsyncAddressBook", "Asy
 
 
 class AddressBook:
-    """A user's uploaded phone book and who of it is registered."""
+    """A user's uploaded phone book, and which of its contacts are registered."""
 
     def __init__(self, client: ConnectyCube) -> None:
         self._client = client
@@ -36,11 +36,11 @@ class AddressBook:
         *,
         udid: str | None = None,
     ) -> builtins.list[models.AddressBookContact]:
-        """Read the uploaded contacts.
+        """Get the uploaded contacts.
 
         `GET /address_book` (R-065, X-43)
 
-        :param udid: Device whose address book is meant; without it, that of all devices. Limits: at most 64
+        :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
@@ -59,16 +59,17 @@ class AddressBook:
         force: bool | None = None,
         udid: str | None = None,
     ) -> models.AddressBookResult:
-        """Create, change and delete contacts of the address book.
+        """Create, update and delete contacts in the address book.
 
-        Every contact needs its phone number, and its name unless it is to be deleted. The answer tells which contacts
-        the server refused and why.
+        Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
+        that the server rejected and why.
 
         `POST /address_book` (R-064, X-43)
 
         :param contacts: Contacts to create, change or delete.
         :param force: Replace the whole address book with these contacts.
-        :param udid: Device whose address book it is; without it, that of all devices. Limits: at most 64 characters.
+        :param udid: Device whose address book it is (default: the one shared by all devices). Limits: at most 64
+            characters.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -91,7 +92,7 @@ class AddressBook:
 
         `GET /address_book/registered_users` (R-066, X-43, CR-21)
 
-        :param udid: Device whose address book is meant; without it, that of all devices. Limits: at most 64
+        :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
         :param compact: Return only id, phone and the name in the address book instead of all fields of the user.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -117,7 +118,7 @@ class AddressBookWithRawResponse:
 
 
 class AsyncAddressBook:
-    """A user's uploaded phone book and who of it is registered."""
+    """A user's uploaded phone book, and which of its contacts are registered."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
         self._client = client
@@ -132,11 +133,11 @@ class AsyncAddressBook:
         *,
         udid: str | None = None,
     ) -> builtins.list[models.AddressBookContact]:
-        """Read the uploaded contacts.
+        """Get the uploaded contacts.
 
         `GET /address_book` (R-065, X-43)
 
-        :param udid: Device whose address book is meant; without it, that of all devices. Limits: at most 64
+        :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
@@ -155,16 +156,17 @@ class AsyncAddressBook:
         force: bool | None = None,
         udid: str | None = None,
     ) -> models.AddressBookResult:
-        """Create, change and delete contacts of the address book.
+        """Create, update and delete contacts in the address book.
 
-        Every contact needs its phone number, and its name unless it is to be deleted. The answer tells which contacts
-        the server refused and why.
+        Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
+        that the server rejected and why.
 
         `POST /address_book` (R-064, X-43)
 
         :param contacts: Contacts to create, change or delete.
         :param force: Replace the whole address book with these contacts.
-        :param udid: Device whose address book it is; without it, that of all devices. Limits: at most 64 characters.
+        :param udid: Device whose address book it is (default: the one shared by all devices). Limits: at most 64
+            characters.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -187,7 +189,7 @@ class AsyncAddressBook:
 
         `GET /address_book/registered_users` (R-066, X-43, CR-21)
 
-        :param udid: Device whose address book is meant; without it, that of all devices. Limits: at most 64
+        :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
         :param compact: Return only id, phone and the name in the address book instead of all fields of the user.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.

@@ -25,7 +25,7 @@ __all__ = ["Admin", "AdminWithRawResponse", "AsyncAdmin", "AsyncAdminWithRawResp
 
 
 class Admin:
-    """The admin API. It wants the administration key and the Advanced plan or a larger one."""
+    """The admin API. It requires the administration key and the Advanced plan or higher."""
 
     def __init__(self, client: ConnectyCube) -> None:
         self._client = client
@@ -46,14 +46,14 @@ class Admin:
     ) -> Page[models.Dialog]:
         """List the dialogs of the application.
 
-        Pages follow each other by `_id`, highest first. `sort_asc` and `sort_desc` are for a single page: another
-        order than that does not go on by `_id`.
+        Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
+        further pages are found by `_id`.
 
         `GET /admin/chat/list` (R-090, R-026, X-55)
 
-        :param limit: Most entries in a page. The platform's default is 100, which is also the most. Limits: at least
-            1, at most 100.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminDialogFilters`.
@@ -82,14 +82,14 @@ class Admin:
     ) -> Page[models.Message]:
         """List the messages of the application or of one dialog.
 
-        Pages follow each other by `_id`, highest first. `sort_asc` and `sort_desc` are for a single page: another
-        order than that does not go on by `_id`.
+        Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
+        further pages are found by `_id`.
 
         `GET /admin/chat/messages/list` (R-091, X-55, U-56, U-57)
 
-        :param chat_dialog_id: Id of the one dialog whose messages to list.
-        :param limit: Most entries in a page. The platform's default is 100, which is also the most. Limits: at least
-            1, at most 100.
+        :param chat_dialog_id: Id of a dialog; lists only its messages.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminMessageFilters`.
@@ -121,9 +121,9 @@ class Admin:
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
     ) -> models.Dialog:
-        """Change any dialog, or mute it for a user.
+        """Update any dialog, or mute it for a user.
 
-        `is_muted` wants `user_id`, the user whose notifications it is about; the answer lists such users in
+        `is_muted` requires `user_id`, the user whose notifications it affects; the response lists such users in
         `silent_ids`. The other fields are those of `dialogs.update`.
 
         `PUT /admin/chat/{dialog_id}` (R-089, R-028, X-55)
@@ -133,11 +133,11 @@ class Admin:
         :param is_muted: Whether the dialog is muted for that user.
         :param name: New name.
         :param photo: Web address or uid of a stored file.
-        :param description: New text about the dialog.
+        :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it (X-17).
         :param push_all: Ids to add.
-        :param pull_all: Ids to take out.
+        :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -181,14 +181,14 @@ class Admin:
         :param name: Name of the meeting.
         :param start_date: When it starts.
         :param end_date: When it ends.
-        :param attendees: Who shall come; may be empty.
+        :param attendees: Who is invited; may be empty.
         :param chat: Whether to make a dialog for it.
         :param record: Whether to record it.
         :param public: Whether any user may read it by its id.
         :param scheduled: A mark that lists may be filtered by.
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
-        :param timezone: The time zone that it is planned in.
+        :param timezone: The time zone in which it is scheduled.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -216,7 +216,7 @@ class Admin:
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of any meeting.
 
-        Unlike `meetings.list_recordings` it also gives `file_uid`.
+        Unlike `meetings.list_recordings`, the response also has `file_uid`.
 
         `GET /admin/meetings/recordings/{meeting_id}` (R-093, X-55)
 
@@ -256,7 +256,7 @@ class Admin:
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
     ) -> int:
-        """Count the messages that were sent in a span of time.
+        """Count the messages sent within a time span.
 
         `GET /admin/stats/messages/sent-total` (R-095, X-55)
 
@@ -281,16 +281,16 @@ class Admin:
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:
-        """Count the messages that were sent on each day.
+        """Count the messages sent on each day.
 
-        The answer goes from the date to the number. A day without messages may be left out.
+        Maps each date to a number. Days without messages may be missing.
 
         `GET /admin/stats/messages/sent-per-day` (R-096, X-55)
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
-        :param limit: Most days in the answer. The platform's default is 100. Limits: at least 1.
-        :param offset: Days to pass over. Limits: at least 0.
+        :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
+        :param offset: Number of days to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
@@ -311,7 +311,7 @@ class Admin:
         end_date: dt.datetime | int | None = None,
         types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     ) -> int:
-        """Count the dialogs that were created in a span of time.
+        """Count the dialogs created within a time span.
 
         `GET /admin/stats/dialogs/created-total` (R-097, X-55, U-03)
 
@@ -339,17 +339,17 @@ class Admin:
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:
-        """Count the dialogs that were created on each day.
+        """Count the dialogs created on each day.
 
-        The answer goes from the date to the number. A day without new dialogs may be left out.
+        Maps each date to a number. Days without new dialogs may be missing.
 
         `GET /admin/stats/dialogs/created-per-day` (R-098, X-55, U-03)
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
         :param types: Only these kinds of dialog.
-        :param limit: Most days in the answer. The platform's default is 100. Limits: at least 1.
-        :param offset: Days to pass over. Limits: at least 0.
+        :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
+        :param offset: Number of days to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
@@ -403,7 +403,7 @@ class AdminWithRawResponse:
 
 
 class AsyncAdmin:
-    """The admin API. It wants the administration key and the Advanced plan or a larger one."""
+    """The admin API. It requires the administration key and the Advanced plan or higher."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
         self._client = client
@@ -424,14 +424,14 @@ class AsyncAdmin:
     ) -> AsyncPage[models.Dialog]:
         """List the dialogs of the application.
 
-        Pages follow each other by `_id`, highest first. `sort_asc` and `sort_desc` are for a single page: another
-        order than that does not go on by `_id`.
+        Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
+        further pages are found by `_id`.
 
         `GET /admin/chat/list` (R-090, R-026, X-55)
 
-        :param limit: Most entries in a page. The platform's default is 100, which is also the most. Limits: at least
-            1, at most 100.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminDialogFilters`.
@@ -460,14 +460,14 @@ class AsyncAdmin:
     ) -> AsyncPage[models.Message]:
         """List the messages of the application or of one dialog.
 
-        Pages follow each other by `_id`, highest first. `sort_asc` and `sort_desc` are for a single page: another
-        order than that does not go on by `_id`.
+        Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
+        further pages are found by `_id`.
 
         `GET /admin/chat/messages/list` (R-091, X-55, U-56, U-57)
 
-        :param chat_dialog_id: Id of the one dialog whose messages to list.
-        :param limit: Most entries in a page. The platform's default is 100, which is also the most. Limits: at least
-            1, at most 100.
+        :param chat_dialog_id: Id of a dialog; lists only its messages.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminMessageFilters`.
@@ -499,9 +499,9 @@ class AsyncAdmin:
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
     ) -> models.Dialog:
-        """Change any dialog, or mute it for a user.
+        """Update any dialog, or mute it for a user.
 
-        `is_muted` wants `user_id`, the user whose notifications it is about; the answer lists such users in
+        `is_muted` requires `user_id`, the user whose notifications it affects; the response lists such users in
         `silent_ids`. The other fields are those of `dialogs.update`.
 
         `PUT /admin/chat/{dialog_id}` (R-089, R-028, X-55)
@@ -511,11 +511,11 @@ class AsyncAdmin:
         :param is_muted: Whether the dialog is muted for that user.
         :param name: New name.
         :param photo: Web address or uid of a stored file.
-        :param description: New text about the dialog.
+        :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it (X-17).
         :param push_all: Ids to add.
-        :param pull_all: Ids to take out.
+        :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -559,14 +559,14 @@ class AsyncAdmin:
         :param name: Name of the meeting.
         :param start_date: When it starts.
         :param end_date: When it ends.
-        :param attendees: Who shall come; may be empty.
+        :param attendees: Who is invited; may be empty.
         :param chat: Whether to make a dialog for it.
         :param record: Whether to record it.
         :param public: Whether any user may read it by its id.
         :param scheduled: A mark that lists may be filtered by.
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
-        :param timezone: The time zone that it is planned in.
+        :param timezone: The time zone in which it is scheduled.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -594,7 +594,7 @@ class AsyncAdmin:
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of any meeting.
 
-        Unlike `meetings.list_recordings` it also gives `file_uid`.
+        Unlike `meetings.list_recordings`, the response also has `file_uid`.
 
         `GET /admin/meetings/recordings/{meeting_id}` (R-093, X-55)
 
@@ -634,7 +634,7 @@ class AsyncAdmin:
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
     ) -> int:
-        """Count the messages that were sent in a span of time.
+        """Count the messages sent within a time span.
 
         `GET /admin/stats/messages/sent-total` (R-095, X-55)
 
@@ -659,16 +659,16 @@ class AsyncAdmin:
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:
-        """Count the messages that were sent on each day.
+        """Count the messages sent on each day.
 
-        The answer goes from the date to the number. A day without messages may be left out.
+        Maps each date to a number. Days without messages may be missing.
 
         `GET /admin/stats/messages/sent-per-day` (R-096, X-55)
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
-        :param limit: Most days in the answer. The platform's default is 100. Limits: at least 1.
-        :param offset: Days to pass over. Limits: at least 0.
+        :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
+        :param offset: Number of days to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
@@ -689,7 +689,7 @@ class AsyncAdmin:
         end_date: dt.datetime | int | None = None,
         types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     ) -> int:
-        """Count the dialogs that were created in a span of time.
+        """Count the dialogs created within a time span.
 
         `GET /admin/stats/dialogs/created-total` (R-097, X-55, U-03)
 
@@ -717,17 +717,17 @@ class AsyncAdmin:
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:
-        """Count the dialogs that were created on each day.
+        """Count the dialogs created on each day.
 
-        The answer goes from the date to the number. A day without new dialogs may be left out.
+        Maps each date to a number. Days without new dialogs may be missing.
 
         `GET /admin/stats/dialogs/created-per-day` (R-098, X-55, U-03)
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
         :param types: Only these kinds of dialog.
-        :param limit: Most days in the answer. The platform's default is 100. Limits: at least 1.
-        :param offset: Days to pass over. Limits: at least 0.
+        :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
+        :param offset: Number of days to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.

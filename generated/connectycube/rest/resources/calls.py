@@ -19,7 +19,7 @@ __all__ = ["AsyncCalls", "AsyncCallsWithRawResponse", "Calls", "CallsWithRawResp
 
 
 class Calls:
-    """Signals about calls that go over REST."""
+    """Call signals sent over REST."""
 
     def __init__(self, client: ConnectyCube) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class Calls:
     ) -> None:
         """Reject an incoming call.
 
-        Goes over HTTP, so it needs no connection to the chat.
+        Uses HTTP, so it needs no connection to the chat.
 
         `POST /calls/reject` (R-087, X-49, CX-29)
 
@@ -70,7 +70,7 @@ class CallsWithRawResponse:
 
 
 class AsyncCalls:
-    """Signals about calls that go over REST."""
+    """Call signals sent over REST."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
         self._client = client
@@ -90,7 +90,7 @@ class AsyncCalls:
     ) -> None:
         """Reject an incoming call.
 
-        Goes over HTTP, so it needs no connection to the chat.
+        Uses HTTP, so it needs no connection to the chat.
 
         `POST /calls/reject` (R-087, X-49, CX-29)
 

@@ -48,21 +48,21 @@ class CustomObjects:
     ) -> Page[models.CustomObject]:
         """List the records of a class.
 
-        The children of a record are found with the filter `_parent_id`. To sort by time, sort by `_id`: it is
-        indexed. `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups;
-        the items are then groups, not records. `near` wants a text of the form `longitude,latitude;metres`.
+        To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
+        `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
+        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
 
         `GET /data/{class_name}` (R-069, X-44, U-03)
 
         :param class_name: Name of the class.
-        :param limit: Most entries in a page. The platform's default is 100, which is also the most; -1 gives the last
-            record only. Limits: at least -1, at most 100.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100); -1 returns only the
+            last record. Limits: at least -1, at most 100.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
-        :param output_include: Fields that the records shall have.
-        :param output_exclude: Fields that the records shall not have.
-        :param group_by: Field whose values make the groups of the filter operator `calc`.
+        :param output_include: Fields to include in the records.
+        :param output_exclude: Fields to exclude from the records.
+        :param group_by: Field whose values form the groups of the filter operator `calc`.
         :param filters: see `CustomObjectFilters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -115,14 +115,14 @@ class CustomObjects:
     ) -> models.CustomObject:
         """Create a record of a class.
 
-        The class and its fields are declared in the admin panel; a field that is left out becomes null. Without
-        `permissions` anybody may read the record and its owner may change and delete it.
+        The class and its fields are declared in the admin panel; an omitted field becomes null. Without `permissions`
+        anybody may read the record, and its owner may update and delete it.
 
         `POST /data/{class_name}` (R-067, X-44, CR-34)
 
         :param class_name: Name of the class.
         :param parent_id: Id of the record that this one belongs to.
-        :param permissions: Who may do what with it.
+        :param permissions: Who may read, update and delete it.
         :param fields: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -143,9 +143,9 @@ class CustomObjects:
         *,
         record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
-        """Change several records of a class, each in its own way.
+        """Update several records of a class, each with its own values.
 
-        On the wire the records are numbered from 1. Ids that are not there stand under `not_found`.
+        On the wire the records are numbered from 1. Ids that don't exist are in `not_found`.
 
         `PUT /data/{class_name}/multi` (R-074, X-44, CR-33)
 
@@ -170,8 +170,8 @@ class CustomObjects:
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
-        On the wire the records are numbered from 0 (CR-33). The server also says `class_name`; the method returns the
-        records.
+        On the wire the records are numbered from 0 (CR-33). The server also sends `class_name`; the method returns
+        the records.
 
         `POST /data/{class_name}/multi` (R-068, X-44, CR-33, CR-34)
 
@@ -195,14 +195,14 @@ class CustomObjects:
         search_criteria: Mapping[str, Any],
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObjectUpdateResult:
-        """Change all records of a class that meet criteria.
+        """Update all records of a class that match criteria.
 
-        The fields get the same new values in each record that is found.
+        Sets the same values in every matching record.
 
         `PUT /data/{class_name}/by_criteria` (R-073, X-44)
 
         :param class_name: Name of the class.
-        :param search_criteria: What a record must meet: under a field's name a value or `{operator: value}` with
+        :param search_criteria: Criteria for the records: a field's name with a value or `{operator: value}`, with
             `gt`, `lt`, `gte`, `lte`, `ne`, `in`, `nin`, `all`, `or` or `ctn`.
         :param fields: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -223,10 +223,10 @@ class CustomObjects:
         *,
         filters: filters_.CustomObjectFilters | None = None,
     ) -> models.CustomObjectDeleteResult:
-        """Delete all records of a class that meet criteria.
+        """Delete all records of a class that match criteria.
 
-        At least one filter is wanted; the operators `near` and `calc` are documented for lists only. The filters
-        travel in the query string (CR-09). Children of a deleted record go with it.
+        At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
+        are sent in the query string (CR-09). Children of a deleted record are deleted too.
 
         `DELETE /data/{class_name}/by_criteria` (R-077, X-44, CR-09, U-02)
 
@@ -248,9 +248,9 @@ class CustomObjects:
         class_name: str,
         object_ids: str | Sequence[str],
     ) -> builtins.list[models.CustomObject]:
-        """Read one or several records by their ids.
+        """Get one or several records by id.
 
-        The server also says `class_name`; the method returns the records.
+        The server also sends `class_name`; the method returns the records.
 
         `GET /data/{class_name}/{object_ids}` (R-070, X-44)
 
@@ -272,9 +272,9 @@ class CustomObjects:
         class_name: str,
         object_id: str,
     ) -> models.CustomObjectPermissions:
-        """Read who may do what with a record.
+        """Get a record's permissions.
 
-        For its owner only. The server also says `record_id`; the method returns the permissions.
+        Only the owner may do this. The server also sends `record_id`; the method returns the permissions.
 
         `GET /data/{class_name}/{object_id}` (R-071, X-44, CR-34)
 
@@ -304,22 +304,22 @@ class CustomObjects:
         add_to_set: Mapping[str, Sequence[Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
-        """Change a record.
+        """Update a record.
 
-        Fields take new values; `None` clears one. A mapping from index to value under an array's name changes these
-        elements only, `{"genres": {"0": "noir"}}`. The operators change a value from what it is, so the call is never
-        repeated by itself.
+        Sets fields; `None` clears one. For an array, a mapping from index to value changes only these elements:
+        `{"genres": {"0": "noir"}}`. The operators modify the current value, so the call is never retried
+        automatically.
 
         `PUT /data/{class_name}/{object_id}` (R-072, X-44, CR-35)
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
-        :param inc: Numbers to add to fields; a negative one subtracts.
-        :param pull: Values to take out of arrays; `{operator: value}` takes out all that meet it.
-        :param pull_all: Lists of values to take out of arrays.
+        :param inc: Numbers to add to fields; negative numbers subtract.
+        :param pull: Values to remove from arrays; `{operator: value}` removes all that match.
+        :param pull_all: Lists of values to remove from arrays.
         :param pop: Arrays that lose their last element (1) or their first (-1).
         :param push: Lists of values to append to arrays.
-        :param add_to_set: Lists of values to append to arrays that don't have them yet.
+        :param add_to_set: Lists of values to append to arrays that don't contain them yet.
         :param fields: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -346,7 +346,7 @@ class CustomObjects:
     ) -> None:
         """Delete a record.
 
-        Records that have it as their parent, of whatever class, go with it.
+        Also deletes the records of any class that have it as their parent.
 
         `DELETE /data/{class_name}/{object_id}` (R-075, X-44)
 
@@ -370,7 +370,7 @@ class CustomObjects:
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
-        The answer says of each id what became of it. Children of a deleted record go with it.
+        The response reports the result for each id. Children of a deleted record are deleted too.
 
         `DELETE /data/{class_name}/{object_ids}` (R-076, X-44)
 
@@ -433,21 +433,21 @@ class AsyncCustomObjects:
     ) -> AsyncPage[models.CustomObject]:
         """List the records of a class.
 
-        The children of a record are found with the filter `_parent_id`. To sort by time, sort by `_id`: it is
-        indexed. `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups;
-        the items are then groups, not records. `near` wants a text of the form `longitude,latitude;metres`.
+        To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
+        `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
+        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
 
         `GET /data/{class_name}` (R-069, X-44, U-03)
 
         :param class_name: Name of the class.
-        :param limit: Most entries in a page. The platform's default is 100, which is also the most; -1 gives the last
-            record only. Limits: at least -1, at most 100.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100); -1 returns only the
+            last record. Limits: at least -1, at most 100.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
-        :param output_include: Fields that the records shall have.
-        :param output_exclude: Fields that the records shall not have.
-        :param group_by: Field whose values make the groups of the filter operator `calc`.
+        :param output_include: Fields to include in the records.
+        :param output_exclude: Fields to exclude from the records.
+        :param group_by: Field whose values form the groups of the filter operator `calc`.
         :param filters: see `CustomObjectFilters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -500,14 +500,14 @@ class AsyncCustomObjects:
     ) -> models.CustomObject:
         """Create a record of a class.
 
-        The class and its fields are declared in the admin panel; a field that is left out becomes null. Without
-        `permissions` anybody may read the record and its owner may change and delete it.
+        The class and its fields are declared in the admin panel; an omitted field becomes null. Without `permissions`
+        anybody may read the record, and its owner may update and delete it.
 
         `POST /data/{class_name}` (R-067, X-44, CR-34)
 
         :param class_name: Name of the class.
         :param parent_id: Id of the record that this one belongs to.
-        :param permissions: Who may do what with it.
+        :param permissions: Who may read, update and delete it.
         :param fields: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -528,9 +528,9 @@ class AsyncCustomObjects:
         *,
         record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
-        """Change several records of a class, each in its own way.
+        """Update several records of a class, each with its own values.
 
-        On the wire the records are numbered from 1. Ids that are not there stand under `not_found`.
+        On the wire the records are numbered from 1. Ids that don't exist are in `not_found`.
 
         `PUT /data/{class_name}/multi` (R-074, X-44, CR-33)
 
@@ -555,8 +555,8 @@ class AsyncCustomObjects:
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
-        On the wire the records are numbered from 0 (CR-33). The server also says `class_name`; the method returns the
-        records.
+        On the wire the records are numbered from 0 (CR-33). The server also sends `class_name`; the method returns
+        the records.
 
         `POST /data/{class_name}/multi` (R-068, X-44, CR-33, CR-34)
 
@@ -580,14 +580,14 @@ class AsyncCustomObjects:
         search_criteria: Mapping[str, Any],
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObjectUpdateResult:
-        """Change all records of a class that meet criteria.
+        """Update all records of a class that match criteria.
 
-        The fields get the same new values in each record that is found.
+        Sets the same values in every matching record.
 
         `PUT /data/{class_name}/by_criteria` (R-073, X-44)
 
         :param class_name: Name of the class.
-        :param search_criteria: What a record must meet: under a field's name a value or `{operator: value}` with
+        :param search_criteria: Criteria for the records: a field's name with a value or `{operator: value}`, with
             `gt`, `lt`, `gte`, `lte`, `ne`, `in`, `nin`, `all`, `or` or `ctn`.
         :param fields: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -608,10 +608,10 @@ class AsyncCustomObjects:
         *,
         filters: filters_.CustomObjectFilters | None = None,
     ) -> models.CustomObjectDeleteResult:
-        """Delete all records of a class that meet criteria.
+        """Delete all records of a class that match criteria.
 
-        At least one filter is wanted; the operators `near` and `calc` are documented for lists only. The filters
-        travel in the query string (CR-09). Children of a deleted record go with it.
+        At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
+        are sent in the query string (CR-09). Children of a deleted record are deleted too.
 
         `DELETE /data/{class_name}/by_criteria` (R-077, X-44, CR-09, U-02)
 
@@ -633,9 +633,9 @@ class AsyncCustomObjects:
         class_name: str,
         object_ids: str | Sequence[str],
     ) -> builtins.list[models.CustomObject]:
-        """Read one or several records by their ids.
+        """Get one or several records by id.
 
-        The server also says `class_name`; the method returns the records.
+        The server also sends `class_name`; the method returns the records.
 
         `GET /data/{class_name}/{object_ids}` (R-070, X-44)
 
@@ -657,9 +657,9 @@ class AsyncCustomObjects:
         class_name: str,
         object_id: str,
     ) -> models.CustomObjectPermissions:
-        """Read who may do what with a record.
+        """Get a record's permissions.
 
-        For its owner only. The server also says `record_id`; the method returns the permissions.
+        Only the owner may do this. The server also sends `record_id`; the method returns the permissions.
 
         `GET /data/{class_name}/{object_id}` (R-071, X-44, CR-34)
 
@@ -689,22 +689,22 @@ class AsyncCustomObjects:
         add_to_set: Mapping[str, Sequence[Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
-        """Change a record.
+        """Update a record.
 
-        Fields take new values; `None` clears one. A mapping from index to value under an array's name changes these
-        elements only, `{"genres": {"0": "noir"}}`. The operators change a value from what it is, so the call is never
-        repeated by itself.
+        Sets fields; `None` clears one. For an array, a mapping from index to value changes only these elements:
+        `{"genres": {"0": "noir"}}`. The operators modify the current value, so the call is never retried
+        automatically.
 
         `PUT /data/{class_name}/{object_id}` (R-072, X-44, CR-35)
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
-        :param inc: Numbers to add to fields; a negative one subtracts.
-        :param pull: Values to take out of arrays; `{operator: value}` takes out all that meet it.
-        :param pull_all: Lists of values to take out of arrays.
+        :param inc: Numbers to add to fields; negative numbers subtract.
+        :param pull: Values to remove from arrays; `{operator: value}` removes all that match.
+        :param pull_all: Lists of values to remove from arrays.
         :param pop: Arrays that lose their last element (1) or their first (-1).
         :param push: Lists of values to append to arrays.
-        :param add_to_set: Lists of values to append to arrays that don't have them yet.
+        :param add_to_set: Lists of values to append to arrays that don't contain them yet.
         :param fields: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -731,7 +731,7 @@ class AsyncCustomObjects:
     ) -> None:
         """Delete a record.
 
-        Records that have it as their parent, of whatever class, go with it.
+        Also deletes the records of any class that have it as their parent.
 
         `DELETE /data/{class_name}/{object_id}` (R-075, X-44)
 
@@ -755,7 +755,7 @@ class AsyncCustomObjects:
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
-        The answer says of each id what became of it. Children of a deleted record go with it.
+        The response reports the result for each id. Children of a deleted record are deleted too.
 
         `DELETE /data/{class_name}/{object_ids}` (R-076, X-44)
 

@@ -44,13 +44,13 @@ class Dialogs:
     ) -> Page[models.Dialog]:
         """List the dialogs of the current user.
 
-        Private and group dialogs that the user is in, public ones that the user has subscribed to, and the
-        application's broadcast dialog. Most recent message first unless sorted otherwise.
+        The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
+        broadcast dialog. Sorted by the most recent message by default.
 
         `GET /chat/Dialog` (R-026, F-025, F-026, F-079, X-16, U-06)
 
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `DialogFilters`.
@@ -103,21 +103,21 @@ class Dialogs:
         """Create a dialog.
 
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
-        dialogs want `occupants_ids`; broadcast (1), group (2) and public (4) ones want `name`. A broadcast dialog is
-        usually made in the admin panel and may be refused here (CR-17). For a private dialog that exists already the
-        server may answer with that one (U-16).
+        dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
+        dialog is usually created in the admin panel and may be rejected here (CR-17). For a private dialog that
+        exists already the server may answer with that one (U-16).
 
         `POST /chat/Dialog` (R-027, F-015, F-016, F-017, F-018, F-019, F-020, F-021, X-16, X-17, CR-07, CR-16, CR-17,
         U-16)
 
         :param type: Kind of dialog (CR-16).
-        :param occupants_ids: Users to put in, without the current one (CR-07).
+        :param occupants_ids: Users to add, without the current one (CR-07).
         :param name: Name of the dialog.
         :param photo: Web address or uid of a stored file.
-        :param description: Text about the dialog.
-        :param admins_ids: Users to make admins, five at most. Limits: at most 5 entries.
-        :param extensions: Up to three fields that were declared in the admin panel; others are dropped by the server
-            and values become text. Limits: at most 3 keys.
+        :param description: Description of the dialog.
+        :param admins_ids: Users to make admins, at most five. Limits: at most 5 entries.
+        :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
+            converts values to text. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it (X-17).
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
@@ -148,10 +148,10 @@ class Dialogs:
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
     ) -> models.Dialog:
-        """Change a dialog.
+        """Update a dialog.
 
-        Who may change what follows the user's role in the dialog. Fields, `push_all` and `pull_all` may travel
-        together; the answer is the dialog as the server has it then (U-15).
+        The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
+        together; the response is the updated dialog (U-15).
 
         `PUT /chat/Dialog/{dialog_id}` (R-028, F-027, F-028, F-029, F-030, F-031, F-032, F-036, F-037, CR-08, CR-39,
         U-15, U-17)
@@ -159,11 +159,11 @@ class Dialogs:
         :param dialog_id: Id of the dialog.
         :param name: New name.
         :param photo: Web address or uid of a stored file.
-        :param description: New text about the dialog.
+        :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it (X-17).
         :param push_all: Ids to add.
-        :param pull_all: Ids to take out.
+        :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -187,9 +187,9 @@ class Dialogs:
         *,
         force: bool | None = None,
     ) -> None:
-        """Delete one dialog, for oneself or for all.
+        """Delete a dialog, for the current user or for everyone.
 
-        The owner may delete for all (in a private dialog also its admin).
+        The owner (in a private dialog also an admin) may delete it for everyone.
 
         `DELETE /chat/Dialog/{dialog_id}` (R-029, F-038, F-040, CR-09, U-02)
 
@@ -214,7 +214,7 @@ class Dialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The answer says of each id what became of it.
+        The response reports the result for each id.
 
         `DELETE /chat/Dialog/{dialog_ids}` (R-030, F-039, CR-09, U-02)
 
@@ -237,7 +237,7 @@ class Dialogs:
         *,
         force: bool | None = None,
     ) -> None:
-        """Delete all messages of a dialog, for oneself or for all.
+        """Delete all messages in a dialog, for the current user or for everyone.
 
         `DELETE /chat/Dialog/clearHistory/{dialog_id}` (R-031, X-18, CR-40)
 
@@ -260,7 +260,7 @@ class Dialogs:
     ) -> models.Dialog:
         """Subscribe to a public dialog.
 
-        The answer has no `occupants_ids`, but an `occupants_count`.
+        The response has `occupants_count` instead of `occupants_ids`.
 
         `POST /chat/Dialog/{dialog_id}/subscribe` (R-032, F-022, F-023, CR-38)
 
@@ -279,7 +279,7 @@ class Dialogs:
         self,
         dialog_id: str,
     ) -> None:
-        """End the subscription to a public dialog.
+        """Unsubscribe from a public dialog.
 
         `DELETE /chat/Dialog/{dialog_id}/subscribe` (R-033, F-024, CR-37)
 
@@ -303,7 +303,7 @@ class Dialogs:
     ) -> models.Dialog:
         """Add and remove admins of a dialog.
 
-        For the owner only. A dialog has five admins at most.
+        Only the owner may do this. A dialog has at most five admins.
 
         `PUT /chat/Dialog/{dialog_id}/admins` (R-034, F-033, F-034, F-035, CR-08)
 
@@ -326,7 +326,7 @@ class Dialogs:
         self,
         dialog_id: str,
     ) -> models.DialogNotifications:
-        """Read whether push notifications of a dialog are on.
+        """Get whether push notifications are on for a dialog.
 
         `GET /chat/Dialog/{dialog_id}/notifications` (R-036, F-085)
 
@@ -347,12 +347,12 @@ class Dialogs:
         *,
         enabled: bool,
     ) -> models.DialogNotifications:
-        """Switch push notifications of a dialog on or off.
+        """Turn push notifications for a dialog on or off.
 
         `PUT /chat/Dialog/{dialog_id}/notifications` (R-035, F-084)
 
         :param dialog_id: Id of the dialog.
-        :param enabled: Whether the current user gets push notifications of this dialog.
+        :param enabled: Whether the current user receives push notifications for this dialog.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
@@ -376,8 +376,8 @@ class Dialogs:
         `GET /chat/Dialog/{dialog_id}/occupants` (R-037, X-19, CR-22, U-06)
 
         :param dialog_id: Id of the dialog.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -433,13 +433,13 @@ class AsyncDialogs:
     ) -> AsyncPage[models.Dialog]:
         """List the dialogs of the current user.
 
-        Private and group dialogs that the user is in, public ones that the user has subscribed to, and the
-        application's broadcast dialog. Most recent message first unless sorted otherwise.
+        The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
+        broadcast dialog. Sorted by the most recent message by default.
 
         `GET /chat/Dialog` (R-026, F-025, F-026, F-079, X-16, U-06)
 
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `DialogFilters`.
@@ -492,21 +492,21 @@ class AsyncDialogs:
         """Create a dialog.
 
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
-        dialogs want `occupants_ids`; broadcast (1), group (2) and public (4) ones want `name`. A broadcast dialog is
-        usually made in the admin panel and may be refused here (CR-17). For a private dialog that exists already the
-        server may answer with that one (U-16).
+        dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
+        dialog is usually created in the admin panel and may be rejected here (CR-17). For a private dialog that
+        exists already the server may answer with that one (U-16).
 
         `POST /chat/Dialog` (R-027, F-015, F-016, F-017, F-018, F-019, F-020, F-021, X-16, X-17, CR-07, CR-16, CR-17,
         U-16)
 
         :param type: Kind of dialog (CR-16).
-        :param occupants_ids: Users to put in, without the current one (CR-07).
+        :param occupants_ids: Users to add, without the current one (CR-07).
         :param name: Name of the dialog.
         :param photo: Web address or uid of a stored file.
-        :param description: Text about the dialog.
-        :param admins_ids: Users to make admins, five at most. Limits: at most 5 entries.
-        :param extensions: Up to three fields that were declared in the admin panel; others are dropped by the server
-            and values become text. Limits: at most 3 keys.
+        :param description: Description of the dialog.
+        :param admins_ids: Users to make admins, at most five. Limits: at most 5 entries.
+        :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
+            converts values to text. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it (X-17).
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
@@ -537,10 +537,10 @@ class AsyncDialogs:
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
     ) -> models.Dialog:
-        """Change a dialog.
+        """Update a dialog.
 
-        Who may change what follows the user's role in the dialog. Fields, `push_all` and `pull_all` may travel
-        together; the answer is the dialog as the server has it then (U-15).
+        The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
+        together; the response is the updated dialog (U-15).
 
         `PUT /chat/Dialog/{dialog_id}` (R-028, F-027, F-028, F-029, F-030, F-031, F-032, F-036, F-037, CR-08, CR-39,
         U-15, U-17)
@@ -548,11 +548,11 @@ class AsyncDialogs:
         :param dialog_id: Id of the dialog.
         :param name: New name.
         :param photo: Web address or uid of a stored file.
-        :param description: New text about the dialog.
+        :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it (X-17).
         :param push_all: Ids to add.
-        :param pull_all: Ids to take out.
+        :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -576,9 +576,9 @@ class AsyncDialogs:
         *,
         force: bool | None = None,
     ) -> None:
-        """Delete one dialog, for oneself or for all.
+        """Delete a dialog, for the current user or for everyone.
 
-        The owner may delete for all (in a private dialog also its admin).
+        The owner (in a private dialog also an admin) may delete it for everyone.
 
         `DELETE /chat/Dialog/{dialog_id}` (R-029, F-038, F-040, CR-09, U-02)
 
@@ -603,7 +603,7 @@ class AsyncDialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The answer says of each id what became of it.
+        The response reports the result for each id.
 
         `DELETE /chat/Dialog/{dialog_ids}` (R-030, F-039, CR-09, U-02)
 
@@ -626,7 +626,7 @@ class AsyncDialogs:
         *,
         force: bool | None = None,
     ) -> None:
-        """Delete all messages of a dialog, for oneself or for all.
+        """Delete all messages in a dialog, for the current user or for everyone.
 
         `DELETE /chat/Dialog/clearHistory/{dialog_id}` (R-031, X-18, CR-40)
 
@@ -649,7 +649,7 @@ class AsyncDialogs:
     ) -> models.Dialog:
         """Subscribe to a public dialog.
 
-        The answer has no `occupants_ids`, but an `occupants_count`.
+        The response has `occupants_count` instead of `occupants_ids`.
 
         `POST /chat/Dialog/{dialog_id}/subscribe` (R-032, F-022, F-023, CR-38)
 
@@ -668,7 +668,7 @@ class AsyncDialogs:
         self,
         dialog_id: str,
     ) -> None:
-        """End the subscription to a public dialog.
+        """Unsubscribe from a public dialog.
 
         `DELETE /chat/Dialog/{dialog_id}/subscribe` (R-033, F-024, CR-37)
 
@@ -692,7 +692,7 @@ class AsyncDialogs:
     ) -> models.Dialog:
         """Add and remove admins of a dialog.
 
-        For the owner only. A dialog has five admins at most.
+        Only the owner may do this. A dialog has at most five admins.
 
         `PUT /chat/Dialog/{dialog_id}/admins` (R-034, F-033, F-034, F-035, CR-08)
 
@@ -715,7 +715,7 @@ class AsyncDialogs:
         self,
         dialog_id: str,
     ) -> models.DialogNotifications:
-        """Read whether push notifications of a dialog are on.
+        """Get whether push notifications are on for a dialog.
 
         `GET /chat/Dialog/{dialog_id}/notifications` (R-036, F-085)
 
@@ -736,12 +736,12 @@ class AsyncDialogs:
         *,
         enabled: bool,
     ) -> models.DialogNotifications:
-        """Switch push notifications of a dialog on or off.
+        """Turn push notifications for a dialog on or off.
 
         `PUT /chat/Dialog/{dialog_id}/notifications` (R-035, F-084)
 
         :param dialog_id: Id of the dialog.
-        :param enabled: Whether the current user gets push notifications of this dialog.
+        :param enabled: Whether the current user receives push notifications for this dialog.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
@@ -765,8 +765,8 @@ class AsyncDialogs:
         `GET /chat/Dialog/{dialog_id}/occupants` (R-037, X-19, CR-22, U-06)
 
         :param dialog_id: Id of the dialog.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.

@@ -39,14 +39,14 @@ class Files(FilesHelpers):
     ) -> Page[models.File]:
         """List the files of the current user.
 
-        The vendor has deprecated this call.
+        Deprecated by the vendor.
 
         Deprecated by the platform.
 
         `GET /blobs` (R-054, X-40)
 
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
@@ -65,10 +65,10 @@ class Files(FilesHelpers):
         name: str,
         public: bool | None = None,
     ) -> models.File:
-        """Announce a file and get the form to upload it with.
+        """Register a file and get the form for uploading it.
 
         The first of three steps: create the file, send its content to the storage with the form in
-        `blob_object_access.params` (an hour's time), then declare it complete. `files.upload` does all three.
+        `blob_object_access.params` (valid for an hour), then declare it complete. `files.upload` does all three.
 
         `POST /blobs` (R-050, F-072, CR-10, U-23)
 
@@ -93,7 +93,7 @@ class Files(FilesHelpers):
         *,
         size: int,
     ) -> None:
-        """Declare that a file's content is uploaded.
+        """Declare a file's upload complete.
 
         The last of the three steps; only a complete file can be downloaded. Safe to repeat.
 
@@ -116,7 +116,7 @@ class Files(FilesHelpers):
         self,
         file_id: int,
     ) -> models.File:
-        """Read what is known of a file, by its id.
+        """Get a file's metadata by its id.
 
         `GET /blobs/{file_id}` (R-053, X-40)
 
@@ -139,9 +139,9 @@ class Files(FilesHelpers):
         content_type: str | None = None,
         new: bool | None = None,
     ) -> models.File:
-        """Change a file's name or type, or open it for new content.
+        """Update a file's name or type, or prepare it for new content.
 
-        The vendor has deprecated this call.
+        Deprecated by the vendor.
 
         Deprecated by the platform.
 
@@ -150,7 +150,7 @@ class Files(FilesHelpers):
         :param file_id: Id of the file. Limits: at least 1.
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
-        :param new: Whether the content is to be replaced.
+        :param new: Whether the content will be replaced.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -187,10 +187,10 @@ class Files(FilesHelpers):
         self,
         file_uid: str,
     ) -> models.File:
-        """Read what is known of a file, by its uid, with an address to download it from.
+        """Get a file's metadata by its uid, with a download address.
 
-        The address in `blob_object_access` lives for about a week. The vendor's sample spells its field
-        `dowload_url`, so both spellings are read.
+        The address in `blob_object_access` is valid for about a week. The vendor's sample spells its field
+        `dowload_url`, so both spellings are accepted.
 
         `GET /blobs/{file_uid}/object` (R-057, X-40)
 
@@ -239,14 +239,14 @@ class AsyncFiles(AsyncFilesHelpers):
     ) -> AsyncPage[models.File]:
         """List the files of the current user.
 
-        The vendor has deprecated this call.
+        Deprecated by the vendor.
 
         Deprecated by the platform.
 
         `GET /blobs` (R-054, X-40)
 
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
@@ -265,10 +265,10 @@ class AsyncFiles(AsyncFilesHelpers):
         name: str,
         public: bool | None = None,
     ) -> models.File:
-        """Announce a file and get the form to upload it with.
+        """Register a file and get the form for uploading it.
 
         The first of three steps: create the file, send its content to the storage with the form in
-        `blob_object_access.params` (an hour's time), then declare it complete. `files.upload` does all three.
+        `blob_object_access.params` (valid for an hour), then declare it complete. `files.upload` does all three.
 
         `POST /blobs` (R-050, F-072, CR-10, U-23)
 
@@ -293,7 +293,7 @@ class AsyncFiles(AsyncFilesHelpers):
         *,
         size: int,
     ) -> None:
-        """Declare that a file's content is uploaded.
+        """Declare a file's upload complete.
 
         The last of the three steps; only a complete file can be downloaded. Safe to repeat.
 
@@ -316,7 +316,7 @@ class AsyncFiles(AsyncFilesHelpers):
         self,
         file_id: int,
     ) -> models.File:
-        """Read what is known of a file, by its id.
+        """Get a file's metadata by its id.
 
         `GET /blobs/{file_id}` (R-053, X-40)
 
@@ -339,9 +339,9 @@ class AsyncFiles(AsyncFilesHelpers):
         content_type: str | None = None,
         new: bool | None = None,
     ) -> models.File:
-        """Change a file's name or type, or open it for new content.
+        """Update a file's name or type, or prepare it for new content.
 
-        The vendor has deprecated this call.
+        Deprecated by the vendor.
 
         Deprecated by the platform.
 
@@ -350,7 +350,7 @@ class AsyncFiles(AsyncFilesHelpers):
         :param file_id: Id of the file. Limits: at least 1.
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
-        :param new: Whether the content is to be replaced.
+        :param new: Whether the content will be replaced.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -387,10 +387,10 @@ class AsyncFiles(AsyncFilesHelpers):
         self,
         file_uid: str,
     ) -> models.File:
-        """Read what is known of a file, by its uid, with an address to download it from.
+        """Get a file's metadata by its uid, with a download address.
 
-        The address in `blob_object_access` lives for about a week. The vendor's sample spells its field
-        `dowload_url`, so both spellings are read.
+        The address in `blob_object_access` is valid for about a week. The vendor's sample spells its field
+        `dowload_url`, so both spellings are accepted.
 
         `GET /blobs/{file_uid}/object` (R-057, X-40)
 

@@ -34,10 +34,10 @@ class LinkPreviews:
         *,
         url: str,
     ) -> models.LinkPreview:
-        """Read title, text and images of a web page.
+        """Get the title, text and images of a web page.
 
-        Goes to a host of its own, which gets the session's token; paths there have no suffix. The vendor's documents
-        don't mention it (CR-46).
+        Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
+        does not mention it (CR-46).
 
         `POST /unfurl` (R-088, X-51, CR-46)
 
@@ -77,10 +77,10 @@ class AsyncLinkPreviews:
         *,
         url: str,
     ) -> models.LinkPreview:
-        """Read title, text and images of a web page.
+        """Get the title, text and images of a web page.
 
-        Goes to a host of its own, which gets the session's token; paths there have no suffix. The vendor's documents
-        don't mention it (CR-46).
+        Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
+        does not mention it (CR-46).
 
         `POST /unfurl` (R-088, X-51, CR-46)
 

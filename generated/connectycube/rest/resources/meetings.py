@@ -45,15 +45,15 @@ class Meetings:
     ) -> Page[models.Meeting]:
         """List the meetings of the current user.
 
-        Those that the user hosts or attends. With `_id` it is that one meeting, also another user's public one, and
-        the server may answer with the meeting itself in place of a list.
+        The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
+        the server may then return the meeting itself instead of a list.
 
         `GET /meetings` (R-078, X-46, CR-36, U-06)
 
-        :param id: Id of the one meeting to read.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param offset: Entries to pass over. Limits: at least 0.
-        :param scheduled: Only those that are, or are not, marked as scheduled.
+        :param id: Id of a meeting; returns only that one.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param offset: Number of entries to skip. Limits: at least 0.
+        :param scheduled: Only meetings that are, or are not, marked as scheduled.
         :param filters: see `MeetingFilters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
@@ -86,21 +86,21 @@ class Meetings:
     ) -> models.Meeting:
         """Create a meeting.
 
-        The current user becomes its host. Its id is also the room of the conference.
+        The current user becomes the host. The meeting's id is also the conference's room.
 
         `POST /meetings` (R-079, X-46)
 
         :param name: Name of the meeting.
         :param start_date: When it starts.
         :param end_date: When it ends.
-        :param attendees: Who shall come; may be empty.
+        :param attendees: Who is invited; may be empty.
         :param chat: Whether to make a dialog for it.
         :param record: Whether to record it.
         :param public: Whether any user may read it by its id.
         :param scheduled: A mark that lists may be filtered by.
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
-        :param timezone: The time zone that it is planned in.
+        :param timezone: The time zone in which it is scheduled.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -137,11 +137,12 @@ class Meetings:
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
     ) -> models.Meeting:
-        """Change a meeting.
+        """Update a meeting.
 
-        For its host only. `record` starts the recording with `True` and stops it with `False`. The server mails host
-        and attendees when `notify` is switched on or `start_date` changes, and those who are added to `attendees`.
-        The vendor's documents want `name`, `start_date`, `end_date` and `attendees` in every call, its SDK doesn't.
+        Only the host may do this. `record` starts the recording with `True` and stops it with `False`. The server
+        emails host and attendees when `notify` is turned on or `start_date` changes, and newly added attendees. The
+        vendor's documentation requires `name`, `start_date`, `end_date` and `attendees` in every call; its SDK does
+        not.
 
         `PUT /meetings/{meeting_id}` (R-080, X-46)
 
@@ -149,14 +150,14 @@ class Meetings:
         :param name: New name.
         :param start_date: When it starts.
         :param end_date: When it ends.
-        :param attendees: Who shall come.
+        :param attendees: Who is invited.
         :param chat: Whether it shall have a dialog.
         :param record: Starts or stops the recording.
         :param public: Whether any user may read it by its id.
         :param scheduled: A mark that lists may be filtered by.
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
-        :param timezone: The time zone that it is planned in.
+        :param timezone: The time zone in which it is scheduled.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -184,7 +185,7 @@ class Meetings:
     ) -> None:
         """Delete a meeting.
 
-        For its host only.
+        Only the host may do this.
 
         `DELETE /meetings/{meeting_id}` (R-081, X-46)
 
@@ -205,7 +206,7 @@ class Meetings:
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of a meeting.
 
-        They are there once the meeting has ended. A `download_url` is good for one hour.
+        Available once the meeting has ended. A `download_url` is valid for one hour.
 
         `GET /meetings/recordings/{meeting_id}` (R-082, X-46)
 
@@ -255,15 +256,15 @@ class AsyncMeetings:
     ) -> AsyncPage[models.Meeting]:
         """List the meetings of the current user.
 
-        Those that the user hosts or attends. With `_id` it is that one meeting, also another user's public one, and
-        the server may answer with the meeting itself in place of a list.
+        The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
+        the server may then return the meeting itself instead of a list.
 
         `GET /meetings` (R-078, X-46, CR-36, U-06)
 
-        :param id: Id of the one meeting to read.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param offset: Entries to pass over. Limits: at least 0.
-        :param scheduled: Only those that are, or are not, marked as scheduled.
+        :param id: Id of a meeting; returns only that one.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param offset: Number of entries to skip. Limits: at least 0.
+        :param scheduled: Only meetings that are, or are not, marked as scheduled.
         :param filters: see `MeetingFilters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
@@ -296,21 +297,21 @@ class AsyncMeetings:
     ) -> models.Meeting:
         """Create a meeting.
 
-        The current user becomes its host. Its id is also the room of the conference.
+        The current user becomes the host. The meeting's id is also the conference's room.
 
         `POST /meetings` (R-079, X-46)
 
         :param name: Name of the meeting.
         :param start_date: When it starts.
         :param end_date: When it ends.
-        :param attendees: Who shall come; may be empty.
+        :param attendees: Who is invited; may be empty.
         :param chat: Whether to make a dialog for it.
         :param record: Whether to record it.
         :param public: Whether any user may read it by its id.
         :param scheduled: A mark that lists may be filtered by.
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
-        :param timezone: The time zone that it is planned in.
+        :param timezone: The time zone in which it is scheduled.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -347,11 +348,12 @@ class AsyncMeetings:
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
     ) -> models.Meeting:
-        """Change a meeting.
+        """Update a meeting.
 
-        For its host only. `record` starts the recording with `True` and stops it with `False`. The server mails host
-        and attendees when `notify` is switched on or `start_date` changes, and those who are added to `attendees`.
-        The vendor's documents want `name`, `start_date`, `end_date` and `attendees` in every call, its SDK doesn't.
+        Only the host may do this. `record` starts the recording with `True` and stops it with `False`. The server
+        emails host and attendees when `notify` is turned on or `start_date` changes, and newly added attendees. The
+        vendor's documentation requires `name`, `start_date`, `end_date` and `attendees` in every call; its SDK does
+        not.
 
         `PUT /meetings/{meeting_id}` (R-080, X-46)
 
@@ -359,14 +361,14 @@ class AsyncMeetings:
         :param name: New name.
         :param start_date: When it starts.
         :param end_date: When it ends.
-        :param attendees: Who shall come.
+        :param attendees: Who is invited.
         :param chat: Whether it shall have a dialog.
         :param record: Starts or stops the recording.
         :param public: Whether any user may read it by its id.
         :param scheduled: A mark that lists may be filtered by.
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
-        :param timezone: The time zone that it is planned in.
+        :param timezone: The time zone in which it is scheduled.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -394,7 +396,7 @@ class AsyncMeetings:
     ) -> None:
         """Delete a meeting.
 
-        For its host only.
+        Only the host may do this.
 
         `DELETE /meetings/{meeting_id}` (R-081, X-46)
 
@@ -415,7 +417,7 @@ class AsyncMeetings:
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of a meeting.
 
-        They are there once the meeting has ended. A `download_url` is good for one hour.
+        Available once the meeting has ended. A `download_url` is valid for one hour.
 
         `GET /meetings/recordings/{meeting_id}` (R-082, X-46)
 

@@ -45,20 +45,20 @@ class Messages:
         mark_as_read: bool | None = None,
         preview: bool | None = None,
     ) -> Page[models.Message]:
-        """List the messages of a dialog.
+        """List the messages in a dialog.
 
-        Oldest first unless sorted otherwise. The server marks what it returns as read unless `mark_as_read` is false.
-        The answer has no total (U-08).
+        Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
+        response has no total (U-08).
 
         `GET /chat/Message` (R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08)
 
         :param chat_dialog_id: Id of the dialog.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
-        :param mark_as_read: Whether the server marks the messages as read; it does unless told not to.
-        :param preview: Read the last 20 messages of a dialog that one is not in. The dialog must have
+        :param mark_as_read: Whether the server marks the messages as read (default true).
+        :param preview: Get the last 20 messages of a dialog that the user is not in. The dialog must have
             `allow_preview`; paging and sorting are ignored.
         :param filters: see `MessageFilters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -109,7 +109,7 @@ class Messages:
         delivered: bool | None = None,
         message: str | None = None,
     ) -> None:
-        """Mark or change all messages of a dialog.
+        """Mark or update all messages in a dialog.
 
         `PUT /chat/Message` (R-044, F-056, X-22, U-13, U-14, U-18)
 
@@ -143,7 +143,7 @@ class Messages:
     ) -> models.Message:
         """Add a message to a dialog's history.
 
-        The message is only stored, unless `send_to_chat` is set: then it is delivered over the chat as well. Further
+        The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
         keys are stored with the message as the application's own fields.
 
         `POST /chat/Message` (R-043, F-053, F-074, X-21, X-23, CR-45, U-56)
@@ -151,9 +151,9 @@ class Messages:
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
         :param message: Text of the message.
-        :param attachments: Files and other things that go with the message (CR-45).
+        :param attachments: Files and other attachments of the message (CR-45).
         :param send_to_chat: Deliver the message over the chat as well.
-        :param markable: Ask the receivers to report that they got and read it.
+        :param markable: Ask the recipients to report delivery and reading.
         :param extra: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -180,9 +180,9 @@ class Messages:
         delivered: bool | None = None,
         message: str | None = None,
     ) -> None:
-        """Mark or change messages of a dialog.
+        """Mark or update messages in a dialog.
 
-        Nothing says that other users are told of a new text (U-18).
+        Other users may not be notified of a new text (U-18).
 
         `PUT /chat/Message/{message_ids}` (R-044, F-056, X-22, U-14, U-18)
 
@@ -211,10 +211,10 @@ class Messages:
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
-        """Delete messages, for oneself or for all.
+        """Delete messages, for the current user or for everyone.
 
-        Who may delete what follows the kind of dialog and the user's role. Deleting for all also tells the chat to
-        take the messages away at once. The answer says of each id what became of it.
+        The kind of dialog and the user's role decide what the user may delete. Deleting for everyone also makes the
+        chat remove the messages at once. The response reports the result for each id.
 
         `DELETE /chat/Message/{message_ids}` (R-045, F-066, F-067, CR-09, CR-44, U-02)
 
@@ -238,11 +238,11 @@ class Messages:
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
-        In private and group dialogs only. Without ids there is only the total; with ids also the number of each.
+        Counts private and group dialogs only. Without ids the response has only the total; with ids, also each count.
 
         `GET /chat/Message/unread` (R-042, F-078, F-079, CR-06)
 
-        :param chat_dialog_ids: Dialogs to count in.
+        :param chat_dialog_ids: Dialogs to count messages in.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
@@ -261,8 +261,8 @@ class Messages:
     ) -> models.SystemMessage:
         """Send a system message to a user.
 
-        A signal for the application itself: it is delivered over the chat and not stored. Further keys are its
-        content; a value may be an object.
+        A signal for the application itself, delivered over the chat and not stored. Further keys are its content; a
+        value may be an object.
 
         `POST /chat/Message/system` (R-046, X-28)
 
@@ -307,7 +307,7 @@ class Messages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        Users of the dialog are told over the chat. A user may be held to one reaction (CR-43).
+        The dialog's users are notified over the chat. The platform may limit users to one reaction (CR-43).
 
         `PUT /chat/Message/{message_id}/reactions` (R-047, X-25, X-26, CR-43)
 
@@ -367,20 +367,20 @@ class AsyncMessages:
         mark_as_read: bool | None = None,
         preview: bool | None = None,
     ) -> AsyncPage[models.Message]:
-        """List the messages of a dialog.
+        """List the messages in a dialog.
 
-        Oldest first unless sorted otherwise. The server marks what it returns as read unless `mark_as_read` is false.
-        The answer has no total (U-08).
+        Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
+        response has no total (U-08).
 
         `GET /chat/Message` (R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08)
 
         :param chat_dialog_id: Id of the dialog.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1.
-        :param skip: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
-        :param mark_as_read: Whether the server marks the messages as read; it does unless told not to.
-        :param preview: Read the last 20 messages of a dialog that one is not in. The dialog must have
+        :param mark_as_read: Whether the server marks the messages as read (default true).
+        :param preview: Get the last 20 messages of a dialog that the user is not in. The dialog must have
             `allow_preview`; paging and sorting are ignored.
         :param filters: see `MessageFilters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -431,7 +431,7 @@ class AsyncMessages:
         delivered: bool | None = None,
         message: str | None = None,
     ) -> None:
-        """Mark or change all messages of a dialog.
+        """Mark or update all messages in a dialog.
 
         `PUT /chat/Message` (R-044, F-056, X-22, U-13, U-14, U-18)
 
@@ -465,7 +465,7 @@ class AsyncMessages:
     ) -> models.Message:
         """Add a message to a dialog's history.
 
-        The message is only stored, unless `send_to_chat` is set: then it is delivered over the chat as well. Further
+        The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
         keys are stored with the message as the application's own fields.
 
         `POST /chat/Message` (R-043, F-053, F-074, X-21, X-23, CR-45, U-56)
@@ -473,9 +473,9 @@ class AsyncMessages:
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
         :param message: Text of the message.
-        :param attachments: Files and other things that go with the message (CR-45).
+        :param attachments: Files and other attachments of the message (CR-45).
         :param send_to_chat: Deliver the message over the chat as well.
-        :param markable: Ask the receivers to report that they got and read it.
+        :param markable: Ask the recipients to report delivery and reading.
         :param extra: Further fields of the body.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -502,9 +502,9 @@ class AsyncMessages:
         delivered: bool | None = None,
         message: str | None = None,
     ) -> None:
-        """Mark or change messages of a dialog.
+        """Mark or update messages in a dialog.
 
-        Nothing says that other users are told of a new text (U-18).
+        Other users may not be notified of a new text (U-18).
 
         `PUT /chat/Message/{message_ids}` (R-044, F-056, X-22, U-14, U-18)
 
@@ -533,10 +533,10 @@ class AsyncMessages:
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
-        """Delete messages, for oneself or for all.
+        """Delete messages, for the current user or for everyone.
 
-        Who may delete what follows the kind of dialog and the user's role. Deleting for all also tells the chat to
-        take the messages away at once. The answer says of each id what became of it.
+        The kind of dialog and the user's role decide what the user may delete. Deleting for everyone also makes the
+        chat remove the messages at once. The response reports the result for each id.
 
         `DELETE /chat/Message/{message_ids}` (R-045, F-066, F-067, CR-09, CR-44, U-02)
 
@@ -560,11 +560,11 @@ class AsyncMessages:
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
-        In private and group dialogs only. Without ids there is only the total; with ids also the number of each.
+        Counts private and group dialogs only. Without ids the response has only the total; with ids, also each count.
 
         `GET /chat/Message/unread` (R-042, F-078, F-079, CR-06)
 
-        :param chat_dialog_ids: Dialogs to count in.
+        :param chat_dialog_ids: Dialogs to count messages in.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
@@ -583,8 +583,8 @@ class AsyncMessages:
     ) -> models.SystemMessage:
         """Send a system message to a user.
 
-        A signal for the application itself: it is delivered over the chat and not stored. Further keys are its
-        content; a value may be an object.
+        A signal for the application itself, delivered over the chat and not stored. Further keys are its content; a
+        value may be an object.
 
         `POST /chat/Message/system` (R-046, X-28)
 
@@ -629,7 +629,7 @@ class AsyncMessages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        Users of the dialog are told over the chat. A user may be held to one reaction (CR-43).
+        The dialog's users are notified over the chat. The platform may limit users to one reaction (CR-43).
 
         `PUT /chat/Message/{message_id}/reactions` (R-047, X-25, X-26, CR-43)
 

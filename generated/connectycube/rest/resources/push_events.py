@@ -49,20 +49,20 @@ class PushEvents:
     ) -> builtins.list[models.PushEvent]:
         """Send a push notification.
 
-        One selector says who gets it: ids, tags or external ids. Without `push_type` it goes to every device of these
-        users, and the platform fits the message to each (CR-32).
+        One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
+        of these users, and the platform adapts the message to each (CR-32).
 
         `POST /events` (R-063, X-42, CR-31, CR-32, U-19)
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
-            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service takes
+            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts
             (U-19).
-        :param notification_type: Kind of notification; the wire wants it and knows this one.
-        :param push_type: The one service to send to; `message` is then a text.
-        :param event_type: When to send; `one_shot` is at once.
-        :param user: Who gets it.
-        :param external_user: Who gets it, by ids of the application's own.
+        :param notification_type: Kind of notification; required, and this is the only value.
+        :param push_type: The only service to send to; `message` is then a text.
+        :param event_type: When to send it; `one_shot` means immediately.
+        :param user: The recipients.
+        :param external_user: The recipients, by the application's own ids.
         :param name: Name of the event.
         :param date: When to send.
         :param end_date: When to stop sending.
@@ -124,20 +124,20 @@ class AsyncPushEvents:
     ) -> builtins.list[models.PushEvent]:
         """Send a push notification.
 
-        One selector says who gets it: ids, tags or external ids. Without `push_type` it goes to every device of these
-        users, and the platform fits the message to each (CR-32).
+        One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
+        of these users, and the platform adapts the message to each (CR-32).
 
         `POST /events` (R-063, X-42, CR-31, CR-32, U-19)
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
-            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service takes
+            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts
             (U-19).
-        :param notification_type: Kind of notification; the wire wants it and knows this one.
-        :param push_type: The one service to send to; `message` is then a text.
-        :param event_type: When to send; `one_shot` is at once.
-        :param user: Who gets it.
-        :param external_user: Who gets it, by ids of the application's own.
+        :param notification_type: Kind of notification; required, and this is the only value.
+        :param push_type: The only service to send to; `message` is then a text.
+        :param event_type: When to send it; `one_shot` means immediately.
+        :param user: The recipients.
+        :param external_user: The recipients, by the application's own ids.
         :param name: Name of the event.
         :param date: When to send.
         :param end_date: When to stop sending.

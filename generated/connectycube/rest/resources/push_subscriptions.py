@@ -40,7 +40,7 @@ class PushSubscriptions:
     ) -> builtins.list[models.PushSubscription]:
         """List the current user's subscriptions.
 
-        All of them at once; the platform has no pages here.
+        Returns all of them at once; the platform does not paginate this list.
 
         `GET /subscriptions` (R-061, X-41)
 
@@ -56,15 +56,15 @@ class PushSubscriptions:
         push_token: inputs.PushTokenInput,
         device: inputs.PushDeviceInput,
     ) -> builtins.list[models.PushSubscription]:
-        """Let a device or browser of the current user get push notifications.
+        """Subscribe a device or browser of the current user to push notifications.
 
-        The channels `apns`, `apns_voip` and `gcm` want `client_identification_sequence` in `push_token`; `web` wants
-        `web_endpoint`, `web_auth` and `web_p256dh`.
+        The channels `apns`, `apns_voip` and `gcm` require `client_identification_sequence` in `push_token`; `web`
+        requires `web_endpoint`, `web_auth` and `web_p256dh`.
 
         `POST /subscriptions` (R-060, X-41, CR-29, CR-30)
 
-        :param notification_channel: The way that a notification takes to a device.
-        :param push_token: What the push service knows the device or browser by.
+        :param notification_channel: The channel by which a notification reaches a device.
+        :param push_token: The push service's identifier for the device or browser.
         :param device: The device to subscribe.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
@@ -124,7 +124,7 @@ class AsyncPushSubscriptions:
     ) -> builtins.list[models.PushSubscription]:
         """List the current user's subscriptions.
 
-        All of them at once; the platform has no pages here.
+        Returns all of them at once; the platform does not paginate this list.
 
         `GET /subscriptions` (R-061, X-41)
 
@@ -140,15 +140,15 @@ class AsyncPushSubscriptions:
         push_token: inputs.PushTokenInput,
         device: inputs.PushDeviceInput,
     ) -> builtins.list[models.PushSubscription]:
-        """Let a device or browser of the current user get push notifications.
+        """Subscribe a device or browser of the current user to push notifications.
 
-        The channels `apns`, `apns_voip` and `gcm` want `client_identification_sequence` in `push_token`; `web` wants
-        `web_endpoint`, `web_auth` and `web_p256dh`.
+        The channels `apns`, `apns_voip` and `gcm` require `client_identification_sequence` in `push_token`; `web`
+        requires `web_endpoint`, `web_auth` and `web_p256dh`.
 
         `POST /subscriptions` (R-060, X-41, CR-29, CR-30)
 
-        :param notification_channel: The way that a notification takes to a device.
-        :param push_token: What the push service knows the device or browser by.
+        :param notification_channel: The channel by which a notification reaches a device.
+        :param push_token: The push service's identifier for the device or browser.
         :param device: The device to subscribe.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,

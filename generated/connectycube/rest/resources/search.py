@@ -42,18 +42,17 @@ class Search:
     ) -> models.SearchResults:
         """Search dialogs, messages and users for a text.
 
-        Looks into texts of messages and names of dialogs, and according to some sources into users (CR-20). The text
-        is passed on as it is. `start_date` wants an `end_date`, at most three months before it.
+        Searches the texts of messages and the names of dialogs, and according to some sources users (CR-20). The text
+        is sent unchanged. `start_date` requires an `end_date`, at most three months before it.
 
         `GET /chat/search` (R-049, F-080, F-081, CR-18, CR-19, CR-20)
 
-        :param search_text: Text to look for, five characters at least. Quotes may ask for the exact phrase (CR-20).
+        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase (CR-20).
             Limits: at least 5 characters.
-        :param chat_dialog_ids: Dialogs to search, ten at most. Limits: at most 10 entries.
-        :param start_date: The newer end of the time to search; nothing later is found.
-        :param end_date: The older end of the time to search; nothing earlier is found. Required with `start_date`,
-            and at most three months before it.
-        :param limit: Most entries of the result. Limits: at least 1, at most 100.
+        :param chat_dialog_ids: Dialogs to search, at most ten. Limits: at most 10 entries.
+        :param start_date: Latest time to search.
+        :param end_date: Earliest time to search. Required with `start_date`, and at most three months before it.
+        :param limit: Maximum number of results. Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -99,18 +98,17 @@ class AsyncSearch:
     ) -> models.SearchResults:
         """Search dialogs, messages and users for a text.
 
-        Looks into texts of messages and names of dialogs, and according to some sources into users (CR-20). The text
-        is passed on as it is. `start_date` wants an `end_date`, at most three months before it.
+        Searches the texts of messages and the names of dialogs, and according to some sources users (CR-20). The text
+        is sent unchanged. `start_date` requires an `end_date`, at most three months before it.
 
         `GET /chat/search` (R-049, F-080, F-081, CR-18, CR-19, CR-20)
 
-        :param search_text: Text to look for, five characters at least. Quotes may ask for the exact phrase (CR-20).
+        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase (CR-20).
             Limits: at least 5 characters.
-        :param chat_dialog_ids: Dialogs to search, ten at most. Limits: at most 10 entries.
-        :param start_date: The newer end of the time to search; nothing later is found.
-        :param end_date: The older end of the time to search; nothing earlier is found. Required with `start_date`,
-            and at most three months before it.
-        :param limit: Most entries of the result. Limits: at least 1, at most 100.
+        :param chat_dialog_ids: Dialogs to search, at most ten. Limits: at most 10 entries.
+        :param start_date: Latest time to search.
+        :param end_date: Earliest time to search. Required with `start_date`, and at most three months before it.
+        :param limit: Maximum number of results. Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.

@@ -32,7 +32,7 @@ class Sessions:
     def get(
         self,
     ) -> models.Session:
-        """Read the current session.
+        """Get the current session.
 
         `GET /session` (R-002, X-07)
 
@@ -55,23 +55,23 @@ class Sessions:
         nonce: int | None = None,
         signature: str | None = None,
     ) -> models.Session:
-        """Open a session.
+        """Create a session.
 
-        Without `user` and `provider` it is a session of the application only. With `user` it belongs to the user
-        whose login (or email) and password are given; one that does not exist is created, unless the admin panel
-        forbids that. `guest` makes a user who lives for a day and can't log in by password. `provider` wants `keys`
-        (Facebook, Twitter), `firebase_phone` or `firebase_email` beside it. A session lives for two hours after its
-        last call. Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
+        Without `user` and `provider` it is an application session. With `user` it belongs to the user with the given
+        login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
+        `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
+        (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
+        Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
 
         `POST /session` (R-001, F-010, X-01, X-02, X-03, X-04, X-05, X-06, X-10, CR-02, CR-03, U-09)
 
-        :param user: The user whose session it is to be.
-        :param provider: Who vouches for the user instead of a password.
-        :param keys: What Facebook or Twitter gave out for the user.
-        :param firebase_phone: What Firebase gave out after a check of the phone number.
-        :param firebase_email: What Firebase gave out after a check of the email address.
-        :param timestamp: Unix seconds of the call; part of what is signed.
-        :param nonce: A random number; part of what is signed.
+        :param user: The user to log in.
+        :param provider: The identity provider that vouches for the user, instead of a password.
+        :param keys: The token that Facebook or Twitter issued for the user.
+        :param firebase_phone: The token that Firebase issued after verifying the phone number.
+        :param firebase_email: The token that Firebase issued after verifying the email address.
+        :param timestamp: Unix time of the call, in seconds; part of the signature.
+        :param nonce: A random number; part of the signature.
         :param signature: HMAC-SHA1 of the sorted parameters with the application's secret.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
@@ -95,7 +95,7 @@ class Sessions:
     ) -> None:
         """End the current session.
 
-        All data of the session is dropped.
+        Deletes all data of the session.
 
         `DELETE /session` (R-003, X-07, U-11)
 
@@ -107,7 +107,7 @@ class Sessions:
     def delete_others(
         self,
     ) -> None:
-        """End all sessions of the current user but this one.
+        """End all sessions of the current user except this one.
 
         `DELETE /session/list` (R-005, X-08)
 
@@ -150,7 +150,7 @@ class Sessions:
     ) -> models.User:
         """Log a user in on the current session.
 
-        Wants a session of the application. `login` or `email` go with `password`; `provider` goes with `keys`,
+        Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
         `password` any text that is not empty (CR-03).
 
@@ -159,10 +159,10 @@ class Sessions:
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
         :param password: Password of the user.
-        :param provider: Who vouches for the user instead of a password.
-        :param keys: What Facebook or Twitter gave out for the user.
-        :param firebase_phone: What Firebase gave out after a check of the phone number.
-        :param firebase_email: What Firebase gave out after a check of the email address.
+        :param provider: The identity provider that vouches for the user, instead of a password.
+        :param keys: The token that Facebook or Twitter issued for the user.
+        :param firebase_phone: The token that Firebase issued after verifying the phone number.
+        :param firebase_email: The token that Firebase issued after verifying the email address.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -182,9 +182,9 @@ class Sessions:
     def logout(
         self,
     ) -> None:
-        """Log the user out and keep the session.
+        """Log the user out but keep the session.
 
-        Whether the rest is still good as a session of the application is not documented (U-12).
+        It is not documented whether the session remains valid as an application session (U-12).
 
         `DELETE /login` (R-007, X-09, U-12)
 
@@ -222,7 +222,7 @@ class AsyncSessions:
     async def get(
         self,
     ) -> models.Session:
-        """Read the current session.
+        """Get the current session.
 
         `GET /session` (R-002, X-07)
 
@@ -245,23 +245,23 @@ class AsyncSessions:
         nonce: int | None = None,
         signature: str | None = None,
     ) -> models.Session:
-        """Open a session.
+        """Create a session.
 
-        Without `user` and `provider` it is a session of the application only. With `user` it belongs to the user
-        whose login (or email) and password are given; one that does not exist is created, unless the admin panel
-        forbids that. `guest` makes a user who lives for a day and can't log in by password. `provider` wants `keys`
-        (Facebook, Twitter), `firebase_phone` or `firebase_email` beside it. A session lives for two hours after its
-        last call. Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
+        Without `user` and `provider` it is an application session. With `user` it belongs to the user with the given
+        login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
+        `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
+        (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
+        Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
 
         `POST /session` (R-001, F-010, X-01, X-02, X-03, X-04, X-05, X-06, X-10, CR-02, CR-03, U-09)
 
-        :param user: The user whose session it is to be.
-        :param provider: Who vouches for the user instead of a password.
-        :param keys: What Facebook or Twitter gave out for the user.
-        :param firebase_phone: What Firebase gave out after a check of the phone number.
-        :param firebase_email: What Firebase gave out after a check of the email address.
-        :param timestamp: Unix seconds of the call; part of what is signed.
-        :param nonce: A random number; part of what is signed.
+        :param user: The user to log in.
+        :param provider: The identity provider that vouches for the user, instead of a password.
+        :param keys: The token that Facebook or Twitter issued for the user.
+        :param firebase_phone: The token that Firebase issued after verifying the phone number.
+        :param firebase_email: The token that Firebase issued after verifying the email address.
+        :param timestamp: Unix time of the call, in seconds; part of the signature.
+        :param nonce: A random number; part of the signature.
         :param signature: HMAC-SHA1 of the sorted parameters with the application's secret.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
@@ -285,7 +285,7 @@ class AsyncSessions:
     ) -> None:
         """End the current session.
 
-        All data of the session is dropped.
+        Deletes all data of the session.
 
         `DELETE /session` (R-003, X-07, U-11)
 
@@ -297,7 +297,7 @@ class AsyncSessions:
     async def delete_others(
         self,
     ) -> None:
-        """End all sessions of the current user but this one.
+        """End all sessions of the current user except this one.
 
         `DELETE /session/list` (R-005, X-08)
 
@@ -340,7 +340,7 @@ class AsyncSessions:
     ) -> models.User:
         """Log a user in on the current session.
 
-        Wants a session of the application. `login` or `email` go with `password`; `provider` goes with `keys`,
+        Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
         `password` any text that is not empty (CR-03).
 
@@ -349,10 +349,10 @@ class AsyncSessions:
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
         :param password: Password of the user.
-        :param provider: Who vouches for the user instead of a password.
-        :param keys: What Facebook or Twitter gave out for the user.
-        :param firebase_phone: What Firebase gave out after a check of the phone number.
-        :param firebase_email: What Firebase gave out after a check of the email address.
+        :param provider: The identity provider that vouches for the user, instead of a password.
+        :param keys: The token that Facebook or Twitter issued for the user.
+        :param firebase_phone: The token that Firebase issued after verifying the phone number.
+        :param firebase_email: The token that Firebase issued after verifying the email address.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -372,9 +372,9 @@ class AsyncSessions:
     async def logout(
         self,
     ) -> None:
-        """Log the user out and keep the session.
+        """Log the user out but keep the session.
 
-        Whether the rest is still good as a session of the application is not documented (U-12).
+        It is not documented whether the session remains valid as an application session (U-12).
 
         `DELETE /login` (R-007, X-09, U-12)
 

@@ -22,7 +22,7 @@ __all__ = ["AsyncUsers", "AsyncUsersWithRawResponse", "Users", "UsersWithRawResp
 
 
 class Users:
-    """Accounts of an application's users."""
+    """The accounts of an application's users."""
 
     def __init__(self, client: ConnectyCube) -> None:
         self._client = client
@@ -40,17 +40,17 @@ class Users:
         per_page: int | None = None,
         order: str | None = None,
     ) -> Page[models.User]:
-        """List users, first version.
+        """List users (API version 1).
 
-        Off unless the admin panel switches it on; while it is off, the platform answers with an error. `users.list`
-        takes its place.
+        Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
+        `users.list`.
 
         Deprecated by the platform.
 
         `GET /users` (R-010, X-13, CR-23)
 
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -85,10 +85,10 @@ class Users:
         external_user_id: int | None = None,
         blob_id: int | None = None,
     ) -> models.User:
-        """Sign a user up.
+        """Sign up a user.
 
-        Goes out with the authorization key, so it needs no session (CR-04). `login`, `email` or both, and a password;
-        all else may follow later.
+        Sent with the authorization key, so it needs no session (CR-04). Requires `login`, `email` or both, and a
+        password; everything else may be set later.
 
         `POST /users` (R-008, X-11, X-15, CR-04, CR-27, U-58)
 
@@ -100,12 +100,12 @@ class Users:
         :param website: Web address.
         :param custom_data: Free text of the application, often JSON.
         :param timezone: Offset from UTC in minutes.
-        :param tag_list: Tags, five at most; in answers they are `user_tags`. Limits: at most 5 entries.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
         :param avatar: Uid of a stored file or a web address.
         :param external_id: Id in the application's own system.
         :param facebook_id: Id at Facebook.
         :param twitter_id: Id at Twitter.
-        :param external_user_id: Former number in the application's own system; use `external_id`.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
@@ -142,14 +142,14 @@ class Users:
     ) -> Page[models.User]:
         """List users.
 
-        At least one filter must be a stand-alone one: any but the three times, with equality, `in` or `start_with`.
-        The times only narrow such a filter down. `start_with` wants four characters or more and sets the page's size
-        to five.
+        At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
+        times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
+        five.
 
         `GET /users/v2` (R-009, X-12, CR-24, CR-26, U-03)
 
-        :param offset: Entries to pass over. Limits: at least 0.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1, at most 100.
+        :param offset: Number of entries to skip. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
@@ -172,9 +172,9 @@ class Users:
         *,
         login: str,
     ) -> models.User:
-        """Find a user by login.
+        """Get a user by login.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -200,15 +200,15 @@ class Users:
     ) -> Page[models.User]:
         """List users by full name.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
         `GET /users/by_full_name` (R-013, X-13, CR-23)
 
-        :param full_name: Full name of the users.
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param full_name: Full name to search for.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -226,9 +226,9 @@ class Users:
         *,
         facebook_id: str,
     ) -> models.User:
-        """Find a user by the id at Facebook.
+        """Get a user by Facebook id.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -250,9 +250,9 @@ class Users:
         *,
         twitter_id: str,
     ) -> models.User:
-        """Find a user by the id at Twitter.
+        """Get a user by Twitter id.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -274,9 +274,9 @@ class Users:
         *,
         email: str,
     ) -> models.User:
-        """Find a user by email address.
+        """Get a user by email address.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -300,17 +300,17 @@ class Users:
         page: int | None = None,
         per_page: int | None = None,
     ) -> Page[models.User]:
-        """List users who have at least one of some tags.
+        """List users who have at least one of the given tags.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
         `GET /users/by_tags` (R-017, X-13, CR-23, U-03)
 
-        :param tags: Tags to look for.
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param tags: Tags to search for.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -328,10 +328,10 @@ class Users:
         *,
         phone: str,
     ) -> models.User:
-        """Find a user by phone number.
+        """Get a user by phone number.
 
-        Only the vendor's SDKs know it, under two paths; this is the JavaScript one's. A filter of `users.list` takes
-        its place (CR-24).
+        Only the vendor's SDKs have it, under two paths; this is the JavaScript SDK's. Replaced by a filter of
+        `users.list` (CR-24).
 
         Deprecated by the platform.
 
@@ -353,9 +353,9 @@ class Users:
         *,
         email: str,
     ) -> None:
-        """Have a link for a new password mailed to a user.
+        """Email a user a link to reset the password.
 
-        Every call sends another mail, so the client does not repeat it by itself.
+        Every call sends another email, so the client never retries it.
 
         `GET /users/password/reset` (R-023, X-11, CR-05)
 
@@ -378,12 +378,12 @@ class Users:
     ) -> Page[models.User]:
         """List users who are online.
 
-        Experimental; the vendor's documents don't have it, and rights and largest page are unknown (U-20).
+        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown (U-20).
 
         `GET /users/online` (R-024, X-14, U-20)
 
-        :param limit: Most entries in a page. Limits: at least 1.
-        :param offset: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page. Limits: at least 1.
+        :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
@@ -414,15 +414,15 @@ class Users:
         self,
         external_user_id: int,
     ) -> models.User:
-        """Find a user by the former number in the application's own system.
+        """Get a user by the former numeric id in the application's own system.
 
-        A filter of `users.list` takes its place, by `external_id`.
+        Replaced by the filter `external_id` of `users.list`.
 
         Deprecated by the platform.
 
         `GET /users/external/{external_user_id}` (R-019, X-13, CR-25, U-56)
 
-        :param external_user_id: Number of the user in the application's own system.
+        :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
@@ -437,11 +437,11 @@ class Users:
         self,
         external_user_id: int,
     ) -> None:
-        """Delete a user by the number in the application's own system.
+        """Delete a user by the numeric id in the application's own system.
 
         `DELETE /users/external/{external_user_id}` (R-022, X-11, U-56)
 
-        :param external_user_id: Number of the user in the application's own system.
+        :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -456,9 +456,9 @@ class Users:
         self,
         user_id: int,
     ) -> models.User:
-        """Read a user.
+        """Get a user.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -496,9 +496,9 @@ class Users:
         external_user_id: int | None = None,
         blob_id: int | None = None,
     ) -> models.User:
-        """Change the current user.
+        """Update the current user.
 
-        A new `password` wants the `old_password` beside it (CR-28). Only one's own account can be changed.
+        A new `password` requires the `old_password` (CR-28). Users can change only their own account.
 
         `PUT /users/{user_id}` (R-020, X-11, X-15, CR-27, CR-28, U-58)
 
@@ -506,18 +506,18 @@ class Users:
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
         :param email: Email address.
         :param password: Password.
-        :param old_password: The password so far.
+        :param old_password: The current password.
         :param full_name: Full name.
         :param phone: Phone number.
         :param website: Web address.
         :param custom_data: Free text of the application, often JSON.
         :param timezone: Offset from UTC in minutes.
-        :param tag_list: Tags, five at most; in answers they are `user_tags`. Limits: at most 5 entries.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
         :param avatar: Uid of a stored file or a web address.
         :param external_id: Id in the application's own system.
         :param facebook_id: Id at Facebook.
         :param twitter_id: Id at Twitter.
-        :param external_user_id: Former number in the application's own system; use `external_id`.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -551,7 +551,7 @@ class Users:
     ) -> None:
         """Delete the current user.
 
-        Users delete their own accounts only; the admin API deletes any.
+        Users can delete only their own account; the admin API can delete any.
 
         `DELETE /users/{user_id}` (R-021, X-11)
 
@@ -593,7 +593,7 @@ class UsersWithRawResponse:
 
 
 class AsyncUsers:
-    """Accounts of an application's users."""
+    """The accounts of an application's users."""
 
     def __init__(self, client: AsyncConnectyCube) -> None:
         self._client = client
@@ -611,17 +611,17 @@ class AsyncUsers:
         per_page: int | None = None,
         order: str | None = None,
     ) -> AsyncPage[models.User]:
-        """List users, first version.
+        """List users (API version 1).
 
-        Off unless the admin panel switches it on; while it is off, the platform answers with an error. `users.list`
-        takes its place.
+        Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
+        `users.list`.
 
         Deprecated by the platform.
 
         `GET /users` (R-010, X-13, CR-23)
 
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
@@ -656,10 +656,10 @@ class AsyncUsers:
         external_user_id: int | None = None,
         blob_id: int | None = None,
     ) -> models.User:
-        """Sign a user up.
+        """Sign up a user.
 
-        Goes out with the authorization key, so it needs no session (CR-04). `login`, `email` or both, and a password;
-        all else may follow later.
+        Sent with the authorization key, so it needs no session (CR-04). Requires `login`, `email` or both, and a
+        password; everything else may be set later.
 
         `POST /users` (R-008, X-11, X-15, CR-04, CR-27, U-58)
 
@@ -671,12 +671,12 @@ class AsyncUsers:
         :param website: Web address.
         :param custom_data: Free text of the application, often JSON.
         :param timezone: Offset from UTC in minutes.
-        :param tag_list: Tags, five at most; in answers they are `user_tags`. Limits: at most 5 entries.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
         :param avatar: Uid of a stored file or a web address.
         :param external_id: Id in the application's own system.
         :param facebook_id: Id at Facebook.
         :param twitter_id: Id at Twitter.
-        :param external_user_id: Former number in the application's own system; use `external_id`.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
@@ -713,14 +713,14 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users.
 
-        At least one filter must be a stand-alone one: any but the three times, with equality, `in` or `start_with`.
-        The times only narrow such a filter down. `start_with` wants four characters or more and sets the page's size
-        to five.
+        At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
+        times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
+        five.
 
         `GET /users/v2` (R-009, X-12, CR-24, CR-26, U-03)
 
-        :param offset: Entries to pass over. Limits: at least 0.
-        :param limit: Most entries in a page. The platform's default is 100. Limits: at least 1, at most 100.
+        :param offset: Number of entries to skip. Limits: at least 0.
+        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
@@ -743,9 +743,9 @@ class AsyncUsers:
         *,
         login: str,
     ) -> models.User:
-        """Find a user by login.
+        """Get a user by login.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -771,15 +771,15 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users by full name.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
         `GET /users/by_full_name` (R-013, X-13, CR-23)
 
-        :param full_name: Full name of the users.
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param full_name: Full name to search for.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -797,9 +797,9 @@ class AsyncUsers:
         *,
         facebook_id: str,
     ) -> models.User:
-        """Find a user by the id at Facebook.
+        """Get a user by Facebook id.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -821,9 +821,9 @@ class AsyncUsers:
         *,
         twitter_id: str,
     ) -> models.User:
-        """Find a user by the id at Twitter.
+        """Get a user by Twitter id.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -845,9 +845,9 @@ class AsyncUsers:
         *,
         email: str,
     ) -> models.User:
-        """Find a user by email address.
+        """Get a user by email address.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -871,17 +871,17 @@ class AsyncUsers:
         page: int | None = None,
         per_page: int | None = None,
     ) -> AsyncPage[models.User]:
-        """List users who have at least one of some tags.
+        """List users who have at least one of the given tags.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
         `GET /users/by_tags` (R-017, X-13, CR-23, U-03)
 
-        :param tags: Tags to look for.
-        :param page: Number of the page, from 1. Limits: at least 1.
-        :param per_page: Most entries in a page. The platform's default is 10. Limits: at least 1, at most 100.
+        :param tags: Tags to search for.
+        :param page: Page number, starting at 1. Limits: at least 1.
+        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -899,10 +899,10 @@ class AsyncUsers:
         *,
         phone: str,
     ) -> models.User:
-        """Find a user by phone number.
+        """Get a user by phone number.
 
-        Only the vendor's SDKs know it, under two paths; this is the JavaScript one's. A filter of `users.list` takes
-        its place (CR-24).
+        Only the vendor's SDKs have it, under two paths; this is the JavaScript SDK's. Replaced by a filter of
+        `users.list` (CR-24).
 
         Deprecated by the platform.
 
@@ -924,9 +924,9 @@ class AsyncUsers:
         *,
         email: str,
     ) -> None:
-        """Have a link for a new password mailed to a user.
+        """Email a user a link to reset the password.
 
-        Every call sends another mail, so the client does not repeat it by itself.
+        Every call sends another email, so the client never retries it.
 
         `GET /users/password/reset` (R-023, X-11, CR-05)
 
@@ -949,12 +949,12 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who are online.
 
-        Experimental; the vendor's documents don't have it, and rights and largest page are unknown (U-20).
+        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown (U-20).
 
         `GET /users/online` (R-024, X-14, U-20)
 
-        :param limit: Most entries in a page. Limits: at least 1.
-        :param offset: Entries to pass over. Limits: at least 0.
+        :param limit: Maximum number of entries on a page. Limits: at least 1.
+        :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
@@ -985,15 +985,15 @@ class AsyncUsers:
         self,
         external_user_id: int,
     ) -> models.User:
-        """Find a user by the former number in the application's own system.
+        """Get a user by the former numeric id in the application's own system.
 
-        A filter of `users.list` takes its place, by `external_id`.
+        Replaced by the filter `external_id` of `users.list`.
 
         Deprecated by the platform.
 
         `GET /users/external/{external_user_id}` (R-019, X-13, CR-25, U-56)
 
-        :param external_user_id: Number of the user in the application's own system.
+        :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
@@ -1008,11 +1008,11 @@ class AsyncUsers:
         self,
         external_user_id: int,
     ) -> None:
-        """Delete a user by the number in the application's own system.
+        """Delete a user by the numeric id in the application's own system.
 
         `DELETE /users/external/{external_user_id}` (R-022, X-11, U-56)
 
-        :param external_user_id: Number of the user in the application's own system.
+        :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -1027,9 +1027,9 @@ class AsyncUsers:
         self,
         user_id: int,
     ) -> models.User:
-        """Read a user.
+        """Get a user.
 
-        A filter of `users.list` takes its place.
+        Replaced by a filter of `users.list`.
 
         Deprecated by the platform.
 
@@ -1067,9 +1067,9 @@ class AsyncUsers:
         external_user_id: int | None = None,
         blob_id: int | None = None,
     ) -> models.User:
-        """Change the current user.
+        """Update the current user.
 
-        A new `password` wants the `old_password` beside it (CR-28). Only one's own account can be changed.
+        A new `password` requires the `old_password` (CR-28). Users can change only their own account.
 
         `PUT /users/{user_id}` (R-020, X-11, X-15, CR-27, CR-28, U-58)
 
@@ -1077,18 +1077,18 @@ class AsyncUsers:
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
         :param email: Email address.
         :param password: Password.
-        :param old_password: The password so far.
+        :param old_password: The current password.
         :param full_name: Full name.
         :param phone: Phone number.
         :param website: Web address.
         :param custom_data: Free text of the application, often JSON.
         :param timezone: Offset from UTC in minutes.
-        :param tag_list: Tags, five at most; in answers they are `user_tags`. Limits: at most 5 entries.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
         :param avatar: Uid of a stored file or a web address.
         :param external_id: Id in the application's own system.
         :param facebook_id: Id at Facebook.
         :param twitter_id: Id at Twitter.
-        :param external_user_id: Former number in the application's own system; use `external_id`.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
         :raises InvalidArgument: if an argument is wrong; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -1122,7 +1122,7 @@ class AsyncUsers:
     ) -> None:
         """Delete the current user.
 
-        Users delete their own accounts only; the admin API deletes any.
+        Users can delete only their own account; the admin API can delete any.
 
         `DELETE /users/{user_id}` (R-021, X-11)
 

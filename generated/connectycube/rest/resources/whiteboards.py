@@ -58,7 +58,7 @@ class Whiteboards:
     ) -> models.Whiteboard:
         """Create a whiteboard in a dialog.
 
-        In private, group and meeting dialogs; three in one dialog at most.
+        In private, group and meeting dialogs; at most three per dialog.
 
         `POST /whiteboards` (R-083, X-47)
 
@@ -83,7 +83,7 @@ class Whiteboards:
     ) -> models.Whiteboard:
         """Rename a whiteboard.
 
-        For the user who made it.
+        Only its creator may do this.
 
         `PUT /whiteboards/{whiteboard_id}` (R-085, X-47)
 
@@ -106,7 +106,7 @@ class Whiteboards:
     ) -> None:
         """Delete a whiteboard.
 
-        For the user who made it.
+        Only its creator may do this.
 
         `DELETE /whiteboards/{whiteboard_id}` (R-086, X-47)
 
@@ -172,7 +172,7 @@ class AsyncWhiteboards:
     ) -> models.Whiteboard:
         """Create a whiteboard in a dialog.
 
-        In private, group and meeting dialogs; three in one dialog at most.
+        In private, group and meeting dialogs; at most three per dialog.
 
         `POST /whiteboards` (R-083, X-47)
 
@@ -197,7 +197,7 @@ class AsyncWhiteboards:
     ) -> models.Whiteboard:
         """Rename a whiteboard.
 
-        For the user who made it.
+        Only its creator may do this.
 
         `PUT /whiteboards/{whiteboard_id}` (R-085, X-47)
 
@@ -220,7 +220,7 @@ class AsyncWhiteboards:
     ) -> None:
         """Delete a whiteboard.
 
-        For the user who made it.
+        Only its creator may do this.
 
         `DELETE /whiteboards/{whiteboard_id}` (R-086, X-47)
 
