@@ -1,4 +1,4 @@
-"""A server that plays by a script: for what a real one never does."""
+"""A scripted server, for what a real one never does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from connectycube.chat import AsyncChat, ConnectFailed, ConnectionFailed, Reconnecting, State
+from connectycube.chat import AsyncChat, ConnectError, ConnectionFailed, Reconnecting, State
 from connectycube.chat.machines.connection import Backoff
 from tests.integration.chats import Told
 from tests.integration.support import Seen
@@ -79,7 +79,7 @@ class Peer:
         self._writer.write(xml.encode() if isinstance(xml, str) else xml)
 
     async def drained(self) -> None:
-        """What was sent is on its way by itself."""
+        """Send what was written as a packet of its own."""
         await self._writer.drain()
         await asyncio.sleep(0)
 
@@ -95,7 +95,7 @@ class Peer:
         return self._events.pop(0)
 
     async def next(self) -> ET.Element:
-        """The next element; `EOFError` where the stream ends."""
+        """Read the next element; raise `EOFError` at the end of the stream."""
         while True:
             event, element = await self._event()
             self._depth += 1 if event == "start" else -1
@@ -114,11 +114,11 @@ class Peer:
                 return element
 
     def ack(self, h: int | None = None) -> None:
-        """Acknowledge all that came, or something else."""
+        """Acknowledge everything received, or `h` stanzas."""
         self.send(f"<a xmlns='{SM}' h='{self.count if h is None else h}'/>")
 
     async def expect(self, tag: str) -> ET.Element:
-        """The next element, which is of that kind."""
+        """Read the next element, and check its tag."""
         found = await self.next()
         assert found.tag == tag, f"{found.tag} in place of {tag}"
         return found
@@ -126,7 +126,7 @@ class Peer:
     # The steps to a session
 
     async def opened(self) -> None:
-        """The client opens a stream."""
+        """Wait for the client to open a stream."""
         self._parser = ET.XMLPullParser(("start", "end"))
         self._events.clear()
         self._depth = 1
@@ -137,12 +137,12 @@ class Peer:
         self.send(f"{HEADER}<stream:features>{''.join(features)}</stream:features>")
 
     async def session(
-        self, *features: str, at: Step | None = None, fault: str | bytes = "", jid: str = JID, furnish: bool = True
+        self, *features: str, at: Step | None = None, fault: str | bytes = "", jid: str = JID, set_up: bool = True
     ) -> None:
-        """All steps up to a session; at one of them the fault is sent in place of what belongs there.
+        """Run all steps up to a session. At one of them, send the fault instead of what belongs there.
 
         :param features: what is offered after login; default: binding and stream management.
-        :param furnish: answer what the chat asks a new session.
+        :param set_up: answer what the chat asks a new session.
         """
 
         def faulty(step: Step) -> bool:
@@ -180,22 +180,22 @@ class Peer:
             self.send(f"<enabled xmlns='{SM}'/>")
         if faulty("session"):
             return
-        if furnish:
-            await self.furnish()
+        if set_up:
+            await self.set_up()
 
-    async def furnish(self) -> None:
-        """Answer what the chat asks a new session, until it says that the user is here."""
+    async def set_up(self) -> None:
+        """Answer the requests of a new session, until the chat sends its presence."""
         while (element := await self.next()).tag != PRESENCE:
             self.answer(element)
 
     def answer(self, element: ET.Element) -> None:
-        """Answer a request, if it is one, and may be answered by itself."""
+        """Answer an element if it is a request, unless `answering` is off."""
         if element.tag == IQ and element.get("type") in ("get", "set") and self.answering:
             query = f"<query xmlns='jabber:iq:roster'>{self.roster}</query>" if element[0].tag == ROSTER else ""
             self.send(f"<iq type='result' id='{element.get('id')}' from='{element.get('to') or BARE}'>{query}</iq>")
 
     async def serve(self) -> None:
-        """Answer what comes, until the client goes."""
+        """Answer whatever arrives, until the client disconnects."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 self.answer(await self.next())
@@ -206,19 +206,19 @@ Script: TypeAlias = Callable[[Peer], Awaitable[None]]
 
 
 async def plays_along(peer: Peer) -> None:
-    """The script of a server that does all as it should."""
+    """Run the script of a server that does everything right."""
     await peer.session()
     await peer.serve()
 
 
 class Fake:
-    """A server on loopback, as an async context manager. A script that fails fails the test.
+    """A server on loopback, as an async context manager. If a script fails, so does the test.
 
     :ivar peers: the connections in their order.
     """
 
     def __init__(self, *scripts: Script) -> None:
-        """:param scripts: one for each connection; the last one is for all that follow."""
+        """:param scripts: one for each connection; the last one serves all further connections."""
         self._scripts = list(scripts)
         self._tasks: list[asyncio.Task[None]] = []
         self.peers: Seen[Peer] = Seen()
@@ -256,12 +256,12 @@ class Fake:
 
     @property
     def attempts(self) -> int:
-        """How many connections there were."""
+        """The number of connections so far."""
         return len(self.peers.items)
 
 
 def chat_with(fake: Fake, **options: Any) -> AsyncChat:
-    """A chat that is not connected yet. Without TLS, so that the script need not know it."""
+    """Return a chat that is not connected yet. It does without TLS, which scripts don't know."""
     options = {
         "user_id": USER_ID,
         "password": PASSWORD,
@@ -278,7 +278,7 @@ def chat_with(fake: Fake, **options: Any) -> AsyncChat:
 
 @contextlib.asynccontextmanager
 async def online(*scripts: Script, **options: Any) -> AsyncIterator[tuple[AsyncChat, Told, Peer]]:
-    """A chat in a session with a fake server, what it tells, and the server's side."""
+    """Connect a chat to a fake server, and yield the chat, its events and the server's side."""
     async with Fake(*(scripts or (plays_along,))) as fake:
         chat = chat_with(fake, **options)
         told = Told(chat)
@@ -296,12 +296,12 @@ def failing(at: Step, fault: str | bytes, hang_up: bool = False) -> Script:
     return script
 
 
-async def given_up(*scripts: Script, **options: object) -> ConnectFailed:
-    """The error of a connection that is tried once."""
+async def given_up(*scripts: Script, **options: object) -> ConnectError:
+    """Connect to a server that makes the chat give up, and return the error."""
     async with Fake(*scripts) as fake:
         chat = chat_with(fake, **options)
         told = Told(chat)
-        with pytest.raises(ConnectFailed) as failed:
+        with pytest.raises(ConnectError) as failed:
             await chat.connect(timeout=5)
         assert chat.state.name is State.OFFLINE
         assert fake.attempts == 1
@@ -310,8 +310,8 @@ async def given_up(*scripts: Script, **options: object) -> ConnectFailed:
         return failed.value
 
 
-async def retried(script: Script, **options: object) -> tuple[ConnectFailed, Told]:
-    """The error of a connection that is tried again, and then works."""
+async def retried(script: Script, **options: object) -> tuple[ConnectError, Told]:
+    """Connect to a server that works at the second attempt, and return the first error."""
     async with Fake(script, plays_along) as fake:
         chat = chat_with(fake, **options)
         told = Told(chat)
@@ -320,5 +320,5 @@ async def retried(script: Script, **options: object) -> tuple[ConnectFailed, Tol
             while not chat.online:
                 await chat.connect()
             assert fake.attempts == 2
-        assert type(reconnecting.error) is ConnectFailed
+        assert type(reconnecting.error) is ConnectError
         return reconnecting.error, told

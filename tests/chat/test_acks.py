@@ -1,4 +1,4 @@
-"""Acknowledgements: a send is over when the server has the message, or says that it has not, and not before."""
+"""Acknowledgements: `send` returns or raises when the server has the message or refuses it, and not before."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.integration.support import run
 
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 DIALOG = "66f1a7c2e4b0d93a51c8e201"
-NUMBER = "66f1a7c2e4b0d93a51c8e2aa"
+MESSAGE_ID = "66f1a7c2e4b0d93a51c8e2aa"
 
 
 async def message(peer: Peer, count: int = 1) -> ET.Element:
@@ -47,7 +47,7 @@ async def message(peer: Peer, count: int = 1) -> ET.Element:
 
 
 async def ping(peer: Peer, count: int = 1) -> str:
-    """The id of the client's ping."""
+    """Wait for the client's ping, and return its id."""
 
     def is_ping(element: ET.Element) -> bool:
         return element.tag == IQ and len(element) > 0 and element[0].tag == "{urn:xmpp:ping}ping"
@@ -58,7 +58,7 @@ async def ping(peer: Peer, count: int = 1) -> str:
 # With stream management
 
 
-def test_a_send_is_over_with_its_acknowledgement() -> None:
+def test_send_returns_with_its_acknowledgement() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             await chat.ping()
@@ -66,7 +66,7 @@ def test_a_send_is_over_with_its_acknowledgement() -> None:
             before = peer.count
             sending = [asyncio.ensure_future(chat.send(5, text)) for text in "abc"]
             await message(peer, 3)
-            # Neither an answer to something else nor an acknowledgement of what was before ends it.
+            # Neither another answer nor an acknowledgement of earlier stanzas ends it.
             await chat.ping()
             peer.ack(before)
             await chat.ping()
@@ -82,7 +82,7 @@ def test_a_send_is_over_with_its_acknowledgement() -> None:
     run(main())
 
 
-def test_the_server_asks() -> None:
+def test_requests_for_acknowledgement_are_answered() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(f"<r xmlns='{SM}'/>")
@@ -97,15 +97,15 @@ def test_the_server_asks() -> None:
 
 
 @pytest.mark.parametrize("more", [1, 1000, -1])
-def test_a_server_that_acknowledges_what_was_not_sent(more: int) -> None:
+def test_acknowledging_too_much_ends_the_stream(more: int) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             await chat.ping()
             peer.ack()
             peer.acking = False
-            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=NUMBER))
+            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=MESSAGE_ID))
             await message(peer)
-            # A count that goes back is one that is far ahead.
+            # Modulo 2**32, a count that goes back is one that is far ahead.
             peer.ack(peer.count + more if more > 0 else peer.count - 2)
             error = await peer.seen.one(lambda element: element.tag == f"{{{STREAMS}}}error")
             assert [child.tag.partition("}")[2] for child in error] == [
@@ -114,48 +114,48 @@ def test_a_server_that_acknowledges_what_was_not_sent(more: int) -> None:
             ]
             reconnecting = await told.one(Reconnecting)
             assert reconnecting.error.reason is Reason.STREAM
-            # A new session has it again, with the same id.
+            # It is sent again in a new session, with the same id.
             assert await told.one(Reconnected) == Reconnected(resumed=False)
-            assert (await sending).id == NUMBER
+            assert (await sending).id == MESSAGE_ID
 
     run(main())
 
 
-def test_a_message_that_nobody_acknowledges() -> None:
+def test_unacknowledged_message_times_out() -> None:
     async def main() -> None:
         async with online(send_timeout=0.1) as (chat, told, peer):
             peer.acking = False
             with pytest.raises(MessageNotSent) as failed:
-                await chat.send(5, "hello", message_id=NUMBER)
-            assert failed.value.message_id == NUMBER
+                await chat.send(5, "hello", message_id=MESSAGE_ID)
+            assert failed.value.message_id == MESSAGE_ID
             assert not told.of(MessageSent)
-            # Late, it is told to nobody.
+            # A late acknowledgement emits nothing.
             peer.acking = True
             peer.ack()
-            await chat.send(5, "hello", message_id=NUMBER)
+            await chat.send(5, "hello", message_id=MESSAGE_ID)
             assert len(told.of(MessageSent)) == 1
             assert chat.online
 
     run(main())
 
 
-def test_disconnecting_tells_what_was_not_acknowledged() -> None:
+def test_disconnect_returns_unacknowledged_ids() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.acking = False
-            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=NUMBER))
+            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=MESSAGE_ID))
             await message(peer)
-            assert await chat.disconnect(timeout=0.05) == (NUMBER,)
+            assert await chat.disconnect(timeout=0.05) == (MESSAGE_ID,)
             with pytest.raises(MessageNotSent) as failed:
                 await sending
-            assert failed.value.message_id == NUMBER
-            assert told.of(Disconnected) == [Disconnected(unacknowledged=(NUMBER,))]
+            assert failed.value.message_id == MESSAGE_ID
+            assert told.of(Disconnected) == [Disconnected(unacknowledged=(MESSAGE_ID,))]
             assert told.of(MessageFailed)[0].error is failed.value
 
     run(main())
 
 
-# Without
+# Without stream management
 
 
 def without(*features: str) -> Script:
@@ -169,17 +169,17 @@ def without(*features: str) -> Script:
 async def refuses_to_count(peer: Peer) -> None:
     fault = "<unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
     await peer.session(at="enable", fault=f"<failed xmlns='{SM}'>{fault}</failed>")
-    await peer.furnish()
+    await peer.set_up()
     await peer.serve()
 
 
 @pytest.mark.parametrize("kind", ["result", "error"])
 @pytest.mark.parametrize("script", [without(BIND_FEATURE), refuses_to_count])
-def test_without_it_the_answer_to_a_ping_acknowledges(script: Script, kind: str) -> None:
+def test_pings_acknowledge_without_stream_management(script: Script, kind: str) -> None:
     async def main() -> None:
         async with online(script) as (chat, told, peer):
             await chat.ping()
-            # Until the answer to what the session began with has come, no second ping is out.
+            # At most one ping is outstanding, from the beginning of the session.
             await chat.send(5, "first")
             peer.answering = False
             count = len([element for element in peer.seen.items if element.tag == IQ])
@@ -197,7 +197,7 @@ def test_without_it_the_answer_to_a_ping_acknowledges(script: Script, kind: str)
     run(main())
 
 
-def test_it_can_be_switched_off() -> None:
+def test_stream_management_can_be_disabled() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.session(at="restart", fault="")
@@ -205,7 +205,7 @@ def test_it_can_be_switched_off() -> None:
             bind = await peer.expect(IQ)
             body = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>81001-7001@localhost/desk</jid></bind>"
             peer.send(f"<iq type='result' id='{bind.get('id')}'>{body}</iq>")
-            await peer.furnish()
+            await peer.set_up()
             await peer.serve()
 
         async with online(script, stream_management=False) as (chat, _, peer):
@@ -216,12 +216,12 @@ def test_it_can_be_switched_off() -> None:
     run(main())
 
 
-# Errors that come before
+# Errors before the acknowledgement
 
 
-def fault(number: str, condition: str, sender: str) -> str:
+def fault(message_id: str, condition: str, sender: str) -> str:
     body = f"<error type='cancel' code='503'><{condition} xmlns='{STANZAS}'/><text xmlns='{STANZAS}'>no</text></error>"
-    return f"<message type='error' id='{number}' from='{sender}'>{body}</message>"
+    return f"<message type='error' id='{message_id}' from='{sender}'>{body}</message>"
 
 
 @pytest.mark.parametrize(
@@ -233,9 +233,7 @@ def fault(number: str, condition: str, sender: str) -> str:
         (DIALOG, f"7001_{DIALOG}@muc.localhost", "not-acceptable", MessageRefused),
     ],
 )
-def test_an_error_fails_the_send_that_waits(
-    to: int | str, sender: str, condition: str, kind: type[MessageRefused]
-) -> None:
+def test_error_fails_the_waiting_send(to: int | str, sender: str, condition: str, kind: type[MessageRefused]) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.acking = False
@@ -263,7 +261,7 @@ def test_an_error_fails_the_send_that_waits(
     run(main())
 
 
-def test_an_error_of_nothing_is_told_and_hurts_nobody() -> None:
+def test_error_for_an_unknown_message_only_emits_an_event() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(fault("never-sent", "forbidden", "5-7001@localhost"))
@@ -279,7 +277,7 @@ def test_an_error_of_nothing_is_told_and_hurts_nobody() -> None:
 
 async def resumable(peer: Peer) -> None:
     await peer.session(at="enable", fault=f"<enabled xmlns='{SM}' id='r1' resume='true'/>")
-    await peer.furnish()
+    await peer.set_up()
     await peer.serve()
 
 
@@ -297,7 +295,7 @@ def resuming(answer: str, then: Script | None = None) -> Script:
 
 
 @pytest.mark.parametrize("handled", [False, True])
-def test_a_resumed_session_has_each_message_once(handled: bool) -> None:
+def test_resumed_session_sends_each_message_once(handled: bool) -> None:
     async def main() -> None:
         counts: list[int] = []
 
@@ -314,11 +312,11 @@ def test_a_resumed_session_has_each_message_once(handled: bool) -> None:
             await chat.send(5, "before")
             peer.acking = False
             counts.append(peer.count)
-            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=NUMBER))
+            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=MESSAGE_ID))
             await message(peer, 2)
             peer.hang_up()
             assert await told.one(Reconnected) == Reconnected(resumed=True)
-            assert (await sending).id == NUMBER
+            assert (await sending).id == MESSAGE_ID
             await chat.ping()
             again = [element for element in peers[0].seen.items if element.tag == MESSAGE]
             assert len(again) == (0 if handled else 1)
@@ -330,34 +328,34 @@ FAILED = f"<failed xmlns='{SM}'><item-not-found xmlns='{STANZAS}'/></failed>"
 
 
 async def binds(peer: Peer) -> None:
-    """Go on with a new session after a resumption that failed."""
+    """Continue with a new session after a failed resumption."""
     bind = await peer.expect(IQ)
     body = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>81001-7001@localhost/new</jid></bind>"
     peer.send(f"<iq type='result' id='{bind.get('id')}'>{body}</iq>")
     await peer.expect(f"{{{SM}}}enable")
     peer.count = 0
     peer.send(f"<enabled xmlns='{SM}'/>")
-    await peer.furnish()
+    await peer.set_up()
     await peer.serve()
 
 
-def test_a_session_that_is_not_resumed_is_begun_anew() -> None:
+def test_refused_resumption_starts_a_new_session() -> None:
     async def main() -> None:
         async with online(resumable, resuming(FAILED, binds)) as (chat, told, peer):
             await chat.send(5, "before")
             peer.acking = False
-            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=NUMBER))
+            sending = asyncio.ensure_future(chat.send(5, "hello", message_id=MESSAGE_ID))
             await message(peer, 2)
             peer.hang_up()
             assert await told.one(Reconnected) == Reconnected(resumed=False)
-            assert (await sending).id == NUMBER
+            assert (await sending).id == MESSAGE_ID
             assert chat.jid.endswith("/new")
 
     run(main())
 
 
 @pytest.mark.parametrize("h", ["1000000", "4294967295"])
-def test_a_resumption_with_a_wrong_count(h: str) -> None:
+def test_resumption_with_a_wrong_count_is_retried(h: str) -> None:
     async def main() -> None:
         wrong = f"<resumed xmlns='{SM}' previd='r1' h='{h}'/>"
         async with online(resumable, resuming(wrong), plays_along) as (chat, told, peer):
@@ -371,7 +369,7 @@ def test_a_resumption_with_a_wrong_count(h: str) -> None:
     run(main())
 
 
-def test_a_resumption_that_is_answered_with_something_else() -> None:
+def test_unexpected_answer_to_a_resumption() -> None:
     async def main() -> None:
         async with online(resumable, resuming("<message/>")) as (chat, told, peer):
             peer.hang_up()

@@ -1,4 +1,4 @@
-"""What a user of the chat does wrong: a typed error each, nothing is sent, nothing hangs, the connection is kept."""
+"""Misuse of the chat: each raises a typed error, sends nothing, hangs nothing and keeps the connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.support import run
 Call: TypeAlias = Callable[[Any], Awaitable[object]]
 
 DIALOG = "66f1a7c2e4b0d93a51c8e201"
-NUMBER = "66f1a7c2e4b0d93a51c8e2aa"
+MESSAGE_ID = "66f1a7c2e4b0d93a51c8e2aa"
 PRIVATE = Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[USER_ID, 5])
 NOWHERE: list[Any] = [
     None,
@@ -54,7 +54,7 @@ NO_TEXT: list[Any] = [5, b"bytes", ["text"], "a\0b", "\ud800", "\x1b[0m"]
 
 
 def each(call: Callable[[Any, Any], Awaitable[object]], values: Iterable[Any]) -> list[Call]:
-    """A call for each value of one argument."""
+    """Return a call for each value of one argument."""
 
     def bound(value: Any) -> Call:
         return lambda chat: call(chat, value)
@@ -64,19 +64,19 @@ def each(call: Callable[[Any, Any], Awaitable[object]], values: Iterable[Any]) -
 
 def wrong_marks(name: str) -> list[Call]:
     no_id = ChatMessage(id=None, body="", sender_id=5, recipient_id=5, dialog_id=None, type="chat")
-    no_sender = ChatMessage(id=NUMBER, body="", sender_id=None, recipient_id=5, dialog_id=None, type="chat")
+    no_sender = ChatMessage(id=MESSAGE_ID, body="", sender_id=None, recipient_id=5, dialog_id=None, type="chat")
     return [
         *each(lambda chat, number: getattr(chat, name)(number, sender_id=5), NO_ID),
-        *each(lambda chat, user: getattr(chat, name)(NUMBER, sender_id=user), NO_USER),
-        *each(lambda chat, message: getattr(chat, name)(message), [NUMBER, no_id, no_sender]),
-        *each(lambda chat, dialog: getattr(chat, name)(NUMBER, sender_id=5, dialog_id=dialog), [5, "\0"]),
+        *each(lambda chat, user: getattr(chat, name)(MESSAGE_ID, sender_id=user), NO_USER),
+        *each(lambda chat, message: getattr(chat, name)(message), [MESSAGE_ID, no_id, no_sender]),
+        *each(lambda chat, dialog: getattr(chat, name)(MESSAGE_ID, sender_id=5, dialog_id=dialog), [5, "\0"]),
     ]
 
 
 WRONG: dict[str, list[Call]] = {
     "send to": each(lambda chat, to: chat.send(to, "hello"), NOWHERE),
     "send body": each(lambda chat, body: chat.send(5, body), [None, "", *NO_TEXT]),
-    "send message_id": each(lambda chat, number: chat.send(5, "a", message_id=number), NO_ID[1:]),
+    "send message_id": each(lambda chat, message_id: chat.send(5, "a", message_id=message_id), NO_ID[1:]),
     "send extra": each(
         lambda chat, extra: chat.send(5, "a", extra=extra),
         (
@@ -117,13 +117,13 @@ WRONG: dict[str, list[Call]] = {
     ),
     "send destroy_after": each(lambda chat, after: chat.send(5, "a", destroy_after=after), (-1, "5", 1.5, True)),
     "edit_message": [
-        *(lambda chat, to=to: chat.edit_message(to, NUMBER, "a") for to in NOWHERE),
-        *(lambda chat, number=number: chat.edit_message(5, number, "a") for number in NO_ID),
-        *(lambda chat, body=body: chat.edit_message(5, NUMBER, body) for body in [None, "", *NO_TEXT]),
-        lambda chat: chat.edit_message(5, NUMBER, "a", extra={"body": "b"}),
+        *(lambda chat, to=to: chat.edit_message(to, MESSAGE_ID, "a") for to in NOWHERE),
+        *(lambda chat, message_id=message_id: chat.edit_message(5, message_id, "a") for message_id in NO_ID),
+        *(lambda chat, body=body: chat.edit_message(5, MESSAGE_ID, body) for body in [None, "", *NO_TEXT]),
+        lambda chat: chat.edit_message(5, MESSAGE_ID, "a", extra={"body": "b"}),
     ],
     "delete_message": [
-        *(lambda chat, to=to: chat.delete_message(to, NUMBER) for to in NOWHERE),
+        *(lambda chat, to=to: chat.delete_message(to, MESSAGE_ID) for to in NOWHERE),
         *(lambda chat, number=number: chat.delete_message(5, number) for number in NO_ID),
     ],
     "mark_delivered": wrong_marks("mark_delivered"),
@@ -196,7 +196,7 @@ WRONG: dict[str, list[Call]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_argument(name: str) -> None:
+def test_invalid_argument_is_rejected(name: str) -> None:
     async def main() -> None:
         async with online(timeout=2) as (chat, told, peer):
             await chat.privacy.names()
@@ -206,7 +206,7 @@ def test_a_wrong_argument(name: str) -> None:
                     await call(chat)
                     raise AssertionError(f"call {number} of {name} is taken")
             await chat.ping()
-            # Nothing of it was sent, and all goes on.
+            # Nothing was sent, and the chat still works.
             assert len(peer.seen.items) == count + 1
             assert chat.online
             await chat.send(5, "hello")
@@ -219,10 +219,10 @@ def test_a_wrong_argument(name: str) -> None:
 
 CALLS: dict[str, Call] = {
     "send": lambda chat: chat.send(5, "a"),
-    "edit_message": lambda chat: chat.edit_message(5, NUMBER, "a"),
-    "delete_message": lambda chat: chat.delete_message(5, NUMBER),
-    "mark_delivered": lambda chat: chat.mark_delivered(NUMBER, sender_id=5),
-    "mark_read": lambda chat: chat.mark_read(NUMBER, sender_id=5),
+    "edit_message": lambda chat: chat.edit_message(5, MESSAGE_ID, "a"),
+    "delete_message": lambda chat: chat.delete_message(5, MESSAGE_ID),
+    "mark_delivered": lambda chat: chat.mark_delivered(MESSAGE_ID, sender_id=5),
+    "mark_read": lambda chat: chat.mark_read(MESSAGE_ID, sender_id=5),
     "start_typing": lambda chat: chat.start_typing(5),
     "stop_typing": lambda chat: chat.stop_typing(5),
     "send_system": lambda chat: chat.send_system([5, 6]),
@@ -251,7 +251,7 @@ CALLS: dict[str, Call] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_without_a_connection(name: str) -> None:
+def test_calls_without_a_connection_raise(name: str) -> None:
     async def main() -> None:
         expected = MessageNotSent if name.partition("_")[0] in ("send", "edit", "delete", "mark") else NotConnected
         async with Fake() as fake:
@@ -264,7 +264,7 @@ def test_without_a_connection(name: str) -> None:
     run(main())
 
 
-def test_an_answer_that_can_not_be_sent_is_none() -> None:
+def test_answer_to_a_contact_request_needs_a_connection() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send("<presence from='5-7001@localhost' type='subscribe'/>")
@@ -278,21 +278,21 @@ def test_an_answer_that_can_not_be_sent_is_none() -> None:
     run(main())
 
 
-def test_two_messages_of_one_id_on_their_way() -> None:
+def test_id_of_a_pending_message_is_rejected() -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             await chat.ping()
             peer.acking = False
-            first = asyncio.ensure_future(chat.send(5, "first", message_id=NUMBER))
+            first = asyncio.ensure_future(chat.send(5, "first", message_id=MESSAGE_ID))
             await peer.seen.one(lambda element: element.tag == MESSAGE)
             for to in (5, 6):
                 with pytest.raises(InvalidArgument, match="on its way"):
-                    await chat.send(to, "second", message_id=NUMBER)
+                    await chat.send(to, "second", message_id=MESSAGE_ID)
             assert not first.done()
             peer.acking = True
             peer.ack()
-            assert (await first).id == NUMBER
-            assert (await chat.send(6, "third", message_id=NUMBER)).id == NUMBER
+            assert (await first).id == MESSAGE_ID
+            assert (await chat.send(6, "third", message_id=MESSAGE_ID)).id == MESSAGE_ID
 
     run(main())
 
@@ -320,7 +320,7 @@ SETUPS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("number", range(len(SETUPS)))
-def test_a_wrong_setup(number: int) -> None:
+def test_invalid_constructor_argument_is_rejected(number: int) -> None:
     options = {"user_id": USER_ID, "password": PASSWORD, "app_id": APP_ID, "host": HOST, **SETUPS[number]}
     with pytest.raises((InvalidArgument, ConfigurationError)) as wrong:
         AsyncChat(**options)
@@ -328,7 +328,7 @@ def test_a_wrong_setup(number: int) -> None:
 
 
 @pytest.mark.parametrize("missing", ["user_id", "password", "app_id"])
-def test_what_is_missing(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_configuration_is_reported(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONNECTYCUBE_APP_ID", raising=False)
     options: dict[str, Any] = {"user_id": USER_ID, "password": PASSWORD, "app_id": APP_ID}
     del options[missing]
@@ -340,7 +340,7 @@ def test_what_is_missing(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "5", None, True])
-def test_a_wrong_timeout_costs_a_blocking_chat_nothing(timeout: Any) -> None:
+def test_invalid_timeout_leaves_a_blocking_chat_unchanged(timeout: Any) -> None:
     async def main() -> None:
         async with Fake(plays_along) as fake:
             chat = Chat(

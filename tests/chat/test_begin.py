@@ -1,4 +1,4 @@
-"""What a new session begins with, and when `connect` is done."""
+"""How a new session begins, and when `connect` returns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CARBONS = "{urn:xmpp:carbons:2}enable"
 ROSTER = "{jabber:iq:roster}query"
 
 
-def test_connect_is_done_when_the_server_has_handled_the_presence() -> None:
-    """Else who writes to the user at once might find nobody here."""
+def test_connect_returns_after_the_server_has_handled_the_presence() -> None:
+    """Otherwise, someone who writes to the user at once might find the user offline."""
 
     async def main() -> None:
         connecting: list[asyncio.Task[None]] = []
 
         async def script(peer: Peer) -> None:
-            await peer.session(furnish=False)
+            await peer.session(set_up=False)
             roster = await peer.expect(IQ)
             assert roster[0].tag == ROSTER
             peer.answer(roster)
@@ -39,12 +39,12 @@ def test_connect_is_done_when_the_server_has_handled_the_presence() -> None:
     run(main())
 
 
-def test_who_is_not_here_at_first_is_here_again_after_a_reconnect() -> None:
-    """A presence that was set is kept over reconnects, and no longer than until the chat is disconnected."""
+def test_presence_set_later_is_restored_after_a_reconnect() -> None:
+    """A presence is kept across reconnects, but only until the chat is disconnected."""
 
     async def main() -> None:
         async def script(peer: Peer) -> None:
-            await peer.session(furnish=False)
+            await peer.session(set_up=False)
             await peer.serve()
 
         def is_presence(element: ET.Element) -> bool:

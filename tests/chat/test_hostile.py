@@ -1,4 +1,4 @@
-"""A server that means harm: document types, endless nesting, text that is too long, bytes in pieces."""
+"""A malicious server: document types, deep nesting, very long texts, bytes in pieces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BOMB = "".join(f"<!ENTITY a{n} '{f'&a{n - 1};' * 10 if n else 'lol'}'>" for n in
 )
 @pytest.mark.parametrize("at", ["header", "restart"])
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_document_type_is_refused(prolog: str, at: Step, whole: bool) -> None:
+def test_document_type_is_rejected(prolog: str, at: Step, whole: bool) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             text = f"{prolog}{HEADER}<stream:features/>"
@@ -52,7 +52,7 @@ def test_a_document_type_is_refused(prolog: str, at: Step, whole: bool) -> None:
     "prolog", ["", "\ufeff", " \n", "<?xml version='1.0'?>", "<?xml version='1.0' encoding='utf-8'?>\n"]
 )
 @pytest.mark.parametrize("whole", [True, False])
-def test_what_may_stand_before_a_stream(prolog: str, whole: bool) -> None:
+def test_allowed_prolog_is_accepted(prolog: str, whole: bool) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.opened()
@@ -68,7 +68,7 @@ def test_what_may_stand_before_a_stream(prolog: str, whole: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["<!DOCTYPE a>", "&a0;", "<message><body>&a0;</body></message>"])
-def test_nothing_is_declared_within_the_stream(text: str) -> None:
+def test_declarations_and_entities_within_the_stream_are_rejected(text: str) -> None:
     async def main() -> None:
         async with online() as (_, told, peer):
             peer.send(text)
@@ -79,7 +79,7 @@ def test_nothing_is_declared_within_the_stream(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["<!-- a comment -->", "<?target instruction?>", " \n\t"])
-def test_what_says_nothing_is_passed_over(text: str) -> None:
+def test_comments_instructions_and_whitespace_are_ignored(text: str) -> None:
     async def main() -> None:
         async with online() as (_, told, peer):
             peer.send(text + HELLO + text)
@@ -100,7 +100,7 @@ def test_what_says_nothing_is_passed_over(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("depth", [100, sys.getrecursionlimit() * 2, 50_000])
-def test_endless_nesting(before: str, after: str, depth: int) -> None:
+def test_deep_nesting_keeps_the_connection(before: str, after: str, depth: int) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(before + "<a>" * depth + "</a>" * depth + after + HELLO)
@@ -111,7 +111,7 @@ def test_endless_nesting(before: str, after: str, depth: int) -> None:
     run(main(), timeout=15)
 
 
-def test_a_long_text() -> None:
+def test_long_text_is_received() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             text = "€" * 2_000_000
@@ -125,11 +125,11 @@ def test_a_long_text() -> None:
     run(main(), timeout=15)
 
 
-def test_byte_by_byte() -> None:
+def test_stanza_arriving_byte_by_byte_is_received() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             await chat.ping()
-            peer.acking = False  # Nothing else is written in between.
+            peer.acking = False  # So that nothing else is written in between.
             text = f"<message from='{OTHER}' type='chat'><body>&lt;ü€\U0001f600&#x20AC;</body></message>"
             for byte in text.encode():
                 peer.send(bytes([byte]))
@@ -139,7 +139,7 @@ def test_byte_by_byte() -> None:
     run(main(), timeout=15)
 
 
-def test_two_stanzas_after_the_end_are_not_read() -> None:
+def test_stanzas_after_the_end_are_ignored() -> None:
     async def main() -> None:
         async with online() as (_, told, peer):
             peer.send(f"</stream:stream>{HELLO}")
@@ -150,7 +150,7 @@ def test_two_stanzas_after_the_end_are_not_read() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_another_encoding_is_refused(encoding: str) -> None:
+def test_other_encoding_is_rejected(encoding: str) -> None:
     async def main() -> None:
         text = f"<?xml version='1.0' encoding='utf-16'?>{HEADER}<stream:features/>".encode(encoding)
         error = await given_up(failing("header", text))

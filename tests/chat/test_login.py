@@ -1,4 +1,4 @@
-"""SASL: refusals, mechanisms, and a server that does not know the password either."""
+"""SASL: refusals, mechanisms, and a server that does not know the password."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectycube.chat import AuthenticationFailed, ConnectFailed, Reason, StreamFailed, StreamRefused
+from connectycube.chat import AuthenticationFailed, ConnectError, Reason, StreamFailed, StreamRefused
 from tests.chat.fake import (
     APP_ID,
     PASSWORD,
@@ -49,7 +49,7 @@ def refusal(condition: str, text: str = "") -> str:
         "not-authorized",
     ],
 )
-def test_a_refusal(condition: str) -> None:
+def test_login_refusal_raises(condition: str) -> None:
     async def main() -> None:
         error = await given_up(failing("auth", refusal(condition, "in words")))
         assert type(error) is AuthenticationFailed
@@ -61,14 +61,14 @@ def test_a_refusal(condition: str) -> None:
 
 
 @pytest.mark.parametrize("failure", [refusal("a-condition-of-tomorrow"), f"<failure xmlns='{SASL}'/>"])
-def test_a_refusal_that_nobody_knows(failure: str) -> None:
+def test_unknown_refusal_raises(failure: str) -> None:
     async def main() -> None:
         assert type(await given_up(failing("auth", failure))) is AuthenticationFailed
 
     run(main())
 
 
-def test_a_refusal_that_may_pass() -> None:
+def test_temporary_refusal_is_retried() -> None:
     async def main() -> None:
         error, told = await retried(failing("auth", refusal("temporary-auth-failure")))
         assert (error.reason, error.condition) == (Reason.STREAM, "temporary-auth-failure")
@@ -77,7 +77,7 @@ def test_a_refusal_that_may_pass() -> None:
     run(main())
 
 
-# Which mechanism
+# The choice of a mechanism
 
 
 def offering(*names: str) -> Script:
@@ -98,7 +98,7 @@ def offering(*names: str) -> Script:
         (("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"), "SCRAM-SHA-1"),
     ],
 )
-def test_the_best_mechanism_is_used(offered: tuple[str, ...], used: str) -> None:
+def test_best_mechanism_is_chosen(offered: tuple[str, ...], used: str) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await offering(*offered)(peer)
@@ -113,7 +113,7 @@ def test_the_best_mechanism_is_used(offered: tuple[str, ...], used: str) -> None
 
 @pytest.mark.parametrize("offered", [("PLAIN",), ("PLAIN", "ANONYMOUS")])
 @pytest.mark.parametrize("allowed", [False, True])
-def test_plain_without_tls_is_allowed_twice_or_not_said(offered: tuple[str, ...], allowed: bool) -> None:
+def test_plain_without_tls_requires_allow_insecure(offered: tuple[str, ...], allowed: bool) -> None:
     async def main() -> None:
         peers: list[Peer] = []
 
@@ -133,7 +133,7 @@ def test_plain_without_tls_is_allowed_twice_or_not_said(offered: tuple[str, ...]
 
 
 @pytest.mark.parametrize("offered", [("ANONYMOUS",), ("EXTERNAL", "DIGEST-MD5"), ("SCRAM-SHA-1-PLUS",), ()])
-def test_no_mechanism_that_is_known(offered: tuple[str, ...]) -> None:
+def test_unsupported_mechanisms_are_reported(offered: tuple[str, ...]) -> None:
     async def main() -> None:
         error = await given_up(offering(*offered))
         assert type(error) is AuthenticationFailed
@@ -149,7 +149,7 @@ SALT = b"a salt"
 
 
 class Verifier:
-    """The server's half of SCRAM-SHA-256, right or wrong in one point."""
+    """The server's half of SCRAM-SHA-256, correct or with one mistake."""
 
     def __init__(self, password: str = PASSWORD, iterations: str = "4096") -> None:
         self.password = password
@@ -183,11 +183,11 @@ def scram(
     final: Callable[[str], str | None] = str,
     went_on: list[bool] | None = None,
 ) -> Script:
-    """A server that offers SCRAM.
+    """Script a server that offers SCRAM.
 
-    :param first: what becomes of its first message.
-    :param final: what becomes of its last one; `None` leaves it out.
-    :param went_on: takes note of a client that goes on, which otherwise is a failure.
+    :param first: modifies its first message.
+    :param final: modifies its last message; `None` omits it.
+    :param went_on: records that the client continued, which otherwise fails the test.
     """
 
     async def script(peer: Peer) -> None:
@@ -208,11 +208,11 @@ def scram(
     return script
 
 
-def test_a_right_scram_goes_on() -> None:
+def test_scram_succeeds() -> None:
     async def main() -> None:
         went_on: list[bool] = []
         async with Fake(scram(Verifier(), went_on=went_on)) as fake:
-            with pytest.raises(ConnectFailed):
+            with pytest.raises(ConnectError):
                 await chat_with(fake, auto_reconnect=False).connect(timeout=0.3)
         assert went_on == [True]
 
@@ -241,7 +241,7 @@ WRONG: dict[str, tuple[Callable[[str], str], Callable[[str], str | None]]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_scram_is_refused(wrong: str) -> None:
+def test_invalid_scram_challenge_is_rejected(wrong: str) -> None:
     async def main() -> None:
         first, final = WRONG[wrong]
         error = await given_up(scram(Verifier(), first, final))
@@ -251,7 +251,7 @@ def test_a_wrong_scram_is_refused(wrong: str) -> None:
     run(main())
 
 
-def test_a_server_that_does_not_know_the_password_is_refused() -> None:
+def test_server_without_the_password_is_rejected() -> None:
     async def main() -> None:
         assert type(await given_up(scram(Verifier("another password")))) is AuthenticationFailed
 
@@ -268,7 +268,7 @@ def test_a_server_that_does_not_know_the_password_is_refused() -> None:
         "<message/>",
     ],
 )
-def test_a_success_without_a_proof_is_refused(answer: str) -> None:
+def test_scram_success_without_proof_is_rejected(answer: str) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await offering("SCRAM-SHA-256")(peer)
@@ -280,7 +280,7 @@ def test_a_success_without_a_proof_is_refused(answer: str) -> None:
     run(main())
 
 
-def test_a_plain_login_that_is_challenged() -> None:
+def test_challenge_to_plain_is_rejected() -> None:
     async def main() -> None:
         error = await given_up(failing("auth", f"<challenge xmlns='{SASL}'>aGVsbG8=</challenge>"))
         assert type(error) is AuthenticationFailed
@@ -288,7 +288,7 @@ def test_a_plain_login_that_is_challenged() -> None:
     run(main())
 
 
-def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     for name in ("", "slixmpp", "connectycube.chat"):
         caplog.set_level(logging.DEBUG, name)
 

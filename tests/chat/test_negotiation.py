@@ -1,4 +1,4 @@
-"""From the first byte to the session: what goes wrong at each step."""
+"""Failures at each step from the first byte to the session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connectycube.chat import (
-    ConnectFailed,
+    ConnectError,
     MessageReceived,
     NotConnected,
     Reason,
@@ -45,7 +45,7 @@ BEFORE_SESSION = STEPS[:-1]
 @pytest.mark.parametrize(
     "fault", ["<message><body>early</body></message>", "<x xmlns='urn:unknown'/>", f"<enabled xmlns='{SM}'/>"]
 )
-def test_what_does_not_belong_there(at: Step, fault: str) -> None:
+def test_unexpected_element_in_the_negotiation(at: Step, fault: str) -> None:
     async def main() -> None:
         error = await given_up(failing(at, fault))
         assert (type(error), error.reason) == (StreamRefused, Reason.PROTOCOL)
@@ -54,7 +54,7 @@ def test_what_does_not_belong_there(at: Step, fault: str) -> None:
 
 
 @pytest.mark.parametrize("at", BEFORE_SESSION)
-def test_an_end_at_each_step(at: Step) -> None:
+def test_stream_end_at_each_step_is_retried(at: Step) -> None:
     async def main() -> None:
         error, _ = await retried(failing(at, b"", hang_up=True))
         assert error.reason is Reason.NETWORK
@@ -66,7 +66,7 @@ def test_an_end_at_each_step(at: Step) -> None:
 
 
 @pytest.mark.parametrize("at", BEFORE_SESSION)
-def test_silence_at_each_step(at: Step) -> None:
+def test_silence_at_each_step_times_out(at: Step) -> None:
     async def main() -> None:
         error, _ = await retried(failing(at, b""), timeout=0.1)
         assert error.reason is Reason.TIMEOUT
@@ -80,12 +80,12 @@ def test_silence_at_each_step(at: Step) -> None:
 @pytest.mark.parametrize(
     ("features", "answer", "problem"),
     [
-        (mechanisms("PLAIN"), "", "no STARTTLS"),
+        (mechanisms("PLAIN"), "", "not offer STARTTLS"),
         (f"<starttls xmlns='{TLS}'/>", f"<failure xmlns='{TLS}'/>", "refused STARTTLS"),
         (f"<starttls xmlns='{TLS}'/>", "<message/>", "refused STARTTLS"),
     ],
 )
-def test_there_is_no_tls(features: str, answer: str, problem: str) -> None:
+def test_missing_starttls_is_refused(features: str, answer: str, problem: str) -> None:
     async def main() -> None:
         peers: list[Peer] = []
 
@@ -100,13 +100,13 @@ def test_there_is_no_tls(features: str, answer: str, problem: str) -> None:
         error = await given_up(script, tls="starttls")
         assert (type(error), error.reason) == (TlsRefused, Reason.TLS)
         assert problem in str(error)
-        # Nothing of the login was said.
+        # The client has not started to log in.
         assert not [element for element in peers[0].seen.items if "sasl" in element.tag]
 
     run(main())
 
 
-def test_what_was_put_behind_the_go_ahead_is_not_read() -> None:
+def test_data_injected_before_tls_is_rejected() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.opened()
@@ -117,7 +117,7 @@ def test_what_was_put_behind_the_go_ahead_is_not_read() -> None:
 
         async with Fake(script) as fake:
             chat = chat_with(fake, tls="starttls", auto_reconnect=False)
-            with pytest.raises(ConnectFailed, match="before TLS"):
+            with pytest.raises(ConnectError, match="before TLS"):
                 await chat.connect()
 
     run(main())
@@ -130,12 +130,12 @@ def test_what_was_put_behind_the_go_ahead_is_not_read() -> None:
     ("condition", "kind", "again"),
     [
         ("conflict", StreamConflict, False),
-        ("resource-constraint", ConnectFailed, True),
+        ("resource-constraint", ConnectError, True),
         ("not-allowed", StreamRefused, False),
         ("bad-request", StreamRefused, False),
     ],
 )
-def test_binding_is_refused(condition: str, kind: type[ConnectFailed], again: bool) -> None:
+def test_refused_binding_raises(condition: str, kind: type[ConnectError], again: bool) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.session(at="bind")
@@ -151,11 +151,11 @@ def test_binding_is_refused(condition: str, kind: type[ConnectFailed], again: bo
 
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("optional", [False, True])
-def test_a_session_as_older_servers_want_it(optional: bool, refused: bool) -> None:
+def test_session_is_established_where_required(optional: bool, refused: bool) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             feature = f"<session xmlns='{SESSION}'>{'<optional/>' if optional else ''}</session>"
-            await peer.session(BIND_FEATURE, feature, furnish=False)
+            await peer.session(BIND_FEATURE, feature, set_up=False)
             if not optional:
                 request = await peer.expect(IQ)
                 assert request[0].tag == f"{{{SESSION}}}session"
@@ -163,7 +163,7 @@ def test_a_session_as_older_servers_want_it(optional: bool, refused: bool) -> No
                     peer.send(f"<iq type='error' id='{request.get('id')}'><error type='cancel'/></iq>")
                     return
                 peer.send(f"<iq type='result' id='{request.get('id')}'/>")
-            await peer.furnish()
+            await peer.set_up()
 
         if refused and not optional:
             assert type(await given_up(script)) is StreamRefused
@@ -174,7 +174,7 @@ def test_a_session_as_older_servers_want_it(optional: bool, refused: bool) -> No
     run(main())
 
 
-def test_stanzas_before_the_session_is_complete_are_kept() -> None:
+def test_stanzas_during_the_negotiation_are_kept() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.session(at="bind")
@@ -188,23 +188,23 @@ def test_stanzas_before_the_session_is_complete_are_kept() -> None:
             peer.send("<message from='5-7001@localhost' type='chat' id='c'><body>after</body></message>")
             peer.send(f"<r xmlns='{SM}'/>")
             peer.count = 0
-            await peer.furnish()
+            await peer.set_up()
 
         async with online(script) as (chat, told, peer):
             found = await told.all(MessageReceived, 3)
             assert [event.message.body for event in found] == ["before the answer", "before enabled", "after"]
-            # Only what came after counts (XEP-0198 section 4).
+            # Only stanzas after <enabled/> count (XEP-0198 section 4).
             assert await peer.acks.one() == 1
             assert chat.jid == JID
 
     run(main())
 
 
-# Features that are missing
+# Missing credentials, and giving up
 
 
 @pytest.mark.parametrize("features", ["", f"<bind xmlns='{BIND}'/>{SM_FEATURE}"])
-def test_nothing_to_log_in_with(features: str) -> None:
+def test_missing_credentials_fail_before_dialling(features: str) -> None:
     async def main() -> None:
         error = await given_up(failing("features", f"<stream:features>{features}</stream:features>"))
         assert type(error) is StreamRefused
@@ -212,11 +212,11 @@ def test_nothing_to_log_in_with(features: str) -> None:
     run(main())
 
 
-def test_the_user_gives_up_while_the_server_is_silent() -> None:
+def test_disconnect_while_the_server_is_silent() -> None:
     async def main() -> None:
         async with Fake(failing("auth", b"")) as fake:
             chat = chat_with(fake)
-            with pytest.raises(ConnectFailed) as failed:
+            with pytest.raises(ConnectError) as failed:
                 await chat.connect(timeout=0.1)
             assert failed.value.reason is Reason.TIMEOUT
             connecting = asyncio.ensure_future(chat.connect())

@@ -1,4 +1,4 @@
-"""What a server should not send: foreign pushes, answers of others, requests nobody knows, what can't be read."""
+"""What a server should not send: foreign pushes and answers, unsupported requests, unreadable stanzas."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from connectycube.chat import (
     PrivacyRule,
     Reconnecting,
     RequestRefused,
-    RequestTimedOut,
+    RequestUnanswered,
     StanzaRejected,
     Subscription,
 )
@@ -37,7 +37,7 @@ LIST = "<query xmlns='jabber:iq:privacy'><list name='theirs'/></query>"
 
 
 async def answer_to(peer: Peer, number: str) -> ET.Element:
-    """What the client answers to a request."""
+    """Wait for the client's answer to a request."""
     return await peer.seen.one(
         lambda element: element.tag == IQ and element.get("id") == number and element.get("type") in ("result", "error")
     )
@@ -50,7 +50,7 @@ def condition(answer: ET.Element) -> str:
 
 
 async def request(peer: Peer, kind: str, seen: int = 0) -> ET.Element:
-    """A request of the client whose payload is of a namespace."""
+    """Wait for a request of the client with a payload of this namespace."""
     found = await peer.seen.wait(
         seen + 1, lambda element: element.tag == IQ and len(element) > 0 and kind in element[0].tag
     )
@@ -62,7 +62,7 @@ async def request(peer: Peer, kind: str, seen: int = 0) -> ET.Element:
 
 @pytest.mark.parametrize("sender", [OTHER, f"{OTHER}/desk", HOST, "evil.example", f"{BARE}.evil", f"{BARE}/phone"])
 @pytest.mark.parametrize("payload", [ITEM, LIST])
-def test_a_push_of_somebody_else_is_not_believed(sender: str, payload: str) -> None:
+def test_push_from_another_account_is_rejected(sender: str, payload: str) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(f"<iq type='set' id='p1' from='{sender}' to='{JID}'>{payload}</iq>")
@@ -80,7 +80,7 @@ def test_a_push_of_somebody_else_is_not_believed(sender: str, payload: str) -> N
 
 
 @pytest.mark.parametrize("sender", ["", f"from='{BARE}'", f"from='{JID}'"])
-def test_a_push_of_the_own_account_is_believed(sender: str) -> None:
+def test_push_from_the_own_account_is_accepted(sender: str) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(f"<iq type='set' id='p1' {sender}>{ITEM}</iq><iq type='set' id='p2' {sender}>{LIST}</iq>")
@@ -105,7 +105,7 @@ def test_a_push_of_the_own_account_is_believed(sender: str) -> None:
         f"<item jid='{OTHER}' subscription='unheard-of'/>",
     ],
 )
-def test_a_push_that_concerns_no_contact(item: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_push_about_an_unknown_address_is_ignored(item: str, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             peer.send(f"<iq type='set' id='p1'><query xmlns='jabber:iq:roster'>{item}</query></iq>")
@@ -118,8 +118,8 @@ def test_a_push_that_concerns_no_contact(item: str, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("subscription", ["remove", "unheard-of", ""])
-def test_an_item_of_the_list_that_is_none(subscription: str) -> None:
-    """Unlike in a push there is nothing to remove, and what is not known is ignored (RFC 6121 section 2.1.2.5)."""
+def test_invalid_roster_item_is_ignored(subscription: str) -> None:
+    """A list has nothing to remove, and unknown values are ignored (RFC 6121 section 2.1.2.5)."""
 
     async def main() -> None:
         async def script(peer: Peer) -> None:
@@ -134,11 +134,11 @@ def test_an_item_of_the_list_that_is_none(subscription: str) -> None:
     run(main())
 
 
-def test_a_list_that_can_not_be_handled_costs_nothing_else(
+def test_failure_to_process_the_roster_is_contained(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def mistaken(*_: object) -> None:
-        raise LookupError("a mistake of ours")
+        raise LookupError("a bug in our code")
 
     monkeypatch.setattr(Roster, "loaded", mistaken)
 
@@ -153,7 +153,7 @@ def test_a_list_that_can_not_be_handled_costs_nothing_else(
 
 @pytest.mark.parametrize("kind", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
 @pytest.mark.parametrize("sender", ["evil.example", "7001_66f1a7c2e4b0d93a51c8e201@muc.localhost/5", BARE, JID])
-def test_a_subscription_of_nobody(sender: str, kind: str) -> None:
+def test_subscription_from_an_unknown_address_is_ignored(sender: str, kind: str) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(f"<presence from='{sender}' type='{kind}'/><presence from='{OTHER}' type='subscribe'/>")
@@ -168,15 +168,15 @@ def test_a_subscription_of_nobody(sender: str, kind: str) -> None:
     run(main())
 
 
-def test_presences_that_come_with_the_list_are_known() -> None:
+def test_presences_sent_with_the_roster_are_processed() -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             peer.roster = f"<item jid='{OTHER}' subscription='both'/>"
-            await peer.session(furnish=False)
+            await peer.session(set_up=False)
             while (element := await peer.next()).tag != PRESENCE:
                 peer.answer(element)
                 if element[0].tag == "{jabber:iq:roster}query":
-                    # In one packet with the list.
+                    # In the same packet as the list.
                     peer.send(f"<presence from='{OTHER}/x'><status>here</status></presence>")
 
         async with online(script) as (chat, told, _):
@@ -207,7 +207,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_every_request_is_answered(name: str) -> None:
+def test_unsupported_requests_are_answered(name: str) -> None:
     kind, payload, expected = REQUESTS[name]
 
     async def main() -> None:
@@ -233,7 +233,7 @@ def test_pings_are_answered() -> None:
 
 
 @pytest.mark.parametrize("kind", ["result", "error"])
-def test_answers_to_nothing_are_passed_over(kind: str) -> None:
+def test_unexpected_answers_are_ignored(kind: str) -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             peer.send(f"<iq type='{kind}' id='never-asked'/><iq type='{kind}'/>")
@@ -248,7 +248,7 @@ def test_answers_to_nothing_are_passed_over(kind: str) -> None:
 
 
 @pytest.mark.parametrize("liar", [OTHER, "evil.example", f"{OTHER}/x", f"{BARE}/phone"])
-def test_an_answer_of_somebody_else_is_none(liar: str) -> None:
+def test_answer_from_another_address_is_ignored(liar: str) -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             peer.answering = False
@@ -267,7 +267,7 @@ def test_an_answer_of_somebody_else_is_none(liar: str) -> None:
 UNREADABLE = "<query xmlns='jabber:iq:last' seconds='many'/>"
 
 
-def test_an_answer_that_can_not_be_read() -> None:
+def test_unreadable_answer_raises() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.answering = False
@@ -297,12 +297,12 @@ CALLS: dict[str, tuple[str, Callable[[AsyncChat], Awaitable[object]]]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_request_that_is_never_answered(name: str) -> None:
+def test_unanswered_request_times_out(name: str) -> None:
     async def main() -> None:
         _, call = CALLS[name]
         async with online(timeout=0.1) as (chat, _, peer):
             peer.answering = False
-            with pytest.raises(RequestTimedOut):
+            with pytest.raises(RequestUnanswered):
                 await call(chat)
             peer.answering = True
             await chat.ping(timeout=5)
@@ -312,7 +312,7 @@ def test_a_request_that_is_never_answered(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "join"])
-def test_a_request_that_is_refused(name: str) -> None:
+def test_refused_request_raises(name: str) -> None:
     async def main() -> None:
         kind, call = CALLS[name]
         async with online() as (chat, _, peer):
@@ -331,10 +331,10 @@ def test_a_request_that_is_refused(name: str) -> None:
     run(main())
 
 
-# What only the platform has
+# Requests of the platform
 
 
-def test_last_activity_is_streamed() -> None:
+def test_last_activity_is_emitted() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             await chat.subscribe_last_activity(5)
@@ -351,7 +351,7 @@ def test_last_activity_is_streamed() -> None:
     run(main())
 
 
-def test_the_state_of_the_app() -> None:
+def test_client_state_is_sent() -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             await chat.set_inactive()
@@ -362,7 +362,7 @@ def test_the_state_of_the_app() -> None:
     run(main())
 
 
-def test_a_list_that_another_device_holds() -> None:
+def test_refused_privacy_update_is_undone() -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
             peer.answering = False
@@ -381,7 +381,7 @@ def test_a_list_that_another_device_holds() -> None:
             with pytest.raises(RequestRefused) as refused:
                 await updating
             assert (refused.value.condition, chat.privacy.default) == ("conflict", "mine")
-            # The change itself is refused: the list is put in force again.
+            # If the change itself is refused, the list is activated again.
             updating = asyncio.ensure_future(chat.privacy.update("mine", [PrivacyRule(5)]))
             assert (await answer(2, ""))[0].get("name") is None
             await answer(3, "", "not-allowed")
@@ -394,7 +394,7 @@ def test_a_list_that_another_device_holds() -> None:
     run(main())
 
 
-# What can't be read
+# Unreadable stanzas
 
 
 ROOM = "7001_66f1a7c2e4b0d93a51c8e201@muc.localhost"
@@ -410,7 +410,7 @@ UNREADABLES = {
 
 
 @pytest.mark.parametrize("name", UNREADABLES)
-def test_what_can_not_be_read_costs_nothing_else(name: str) -> None:
+def test_unreadable_stanza_keeps_the_connection(name: str) -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
             peer.send(UNREADABLES[name])

@@ -1,4 +1,4 @@
-"""Streams that end with an error, or break the rules: what error that is, and whether it is retried."""
+"""Streams that end with an error or violate the protocol: which error it is, and whether the chat reconnects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from connectycube.chat import (
     AuthenticationFailed,
-    ConnectFailed,
+    ConnectError,
     ConnectionFailed,
     NotConnected,
     Reason,
@@ -64,7 +64,7 @@ PASSING = [
 
 @pytest.mark.parametrize("condition", FINAL)
 @pytest.mark.parametrize("at", ["features", "session"])
-def test_a_final_stream_error(condition: str, at: Step) -> None:
+def test_permanent_stream_error_ends_the_chat(condition: str, at: Step) -> None:
     kind, reason = FINAL[condition]
 
     async def main() -> None:
@@ -75,7 +75,7 @@ def test_a_final_stream_error(condition: str, at: Step) -> None:
             async with online() as (chat, told, peer):
                 peer.send(stream_error(condition))
                 failed = await told.one(ConnectionFailed)
-                assert isinstance(failed.error, ConnectFailed)
+                assert isinstance(failed.error, ConnectError)
                 error = failed.error
                 assert chat.state.error is error
                 assert told.of(StreamFailed) == [StreamFailed(condition=condition, text="")]
@@ -88,7 +88,7 @@ def test_a_final_stream_error(condition: str, at: Step) -> None:
 
 
 @pytest.mark.parametrize("condition", [*PASSING, "a-condition-of-tomorrow"])
-def test_a_stream_error_that_may_pass(condition: str) -> None:
+def test_temporary_stream_error_is_retried(condition: str) -> None:
     async def main() -> None:
         error, told = await retried(failing("features", stream_error(condition)))
         assert error.reason is Reason.STREAM
@@ -101,7 +101,7 @@ def test_a_stream_error_that_may_pass(condition: str) -> None:
 
 @pytest.mark.parametrize("at", STEPS)
 @pytest.mark.parametrize(("condition", "again"), [("system-shutdown", True), ("policy-violation", False)])
-def test_a_stream_error_at_each_step(at: Step, condition: str, again: bool) -> None:
+def test_stream_error_at_each_step(at: Step, condition: str, again: bool) -> None:
     async def main() -> None:
         fault = stream_error(condition)
         script = failing(at, HEADER + fault if at == "header" else fault)
@@ -115,7 +115,7 @@ def test_a_stream_error_at_each_step(at: Step, condition: str, again: bool) -> N
     run(main())
 
 
-def test_another_host_is_named_and_not_gone_to() -> None:
+def test_see_other_host_is_not_followed() -> None:
     async def main() -> None:
         async with Fake(plays_along) as other:
             words = (
@@ -128,12 +128,12 @@ def test_another_host_is_named_and_not_gone_to() -> None:
     run(main())
 
 
-# What is no XML, or not what belongs there
+# Malformed or unexpected XML
 
 
 @pytest.mark.parametrize("at", STEPS)
 @pytest.mark.parametrize("fault", [b"<a></b>", b"\xff\xfe\x00", b"<a>&nothing;</a>", b"<a b='1' b='2'/>", b"]]>"])
-def test_what_is_not_well_formed(at: Step, fault: bytes) -> None:
+def test_malformed_xml_ends_the_stream(at: Step, fault: bytes) -> None:
     async def main() -> None:
         async def script(peer: Peer) -> None:
             await peer.session(at=at, fault=HEADER.encode() + fault if at in ("header", "restart") else fault)
@@ -156,7 +156,7 @@ def test_what_is_not_well_formed(at: Step, fault: bytes) -> None:
         ("<html><body>", "invalid-namespace"),
     ],
 )
-def test_a_root_that_is_none(root: str, condition: str) -> None:
+def test_invalid_root_element_is_rejected(root: str, condition: str) -> None:
     async def main() -> None:
         script = failing("header", root)
         error = await given_up(script) if condition == "invalid-namespace" else (await retried(script))[0]

@@ -1,4 +1,4 @@
-"""What a chat takes from the environment where no argument says it."""
+"""The environment variables that stand in for missing arguments."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(**options: Any) -> tuple[int, str, int, str]:
     use = AsyncChat(**{"user_id": 81001, "password": "secret", "app_id": 7001, **options})._settings
     assert Chat(**{"user_id": 81001, "password": "secret", "app_id": 7001, **options})._chat._settings == use
-    return use.app_id, use.host, use.port, use.muc_host
+    return use.addresses.app_id, use.addresses.host, use.port, use.addresses.muc_host
 
 
 def test_defaults() -> None:
     assert found() == (7001, "chat.connectycube.com", 5223, "muc.chat.connectycube.com")
 
 
-def test_the_environment_and_over_it_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ((HOST, "chat.own.example"), (PORT, "5225"), (APP_ID, "9")):
         monkeypatch.setenv(name, value)
     assert found(app_id=None) == (9, "chat.own.example", 5225, "muc.chat.own.example")
@@ -36,7 +36,7 @@ def test_the_environment_and_over_it_the_arguments(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("value", ["", "no", "0", "65536", "-1", "5223.5"])
-def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_port_is_rejected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv(PORT, value)
     if value:
         with pytest.raises(InvalidArgument, match=f"from 1 to 65535, not '?{value}"):
@@ -45,7 +45,7 @@ def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> Non
         assert found()[2] == 5223
 
 
-def test_the_host_of_the_rest_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_is_derived_from_the_rest_client(monkeypatch: pytest.MonkeyPatch) -> None:
     cube = ConnectyCube(7001, "key", base_url="https://api.own.example")
     assert found(cube=cube)[1] == "chat.own.example"
     local = ConnectyCube(7001, "key", base_url="http://127.0.0.1:8080")
@@ -55,7 +55,7 @@ def test_the_host_of_the_rest_client(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(cube=local)[1] == "localhost"
 
 
-def test_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_configuration_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="pass it, or set CONNECTYCUBE_APP_ID"):
         found(app_id=None)
     with pytest.raises(ConfigurationError, match="user_id and password"):

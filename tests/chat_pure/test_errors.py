@@ -1,4 +1,4 @@
-"""What the chat's errors say, and that they can be handed on: to another process, into a log, to a test."""
+"""The texts of the chat's errors, and that errors can be copied and pickled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from connectycube.chat import (
     Reason,
     RecipientBlocked,
     RequestRefused,
-    RequestTimedOut,
+    RequestUnanswered,
     StreamConflict,
 )
 from connectycube.stanzas import StanzaFault
@@ -30,7 +30,7 @@ ERRORS = {
     f"message {NUMBER} was not sent: forbidden (no)": MessageRefused(NUMBER, FAULT),
     f"message {NUMBER} was not sent: the server gave no reason": RecipientBlocked(NUMBER, None),
     "a ping was refused: forbidden (no)": RequestRefused("a ping", FAULT),
-    "a ping was not answered within 2 seconds": RequestTimedOut("a ping", 2.0),
+    "a ping was not answered within 2 seconds": RequestUnanswered("a ping", 2.0),
 }
 AGAIN: list[Callable[[ChatError], ChatError]] = [
     copy.copy,

@@ -1,4 +1,4 @@
-"""What is public: the names, where they come from, and that each says what it is."""
+"""The public API: its names, where they come from, and their docstrings."""
 
 from __future__ import annotations
 
@@ -18,31 +18,35 @@ import connectycube.chat
 from connectycube.chat import AsyncChat, Chat, Event, errors, events
 
 NAMES = Path(__file__).with_name("public_names.txt").read_text("utf-8").split()
-"""One name in a line. Whoever changes it says so in CHANGELOG.md."""
+"""One name per line. A change needs a line in CHANGELOG.md."""
 
 LISTS = {
     "contacts": "get items keys values limit incoming outgoing request accept reject remove rename",
     "privacy": "default names get set update activate deactivate delete block unblock blocked",
 }
-"""All that a user finds in a chat's lists, of design 6."""
+"""The complete public attributes of a chat's lists, by design."""
 
 
 def public_modules() -> Iterator[ModuleType]:
     yield connectycube.chat
     for module in pkgutil.walk_packages(connectycube.chat.__path__, "connectycube.chat."):
-        if not any(part.startswith("_") for part in module.name.split(".")):
-            yield importlib.import_module(module.name)
+        found = importlib.import_module(module.name)
+        # A package that only groups modules has no names of its own.
+        if not any(part.startswith("_") for part in module.name.split(".")) and not (
+            module.ispkg and not hasattr(found, "__all__")
+        ):
+            yield found
 
 
 MODULES = {module.__name__: module for module in public_modules()}
 CLASSES = [name for name in NAMES if inspect.isclass(getattr(connectycube.chat, name))]
 
 
-def test_the_public_names_are_the_committed_ones() -> None:
+def test_public_names_are_as_committed() -> None:
     assert sorted(connectycube.chat.__all__) == NAMES
 
 
-def test_the_names_of_the_contract_are_there() -> None:
+def test_contract_names_exist() -> None:
     contract = """
         AsyncChat Chat SentMessage ChatMessage Connected Reconnecting Reconnected Disconnected ConnectionFailed
         StreamFailed MessageReceived MessageSent MessageFailed MessageBlocked MessageDelivered MessageRead MessageEdited
@@ -55,44 +59,44 @@ def test_the_names_of_the_contract_are_there() -> None:
 
 @pytest.mark.parametrize("kind", [AsyncChat, Chat])
 @pytest.mark.parametrize("part", LISTS)
-def test_the_lists_show_nothing_else(kind: type, part: str) -> None:
+def test_lists_expose_only_the_contract(kind: type, part: str) -> None:
     shown = dir(getattr(kind(user_id=81001, password="secret", app_id=7001), part))
     assert {name for name in shown if not name.startswith("_")} == set(LISTS[part].split())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_public_name_can_be_imported(name: str) -> None:
+def test_public_name_can_be_imported(name: str) -> None:
     assert getattr(connectycube.chat, name) is not None
     assert not name.startswith("_")
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_all_tells_what_a_module_has(name: str) -> None:
+def test_all_lists_the_public_classes(name: str) -> None:
     module = MODULES[name]
     listed = list(module.__all__)
     assert len(set(listed)) == len(listed)
     assert not [entry for entry in listed if entry.startswith("_") or not hasattr(module, entry)]
     assert module.__doc__
     own = {key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == name}
-    if ".machines" not in name:  # A machine's module tells only how it is driven.
+    if ".machines" not in name:  # A machine's module lists only what drives it.
         assert {key for key in own if not key.startswith("_")} <= set(listed)
 
 
-@pytest.mark.parametrize("part", ["blocking", "client", "contacts", "errors", "events", "models", "privacy"])
-def test_the_package_exports_the_classes_of_its_modules(part: str) -> None:
+@pytest.mark.parametrize("part", ["client", "errors", "events", "models", "features.contacts", "features.privacy"])
+def test_package_exports_the_classes_of_its_modules(part: str) -> None:
     module = MODULES[f"connectycube.chat.{part}"]
     assert {name for name in module.__all__ if inspect.isclass(getattr(module, name))} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_class_says_what_it_is(name: str) -> None:
+def test_class_has_a_summary(name: str) -> None:
     found = getattr(connectycube.chat, name)
     assert re.match(r"[A-Z`0-9].+[.:]", inspect.getdoc(found) or ""), "no summary"
-    assert found.__doc__, "the words are those of its base"
+    assert found.__doc__, "the docstring is inherited"
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if attrs.has(getattr(connectycube.chat, name))])
-def test_events_and_models_are_frozen_and_describe_each_field(name: str) -> None:
+def test_events_and_models_are_frozen_and_documented(name: str) -> None:
     found = getattr(connectycube.chat, name)
     fields = [field.name for field in attrs.fields(found)]
     if found.__module__.startswith("connectycube.chat"):
@@ -114,11 +118,11 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 FUNCTIONS = dict(functions())
 SPEAKING = {"user_id", "name", "handler"}
-"""Arguments that need no words where their method has no others."""
+"""Arguments that need no description if their method has no others."""
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_describes_its_arguments(name: str) -> None:
+def test_function_documents_its_arguments(name: str) -> None:
     function = FUNCTIONS[name]
     assert re.match(r"[A-Z`].+[.:]", inspect.getdoc(function) or ""), "no summary"
     arguments = set(inspect.signature(function).parameters) - {"self"}
@@ -126,22 +130,22 @@ def test_a_function_describes_its_arguments(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [AsyncChat, Chat])
-def test_the_clients_describe_how_they_are_made(kind: type) -> None:
+def test_constructor_arguments_are_documented(kind: type) -> None:
     assert described(kind) == set(inspect.signature(kind).parameters)
 
 
 @pytest.mark.parametrize("kind", [AsyncChat, Chat])
-def test_properties_say_what_they_are(kind: type) -> None:
+def test_properties_are_documented(kind: type) -> None:
     for name, value in inspect.getmembers(kind, lambda entry: isinstance(entry, property)):
         assert value.__doc__, name
 
 
-def test_each_event_is_one() -> None:
+def test_event_classes_derive_from_event() -> None:
     for name in events.__all__:
         assert issubclass(getattr(events, name), Event)
 
 
-def test_the_tree_of_errors_is_that_of_its_page() -> None:
+def test_exception_tree_matches_the_docstring() -> None:
     tree = {}
     for line in (errors.__doc__ or "").splitlines():
         if match := re.match(r"( *(?:[│├└][ ─]*)*)([A-Z]\w+)(?: {2,}|$)", line):

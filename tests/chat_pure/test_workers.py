@@ -108,7 +108,7 @@ def test_an_iterator_that_nobody_has_is_forgotten() -> None:
     closed = chat.events(TypingStarted)
     closed.close()
     assert len(bus._handlers) == 3
-    bus.tell(Disconnected())
+    bus.emit(Disconnected())
     assert bus._handlers == []
     assert list(kept) == []
 

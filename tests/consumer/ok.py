@@ -17,7 +17,7 @@ from connectycube.chat import (
     Chat,
     ChatMessage,
     ChatState,
-    ConnectFailed,
+    ConnectError,
     Contact,
     ContactRequested,
     Disconnected,
@@ -285,7 +285,7 @@ def chat_events(chat: Chat) -> None:
         if not isinstance(told, TypingStarted):
             assert_type(told.message, ChatMessage)
     with chat.events(Reconnecting) as events:
-        assert_type(next(events).error, ConnectFailed)
+        assert_type(next(events).error, ConnectError)
         assert_type(events.dropped, int)
     try:
         chat.send(81002, "Hello")

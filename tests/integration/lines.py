@@ -73,7 +73,7 @@ async def back(person: Person, count: int) -> bool:
 
 
 async def lose_session(server: Server, person: Person, proxy: FaultProxy) -> None:
-    """Cut, and come back with a new session, furnished."""
+    """Cut the connection, and wait until a new session is ready."""
     known = len(person.told.of(Reconnected))
     await unplug(person, proxy)
     await forget(server, person)

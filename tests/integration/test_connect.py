@@ -16,7 +16,7 @@ from connectycube.chat import (
     AsyncChat,
     AuthenticationFailed,
     Connected,
-    ConnectFailed,
+    ConnectError,
     ConnectionFailed,
     Disconnected,
     MessageReceived,
@@ -72,7 +72,7 @@ def log_of_logins(ejabberd: Ejabberd) -> Iterator[Callable[[], str]]:
         ejabberd.evaluate("ejabberd_logger:set(warning)")
 
 
-async def refused(chat: AsyncChat, error: type[ConnectFailed]) -> ConnectFailed:
+async def refused(chat: AsyncChat, error: type[ConnectError]) -> ConnectError:
     """A chat that can't connect, tries once, and says so."""
     told = Told(chat)
     with pytest.raises(error) as caught:
@@ -159,7 +159,7 @@ def test_a_server_without_tls_is_no_network_failure(server: Server, users: Users
 def test_a_server_that_insists_on_tls_gets_nothing_without(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(ejabberd, users(), tls="none", port=ejabberd.ports.starttls_required)
-        error = await refused(chat, ConnectFailed)
+        error = await refused(chat, ConnectError)
         assert error.reason in (Reason.PROTOCOL, Reason.POLICY)
 
     run(main())
@@ -168,7 +168,7 @@ def test_a_server_that_insists_on_tls_gets_nothing_without(ejabberd: Ejabberd, u
 def test_a_host_that_is_not_served_is_final(server: Server, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(server, users(), tls="none", port=server.ports.starttls, host="127.0.0.1")
-        error = await refused(chat, ConnectFailed)
+        error = await refused(chat, ConnectError)
         assert (error.reason, error.condition) == (Reason.PROTOCOL, "host-unknown")
 
     run(main())

@@ -293,9 +293,9 @@ def test_the_list_has_a_limit(server: Server, users: Users) -> None:
     ("method", "arguments", "problem"),
     [
         ("request", (), "own"),
-        ("accept", (1,), "not asked"),
-        ("reject", (1,), "not asked"),
-        ("rename", (1, "x"), "no contact"),
+        ("accept", (1,), "has not sent"),
+        ("reject", (1,), "has not sent"),
+        ("rename", (1, "x"), "not a contact"),
     ],
 )
 def test_what_is_not_there_is_refused(

@@ -160,7 +160,7 @@ def test_the_contact_list(scripts: Scripts, users: Users) -> None:
             next(changed)
     code, lines, errors = run(mary, "accept", ada.id)
     assert (code, lines) == (1, [])
-    assert errors == f"accept: user_id {ada.id} has not asked to be a contact\n"
+    assert errors == f"accept: user_id {ada.id} has not sent a contact request\n"
 
 
 def test_moderation(scripts: Scripts, server: Server, users: Users) -> None:

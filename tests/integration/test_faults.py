@@ -46,7 +46,7 @@ STEPS: dict[str, tuple[Direction, bytes]] = {
     "enable": ("up", b"<enable "),
     "enabled": ("down", b"<enabled "),
     "roster": ("up", b"jabber:iq:roster"),
-    "furnished": ("down", b"jabber:iq:roster"),
+    "ready": ("down", b"jabber:iq:roster"),
 }
 """What passes on the way to a session, without TLS."""
 
@@ -79,7 +79,7 @@ async def outcome(sending: list[asyncio.Task[SentMessage]]) -> tuple[list[str], 
 
 
 async def settled(person: Person) -> bool:
-    """Wait until a chat is online and furnished, or has ended; whether it is online."""
+    """Wait until a chat is online and ready, or has ended; whether it is online."""
     try:
         await person.chat.connect()
         await person.chat.ping()
@@ -149,7 +149,7 @@ def test_a_stall_on_the_way_is_given_up_in_time(server: Server, users: Users, st
             fault = arm_stall(proxy, *STEPS[step])
             connecting = asyncio.ensure_future(person.chat.connect())
             await fault.happened()
-            if step in ("enable", "enabled", "roster", "furnished"):
+            if step in ("enable", "enabled", "roster", "ready"):
                 # There is a session then, which goes without what is not answered.
                 await connecting
             else:

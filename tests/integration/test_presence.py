@@ -14,7 +14,7 @@ from connectycube.chat import (
     LastActivityChanged,
     NotConnected,
     RequestRefused,
-    RequestTimedOut,
+    RequestUnanswered,
     Subscription,
 )
 from tests.integration.chats import Person, Told, Users, chat_of, people
@@ -204,7 +204,7 @@ def test_pings(server: Server, users: Users) -> None:
 def test_a_ping_in_vain(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
-            with pytest.raises(RequestTimedOut):
+            with pytest.raises(RequestUnanswered):
                 await one.chat.ping(timeout=0)
             assert one.chat.online
             assert await one.chat.ping() >= 0

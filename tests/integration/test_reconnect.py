@@ -12,7 +12,7 @@ from connectycube.chat import (
     AuthenticationFailed,
     Backoff,
     Connected,
-    ConnectFailed,
+    ConnectError,
     ConnectionFailed,
     Disconnected,
     Event,
@@ -166,7 +166,7 @@ def test_state_and_event_say_why_and_when(server: Server, users: Users) -> None:
             state = person.chat.state
             assert (state.name, state.attempt) == (State.WAITING, 1)
             assert state.error is event.error
-            assert isinstance(state.error, ConnectFailed)
+            assert isinstance(state.error, ConnectError)
             assert state.error.reason is Reason.NETWORK
             assert str(proxy.port) in str(state.error)
             assert state.retry_at == event.retry_at
@@ -215,7 +215,7 @@ def test_who_helps_a_chat_back_does_not_end_it_by_giving_up(server: Server, user
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
             await unplug(person, proxy)
-            with pytest.raises(ConnectFailed) as caught:
+            with pytest.raises(ConnectError) as caught:
                 await person.chat.connect(timeout=0.1)
             assert caught.value.reason in (Reason.TIMEOUT, Reason.NETWORK)
             helper = asyncio.ensure_future(person.chat.connect())
@@ -268,7 +268,7 @@ def test_a_first_connection_is_tried_again_only_with_auto_reconnect(server: Serv
             proxy.refuse()
             chat = chat_of(server, user, port=proxy.port, auto_reconnect=False)
             told = Told(chat)
-            with pytest.raises(ConnectFailed) as caught:
+            with pytest.raises(ConnectError) as caught:
                 await chat.connect()
             assert caught.value.reason is Reason.NETWORK
             assert told.of(ConnectionFailed) == told.seen.items

@@ -71,8 +71,8 @@ def test_carbons(server: Server, users: Users) -> None:
         async with behind(server, user) as (person, proxy), present(server, users()) as (other,):
             await lose_session(server, person, proxy)
             async with chat_of(server, user) as device:
-                # Once the request after the furnishing is answered, carbons are on.
-                await person.chat.send(other.id, "furnished")
+                # Once the request after the set-up is answered, carbons are on.
+                await person.chat.send(other.id, "ready")
                 await device.send(other.id, "from another device")
                 copy = await wait_body(person, "from another device")
                 assert copy.message.carbon
@@ -106,7 +106,7 @@ def test_rooms(server: Server, users: Users) -> None:
 
 @pytest.mark.parametrize("place", ["urn:xmpp:carbons", "jabber:iq:roster", 0, 1])
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_cut_while_the_session_is_furnished(server: Server, users: Users, place: str | int, managed: bool) -> None:
+def test_cut_while_the_session_is_set_up(server: Server, users: Users, place: str | int, managed: bool) -> None:
     """Before a request, or before one of the rooms is joined."""
 
     async def main() -> None:
@@ -130,7 +130,7 @@ def test_a_cut_while_the_session_is_furnished(server: Server, users: Users, plac
     run(main())
 
 
-def test_two_sessions_in_a_row_are_lost_while_they_are_furnished(server: Server, users: Users) -> None:
+def test_two_sessions_in_a_row_are_lost_while_they_are_set_up(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), **PLAIN) as (person, proxy), present(server, users()) as (other,):
             rooms = await two_rooms(server, person, other)
@@ -164,14 +164,14 @@ def test_client_state_and_status_streaming(server: Server, users: Users) -> None
             await person.chat.unsubscribe_last_activity(one.id)
             assert len(server.asked_of_platform(person.user)) == 4
             await lose_session(server, person, proxy)
-            await person.chat.send(other.id, "furnished")
+            await person.chat.send(other.id, "ready")
             again = server.asked_of_platform(person.user)[4:]
             assert len(again) == 2
             assert sorted("mobile" in xml for xml in again) == [False, True]
             assert any(other.jid in xml and "enable='true'" in xml.replace('"', "'") for xml in again)
             await person.chat.set_active()
             await lose_session(server, person, proxy)
-            await person.chat.send(other.id, "furnished")
+            await person.chat.send(other.id, "ready")
             last = server.asked_of_platform(person.user)[7:]
             assert len(last) == 1
             assert other.jid in last[0]
@@ -194,7 +194,7 @@ def test_the_privacy_list_in_force_is_looked_at(server: Server, users: Users, ch
                     await device.privacy.deactivate()
             await proxy.accept()
             await back(person, 1)
-            await person.chat.send(person.id, "furnished")
+            await person.chat.send(person.id, "ready")
             assert [event.name for event in person.told.of(PrivacyListChanged)[known:]] == ["spam"] * changed
             assert person.chat.privacy.default == (None if changed else "spam")
 
@@ -282,7 +282,7 @@ def test_a_new_beginning_is_without_what_was_restored(server: Server, users: Use
             await person.chat.connect()
             assert await other.chat.online_users(group) == (other.id,)
             await lose_session(server, person, proxy)
-            await person.chat.send(other.id, "furnished")
+            await person.chat.send(other.id, "ready")
             assert await other.chat.online_users(group) == (other.id,)
             assert len(server.asked_of_platform(person.user)) == 2
             # Who was there before has not come.

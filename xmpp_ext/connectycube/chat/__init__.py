@@ -1,4 +1,4 @@
-"""The chat: messages, contacts, privacy lists and all else that goes over XMPP. Install `connectycube[chat]`.
+"""The chat: messages, contacts, privacy lists and everything else over XMPP. Install `connectycube[chat]`.
 
 from connectycube.chat import AsyncChat, Chat, MessageReceived
 
@@ -8,7 +8,7 @@ async with chat:
     async for event in events:
         await chat.send(event.message.sender_id, event.message.body)
 
-`Chat` is the same for code that blocks.
+`Chat` is the same for blocking code.
 """
 
 from connectycube.stanzas import Attachment
@@ -21,13 +21,13 @@ from .client import AsyncChat
 from .errors import (
     AuthenticationFailed,
     ChatError,
-    ConnectFailed,
+    ConnectError,
     MessageNotSent,
     MessageRefused,
     NotConnected,
     RecipientBlocked,
     RequestRefused,
-    RequestTimedOut,
+    RequestUnanswered,
     StreamConflict,
     StreamRefused,
     TlsRefused,
@@ -83,7 +83,7 @@ __all__ = [
     "ChatError",
     "ChatMessage",
     "ChatState",
-    "ConnectFailed",
+    "ConnectError",
     "Connected",
     "ConnectionFailed",
     "Contact",
@@ -120,7 +120,7 @@ __all__ = [
     "Reconnected",
     "Reconnecting",
     "RequestRefused",
-    "RequestTimedOut",
+    "RequestUnanswered",
     "SentMessage",
     "StanzaRejected",
     "State",

@@ -1,8 +1,8 @@
-"""Handing out events: handlers and iterators, each with a bound of its own.
+"""Delivers events to handlers and iterators, each with a limit of its own.
 
-Nothing here ever waits for a consumer. A handler that is a plain function is called at once. A coroutine function has
-a queue and takes one event after the other; an iterator has a queue as well. A queue that is full lets its oldest
-event go, counts it and says so in the log, once.
+Nothing here ever waits for a consumer: a slow one must not delay the stream or the other consumers. A plain function is
+called at once. A coroutine function has a queue and takes one event after another; so does an iterator. A full queue
+drops its oldest event, counts it, and logs a warning once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from .events import Event
 
 __all__ = ["LIMIT", "Bus", "EventStream", "Queue", "awaits", "checked_kinds", "checked_limit", "name_of"]
 
+F = TypeVar("F", bound=Callable[[Any], Any])
 E = TypeVar("E", bound=Event)
-# For the classes that one call of `events` names.
+# One for each event class in a call of `events`.
 E1 = TypeVar("E1", bound=Event)
 E2 = TypeVar("E2", bound=Event)
 E3 = TypeVar("E3", bound=Event)
@@ -32,11 +33,11 @@ E5 = TypeVar("E5", bound=Event)
 logger = logging.getLogger("connectycube.chat")
 
 LIMIT = 10_000
-"""Events that wait for one handler at most."""
+"""How many events may wait for one handler."""
 
 
 class Queue(Generic[E]):
-    """Events that wait, the oldest first."""
+    """A bounded queue of events, oldest first."""
 
     __slots__ = ("dropped", "limit", "name", "types", "waiting")
 
@@ -57,9 +58,9 @@ class Queue(Generic[E]):
 
 
 class EventStream(AsyncIterator[E]):
-    """The events of a chat as an async iterator; `chat.events` makes it.
+    """The events of a chat as an async iterator, created by `chat.events`.
 
-    It holds every event from its making on and ends when the chat is disconnected or given up. `close`, or leaving
+    It yields every event from its creation on and ends when the chat is disconnected or gives up. `close`, or leaving
     `async with`, ends it earlier.
     """
 
@@ -72,7 +73,7 @@ class EventStream(AsyncIterator[E]):
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped because the iterator was too slow: the oldest go first."""
+        """How many events were dropped because the iterator was too slow. The oldest are dropped first."""
         return self._queue.dropped
 
     def __aiter__(self) -> EventStream[E]:
@@ -88,7 +89,7 @@ class EventStream(AsyncIterator[E]):
         return waiting.popleft()
 
     def close(self) -> None:
-        """End the iteration once what waits has been taken."""
+        """End the iteration after the events that are already waiting."""
         self._closed = True
         self._ready.set()
 
@@ -131,7 +132,7 @@ class _Handler:
             worker.add_done_callback(self.workers.discard)
 
     async def work(self, waiting: deque[Event]) -> None:
-        """Take what waits, then end: no task is left where there is nothing to do."""
+        """Process what waits, then end, so that an idle handler leaves no task behind."""
         try:
             while waiting:
                 event = waiting.popleft()
@@ -141,7 +142,7 @@ class _Handler:
                     task = asyncio.current_task()
                     if task is None or task.cancelling():
                         raise
-                    self.failed(event)  # What the handler waited for was cancelled, not the handler.
+                    self.failed(event)  # Something that the handler awaited was cancelled, not the handler itself.
                 except Exception:
                     self.failed(event)
         finally:
@@ -152,7 +153,7 @@ class _Handler:
 
 
 class Bus:
-    """Hands events to handlers and iterators."""
+    """Delivers events to handlers and iterators."""
 
     __slots__ = ("_by_type", "_handlers", "_streams")
 
@@ -161,32 +162,34 @@ class Bus:
         self._by_type: dict[type[Event], tuple[_Handler, ...]] = {}
         self._streams: WeakSet[EventStream[Any]] = WeakSet()
 
-    def add(
-        self, call: Callable[[Any], Any], types: tuple[type[Event], ...], concurrency: int = 1
-    ) -> Callable[[], None]:
-        """Call a function with each event of the types.
+    def on(self, types: tuple[type[Event], ...], concurrency: int = 1) -> Callable[[F], F]:
+        """Return a decorator that registers a handler for the event types.
 
-        :returns: a function that ends it.
+        :raises InvalidArgument: from the decorator, if the handler can't be called.
         """
-        handler = _Handler(call, types, concurrency)
-        self._handlers.append(handler)
+
+        def register(call: F) -> F:
+            if not callable(call):
+                raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
+            self._handlers.append(_Handler(call, types, concurrency))
+            self._by_type.clear()
+            return call
+
+        return register
+
+    def remove(self, call: Callable[[Any], Any]) -> None:
+        """Unregister a handler, however often it was registered."""
+        self._handlers = [handler for handler in self._handlers if handler.call != call]
         self._by_type.clear()
 
-        def end() -> None:
-            if handler in self._handlers:
-                self._handlers.remove(handler)
-                self._by_type.clear()
-
-        return end
-
     def stream(self, types: tuple[type[E], ...], limit: int) -> EventStream[E]:
-        """A new iterator over the events of the types."""
+        """Return a new iterator over the events of the types."""
         found = EventStream(types, limit)
         self._streams.add(found)
         return found
 
-    def tell(self, event: Event) -> None:
-        """Hand an event to all who want it, in the order in which they came."""
+    def emit(self, event: Event) -> None:
+        """Deliver an event to all handlers, in the order of their registration, and to all iterators."""
         kind = type(event)
         handlers = self._by_type.get(kind)
         if handlers is None:
@@ -200,13 +203,13 @@ class Bus:
                     stream._put(event)
 
     def close(self) -> None:
-        """End all iterators; they still give what waits in them."""
+        """End all iterators. They still yield what waits in them."""
         for stream in tuple(self._streams):
             stream.close()
             self._streams.discard(stream)
 
-    async def settle(self, timeout: float) -> None:
-        """Let the handlers finish what waits for them, then stop them. One that calls this is left alone."""
+    async def drain(self, timeout: float) -> None:
+        """Let the handlers finish what waits for them, then cancel them, except a handler that calls this."""
         own = asyncio.current_task()
         workers = {worker for handler in self._handlers for worker in handler.workers if worker is not own}
         if not workers:
@@ -220,31 +223,31 @@ class Bus:
 
 
 def name_of(call: Callable[[Any], Any]) -> str:
-    """What a handler is called in the log."""
+    """Return the name of a handler for the log."""
     return getattr(call, "__qualname__", type(call).__name__)
 
 
 def awaits(call: Callable[[Any], Any]) -> bool:
-    """Whether a handler is a coroutine function, or an object that is called as one."""
+    """Return whether a handler is a coroutine function, or an object whose call is one."""
     return iscoroutinefunction(call) or iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
 
 
 def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
-    """The classes of events that are wanted; all if none are named.
+    """Return the event classes, or the base of all if there are none.
 
-    :raises InvalidArgument: if one is no class of an event.
+    :raises InvalidArgument: if one is not an event class.
     """
     for kind in types:
         if not isinstance(kind, type) or not issubclass(kind, Event):
-            raise InvalidArgument("types", f"must be classes of connectycube.chat.events, not {kind!r}")
+            raise InvalidArgument("types", f"must be event classes of connectycube.chat.events, not {kind!r}")
     return types or (Event,)
 
 
-def checked_limit(limit: int) -> int:
-    """How many events may wait.
+def checked_limit(limit: int, name: str = "limit") -> int:
+    """Return a limit if it is valid.
 
-    :raises InvalidArgument: if that is no number, or too small.
+    :raises InvalidArgument: if it is not a positive whole number.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise InvalidArgument("limit", f"must be a positive whole number, not {limit!r}")
+        raise InvalidArgument(name, f"must be a positive whole number, not {limit!r}")
     return limit

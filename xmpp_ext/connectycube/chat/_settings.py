@@ -1,4 +1,4 @@
-"""What a chat is set up with: checked arguments, credentials, the TLS context."""
+"""The configuration of a chat: checked arguments, credentials and the TLS context."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import os
 import ssl
-from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -21,8 +20,9 @@ from connectycube.rest import (
     ConnectyCubeError,
     InvalidArgument,
 )
-from connectycube.stanzas import JIDError, RoomJID, UserJID
+from connectycube.stanzas import JIDError, UserJID
 
+from ._ids import Addresses, checked_user_id
 from .machines.connection import Backoff
 
 __all__ = ["Credentials", "MarkDelivered", "Settings", "Tls", "checked_seconds", "settings"]
@@ -39,9 +39,10 @@ _contexts: WeakValueDictionary[str, ssl.SSLContext] = WeakValueDictionary()
 
 
 def shared_context() -> ssl.SSLContext:
-    """The TLS context of all chats that are not given one: it takes most of a connection's memory, and is only read.
+    """Return the TLS context shared by all chats that were not given one.
 
-    It is gone with the last chat that uses it.
+    A context takes most of a connection's memory and is only read, so one is enough. It is freed with the last chat
+    that uses it.
     """
     context = _contexts.get("default")
     if context is None:
@@ -53,10 +54,8 @@ def shared_context() -> ssl.SSLContext:
 class Settings:
     """The checked arguments of a chat."""
 
-    app_id: int
-    host: str
+    addresses: Addresses
     port: int
-    muc_host: str
     tls: Tls
     allow_insecure: bool
     context: ssl.SSLContext | None = field(repr=False)
@@ -72,51 +71,18 @@ class Settings:
     roster: bool
     initial_presence: bool
 
-    def user(self, user_id: int) -> str:
-        """The bare JID of a user.
-
-        :raises InvalidArgument: if it is no id.
-        """
-        return _user_jid(_id(user_id), self.app_id, self.host)
-
-    def room(self, dialog_id: str) -> str:
-        """The JID of a dialog's room.
-
-        :raises InvalidArgument: if it is no id.
-        """
-        try:
-            return _room_jid(dialog_id, self.app_id, self.muc_host)
-        except JIDError as error:
-            raise InvalidArgument("dialog_id", f"is no dialog's: {error.problem}") from error
-
-
-@lru_cache(maxsize=4096)
-def _user_jid(user_id: int, app_id: int, host: str) -> str:
-    return str(UserJID(user_id=user_id, app_id=app_id, host=host))
-
-
-@lru_cache(maxsize=4096)
-def _room_jid(dialog_id: str, app_id: int, host: str) -> str:
-    return str(RoomJID(app_id=app_id, dialog_id=dialog_id, host=host))
-
-
-def _id(user_id: object) -> int:
-    if isinstance(user_id, bool) or not isinstance(user_id, int) or not 0 < user_id < 10**19:
-        raise InvalidArgument("user_id", f"must be a positive whole number, not {user_id!r}")
-    return user_id
-
 
 def checked_seconds(name: str, value: object, least: float = 0) -> None:
-    """Check a time.
+    """Check a duration.
 
-    :raises InvalidArgument: if it is none.
+    :raises InvalidArgument: if it is not a number of seconds, or below `least`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
         raise InvalidArgument(name, f"must be {'more than 0' if least else '0 or more'} seconds, not {value!r}")
 
 
 class Credentials:
-    """Who logs in. The `repr` shows no secret.
+    """The user who logs in. The `repr` hides secrets.
 
     :ivar renewable: whether the REST client may be asked to renew its session.
     """
@@ -127,11 +93,11 @@ class Credentials:
         self, cube: ConnectyCube | AsyncConnectyCube | None, user_id: int | None, password: str | None
     ) -> None:
         if cube is None and (user_id is None or password is None):
-            raise ConfigurationError("the chat needs a cube that is logged in, or user_id and password")
+            raise ConfigurationError("the chat needs a logged-in cube, or user_id and password")
         if password is not None and (not isinstance(password, str) or not password):
-            raise InvalidArgument("password", "must be a text that is not empty")
+            raise InvalidArgument("password", "must be a non-empty string")
         self._cube = cube
-        self._user_id = None if user_id is None else _id(user_id)
+        self._user_id = None if user_id is None else checked_user_id(user_id)
         self._password = password
         self.renewable = True
 
@@ -142,43 +108,45 @@ class Credentials:
     def user_id(self) -> int:
         """The user's id.
 
-        :raises ConfigurationError: if nobody is logged in.
+        :raises ConfigurationError: if no user is logged in.
         """
         if self._user_id is not None:
             return self._user_id
         session = None if self._cube is None else self._cube.session
         if session is None or session.user_id is None:
-            raise ConfigurationError("the cube has no user's session: call login() first, or give user_id")
+            raise ConfigurationError("the cube has no user session: call login() first, or pass user_id")
         return session.user_id
 
     def secret(self) -> str:
-        """The password, or the session's token as it is now (F-010): it may have been renewed since the last time.
+        """Return the password, or the session's current token.
 
-        :raises ConfigurationError: if nobody is logged in.
+        :raises ConfigurationError: if no user is logged in.
         """
         if self._password is not None:
             return self._password
+        # F-010: the token may have been renewed since the last connection, so it is read again for each one.
         session = None if self._cube is None else self._cube.session
         if session is None or session.token is None:
-            raise ConfigurationError("the cube has no session: call login() first, or give password")
+            raise ConfigurationError("the cube has no session: call login() first, or pass password")
         return session.token
 
     async def renew(self) -> bool:
-        """Let the REST client look after its session: it renews one that is gone, if it can.
+        """Let the REST client renew its session if it has expired.
 
-        :returns: whether there is another token now.
+        :returns: whether there is a new token.
         """
         if self._cube is None or self._password is not None or not self.renewable:
             return False
         before = self.secret()
         try:
-            # A call that needs the session; those about the session itself are not renewed.
+            # A cheap call that needs a session makes the client renew an expired one (section 2.1 of the facts). Calls
+            # about the session itself would not.
             if isinstance(self._cube, AsyncConnectyCube):
                 await self._cube.dialogs.list(limit=1)
             else:
                 await asyncio.to_thread(self._cube.dialogs.list, limit=1)
         except ConnectyCubeError as error:
-            # The refusal of the chat server is what the caller is told; this only says why it stays.
+            # The caller gets the chat server's refusal; the log says why a renewal could not help.
             logger.warning("the session of the REST client could not be renewed: %s", error)
         return self.secret() != before
 
@@ -198,19 +166,19 @@ def settings(
 ) -> Settings:
     """Check the arguments of a chat.
 
-    :raises InvalidArgument: if one is wrong.
-    :raises ConfigurationError: if one is missing, or the connection would be insecure.
+    :raises InvalidArgument: if an argument is invalid.
+    :raises ConfigurationError: if an argument is missing, or the connection would be insecure.
     """
     host = _host(cube) if host is None else host
     if tls not in ("direct", "starttls", "none"):
         raise InvalidArgument("tls", f"must be 'direct', 'starttls' or 'none', not {tls!r}")
     if tls == "none":
         if ssl_context is not None:
-            raise InvalidArgument("ssl_context", "has no use with tls='none'")
+            raise InvalidArgument("ssl_context", "can't be combined with tls='none'")
         if not allow_insecure and not _is_loopback(host):
             raise ConfigurationError(
-                f"tls='none' would show messages and passwords to everyone on the way to {host}: "
-                "use TLS, or say allow_insecure=True as well"
+                f"tls='none' would expose messages and passwords to everyone on the way to {host}: "
+                "use TLS, or pass allow_insecure=True as well"
             )
     if mark_delivered not in ("markable", "always", "never"):
         raise InvalidArgument("mark_delivered", f"must be 'markable', 'always' or 'never', not {mark_delivered!r}")
@@ -224,19 +192,18 @@ def settings(
         raise InvalidArgument("ssl_context", f"must be an ssl.SSLContext, not {type(ssl_context).__name__}")
     if not isinstance(others["backoff"], Backoff):
         raise InvalidArgument("backoff", f"must be a Backoff, not {type(others['backoff']).__name__}")
-    number: object = _port() if port is None else port
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 65536:
-        raise InvalidArgument("port", f"must be a number from 1 to 65535, not {number!r}")
+    found_port: object = _port() if port is None else port
+    if isinstance(found_port, bool) or not isinstance(found_port, int) or not 0 < found_port < 65536:
+        raise InvalidArgument("port", f"must be a number from 1 to 65535, not {found_port!r}")
     try:
-        address = UserJID(user_id=1, app_id=_app_id(cube, app_id), host=host, resource=others["resource"])
-        rooms = UserJID(user_id=1, app_id=1, host=f"muc.{host}" if muc_host is None else muc_host).host
+        # Building an address checks and normalizes its parts (RFC 7622); any user id will do.
+        user = UserJID(user_id=1, app_id=_app_id(cube, app_id), host=host, resource=others["resource"])
+        room_user = UserJID(user_id=1, app_id=1, host=f"muc.{host}" if muc_host is None else muc_host)
     except JIDError as error:
         raise InvalidArgument("host, muc_host or resource", f"can't be used: {error.problem}") from error
     return Settings(
-        app_id=address.app_id,
-        host=address.host,
-        port=number,
-        muc_host=rooms,
+        addresses=Addresses(app_id=user.app_id, host=user.host, muc_host=room_user.host),
+        port=found_port,
         tls=tls,
         allow_insecure=allow_insecure,
         context=None if tls == "none" else ssl_context or shared_context(),
@@ -266,7 +233,10 @@ def _port() -> int | str:
 
 
 def _host(cube: ConnectyCube | AsyncConnectyCube | None) -> str:
-    """The host of the environment, or that which belongs to a REST host: `chat.` for `api.` (3.1 of the facts)."""
+    """Return the host from the environment, or the one that belongs to the REST host.
+
+    The chat's host has `chat.` where the REST host has `api.` (section 3.1 of the facts).
+    """
     if named := os.environ.get("CONNECTYCUBE_CHAT_HOST"):
         return named
     if cube is None:
@@ -275,7 +245,7 @@ def _host(cube: ConnectyCube | AsyncConnectyCube | None) -> str:
     if name.startswith("api."):
         return f"chat.{name.removeprefix('api.')}"
     raise ConfigurationError(
-        f"the chat host does not follow from {name or 'the base_url'}: pass host, or set CONNECTYCUBE_CHAT_HOST"
+        f"the chat host can't be derived from {name or 'the base_url'}: pass host, or set CONNECTYCUBE_CHAT_HOST"
     )
 
 

@@ -3,66 +3,62 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self, overload
 
 from connectycube import stanzas as st
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, InvalidArgument
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, checked_kinds, checked_limit
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_kinds, checked_limit
 from ._settings import Credentials, MarkDelivered, Tls, checked_seconds, settings
 from .connection.driver import Driver
-from .errors import RequestRefused
+from .connection.traffic import Traffic
 from .events import Event
 from .features.contacts import Contacts
-from .features.messages import Messages
-from .features.outbound import target_of
+from .features.messages import To
 from .features.privacy import Privacy
-from .features.session import ChatSession
+from .features.session import SessionFeatures
 from .machines.connection import Backoff
-from .models import ChatState
+from .models import ChatMessage, ChatState, SentMessage
 
 __all__ = ["AsyncChat"]
 
-F = TypeVar("F", bound=Callable[[Any], Any])
 
-
-class AsyncChat(Messages):
+class AsyncChat:
     """A user's connection to the chat, kept alive.
 
-    It belongs to the event loop in which it is connected. Several in one loop share their TLS context.
+    It belongs to the event loop in which it is connected. Chats in the same process share their TLS context.
 
-    :param cube: a REST client that is logged in: user id, host and the session's token come from it. The token is read
-        afresh for each connection.
+    :param cube: a logged-in REST client, which provides the user id, the host and the session's token. The token is
+        read again for each connection.
     :param app_id: the application's id; default: the session's, or `CONNECTYCUBE_APP_ID`.
     :param user_id: the user's id; default: the session's.
-    :param password: the account's password, in place of the session's token (F-002, F-010).
+    :param password: the account's password, instead of the session's token.
     :param host: the chat's host; default: `CONNECTYCUBE_CHAT_HOST`, else the one that belongs to the cube's `base_url`,
         else `chat.connectycube.com`.
     :param port: its port; default: `CONNECTYCUBE_CHAT_PORT`, else 5223.
-    :param muc_host: the host of the rooms, default `muc.` before the chat's host.
-    :param tls: `direct` (default) begins with TLS, `starttls` turns it on before anything is said, `none` does without,
-        which is refused off this machine unless `allow_insecure` is true, too.
-    :param allow_insecure: without TLS, let others on the way read and change everything, the password included.
-    :param ssl_context: what to verify the server with; default: the system's authorities.
-    :param resource: name of this device; default: the server makes one (F-003).
-    :param auto_reconnect: connect again when the connection is lost (F-012, F-013).
-    :param stream_management: acknowledge and resume by XEP-0198; without it pings acknowledge.
-    :param keepalive: seconds without a sign of the server before it is pinged, default 30; after as many again it
-        counts as gone. `None` switches it off.
-    :param mark_delivered: which messages are told to their senders as delivered: `markable` (default), `always` or
-        `never` (F-054, CX-02).
-    :param timeout: seconds for one attempt to connect and for the answer to a request, default 30.
-    :param send_timeout: seconds until a message that is not acknowledged counts as not sent, default 60, reconnecting
-        included. `None` waits for ever.
-    :param backoff: how long to wait before connecting again: half a second at first, then twice as long each time, a
-        minute at most, less a random part of up to a half.
-    :param stable_after: seconds after which a connection counts as stable, default 10: the waits begin anew then.
+    :param muc_host: the host of the rooms; default: `muc.` followed by the chat's host.
+    :param tls: `direct` (default) starts with TLS, `starttls` upgrades the connection before anything else is sent,
+        `none` does without, and requires `allow_insecure` unless the host is this machine.
+    :param allow_insecure: without TLS, let anyone on the way read and change everything, including the password.
+    :param ssl_context: how to verify the server; default: against the system's certificate authorities.
+    :param resource: the name of this device; default: the server chooses one.
+    :param auto_reconnect: reconnect when the connection is lost.
+    :param stream_management: acknowledge and resume as in XEP-0198; without it, pings acknowledge.
+    :param keepalive: seconds of silence after which the server is pinged, default 30; after as many again the
+        connection counts as lost. `None` disables it.
+    :param mark_delivered: which messages are automatically marked as delivered: `markable` (default), `always` or
+        `never`.
+    :param timeout: seconds for an attempt to connect and for the answer to a request, default 30.
+    :param send_timeout: seconds until an unacknowledged message counts as not sent, default 60, including
+        reconnection. `None` waits forever.
+    :param backoff: the delay before reconnecting; by default half a second, then twice as long each time up to a
+        minute, minus a random part of up to half.
+    :param stable_after: seconds after which a connection counts as stable and resets the delays, default 10.
     :param roster: load the contact list in each session.
-    :param initial_presence: say that the user is here; without it the server keeps messages for later (U-38).
+    :param initial_presence: announce the user as available; without it, the server stores messages for later.
     :raises ConfigurationError: if something is missing, or the connection would be insecure.
-    :raises InvalidArgument: if an argument is wrong.
+    :raises InvalidArgument: if an argument is invalid.
     """
 
     def __init__(
@@ -113,67 +109,64 @@ class AsyncChat(Messages):
             initial_presence=initial_presence,
         )
         self._bus = Bus()
-        self._ends: dict[Callable[[Any], Any], list[Callable[[], None]]] = {}
-        self._session = ChatSession(self._settings, self._credentials, self._bus)
-        self._wire = self._session.wire
-        self._driver = Driver(self._wire)
-        self._inbound = self._session.inbound
-        self.contacts: Contacts = Contacts(self._wire, self._session.roster)
+        self._traffic = Traffic(self._settings, self._credentials, self._bus)
+        self._features = SessionFeatures(self._traffic)
+        self._messages = self._features.messages
+        self._driver = Driver(self._traffic, self._features)
+        self.contacts: Contacts = Contacts(self._traffic, self._features.roster)
         """The contact list."""
-        self.privacy: Privacy = Privacy(self._settings, self._session.lists)
+        self.privacy: Privacy = Privacy(self._settings.addresses, self._features.lists)
         """The privacy lists."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._wire.jid or self._settings.host} {self.state.name}>"
+        return f"<{type(self).__name__} {self._traffic.jid or self._settings.addresses.host} {self.state.name}>"
 
     # -- the connection
 
     async def connect(self, *, timeout: float = 30.0) -> None:
-        """Connect, log in and begin a session (F-002). If it is connected already, nothing happens.
+        """Connect, log in and begin a session. Does nothing if the chat is already connected.
 
-        Network failures are tried again until the time is over, with `auto_reconnect`; what would fail again is not.
+        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
 
-        :param timeout: seconds for all of it.
-        :raises InvalidArgument: if the timeout is no time.
-        :raises AuthenticationFailed: if the server refuses user id, password or token.
+        :param timeout: seconds for everything.
+        :raises InvalidArgument: if the timeout is invalid.
+        :raises AuthenticationFailed: if the server refuses the user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
         :raises StreamConflict: if another connection takes the resource.
-        :raises StreamRefused: if the server's policy or the protocol forbids it.
-        :raises ConnectFailed: if the network fails.
+        :raises StreamRefused: if the server's policy or the protocol forbids the connection.
+        :raises ConnectError: if the network fails.
         """
         checked_seconds("timeout", timeout)
         await self._driver.connect(timeout)
 
     async def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
-        """Wait for the acknowledgement of what was sent, then close the connection (F-011). Ends a wait at once.
+        """Wait for outstanding acknowledgements, then close the connection. Stops reconnecting at once.
 
-        :param timeout: seconds to wait for acknowledgements, and once more for handlers that are at work.
-        :returns: ids of the messages that were not acknowledged; whoever waits for one gets `MessageNotSent`.
-        :raises InvalidArgument: if the timeout is no time.
+        :param timeout: seconds to wait for acknowledgements, and again for running handlers.
+        :returns: ids of the messages that were not acknowledged; their `send` raises `MessageNotSent`.
+        :raises InvalidArgument: if the timeout is invalid.
         """
         checked_seconds("timeout", timeout)
         left = await self._driver.disconnect(timeout)
-        await self._bus.settle(timeout)
+        await self._bus.drain(timeout)
         return left
 
     async def __aenter__(self) -> Self:
         await self.connect()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.disconnect()
 
     @property
     def state(self) -> ChatState:
-        """Where the connection stands, why it was lost, and when it is tried again."""
+        """The state of the connection, why it was lost, and when it will be retried."""
         return self._driver.state
 
     @property
     def online(self) -> bool:
-        """Whether there is a session that can be written to."""
-        return self._wire.online
+        """Whether the chat is connected and can send."""
+        return self._traffic.online
 
     @property
     def user_id(self) -> int:
@@ -182,97 +175,72 @@ class AsyncChat(Messages):
 
     @property
     def jid(self) -> str:
-        """The full JID that the server gave; empty before the first session."""
-        return self._wire.jid
+        """The full JID assigned by the server; empty before the first session."""
+        return self._traffic.jid
 
     async def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
-        """Ask the server, or a user's client, whether it is there (X-36, X-37).
+        """Ping the server, or a user's client.
 
-        :param user_id: a user who is a contact; default: the server.
+        :param user_id: a contact; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the answer.
-        :raises InvalidArgument: if an argument is wrong.
-        :raises RequestTimedOut: if there is no answer in time.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises RequestUnanswered: if there is no answer in time.
         :raises RequestRefused: if the answer is an error.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        to = self._settings.host if user_id is None else self._settings.user(user_id)
-        if timeout is not None:
-            checked_seconds("timeout", timeout)
-        start = self._wire.loop.time()
-        request = st.PingRequest(id=self._wire.ids.request(), to=to, ping=st.Ping())
-        await self._wire.request(request, "a ping", timeout)
-        return self._wire.loop.time() - start
+        return await self._features.presence.ping(user_id, timeout)
 
     async def set_active(self) -> None:
-        """Tell the server that the app is in use (K-52, X-35).
+        """Tell the server that the app is in use.
 
-        :raises RequestRefused: if the server knows no client states.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestRefused: if the server does not support client states.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._set_inactive(False)
+        await self._features.presence.set_inactive(False)
 
     async def set_inactive(self) -> None:
-        """Tell the server that the app is not in use: it sends pushes, and less over the connection (CX-16).
+        """Tell the server that the app is not in use, so that it sends push notifications and less chat traffic.
 
-        :raises RequestRefused: if the server knows no client states.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestRefused: if the server does not support client states.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._set_inactive(True)
-
-    async def _set_inactive(self, inactive: bool) -> None:
-        await self._session.set_inactive(inactive)
-        self._session.inactive = inactive
+        await self._features.presence.set_inactive(True)
 
     async def set_presence(
         self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
     ) -> None:
-        """Tell the contacts how one is; kept over reconnects, until `disconnect` (K-46, X-33).
+        """Tell the contacts the user's presence. It is kept across reconnects, until `disconnect`.
 
         :param status: a free text.
-        :param show: a finer state; default: simply available.
-        :raises InvalidArgument: if an argument is wrong.
+        :param show: a more specific state; default: simply available.
+        :raises InvalidArgument: if an argument is invalid.
         :raises NotConnected: if there is no connection.
         """
-        if show not in (None, "away", "chat", "dnd", "xa"):
-            raise InvalidArgument("show", f"must be 'away', 'chat', 'dnd' or 'xa', not {show!r}")
-        presence = st.AvailablePresence(status=status, show=show)
-        self._wire.post(presence)
-        self._session.presence = presence
+        self._features.presence.set(status, show)
 
     # -- events
 
     def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
-        """Call a function with each event of the types: `@chat.on(MessageReceived)`.
+        """Register a handler for the event types: `@chat.on(MessageReceived)`.
 
-        A plain function is called at once, and must not block. A coroutine function is awaited for one event after the
-        other; up to 10,000 wait, then the oldest are dropped, with a warning in the log. One that raises is logged and
-        stops nobody else.
+        A plain function is called at once, and must not block. A coroutine function is awaited for one event after
+        another. Up to 10,000 events wait for it; beyond that the oldest are dropped, and a warning is logged. An
+        exception in a handler is logged and does not stop other handlers.
 
         :param types: event classes; default: all.
         :param concurrency: how many events a coroutine function may handle at the same time.
-        :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler can't be called.
+        :raises InvalidArgument: if an argument is invalid; from the decorator, if the handler can't be called.
         """
-        kinds = checked_kinds(types)
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-            raise InvalidArgument("concurrency", f"must be a positive whole number, not {concurrency!r}")
-
-        def register(call: F) -> F:
-            if not callable(call):
-                raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
-            self._ends.setdefault(call, []).append(self._bus.add(call, kinds, concurrency))
-            return call
-
-        return register
+        return self._bus.on(checked_kinds(types), checked_limit(concurrency, "concurrency"))
 
     def off(self, handler: Callable[[Any], Any]) -> None:
-        """Call a handler no more. One that is not registered is passed over."""
-        for end in self._ends.pop(handler, ()):
-            end()
+        """Unregister a handler. Unknown handlers are ignored."""
+        self._bus.remove(handler)
 
-    # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
+    # With a single type variable, mypy would infer only the common base of the classes, as it does beyond five.
 
     @overload
     def events(self, *, limit: int = 1000) -> EventStream[Event]: ...
@@ -307,98 +275,221 @@ class AsyncChat(Messages):
     ) -> EventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
     def events(self, *types: type[Any], limit: int = 1000) -> EventStream[Any]:
-        """The events as an async iterator: `async for event in chat.events(MessageReceived)`.
+        """Return an async iterator over events: `async for event in chat.events(MessageReceived)`.
 
-        It holds all events from this call on, also those before the loop begins, and ends with `Disconnected` or
-        `ConnectionFailed`. A consumer that is too slow stops nobody: the oldest events are dropped, and counted in the
-        iterator's `dropped`.
+        It yields all events from this call on, including those before the loop starts, and ends with `Disconnected` or
+        `ConnectionFailed`. If the consumer is too slow, the oldest events are dropped and counted in the iterator's
+        `dropped`.
 
         :param types: event classes; default: all.
-        :param limit: events that wait at most.
-        :raises InvalidArgument: if a type is no event, or the limit no positive whole number.
+        :param limit: how many events may wait.
+        :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))
+
+    # -- messages
+
+    async def send(
+        self,
+        to: To,
+        body: str | None = None,
+        *,
+        attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
+        save_to_history: bool = True,
+        markable: bool = True,
+        extra: Mapping[str, Any] | None = None,
+        destroy_after: int | None = None,
+        silent: bool = False,
+        message_id: str | None = None,
+    ) -> SentMessage:
+        """Send a message and wait until the server has it.
+
+        While the chat reconnects, the message waits. Receivers drop it if it arrives twice.
+
+        :param to: a user's id, the id of a group or public dialog, or a `Dialog`.
+        :param body: the text.
+        :param attachments: files of `cube.files.upload`, `Attachment` objects or their fields.
+        :param save_to_history: keep the message in the dialog's history.
+        :param markable: ask for marks when it is delivered and read.
+        :param extra: further parameters: strings, numbers, booleans or nested mappings.
+        :param destroy_after: seconds after which it disappears once read; it is not kept in the history then.
+        :param silent: do not send push notifications to offline users.
+        :param message_id: its id, 24 hexadecimal digits; default: a new one.
+        :raises InvalidArgument: if an argument is invalid, or there is neither a text nor an attachment.
+        :raises RecipientBlocked: if the recipient blocks the user.
+        :raises MessageRefused: if the server refuses the message for another reason.
+        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
+        """
+        return await self._messages.send(
+            to,
+            body,
+            message_id,
+            attachments=attachments,
+            save_to_history=save_to_history,
+            markable=markable,
+            extra=extra,
+            destroy_after=destroy_after,
+            silent=silent,
+        )
+
+    async def edit_message(
+        self, to: To, message_id: str, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Replace the text of a message for everyone.
+
+        :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
+        :param message_id: its id.
+        :param body: the new text.
+        :param last: whether it is the dialog's last message.
+        :param extra: further parameters.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge the change.
+        """
+        await self._messages.edit(to, message_id, body, last, extra)
+
+    async def delete_message(self, to: To, message_id: str) -> None:
+        """Remove a message for everyone online. `cube.messages.delete` removes it from the history.
+
+        :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
+        :param message_id: its id.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge the removal.
+        """
+        await self._messages.delete(to, message_id)
+
+    @overload
+    async def mark_delivered(self, message: ChatMessage, /) -> None: ...
+
+    @overload
+    async def mark_delivered(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+
+    async def mark_delivered(
+        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+    ) -> None:
+        """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
+
+        :param message: the message, or its id.
+        :param sender_id: its sender, if `message` is an id.
+        :param dialog_id: its dialog, if `message` is an id.
+        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
+        :raises MessageNotSent: if the server does not acknowledge the mark.
+        """
+        await self._messages.mark_delivered(message, sender_id, dialog_id)
+
+    @overload
+    async def mark_read(self, message: ChatMessage, /) -> None: ...
+
+    @overload
+    async def mark_read(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+
+    async def mark_read(
+        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+    ) -> None:
+        """Tell the sender that a message was read.
+
+        :param message: the message, or its id.
+        :param sender_id: its sender, if `message` is an id.
+        :param dialog_id: its dialog, if `message` is an id.
+        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
+        :raises MessageNotSent: if the server does not acknowledge the mark.
+        """
+        await self._messages.mark_read(message, sender_id, dialog_id)
+
+    async def start_typing(self, to: To) -> None:
+        """Show that the user is typing. This is not acknowledged, and is lost with the connection.
+
+        :param to: a user's id, a dialog's id or a `Dialog`.
+        :raises InvalidArgument: if `to` is neither a user nor a dialog.
+        :raises NotConnected: if there is no connection.
+        """
+        self._messages.start_typing(to)
+
+    async def stop_typing(self, to: To) -> None:
+        """Show that the user has stopped typing. Clients do so after 30 seconds without input.
+
+        :param to: a user's id, a dialog's id or a `Dialog`.
+        :raises InvalidArgument: if `to` is neither a user nor a dialog.
+        :raises NotConnected: if there is no connection.
+        """
+        self._messages.stop_typing(to)
+
+    async def send_system(
+        self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
+    ) -> None:
+        """Send a system message, which apps use to talk to each other. It is neither shown nor stored.
+
+        :param to: a user's id, or several; each gets a separate message.
+        :param params: its parameters.
+        :param body: a text.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are sent anyway.
+        """
+        await self._messages.send_system(to, params, body)
 
     # -- rooms
 
     async def join(self, dialog: str | Dialog) -> None:
-        """Enter the room of a group or public dialog (F-047); kept over reconnects. Not needed to write (CX-04).
+        """Join the room of a group or public dialog. Sending does not require it. It is kept across reconnects.
 
         :param dialog: its id, or the `Dialog`.
-        :raises InvalidArgument: if it is no dialog with a room.
+        :raises InvalidArgument: if it is not a dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._session.rooms.join(self._room(dialog))
+        await self._features.rooms.join(self._messages.room(dialog))
 
     async def leave(self, dialog: str | Dialog) -> None:
-        """Leave the room of a dialog (F-050). If the user is not in it, nothing happens.
+        """Leave the room of a dialog. Does nothing if the user is not in it.
 
         :param dialog: its id, or the `Dialog`.
-        :raises InvalidArgument: if it is no dialog with a room.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises InvalidArgument: if it is not a dialog with a room.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._session.rooms.leave(self._room(dialog))
+        await self._features.rooms.leave(self._messages.room(dialog))
 
     async def online_users(self, dialog: str | Dialog) -> tuple[int, ...]:
-        """Who is in the room of a dialog (X-31).
+        """Return the users in the room of a dialog.
 
         :param dialog: its id, or the `Dialog`.
         :returns: user ids.
-        :raises InvalidArgument: if it is no dialog with a room.
+        :raises InvalidArgument: if it is not a dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        return await self._session.rooms.online_users(self._room(dialog))
-
-    def _room(self, dialog: str | Dialog) -> str:
-        target = target_of(dialog, self._settings, self.user_id)
-        if target.dialog_id is None or target.user_id is not None:
-            raise InvalidArgument("dialog", "has no room: only group and public dialogs have one")
-        return target.dialog_id
+        return await self._features.rooms.online_users(self._messages.room(dialog))
 
     # -- last activity
 
     async def last_activity(self, user_id: int) -> int:
-        """How long ago a user was active last (K-49, X-29).
+        """Return how long ago a user was last active.
 
         :returns: seconds; 0 means online.
-        :raises InvalidArgument: if it is no user's id.
+        :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the user never logged in, or may not be asked.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        request = st.LastActivityRequest(
-            id=self._wire.ids.request(), to=self._settings.user(user_id), query=st.LastActivityQuery()
-        )
-        what = f"asking for the last activity of user {user_id}"
-        answer = await self._wire.request(request, what)
-        if not isinstance(answer, st.LastActivityResult):
-            raise RequestRefused(what, None)
-        return answer.query.seconds
+        return await self._features.presence.last_activity(user_id)
 
     async def subscribe_last_activity(self, user_id: int) -> None:
-        """Be told of a user's coming and going as `LastActivityChanged`; kept over reconnects (K-51, X-30).
+        """Emit `LastActivityChanged` when a user comes online or goes offline. It is kept across reconnects.
 
-        :raises InvalidArgument: if it is no user's id.
+        :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._session.follow(user_id, True)
-        self._session.followed.add(user_id)
+        await self._features.presence.follow(user_id)
 
     async def unsubscribe_last_activity(self, user_id: int) -> None:
-        """Be told no more.
+        """Stop emitting `LastActivityChanged` for a user.
 
-        :raises InvalidArgument: if it is no user's id.
+        :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        answer = self._session.follow(user_id, False)
-        self._session.followed.discard(user_id)
-        await answer
+        await self._features.presence.unfollow(user_id)

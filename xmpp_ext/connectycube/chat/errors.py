@@ -1,23 +1,23 @@
-"""What the chat raises.
+"""The chat's exceptions.
 
     ConnectyCubeError
-    ├── ConfigurationError              the chat is set up wrongly; of connectycube.rest
-    ├── InvalidArgument                 an argument is wrong, nothing was sent; of connectycube.rest
-    ├── DecodeError                     an answer can't be read; of connectycube.rest
+    ├── ConfigurationError              the chat is misconfigured; from connectycube.rest
+    ├── InvalidArgument                 an argument is invalid, nothing was sent; from connectycube.rest
+    ├── DecodeError                     an answer can't be read; from connectycube.rest
     └── ChatError
         ├── NotConnected                there is no connection for this call
-        ├── ConnectFailed               the connection could not be made, or broke for good
+        ├── ConnectError                the connection could not be established, or was lost for good
         │   ├── TlsRefused              the server's certificate or the TLS handshake
         │   ├── AuthenticationFailed    the server refused the user
         │   ├── StreamConflict          another connection took the resource
-        │   └── StreamRefused           the server's policy or the protocol forbids it
-        ├── MessageNotSent              the server did not take a message
-        │   └── MessageRefused          it said why
+        │   └── StreamRefused           the server's policy or the protocol forbids the connection
+        ├── MessageNotSent              the server did not accept a message
+        │   └── MessageRefused          the server gave a reason
         │       └── RecipientBlocked    the recipient blocks the sender
         ├── RequestRefused              the server answered a request with an error
-        └── RequestTimedOut             it did not answer in time
+        └── RequestUnanswered           the server did not answer in time
 
-No message, `repr` or attribute holds a token or a password.
+No message, `repr` or attribute contains a token or a password.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from .machines.connection import Reason
 __all__ = [
     "AuthenticationFailed",
     "ChatError",
-    "ConnectFailed",
+    "ConnectError",
     "MessageNotSent",
     "MessageRefused",
     "NotConnected",
     "RecipientBlocked",
     "RequestRefused",
-    "RequestTimedOut",
+    "RequestUnanswered",
     "StreamConflict",
     "StreamRefused",
     "TlsRefused",
@@ -47,10 +47,10 @@ __all__ = [
 
 
 class ChatError(ConnectyCubeError):
-    """The base of what only the chat raises."""
+    """The base of all exceptions that only the chat raises."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # To be copied and pickled: `__init__` takes other arguments than those that an exception keeps.
+        # Copying and pickling call the class with `args`, but `__init__` takes other arguments.
         return (_again, (type(self), self.args), self.__dict__)
 
 
@@ -59,14 +59,14 @@ def _again(cls: type[ChatError], args: tuple[Any, ...]) -> ChatError:
 
 
 class NotConnected(ChatError):
-    """The call needs a connection and there is none: `connect` first, or wait for `Reconnected`."""
+    """The call needs a connection, and there is none: call `connect` first, or wait for `Reconnected`."""
 
 
-class ConnectFailed(ChatError):
-    """The connection could not be made, or broke and was not made again.
+class ConnectError(ChatError):
+    """The connection could not be established, or was lost for good.
 
-    :ivar reason: what kind of failure it is.
-    :ivar condition: the server's word for it, such as `not-authorized` or `system-shutdown`; empty where it gave none.
+    :ivar reason: the kind of failure.
+    :ivar condition: the server's error condition, such as `not-authorized` or `system-shutdown`; empty without one.
     """
 
     def __init__(self, problem: str, *, reason: Reason = Reason.NETWORK, condition: str = "") -> None:
@@ -75,28 +75,29 @@ class ConnectFailed(ChatError):
         self.condition = condition
 
 
-class TlsRefused(ConnectFailed):
-    """The TLS handshake failed: most often the server's certificate is not trusted."""
+class TlsRefused(ConnectError):
+    """The TLS handshake failed, usually because the server's certificate is not trusted."""
 
 
-class AuthenticationFailed(ConnectFailed):
-    """The server refused user id, password or token (RFC 6120 section 6.5)."""
+class AuthenticationFailed(ConnectError):
+    """The server refused the user id, password or token (RFC 6120 section 6.5)."""
 
 
-class StreamConflict(ConnectFailed):
+class StreamConflict(ConnectError):
     """Another connection took the same resource (RFC 6120 section 4.9.3.3)."""
 
 
-class StreamRefused(ConnectFailed):
-    """The server's policy or the protocol forbids the connection: trying again would not help."""
+class StreamRefused(ConnectError):
+    """The server's policy or the protocol forbids the connection. Retrying would not help."""
 
 
 class MessageNotSent(ChatError):
-    """The server did not acknowledge a message. It may have got it all the same: a repeat with the same id is dropped
-    by receivers.
+    """The server did not acknowledge a message.
+
+    The message may have arrived anyway. It is safe to send it again with the same id: receivers drop repeats.
 
     :ivar message_id: its id.
-    :ivar problem: why.
+    :ivar problem: the reason.
     """
 
     def __init__(self, message_id: str, problem: str) -> None:
@@ -111,9 +112,9 @@ class MessageNotSent(ChatError):
 class MessageRefused(MessageNotSent):
     """The message came back as an error (RFC 6120 section 8.3).
 
-    :ivar condition: such as `forbidden`; empty where the server gave none.
+    :ivar condition: the error condition, such as `forbidden`; empty without one.
     :ivar code: the older numeric code, such as 503.
-    :ivar text: the server's words.
+    :ivar text: the server's explanation.
     """
 
     def __init__(self, message_id: str, fault: StanzaFault | None) -> None:
@@ -122,16 +123,16 @@ class MessageRefused(MessageNotSent):
 
 
 class RecipientBlocked(MessageRefused):
-    """The recipient's privacy list denies messages of this user (facts 3.4, F-109)."""
+    """The recipient's privacy list blocks messages from this user."""
 
 
 class RequestRefused(ChatError):
     """The server answered a request with an error (RFC 6120 section 8.3).
 
-    :ivar request: what was asked.
-    :ivar condition: such as `item-not-found`; empty where the server gave none.
+    :ivar request: what was requested.
+    :ivar condition: the error condition, such as `item-not-found`; empty without one.
     :ivar code: the older numeric code, such as 404.
-    :ivar text: the server's words.
+    :ivar text: the server's explanation.
     """
 
     def __init__(self, request: str, fault: StanzaFault | None) -> None:
@@ -140,10 +141,10 @@ class RequestRefused(ChatError):
         super().__init__(f"{request} was refused: {_words(self.condition, self.code, self.text)}")
 
 
-class RequestTimedOut(ChatError):
+class RequestUnanswered(ChatError):
     """The server did not answer a request in time.
 
-    :ivar request: what was asked.
+    :ivar request: what was requested.
     """
 
     def __init__(self, request: str, seconds: float) -> None:
@@ -151,19 +152,19 @@ class RequestTimedOut(ChatError):
         self.request = request
 
 
-CONNECT_ERRORS: Final[dict[Reason, type[ConnectFailed]]] = {
+CONNECT_ERRORS: Final[dict[Reason, type[ConnectError]]] = {
     Reason.TLS: TlsRefused,
     Reason.AUTHENTICATION: AuthenticationFailed,
     Reason.CONFLICT: StreamConflict,
     Reason.POLICY: StreamRefused,
     Reason.PROTOCOL: StreamRefused,
 }
-"""The one map from reason to class; what is retried is a plain `ConnectFailed`."""
+"""The only map from reason to class. Reasons that are retried map to plain `ConnectError`."""
 
 
-def connect_error(reason: Reason, problem: str, condition: str = "") -> ConnectFailed:
-    """The error that stands for a reason."""
-    return CONNECT_ERRORS.get(reason, ConnectFailed)(problem, reason=reason, condition=condition)
+def connect_error(reason: Reason, problem: str, condition: str = "") -> ConnectError:
+    """Return the error for a reason."""
+    return CONNECT_ERRORS.get(reason, ConnectError)(problem, reason=reason, condition=condition)
 
 
 def _parts(fault: StanzaFault | None) -> tuple[str, int | None, str]:

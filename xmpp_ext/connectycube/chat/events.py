@@ -1,7 +1,7 @@
-"""What the chat tells: one frozen class per event.
+"""The chat's events, one frozen class each.
 
-The order of events is that of the stream: state changes first, then the event, so that whoever handles an event finds
-`state`, `contacts` and the rest as they are after it.
+Events are emitted in the order of the stream, each after the state has changed: a handler finds `state`, `contacts` and
+the rest as they are after the event.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ __all__ = [
 
 @frozen
 class Event:
-    """The base of all events: `@chat.on(Event)` gets every one."""
+    """The base of all events. `@chat.on(Event)` receives every one."""
 
 
 # -- the connection
@@ -62,9 +62,9 @@ class Event:
 
 @frozen(kw_only=True)
 class Connected(Event):
-    """The first connection is made (F-005).
+    """The first connection is established.
 
-    :ivar jid: the full JID that the server gave.
+    :ivar jid: the full JID assigned by the server.
     """
 
     jid: str
@@ -72,15 +72,15 @@ class Connected(Event):
 
 @frozen(kw_only=True)
 class Reconnecting(Event):
-    """The connection is lost; it will be tried again.
+    """The connection is lost, and the chat will reconnect.
 
-    :ivar error: why.
-    :ivar attempt: number of the attempt, from 1.
+    :ivar error: the reason.
+    :ivar attempt: the number of the next attempt, from 1.
     :ivar delay: seconds until then.
     :ivar retry_at: the same as a time in UTC.
     """
 
-    error: errors.ConnectFailed
+    error: errors.ConnectError
     attempt: int
     delay: float
     retry_at: dt.datetime
@@ -88,10 +88,10 @@ class Reconnecting(Event):
 
 @frozen(kw_only=True)
 class Reconnected(Event):
-    """The connection is there again (F-006).
+    """The connection is established again.
 
-    :ivar resumed: the server took up the old stream, so that nothing was missed (XEP-0198 section 5); else a new
-        session was begun and rooms, presence and the like were restored.
+    :ivar resumed: whether the server resumed the old stream, so that nothing was missed (XEP-0198 section 5).
+        Otherwise there is a new session, in which rooms, presence and the like are restored.
     """
 
     resumed: bool
@@ -99,7 +99,7 @@ class Reconnected(Event):
 
 @frozen(kw_only=True)
 class Disconnected(Event):
-    """The connection is closed on one's own wish (F-007).
+    """The connection was closed by `disconnect`.
 
     :ivar unacknowledged: ids of the messages that the server had not acknowledged by then.
     """
@@ -109,20 +109,20 @@ class Disconnected(Event):
 
 @frozen(kw_only=True)
 class ConnectionFailed(Event):
-    """The connection could not be made, or not again, and is given up (F-008).
+    """The connection could not be established, or was lost for good. The chat does not reconnect.
 
-    :ivar error: why.
+    :ivar error: the reason.
     """
 
-    error: errors.ConnectFailed
+    error: errors.ConnectError
 
 
 @frozen(kw_only=True)
 class StreamFailed(Event):
-    """The server ended the stream with an error (F-009, RFC 6120 section 4.9). A further event tells what follows.
+    """The server ended the stream with an error (RFC 6120 section 4.9). A further event reports what follows.
 
-    :ivar condition: such as `conflict` or `system-shutdown`.
-    :ivar text: the server's words.
+    :ivar condition: the error condition, such as `conflict` or `system-shutdown`.
+    :ivar text: the server's explanation.
     """
 
     condition: str
@@ -131,10 +131,10 @@ class StreamFailed(Event):
 
 @frozen(kw_only=True)
 class StanzaRejected(Event):
-    """A stanza was not believed or could not be read; the connection is kept.
+    """A stanza was not trusted or could not be read. The connection is kept.
 
     :ivar problem: what is wrong with it.
-    :ivar xml: its text, the first 1,000 characters.
+    :ivar xml: the first 1,000 characters of its text.
     """
 
     problem: str
@@ -146,7 +146,7 @@ class StanzaRejected(Event):
 
 @frozen(kw_only=True)
 class MessageReceived(Event):
-    """A message came in (F-045, F-049).
+    """A message was received.
 
     :ivar message: the message.
     """
@@ -156,9 +156,9 @@ class MessageReceived(Event):
 
 @frozen(kw_only=True)
 class MessageSent(Event):
-    """The server acknowledged a message (F-052).
+    """The server acknowledged a message.
 
-    :ivar message: what was sent.
+    :ivar message: the message that was sent.
     """
 
     message: SentMessage
@@ -166,12 +166,12 @@ class MessageSent(Event):
 
 @frozen(kw_only=True)
 class MessageFailed(Event):
-    """A message was not taken (F-046, F-052).
+    """A message was not accepted.
 
     :ivar message_id: its id.
-    :ivar user_id: its recipient in a private dialog; `None` in a group, or where the server does not name one.
-    :ivar dialog_id: its dialog, if it is known.
-    :ivar error: why.
+    :ivar user_id: its recipient in a private dialog; `None` in a group, or if the server does not name one.
+    :ivar dialog_id: its dialog, if known.
+    :ivar error: the reason.
     """
 
     message_id: str
@@ -182,12 +182,12 @@ class MessageFailed(Event):
 
 @frozen(kw_only=True)
 class MessageBlocked(Event):
-    """A private message came back because its recipient blocks the sender (F-109).
+    """A private message came back because its recipient blocks the sender.
 
-    The wire does not tell a block from a recipient whom the server does not know or keeps no messages for (K-27).
+    The server's answer is the same for a recipient it does not know, or for whom it stores no messages.
 
     :ivar message_id: its id.
-    :ivar user_id: the recipient; `None` where the server does not name one.
+    :ivar user_id: the recipient; `None` if the server does not name one.
     """
 
     message_id: str
@@ -203,33 +203,33 @@ class _Mark(Event):
 
 @frozen(kw_only=True)
 class MessageDelivered(_Mark):
-    """A message reached a device of a user (F-057).
+    """A message reached a user's device.
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
-    :ivar user_id: whom it reached; `None` where that is no user.
+    :ivar user_id: the user it reached; `None` if the mark is not from a user.
     """
 
 
 @frozen(kw_only=True)
 class MessageRead(_Mark):
-    """A user read a message (F-059).
+    """A user read a message.
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
-    :ivar user_id: who read it; `None` where that is no user.
+    :ivar user_id: the user who read it; `None` if the mark is not from a user.
     """
 
 
 @frozen(kw_only=True)
 class MessageEdited(_Mark):
-    """A message has a new text (F-065).
+    """A message was edited.
 
     :ivar message_id: its id.
-    :ivar dialog_id: its dialog, if it is known.
-    :ivar user_id: who changed it; `None` where that is no user.
+    :ivar dialog_id: its dialog, if known.
+    :ivar user_id: the user who edited it; `None` if that is not a user.
     :ivar body: the new text.
-    :ivar last: whether it is the last of its dialog; `None` where that was not told.
+    :ivar last: whether it is the last message of its dialog; `None` if unknown.
     """
 
     body: str
@@ -238,23 +238,23 @@ class MessageEdited(_Mark):
 
 @frozen(kw_only=True)
 class MessageDeleted(_Mark):
-    """A message was removed (F-069).
+    """A message was removed.
 
     :ivar message_id: its id.
-    :ivar dialog_id: its dialog, if it is known.
-    :ivar user_id: who removed it; `None` where the server did.
+    :ivar dialog_id: its dialog, if known.
+    :ivar user_id: the user who removed it; `None` if the server did.
     """
 
 
 @frozen(kw_only=True)
 class ReactionsChanged(_Mark):
-    """A user's reactions to a message changed (X-26).
+    """A user's reactions to a message changed.
 
     :ivar message_id: its id.
-    :ivar dialog_id: its dialog, if it is known.
-    :ivar user_id: whose reactions; `None` where that was not told.
-    :ivar added: those that are new.
-    :ivar removed: those that are gone.
+    :ivar dialog_id: its dialog, if known.
+    :ivar user_id: the user who reacted; `None` if unknown.
+    :ivar added: the new reactions.
+    :ivar removed: the reactions that were withdrawn.
     """
 
     added: tuple[str, ...]
@@ -269,29 +269,29 @@ class _Typing(Event):
 
 @frozen(kw_only=True)
 class TypingStarted(_Typing):
-    """A user types (F-062).
+    """A user is typing.
 
-    :ivar user_id: the user; `None` where the sender is no user.
+    :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
     """
 
 
 @frozen(kw_only=True)
 class TypingStopped(_Typing):
-    """A user stopped typing (F-063).
+    """A user stopped typing.
 
-    :ivar user_id: the user; `None` where the sender is no user.
+    :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
     """
 
 
 @frozen(kw_only=True)
 class SystemMessageReceived(Event):
-    """A system message (K-25, X-27).
+    """A system message was received.
 
-    :ivar user_id: the sender; `None` where that is no user.
+    :ivar user_id: the sender; `None` if that is not a user.
     :ivar params: its parameters by name, as text.
-    :ivar body: its text; mostly `None`.
+    :ivar body: its text; usually `None`.
     """
 
     user_id: int | None
@@ -301,10 +301,10 @@ class SystemMessageReceived(Event):
 
 @frozen(kw_only=True)
 class CallSignalReceived(Event):
-    """A signal of a call (K-26).
+    """A call signal was received.
 
-    :ivar user_id: the sender; `None` where that is no user.
-    :ivar signal: the stanza; its parameters are in `signal.extra.params`.
+    :ivar user_id: the sender; `None` if that is not a user.
+    :ivar signal: the stanza. Its parameters are in `signal.extra.params`.
     """
 
     user_id: int | None
@@ -322,7 +322,7 @@ class _Occupant(Event):
 
 @frozen(kw_only=True)
 class OccupantJoined(_Occupant):
-    """A user came into the room of a dialog (K-37).
+    """A user joined the room of a dialog.
 
     :ivar dialog_id: the dialog.
     :ivar user_id: the user.
@@ -331,7 +331,7 @@ class OccupantJoined(_Occupant):
 
 @frozen(kw_only=True)
 class OccupantLeft(_Occupant):
-    """A user left the room of a dialog (K-38).
+    """A user left the room of a dialog.
 
     :ivar dialog_id: the dialog.
     :ivar user_id: the user.
@@ -340,7 +340,7 @@ class OccupantLeft(_Occupant):
 
 @frozen(kw_only=True)
 class OccupantKicked(_Occupant):
-    """A user was put out of the room of a dialog, perhaps for good (K-39, CX-06).
+    """A user was kicked or banned from the room of a dialog.
 
     :ivar dialog_id: the dialog.
     :ivar user_id: the user.
@@ -357,35 +357,35 @@ class _OfContact(Event):
 
 @frozen(kw_only=True)
 class ContactRequested(_OfContact):
-    """A user asks to be a contact: `chat.contacts.accept` or `reject` (F-090).
+    """A user sent a contact request. Answer with `chat.contacts.accept` or `reject`.
 
-    :ivar user_id: who asks.
+    :ivar user_id: the user who sent it.
     """
 
 
 @frozen(kw_only=True)
 class ContactAccepted(_OfContact):
-    """A user accepted one's request (F-092).
+    """A user accepted a contact request.
 
-    :ivar user_id: who accepted.
+    :ivar user_id: the user who accepted.
     """
 
 
 @frozen(kw_only=True)
 class ContactRejected(_OfContact):
-    """A user rejected one's request, or took an earlier acceptance back (F-094).
+    """A user rejected a contact request, or revoked an earlier acceptance.
 
-    :ivar user_id: who rejected.
+    :ivar user_id: the user who rejected.
     """
 
 
 @frozen(kw_only=True)
 class ContactPresence(_OfContact):
-    """A contact's device came online or went offline (F-097).
+    """A contact's device came online, changed its status or went offline.
 
     :ivar user_id: the contact.
     :ivar online: whether any device of the contact is online.
-    :ivar status: the status text that came with it; `None` without one.
+    :ivar status: the status text, if any.
     """
 
     online: bool
@@ -394,9 +394,9 @@ class ContactPresence(_OfContact):
 
 @frozen(kw_only=True)
 class ContactsChanged(Event):
-    """The contact list changed (F-096).
+    """The contact list changed.
 
-    :ivar user_ids: whose entries.
+    :ivar user_ids: the users whose entries changed.
     """
 
     user_ids: tuple[int, ...]
@@ -407,7 +407,7 @@ class ContactsChanged(Event):
 
 @frozen(kw_only=True)
 class PrivacyListChanged(Event):
-    """A privacy list was changed, by any device (XEP-0016 section 2.3).
+    """A privacy list was changed by any device (XEP-0016 section 2.3).
 
     :ivar name: its name.
     """
@@ -417,7 +417,7 @@ class PrivacyListChanged(Event):
 
 @frozen(kw_only=True)
 class LastActivityChanged(Event):
-    """A user of whom `subscribe_last_activity` asked came or went (K-50, X-30).
+    """A user followed with `subscribe_last_activity` came online or went offline.
 
     :ivar user_id: the user.
     :ivar seconds: seconds since the user was last active; 0 means online.

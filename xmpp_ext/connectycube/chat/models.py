@@ -1,4 +1,4 @@
-"""What the chat's events and methods speak of."""
+"""The objects that the chat's methods and events take and return."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from connectycube.stanzas import Attachment
 
-from .errors import ConnectFailed
+from .errors import ConnectError
 from .machines.connection import State
 
 __all__ = ["ChatMessage", "ChatState", "Contact", "PrivacyRule", "SentMessage", "Subscription"]
@@ -25,32 +25,32 @@ class SentMessage:
     """A message that the server has acknowledged.
 
     :ivar id: its id, 24 hexadecimal digits.
-    :ivar dialog_id: id of its dialog; `None` in a first private message, where only the server knows it (U-27).
+    :ivar dialog_id: the id of its dialog; `None` in a private message addressed to a user id.
     :ivar date_sent: when it was sent, in Unix seconds.
     """
 
     id: str
-    dialog_id: str | None
+    dialog_id: str | None  # U-27: in a first private message, only the server knows it.
     date_sent: int
 
 
 @frozen(kw_only=True)
 class ChatMessage:
-    """A message that came in (K-12, K-13).
+    """A received message.
 
-    :ivar id: its id; `None` where the sender gave none.
-    :ivar body: the text; empty where there is none.
-    :ivar sender_id: user id of the sender; `None` where the sender is no user.
-    :ivar recipient_id: user id of the recipient in a private dialog; `None` in a group.
-    :ivar dialog_id: id of its dialog, if it is known.
+    :ivar id: its id; `None` if the sender gave none.
+    :ivar body: the text; empty if there is none.
+    :ivar sender_id: the sender's user id; `None` if the sender is not a user.
+    :ivar recipient_id: the recipient's user id in a private dialog; `None` in a group.
+    :ivar dialog_id: the id of its dialog, if known.
     :ivar type: `chat` in a private dialog, `groupchat` in a group or public one.
-    :ivar date_sent: Unix seconds; of the server's delay stamp where the sender gave none, `None` without either.
-    :ivar attachments: files, places, contact cards (K-14).
-    :ivar extra: all further parameters by name, as text (facts 3.3).
-    :ivar markable: the sender wants to know how far the message gets (K-17).
-    :ivar destroy_after: seconds after which it is to vanish once it is read (K-16).
-    :ivar delayed: when the server stored it for a user who was away, in UTC (K-30).
-    :ivar carbon: a copy: of one's own message from another device, or of one that went to another device.
+    :ivar date_sent: Unix seconds; from the server's delay stamp if the sender gave none, `None` without either.
+    :ivar attachments: files, places and contact cards.
+    :ivar extra: all further parameters by name, as text.
+    :ivar markable: whether the sender asks for marks when it is delivered and read.
+    :ivar destroy_after: seconds after which it disappears once read.
+    :ivar delayed: when the server stored it for an offline user, in UTC.
+    :ivar carbon: whether it is a copy of a message sent from, or received by, another device of the user.
     """
 
     id: str | None
@@ -69,10 +69,10 @@ class ChatMessage:
 
 
 class Subscription(StrEnum):
-    """Who sees whose presence (RFC 6121 section 2.1.2.5)."""
+    """Which side sees the other's presence (RFC 6121 section 2.1.2.5)."""
 
     NONE = "none"
-    """Nobody."""
+    """Neither."""
     TO = "to"
     """The user sees the contact."""
     FROM = "from"
@@ -85,11 +85,11 @@ class Subscription(StrEnum):
 class Contact:
     """An entry of the contact list that is accepted on at least one side.
 
-    :ivar user_id: id of the user.
-    :ivar name: the name that it has in the list; `None` without one.
-    :ivar subscription: who sees whose presence.
-    :ivar online: whether one of the contact's devices is online.
-    :ivar status: the status text that was sent last, if any.
+    :ivar user_id: the user's id.
+    :ivar name: the name in the list; `None` without one.
+    :ivar subscription: which side sees the other's presence.
+    :ivar online: whether any of the contact's devices is online.
+    :ivar status: the latest status text, if any.
     """
 
     user_id: int
@@ -101,13 +101,13 @@ class Contact:
 
 @frozen
 class PrivacyRule:
-    """What a privacy list says of a user (facts 3.4).
+    """A rule of a privacy list about a user.
 
-    :ivar user_id: id of the user.
-    :ivar deny: blocked if true, else explicitly allowed.
-    :ivar mutual: neither may write to the other; without it only the blocked user may not write. Only with `deny`.
-    :ivar groups: it holds in groups, too.
-    :ivar private: it holds in private dialogs.
+    :ivar user_id: the user's id.
+    :ivar deny: whether the user is blocked, else explicitly allowed.
+    :ivar mutual: whether neither can write to the other; otherwise only the blocked user can't. Ignored without `deny`.
+    :ivar groups: whether it applies in groups.
+    :ivar private: whether it applies in private dialogs.
     """
 
     user_id: int
@@ -119,15 +119,15 @@ class PrivacyRule:
 
 @frozen(kw_only=True)
 class ChatState:
-    """Where the connection stands.
+    """The state of the connection.
 
     :ivar name: the state of the connection machine, such as `online` or `waiting`.
-    :ivar attempt: failed attempts in a row.
-    :ivar error: why the connection was lost or not made; `None` while all is well.
-    :ivar retry_at: when the next attempt begins, in UTC; only while `waiting`.
+    :ivar attempt: the number of failed attempts in a row.
+    :ivar error: why the connection was lost or not established; `None` if all is well.
+    :ivar retry_at: when the next attempt starts, in UTC; only while `waiting`.
     """
 
     name: State
     attempt: int = 0
-    error: ConnectFailed | None = None
+    error: ConnectError | None = None
     retry_at: dt.datetime | None = None

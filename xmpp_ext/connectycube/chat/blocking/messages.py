@@ -9,7 +9,7 @@ from connectycube import stanzas as st
 from connectycube.rest import File
 
 from ..client import AsyncChat
-from ..features.outbound import To
+from ..features.messages import To
 from ..models import ChatMessage, SentMessage
 from .thread import LoopThread
 

@@ -1,57 +1,52 @@
-"""One attempt to connect: from the socket to the session, and what kind of failure it was."""
+"""One attempt to connect, from the socket to the session, and the classification of its failures."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import StreamError
 
-from ..errors import ConnectFailed, connect_error
+from ..errors import ConnectError, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason
 from . import tls as _tls
-from .negotiation import Login, Refusal, Steps, negotiate, reason_of
+from .negotiation import Login, Refusal, negotiate, reason_of
 from .stream import Stream, StreamBroken
-
-if TYPE_CHECKING:
-    from .traffic import Wire
+from .traffic import Traffic
 
 __all__ = ["attempt", "broken", "condition_of"]
 
 
-async def attempt(
-    wire: Wire, steps: Steps, opened: Callable[[Stream], None], *, known: bool
-) -> tuple[Stream, str | None]:
-    """Connect and negotiate.
+async def attempt(traffic: Traffic, step: Callable[[con.Event], None], *, known: bool) -> tuple[Stream, str | None]:
+    """Connect and negotiate. The traffic has the stream as soon as it is open.
 
-    :param opened: is told of the stream as soon as there is one.
-    :param known: a connection has stood before, so that TLS is known to work.
+    :param step: called with each event of the connection machine.
+    :param known: whether an earlier connection succeeded, so that TLS is known to work.
     :returns: the stream, and the full JID of a new session or `None` if the old one was resumed.
-    :raises ConnectFailed: whatever goes wrong.
+    :raises ConnectError: if anything fails.
     """
-    use = wire.settings
-    server = f"{use.host}:{use.port}"
+    settings = traffic.settings
+    addresses = settings.addresses
+    server = f"{addresses.host}:{settings.port}"
     try:
-        # Who logs in is known before anything is dialled: without a session there is nothing to wait for.
+        # The user must be known before anything is dialled: without a session there is nothing to log in with.
         login = Login(
-            username=f"{wire.credentials.user_id}-{use.app_id}",
-            secret=wire.credentials.secret,
-            renew=wire.credentials.renew,
-            resource=use.resource,
-            starttls=use.context if use.tls == "starttls" else None,
-            plain=use.tls != "none" or use.allow_insecure,
+            username=f"{traffic.credentials.user_id}-{addresses.app_id}",
+            secret=traffic.credentials.secret,
+            renew=traffic.credentials.renew,
+            resource=settings.resource,
+            starttls=settings.context if settings.tls == "starttls" else None,
+            plain=settings.tls != "none" or settings.allow_insecure,
         )
-        async with asyncio.timeout(use.timeout):
-            stream = await _open(wire)
-            opened(stream)
-            steps.step(con.Opened(starttls=use.tls == "starttls"))
-            return stream, await negotiate(stream, login, steps, wire.ids.request)
+        async with asyncio.timeout(settings.timeout):
+            stream = traffic.stream = await _open(traffic)
+            step(con.Opened(starttls=settings.tls == "starttls"))
+            return stream, await negotiate(stream, login, traffic, step)
     except TimeoutError as error:
-        problem = f"{server} did not answer within {use.timeout:g} seconds"
+        problem = f"{server} did not answer within {settings.timeout:g} seconds"
         raise connect_error(Reason.TIMEOUT, problem) from error
     except Refusal as error:
         raise connect_error(error.reason, str(error), error.condition) from error
@@ -63,20 +58,21 @@ async def attempt(
         raise connect_error(Reason.AUTHENTICATION, f"there is nothing to log in with: {error}") from error
 
 
-async def _open(wire: Wire) -> Stream:
-    """The TCP connection, with TLS if it begins with that."""
-    use, loop = wire.settings, wire.loop
-    stream = Stream(loop, use.context, use.host)
-    host = use.host.strip("[]")
-    if use.tls == "direct" and use.context is not None:
-        await _tls.connect(loop, stream, host, use.port, use.context)
+async def _open(traffic: Traffic) -> Stream:
+    """Open the TCP connection, and TLS if it comes first."""
+    settings, loop = traffic.settings, traffic.loop
+    stream = Stream(loop, settings.context, settings.addresses.host)
+    # An IPv6 address has brackets in a JID (RFC 7622 section 3.2), but not where a socket is opened.
+    host = settings.addresses.host.strip("[]")
+    if settings.tls == "direct" and settings.context is not None:
+        await _tls.connect(loop, stream, host, settings.port, settings.context)
     else:
-        await loop.create_connection(lambda: stream, host, use.port)
+        await loop.create_connection(lambda: stream, host, settings.port)
     return stream
 
 
-def broken(error: StreamBroken, server: str) -> ConnectFailed:
-    """The error of a stream that ended."""
+def broken(error: StreamBroken, server: str) -> ConnectError:
+    """Return the error for a stream that ended."""
     condition = words = ""
     if error.error is not None:
         condition = condition_of(error.error)
@@ -87,13 +83,19 @@ def broken(error: StreamBroken, server: str) -> ConnectFailed:
 
 
 def condition_of(error: StreamError) -> str:
-    """The server's word for it: `see-other-host` alone has a value, and is read as a field of its own."""
+    """Return the condition of a stream error.
+
+    `see-other-host` is the only one with a value (RFC 6120 section 4.9.3.19), so the stanza has it in another field.
+    """
     return str(error.condition or "see-other-host")
 
 
-def _of_socket(error: OSError, server: str, known: bool) -> ConnectFailed:
-    """What a socket or TLS says. Where TLS is known to work, only a certificate that is not trusted any more is worth
-    giving up for; all else may be the network's doing."""
+def _of_socket(error: OSError, server: str, known: bool) -> ConnectError:
+    """Return the error for a failure of the socket or of TLS.
+
+    Where TLS has worked before, only a certificate that is no longer trusted is permanent. Anything else may be the
+    network's fault, such as corrupted data, and a reconnecting chat must not give up over it.
+    """
     reason = Reason.NETWORK
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = Reason.TLS

@@ -1,6 +1,6 @@
-"""The driver: makes and remakes the connection as the connection machine says.
+"""The driver: establishes and re-establishes the connection as the connection machine decides.
 
-Only here and in `_wire` the machines meet sockets, clocks and randomness.
+Here and in `traffic`, and nowhere else, the machines meet sockets, clocks and randomness.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ import datetime as dt
 import logging
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import Ping, PingRequest
 
 from .. import events
-from ..errors import ConnectFailed, NotConnected, connect_error
+from ..errors import ConnectError, NotConnected, connect_error
 from ..machines import connection as con
-from ..machines import stream_management as sm
 from ..machines.connection import Reason, State
 from ..models import ChatState
 from .attempt import attempt, broken, condition_of
 from .stream import Stream, StreamBroken
-from .traffic import Wire
+from .traffic import Traffic
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "SessionHooks"]
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -33,13 +32,30 @@ CLOSING_TIME = 2.0
 """Seconds that the server has to close its side of the stream."""
 
 
-class Driver:
-    """The life of a chat's connection."""
+class SessionHooks(Protocol):
+    """What the chat does when a session begins and ends."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self.managed = wire.settings.stream_management
-        self.error: ConnectFailed | None = None
+    async def begin(self, again: bool) -> None:
+        """Set up a new session, and restore what the previous one had if `again`."""
+
+    def lost(self) -> None:
+        """Forget what belongs to the session: it is gone, and with it what the server knew of it."""
+
+    def ended(self) -> None:
+        """Forget what a reconnect would restore: there is no further session until the user wants one."""
+
+
+class Driver:
+    """Keeps a chat connected.
+
+    :ivar error: why the connection was lost or not made; `None` while it is up.
+    :ivar retry_at: when the next attempt starts, in UTC; only while the machine waits.
+    """
+
+    def __init__(self, traffic: Traffic, session: SessionHooks) -> None:
+        self.traffic = traffic
+        self.session = session
+        self.error: ConnectError | None = None
         self.retry_at: dt.datetime | None = None
         self._machine = self._new_machine()
         self._attempt: asyncio.Task[None] | None = None
@@ -53,7 +69,7 @@ class Driver:
         self._reached = False
         self._left: tuple[str, ...] = ()
         self._changed = asyncio.Event()
-        self._told: list[events.Event] = []
+        self._pending_events: list[events.Event] = []
         self._effects: dict[type[Any], Callable[[Any], None]] = {
             con.Open: self._open,
             con.Abort: self._abort,
@@ -69,30 +85,25 @@ class Driver:
         }
 
     def _new_machine(self) -> con.Connection:
-        use = self.wire.settings
-        return con.Connection(automatic=use.auto_reconnect, backoff=use.backoff)
+        settings = self.traffic.settings
+        return con.Connection(automatic=settings.auto_reconnect, backoff=settings.backoff)
 
     @property
     def _server(self) -> str:
-        return f"{self.wire.settings.host}:{self.wire.settings.port}"
-
-    @property
-    def acks(self) -> sm.StreamManagement:
-        """The machine of stream management, for the negotiation."""
-        return self.wire.acks
+        return f"{self.traffic.settings.addresses.host}:{self.traffic.settings.port}"
 
     @property
     def state(self) -> ChatState:
-        """Where the connection stands."""
+        """The state of the connection."""
         machine = self._machine
         return ChatState(name=machine.state, attempt=machine.attempt, error=self.error, retry_at=self.retry_at)
 
-    # -- what the user asks for
+    # -- for the client
 
     async def connect(self, timeout: float) -> None:
         """Connect and begin a session.
 
-        :raises ConnectFailed: if that fails, or is not done in time.
+        :raises ConnectError: if that fails or takes too long.
         """
         self._enter(asyncio.get_running_loop())
         self._callers += 1
@@ -117,21 +128,24 @@ class Driver:
             self._callers -= 1
 
     async def _abandon(self) -> None:
-        """A caller of `connect` waits no more. What another one waits for, or has got before, goes on."""
+        """Stop connecting on behalf of a caller that no longer waits.
+
+        A connection that another caller waits for, or that an earlier call established, is kept.
+        """
         if self._callers == 1 and not self._reached:
             await self.disconnect(0)
 
     def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to connect in a loop, or go on with what is under way there."""
-        if self._machine.state is not State.OFFLINE and self.wire.loop is not loop:
-            if not self.wire.loop.is_closed():
+        """Start to connect in a loop, or continue with an attempt in progress there."""
+        if self._machine.state is not State.OFFLINE and self.traffic.loop is not loop:
+            if not self.traffic.loop.is_closed():
                 raise NotConnected("the chat is connected in another event loop: disconnect it there first")
             self._forget()
         if self._machine.state is State.CLOSING:
-            raise NotConnected("the chat is being disconnected: wait until that is done")
+            raise NotConnected("the chat is being disconnected: wait until that has finished")
         if self._machine.state is State.OFFLINE:
-            self.wire.loop = loop
-            self.wire.alive = True
+            self.traffic.loop = loop
+            self.traffic.alive = True
             self.error = None
             self._reached = False
             self.step(con.Connect())
@@ -139,26 +153,26 @@ class Driver:
             self.step(con.Connect())
 
     async def disconnect(self, timeout: float) -> tuple[str, ...]:
-        """Wait for the acknowledgement of what was sent, then close.
+        """Wait for outstanding acknowledgements, then close the connection.
 
-        :param timeout: seconds to wait for it.
+        :param timeout: seconds to wait for them.
         :returns: ids of the messages that were not acknowledged.
         """
-        outbox = self.wire.outbox
+        outbox = self.traffic.outbox
         if timeout > 0 and self._machine.state is State.ONLINE:
             try:
                 async with asyncio.timeout(timeout):
                     while outbox.pending and self._machine.state is State.ONLINE:
-                        await outbox.settled()
+                        await outbox.changed()
             except TimeoutError:
                 logger.warning("%d messages were not acknowledged in time", len(outbox.pending))
-        left = outbox.waiting()
+        left = tuple(outbox.pending)
         if self._machine.state is not State.OFFLINE:
             self._left = left
             self.step(con.Disconnect())
         current = asyncio.current_task()
         for task in (self._attempt, self._beginning, self._closing):
-            # One that is done may be of a loop that is closed.
+            # A finished task may belong to a closed loop, and must not be waited for here.
             if task is not None and task is not current and not task.done():
                 await asyncio.wait([task])
         return left
@@ -166,19 +180,18 @@ class Driver:
     # -- the machine
 
     def step(self, event: con.Event) -> None:
-        """Tell the connection machine, do what it wants, and let waiters look again."""
+        """Pass an event to the connection machine, run its effects, then emit the events they led to.
+
+        Handlers of an event may call the chat, and must find everything that follows from the step already done.
+        """
         for effect in self._machine.handle(event):
             self._effects[type(effect)](effect)
         self._wake()
-        while self._told:
-            self.wire.bus.tell(self._told.pop(0))
-
-    def acknowledge(self, event: sm.Event) -> None:
-        """What the negotiation learns of stream management."""
-        self.wire.acknowledge(event)
+        while self._pending_events:
+            self.traffic.bus.emit(self._pending_events.pop(0))
 
     def _wake(self) -> None:
-        """Let whoever waits for a change look again."""
+        """Wake the callers of `connect`, to check the state again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -186,72 +199,75 @@ class Driver:
 
     def _open(self, _: con.Open) -> None:
         self.retry_at = None
-        self._attempt = self.wire.loop.create_task(self._connect(), name="connectycube connect")
+        self._attempt = self.traffic.loop.create_task(self._connect(), name="connectycube connect")
 
     async def _connect(self) -> None:
         try:
-            stream, jid = await attempt(self.wire, self, self._opened, known=self._machine.been_online)
-        except ConnectFailed as error:
+            stream, jid = await attempt(self.traffic, self.step, known=self._machine.been_online)
+        except ConnectError as error:
             self._attempt = None
             self._lost(error)
         else:
             self._attempt = None
             self._established(stream, jid)
 
-    def _opened(self, stream: Stream) -> None:
-        self.wire.stream = stream
-
     def _established(self, stream: Stream, jid: str | None) -> None:
-        """The session is there, or there again."""
-        wire = self.wire
+        """Take over a stream whose negotiation has succeeded.
+
+        :param jid: the full JID of a new session; `None` if the old one was resumed.
+        """
+        traffic = self.traffic
         self.error = None
-        wire.online = True
+        traffic.online = True
         if jid is not None:
             self._lose_session()
-            wire.begin(jid)
+            traffic.begin(jid)
             self.step(con.Bound())
         else:
             self.step(con.Resumed())
-        if wire.furnished:
-            wire.resume_writing()
+        if traffic.ready:
+            traffic.resume_writing()
         elif self._beginning is None:
-            self._beginning = wire.loop.create_task(self._begin(), name="connectycube begin")
+            self._beginning = traffic.loop.create_task(self._begin(), name="connectycube begin")
+        # What the server sent while it negotiated comes first: it is older than everything in the stream's buffer.
         for element in stream.deferred:
-            wire.dispatch(element)
+            traffic.dispatch(element)
         stream.deferred.clear()
-        stream.take_over(wire.element, self._ended)
-        if wire.online:
+        stream.take_over(traffic.element, self._ended)
+        if traffic.online:
             self._start_keepalive()
 
     async def _begin(self) -> None:
-        """Furnish a new session. Messages wait meanwhile: rooms must be joined before one can write to them."""
-        wire = self.wire
+        """Set up a new session. Messages wait until that is done: a room must be joined before it accepts any."""
+        traffic = self.traffic
         try:
-            await wire.session.begin(self._again)
+            await self.session.begin(self._again)
         except NotConnected as error:
-            # If the session is resumed it is furnished then.
-            logger.debug("the session was interrupted before it was furnished: %s", error)
+            # If the session is resumed, `_established` sets it up then.
+            logger.debug("the session was interrupted while it was set up: %s", error)
         except ConnectyCubeError as error:
-            logger.warning("the session could not be furnished: %s", error)
+            logger.warning("the session could not be set up: %s", error)
         finally:
             if self._beginning is asyncio.current_task():
                 self._beginning = None
-                if wire.online:
-                    wire.resume_writing()
+                if traffic.online:
+                    traffic.resume_writing()
                 self._wake()
 
     def _ended(self, error: StreamBroken) -> None:
-        """The stream of a session is over."""
+        """The stream of a session has ended."""
         if self._machine.state is State.ONLINE:
             self._lost(broken(error, self._server))
 
-    def _lost(self, error: ConnectFailed) -> None:
-        """The connection, or the attempt to make one, is over."""
+    def _lost(self, error: ConnectError) -> None:
+        """The connection was lost, or the attempt to make one failed."""
         self.error = error
         if isinstance(error.__cause__, StreamBroken) and error.__cause__.error is not None:
-            self._tell_stream_failed(error.__cause__)
+            stream_error = error.__cause__.error
+            condition = condition_of(stream_error)
+            self._emit_later(events.StreamFailed(condition=condition, text=stream_error.text or ""))
         self._stop_keepalive()
-        self.wire.interrupt()
+        self.traffic.interrupt()
         self.step(con.Lost(reason=error.reason, jitter=random.random()))
 
     # -- effects
@@ -259,25 +275,25 @@ class Driver:
     def _abort(self, _: con.Abort) -> None:
         if self._attempt is not None:
             self._attempt.cancel()
-        if self.wire.stream is not None:
-            self.wire.stream.abort()
-            self.wire.stream = None
+        if self.traffic.stream is not None:
+            self.traffic.stream.abort()
+            self.traffic.stream = None
 
     def _close_stream(self, _: con.CloseStream) -> None:
         self._stop_keepalive()
-        self.wire.farewell()
-        stream = self.wire.stream
+        self.traffic.farewell()
+        stream = self.traffic.stream
         assert stream is not None
         stream.close()
-        self._closing = self.wire.loop.create_task(self._close(stream), name="connectycube close")
+        self._closing = self.traffic.loop.create_task(self._close(stream), name="connectycube close")
 
     async def _close(self, stream: Stream) -> None:
-        await stream.closed(min(CLOSING_TIME, self.wire.settings.timeout))
-        self.wire.stream = None
+        await stream.closed(min(CLOSING_TIME, self.traffic.settings.timeout))
+        self.traffic.stream = None
         self.step(con.Closed())
 
     def _start_stable(self, _: con.StartStable) -> None:
-        self._timer = self.wire.loop.call_later(self.wire.settings.stable_after, self.step, con.Stable())
+        self._timer = self.traffic.loop.call_later(self.traffic.settings.stable_after, self.step, con.Stable())
 
     def _stop_timers(self, _: con.StopTimers) -> None:
         if self._timer is not None:
@@ -289,29 +305,25 @@ class Driver:
         error = self.error
         assert error is not None
         self.retry_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=effect.seconds)
-        self._timer = self.wire.loop.call_later(effect.seconds, self.step, con.WaitOver())
+        self._timer = self.traffic.loop.call_later(effect.seconds, self.step, con.WaitOver())
         logger.info("the chat connects again in %.1f s (attempt %d): %s", effect.seconds, effect.attempt, error)
-        self._tell(
+        self._emit_later(
             events.Reconnecting(error=error, attempt=effect.attempt, delay=effect.seconds, retry_at=self.retry_at)
         )
 
     def _restore(self, _: con.Restore) -> None:
         self._again = True
 
-    def _tell(self, event: events.Event) -> None:
-        """Tell it once all that follows from it is done."""
-        self._told.append(event)
-
-    def _tell_stream_failed(self, error: StreamBroken) -> None:
-        assert error.error is not None
-        self._tell(events.StreamFailed(condition=condition_of(error.error), text=error.error.text or ""))
+    def _emit_later(self, event: events.Event) -> None:
+        """Emit an event at the end of the current step."""
+        self._pending_events.append(event)
 
     def _tell_connected(self, _: con.TellConnected) -> None:
         self._again = False
-        self._tell(events.Connected(jid=self.wire.jid))
+        self._emit_later(events.Connected(jid=self.traffic.jid))
 
     def _tell_reconnected(self, effect: con.TellReconnected) -> None:
-        self._tell(events.Reconnected(resumed=effect.resumed))
+        self._emit_later(events.Reconnected(resumed=effect.resumed))
 
     def _tell_gave_up(self, _: con.TellGaveUp) -> None:
         error = self.error
@@ -323,60 +335,61 @@ class Driver:
         self._end("the chat was disconnected", events.Disconnected(unacknowledged=left))
 
     def _end(self, problem: str, last: events.Event) -> None:
-        """Nothing comes after this but a new `connect`."""
+        """Clean up: nothing but a new `connect` can follow. The last event comes after all others."""
         self._stop_keepalive()
         self._lose_session()
-        self.wire.session.ended()
-        self.wire.end(problem)
-        for event in (*self._told, last):
-            self.wire.bus.tell(event)
-        self._told.clear()
-        self.wire.bus.close()
+        self.session.ended()
+        self.traffic.end(problem)
+        for event in (*self._pending_events, last):
+            self.traffic.bus.emit(event)
+        self._pending_events.clear()
+        self.traffic.bus.close()
 
     def _lose_session(self) -> None:
         if self._beginning is not None:
             self._beginning.cancel()
             self._beginning = None
-        self.wire.session.lost()
+        self.session.lost()
 
     def _forget(self) -> None:
-        """The loop was closed over the connection: nothing of it can be used or closed any more."""
+        """Start afresh: the event loop was closed while connected, so nothing in it can be used or closed any more."""
         self._machine = self._new_machine()
-        self.wire.reset()
-        self.wire.stream = self._attempt = self._beginning = self._closing = self._timer = self._keepalive = None
-        self.wire.session.lost()
-        self.wire.session.ended()
+        self.traffic.reset()
+        self.traffic.stream = self._attempt = self._beginning = self._closing = self._timer = self._keepalive = None
+        self.session.lost()
+        self.session.ended()
 
     # -- keep-alive
 
     def _start_keepalive(self) -> None:
-        """Ping a server that has said nothing for an interval; give it up after a second one (U-39)."""
-        if self.wire.settings.keepalive is not None:
+        """Ping a server that was silent for an interval, and give up the connection after a second one."""
+        # U-39: a connection whose network is gone can look open for minutes if nothing is sent.
+        if self.traffic.settings.keepalive is not None:
             self._pinged = None
-            self._keepalive = self.wire.loop.call_later(self.wire.settings.keepalive, self._look)
+            self._keepalive = self.traffic.loop.call_later(self.traffic.settings.keepalive, self._check_idle)
 
     def _stop_keepalive(self) -> None:
         if self._keepalive is not None:
             self._keepalive.cancel()
             self._keepalive = None
 
-    def _look(self) -> None:
-        wire, interval = self.wire, self.wire.settings.keepalive
-        if interval is None or wire.stream is None or not wire.online:
+    def _check_idle(self) -> None:
+        traffic, interval = self.traffic, self.traffic.settings.keepalive
+        if interval is None or traffic.stream is None or not traffic.online:
             return
-        now = wire.loop.time()
-        idle = now - wire.stream.last_data
+        now = traffic.loop.time()
+        idle = now - traffic.stream.last_data
         if idle < interval:
             self._pinged = None
             delay = interval - idle
         else:
             if self._pinged is None:
                 self._pinged = now
-                wire.post(PingRequest(id=wire.ids.request(), to=wire.settings.host, ping=Ping()))
-            # A loop that was blocked asks late: the answer needs its time then, too.
+                traffic.post(PingRequest(id=traffic.ids.request(), to=traffic.settings.addresses.host, ping=Ping()))
+            # If the loop was blocked, the ping goes out late. The answer still gets half an interval.
             delay = max(2 * interval - idle, self._pinged + interval / 2 - now)
             if delay <= 0:
                 problem = f"{self._server} has not answered for {idle:.0f} seconds"
                 self._lost(connect_error(Reason.TIMEOUT, problem))
                 return
-        self._keepalive = wire.loop.call_later(max(delay, 0.001), self._look)
+        self._keepalive = traffic.loop.call_later(max(delay, 0.001), self._check_idle)

@@ -1,13 +1,13 @@
 """From a TCP connection to a session: STARTTLS, SASL, resumption or binding, stream management (RFC 6120 section 4.3).
 
-Straight-line code over `Stream.next`; what it learns goes to the machines through `Steps`.
+Straight-line code over `Stream.next`. Each step is reported to the machines, which own the state.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
 
@@ -40,6 +40,7 @@ from ..machines import stream_management as sm
 from ..machines.connection import Reason
 from .sasl import MechanismError, choose
 from .stream import Stream
+from .traffic import Traffic
 
 __all__ = ["Login", "Refusal", "negotiate", "reason_of"]
 
@@ -58,14 +59,14 @@ STREAM_REASONS: Final[dict[str, Reason]] = {
     "unsupported-stanza-type": Reason.PROTOCOL,
     "unsupported-version": Reason.PROTOCOL,
 }
-"""Stream errors that would come again (RFC 6120 section 4.9.3); all others may pass and are tried again."""
+"""Stream errors that would recur (RFC 6120 section 4.9.3). All others may be temporary, and the chat reconnects."""
 
 
 class Refusal(Exception):
-    """The server refused, or there is no way that this client may go.
+    """The server refused, or offers nothing that this client may use.
 
-    :ivar reason: what kind of failure it is.
-    :ivar condition: the server's word for it.
+    :ivar reason: the kind of failure.
+    :ivar condition: the server's error condition; empty without one.
     """
 
     def __init__(self, reason: Reason, problem: str, condition: str = "") -> None:
@@ -79,11 +80,11 @@ class Login:
     """What to log in with.
 
     :ivar username: the local part of the user's address.
-    :ivar secret: gives the password or token as it is now.
-    :ivar renew: tries to get another one where that is refused; tells whether there is one.
-    :ivar resource: the name of this device; `None` lets the server make one.
-    :ivar starttls: the TLS context of STARTTLS; `None` does without it.
-    :ivar plain: the password may be shown to the server.
+    :ivar secret: returns the password or the current token.
+    :ivar renew: tries to get a new token after a refusal, and returns whether there is one.
+    :ivar resource: the name of this device; `None` lets the server choose one.
+    :ivar starttls: the TLS context for STARTTLS; `None` to do without it.
+    :ivar plain: whether the password may be revealed to the server.
     """
 
     username: str
@@ -94,60 +95,45 @@ class Login:
     plain: bool
 
 
-class Steps(Protocol):
-    """Where the negotiation tells how far it is."""
-
-    managed: bool
-    """The user wants stream management."""
-
-    @property
-    def acks(self) -> sm.StreamManagement:
-        """The machine of stream management."""
-        ...
-
-    def step(self, event: connection.Event) -> None:
-        """Tell the connection machine."""
-
-    def acknowledge(self, event: sm.Event) -> None:
-        """Tell the machine of stream management and do what it wants."""
-
-
 def reason_of(error: StreamError | None) -> Reason:
-    """What kind of failure a stream error is; without one the network's."""
+    """Return the reason for a stream error, or for its absence: the network."""
     return Reason.NETWORK if error is None else STREAM_REASONS.get(str(error.condition or ""), Reason.STREAM)
 
 
-async def negotiate(stream: Stream, login: Login, steps: Steps, request_id: Callable[[], str]) -> str | None:
+async def negotiate(
+    stream: Stream, login: Login, traffic: Traffic, step: Callable[[connection.Event], None]
+) -> str | None:
     """Negotiate a stream up to the session.
 
-    :returns: the full JID of a new session, `None` if the old one was resumed.
+    :param step: called with each event of the connection machine.
+    :returns: the full JID of a new session, or `None` if the old one was resumed.
     :raises Refusal: if the server refuses.
-    :raises StreamBroken: if the stream ends before.
+    :raises StreamBroken: if the stream ends first.
     :raises OSError: if the TLS handshake fails.
     """
     features = await _expect(stream, StreamFeatures)
     if login.starttls is not None:
         features = await _secure(stream, features, login.starttls)
-        steps.step(connection.Secured())
+        step(connection.Secured())
     if features.mechanisms is None:
         raise Refusal(Reason.PROTOCOL, "the server offers no way to authenticate")
     await _authenticate(stream, features.mechanisms.mechanisms, login)
-    steps.step(connection.Authenticated())
+    step(connection.Authenticated())
     features = await _expect(stream, StreamFeatures)
-    offered = features.sm is not None and steps.managed
-    if steps.acks.state is sm.State.SUSPENDED and offered and await _resume(stream, steps):
+    offered = features.sm is not None and traffic.settings.stream_management
+    if traffic.acks.state is sm.State.SUSPENDED and offered and await _resume(stream, traffic):
         return None
-    jid = await _bind(stream, features, login, request_id)
-    steps.acknowledge(sm.Start(managed=offered, resume=True))
+    jid = await _bind(stream, features, login, traffic.ids.request)
+    traffic.manage(sm.Start(managed=offered, resume=True))
     if offered:
-        await _enable(stream, steps)
+        await _enable(stream, traffic)
     return jid
 
 
 async def _expect(stream: Stream, cls: type[S]) -> S:
     found = await _next(stream)
     if not isinstance(found, cls):
-        raise Refusal(Reason.PROTOCOL, f"the server sent {type(found).__name__} in place of {cls.__name__}")
+        raise Refusal(Reason.PROTOCOL, f"the server sent {type(found).__name__} instead of {cls.__name__}")
     return found
 
 
@@ -155,7 +141,7 @@ async def _next(stream: Stream) -> Stanza:
     try:
         return await stream.next()
     except StanzaError as error:
-        raise Refusal(Reason.PROTOCOL, f"the server sent what can't be read: {error}") from error
+        raise Refusal(Reason.PROTOCOL, f"the server sent something unreadable: {error}") from error
 
 
 def _write(stream: Stream, stanza: Stanza) -> None:
@@ -163,9 +149,12 @@ def _write(stream: Stream, stanza: Stanza) -> None:
 
 
 async def _secure(stream: Stream, features: StreamFeatures, context: ssl.SSLContext) -> StreamFeatures:
-    """STARTTLS (RFC 6120 section 5). A server that does not offer it may be someone in between who took it out."""
+    """Negotiate STARTTLS (RFC 6120 section 5).
+
+    A missing offer is an error: an attacker in the middle may have removed it.
+    """
     if features.starttls is None:
-        raise Refusal(Reason.TLS, "the server offers no STARTTLS")
+        raise Refusal(Reason.TLS, "the server does not offer STARTTLS")
     _write(stream, StartTls())
     answer = await _next(stream)
     if not isinstance(answer, Proceed):  # Such as a TlsFailure.
@@ -175,7 +164,10 @@ async def _secure(stream: Stream, features: StreamFeatures, context: ssl.SSLCont
 
 
 async def _authenticate(stream: Stream, offered: tuple[str, ...], login: Login) -> None:
-    """SASL (RFC 6120 section 6). After a refusal a token that has been renewed is tried, on the same stream."""
+    """Authenticate (RFC 6120 section 6).
+
+    After a refusal, a renewed token is tried on the same stream: RFC 6120 section 6.4.5 allows a second attempt.
+    """
     try:
         await _log_in(stream, offered, login)
     except Refusal as error:
@@ -206,63 +198,65 @@ async def _log_in(stream: Stream, offered: tuple[str, ...], login: Login) -> Non
 
 def _sasl_refusal(failure: Failure, username: str) -> Refusal:
     condition = str(failure.condition or "not-authorized")
-    # RFC 6120 section 6.5.10: the one failure that passes.
+    # RFC 6120 section 6.5.10: the only temporary failure.
     reason = Reason.STREAM if condition == "temporary-auth-failure" else Reason.AUTHENTICATION
     words = f"{condition} ({failure.text})" if failure.text else condition
     return Refusal(reason, f"the server refused user {username}: {words}", condition)
 
 
-async def _resume(stream: Stream, steps: Steps) -> bool:
-    """Take up the old session (XEP-0198 section 5)."""
-    steps.acknowledge(sm.Resume())
+async def _resume(stream: Stream, traffic: Traffic) -> bool:
+    """Try to resume the old session (XEP-0198 section 5)."""
+    traffic.manage(sm.Resume())
     answer = await _next(stream)
     if isinstance(answer, Resumed):
-        steps.acknowledge(sm.Resumed(h=answer.h))
-        if steps.acks.state is not sm.State.ON:
+        traffic.manage(sm.Resumed(h=answer.h))
+        if traffic.acks.state is not sm.State.ON:
             raise Refusal(Reason.STREAM, "the server acknowledged more than was sent")
         return True
     if not isinstance(answer, Failed):
-        raise Refusal(Reason.PROTOCOL, f"the server sent {type(answer).__name__} in answer to a resumption")
-    steps.acknowledge(sm.Failed(h=answer.h))
+        raise Refusal(Reason.PROTOCOL, f"the server answered a resumption with {type(answer).__name__}")
+    traffic.manage(sm.Failed(h=answer.h))
     return False
 
 
 async def _bind(stream: Stream, features: StreamFeatures, login: Login, request_id: Callable[[], str]) -> str:
-    """Bind a resource (RFC 6120 section 7) and, where an older server insists on it, begin a session (K-06)."""
-    number = request_id()
-    _write(stream, BindRequest(id=number, bind=Bind(resource=login.resource)))
-    answer: Any = await _answer(stream, number)
+    """Bind a resource (RFC 6120 section 7) and, if an older server requires it, establish a session."""
+    bind_id = request_id()
+    _write(stream, BindRequest(id=bind_id, bind=Bind(resource=login.resource)))
+    answer: Any = await _answer(stream, bind_id)
     if not isinstance(answer, BindResult):
-        raise Refusal(Reason.PROTOCOL, "the server bound no resource")
+        raise Refusal(Reason.PROTOCOL, "the server did not bind a resource")
+    # K-06: RFC 3921 had sessions, and RFC 6121 marks them as optional.
     if features.session is not None and not features.session.optional:
-        number = request_id()
-        _write(stream, SessionRequest(id=number, session=Session()))
-        await _answer(stream, number)
+        session_id = request_id()
+        _write(stream, SessionRequest(id=session_id, session=Session()))
+        await _answer(stream, session_id)
     return answer.bind.jid
 
 
-async def _answer(stream: Stream, number: str) -> Stanza:
+async def _answer(stream: Stream, request_id: str) -> Stanza:
+    """Wait for the answer to a request. Other stanzas are kept for the session: a server may send them early."""
     while True:
         answer = await _next(stream)
-        if isinstance(answer, IqError) and answer.id == number:
+        if isinstance(answer, IqError) and answer.id == request_id:
             condition = str(answer.error.condition or "") if answer.error is not None else ""
-            # RFC 6120 section 7.7.2.1: too many resources, which may pass.
+            # RFC 6120 section 7.6.2.1: too many resources, which may be temporary.
             reason = {"conflict": Reason.CONFLICT, "resource-constraint": Reason.STREAM}.get(condition, Reason.POLICY)
-            raise Refusal(reason, f"the server bound no resource: {condition or 'no reason given'}", condition)
-        if isinstance(answer, (BindResult, IqResult)) and answer.id == number:
+            raise Refusal(reason, f"the server did not bind a resource: {condition or 'no reason given'}", condition)
+        if isinstance(answer, (BindResult, IqResult)) and answer.id == request_id:
             return answer
         stream.put_back()
 
 
-async def _enable(stream: Stream, steps: Steps) -> None:
-    """Switch stream management on (XEP-0198 section 3)."""
+async def _enable(stream: Stream, traffic: Traffic) -> None:
+    """Enable stream management (XEP-0198 section 3)."""
     while True:
         answer = await _next(stream)
         if isinstance(answer, Enabled):
             resumable = answer.id if answer.resume else None
-            steps.acknowledge(sm.Enabled(resume_id=resumable))
+            traffic.manage(sm.Enabled(resume_id=resumable))
             return
         if isinstance(answer, Failed):
-            steps.acknowledge(sm.Failed(h=None))
+            traffic.manage(sm.Failed(h=None))
             return
         stream.put_back()

@@ -1,135 +1,110 @@
-"""Messages on their way: from `send` to the server's acknowledgement, over as many connections as it takes."""
+"""Stanzas on their way to the server, and the queue of those that survive the loss of a session."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from connectycube.rest import InvalidArgument
-from connectycube.stanzas import MessageError
 
-from .. import events
-from .._bus import Bus
-from ..errors import MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
-from ..models import SentMessage
+from ..errors import ChatError, NotConnected
 
 __all__ = ["Outbox", "Outgoing"]
 
 
 class Outgoing:
-    """A stanza that is sent. Only one with a `message_id` outlives its session.
+    """A stanza on its way to the server. Only one with a `message_id` survives the loss of its session.
 
     :ivar xml: its text.
-    :ivar message_id: id of the message, if it is one that must arrive.
-    :ivar sent: what the caller gets, if it is a message of a user.
-    :ivar user_id: its recipient.
-    :ivar written: it was written in the current session.
+    :ivar message_id: its id, if it must arrive.
+    :ivar on_result: called with `None` once the server has acknowledged it, or with the error if it never will.
+    :ivar written: whether it was written in the current session.
     """
 
-    __slots__ = ("future", "message_id", "sent", "user_id", "written", "xml")
+    __slots__ = ("message_id", "on_result", "written", "xml")
 
     def __init__(
-        self, xml: str, message_id: str | None = None, sent: SentMessage | None = None, user_id: int | None = None
+        self, xml: str, message_id: str | None = None, on_result: Callable[[ChatError | None], None] | None = None
     ) -> None:
         self.xml = xml
         self.message_id = message_id
-        self.sent = sent
-        self.user_id = user_id
+        self.on_result = on_result
         self.written = False
-        self.future: asyncio.Future[None] | None = None
 
 
 class Outbox:
-    """The messages that are not acknowledged, in the order in which they were sent."""
+    """The items that must arrive and are not acknowledged yet, in the order in which they were sent.
 
-    __slots__ = ("_bus", "_settled", "pending")
+    :ivar pending: the items by id.
+    """
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    __slots__ = ("_changed", "pending")
+
+    def __init__(self) -> None:
         self.pending: dict[str, Outgoing] = {}
-        self._settled = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def add(self, item: Outgoing) -> None:
-        """Take a message.
+        """Add an item.
 
-        :raises InvalidArgument: if one with this id is on its way already.
+        :raises InvalidArgument: if one with the same id is pending.
         """
-        number = item.message_id or ""
-        if number in self.pending:
-            raise InvalidArgument("message_id", f"{number} belongs to a message that is on its way already")
-        self.pending[number] = item
+        message_id = item.message_id or ""
+        if message_id in self.pending:
+            raise InvalidArgument("message_id", f"{message_id} belongs to a message that is on its way already")
+        self.pending[message_id] = item
 
     def unwritten(self) -> Iterator[Outgoing]:
-        """What waits for a session."""
+        """Iterate over the items that wait for a session."""
         return (item for item in list(self.pending.values()) if not item.written)
 
-    def waiting(self) -> tuple[str, ...]:
-        """The ids of what is not acknowledged."""
-        return tuple(self.pending)
-
-    async def settled(self) -> None:
-        """Until the next message is acknowledged or has failed, or the session is lost."""
-        await self._settled.wait()
+    async def changed(self) -> None:
+        """Wait until an item is acknowledged, fails or loses its session."""
+        await self._changed.wait()
 
     def acknowledged(self, items: tuple[object, ...]) -> None:
-        """The server has handled them."""
+        """Report items as handled by the server."""
         pending = self.pending
         for item in items:
             if not isinstance(item, Outgoing):
                 continue
+            # An id may have been used again after `discard`: only the item that holds it now counts.
             if item.message_id is not None and pending.pop(item.message_id, item) is not item:
                 continue
-            if item.future is not None and not item.future.done():
-                item.future.set_result(None)
-                if item.sent is not None:
-                    self._bus.tell(events.MessageSent(message=item.sent))
+            if item.on_result is not None:
+                item.on_result(None)
         self._wake()
 
     def requeue(self, items: tuple[object, ...]) -> None:
-        """The session ended before the server acknowledged them: messages wait for the next one, with the same id."""
+        """Keep the items with an id for the next session, and fail the others: their session is over."""
         for item in items:
             if isinstance(item, Outgoing):
                 item.written = False
-                if item.message_id is None and item.future is not None and not item.future.done():
-                    item.future.set_exception(NotConnected("the connection was lost before the server had it"))
+                if item.message_id is None and item.on_result is not None:
+                    item.on_result(NotConnected("the connection was lost before the server had it"))
         self._wake()
 
-    def give_up(self, item: Outgoing) -> None:
-        """Nobody waits for a message any more: it is not sent again."""
+    def discard(self, item: Outgoing) -> None:
+        """Forget an item: it will not be sent again."""
         if item.message_id is not None and self.pending.get(item.message_id) is item:
             del self.pending[item.message_id]
         self._wake()
 
-    def refused(self, error: MessageError, user_id: int | None, dialog_id: str | None) -> None:
-        """A message came back as an error (K-27, U-33)."""
-        number = error.id or ""
-        item = self.pending.pop(number, None)
-        fault = error.error
-        blocked = fault is not None and fault.condition == "service-unavailable" and dialog_id is None
-        failure = (RecipientBlocked if blocked else MessageRefused)(number, fault)
-        if item is not None and item.future is not None and not item.future.done():
-            item.future.set_exception(failure)
-        if blocked:
-            self._bus.tell(events.MessageBlocked(message_id=number, user_id=user_id))
-        else:
-            failed = events.MessageFailed(message_id=number, user_id=user_id, dialog_id=dialog_id, error=failure)
-            self._bus.tell(failed)
+    def refuse(self, message_id: str, error: ChatError) -> None:
+        """Fail the item with this id, if there is one: the server sent it back."""
+        item = self.pending.pop(message_id, None)
+        if item is not None and item.on_result is not None:
+            item.on_result(error)
         self._wake()
 
-    def fail(self, problem: str) -> None:
-        """There will be no session any more."""
+    def fail(self, error: ChatError) -> None:
+        """Fail all items: there will be no further session."""
         pending, self.pending = self.pending, {}
-        for number, item in pending.items():
-            failure = MessageNotSent(number, problem)
-            if item.future is not None and not item.future.done():
-                item.future.set_exception(failure)
-            if item.sent is not None:
-                failed = events.MessageFailed(
-                    message_id=number, user_id=item.user_id, dialog_id=item.sent.dialog_id, error=failure
-                )
-                self._bus.tell(failed)
+        for item in pending.values():
+            if item.on_result is not None:
+                item.on_result(error)
         self._wake()
 
     def _wake(self) -> None:
-        self._settled.set()
-        self._settled = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,21 +1,19 @@
-"""Requests on their way: info/query stanzas and the answers to them (RFC 6120 section 8.2.3)."""
+"""Requests that wait for an answer: info/query stanzas (RFC 6120 section 8.2.3)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from connectycube.rest import DecodeError
 from connectycube.stanzas import IqError, Stanza, StanzaError, parse
 
-from ..errors import NotConnected, RequestRefused, RequestTimedOut
+from ..errors import NotConnected, RequestRefused, RequestUnanswered
 
-__all__ = ["IQ", "Requests"]
-
-IQ: Final = "{jabber:client}iq"
+__all__ = ["Requests"]
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -33,9 +31,9 @@ class _Pending:
 
 
 class Requests:
-    """The requests of one session that are not answered yet.
+    """The unanswered requests of one session.
 
-    :ivar own: the addresses that the server may answer from in the account's name.
+    :ivar own: the addresses from which the server may answer for the account.
     """
 
     __slots__ = ("_pending", "own")
@@ -51,44 +49,51 @@ class Requests:
         loop: asyncio.AbstractEventLoop,
         then: Callable[[Stanza], None] | None = None,
     ) -> asyncio.Future[Stanza]:
-        """Wait for the answer to a stanza.
+        """Register a request.
 
-        :param then: is handed the answer before the next stanza is looked at, unlike whoever awaits the future.
+        :param then: called with the answer before the next stanza is processed. Code that awaits the future runs later.
+        :returns: a future for the answer.
         """
         future: asyncio.Future[Stanza] = loop.create_future()
         self._pending[stanza.id] = _Pending(what, stanza.to or "", future, then)
         return future
 
-    def drop(self, number: str) -> None:
-        """Wait no more."""
-        self._pending.pop(number, None)
+    def drop(self, request_id: str) -> None:
+        """Forget a request."""
+        self._pending.pop(request_id, None)
 
     async def answer(self, stanza: Any, future: asyncio.Future[Stanza], what: str, seconds: float) -> Stanza:
-        """The answer to a request that was written.
+        """Wait for the answer to a registered request.
 
-        :raises RequestRefused: if it is an error.
-        :raises RequestTimedOut: if there is none in time.
-        :raises DecodeError: if it can't be read.
-        :raises NotConnected: if the session ends before.
+        :raises RequestRefused: if the answer is an error.
+        :raises RequestUnanswered: if no answer arrives in time.
+        :raises DecodeError: if the answer can't be read.
+        :raises NotConnected: if the session ends first.
         """
         try:
             async with asyncio.timeout(seconds):
                 found = await future
         except TimeoutError:
-            raise RequestTimedOut(what, seconds) from None
+            raise RequestUnanswered(what, seconds) from None
         finally:
             self.drop(stanza.id)
         if isinstance(found, IqError):
             raise RequestRefused(what, found.error)
         return found
 
-    def take(self, element: Element, unreadable: Callable[[str], None]) -> bool:
-        """Whether an element is the answer to a request: of its id, and from whom was asked (section 8.1.2.1)."""
-        if element.tag != IQ or element.get("type") not in ("result", "error"):
+    def take(self, element: Element, reject: Callable[[str, Element], None]) -> bool:
+        """Process an info/query element if it answers a request.
+
+        :param reject: called with the problem and the element if the answer can't be read.
+        :returns: whether it was an answer.
+        """
+        if element.get("type") not in ("result", "error"):
             return False
         pending = self._pending.get(element.get("id", ""))
         if pending is None:
             return False
+        # Anyone could guess an id: an answer counts only if it comes from the address that was asked. The server may
+        # omit its own address or use the account's (RFC 6120 section 8.1.2.1).
         sender = element.get("from", "")
         if sender != pending.asked and not (sender in self.own and pending.asked in self.own):
             return False
@@ -97,7 +102,7 @@ class Requests:
         try:
             answer = parse(element)
         except StanzaError as error:
-            unreadable(str(error))
+            reject(str(error), element)
             pending.future.set_exception(DecodeError(f"the answer to {pending.what} can't be read: {error}"))
             return True
         pending.future.set_result(answer)
@@ -105,12 +110,12 @@ class Requests:
             try:
                 pending.then(answer)
             except Exception:
-                # As in `Wire.dispatch`: a mistake of ours must not cost the connection.
+                # As in `Traffic.dispatch`: a bug in our code must not cost the connection.
                 logger.exception("the answer to %s could not be handled", pending.what)
         return True
 
     def fail(self) -> None:
-        """The session is over: nothing is answered any more."""
+        """Fail all requests: their session is over."""
         pending, self._pending = self._pending, {}
         for entry in pending.values():
             if not entry.future.done():

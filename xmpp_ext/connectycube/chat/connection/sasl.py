@@ -1,7 +1,7 @@
-"""Authentication: which mechanism, and what it says (RFC 6120 section 6, RFC 4616, RFC 5802, RFC 7677).
+"""Authentication: the choice of a mechanism, and its messages (RFC 6120 section 6, RFC 4616, RFC 5802, RFC 7677).
 
-The mechanisms are slixmpp's. Of SCRAM two things are replaced: its key derivation, which takes 20 ms of pure Python
-and blocks the loop, and its nonce, which is not from a secure source of randomness.
+The mechanisms are slixmpp's. Two parts of its SCRAM are replaced: the key derivation, 20 ms of pure Python that block
+the loop, and the nonce, which does not come from a secure source of randomness.
 """
 
 # slixmpp's mechanisms get their type from a decorator that has none.
@@ -17,17 +17,17 @@ from slixmpp.util.sasl.client import SASLCancelled, SASLFailed, saslprep
 from slixmpp.util.sasl.mechanisms import PLAIN, SCRAM
 from slixmpp.util.stringprep_profiles import StringPrepError
 
-__all__ = ["MechanismError", "choose"]
+__all__ = ["Mechanism", "MechanismError", "choose"]
 
 HASHES: Final = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
-"""Mechanisms that never show the password, the best first."""
+"""Mechanisms that never reveal the password, best first."""
 
 MOST_ITERATIONS: Final = 1_000_000
 """A server that asks for more only wants to keep the client busy."""
 
 
 class MechanismError(Exception):
-    """The server offers no mechanism that may be used, or breaks the rules of one."""
+    """The server offers no usable mechanism, or violates the rules of one."""
 
 
 class _Scram(SCRAM):
@@ -56,20 +56,22 @@ class Mechanism:
         self._mech = mech
 
     def step(self, data: bytes | None) -> bytes:
-        """What to answer.
+        """Return the answer to the server's data.
 
-        :raises MechanismError: if what the server said breaks the rules of the mechanism.
+        :raises MechanismError: if the data violates the rules of the mechanism.
         """
         if self.name == "PLAIN" and data is not None:
-            raise MechanismError("PLAIN: the server asks for more than all there is")
+            raise MechanismError("PLAIN: the server sent a challenge, which the mechanism does not have")
         try:
             answer: bytes | None = self._mech.process(data or b"")
         except (SASLFailed, SASLCancelled, ValueError, KeyError, IndexError) as error:
-            raise MechanismError(f"{self.name}: the server broke the rules of the mechanism") from error
+            raise MechanismError(f"{self.name}: the server violated the rules of the mechanism") from error
         return answer or b""
 
     def end(self, data: bytes | None) -> None:
-        """Check what came with the success: in SCRAM, that the server knows the password as well.
+        """Check the data that came with the success.
+
+        In SCRAM it proves that the server knows the password, too (RFC 5802 section 5).
 
         :raises MechanismError: if it does not.
         """
@@ -78,17 +80,19 @@ class Mechanism:
 
 
 def choose(offered: tuple[str, ...], username: str, password: str, *, plain: bool) -> Mechanism:
-    """The best of the mechanisms that the server offers. ANONYMOUS is never used (U-54).
+    """Choose the best mechanism that the server offers. ANONYMOUS is never used.
 
-    :param plain: PLAIN, which shows the password to the peer, may be used.
-    :raises MechanismError: if there is none.
+    :param plain: whether PLAIN, which reveals the password to the server, may be used.
+    :raises MechanismError: if none is usable.
     """
+    # U-54: the platform offers ANONYMOUS, which would log in as nobody in particular.
     try:
         username, password = saslprep(username), saslprep(password)
     except StringPrepError as error:
-        raise MechanismError("user name or password hold characters that may not be in one") from error
+        raise MechanismError("the user name or password contains characters that are not allowed in one") from error
     credentials = {"username": username.encode(), "password": password.encode(), "authzid": b"", "channel_binding": b""}
-    # With `binding_proposed` SCRAM says that it has no channel binding (`n`), not that it only missed the server's.
+    # With `binding_proposed`, SCRAM sends `n` for no channel binding. Otherwise it would send `y`, which claims
+    # that the server lacks it, and a server that has it must refuse that as an attack (RFC 5802 section 6).
     security = {"encrypted": True, "encrypted_plain": True, "binding_proposed": True, "tls_version": None}
     for name in HASHES:
         if name in offered:
@@ -97,4 +101,4 @@ def choose(offered: tuple[str, ...], username: str, password: str, *, plain: boo
         if plain:
             return Mechanism("PLAIN", PLAIN("PLAIN", credentials, security))
         raise MechanismError("the server offers only PLAIN, which is not used without TLS: see allow_insecure")
-    raise MechanismError(f"the server offers no mechanism that is known here, but {', '.join(offered) or 'none'}")
+    raise MechanismError(f"the server offers no supported mechanism, only {', '.join(offered) or 'none at all'}")

@@ -1,7 +1,7 @@
-"""The XML stream over slixmpp: bytes in, elements out, and back. It knows nothing of what the elements mean.
+"""The XML stream over slixmpp: bytes in, elements out, and back. It does not know what the elements mean.
 
-Of slixmpp's stream the parser, the transport and TLS are used. Its own negotiation, its plugins and its reconnecting
-are not: they take most of the memory and the time of a connection, and its delay would add to ours.
+Only the parser and the transport of slixmpp's stream are used. Its negotiation, plugins and reconnection are not: they
+take most of the memory and time of a connection, and its reconnection delay would add to ours.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FOOTER = "</stream:stream>"
 
 
 class StreamBroken(Exception):
-    """The stream is gone, or can't be gone on with.
+    """The stream has ended, or can't continue.
 
-    :ivar error: the server's last words, if it had any.
+    :ivar error: the stream error that ended it, if there was one.
     """
 
     def __init__(self, problem: str, error: StreamError | None = None) -> None:
@@ -38,14 +38,14 @@ class StreamBroken(Exception):
 
 
 class Stream(XMLStream):
-    """One stream, from its TCP connection to its end. A new connection is a new object.
+    """One stream, from its TCP connection to its end. Each connection gets a new object.
 
-    :ivar last_data: time of the loop's clock at which data came in last.
-    :ivar deferred: elements that came in between and were put back.
+    :ivar last_data: when data last came in, by the loop's clock.
+    :ivar deferred: elements that arrived during the negotiation and belong to the session.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext | None, domain: str) -> None:
-        # slixmpp makes a context of its own if it gets none, which costs 850 KiB; without TLS it is never looked at.
+        # slixmpp creates a TLS context if it gets none, which costs 850 KiB. Without TLS it never looks at it.
         super().__init__(loop=loop, ssl_context=context or _NO_CONTEXT)
         self.domain = domain
         self.stream_ns = STREAMS
@@ -85,7 +85,7 @@ class Stream(XMLStream):
                 return
         whole = _feed(self.parser, data)
         try:
-            found: Any  # Pairs of what happened and the element.
+            found: Any  # Pairs of an event's name and the element.
             for found in self.parser.read_events():
                 event, element = found
                 if event == "start":
@@ -97,7 +97,7 @@ class Stream(XMLStream):
                 self.xml_depth -= 1
                 if self.xml_depth == 1:
                     if self.xml_root is not None:
-                        self.xml_root.clear()
+                        self.xml_root.clear()  # The root would keep every element of the stream alive.
                     self._element(element)
                 elif self.xml_depth == 0:
                     if not self._closing:
@@ -122,7 +122,7 @@ class Stream(XMLStream):
             self._ended.set_result(None)
 
     def send_raw(self, data: str | bytes) -> None:
-        """Write to the socket. slixmpp would log it, passwords included."""
+        """Write to the socket. slixmpp's own method would log everything, passwords included."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data.encode() if isinstance(data, str) else data)
 
@@ -149,7 +149,7 @@ class Stream(XMLStream):
         self._break("the server ended the stream with an error")
 
     def _break(self, problem: str) -> None:
-        """The stream is over, for whatever reason came first. The connection is closed if it is not yet."""
+        """End the stream. Only the first reason counts: what follows is its consequence."""
         if self._broken is not None:
             return
         self._broken = StreamBroken(problem, self._error)
@@ -166,15 +166,15 @@ class Stream(XMLStream):
     # -- the chat's side
 
     def restart(self) -> None:
-        """Begin a stream: at first, after STARTTLS and after authentication (RFC 6120 section 4.3.3)."""
+        """Open the stream: at first, after STARTTLS and after authentication (RFC 6120 section 4.3.3)."""
         self.init_parser()
         self._prolog = b""
         self.send_raw(self.stream_header)
 
     async def next(self) -> Stanza:
-        """The next element, while the stream is negotiated.
+        """Wait for the next element during the negotiation.
 
-        :raises StreamBroken: if the stream ended before.
+        :raises StreamBroken: if the stream ends first.
         :raises StanzaError: if the element can't be read.
         """
         while not self._inbox:
@@ -186,12 +186,12 @@ class Stream(XMLStream):
         return parse(self._last)
 
     def put_back(self) -> None:
-        """Keep the last element for the session: it has nothing to do with the negotiation."""
+        """Keep the last element for the session: it is not part of the negotiation."""
         if self._last is not None:
             self.deferred.append(self._last)
 
     def take_over(self, handle: Callable[[Element], None], on_end: Callable[[StreamBroken], None]) -> None:
-        """From now on hand every element to `handle` at once, those that wait first, and the end to `on_end`."""
+        """Pass every element to `handle` from now on, those already waiting first, and the end to `on_end`."""
         self._handle, self._on_end = handle, on_end
         while self._inbox and self._broken is None:
             handle(self._inbox.popleft())
@@ -199,30 +199,31 @@ class Stream(XMLStream):
             on_end(self._broken)
 
     async def secure(self, context: ssl.SSLContext) -> None:
-        """Do the TLS handshake of STARTTLS and begin the stream anew (RFC 6120 section 5.4.3.3).
+        """Do the TLS handshake of STARTTLS and restart the stream (RFC 6120 section 5.4.3.3).
 
         :raises OSError: if the handshake fails.
         """
         if self.transport is None:
             raise StreamBroken("the connection is lost")
-        # What stands behind <proceed/> in clear could have been put there by anyone.
+        # Anyone could have injected what follows <proceed/> unencrypted, so it must not be read as if it were secure
+        # (RFC 6120 section 5.3.3).
         if self._inbox:
-            raise StreamBroken("the server sent more than it may before TLS")
+            raise StreamBroken("the server sent unencrypted data before TLS, after it had agreed to it")
         self.parser = None
         await _tls.upgrade(self.loop, self.transport, self, self.domain, context)
 
     def fail(self, condition: str, more: str = "") -> None:
-        """End the stream because the server broke a rule (RFC 6120 section 4.9).
+        """End the stream because the server violated the protocol (RFC 6120 section 4.9).
 
-        :param more: XML of a further condition.
+        :param more: the XML of an application-specific condition.
         """
         words = f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
         self.send_raw(f"<stream:error>{words}{more}</stream:error>{FOOTER}")
         self._error = StreamError(condition=condition)
-        self._break(f"the server broke the rules of the stream: {condition}")
+        self._break(f"the server violated the protocol of the stream: {condition}")
 
     def close(self) -> None:
-        """Close the stream (RFC 6120 section 4.4). What still comes in does not matter any more."""
+        """Close the stream (RFC 6120 section 4.4). Anything that still comes in is ignored."""
         self._handle, self._on_end = _ignore, None
         if self._broken is None:
             self._closing = True
@@ -231,7 +232,7 @@ class Stream(XMLStream):
     async def closed(self, timeout: float) -> None:
         """Wait until the server has closed the stream, too.
 
-        :param timeout: seconds to wait; then the connection is cut.
+        :param timeout: seconds to wait before the connection is cut.
         """
         if self.transport is not None:
             await asyncio.wait([self._ended], timeout=timeout)
@@ -247,28 +248,32 @@ class Stream(XMLStream):
 
 
 def _refused(prolog: bytes) -> str:
-    """Why what stands before the stream's opening tag is refused, if it is: a document type could declare entities that
-    grow without end or read files (RFC 6120 section 11.1), and would not be seen in another encoding (section 11.6)."""
+    """Return the stream error for what precedes the stream's opening tag; empty if it is acceptable.
+
+    A document type could declare entities that expand without bound or read files (RFC 6120 section 11.1). In an
+    encoding other than UTF-8 it would go unnoticed (section 11.6).
+    """
     if prolog[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in prolog[:4]:
         return "unsupported-encoding"
     rest = prolog.removeprefix(b"\xef\xbb\xbf").lstrip()
     if rest[:5] == b"<?xml" and rest[5:6].isspace():
         rest = rest.partition(b"?>")[2].lstrip()
-    # An instruction may be the XML declaration as long as it is not there as a whole.
+    # While a processing instruction is incomplete, it may still be the XML declaration, which is allowed.
     if rest[:2] == b"<!" or (rest[:2] == b"<?" and not b"<?xml".startswith(rest[:6])):
         return "restricted-xml"
     return ""
 
 
 def _feed(parser: Any, data: Any) -> bool:
-    """Hand bytes to the parser and let it look at all of them.
+    """Feed bytes to the parser and make it process all of them.
 
-    Since version 2.6 expat puts off what came in pieces until more is there: the last stanza would wait for the next.
+    Since version 2.6, expat defers an element that arrived in pieces until more data comes: the last stanza would wait
+    for the next one.
 
-    :returns: false if it is no XML, which else is told among the parser's events.
+    :returns: whether flushing found well-formed XML. Other errors surface among the parser's events.
     """
     parser.feed(data)
-    if hasattr(parser, "flush"):  # From Python 3.13 on, and in later releases of the older ones.
+    if hasattr(parser, "flush"):  # New in Python 3.13, and in bug fix releases of older versions.
         try:
             parser.flush()
         except ParseError:
@@ -277,8 +282,8 @@ def _feed(parser: Any, data: Any) -> bool:
 
 
 def _ignore(_: Element) -> None:
-    """After the closing tag nothing that comes in matters any more."""
+    """Ignore an element that arrives after the stream was closed here."""
 
 
 _NO_CONTEXT: Any = object()
-"""What slixmpp gets in place of a TLS context where there is no TLS."""
+"""Passed to slixmpp instead of a TLS context where TLS is not used."""

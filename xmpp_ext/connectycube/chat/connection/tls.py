@@ -14,7 +14,7 @@ RECORD: Final = 16 * 1024
 
 
 class _Tls(SSLProtocol):
-    """asyncio's own, but for the buffer that each connection has: 256 KiB, most of what a chat would take."""
+    """asyncio's protocol with a smaller read buffer: its 256 KiB would be most of a chat's memory."""
 
     max_size = RECORD
 
@@ -33,14 +33,14 @@ async def connect(
     port: int,
     context: ssl.SSLContext,
 ) -> None:
-    """Connect to a server with TLS from the first byte. The protocol gets its transport once TLS is on.
+    """Connect to a server with TLS from the first byte. The protocol gets its transport after the handshake.
 
     :raises OSError: if the connection or the handshake fails.
     """
     made: list[tuple[Any, asyncio.Future[None]]] = []
 
     def factory() -> Any:
-        # Not before there is a connection: a protocol that never had one warns of being left open.
+        # Created only with the connection: a TLS protocol that never had one emits a ResourceWarning.
         made.append(_protocol(loop, protocol, context, host))
         return made[0][0]
 
@@ -55,12 +55,12 @@ async def upgrade(
     host: str,
     context: ssl.SSLContext,
 ) -> None:
-    """Turn TLS on. The protocol gets a new transport once it is on.
+    """Start TLS on an open connection. The protocol gets a new transport after the handshake.
 
     :raises OSError: if the handshake fails.
     """
     tls, waiter = _protocol(loop, protocol, context, host)
-    # Nothing may be read in between by the old protocol.
+    # The old protocol must not read any of the handshake while protocols are exchanged.
     transport.pause_reading()
     transport.set_protocol(tls)
     tls.connection_made(transport)

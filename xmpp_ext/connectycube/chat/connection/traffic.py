@@ -1,7 +1,8 @@
-"""The traffic of a chat, over all its streams: what is written, counted, acknowledged and answered.
+"""The traffic of a chat across all its streams: what is written, counted, acknowledged and answered.
 
-What is written in one turn of the loop goes out in batches, with a request for acknowledgement behind one of them while
-none is out (XEP-0198 section 4). State changes first; then what follows from it is done, and at last it is told.
+Everything written in one turn of the event loop goes out in batches, and a batch is followed by a request for
+acknowledgement unless one is outstanding (XEP-0198 section 4). State changes first, then the side effects run, and
+events are emitted last.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from xml.etree.ElementTree import Element, tostring
 
 from connectycube.rest import InvalidArgument
@@ -32,62 +33,46 @@ from .. import events
 from .._bus import Bus
 from .._ids import IdMaker
 from .._settings import Credentials, Settings
-from ..errors import MessageNotSent, NotConnected
+from ..errors import ChatError, NotConnected
 from ..machines import stream_management as sm
 from .outbox import Outbox, Outgoing
-from .requests import IQ, Requests
+from .requests import Requests
 from .stream import Stream
 
-__all__ = ["Session", "Wire", "xml_of"]
+__all__ = ["Traffic", "xml_of"]
 
 logger = logging.getLogger("connectycube.chat")
 
+IQ: Final = "{jabber:client}iq"
 COUNTED: Final = frozenset((IQ, "{jabber:client}message", "{jabber:client}presence"))
+"""Only these are stanzas, and count for stream management (XEP-0198 section 4)."""
 ACK_REQUEST: Final = AckRequest.tag
-BATCH: Final = 50
-"""Stanzas after which a burst begins to go out, so that the server has work while the rest is still being made."""
 REQUEST_XML: Final = AckRequest().to_xml()
+BATCH: Final = 50
+"""Stanzas after which a burst starts to go out, so that the server has work while the rest is still being built."""
 OFFLINE: Final = "the chat is not connected: call connect() first, or wait for Reconnected"
 
 
-class Session(Protocol):
-    """What the chat does with a session."""
+class Traffic:
+    """Sends and receives stanzas. All parts of a chat share it.
 
-    def received(self, stanza: Stanza) -> None:
-        """A stanza came in that answers nothing."""
-
-    async def begin(self, again: bool) -> None:
-        """A new session is there: say who is here, and restore what the last one had."""
-
-    def announce(self) -> None:
-        """Say again that the user is here."""
-
-    def lost(self) -> None:
-        """The session is gone for good, and with it what the server knew of it."""
-
-    def ended(self) -> None:
-        """There will be no session after it until the user wants one."""
-
-
-class Wire:
-    """What all parts of a chat write to.
-
+    :ivar receive: called with each stanza that does not answer a request.
     :ivar jid: the full JID; empty before the first session.
-    :ivar stream: the present stream.
-    :ivar online: there is a session that can be written to.
-    :ivar furnished: it has all that a message may need, such as its rooms.
-    :ivar alive: there is a session, or one is being made.
+    :ivar stream: the current stream.
+    :ivar online: whether there is a session that can be written to.
+    :ivar ready: whether the session has everything a message may need, such as its rooms.
+    :ivar alive: whether there is a session, or one is being established.
     """
 
-    def __init__(self, settings: Settings, credentials: Credentials, bus: Bus, session: Session) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials, bus: Bus) -> None:
         self.settings = settings
         self.credentials = credentials
         self.bus = bus
-        self.session = session
+        self.receive: Callable[[Stanza], None] = _ignore
         self.ids = IdMaker()
         self.jid = ""
         self.stream: Stream | None = None
-        self.online = self.furnished = self.alive = False
+        self.alive = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._effects: dict[type[Any], Callable[[Any], None]] = {
             sm.WriteEnable: self._write_enable,
@@ -103,16 +88,16 @@ class Wire:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that is on its way."""
-        self.outbox = Outbox(self.bus)
+        """Forget everything that is on its way."""
+        self.outbox = Outbox()
         self.requests = Requests()
         self.acks = sm.StreamManagement()
         self._written: list[str] = []
-        self.online = self.furnished = False
+        self.online = self.ready = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that the connection belongs to.
+        """The event loop that the connection belongs to.
 
         :raises NotConnected: if there never was one.
         """
@@ -124,33 +109,52 @@ class Wire:
     def loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    # -- what the parts of a chat ask for
+    # -- for the features
 
     def post(self, stanza: Stanza) -> None:
-        """Write a stanza that nobody waits for.
+        """Write a stanza without waiting for anything.
 
         :raises NotConnected: if there is no connection.
         :raises InvalidArgument: if it can't be written.
         """
-        if not self.online or self.loop.is_closed():
-            raise NotConnected(OFFLINE)
+        self._check_online()
         self.write(Outgoing(xml_of(stanza)))
 
-    def ask(
+    async def post_and_wait(self, stanza: Stanza) -> None:
+        """Write a stanza and wait until the server has it. It does not survive the loss of the session.
+
+        :raises NotConnected: if there is no connection, or it is lost first.
+        :raises InvalidArgument: if it can't be written.
+        """
+        self._check_online()
+        future: asyncio.Future[None] = self.loop.create_future()
+
+        def settled(error: ChatError | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self.write(Outgoing(xml_of(stanza), on_result=settled))
+        await future
+
+    def request(
         self,
         stanza: Any,
         what: str,
         timeout: float | None = None,
         then: Callable[[Stanza], None] | None = None,
     ) -> Awaitable[Stanza]:
-        """Write a request at once; what comes back waits for its answer.
+        """Write a request at once, and return an awaitable for the answer.
 
-        :param what: what is asked, for errors.
+        :param what: what is requested, for error messages.
         :param timeout: seconds; default: the chat's.
-        :param then: is handed the answer before the next stanza is looked at.
+        :param then: called with the answer before the next stanza is processed.
         :raises RequestRefused: if the answer is an error.
-        :raises RequestTimedOut: if there is no answer in time.
-        :raises DecodeError: if it can't be read.
+        :raises RequestUnanswered: if no answer arrives in time.
+        :raises DecodeError: if the answer can't be read.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         future = self.requests.add(stanza, what, self.loop, then)
@@ -162,121 +166,91 @@ class Wire:
         seconds = self.settings.timeout if timeout is None else timeout
         return self.requests.answer(stanza, future, what, seconds)
 
-    async def request(self, stanza: Any, what: str, timeout: float | None = None) -> Stanza:
-        """Write a request and wait for its answer. It raises what `ask` does."""
-        return await self.ask(stanza, what, timeout)
-
-    async def deliver(self, stanza: Stanza) -> None:
-        """Write a stanza and wait until the server has it. It does not outlive the session.
-
-        :raises NotConnected: if there is no connection, or it is lost before.
-        :raises InvalidArgument: if it can't be written.
-        """
-        if not self.online or self.loop.is_closed():
-            raise NotConnected(OFFLINE)
-        item = Outgoing(xml_of(stanza))
-        item.future = self.loop.create_future()
-        self.write(item)
-        await item.future
-
     def submit(self, item: Outgoing) -> None:
-        """Send a message now, or as soon as there is a session again.
+        """Send an item with an id now, or as soon as there is a session again.
 
-        :raises NotConnected: if there is none and none is being made.
-        :raises InvalidArgument: if a message with this id is on its way already.
+        :raises NotConnected: if there is no session and none is being established.
+        :raises InvalidArgument: if an item with the same id is on its way already.
         """
         if not self.alive or self.loop.is_closed():
             raise NotConnected("the chat is not connected: call connect() first")
         self.outbox.add(item)
-        if self.online and self.furnished:
+        if self.online and self.ready:
             self.write(item)
 
-    async def settle(self, item: Outgoing) -> None:
-        """Send a message and wait until the server has it, over as many sessions as it takes.
-
-        :raises MessageNotSent: if that fails, or takes too long.
-        :raises NotConnected: if there is no connection and none is being made.
-        :raises InvalidArgument: if a message with this id is on its way already.
-        """
-        item.future = self.loop.create_future()
-        self.submit(item)
-        seconds = self.settings.send_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                await item.future
-        except TimeoutError:
-            problem = f"the server did not acknowledge it within {seconds:g} seconds"
-            raise MessageNotSent(item.message_id or "", problem) from None
-        finally:
-            if not item.future.done() or item.future.cancelled():
-                self.outbox.give_up(item)
-
     def reject(self, problem: str, element: Element | Stanza) -> None:
-        """Tell that a stanza was not believed or can't be read. The connection is kept."""
+        """Report a stanza that is not trusted or can't be read. The connection is kept."""
         try:
             xml = element.to_xml() if isinstance(element, Stanza) else tostring(element, encoding="unicode")
         except RecursionError:
             xml = f"<{element.tag}>, which nests too deep"
-        self.bus.tell(events.StanzaRejected(problem=problem, xml=xml[:1000]))
+        self.bus.emit(events.StanzaRejected(problem=problem, xml=xml[:1000]))
 
-    # -- what the driver asks for
+    def _check_online(self) -> None:
+        if not self.online or self.loop.is_closed():
+            raise NotConnected(OFFLINE)
 
-    def acknowledge(self, event: sm.Event) -> None:
-        """Tell the machine of stream management and do what it wants."""
+    # -- for the driver
+
+    def manage(self, event: sm.Event) -> None:
+        """Pass an event to the stream management machine, and run its effects."""
         for effect in self.acks.handle(event):
             self._effects[type(effect)](effect)
 
     def resume_writing(self) -> None:
-        """The session is there, or there again: write the messages that wait for it."""
-        self.furnished = True
+        """Write the items that waited for the session."""
+        self.ready = True
         for item in self.outbox.unwritten():
             self.write(item)
 
     def interrupt(self) -> None:
-        """The connection is lost; the session may be resumed."""
+        """Stop writing: the connection is lost. The session may still be resumed."""
         self.online = False
         self._written.clear()
         if self.acks.state is not sm.State.OFF:
-            self.acknowledge(sm.Suspended())
+            self.manage(sm.Suspended())
 
     def farewell(self) -> None:
-        """Write what waits and say what was received: what is not acknowledged would come again (XEP-0198)."""
+        """Write what is left and acknowledge what was received, before the stream is closed.
+
+        The server would send again what it does not know to be received (XEP-0198 section 4).
+        """
         self.flush()
         if self.acks.state is sm.State.ON:
-            self.acknowledge(sm.ASKED)
+            self.manage(sm.ASKED)
         self.online = False
 
     def begin(self, jid: str) -> None:
-        """A new session begins: what was asked of the old one is never answered."""
-        self.furnished = False
+        """Begin a new session. Requests of the previous one will never be answered."""
+        self.ready = False
         self.jid = jid
         self.requests.fail()
-        self.requests.own = frozenset(("", jid, jid.partition("/")[0], self.settings.host))
+        self.requests.own = frozenset(("", jid, jid.partition("/")[0], self.settings.addresses.host))
 
     def end(self, problem: str) -> None:
-        """There will be no session any more."""
-        self.alive = self.online = self.furnished = False
+        """Fail everything that is on its way: there will be no further session."""
+        self.alive = self.online = self.ready = False
         self._written.clear()
-        self.acknowledge(sm.Stop())
+        self.manage(sm.Stop())
         self.requests.fail()
-        self.outbox.fail(problem)
+        self.outbox.fail(NotConnected(problem))
 
-    # -- what comes in
+    # -- inbound
 
     def element(self, element: Element) -> None:
-        """An element of a session."""
+        """Process an element of a session."""
         tag = element.tag
         if tag in COUNTED:
             self.acks.handle(sm.RECEIVED)
-            self.dispatch(element)
-        elif tag != ACK_REQUEST:
-            self.dispatch(element)
-        elif self.acks.state is sm.State.ON:
-            self.acknowledge(sm.ASKED)
+        elif tag == ACK_REQUEST:
+            if self.acks.state is sm.State.ON:
+                self.manage(sm.ASKED)
+            return
+        self.dispatch(element)
 
     def dispatch(self, element: Element) -> None:
-        """An element that is not counted, or has been."""
-        if self.requests.take(element, lambda problem: self.reject(problem, element)):
+        """Process an element that is not counted, or has been."""
+        if element.tag == IQ and self.requests.take(element, self.reject):
             return
         try:
             stanza = parse(element)
@@ -285,26 +259,26 @@ class Wire:
             return
         if isinstance(stanza, Ack):
             if self.acks.state is sm.State.ON:
-                self.acknowledge(sm.Acked(h=stanza.h))
+                self.manage(sm.Acked(h=stanza.h))
             return
         try:
-            self.session.received(stanza)
+            self.receive(stanza)
         except Exception:
-            # A mistake of ours with one stanza must not cost the connection, and all others with it.
+            # A bug in our code for one stanza must not cost the connection, and all other stanzas with it.
             logger.exception("a %s could not be handled", type(stanza).__name__)
 
     def _unreadable(self, problem: str, element: Element) -> None:
-        """Tell of it; a request is answered nevertheless (RFC 6120 section 8.3.3.1)."""
-        number = element.get("id")
-        if element.tag == IQ and element.get("type") in ("get", "set") and number:
+        """Report it. Even an unreadable request must be answered (RFC 6120 section 8.3.3.1)."""
+        request_id = element.get("id")
+        if element.tag == IQ and element.get("type") in ("get", "set") and request_id:
             fault = StanzaFault(type="modify", condition="bad-request")
-            self.post(IqError(id=number, to=element.get("from"), error=fault))
+            self.post(IqError(id=request_id, to=element.get("from"), error=fault))
         self.reject(problem, element)
 
-    # -- what goes out
+    # -- outbound
 
     def write(self, item: Outgoing) -> None:
-        """Write a stanza."""
+        """Write an item with the next batch."""
         if not self._written:
             self.loop.call_soon(self.flush)
         self._written.append(item.xml)
@@ -314,22 +288,22 @@ class Wire:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what was written to the socket, and ask for its acknowledgement."""
+        """Pass the batch to the socket, and ask for its acknowledgement."""
         written = self._written
         if not written or self.stream is None:
             return
-        self.acknowledge(sm.FLUSHED)
+        self.manage(sm.FLUSHED)
         self.stream.send_raw("".join(written))
         written.clear()
 
     def _raw(self, xml: str) -> None:
-        """Write what is not counted, behind what waits to be written."""
+        """Write what is not counted, behind the current batch if there is one."""
         if self._written:
             self._written.append(xml)
         elif self.stream is not None:
             self.stream.send_raw(xml)
 
-    # -- effects of the machine of stream management
+    # -- effects of the stream management machine
 
     def _write_enable(self, effect: sm.WriteEnable) -> None:
         self._raw(Enable(resume=effect.resume).to_xml())
@@ -344,13 +318,17 @@ class Wire:
         self._raw(REQUEST_XML)
 
     def _write_ping(self, effect: sm.WritePing) -> None:
-        """Without stream management the answer to a ping, be it an error, proves that all before it was handled."""
-        ping = PingRequest(id=self.ids.request(), to=self.settings.host, ping=Ping())
+        """Ping the server in place of a request for acknowledgement.
+
+        A server processes a stream in order (RFC 6120 section 10.1), so any answer, even an error, proves that
+        everything before the ping was handled.
+        """
+        ping = PingRequest(id=self.ids.request(), to=self.settings.addresses.host, ping=Ping())
 
         def answered(done: asyncio.Future[Stanza]) -> None:
             self.requests.drop(ping.id)
             if not done.cancelled() and done.exception() is None and self.acks.state is sm.State.PINGING:
-                self.acknowledge(sm.Acked(h=effect.h))
+                self.manage(sm.Acked(h=effect.h))
 
         self.requests.add(ping, "a ping", self.loop).add_done_callback(answered)
         self._raw(ping.to_xml())
@@ -367,14 +345,18 @@ class Wire:
     def _violated(self, effect: sm.Violated) -> None:
         logger.warning("the server acknowledged stanza %d, but only %d were sent", effect.h, effect.sent)
         if self.stream is not None and self.online:
-            # XEP-0198 section 4: the condition of its own says what is wrong.
+            # XEP-0198 section 4 asks for undefined-condition with a condition of its own that says what is wrong.
             self.stream.fail("undefined-condition", "<handled-count-too-high xmlns='urn:xmpp:sm:3'/>")
 
 
-def xml_of(stanza: Stanza) -> str:
-    """The text of a stanza on the stream.
+def _ignore(_: Stanza) -> None:
+    """Nothing is received before the features are attached."""
 
-    :raises InvalidArgument: if an argument holds what XML can't carry.
+
+def xml_of(stanza: Stanza) -> str:
+    """Return the text of a stanza on the stream.
+
+    :raises InvalidArgument: if an argument contains what XML can't carry.
     """
     try:
         return stanza._write("jabber:client")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from connectycube.rest import InvalidArgument
 
-from ..connection.traffic import Wire
+from ..connection.traffic import Traffic
+from ..machines import contact_list as cl
 from ..machines.contact_list import State
 from ..models import Contact
 from .roster import GRANTED, INCOMING, Roster
@@ -15,18 +16,18 @@ __all__ = ["Contacts"]
 
 
 class Contacts(Mapping[int, Contact]):
-    """The contacts by user id: all users with whom there is a subscription on at least one side.
+    """The contacts by user id: all users with a subscription on at least one side.
 
-    The server keeps the list; it is loaded in each new session. Changes are told as `ContactsChanged`, whoever made
-    them.
+    The server keeps the list, and it is loaded in each new session. Any change, also one made elsewhere, emits
+    `ContactsChanged`.
 
-    :ivar limit: how many contacts there may be, default 300; `None` for no limit (F-089).
+    :ivar limit: how many contacts there may be, default 300; `None` for no limit.
     """
 
-    def __init__(self, wire: Wire, roster: Roster) -> None:
-        self._wire = wire
+    def __init__(self, traffic: Traffic, roster: Roster) -> None:
+        self._traffic = traffic
         self._roster = roster
-        self.limit: int | None = 300
+        self.limit: int | None = 300  # F-089
 
     # -- reading
 
@@ -47,96 +48,96 @@ class Contacts(Mapping[int, Contact]):
 
     @property
     def incoming(self) -> tuple[int, ...]:
-        """Users who ask to be a contact and have no answer yet (F-087)."""
+        """Users whose contact request is not answered yet."""
         return self._roster.incoming()
 
     @property
     def outgoing(self) -> tuple[int, ...]:
-        """Users who were asked and have not answered yet (F-087)."""
+        """Users who have not answered a contact request yet."""
         return self._roster.outgoing()
 
     # -- changing
 
     async def request(self, user_id: int, *, name: str | None = None) -> None:
-        """Ask a user to be a contact (F-088). The answer comes as `ContactAccepted` or `ContactRejected`.
+        """Send a contact request. The answer arrives as `ContactAccepted` or `ContactRejected`.
 
-        :param user_id: whom.
+        :param user_id: the user to add.
         :param name: a name for the list.
-        :raises InvalidArgument: if it is oneself, or the list is full.
+        :raises InvalidArgument: if it is the user's own id, or the list is full.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        self._checked(user_id)
-        if user_id == self._wire.credentials.user_id:
-            raise InvalidArgument("user_id", "is one's own")
+        self._checked_state(user_id)
+        if user_id == self._traffic.credentials.user_id:
+            raise InvalidArgument("user_id", "is the user's own id")
         users = {*self, *self.outgoing}
         if self.limit is not None and user_id not in users and len(users) >= self.limit:
             raise InvalidArgument("user_id", f"can't be added: a contact list holds {self.limit} users at most")
         await self._roster.ask(user_id, name)
 
     async def accept(self, user_id: int, *, mutual: bool = True) -> None:
-        """Accept a user's request (F-091).
+        """Accept a contact request.
 
-        :param user_id: who asked.
-        :param mutual: ask that user in turn, so that each sees the other; the user's client accepts that silently.
-        :raises InvalidArgument: if the user has not asked.
+        :param user_id: the user who sent it.
+        :param mutual: send a request in turn, so that each sees the other; that user's client accepts it silently.
+        :raises InvalidArgument: if the user has not sent a request.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        if self._checked(user_id) not in INCOMING:
+        if self._checked_state(user_id) not in INCOMING:
             raise _has_not_asked(user_id)
-        await self._roster.accept(user_id)
+        await self._roster.want(user_id, cl.Subscribed())
         if mutual and self._roster.state(user_id) is State.FROM:
             await self._roster.ask(user_id, in_turn=True)
 
     async def reject(self, user_id: int) -> None:
-        """Reject a user's request (F-093), or take an earlier acceptance back.
+        """Reject a contact request, or revoke an earlier acceptance.
 
-        :param user_id: who asked.
-        :raises InvalidArgument: if the user has not asked and sees nothing.
+        :param user_id: the user who sent it.
+        :raises InvalidArgument: if there is nothing to reject or revoke.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        if self._checked(user_id) not in INCOMING | GRANTED:
+        if self._checked_state(user_id) not in INCOMING | GRANTED:
             raise _has_not_asked(user_id)
-        await self._roster.reject(user_id)
+        await self._roster.want(user_id, cl.Unsubscribed())
 
     async def remove(self, user_id: int) -> None:
-        """Remove a contact, or take a request back, on both sides (F-095).
+        """Remove a contact, or withdraw a request, on both sides.
 
-        :param user_id: whom.
-        :raises InvalidArgument: if it is no user's id.
-        :raises RequestRefused: if the server refuses, as where there is no such contact.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :param user_id: the user to remove.
+        :raises InvalidArgument: if the user id is invalid.
+        :raises RequestRefused: if the server refuses, such as when there is no such contact.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        self._checked(user_id)
+        self._checked_state(user_id)
         await self._roster.remove(user_id)
 
     async def rename(self, user_id: int, name: str | None) -> None:
-        """Give a contact another name in the list (X-53).
+        """Rename a contact in the list.
 
-        :param user_id: whom.
-        :param name: the name; `None` for none.
+        :param user_id: the contact.
+        :param name: the new name; `None` removes it.
         :raises InvalidArgument: if there is no such contact.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        self._checked(user_id)
+        self._checked_state(user_id)
         if user_id not in self:
-            raise InvalidArgument("user_id", f"{user_id} is no contact")
+            raise InvalidArgument("user_id", f"{user_id} is not a contact")
         await self._roster.rename(user_id, name)
 
-    def _checked(self, user_id: int) -> State:
-        """How one stands with a user.
+    def _checked_state(self, user_id: int) -> State:
+        """Return the state of the subscription with a user.
 
-        :raises InvalidArgument: if it is no user's id.
+        :raises InvalidArgument: if the user id is invalid.
         """
-        self._wire.settings.user(user_id)
+        self._traffic.settings.addresses.user(user_id)
         return self._roster.state(user_id)
 
 
 def _has_not_asked(user_id: int) -> InvalidArgument:
-    return InvalidArgument("user_id", f"{user_id} has not asked to be a contact")
+    return InvalidArgument("user_id", f"{user_id} has not sent a contact request")

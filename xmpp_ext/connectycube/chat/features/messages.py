@@ -1,256 +1,399 @@
-"""Messages and what belongs to them: the half of `AsyncChat` that sends."""
+"""Outgoing messages: from the arguments of a call to a checked stanza, and on to its acknowledgement."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
 
 from connectycube import stanzas as st
-from connectycube.rest import File, InvalidArgument
+from connectycube.rest import Dialog, DialogType, File, InvalidArgument
 
-from .._settings import Credentials, Settings
+from .. import events
+from .._ids import Window, is_object_id
 from ..connection.outbox import Outgoing
-from ..connection.traffic import Wire, xml_of
-from ..errors import MessageNotSent, NotConnected
+from ..connection.traffic import Traffic, xml_of
+from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from ..models import ChatMessage, SentMessage
-from .inbound import Inbound, delivered_mark
-from .outbound import To, attachments_of, checked_id, extra_params, now, target_of
 
-__all__ = ["Messages"]
+__all__ = ["REPEATS", "Messages", "Target", "To"]
+
+To: TypeAlias = int | str | Dialog
+"""Where a message goes: a user's id, the id of a group or public dialog, or a `Dialog`."""
+
+REPEATS: Final = 4096
+"""How many message ids are remembered, to recognize a group's copies and repeats after a reconnect."""  # U-36
+FIELDS: Final = frozenset(
+    field.name for field in attrs.fields(st.Attachment) if field.name not in ("unknown", "unknown_attributes")
+)
+TAKEN: Final = frozenset(
+    ["save_to_history", "dialog_id", "date_sent", "moduleIdentifier", "message_id", "silent", "markable", "attachment"]
+)
+"""Parameters that the client or the server sets (section 3.3 of the facts)."""
+CLASHES: Final = frozenset(["body", "delay"])
+"""Names that other SDKs interpret as something else."""  # U-29
+
+_is_name = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*").fullmatch
+
+
+@attrs.frozen
+class Target:
+    """Where a stanza goes.
+
+    :ivar jid: the address.
+    :ivar type: `chat` or `groupchat`.
+    :ivar user_id: the recipient in a private dialog.
+    :ivar dialog_id: the dialog, if known.
+    """
+
+    jid: str
+    type: Literal["chat", "groupchat"]
+    user_id: int | None
+    dialog_id: str | None
 
 
 class Messages:
-    """Sends messages, marks, edits, removals, typing and system messages."""
+    """Sends messages, marks, edits, removals, typing notifications and system messages.
 
-    _settings: Settings
-    _credentials: Credentials
-    _wire: Wire
-    _inbound: Inbound
+    :ivar own: ids of the messages sent from here. A group sends them back to their sender.
+    """
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._ids = traffic.ids
+        self._addresses = traffic.settings.addresses
+        self.own = Window(REPEATS)
+
+    def target(self, to: object) -> Target:
+        """Return where `to` is.
+
+        :raises InvalidArgument: if it is neither a user nor a dialog.
+        """
+        if isinstance(to, int) and not isinstance(to, bool):
+            return Target(self._addresses.user(to), "chat", to, None)
+        if isinstance(to, str):
+            if is_object_id(to) is None:
+                raise InvalidArgument("to", f"{to[:40]!r} is not a dialog id: 24 hexadecimal digits are needed")
+            return Target(self._addresses.room(to), "groupchat", None, to.lower())
+        if isinstance(to, Dialog):
+            return self._dialog_target(to)
+        raise InvalidArgument("to", f"must be a user id, a dialog id or a Dialog, not {type(to).__name__}")
+
+    def _dialog_target(self, dialog: Dialog) -> Target:
+        if dialog.id is None:
+            raise InvalidArgument("to", "is a Dialog without an id")
+        if dialog.type != DialogType.PRIVATE:
+            return Target(self._addresses.room(dialog.id), "groupchat", None, dialog.id)
+        own_id = self._traffic.credentials.user_id
+        others = [user_id for user_id in dialog.occupants_ids if user_id != own_id]
+        if len(others) != 1:
+            raise InvalidArgument("to", "is a private Dialog whose other occupant is not known: pass the user's id")
+        return Target(self._addresses.user(others[0]), "chat", others[0], dialog.id)
+
+    def room(self, dialog: object) -> str:
+        """Return the id of a dialog that has a room.
+
+        :raises InvalidArgument: if it has none.
+        """
+        target = self.target(dialog)
+        if target.dialog_id is None or target.user_id is not None:
+            raise InvalidArgument("dialog", "has no room: only group and public dialogs have one")
+        return target.dialog_id
+
+    # -- for the client
 
     async def send(
         self,
         to: To,
-        body: str | None = None,
+        body: str | None,
+        message_id: str | None,
         *,
-        attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
-        save_to_history: bool = True,
-        markable: bool = True,
-        extra: Mapping[str, Any] | None = None,
-        destroy_after: int | None = None,
-        silent: bool = False,
-        message_id: str | None = None,
+        attachments: Sequence[st.Attachment | File | Mapping[str, Any]],
+        save_to_history: bool,
+        markable: bool,
+        extra: Mapping[str, Any] | None,
+        destroy_after: int | None,
+        silent: bool,
     ) -> SentMessage:
-        """Send a message and wait until the server has it (F-044, F-048, F-051).
-
-        While the connection is being made again, it waits for that. The receivers drop it if it comes twice.
-
-        :param to: a user's id, the id of a group or public dialog, or a `Dialog`.
-        :param body: the text.
-        :param attachments: files of `cube.files.upload`, `Attachment` objects or their fields (F-074, F-076).
-        :param save_to_history: keep it in the dialog's history.
-        :param markable: ask for a mark when it is delivered and read (F-053).
-        :param extra: further parameters (X-23): texts, numbers, truth values, nested mappings.
-        :param destroy_after: seconds after which it is to vanish once it is read; it is not kept in the history then
-            (F-070).
-        :param silent: no push notification to those who are offline (F-083).
-        :param message_id: its id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is wrong, or there is neither text nor attachment.
-        :raises RecipientBlocked: if the recipient blocks the user.
-        :raises MessageRefused: if the server refuses it for another reason.
-        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
-        """
-        target = target_of(to, self._settings, self._credentials.user_id)
+        """Send a message of a user and wait for its acknowledgement."""
+        target = self.target(to)
         if not body and not attachments:
-            raise InvalidArgument("body", "is empty: give a text or attachments")
+            raise InvalidArgument("body", "is empty: pass a text or attachments")
         if body is not None and not isinstance(body, str):
-            raise InvalidArgument("body", f"must be a text, not {type(body).__name__}")
-        number = self._wire.ids.message() if message_id is None else checked_id(message_id)
-        sent = SentMessage(id=number, dialog_id=target.dialog_id, date_sent=now())
+            raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
+        message_id = self._ids.message() if message_id is None else _checked_id(message_id)
+        # CX-07: Unix seconds.
+        sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=int(time.time()))
         params = st.ExtraParams(
+            # F-070: a message that destroys itself is not kept.
             save_to_history=True if save_to_history and destroy_after is None else None,
             dialog_id=target.dialog_id,
             date_sent=sent.date_sent,
             silent=True if silent else None,
-            attachments=attachments_of(attachments) if attachments else (),
-            params={} if extra is None else extra_params(extra),
+            attachments=_attachments(attachments) if attachments else (),
+            params=_extra_params(extra),
         )
         destroy = None if destroy_after is None else st.SelfDestroy(after=destroy_after)
         mark = st.Markable() if markable else None
         stanza: st.ChatMessage | st.GroupMessage
         if target.user_id is None:
-            stanza = st.GroupMessage(id=number, to=target.jid, body=body, markable=mark, destroy=destroy, extra=params)
+            stanza = st.GroupMessage(
+                id=message_id, to=target.jid, body=body, markable=mark, destroy=destroy, extra=params
+            )
         else:
             stanza = st.ChatMessage(
-                id=number, to=target.jid, type="chat", body=body, markable=mark, destroy=destroy, extra=params
+                id=message_id, to=target.jid, type="chat", body=body, markable=mark, destroy=destroy, extra=params
             )
-        await self._deliver(stanza, number, sent, target.user_id)
+        await self._send_and_wait(stanza, message_id, sent, target.user_id)
         return sent
 
-    async def edit_message(
-        self, to: To, message_id: str, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
-    ) -> None:
-        """Replace the text of a message, for all (F-064).
-
-        :param to: where it was sent: user id, dialog id or `Dialog`.
-        :param message_id: its id.
-        :param body: the new text.
-        :param last: it is the dialog's last message (U-32).
-        :param extra: further parameters.
-        :raises InvalidArgument: if an argument is wrong.
-        :raises MessageNotSent: if the server does not acknowledge it.
-        """
+    async def edit(self, to: To, message_id: str, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
+        """Replace the text of a message."""
         if not isinstance(body, str) or not body:
-            raise InvalidArgument("body", "must be a text that is not empty")
-        target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._wire.ids.message()
+            raise InvalidArgument("body", "must be a non-empty string")
+        target = self.target(to)
+        edit_id = self._ids.message()
         edit = st.EditMessage(
-            id=number,
+            id=edit_id,
             to=target.jid,
             type=target.type,
             body=body,
-            replace=st.Replace(id=checked_id(message_id), last=last),
-            extra=st.ExtraParams(dialog_id=target.dialog_id, params={} if extra is None else extra_params(extra)),
+            replace=st.Replace(id=_checked_id(message_id), last=last),
+            extra=st.ExtraParams(dialog_id=target.dialog_id, params=_extra_params(extra)),
         )
-        await self._deliver(edit, number)
+        await self._send_and_wait(edit, edit_id)
 
-    async def delete_message(self, to: To, message_id: str) -> None:
-        """Remove a message, for all who are online (F-068); `cube.messages.delete` removes it from the history.
-
-        :param to: where it was sent: user id, dialog id or `Dialog`.
-        :param message_id: its id.
-        :raises InvalidArgument: if an argument is wrong.
-        :raises MessageNotSent: if the server does not acknowledge it.
-        """
-        target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._wire.ids.message()
+    async def delete(self, to: To, message_id: str) -> None:
+        """Remove a message."""
+        target = self.target(to)
+        removal_id = self._ids.message()
         removal = st.RemovalMessage(
-            id=number,
+            id=removal_id,
             to=target.jid,
             type=target.type,
-            remove=st.Remove(id=checked_id(message_id)),
+            remove=st.Remove(id=_checked_id(message_id)),
             extra=st.ExtraParams(dialog_id=target.dialog_id),
         )
-        await self._deliver(removal, number)
+        await self._send_and_wait(removal, removal_id)
 
-    @overload
-    async def mark_delivered(self, message: ChatMessage, /) -> None: ...
+    async def mark_delivered(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
+        """Mark a message as delivered."""
+        message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
+        mark_id, mark = self._delivered_mark(message_id, sender_id, dialog_id)
+        await self._send_and_wait(mark, mark_id)
 
-    @overload
-    async def mark_delivered(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    async def mark_read(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
+        """Mark a message as read."""
+        message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
+        mark_id, to = self._ids.message(), self._addresses.user(sender_id)
+        displayed = st.Displayed(id=message_id)
+        mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog_id))
+        await self._send_and_wait(mark, mark_id)
 
-    async def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
-    ) -> None:
-        """Tell the sender that a message has arrived (F-055). `mark_delivered` of the constructor does it by itself.
+    def start_typing(self, to: To) -> None:
+        """Show that the user is typing."""
+        target = self.target(to)
+        typing = st.TypingMessage(id=self._ids.message(), to=target.jid, type=target.type, composing=st.Composing())
+        self._traffic.post(typing)
 
-        :param message: the message, or its id.
-        :param sender_id: who sent it, with an id.
-        :param dialog_id: its dialog, with an id.
-        :raises InvalidArgument: if an argument is wrong, or the message has no id or sender.
-        :raises MessageNotSent: if the server does not acknowledge it.
-        """
-        message_id, to, dialog = self._marked(message, sender_id, dialog_id)
-        number = self._wire.ids.message()
-        await self._deliver(delivered_mark(number, to, message_id, dialog), number)
+    def stop_typing(self, to: To) -> None:
+        """Show that the user has stopped typing."""
+        target = self.target(to)
+        paused = st.PausedMessage(id=self._ids.message(), to=target.jid, type=target.type, paused=st.Paused())
+        self._traffic.post(paused)
 
-    @overload
-    async def mark_read(self, message: ChatMessage, /) -> None: ...
-
-    @overload
-    async def mark_read(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
-
-    async def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
-    ) -> None:
-        """Tell the sender that a message has been read (F-058).
-
-        :param message: the message, or its id.
-        :param sender_id: who sent it, with an id.
-        :param dialog_id: its dialog, with an id.
-        :raises InvalidArgument: if an argument is wrong, or the message has no id or sender.
-        :raises MessageNotSent: if the server does not acknowledge it.
-        """
-        message_id, to, dialog = self._marked(message, sender_id, dialog_id)
-        number = self._wire.ids.message()
-        extra = None if dialog is None else st.ExtraParams(dialog_id=dialog)
-        mark = st.ReadMark(id=number, to=to, type="chat", displayed=st.Displayed(id=message_id), extra=extra)
-        await self._deliver(mark, number)
-
-    def _marked(
-        self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None
-    ) -> tuple[str, str, str | None]:
-        """Id, sender's address and dialog of a message that is marked."""
-        if isinstance(message, ChatMessage):
-            found, sender_id, dialog_id = message.id, message.sender_id, message.dialog_id
-        else:
-            found = checked_id(message)
-        if found is None or sender_id is None:
-            raise InvalidArgument("message", "has no id or no sender: it can't be marked")
-        return found, self._settings.user(sender_id), dialog_id
-
-    async def start_typing(self, to: To) -> None:
-        """Show that the user types (F-060). Nobody waits for it; it is gone where the connection is.
-
-        :param to: user id, dialog id or `Dialog`.
-        :raises InvalidArgument: if it is none.
-        :raises NotConnected: if there is no connection.
-        """
-        target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._wire.ids.message()
-        self._wire.post(st.TypingMessage(id=number, to=target.jid, type=target.type, composing=st.Composing()))
-
-    async def stop_typing(self, to: To) -> None:
-        """Show that the user has stopped typing (F-061); clients do so after 30 seconds without input.
-
-        :param to: user id, dialog id or `Dialog`.
-        :raises InvalidArgument: if it is none.
-        :raises NotConnected: if there is no connection.
-        """
-        target = target_of(to, self._settings, self._credentials.user_id)
-        number = self._wire.ids.message()
-        self._wire.post(st.PausedMessage(id=number, to=target.jid, type=target.type, paused=st.Paused()))
-
-    async def send_system(
-        self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
-    ) -> None:
-        """Send a system message: not shown, not stored, for apps to talk to each other (K-25, X-27).
-
-        :param to: a user's id, or several: each gets a message of their own (U-48).
-        :param params: its parameters.
-        :param body: a text.
-        :raises InvalidArgument: if an argument is wrong.
-        :raises MessageNotSent: if the server does not acknowledge one of them; the others are sent all the same.
-        """
+    async def send_system(self, to: int | Sequence[int], params: Mapping[str, Any] | None, body: str | None) -> None:
+        """Send a system message to one or more users, each as a message of its own."""
         if not isinstance(to, (int, Sequence)) or isinstance(to, (str, bytes)):
-            raise InvalidArgument("to", f"must be a user's id or several, not {type(to).__name__}")
-        users = [to] if isinstance(to, int) else list(to)
+            raise InvalidArgument("to", f"must be one or more user ids, not {type(to).__name__}")
         messages = []
-        for user_id in users:
+        # U-48: several recipients in one stanza are not documented, and other SDKs send one to each.
+        for user_id in [to] if isinstance(to, int) else list(to):
             message = st.SystemMessage(
-                id=self._wire.ids.message(),
-                to=self._settings.user(user_id),
+                id=self._ids.message(),
+                to=self._addresses.user(user_id),
                 body=body,
-                # Without the module no receiver knows what it is (CX-13).
-                extra=st.ExtraParams(
-                    module_identifier="SystemNotifications", params={} if params is None else extra_params(params)
-                ),
+                # CX-13: receivers recognize a system message by its module.
+                extra=st.ExtraParams(module_identifier="SystemNotifications", params=_extra_params(params)),
             )
-            xml_of(message)  # All are checked before the first one is sent.
+            xml_of(message)  # Check all of them before the first one is sent.
             messages.append(message)
-        waiting = (self._deliver(message, message.id or "") for message in messages)
-        results = await asyncio.gather(*waiting, return_exceptions=True)
-        for result in results:
+        waiting = (self._send_and_wait(message, message.id or "") for message in messages)
+        for result in await asyncio.gather(*waiting, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
 
-    async def _deliver(
-        self, stanza: st.Stanza, number: str, sent: SentMessage | None = None, user_id: int | None = None
+    # -- for inbound stanzas
+
+    def post_delivered(self, message_id: str, sender_id: int, dialog_id: str) -> None:
+        """Mark a message as delivered without waiting. The mark survives the loss of the session."""
+        mark_id, mark = self._delivered_mark(message_id, sender_id, dialog_id)
+        self._traffic.submit(Outgoing(xml_of(mark), mark_id))
+
+    def refused(self, stanza: st.MessageError, user_id: int | None, dialog_id: str | None) -> None:
+        """Process a message that came back as an error."""
+        message_id = stanza.id or ""
+        fault = stanza.error
+        # K-27, U-33: a private message to a user who blocks the sender comes back like this. In a room it does not.
+        blocked = fault is not None and fault.condition == "service-unavailable" and dialog_id is None
+        error = (RecipientBlocked if blocked else MessageRefused)(message_id, fault)
+        self._traffic.outbox.refuse(message_id, error)
+        if blocked:
+            self._traffic.bus.emit(events.MessageBlocked(message_id=message_id, user_id=user_id))
+        else:
+            self._emit_failed(error, user_id, dialog_id)
+
+    # -- parts of sending
+
+    def _delivered_mark(self, message_id: str, sender_id: int, dialog_id: str | None) -> tuple[str, st.DeliveredMark]:
+        """Build a delivered mark and its id. It is always of type chat, and goes to the sender."""
+        # K-20, CX-03
+        mark_id, to = self._ids.message(), self._addresses.user(sender_id)
+        received = st.Received(id=message_id)
+        extra = _dialog_params(dialog_id)
+        return mark_id, st.DeliveredMark(id=mark_id, to=to, type="chat", received=received, extra=extra)
+
+    async def _send_and_wait(
+        self, stanza: st.Stanza, message_id: str, sent: SentMessage | None = None, user_id: int | None = None
     ) -> None:
-        """Send what must arrive, and wait for the server's acknowledgement."""
-        item = Outgoing(xml_of(stanza), number, sent, user_id)
-        self._inbound.own.add(number)
+        """Send what must arrive, and wait until the server has it, across as many sessions as it takes.
+
+        :param sent: what to emit as sent or failed; `None` for what is not a message of the user.
+        :param user_id: its recipient in a private dialog.
+        :raises MessageNotSent: if it can't be sent, is refused or takes too long.
+        :raises InvalidArgument: if a message with this id is on its way already.
+        """
+        xml = xml_of(stanza)
+        self.own.add(message_id)
+        traffic = self._traffic
         try:
-            await self._wire.settle(item)
+            future: asyncio.Future[None] = traffic.loop.create_future()
+            item = Outgoing(xml, message_id, partial(self._settled, future, message_id, sent, user_id))
+            traffic.submit(item)
         except NotConnected as error:
-            raise MessageNotSent(number, str(error)) from None
+            raise MessageNotSent(message_id, str(error)) from None
+        seconds = traffic.settings.send_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            problem = f"the server did not acknowledge it within {seconds:g} seconds"
+            raise MessageNotSent(message_id, problem) from None
+        finally:
+            if not future.done() or future.cancelled():
+                traffic.outbox.discard(item)
+
+    def _settled(
+        self,
+        future: asyncio.Future[None],
+        message_id: str,
+        sent: SentMessage | None,
+        user_id: int | None,
+        error: ChatError | None,
+    ) -> None:
+        """Resume the caller that waits for a message, if it still does, and emit what became of it."""
+        lost = MessageNotSent(message_id, str(error)) if isinstance(error, NotConnected) else None
+        if not future.done():
+            if error is not None:
+                future.set_exception(lost or error)
+            else:
+                future.set_result(None)
+                if sent is not None:
+                    self._traffic.bus.emit(events.MessageSent(message=sent))
+        if lost is not None and sent is not None:
+            self._emit_failed(lost, user_id, sent.dialog_id)
+
+    def _emit_failed(self, error: MessageNotSent, user_id: int | None, dialog_id: str | None) -> None:
+        failed = events.MessageFailed(message_id=error.message_id, user_id=user_id, dialog_id=dialog_id, error=error)
+        self._traffic.bus.emit(failed)
+
+
+# -- parts of stanzas
+
+
+def _marked(message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> tuple[str, int, str | None]:
+    """Return the id, sender and dialog of a message to mark."""
+    if isinstance(message, ChatMessage):
+        message_id, sender_id, dialog_id = message.id, message.sender_id, message.dialog_id
+    else:
+        message_id = _checked_id(message)
+    if message_id is None or sender_id is None:
+        raise InvalidArgument("message", "can't be marked: it has no id or no sender")
+    return message_id, sender_id, dialog_id
+
+
+def _checked_id(message_id: object) -> str:
+    """Return the id of a message if it is valid.
+
+    :raises InvalidArgument: if it is not.
+    """
+    if not isinstance(message_id, str) or is_object_id(message_id) is None:
+        raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {str(message_id)[:40]!r}")
+    return message_id
+
+
+def _dialog_params(dialog_id: str | None) -> st.ExtraParams | None:
+    return None if dialog_id is None else st.ExtraParams(dialog_id=dialog_id)
+
+
+def _extra_params(extra: object) -> dict[str, Any]:
+    """Return the free parameters of a message, without those that are `None`.
+
+    :raises InvalidArgument: if a name is not valid in XML, or has a meaning of its own.
+    """
+    if extra is None:
+        return {}
+    if not isinstance(extra, Mapping):
+        raise InvalidArgument("extra", f"must be a mapping, not {type(extra).__name__}")
+    for name in extra:
+        if not isinstance(name, str) or _is_name(name) is None:
+            raise InvalidArgument(
+                "extra", f"has the invalid parameter name {name!r}: letters, digits, _ . - are allowed"
+            )
+        if name in TAKEN or name in CLASHES:
+            raise InvalidArgument("extra", f"{name!r} has a meaning of its own: see the arguments of the call")
+    return {name: value for name, value in extra.items() if value is not None}
+
+
+def _attachments(attachments: Sequence[object]) -> tuple[st.Attachment, ...]:
+    """Return the attachments as a message carries them.
+
+    :raises InvalidArgument: if one is invalid.
+    """
+    if isinstance(attachments, (str, bytes, Mapping)) or not isinstance(attachments, Sequence):
+        raise InvalidArgument("attachments", "must be a list")
+    return tuple(_attachment(entry) for entry in attachments)  # K-14
+
+
+def _attachment(entry: object) -> st.Attachment:
+    if isinstance(entry, File):
+        if entry.uid is None:
+            raise InvalidArgument("attachments", "contains a file without a uid")
+        kind = (entry.content_type or "").partition("/")[0]
+        return st.Attachment(
+            # CX-18: these are the documented kinds; any other is sent as a file.
+            type=kind if kind in ("image", "video", "audio") else "file",
+            id=entry.uid,
+            uid=entry.uid,
+            name=entry.name,
+            size=entry.size,
+            content_type=entry.content_type,
+        )
+    if isinstance(entry, Mapping):
+        wrong = sorted(str(name) for name in entry if name not in FIELDS)
+        if wrong:
+            raise InvalidArgument(
+                "attachments", f"has unknown fields: {', '.join(wrong)}; known are {', '.join(sorted(FIELDS))}"
+            )
+        entry = st.Attachment(**entry)
+    if not isinstance(entry, st.Attachment):
+        raise InvalidArgument("attachments", f"must hold files, Attachments or mappings, not {type(entry).__name__}")
+    if entry.uid is not None and entry.id is None:
+        # CX-17: some clients read `id`, others `uid`.
+        return attrs.evolve(entry, id=entry.uid)
+    return entry

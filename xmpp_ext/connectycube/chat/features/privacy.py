@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from connectycube.rest import InvalidArgument
+from connectycube.stanzas import PrivacyItem
 
-from .._settings import Settings
+from .._ids import Addresses
+from ..machines import privacy_lists as pl
 from ..models import PrivacyRule
 from .privacy_lists import Lists
 from .privacy_rules import items_of, numbered, rules_of, subject_of
@@ -15,131 +17,131 @@ from .privacy_rules import items_of, numbered, rules_of, subject_of
 __all__ = ["Privacy"]
 
 BLOCK_LIST: Final = "blocked"
-"""The list that `block` makes where none is in force."""
+"""The list that `block` creates if none is in force."""
 
 
 class Privacy:
-    """Lists of users who may not write, or explicitly may. At most one list is in force: the default one.
+    """Lists of users who are blocked or explicitly allowed. At most one list is in force: the default list.
 
-    A list holds two items for each user, one for private dialogs and one for groups (facts 3.4).
+    A list has two items for each user, one for private dialogs and one for groups.
     """
 
-    def __init__(self, settings: Settings, lists: Lists) -> None:
-        self._settings = settings
+    def __init__(self, addresses: Addresses, lists: Lists) -> None:
+        self._addresses = addresses
         self._lists = lists
 
     @property
     def default(self) -> str | None:
-        """The list in force as far as it is known; `names` asks the server."""
+        """The list in force, as far as known. `names` asks the server."""
         return self._lists.default
 
     async def names(self) -> tuple[str, ...]:
-        """The names of all lists (F-106).
+        """Return the names of all lists.
 
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return await self._lists.names()
 
     async def get(self, name: str) -> tuple[PrivacyRule, ...]:
-        """What a list says, one rule per user, in the order of the list (F-107).
+        """Return the rules of a list, one per user, in the order of the list.
 
-        Items that concern no user of the platform are left out.
+        Items that do not apply to a user of the platform are left out.
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list (`item-not-found`).
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         return rules_of(await self._lists.items(_checked(name)))
 
     async def set(self, name: str, rules: Iterable[PrivacyRule]) -> None:
-        """Make a list, or replace all of it (F-099). An empty one is deleted, as the platform does it (F-101).
+        """Create a list, or replace all of it. Without rules it is deleted, as on the platform.
 
         :param name: its name.
-        :param rules: one per user; the last one counts where there are several.
-        :raises InvalidArgument: if a user or the name is wrong.
+        :param rules: one per user; the last of several counts.
+        :raises InvalidArgument: if a user or the name is invalid.
         :raises RequestRefused: if the server refuses, such as `conflict` while another device uses the list.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.set(_checked(name), items_of(rules, self._settings))
+        await self._write(pl.Set(_checked(name)), items_of(rules, self._addresses))
 
     async def update(self, name: str, rules: Iterable[PrivacyRule]) -> None:
-        """Replace a list in the order that the platform wants: not in force, changed, in force again (F-104, F-105).
+        """Replace a list as the platform requires: deactivate it, change it, activate it again.
 
-        A list that was not in force is not put in force.
+        A list that was not in force is not activated.
 
         :param name: its name.
         :param rules: all of its rules, not only those that change.
-        :raises InvalidArgument: if a user or the name is wrong.
-        :raises RequestRefused: if the server refuses; the old list is in force again then, if it can be.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises InvalidArgument: if a user or the name is invalid.
+        :raises RequestRefused: if the server refuses. The old list is in force again then, if possible.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.update(_checked(name), items_of(rules, self._settings))
+        await self._write(pl.Update(_checked(name)), items_of(rules, self._addresses))
 
     async def activate(self, name: str) -> None:
-        """Put a list in force, as the default of all devices (F-103).
+        """Put a list in force, as the default of all devices.
 
         :raises InvalidArgument: if the name is empty.
-        :raises RequestRefused: if there is none of this name, or another device uses the present one (`conflict`).
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestRefused: if there is no such list, or another device uses the current one (`conflict`).
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.activate(_checked(name))
+        await self._lists.run(pl.Activate(_checked(name)))
 
     async def deactivate(self) -> None:
-        """Put no list in force (F-104).
+        """Put no list in force.
 
-        :raises RequestRefused: if another device uses the present one (`conflict`).
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestRefused: if another device uses the current one (`conflict`).
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.deactivate()
+        await self._lists.run(pl.Deactivate())
 
     async def delete(self, name: str) -> None:
-        """Delete a list; one that is in force is put out of force before (F-108).
+        """Delete a list. One that is in force is deactivated first.
 
         :raises InvalidArgument: if the name is empty.
-        :raises RequestRefused: if there is none of this name, or another device uses it (`conflict`).
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestRefused: if there is no such list, or another device uses it (`conflict`).
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        await self._lists.delete(_checked(name))
+        await self._lists.run(pl.Remove(_checked(name)))
 
     async def block(self, user_id: int, *, mutual: bool = False) -> None:
-        """Block a user: in the list that is in force, else in one called `blocked`, which is put in force then.
+        """Block a user in the list in force. If there is none, a list called `blocked` is put in force.
 
-        The user gets an error for private messages, and the messages in groups are not delivered (F-109).
+        The blocked user gets an error for private messages. Their messages in groups are not delivered.
 
-        :param user_id: whom.
-        :param mutual: one can't write to that user either (F-100).
-        :raises InvalidArgument: if it is no user's id.
+        :param user_id: the user to block.
+        :param mutual: also prevent writing to that user.
+        :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        items = items_of([PrivacyRule(user_id, mutual=mutual)], self._settings)
+        items = items_of([PrivacyRule(user_id, mutual=mutual)], self._addresses)
         lists = self._lists
         async with lists.editing:
             await lists.names()
             name = lists.default or BLOCK_LIST
             others = [item for item in await lists.known_items(name) if subject_of(item) != user_id]
-            await lists.update(name, numbered([*items, *others]))
+            await self._write(pl.Update(name), numbered([*items, *others]))
             if lists.default != name:
-                await lists.activate(name)
+                await lists.run(pl.Activate(name))
 
     async def unblock(self, user_id: int) -> None:
-        """Take a user out of the list that is in force. Without one, or if the user is not in it, nothing happens.
+        """Remove a user from the list in force. Nothing happens without one, or if the user is not in it.
 
-        :raises InvalidArgument: if it is no user's id.
+        :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        self._settings.user(user_id)
+        self._addresses.user(user_id)
         lists = self._lists
         async with lists.editing:
             await lists.names()
@@ -148,13 +150,13 @@ class Privacy:
             name, items = lists.default, await lists.known_items(lists.default)
             left = [item for item in items if subject_of(item) != user_id]
             if len(left) < len(items):
-                await lists.update(name, numbered(left))
+                await self._write(pl.Update(name), numbered(left))
 
     async def blocked(self) -> tuple[int, ...]:
-        """The users whom the list in force denies, ascending.
+        """Return the users whom the list in force blocks, in ascending order.
 
         :raises RequestRefused: if the server refuses.
-        :raises RequestTimedOut: if the server does not answer in time.
+        :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         await self._lists.names()
@@ -163,8 +165,12 @@ class Privacy:
         items = await self._lists.known_items(self._lists.default)
         return tuple(sorted(rule.user_id for rule in rules_of(items) if rule.deny))
 
+    async def _write(self, event: pl.Set | pl.Update, items: tuple[PrivacyItem, ...]) -> None:
+        # F-101: without items the list is deleted, as on the platform.
+        await self._lists.run(event if items else pl.Remove(event.name), items)
+
 
 def _checked(name: str) -> str:
     if not isinstance(name, str) or not name.strip():
-        raise InvalidArgument("name", "must be a text that is not empty")
+        raise InvalidArgument("name", "must be a non-empty string")
     return name

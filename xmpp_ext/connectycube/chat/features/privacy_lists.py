@@ -1,6 +1,6 @@
-"""The privacy lists as the server keeps them: what is asked of them, and the machine that says in which order.
+"""The privacy lists as the server keeps them: the requests, and the machine that orders them.
 
-What a user sees of it is `privacy.Privacy` (XEP-0016, facts 3.4).
+`privacy.Privacy` is their public face (XEP-0016, section 3.4 of the facts).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from connectycube.stanzas import (
 )
 
 from .. import events
-from ..connection.traffic import Wire
+from ..connection.traffic import Traffic
 from ..errors import RequestRefused
 from ..machines import privacy_lists as pl
 
@@ -44,78 +44,59 @@ WRITES: Final[dict[type[Any], Callable[[str, tuple[PrivacyItem, ...]], tuple[str
         PrivacyQuery(lists=(PrivacyList(name=name),)),
     ),
 }
-"""What each effect of the machine asks of the server, in words and as a query."""
+"""The request for each effect of the machine: its description and its query."""
 
 
 class Lists:
     """The privacy lists of one account.
 
-    :ivar editing: held from the reading of a list to the writing of it, so that no change is lost to another one.
+    :ivar editing: held while a list is read and written back, so that concurrent changes are not lost.
     """
 
-    __slots__ = ("_expects", "_lock", "_machine", "_wire", "editing")
+    __slots__ = ("_expects", "_lock", "_machine", "_traffic", "editing")
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
         self._expects = False
-        """The lists were asked for in an earlier session."""
+        """Whether the lists were read in an earlier session, so that the user relies on them."""
         self._machine = pl.PrivacyLists()
         self._lock = asyncio.Lock()
-        """Held by the one operation that runs."""
+        """Held by the running operation: the machine knows one at a time."""
         self.editing = asyncio.Lock()
 
     @property
     def default(self) -> str | None:
-        """The list in force as far as it is known."""
+        """The list in force, as far as known."""
         return self._machine.default
 
     async def names(self) -> tuple[str, ...]:
-        """Ask for the names of all lists, and which is in force."""
+        """Request the names of all lists, and which one is in force."""
         query = await self._ask(PrivacyQuery(), "asking for the privacy lists")
-        names = tuple(entry.name for entry in query.lists)  # CX-26
+        # CX-26: `active` and `default` repeat the name of a list.
+        names = tuple(entry.name for entry in query.lists)
         default = None if query.default is None else query.default.name
         if self._machine.state in (pl.State.UNKNOWN, pl.State.IDLE):
             self._machine.handle(pl.Listed(names=frozenset(names), default=default))
         return names
 
     async def items(self, name: str) -> tuple[PrivacyItem, ...]:
-        """Ask for the items of a list, in their order."""
+        """Request the items of a list, in their order."""
         query = await self._ask(PrivacyQuery(lists=(PrivacyList(name=name),)), f"reading the privacy list {name}")
         found = next((entry for entry in query.lists if entry.name == name), None)
         return () if found is None else tuple(sorted(found.items, key=lambda item: item.order))
 
     async def known_items(self, name: str) -> tuple[PrivacyItem, ...]:
-        """The items of a list that may not be there yet."""
+        """Request the items of a list if it exists."""
         return await self.items(name) if name in self._machine.names else ()
 
     async def _ask(self, query: PrivacyQuery, what: str) -> PrivacyQuery:
-        answer = await self._wire.request(PrivacyRequest(id=self._wire.ids.request(), query=query), what)
+        answer = await self._traffic.request(PrivacyRequest(id=self._traffic.ids.request(), query=query), what)
         return answer.query if isinstance(answer, PrivacyResult) else PrivacyQuery()
 
     # -- changing
 
-    async def set(self, name: str, items: tuple[PrivacyItem, ...]) -> None:
-        """Make a list as it is given, in one step. Without items it is deleted."""
-        await self._run(pl.Set(name) if items else pl.Remove(name), items)
-
-    async def update(self, name: str, items: tuple[PrivacyItem, ...]) -> None:
-        """Replace a list; one in force is put out of force meanwhile. Without items it is deleted."""
-        await self._run(pl.Update(name) if items else pl.Remove(name), items)
-
-    async def delete(self, name: str) -> None:
-        """Delete a list; one in force is put out of force before."""
-        await self._run(pl.Remove(name))
-
-    async def activate(self, name: str) -> None:
-        """Put a list in force."""
-        await self._run(pl.Activate(name))
-
-    async def deactivate(self) -> None:
-        """Put no list in force."""
-        await self._run(pl.Deactivate())
-
-    async def _run(self, event: pl.Event, items: tuple[PrivacyItem, ...] = ()) -> None:
-        """One operation: the machine says which requests it takes, and what to do when one is refused."""
+    async def run(self, event: pl.Event, items: tuple[PrivacyItem, ...] = ()) -> None:
+        """Run one operation: the machine decides on its requests, and on what to do when one is refused."""
         async with self._lock:
             if self._machine.state is pl.State.UNKNOWN:
                 await self.names()
@@ -135,36 +116,37 @@ class Lists:
                     refusal = refusal or error
                     answer = pl.Refused(error.condition)
                 except BaseException:
-                    # No connection, no answer, or nobody waits any more: what the server did of it is not known.
+                    # Lost, unanswered or cancelled: it is unknown what the server did, so the lists must be read again.
                     self._machine.handle(pl.Reset())
                     raise
                 effects = self._machine.handle(answer)
 
     async def _write(self, effect: pl.Effect, items: tuple[PrivacyItem, ...]) -> None:
         what, query = WRITES[type(effect)](getattr(effect, "name", ""), items)
-        await self._wire.request(PrivacySet(id=self._wire.ids.request(), query=query), what)
+        await self._traffic.request(PrivacySet(id=self._traffic.ids.request(), query=query), what)
 
-    # -- what comes in
+    # -- inbound
 
     def pushed(self, name: str) -> None:
-        """A list was changed by any device."""
+        """Process a change of a list by any device."""
         self._machine.handle(pl.Pushed(name))
-        self._wire.bus.tell(events.PrivacyListChanged(name=name))
+        self._traffic.bus.emit(events.PrivacyListChanged(name=name))
 
     async def restore(self) -> None:
-        """See whether the list that is expected to be in force still is (U-41)."""
+        """Check whether the expected list is still in force."""
+        # U-41: another device may have changed it meanwhile.
         if not self._expects:
             return
         expected = self.default
         await self.names()
         if self.default != expected:
-            self._wire.bus.tell(events.PrivacyListChanged(name=expected or self.default or ""))
+            self._traffic.bus.emit(events.PrivacyListChanged(name=expected or self.default or ""))
 
     def lost(self) -> None:
-        """The session is gone."""
+        """Forget the lists: the session is gone."""
         self._expects = self._expects or self._machine.state is not pl.State.UNKNOWN
         self._machine.handle(pl.Reset())
-        # A lock that was waited for belongs to its loop.
+        # A lock belongs to the event loop in which it was waited for, and the next session may be in another one.
         if not self._lock.locked():
             self._lock = asyncio.Lock()
         if not self.editing.locked():

@@ -1,4 +1,4 @@
-"""From the rules of a privacy list to its items and back: two items for each user (facts 3.4)."""
+"""From the rules of a privacy list to its items and back: two items per user (section 3.4 of the facts)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from connectycube.rest import InvalidArgument
 from connectycube.stanzas import GroupPrivacyValue, JIDError, PrivacyItem, UserJID
 
-from .._settings import Settings
+from .._ids import Addresses
 from ..models import PrivacyRule
 
 __all__ = ["items_of", "numbered", "rules_of", "subject_of"]
 
 
-def items_of(rules: Iterable[PrivacyRule], settings: Settings) -> tuple[PrivacyItem, ...]:
-    """The items that say what rules say; of several rules for a user the last one.
+def items_of(rules: Iterable[PrivacyRule], addresses: Addresses) -> tuple[PrivacyItem, ...]:
+    """Return the items for rules. The last of several rules for a user counts.
 
-    :raises InvalidArgument: if one is no rule, or its user none.
+    :raises InvalidArgument: if a rule or its user is invalid.
     """
     if not isinstance(rules, Iterable):
         raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rules).__name__}")
@@ -25,18 +25,19 @@ def items_of(rules: Iterable[PrivacyRule], settings: Settings) -> tuple[PrivacyI
     for rule in rules:
         if not isinstance(rule, PrivacyRule):
             raise InvalidArgument("rules", f"must be PrivacyRule objects, not {type(rule).__name__}")
-        by_user[settings.user(rule.user_id)] = rule
+        by_user[addresses.user(rule.user_id)] = rule
     items: list[PrivacyItem] = []
     for jid, rule in by_user.items():
         if rule.private:
             items.append(_item(rule, jid))
         if rule.groups:
-            items.append(_item(rule, str(GroupPrivacyValue(user_id=rule.user_id, host=settings.muc_host))))
+            items.append(_item(rule, str(GroupPrivacyValue(user_id=rule.user_id, host=addresses.muc_host))))
     return numbered(items)
 
 
 def _item(rule: PrivacyRule, value: str) -> PrivacyItem:
-    # Without children an item holds for everything, in both directions.
+    # Without children an item applies to all stanzas in both directions (XEP-0016 section 2.1). With all of them it
+    # applies only to those towards the user, and to the user's presence.
     one_way = not (rule.mutual and rule.deny)
     return PrivacyItem(
         type="jid",
@@ -51,15 +52,15 @@ def _item(rule: PrivacyRule, value: str) -> PrivacyItem:
 
 
 def numbered(items: Iterable[PrivacyItem]) -> tuple[PrivacyItem, ...]:
-    """The same items, in this order from 1 on."""
+    """Return the items in this order, numbered from 1."""
     items = tuple(items)
-    for number, item in enumerate(items, 1):
-        item.order = number
+    for order, item in enumerate(items, 1):
+        item.order = order
     return items
 
 
 def subject_of(item: PrivacyItem) -> int | None:
-    """Whom an item is about; `None` if no user of the platform."""
+    """Return the user an item applies to, or `None` if it is not a user of the platform."""
     if item.type != "jid" or item.value is None:
         return None
     for cls in (UserJID, GroupPrivacyValue):
@@ -71,7 +72,7 @@ def subject_of(item: PrivacyItem) -> int | None:
 
 
 def rules_of(items: Iterable[PrivacyItem]) -> tuple[PrivacyRule, ...]:
-    """One rule per user and action, whatever the order of the items."""
+    """Return one rule per user and action, whatever the order of the items."""
     found: dict[tuple[int, str], dict[str, Any]] = {}
     for item in items:
         user_id = subject_of(item)

@@ -1,6 +1,6 @@
-"""The contact list as the server keeps it: a machine for each contact, what is asked of it and what comes in.
+"""The contact list as the server keeps it: a machine for each contact, requests and inbound stanzas.
 
-What a user sees of it is `contacts.Contacts` (RFC 6121 sections 2 and 3, facts 3.5).
+`contacts.Contacts` is its public face (RFC 6121 sections 2 and 3, section 3.5 of the facts).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from connectycube.stanzas import (
 )
 
 from .. import events, models
-from .._addresses import bare, user_of
-from ..connection.traffic import Wire
+from .._ids import bare, user_of
+from ..connection.traffic import Traffic
 from ..errors import NotConnected
 from ..machines import contact_list as cl
 from ..machines.contact_list import State
@@ -42,15 +42,15 @@ SUBSCRIPTIONS: Final = {
     State.BOTH: models.Subscription.BOTH,
 }
 KNOWN: Final = frozenset(str(value) for value in models.Subscription)
-"""What an item may say of its subscription; others are ignored (RFC 6121 section 2.1.2.5)."""
+"""The values of an item's subscription; others are ignored (RFC 6121 section 2.1.2.5)."""
 INCOMING: Final = frozenset((State.NONE_IN, State.NONE_OUT_IN, State.TO_IN))
-"""The contact has asked."""
+"""The contact has requested a subscription."""
 OUTGOING: Final = frozenset((State.NONE_OUT, State.NONE_OUT_IN, State.FROM_OUT))
-"""The user has asked."""
+"""The user has requested a subscription."""
 SEEN: Final = frozenset((State.TO, State.TO_IN, State.BOTH))
-"""The user gets the contact's presence."""
+"""The user receives the contact's presence."""
 GRANTED: Final = frozenset((State.FROM, State.FROM_OUT, State.BOTH))
-"""The contact gets the user's presence."""
+"""The contact receives the user's presence."""
 PRESENCES: Final[dict[str, type[Any]]] = {
     "subscribe": Subscribe,
     "subscribed": Subscribed,
@@ -63,7 +63,7 @@ EVENTS: Final[dict[type[Any], type[Any]]] = {
     Unsubscribe: cl.UnsubscribeReceived,
     Unsubscribed: cl.UnsubscribedReceived,
 }
-TOLD: Final[dict[type[Any], type[Any]]] = {
+EMITTED: Final[dict[type[Any], type[Any]]] = {
     cl.TellRequested: events.ContactRequested,
     cl.TellAccepted: events.ContactAccepted,
     cl.TellRejected: events.ContactRejected,
@@ -71,7 +71,7 @@ TOLD: Final[dict[type[Any], type[Any]]] = {
 
 
 class _Entry:
-    """A user with whom there is, was or may be a subscription."""
+    """A user with a subscription, or a request for one."""
 
     __slots__ = ("groups", "in_turn", "machine", "name", "resources", "status")
 
@@ -80,27 +80,30 @@ class _Entry:
         self.name: str | None = None
         self.groups: tuple[str, ...] = ()
         self.resources: dict[str, str | None] = {}
-        """The devices that are online, with their status texts."""
+        """The devices that are online, and their status texts."""
         self.status: str | None = None
         self.in_turn = False
-        """The user's own request only answers one that was accepted: that it is granted is no news (facts 3.5)."""
+        """Whether the user's own request only answers one that was accepted.
+
+        That it is granted is not news then (section 3.5 of the facts).
+        """
 
 
 class Roster:
-    """All users with whom there is a subscription, or a request for one."""
+    """All users with a subscription, or a request for one."""
 
-    __slots__ = ("_entries", "_told", "_wire")
+    __slots__ = ("_announced", "_entries", "_traffic")
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
         self._entries: dict[int, _Entry] = {}
-        self._told: set[int] = set()
-        """Who asks, as far as it was told: the server says it again in each session."""
+        self._announced: set[int] = set()
+        """Users whose request was emitted as an event: the server repeats it in each session."""
 
     # -- what is known
 
     def contact(self, user_id: int) -> models.Contact | None:
-        """A contact; `None` where there is no subscription on either side."""
+        """Return a contact, or `None` without a subscription on either side."""
         entry = self._entries.get(user_id)
         if entry is None or not _is_contact(entry):
             return None
@@ -113,48 +116,40 @@ class Roster:
         )
 
     def contacts(self) -> tuple[int, ...]:
-        """The users who are contacts."""
+        """Return the users who are contacts."""
         return tuple(user for user, entry in self._entries.items() if _is_contact(entry))
 
     def incoming(self) -> tuple[int, ...]:
-        """Who asks and has no answer yet."""
+        """Return the users whose request is not answered yet."""
         return tuple(user for user, entry in self._entries.items() if entry.machine.state in INCOMING)
 
     def outgoing(self) -> tuple[int, ...]:
-        """Who was asked and has not answered yet."""
+        """Return the users who have not answered a request yet."""
         return tuple(user for user, entry in self._entries.items() if entry.machine.state in OUTGOING)
 
     def state(self, user_id: int) -> State:
-        """How the user and another one stand."""
+        """Return the state of the subscription with a user."""
         entry = self._entries.get(user_id)
         return State.NONE if entry is None else entry.machine.state
 
-    # -- what is asked
+    # -- requests
 
     async def ask(self, user_id: int, name: str | None = None, *, in_turn: bool = False) -> None:
-        """Put a user in the list and ask for a subscription.
+        """Add a user to the list and request a subscription.
 
-        :param name: a name for the list; default: the one that there is.
-        :param in_turn: it answers a request that was accepted.
+        :param name: a name for the list; default: the present one.
+        :param in_turn: whether this answers a request that was accepted.
         """
         entry = self._entry(user_id)
         entry.in_turn = in_turn
         await self._set(user_id, f"adding user {user_id}", name=name or entry.name, groups=entry.groups)
-        await self._want(user_id, cl.Subscribe())
-
-    async def accept(self, user_id: int) -> None:
-        """Accept a user's request."""
-        await self._want(user_id, cl.Subscribed())
-
-    async def reject(self, user_id: int) -> None:
-        """Reject a user's request, or take an earlier acceptance back."""
-        await self._want(user_id, cl.Unsubscribed())
+        await self.want(user_id, cl.Subscribe())
 
     async def remove(self, user_id: int) -> None:
-        """Take a user out of the list, on both sides."""
+        """Remove a user from the list, on both sides."""
         if self.state(user_id) in OUTGOING:
-            # The server takes back what was granted, but not what was only asked for.
-            await self._want(user_id, cl.Unsubscribe())
+            # On removal, the server cancels subscriptions (RFC 6121 section 2.5.2), but not a pending request.
+            await self.want(user_id, cl.Unsubscribe())
         await self._set(user_id, f"removing user {user_id}", subscription="remove")
 
     async def rename(self, user_id: int, name: str | None) -> None:
@@ -162,20 +157,20 @@ class Roster:
         await self._set(user_id, f"renaming user {user_id}", name=name, groups=self._entry(user_id).groups)
 
     async def _set(self, user_id: int, what: str, **item: Any) -> None:
-        jid = self._wire.settings.user(user_id)
+        jid = self._traffic.settings.addresses.user(user_id)
         query = RosterQuery(items=(RosterItem(jid=jid, **item),))
-        await self._wire.request(RosterSet(id=self._wire.ids.request(), query=query), what)
+        await self._traffic.request(RosterSet(id=self._traffic.ids.request(), query=query), what)
 
-    async def _want(self, user_id: int, event: Any) -> None:
-        """Let the machine say what to write, and wait until the server has it."""
-        if not self._wire.online:
-            raise NotConnected("the chat is not connected: the contact list is as it was")
+    async def want(self, user_id: int, event: cl.Event) -> None:
+        """Pass the user's wish to the machine, write what it decides, and wait until the server has that."""
+        if not self._traffic.online:
+            raise NotConnected("the chat is not connected: the contact list is unchanged")
         before = self.state(user_id)
         _, writes = self._step(user_id, event)
         if self.state(user_id) is not before:
-            self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
+            self._traffic.bus.emit(events.ContactsChanged(user_ids=(user_id,)))
         for stanza in writes:
-            await self._wire.deliver(stanza)
+            await self._traffic.post_and_wait(stanza)
 
     # -- the machines
 
@@ -186,65 +181,66 @@ class Roster:
         return entry
 
     def _step(self, user_id: int, event: Any) -> tuple[bool, list[Stanza]]:
-        """Tell the machine of a contact what happened.
+        """Pass an event to the machine of a contact, and emit what follows.
 
-        :returns: whether what came in has changed the entry, and what is to be written.
+        :returns: whether the entry has changed, and the stanzas to write.
         """
         entry = self._entry(user_id)
         changed, writes = False, list[Stanza]()
         for effect in entry.machine.handle(event):
             if isinstance(effect, cl.Write):
-                writes.append(PRESENCES[effect.type](to=self._wire.settings.user(user_id)))
+                writes.append(PRESENCES[effect.type](to=self._traffic.settings.addresses.user(user_id)))
             elif isinstance(effect, cl.TellChanged):
                 changed = True
             else:
-                self._tell(effect, user_id)
-        # Forget what the state has overtaken: who is online, and that a request was told.
+                self._emit(effect, user_id)
+        # Forget what no longer applies in the new state.
         if entry.machine.state not in SEEN:
             entry.resources.clear()
         if entry.machine.state not in INCOMING:
-            self._told.discard(user_id)
+            self._announced.discard(user_id)
         return changed, writes
 
-    def _tell(self, effect: cl.TellRequested | cl.TellAccepted | cl.TellRejected, user_id: int) -> None:
+    def _emit(self, effect: cl.TellRequested | cl.TellAccepted | cl.TellRejected, user_id: int) -> None:
         entry = self._entry(user_id)
         if isinstance(effect, cl.TellRequested):
-            if user_id in self._told:
+            if user_id in self._announced:
                 return
-            self._told.add(user_id)
+            self._announced.add(user_id)
         elif isinstance(effect, cl.TellAccepted) and entry.in_turn:
             entry.in_turn = False
             return
-        self._wire.bus.tell(TOLD[type(effect)](user_id=user_id))
+        self._traffic.bus.emit(EMITTED[type(effect)](user_id=user_id))
 
-    # -- what comes in
+    # -- inbound
 
     def loaded(self, result: RosterResult) -> None:
-        """Take over the list as the server has it now; what differs from before is told."""
+        """Replace the list with the server's, and emit what differs."""
         before = {user: self.contact(user) for user in self._entries}
-        here: set[int] = set()
+        listed: set[int] = set()
         for item in result.query.items:
             user_id, subscription = user_of(item.jid), item.subscription or "none"
             if user_id is None or subscription not in KNOWN:
                 continue
-            here.add(user_id)
+            listed.add(user_id)
             self._take(user_id, item)
             event = cl.Loaded(subscription=subscription, ask=item.ask == "subscribe")
             self._entry(user_id).machine.handle(event)
-        for user_id in [user for user in self._entries if user not in here]:
-            # Who only asks is in no list; the server says so again, unless the request was withdrawn meanwhile.
+        for user_id in [user for user in self._entries if user not in listed]:
+            # A user who only has a request is not in the list (RFC 6121 appendix A.1). The server repeats the request,
+            # unless it was withdrawn meanwhile.
             del self._entries[user_id]
         changed = tuple(user for user in {*before, *self._entries} if self.contact(user) != before.get(user))
         if changed:
-            self._wire.bus.tell(events.ContactsChanged(user_ids=changed))
+            self._traffic.bus.emit(events.ContactsChanged(user_ids=changed))
 
     def pushed(self, item: RosterItem) -> None:
-        """A change of the list, made by any device of the account (RFC 6121 section 2.1.6)."""
+        """Process a change of the list by any device of the account (RFC 6121 section 2.1.6)."""
         user_id, subscription = user_of(item.jid), item.subscription or "none"
         if user_id is None:
             return
         if subscription == "remove":
-            self._came(user_id, cl.Removed())
+            self._received(user_id, cl.Removed())
             del self._entries[user_id]
             changed = True
         elif subscription not in KNOWN:
@@ -254,45 +250,47 @@ class Roster:
             entry = self._entry(user_id)
             asked = entry.machine.state is State.NONE_IN
             event = cl.Pushed(subscription=subscription, ask=item.ask == "subscribe")
-            changed = self._came(user_id, event) or renamed
+            changed = self._received(user_id, event) or renamed
             if asked and entry.machine.state in (State.FROM, State.FROM_OUT):
-                entry.in_turn = True  # Accepted on another device, which asks in turn.
+                entry.in_turn = True  # Accepted on another device, which sends a request in turn.
         if changed:
-            self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
+            self._traffic.bus.emit(events.ContactsChanged(user_ids=(user_id,)))
 
-    def _came(self, user_id: int, event: Any) -> bool:
-        """Tell the machine of a contact what came in, and write its answer.
+    def _received(self, user_id: int, event: Any) -> bool:
+        """Pass an inbound event to the machine of a contact, and write its answer.
 
         :returns: whether the entry has changed.
         """
         changed, writes = self._step(user_id, event)
         for stanza in writes:
-            self._wire.post(stanza)
+            self._traffic.post(stanza)
         return changed
 
     def _take(self, user_id: int, item: RosterItem) -> bool:
-        """Name and groups of an entry; a name like the address counts as none.
+        """Update the name and groups of an entry. Clients that have no name use the address, which does not count.
 
         :returns: whether the name has changed.
         """
         entry = self._entry(user_id)
         name = item.name or None
-        if name == f"{user_id}-{self._wire.settings.app_id}":
+        if name == f"{user_id}-{self._traffic.settings.addresses.app_id}":
             name = None
         changed = entry.name != name
         entry.name, entry.groups = name, item.groups
         return changed
 
     def subscription(self, stanza: Subscribe | Subscribed | Unsubscribe | Unsubscribed) -> None:
-        """A presence about a subscription (K-40 to K-43)."""
+        """Process a presence about a subscription."""
+        # K-40 to K-43
         user_id = user_of(stanza.from_)
-        if user_id is None or user_id == self._wire.credentials.user_id:
+        if user_id is None or user_id == self._traffic.credentials.user_id:
             return
-        if self._came(user_id, EVENTS[type(stanza)]()):
-            self._wire.bus.tell(events.ContactsChanged(user_ids=(user_id,)))
+        if self._received(user_id, EVENTS[type(stanza)]()):
+            self._traffic.bus.emit(events.ContactsChanged(user_ids=(user_id,)))
 
     def presence(self, stanza: AvailablePresence | UnavailablePresence) -> None:
-        """A contact's device came, changed or went (K-44, K-45)."""
+        """Process the presence of a contact's device."""
+        # K-44, K-45
         jid = stanza.from_ or ""
         user_id = user_of(jid)
         if user_id is None:
@@ -306,13 +304,13 @@ class Roster:
         elif resource:
             entry.resources.pop(resource, None)
         else:
-            entry.resources.clear()
+            entry.resources.clear()  # From the bare address, it means all devices.
         entry.status = stanza.status
-        told = events.ContactPresence(user_id=user_id, online=bool(entry.resources), status=stanza.status)
-        self._wire.bus.tell(told)
+        online = bool(entry.resources)
+        self._traffic.bus.emit(events.ContactPresence(user_id=user_id, online=online, status=stanza.status))
 
     def lost(self) -> None:
-        """The session is gone: who is online is not known any more."""
+        """Forget who is online: the session is gone."""
         for entry in self._entries.values():
             entry.resources.clear()
 
