@@ -37,11 +37,6 @@ class Field:
     def has_default(self) -> bool:
         return self.default is not MISSING
 
-    @property
-    def shape(self) -> str:
-        """The type in one word, as the conformance tests have it: a question mark says that null is a value."""
-        return f"{self.type}?" if self.optional else self.type
-
 
 @dataclass(frozen=True)
 class Kind:
