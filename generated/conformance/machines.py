@@ -151,10 +151,13 @@ class Conformance:
     def _undefined(self, where: str, state: str, given: dict[str, Any], event: str, values: dict[str, Any]) -> None:
         machine = self._machine(state, given)
         problems = []
+        signal = self._signal(self.table.events, event, values)
         try:
-            found = machine.handle(self._signal(self.table.events, event, values))
-        except UndefinedTransition:
-            pass
+            found = machine.handle(signal)
+        except UndefinedTransition as error:
+            named = (error.machine, error.state, error.event)
+            if named != (self.table.cls, state, signal):
+                problems.append(f"the error names {named!r}")
         except Exception as error:
             raise AssertionError(f"{where}: {error!r}") from error
         else:

@@ -181,7 +181,7 @@ class Door:
         rule = TABLE.get((self.state, type(event)))
         done = rule(self, event) if rule else None
         if done is None:
-            raise UndefinedTransition("door", self.state, event)
+            raise UndefinedTransition("Door", self.state, event)
         self.state, effects = done
         return effects
 """

@@ -139,6 +139,12 @@ def values(case: Any) -> tuple[Any, ...]:
             "door: state closed, event Close, variables with their defaults: the state has become <State.OPEN: 'open'>",
         ),
         (
+            'UndefinedTransition("Door", self.state, event)',
+            'UndefinedTransition("Door", self.state, None)',
+            "door: state open, event Push, variables with their defaults: "
+            "the error names ('Door', <State.OPEN: 'open'>, None)",
+        ),
+        (
             "door.wrong += 1",
             "door.wrong += True if door.wrong else 2",
             "door: state bolted, event Push, case 2: the effects are (Ring(seconds=5.0, seen=('2',)),), not ()",
