@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop screenshot fuzz bench bench-chat clean
+.PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK
 screenshot: .venv/.ready ## take the picture of the sandbox page in docs/
 	@tests/browser/install.sh
 	@$(BIN)/python -m tests.browser.screenshot
+
+mutations: .venv/.ready ## faults put in on purpose, which the conformance tests must catch; takes 10 minutes
+	@$(BIN)/python -m tests.mutations
 
 FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times

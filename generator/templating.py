@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -9,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .source_code import constant, docstring, literal, snake, words
 
 TEMPLATES = Path(__file__).parent / "templates"
+RUNTIME = Path(__file__).parent / "runtime"
 COMMAND = "make generate"
 
 
@@ -29,3 +31,11 @@ def environment(folder: str, sources: str) -> Environment:
     env.filters.update(lit=literal, words=words)
     env.globals.update(header=header, doc=docstring, snake=snake, constant=constant)
     return env
+
+
+def runtime_files(folder: str, header: Callable[[str], str]) -> dict[str, str]:
+    """Read the modules of a folder below `generator/runtime`, each with its header, by file name."""
+    return {
+        path.name: f"{header(path.name)}\n{path.read_text(encoding='utf-8')}"
+        for path in sorted((RUNTIME / folder).glob("*.py"))
+    }

@@ -1,1 +1,1 @@
-"""The state machines: from transition tables to conformance tests and pages."""
+"""The state machines: checks of their transition tables, and pages about them."""

@@ -1,4 +1,4 @@
-"""Pages about the machines, with a diagram drawn from each table. The spec's texts are data, here as elsewhere."""
+"""Make the pages about the machines, each with a diagram drawn from its table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .values import show, show_effect, show_values
 
 
 def render(machines: list[Machine], sources: str) -> dict[str, str]:
-    """The files of `generated/docs/machines/` by name."""
+    """Make the files of `generated/docs/machines/`, by name."""
     env = environment("docs_machines", sources)
     env.filters.update(prose=prose, code=code)
     env.globals.update(
@@ -32,7 +32,7 @@ def render(machines: list[Machine], sources: str) -> dict[str, str]:
 
 
 def diagram(machine: Machine) -> str:
-    """The states and what leads from one to another, in Mermaid's language; what stays in a state is not drawn."""
+    """Draw the states and the transitions between them in Mermaid. Events that keep the state are left out."""
     lines = ["stateDiagram-v2"]
     lines += [f'    state "{label(state.name)}" as {_id(state.name)}' for state in machine.states]
     lines.append(f"    [*] --> {_id(machine.initial)}")
@@ -49,27 +49,27 @@ def diagram(machine: Machine) -> str:
 
 
 def _id(state: str) -> str:
-    """No name of a state can be a word of Mermaid's."""
+    """Make an id that is not a keyword of Mermaid."""
     return "s_" + re.sub(r"[^A-Za-z0-9]", "_", state)
 
 
 def label(text: str) -> str:
-    """A text inside a diagram: what has a meaning there is written as its number."""
+    """Write a text inside a diagram, with special characters as their code points."""
     return re.sub(r"[^A-Za-z0-9 ,.\-]", lambda found: f"#{ord(found.group())};", " ".join(text.split()))
 
 
 def left_out(machine: Machine) -> str:
-    """The events that the diagram has not."""
+    """List the events that the diagram leaves out."""
     return ", ".join(code(event.name) for event in machine.events if not event.in_diagram)
 
 
 def targets(cases: list[Case]) -> str:
-    """Where a cell leads, each state once."""
+    """List the states that a cell leads to, each once."""
     return ", ".join(dict.fromkeys(code(case.to) for case in cases if case.to is not None))
 
 
 def signature(fields: Iterable[Field]) -> str:
-    """The fields of a class with their types and defaults."""
+    """Write the fields of a class with their types and defaults."""
     parts = []
     for field in fields:
         text = field.type + (" or null" if field.optional else "")

@@ -1,4 +1,4 @@
-"""Reading and checking the machine language."""
+"""Read and check the machine language."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .values import problem_of
 GUIDE = "docs/machine-language.md"
 
 RESERVED = frozenset({"index"})
-"""Names that pages have themselves."""
+"""Names of pages that the generator makes itself."""
 
 TAKEN = frozenset({"state", "handle"})
-"""What a machine's class has besides its variables."""
+"""Attributes that every machine's class has besides its variables."""
 
 TAKEN_CLASSES = frozenset({"State", "UndefinedTransition", "None", "True", "False"})
 
 
 def read(folder: Path, base: Path) -> list[Machine]:
-    """All files of a folder, one machine each.
+    """Read all files of a folder, one machine each.
 
-    :raises SpecFaults: all faults of all files.
+    :raises SpecFaults: with the faults of all files.
     """
     faults: list[Fault] = []
     schema = Schema(folder.parent / "schema" / "machine.schema.json", GUIDE)
@@ -55,29 +55,29 @@ def read(folder: Path, base: Path) -> list[Machine]:
 
 
 def _names(document: Map, path: Path, others: list[Map]) -> list[Fault]:
-    """What is wrong with the names that a file has among all files."""
+    """Find conflicts between the names in a file and those in the files before it."""
     found = []
     name, module = document["machine"], document["module"]
     if name in RESERVED:
         found.append(fault(document, "machine", f"a machine can't be called {name!r}", "Give it another name"))
     twin = next((other for other in others if other["machine"] == name), None)
     if twin is not None:
-        problem = f"the machine {name!r} is defined already in {twin.file}"
-        found.append(fault(document, "machine", problem, "Give each a name of its own"))
+        problem = f"the machine {name!r} is already defined in {twin.file}"
+        found.append(fault(document, "machine", problem, "Give each its own name"))
     elif name != path.stem:
-        problem = f"the machine {name!r} stands in {path.name}"
+        problem = f"the machine {name!r} is defined in {path.name}"
         found.append(fault(document, "machine", problem, f"Name the file {name}.yaml"))
     twin = next((other for other in others if other["module"] == module), None)
     if twin is not None:
-        problem = f"the module {module!r} belongs to {twin.file} already"
-        found.append(fault(document, "module", problem, "Give each machine a module of its own"))
+        problem = f"the module {module!r} already belongs to {twin.file}"
+        found.append(fault(document, "module", problem, "Give each machine its own module"))
     if keyword.iskeyword(module):
         found.append(fault(document, "module", f"a module can't be called {module!r}", "Give it another name"))
     return found
 
 
 class _Reader:
-    """Reads one file that its schema has accepted."""
+    """Reads a file that is valid by its schema."""
 
     def __init__(self, document: Map) -> None:
         self.document = document
@@ -112,7 +112,7 @@ class _Reader:
         self.states = {state.name for state in machine.states}
         self.known(document, "initial", machine.initial, self.states, "state")
         if not self.faults:
-            # What a case says is judged by the declarations: faulty ones would only bring echoes.
+            # Cases are checked against the declarations, whose faults would be reported again here.
             self.table(document["table"])
         if not self.faults:
             self.whole()
@@ -122,14 +122,14 @@ class _Reader:
         names = list(names)
         if name in names:
             return True
-        remedy = f"Known are {', '.join(names)}" if names else f"Define the {what}"
+        remedy = f"Choose one of {', '.join(names)}" if names else f"Define the {what}"
         self.add(parent, key, f"there is no {what} {name!r}", nearest(name, names, remedy))
         return False
 
     # -- declarations
 
     def classes(self) -> None:
-        """Types, events, effects and the machine are classes of one module: each has a name of its own."""
+        """Check that types, events, effects and the machine, which share a module, have different names."""
         seen = {self.machine.cls: "the machine itself"}
         if self.machine.cls in TAKEN_CLASSES:
             self.add(self.document, "class", f"a machine's class can't be {self.machine.cls}", "Give it another name")
@@ -137,14 +137,14 @@ class _Reader:
             entries = self.document.get(section, Map())
             for name in entries:
                 if name in seen:
-                    self.add(entries, name, f"{name} is {seen[name]} already", "Give each a name of its own")
+                    self.add(entries, name, f"{name} is already {seen[name]}", "Give each its own name")
                 elif name in TAKEN_CLASSES:
                     self.add(entries, name, f"{what} can't be called {name}", "Give it another name")
                 seen.setdefault(name, what)
 
     def kind(self, name: str, entry: Map) -> Kind:
         if ("values" in entry) == ("fields" in entry):
-            self.add(self.document["types"], name, f"{name} has not one of values and fields", "Give one of the two")
+            self.add(self.document["types"], name, f"{name} must have either values or fields", "Give one of the two")
         fields = self.fields(entry.get("fields", Map()))
         for one in fields:
             if not one.has_default:
@@ -179,8 +179,8 @@ class _Reader:
             if not one.has_default:
                 self.add(entries, one.name, f"the variable {one.name!r} has no default", "Add 'default'")
             if one.example is MISSING or one.example == one.default:
-                problem = f"the variable {one.name!r} has no example that is not its default"
-                self.add(entries, one.name, problem, "Add 'example': undefined cells are tried with it")
+                problem = f"the example of the variable {one.name!r} must differ from its default"
+                self.add(entries, one.name, problem, "Add 'example': undefined cells are tested with it")
         return found
 
     def signals(self, entries: Map, what: str) -> list[Signal]:
@@ -190,7 +190,7 @@ class _Reader:
             for one in fields if what == "event" else ():
                 if one.example is MISSING:
                     problem = f"the field {one.name!r} of {name} has no example"
-                    self.add(entry["fields"], one.name, problem, "Add 'example': undefined cells are tried with it")
+                    self.add(entry["fields"], one.name, problem, "Add 'example': undefined cells are tested with it")
             source = entry.get("source", "")
             found.append(Signal(name, entry["doc"], source, tuple(fields), entry.get("diagram", True)))
         return found
@@ -203,7 +203,7 @@ class _Reader:
             self.add(parent, key, f"{key}: {problem}", "Write a value of that type")
 
     def values(self, entries: Map, fields: Iterable[Field], what: str) -> Values:
-        """The values that a case gives, checked."""
+        """Check the values that a case gives."""
         by_name = {field.name: field for field in fields}
         for name in entries:
             if self.known(entries, name, name, by_name, what):
@@ -211,14 +211,14 @@ class _Reader:
         return {name: plain(value) for name, value in entries.items()}
 
     def whole_values(self, parent: Map | Seq, key: object, entries: Map, signal: Signal, what: str) -> Values:
-        """All values of an event or an effect: what is not given has a default."""
+        """Collect all values of an event or an effect, with the defaults of those not given."""
         found = self.values(entries, signal.fields, f"field of {signal.name}")
         for field in signal.fields:
             if field.name not in found:
                 if field.has_default:
                     found[field.name] = field.default
                 else:
-                    problem = f"the {what} {signal.name} is given no {field.name!r}"
+                    problem = f"the {what} {signal.name} is missing {field.name!r}"
                     self.add(parent, key, problem, f"Add '{field.name}'")
         return {field.name: found[field.name] for field in signal.fields if field.name in found}
 
@@ -228,7 +228,7 @@ class _Reader:
         for state in self.machine.states:
             if state.name not in table:
                 problem = f"the state {state.name!r} has no row in the table"
-                self.add(self.document["states"], state.name, problem, "Add one, or take the state out")
+                self.add(self.document["states"], state.name, problem, "Add one, or remove the state")
         events = {event.name: event for event in self.machine.events}
         for state_name, row in table.items():
             self.known(table, state_name, state_name, self.states, "state")
@@ -239,15 +239,15 @@ class _Reader:
     def cell(self, row: Map, state: str, event: Signal, cell: Seq) -> None:
         cases = [self.case(cell, state, event, number, entry) for number, entry in enumerate(cell, 1)]
         if all(case.to is None for case in cases):
-            problem = f"all of {state} / {event.name} is undefined"
-            self.add(row, event.name, problem, "Take the cell out: what does not stand in the table is undefined")
+            problem = f"every case of {state} / {event.name} is undefined"
+            self.add(row, event.name, problem, "Remove the cell: cells not in the table are undefined")
         seen: list[tuple[Values, Values]] = []
         for number, case in enumerate(cases):
             given = {field.name: field.default for field in self.machine.variables} | case.given
             if (given, case.values) in seen:
                 first = seen.index((given, case.values)) + 1
-                problem = f"case {case.number} of {state} / {event.name} asks what case {first} asks"
-                self.add(cell, number, problem, "Take one of them out")
+                problem = f"case {case.number} of {state} / {event.name} repeats case {first}"
+                self.add(cell, number, problem, "Remove one of them")
             seen.append((given, case.values))
         self.machine.cases += cases
 
@@ -267,8 +267,8 @@ class _Reader:
         if "undefined" in entry:
             for key in ("to", "effects", "then"):
                 if key in entry:
-                    problem = f"a case of {where} is undefined and says {key!r}"
-                    self.add(entry, key, problem, "Take one of the two out")
+                    problem = f"a case of {where} is undefined, so it can't have {key!r}"
+                    self.add(entry, key, problem, "Remove one of the two")
             to = None
         elif to is None:
             problem = f"case {number} of {where} does not say where it leads"
@@ -285,7 +285,7 @@ class _Reader:
             if isinstance(entry, Map):
                 if len(entry) != 1 or not isinstance(next(iter(entry.values())), Map):
                     remedy = "Write a name, or {Name: {field: value}}"
-                    self.add(entries, number, "an effect is no name with its fields", remedy)
+                    self.add(entries, number, "an effect must be a name, or a name with its fields", remedy)
                     continue
                 [(name, values)] = entry.items()
             if self.known(entries, number, name, known, "effect"):
@@ -294,7 +294,7 @@ class _Reader:
     # -- the machine as a whole
 
     def whole(self) -> None:
-        """What is declared and never used: most often a row that was forgotten."""
+        """Find what is declared but never used: most often a row was forgotten."""
         machine, document = self.machine, self.document
         reached, ahead = {machine.initial}, [machine.initial]
         while ahead:
@@ -305,20 +305,20 @@ class _Reader:
                     ahead.append(case.to)
         for name in document["states"]:
             if name not in reached:
-                problem = f"no way leads to the state {name!r}"
-                self.add(document["states"], name, problem, "Add a case that leads there, or take the state out")
+                problem = f"the state {name!r} can't be reached"
+                self.add(document["states"], name, problem, "Add a case that leads there, or remove the state")
         used = {case.event for case in machine.cases}
-        self.unused("events", used, "no state knows the event {!r}", "Add a cell")
+        self.unused("events", used, "no state handles the event {!r}", "Add a cell")
         used = {effect.name for case in machine.cases for effect in case.effects}
-        self.unused("effects", used, "no case has the effect {!r}", "Add a case")
+        self.unused("effects", used, "no case expects the effect {!r}", "Add a case")
         used = {name for case in machine.cases for name in (*case.given, *case.then)}
         self.unused("variables", used, "no case gives or sets the variable {!r}", "Add a case")
         fields = [*machine.variables, *(one for signal in machine.events + machine.effects for one in signal.fields)]
         fields += [one for kind in machine.types for one in kind.fields]
-        self.unused("types", {one.type for one in fields}, "nothing is of the type {!r}", "Add a field")
+        self.unused("types", {one.type for one in fields}, "nothing uses the type {!r}", "Add a field")
 
     def unused(self, section: str, used: set[str], problem: str, remedy: str) -> None:
         entries = self.document.get(section, Map())
         for name in entries:
             if name not in used:
-                self.add(entries, name, problem.format(name), f"{remedy}, or take it out")
+                self.add(entries, name, problem.format(name), f"{remedy}, or remove it")

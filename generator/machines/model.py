@@ -1,4 +1,4 @@
-"""What the templates see of a state machine: everything checked, names safe, values plain data."""
+"""A checked state machine, as the templates see it: its names are safe, its values plain data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Values = dict[str, Any]
 
 
 class Missing:
-    """In place of a default or an example that is not given: null is a value."""
+    """The type of `MISSING`, which stands for a default or an example that is not given, since null is a value."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -37,15 +37,10 @@ class Field:
     def has_default(self) -> bool:
         return self.default is not MISSING
 
-    @property
-    def shape(self) -> str:
-        """The type in one word, as the conformance tests have it: a question mark says that null is a value."""
-        return f"{self.type}?" if self.optional else self.type
-
 
 @dataclass(frozen=True)
 class Kind:
-    """A declared type: a StrEnum if it has values, else a frozen class of fields."""
+    """A declared type: a StrEnum if it has values, otherwise a frozen class with fields."""
 
     name: str
     doc: str
@@ -73,7 +68,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect with its values, as a case expects it."""
+    """An effect that a case expects, with its values."""
 
     name: str
     values: Values
@@ -81,7 +76,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Case:
-    """What one event does in one state with certain variables."""
+    """What an event does in a state, given certain variables."""
 
     state: str
     event: str
@@ -119,7 +114,7 @@ class Machine:
 
     @cached_property
     def cells(self) -> dict[tuple[str, str], list[Case]]:
-        """The cases by state and event, in the order of the table; to be asked when all are there."""
+        """The cases by state and event, in the order of the table. Use it only once all cases are added."""
         found: dict[tuple[str, str], list[Case]] = {}
         for case in self.cases:
             found.setdefault((case.state, case.event), []).append(case)

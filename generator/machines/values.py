@@ -1,4 +1,4 @@
-"""Values of cases: are they of their types, and how are they written in a page."""
+"""Check the values of cases, and write them for a page."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "tex
 
 
 def problem_of(kind: str, optional: bool, value: Any, kinds: Mapping[str, Kind]) -> str:
-    """Why a value is not of a type, empty if it is."""
+    """Explain why a value does not fit a type; empty if it fits."""
     if value is None and optional:
         return ""
     shown = show(value)
     shown = shown if len(shown) < 60 else f"{shown[:60]}..."
     if kind in CLASSES:
-        # To Python a bool is an int.
+        # In Python a bool is also an int.
         right = isinstance(value, CLASSES[kind]) and isinstance(value, bool) == (kind == "bool")
         return "" if right else f"{shown} is not {WORDS[kind]}"
     if kind in ("tuple", "set", "queue"):
         if not isinstance(value, list) or any(isinstance(one, (list, dict)) for one in value):
-            return f"{shown} is no list of plain values"
+            return f"{shown} is not a list of plain values"
         if kind == "set" and any(value.count(one) > 1 for one in value):
-            return f"{shown} has an entry twice"
+            return f"{shown} contains an entry twice"
         return ""
     if kind == "any":
-        return f"{shown} is no plain value" if isinstance(value, (list, dict)) else ""
+        return f"{shown} is not a plain value" if isinstance(value, (list, dict)) else ""
     declared = kinds[kind]
     if declared.values:
-        return "" if value in declared.values else f"{shown} is none of {', '.join(declared.values)}"
+        return "" if value in declared.values else f"{shown} is not one of {', '.join(declared.values)}"
     if not isinstance(value, dict):
-        return f"{shown} is no mapping of the fields of {kind}"
+        return f"{shown} is not a mapping of the fields of {kind}"
     by_name = {field.name: field for field in declared.fields}
     for name, inner in value.items():
         if name not in by_name:
@@ -46,7 +46,7 @@ def problem_of(kind: str, optional: bool, value: Any, kinds: Mapping[str, Kind])
 
 
 def show(value: Any) -> str:
-    """A value as YAML in one line has it."""
+    """Write a value as one-line YAML."""
     if isinstance(value, str):
         plain = value and value[0].isalpha() and all(char.isalnum() or char in "-_." for char in value)
         return value if plain and value not in ("true", "false", "null") else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A small machine, its table, and what the tests do with both: a door that counts wrong codes."""
+"""A small machine, its table, and helpers for both: a door that counts wrong codes."""
 
 from __future__ import annotations
 
@@ -181,14 +181,14 @@ class Door:
         rule = TABLE.get((self.state, type(event)))
         done = rule(self, event) if rule else None
         if done is None:
-            raise UndefinedTransition("door", self.state, event)
+            raise UndefinedTransition("Door", self.state, event)
         self.state, effects = done
         return effects
 """
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
-    """A folder of specs below another; each file by its name without the ending."""
+    """Write a folder of specs; `files` are named without their suffix."""
     spec = folder / "machines"
     spec.mkdir(exist_ok=True)
     (folder / "schema").mkdir(exist_ok=True)
@@ -199,12 +199,12 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def load(folder: Path, **files: str) -> list[Machine]:
-    """The machines of some files."""
+    """Read the machines of some files."""
     return read(write(folder, files), folder)
 
 
 def faults(folder: Path, **files: str) -> list[str]:
-    """What is wrong with some files."""
+    """Collect the faults of some files."""
     try:
         load(folder, **files)
     except SpecFaults as error:
@@ -213,6 +213,6 @@ def faults(folder: Path, **files: str) -> list[str]:
 
 
 def changed(old: str, new: str, text: str = DOOR) -> str:
-    """A text with one place changed, which must be there."""
+    """Replace a text that occurs exactly once."""
     assert text.count(old) == 1, old
     return text.replace(old, new)

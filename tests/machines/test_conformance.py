@@ -1,51 +1,36 @@
-"""The conformance tests that are made from a table accept the machine that it describes, and no other."""
+"""The conformance checks accept the machine that a table describes, and reject any other."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
-import connectycube.chat.machines as machines
-from generator.machines.conformance import render
-from tests.machines.specs import DOOR, MODULE, changed, load
+from generator.machines.language import read
+from generator.runtime.conformance import test_machines as conformance_tests
+from generator.runtime.conformance.machines import Case, Conformance, Table, tables
+from tests.machines.specs import DOOR, MODULE, ROOT, SPEC, changed
+
+TABLE = Table(yaml.safe_load(DOOR))
 
 
 def module(text: str) -> ModuleType:
-    """A machine of its own, as if it stood in the package."""
+    """Make a machine's module, as if it belonged to the package."""
     made = ModuleType("connectycube.chat.machines.door")
     exec(compile(text, "door.py", "exec"), made.__dict__)
     return made
 
 
-@pytest.fixture
-def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """The generated test module of the door, which holds this machine against its table."""
-    made = module(MODULE)
-    monkeypatch.setitem(sys.modules, made.__name__, made)
-    monkeypatch.setattr(machines, "door", made, raising=False)
-    monkeypatch.delitem(sys.modules, "machine_conformance", raising=False)
-    for name, text in render(load(tmp_path, door=DOOR), "spec/machines").items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    file = tmp_path / "test_machine_door.py"
-    found: dict[str, Any] = {"__file__": str(file), "__name__": "test_machine_door"}
-    exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), found)
-    yield found
-    del sys.modules["machine_conformance"]
-
-
-def problems(tests: dict[str, Any], text: str) -> list[str]:
-    """What all generated tests say of a machine, a line each."""
-    table = tests["TABLE"]
-    conformance = tests["checks"].Conformance(module(text), table)
-    checks: list[Callable[[], None]] = [partial(conformance.check, case) for case in table.cases]
-    checks += [partial(conformance.check_undefined, *cell) for cell in table.undefined]
-    checks += [conformance.check_states, conformance.check_initial, conformance.check_classes, conformance.check_table]
+def problems(text: str) -> list[str]:
+    """Run all checks on a machine and collect the lines of their reports."""
+    machine = Conformance(module(text), TABLE)
+    checks: list[Callable[[], None]] = [partial(machine.check, case) for case in TABLE.cases]
+    checks += [partial(machine.check_undefined, *cell) for cell in TABLE.undefined]
+    checks += [machine.check_states, machine.check_initial, machine.check_classes, machine.check_table]
     found = []
     for check in checks:
         try:
@@ -55,27 +40,36 @@ def problems(tests: dict[str, Any], text: str) -> list[str]:
     return found
 
 
-def test_the_machine_of_the_table(tests: dict[str, Any]) -> None:
-    assert problems(tests, MODULE) == []
+def test_the_table_s_own_machine_is_accepted() -> None:
+    assert problems(MODULE) == []
 
 
-def test_the_generated_tests_run_every_check(tests: dict[str, Any]) -> None:
-    for case in tests["TABLE"].cases:
-        tests["test_case"](case)
-    for state, event in tests["TABLE"].undefined:
-        tests["test_undefined"](state, event)
-    for name in ("states", "initial", "classes", "table"):
-        tests[f"test_{name}"]()
-    assert {name for name in tests if name.startswith("test_")} == {
-        *(f"test_{name}" for name in ("case", "undefined", "states", "initial", "classes", "table"))
+def test_every_check_has_a_conformance_test() -> None:
+    checks = {name.removeprefix("check_") for name in vars(Conformance) if name.startswith("check_")}
+    assert {name for name in vars(conformance_tests) if name.startswith("test_")} == {
+        "test_case",
+        *(f"test_{name}" for name in checks),
     }
 
 
-def test_every_cell_is_tried(tests: dict[str, Any]) -> None:
-    table = tests["TABLE"]
-    cells = {(case.state, case.event) for case in table.cases} | set(table.undefined)
-    assert cells == {(state, event) for state in table.states for event in table.events}
-    assert len(table.undefined) == 9 - 4
+def test_every_cell_is_tested() -> None:
+    cells = {(case.state, case.event) for case in TABLE.cases} | set(TABLE.undefined)
+    assert cells == {(state, event) for state in TABLE.states for event in TABLE.events}
+    assert len(TABLE.undefined) == 9 - 4
+
+
+def test_the_tests_read_what_the_generator_has_checked() -> None:
+    checked = {machine.name: machine for machine in read(SPEC, ROOT)}
+    assert [table.name for table in tables()] == sorted(checked)
+    for table in tables():
+        machine = checked[table.name]
+        assert (table.module, table.cls, table.initial) == (machine.module, machine.cls, machine.initial)
+        assert list(table.states) == [state.name for state in machine.states]
+        assert [values(case) for case in table.cases] == [values(case) for case in machine.cases]
+
+
+def values(case: Any) -> tuple[Any, ...]:
+    return case.state, case.event, case.number, case.given, case.to, len(case.effects), case.then, case.why
 
 
 @pytest.mark.parametrize(
@@ -145,6 +139,12 @@ def test_every_cell_is_tried(tests: dict[str, Any]) -> None:
             "door: state closed, event Close, variables with their defaults: the state has become <State.OPEN: 'open'>",
         ),
         (
+            'UndefinedTransition("Door", self.state, event)',
+            'UndefinedTransition("Door", self.state, None)',
+            "door: state open, event Push, variables with their defaults: "
+            "the error names ('Door', <State.OPEN: 'open'>, None)",
+        ),
+        (
             "door.wrong += 1",
             "door.wrong += True if door.wrong else 2",
             "door: state bolted, event Push, case 2: the effects are (Ring(seconds=5.0, seen=('2',)),), not ()",
@@ -181,7 +181,7 @@ def test_every_cell_is_tried(tests: dict[str, Any]) -> None:
             '    BOLTED = "bolted"\n    GONE = "gone"\n',
             "door: states that only the machine has: gone",
         ),
-        ('    STAFF = "staff"\n', '    CREW = "staff"\n', "door: Mode.CREW is named otherwise than its value 'staff'"),
+        ('    STAFF = "staff"\n', '    CREW = "staff"\n', "door: Mode.CREW does not match its value 'staff'"),
         (
             '    STAFF = "staff"\n',
             '    STAFF = "staff"\n    CAT = "cat"\n',
@@ -202,7 +202,7 @@ def test_every_cell_is_tried(tests: dict[str, Any]) -> None:
         ("@attrs.frozen\nclass Creak", "@attrs.define\nclass Creak", "door: Creak is not frozen"),
         ("@attrs.frozen\nclass Creak", "@attrs.frozen(slots=False)\nclass Creak", "door: Creak is not slotted"),
         ("    seconds: float\n", "", "door: Ring has the fields ['seen'], not ['seconds', 'seen']"),
-        ("    code: str\n", "    code: str = ''\n", "door: Bolt.code has a default, '', and none in the table"),
+        ("    code: str\n", "    code: str = ''\n", "door: Bolt.code has a default, '', but none in the table"),
         (
             "class Push:\n    code: str | None = None\n",
             "class Push:\n    code: str | None = ''\n",
@@ -216,29 +216,26 @@ def test_every_cell_is_tried(tests: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_another_machine_is_told(tests: dict[str, Any], old: str, new: str, problem: str) -> None:
-    found = problems(tests, changed(old, new, MODULE))
-    assert problem in found
+def test_another_machine_is_rejected(old: str, new: str, problem: str) -> None:
+    assert problem in problems(changed(old, new, MODULE))
 
 
-def test_another_table_is_told(tests: dict[str, Any]) -> None:
-    """The table may be wrong as well: whichever differs, the case is named."""
-    case = tests["Case"]("open", "Close", 9, to="open", effects=(("Ring", {"seconds": 1, "seen": []}),), why="odd")
+def test_a_wrong_table_is_reported_with_its_case() -> None:
+    case = Case("open", "Close", 9, to="open", effects=(("Ring", {"seconds": 1, "seen": []}),), why="odd")
     with pytest.raises(AssertionError) as caught:
-        tests["CONFORMANCE"].check(case)
+        Conformance(module(MODULE), TABLE).check(case)
     assert str(caught.value).splitlines() == [
         "door: state open, event Close, case 9 (odd): the state is <State.CLOSED: 'closed'>, not 'open'",
         "door: state open, event Close, case 9 (odd): the effects are (Creak(),), not (Ring(seconds=1.0, seen=()),)",
     ]
 
 
-def test_other_exceptions_are_told(tests: dict[str, Any]) -> None:
-    """An error inside of a machine is no undefined transition."""
+def test_other_exceptions_are_not_undefined_transitions() -> None:
     undefined = "        if done is None:\n"
     broken = changed(undefined, f"{undefined}            raise KeyError('x')\n", MODULE)
-    found = problems(tests, broken)
+    found = problems(broken)
     assert "door: state closed, event Push, case 2: KeyError('x')" in found
     assert "door: state open, event Push, variables with their defaults: KeyError('x')" in found
     broken = changed("    if event.code == door.code:\n", "    if event.code == door.key:\n", MODULE)
     problem = "door: state bolted, event Push, case 1: AttributeError(\"'Door' object has no attribute 'key'\")"
-    assert problem in problems(tests, broken)
+    assert problem in problems(broken)

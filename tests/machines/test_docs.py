@@ -1,4 +1,4 @@
-"""The pages show all of a table, and no text of it can act."""
+"""The pages show the whole table, and escape its texts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def cells(text: str) -> list[list[str]]:
-    """The rows of all tables, as source."""
+    """Collect the rows of all tables, as source."""
     rows: list[list[str]] = []
     found = tokens(text)
     for number, token in enumerate(found):
@@ -134,7 +134,7 @@ def test_labels_are_escaped() -> None:
 
 
 def hostile(folder: Path) -> Machine:
-    """The door with a hostile text wherever a text may stand."""
+    """Put a hostile text wherever the door may have a text."""
     table = yaml.safe_load(DOOR)
 
     def replace(node: Any) -> None:
@@ -157,7 +157,7 @@ def hostile(folder: Path) -> Machine:
     return machine
 
 
-def test_no_text_breaks_out(tmp_path: Path) -> None:
+def test_hostile_texts_are_escaped(tmp_path: Path) -> None:
     machine = hostile(tmp_path)
     pages = render([machine], "spec/machines")
     page = pages["door.md"]
