@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.domain.dialogs import Dialogs
+from connectycube.sandbox.rest import wire
 from tests.sandbox.conftest import Join, user_id
 from tests.sandbox.test_dialogs import group
 
@@ -331,7 +333,7 @@ def test_a_failure_of_the_sandbox_s_own_is_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a-detail")
 
-    monkeypatch.setattr(sandbox.core.dialogs, "search", broken)
+    monkeypatch.setattr(Dialogs, "search", broken)
     with caplog.at_level(logging.CRITICAL, "connectycube.sandbox"):
         answer = http.get("/chat/Dialog", headers={"CB-Token": token})
     assert answer.status_code == 500
@@ -341,7 +343,7 @@ def test_a_failure_of_the_sandbox_s_own_is_no_traceback(
 def test_an_answer_outside_the_spec_does_not_leave(
     http: httpx.Client, token: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sandbox.core.dialogs, "to_wire", lambda *_: {"_id": 3})
+    monkeypatch.setattr(wire, "dialog", lambda *_: {"_id": 3})
     with caplog.at_level(logging.CRITICAL, "connectycube.sandbox"):
         answer = http.post("/chat/Dialog", json={"type": 4, "name": "x"}, headers={"CB-Token": token})
     assert answer.status_code == 500

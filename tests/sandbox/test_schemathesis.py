@@ -93,7 +93,7 @@ class World:
             "file_id": file.id,
             "file_uid": file.uid,
             "meeting_id": meeting.id,
-            "whiteboard_id": board["_id"],
+            "whiteboard_id": board["id"],
             "class_name": "Movie",
             "object_id": record.id,
             "recipientId": ada.id,

@@ -18,7 +18,8 @@ from .domain.accounts import User
 from .faults import Faults
 from .journal import Journal
 from .seeding import Seed, plant, read_seed
-from .server import Server, Service, listening_socket
+from .server import Server, Service
+from .sockets import listening_socket
 from .xmpp.late import LateChat
 from .xmpp.listeners import ChatAddress
 

@@ -21,7 +21,6 @@ __all__ = [
     "Emptied",
     "MessageRemoved",
     "MessageToDeliver",
-    "PassageAsked",
     "ReactionsChanged",
     "SessionEnded",
     "Signal",
@@ -35,17 +34,6 @@ log = logging.getLogger("connectycube.sandbox")
 @frozen(kw_only=True)
 class Signal:
     """Something happened that the chat may have to tell."""
-
-
-@frozen(kw_only=True)
-class PassageAsked(Signal):
-    """A user is about to send something to another over REST: do their privacy lists let it pass (F-109)?"""
-
-    sender_id: int
-    recipient_id: int
-    headline: bool
-    answers: list[bool] = field(factory=list)
-    """A listener that knows adds its answer."""
 
 
 @frozen(kw_only=True)

@@ -22,15 +22,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .core import Core
 from .domain.accounts import NUMBERS, TEXTS, UNIQUE
 from .domain.contacts import ContactState
 from .domain.message_model import Draft
 from .errors import Refused
-
-if TYPE_CHECKING:
-    from .core import Core
 
 __all__ = ["Seed", "SeedError", "read_seed"]
 

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .core import Core
 from .rest.app import RestApp
 
-__all__ = ["Server", "Service", "listening_socket"]
+__all__ = ["Server", "Service"]
 
 T = TypeVar("T")
 log = logging.getLogger("connectycube.sandbox")
@@ -35,31 +35,6 @@ class Service(Protocol):
 
     async def stop(self) -> None:
         """Close all connections and wait until they are closed."""
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket that is bound and listens; port 0 takes a free one.
-
-    :raises OSError: if it can't; it says where.
-    :raises ValueError: if the host is none. An empty one would be every interface.
-    """
-    if not host:
-        raise ValueError("the host to listen on is empty")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the protocol is named.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host.encode("idna").decode(), port))
-        found.listen(512)
-        found.setblocking(False)
-    except OSError as error:
-        found.close()
-        raise OSError(error.errno, f"can't listen on port {port} of {host}: {error.strerror}") from error
-    except BaseException:
-        found.close()
-        raise
-    return found
 
 
 class Server:

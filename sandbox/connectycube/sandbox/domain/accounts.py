@@ -8,18 +8,17 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from ..bus import UserDeleted
-from ..clock import iso
+from ..bus import Bus, UserDeleted
+from ..clock import Clock
+from ..config import Settings
 from ..errors import bad_request, forbidden, not_found, unauthorized, unprocessable
 from ..filters import Column, Condition, where
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..ids import ObjectIds
+from ..storage import Database, dump, load
 
 __all__ = ["SCRAM_ITERATIONS", "Accounts", "Mechanism", "ScramSecrets", "User"]
 
@@ -71,23 +70,6 @@ class User:
         """What others see the user as."""
         return self.full_name or self.login or self.email or str(self.id)
 
-    def to_wire(self, *, in_session: bool = False) -> dict[str, Any]:
-        """As REST answers; replies about sessions have one more id."""
-        found: dict[str, Any] = {
-            "id": self.id,
-            "login": self.login,
-            "email": self.email,
-            **{name: getattr(self, name) for name in TEXTS},
-            **{name: getattr(self, name) for name in NUMBERS},
-            "user_tags": ",".join(self.tags) or None,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "last_request_at": iso(self.last_request_at),
-        }
-        if self.is_guest:
-            found["is_guest"] = True
-        return {"_id": self.object_id, **found} if in_session else found
-
 
 @frozen(kw_only=True)
 class ScramSecrets:
@@ -102,13 +84,16 @@ def _salted(hash_name: str, password: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac(hash_name, password.encode(), salt, SCRAM_ITERATIONS)
 
 
+@define(kw_only=True, eq=False)
 class Accounts:
     """The application's users."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
-        self._next_end_of_guest = -math.inf
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _bus: Bus
+    _settings: Settings
+    _next_end_of_guest: float = field(default=-math.inf, init=False)
 
     # -- reading
 
@@ -207,13 +192,13 @@ class Accounts:
         """
         if not guest and not fields.get("login") and not fields.get("email") and not fields.get("provider"):
             raise unprocessable("base", "login or email is required")
-        now = self._core.clock.now()
+        now = self._clock.now()
         values = self._values(fields)
         with self._db.transaction():
             try:
                 user_id = self._db.insert(
                     "users",
-                    object_id=self._core.ids.new(),
+                    object_id=self._ids.new(),
                     is_guest=int(guest),
                     created_at=now,
                     updated_at=now,
@@ -223,7 +208,7 @@ class Accounts:
                 raise self._taken(values, None) from error
             if guest:
                 self._db.update("users", "id = ?", user_id, login=f"guest_{user_id}")
-                self._next_end_of_guest = min(self._next_end_of_guest, now + self._core.settings.limits.guest_seconds)
+                self._next_end_of_guest = min(self._next_end_of_guest, now + self._settings.limits.guest_seconds)
         return self.get(user_id)
 
     def update(self, user_id: int, fields: Mapping[str, Any]) -> User:
@@ -240,7 +225,7 @@ class Accounts:
                 raise unprocessable("old_password", "is wrong")
         values = self._values(fields)
         try:
-            self._db.update("users", "id = ?", user_id, updated_at=self._core.clock.now(), **values)
+            self._db.update("users", "id = ?", user_id, updated_at=self._clock.now(), **values)
         except sqlite3.IntegrityError as error:
             raise self._taken(values, user_id) from error
         return self.get(user_id)
@@ -259,7 +244,7 @@ class Accounts:
 
     def _tags(self, given: str | None) -> list[str]:
         tags = list(dict.fromkeys(part.strip() for part in (given or "").split(",") if part.strip()))
-        most = self._core.settings.limits.user_tags
+        most = self._settings.limits.user_tags
         if len(tags) > most:
             raise unprocessable("tag_list", f"has more than {most} tags")
         return tags
@@ -280,11 +265,11 @@ class Accounts:
         """
         self.get(user_id)
         self._db.run("DELETE FROM users WHERE id = ?", user_id)
-        self._core.bus.publish(UserDeleted(user_id=user_id))
+        self._bus.publish(UserDeleted(user_id=user_id))
 
     def end_guests(self) -> None:
         """Delete the guests whose day is over (R-001)."""
-        now, day = self._core.clock.now(), self._core.settings.limits.guest_seconds
+        now, day = self._clock.now(), self._settings.limits.guest_seconds
         if now < self._next_end_of_guest:
             return
         for user_id in self._db.column("SELECT id FROM users WHERE is_guest AND created_at <= ?", now - day):
@@ -338,15 +323,18 @@ class Accounts:
         own = {f"{provider}_id": key[:16]} if provider in ("facebook", "twitter") else {}
         return self.create({"login": f"{provider}_{key[:12]}", "provider": provider, "provider_key": key, **own})
 
-    def scram(self, user_id: int, mechanism: Mechanism) -> ScramSecrets | None:
-        """What a SCRAM login goes by: the account's password and the tokens of its sessions; `None` for nobody."""
+    def scram(self, user_id: int, mechanism: Mechanism, tokens: Iterable[str]) -> ScramSecrets | None:
+        """Return what a SCRAM login is checked against, or `None` for an unknown user.
+
+        :param tokens: passwords that are accepted beside the account's own.
+        """
         name = _HASHES[mechanism]
         row = self._db.one(f"SELECT salt, salted_{name} AS salted FROM users WHERE id = ?", user_id)
         if row is None:
             return None
         salt = row["salt"] or secrets.token_bytes(16)
         keys = [row["salted"]] if row["salted"] is not None else []
-        keys += [_salted(name, token, salt) for token in self._core.sessions.tokens(user_id)]
+        keys += [_salted(name, token, salt) for token in tokens]
         return ScramSecrets(salt=salt, iterations=SCRAM_ITERATIONS, salted_passwords=keys)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..core import Core
+from attrs import define
+
+from ..storage import Database
+from .accounts import Accounts, User
 
 __all__ = ["AddressBook"]
 
 
+@define(kw_only=True, eq=False)
 class AddressBook:
     """The phone books of all users, one for each device; what names no device is for all of them."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _accounts: Accounts
 
     def upload(self, user_id: int, contacts: Sequence[Any], *, udid: str | None, replace: bool) -> dict[str, Any]:
         """Create, change and delete contacts; what is wrong is told by its index (R-064)."""
@@ -52,15 +54,10 @@ class AddressBook:
         sql += " GROUP BY phone"
         return [{"phone": row["phone"], "name": row["name"]} for row in self._db.all(sql, user_id, udid)]
 
-    def registered(self, user_id: int, udid: str | None, *, compact: bool) -> list[dict[str, Any]]:
-        """The contacts who are users (R-066)."""
-        found = []
-        for contact in self.contacts(user_id, udid):
-            user = self._core.accounts.find_by("phone", contact["phone"])
-            if user is not None:
-                short = {"id": user.id, "phone": user.phone, "address_book_name": contact["name"]}
-                found.append(short if compact else {**user.to_wire(), **short})
-        return found
+    def registered(self, user_id: int, udid: str | None) -> list[tuple[User, str]]:
+        """Return the contacts who are users, each with their name in the address book (R-066)."""
+        found = ((self._accounts.find_by("phone", one["phone"]), one["name"]) for one in self.contacts(user_id, udid))
+        return [(user, name) for user, name in found if user is not None]
 
 
 def _flag(value: Any) -> bool:

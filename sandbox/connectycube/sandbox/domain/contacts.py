@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
+from ..config import Settings
 from ..errors import unprocessable
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..storage import Database, dump, load
 
 __all__ = ["ContactState", "Contacts", "Subscription"]
 
@@ -63,12 +61,12 @@ def _subscription(to: bool, from_: bool) -> Subscription:
     return "from" if from_ else "none"
 
 
+@define(kw_only=True, eq=False)
 class Contacts:
     """The contact lists of all users."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _settings: Settings
 
     def get(self, user_id: int, contact_id: int) -> ContactState:
         """What a user has about another; nothing is the state `none`, not listed."""
@@ -93,7 +91,7 @@ class Contacts:
         :returns: the list's new version (RFC 6121, 2.6).
         :raises Refused: 422 if the list would grow past its limit (F-089).
         """
-        limit = self._core.settings.limits.contacts
+        limit = self._settings.limits.contacts
         with self._db.transaction():
             if state.listed and not self.get(user_id, state.contact_id).listed and len(self.listed(user_id)) >= limit:
                 raise unprocessable("base", f"a contact list has at most {limit} contacts")

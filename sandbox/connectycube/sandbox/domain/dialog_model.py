@@ -12,7 +12,7 @@ from attrs import frozen
 from ..filters import Column
 from ..storage import load
 
-__all__ = ["COLUMNS", "Deleted", "Dialog", "DialogType", "Role", "dialog_of"]
+__all__ = ["COLUMNS", "Dialog", "DialogType", "Role", "dialog_of"]
 
 
 class DialogType(IntEnum):
@@ -75,22 +75,6 @@ class Dialog:
     def has_marks(self) -> bool:
         """Whether its messages are marked as delivered and read; the others count views (U-51)."""
         return self.type not in (DialogType.BROADCAST, DialogType.PUBLIC)
-
-
-@frozen(kw_only=True)
-class Deleted:
-    """What became of ids that were to be deleted (F-039)."""
-
-    done: list[str]
-    not_found: list[str]
-    wrong_permissions: list[str]
-
-    def to_wire(self) -> dict[str, Any]:
-        return {
-            "SuccessfullyDeleted": {"ids": self.done},
-            "NotFound": {"ids": self.not_found},
-            "WrongPermissions": {"ids": self.wrong_permissions},
-        }
 
 
 def dialog_of(row: sqlite3.Row) -> Dialog:

@@ -6,17 +6,20 @@ Who may do what is the table "Roles and privileges" of the platform's documents;
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..bus import DialogChanged, DialogDeleted
-from ..clock import iso
-from ..errors import Refused, forbidden, not_found, unprocessable
+from attrs import define
+
+from ..bus import Bus, DialogChanged, DialogDeleted
+from ..clock import Clock
+from ..config import Settings
+from ..errors import forbidden, not_found, unprocessable
 from ..filters import Condition, where
-from ..storage import dump
-from .dialog_model import COLUMNS, Deleted, Dialog, DialogType, Role, dialog_of
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..ids import ObjectIds
+from ..storage import Database, dump
+from .accounts import Accounts
+from .deletion import Deleted, delete_each
+from .dialog_model import COLUMNS, Dialog, DialogType, Role, dialog_of
 
 __all__ = ["Dialogs"]
 
@@ -26,12 +29,16 @@ _OF_PRIVATE = ("description", "extensions", "permissions")
 _GROUPS = (DialogType.GROUP, DialogType.MEETING)
 
 
+@define(kw_only=True, eq=False)
 class Dialogs:
     """All dialogs."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _bus: Bus
+    _settings: Settings
+    _accounts: Accounts
 
     # -- reading
 
@@ -163,7 +170,7 @@ class Dialogs:
 
     def for_meeting(self, host_id: int, name: str, attendees: Sequence[int]) -> Dialog:
         """The dialog of a meeting (R-079)."""
-        return self._new(DialogType.MEETING, host_id, self._core.accounts.known(attendees), {"name": name})
+        return self._new(DialogType.MEETING, host_id, self._accounts.known(attendees), {"name": name})
 
     def _new(
         self, kind: DialogType, owner: int, others: Iterable[int], fields: Mapping[str, Any], pair: str | None = None
@@ -171,8 +178,8 @@ class Dialogs:
         admins = [one for one in dict.fromkeys(fields.get("admins_ids") or ()) if one != owner]
         self._require_users("admins_ids", admins)
         self._require_few_admins(admins)
-        now = self._core.clock.now()
-        dialog_id = self._core.ids.new()
+        now = self._clock.now()
+        dialog_id = self._ids.new()
         with self._db.transaction():
             self._db.insert(
                 "dialogs",
@@ -189,7 +196,7 @@ class Dialogs:
                 self._db.run("INSERT INTO admins VALUES (?, ?)", dialog_id, one)
         dialog = self.get(dialog_id)
         members = self.members(dialog_id)
-        self._core.bus.publish(DialogChanged(dialog_id=dialog_id, added=members, removed=(), by_user_id=owner))
+        self._bus.publish(DialogChanged(dialog_id=dialog_id, added=members, removed=(), by_user_id=owner))
         return dialog
 
     def _plain_values(self, fields: Mapping[str, Any], old: Dialog | None) -> dict[str, Any]:
@@ -208,26 +215,26 @@ class Dialogs:
         """The application's own fields: those that are declared, as texts (R-027)."""
         if given is None:
             return None
-        allowed = self._core.settings.extensions
+        allowed = self._settings.extensions
         kept = {name: _text(value) for name, value in given.items() if allowed is None or name in allowed}
-        most = self._core.settings.limits.dialog_extensions
+        most = self._settings.limits.dialog_extensions
         if len(kept) > most:
             raise unprocessable("extensions", f"has more than {most} fields")
         return dump(kept) if kept else None
 
     def _require_users(self, field: str, ids: Sequence[int]) -> None:
-        known = set(self._core.accounts.known(ids))
+        known = set(self._accounts.known(ids))
         unknown = [str(one) for one in ids if one not in known]
         if unknown:
             raise unprocessable(field, f"has no users {', '.join(unknown)}")
 
     def _require_few_admins(self, admins: Sequence[int]) -> None:
-        most = self._core.settings.limits.dialog_admins
+        most = self._settings.limits.dialog_admins
         if len(admins) > most:
             raise unprocessable("admins_ids", f"has more than {most} users")
 
     def _add_members(self, dialog_id: str, ids: Iterable[int]) -> list[int]:
-        now = self._core.clock.now()
+        now = self._clock.now()
         added = [
             one
             for one in dict.fromkeys(ids)
@@ -254,7 +261,7 @@ class Dialogs:
         removed: list[int] = []
         with self._db.transaction():
             values = self._plain_values(fields, dialog)
-            self._db.update("dialogs", "id = ?", dialog_id, updated_at=self._core.clock.now(), **values)
+            self._db.update("dialogs", "id = ?", dialog_id, updated_at=self._clock.now(), **values)
             if "occupants_ids" in push:
                 self._require_users("occupants_ids", push["occupants_ids"])
                 added = self._add_members(dialog_id, push["occupants_ids"])
@@ -263,7 +270,7 @@ class Dialogs:
             self._change_admins(dialog, push.get("admins_ids") or (), pull.get("admins_ids") or ())
             self._change_pins(dialog, push.get("pinned_messages_ids") or (), pull.get("pinned_messages_ids") or ())
         if added or removed:
-            self._core.bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=removed, by_user_id=user_id))
+            self._bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=removed, by_user_id=user_id))
         return self.get(dialog_id)
 
     def _check_update(
@@ -333,7 +340,7 @@ class Dialogs:
             raise forbidden("Only public dialogs can be subscribed to")
         added = self._add_members(dialog_id, [user_id])
         if added:
-            self._core.bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=(), by_user_id=user_id))
+            self._bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=(), by_user_id=user_id))
         return dialog
 
     def unsubscribe(self, dialog_id: str, user_id: int) -> None:
@@ -351,7 +358,7 @@ class Dialogs:
         if force:
             self.require_force(dialog, user_id)
             self._db.run("DELETE FROM dialogs WHERE id = ?", dialog_id)
-            self._core.bus.publish(DialogDeleted(dialog_id=dialog_id))
+            self._bus.publish(DialogDeleted(dialog_id=dialog_id))
         elif dialog.type in (DialogType.PRIVATE, DialogType.BROADCAST):
             self._hide(dialog_id, user_id)
         else:
@@ -359,15 +366,7 @@ class Dialogs:
 
     def delete_many(self, ids: Iterable[str], user_id: int, *, force: bool) -> Deleted:
         """Delete several dialogs; one's failure does not stop the others (R-030)."""
-        found = Deleted(done=[], not_found=[], wrong_permissions=[])
-        for dialog_id in dict.fromkeys(ids):
-            try:
-                self.delete(dialog_id, user_id, force=force)
-            except Refused as refused:
-                (found.not_found if refused.status == 404 else found.wrong_permissions).append(dialog_id)
-            else:
-                found.done.append(dialog_id)
-        return found
+        return delete_each(ids, lambda dialog_id: self.delete(dialog_id, user_id, force=force))
 
     def require_force(self, dialog: Dialog, user_id: int) -> None:
         """Only the owner acts for all; in a private dialog also its admin.
@@ -383,7 +382,7 @@ class Dialogs:
             if removed:
                 self._hide(dialog.id, user_id)
         if removed:
-            self._core.bus.publish(DialogChanged(dialog_id=dialog.id, added=(), removed=removed, by_user_id=user_id))
+            self._bus.publish(DialogChanged(dialog_id=dialog.id, added=(), removed=removed, by_user_id=user_id))
 
     def _hide(self, dialog_id: str, user_id: int) -> None:
         self._view(dialog_id, user_id, "deleted", True)
@@ -417,51 +416,6 @@ class Dialogs:
         """Whether a user wants push notifications of a dialog (R-036)."""
         sql = "SELECT silent FROM dialog_views WHERE dialog_id = ? AND user_id = ?"
         return not self._db.value(sql, dialog_id, user_id)
-
-    # -- the wire's form
-
-    def to_wire(self, dialog: Dialog, viewer: int | None) -> dict[str, Any]:
-        """As REST answers a user; `None` is the admin API."""
-        public = dialog.type in (DialogType.PUBLIC, DialogType.BROADCAST)
-        members = self.members(dialog.id)
-        found: dict[str, Any] = {
-            "_id": dialog.id,
-            "user_id": dialog.user_id,
-            "type": int(dialog.type),
-            "name": self._name(dialog, viewer),
-            "description": dialog.description,
-            "photo": dialog.photo,
-            "occupants_ids": [] if public else members,
-            "admins_ids": self.admins(dialog.id),
-            "pinned_messages_ids": list(dialog.pinned),
-            "xmpp_room_jid": None if dialog.private else self._core.settings.room_jid(dialog.id),
-            "created_at": iso(dialog.created_at),
-            "updated_at": iso(dialog.updated_at),
-            "last_message": dialog.last_message,
-            "last_message_date_sent": dialog.last_message_date_sent,
-            "last_message_id": dialog.last_message_id,
-            "last_message_user_id": dialog.last_message_user_id,
-            "last_message_status": self._core.messages.last_status(dialog, viewer),
-            "unread_messages_count": None if viewer is None else self._core.messages.unread(dialog, viewer),
-            "extensions": dialog.extensions,
-            "permissions": None if dialog.allow_preview is None else {"allow_preview": dialog.allow_preview},
-        }
-        if public:
-            found["occupants_count"] = len(members) if dialog.type is DialogType.PUBLIC else len(self.readers(dialog))
-        if viewer is None:
-            found |= {
-                "is_muted": dialog.is_muted,
-                "silent_ids": self.viewers(dialog.id, "silent"),
-                "deleted_ids": self.viewers(dialog.id, "deleted"),
-            }
-        return found
-
-    def _name(self, dialog: Dialog, viewer: int | None) -> str | None:
-        if not dialog.private or viewer is None:
-            return dialog.name
-        other = self.opponent(dialog, viewer)
-        user = None if other is None else self._core.accounts.find(other)
-        return None if user is None else user.title
 
 
 def _text(value: Any) -> str:

@@ -13,17 +13,16 @@ import hmac
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from ..clock import iso
+from ..clock import Clock, iso
+from ..config import Settings
 from ..errors import forbidden, not_found, unprocessable
 from ..ids import new_uid
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..storage import Database
 
 __all__ = ["BUCKET", "CHUNK", "Files", "StorageRefused", "StoredFile", "Writing"]
 
@@ -72,22 +71,6 @@ class StoredFile:
         """Whether it can be downloaded."""
         return self.completed_at is not None and self.stored_size is not None
 
-    def to_wire(self) -> dict[str, Any]:
-        """As REST answers."""
-        return {
-            "id": self.id,
-            "uid": self.uid,
-            "content_type": self.content_type,
-            "name": self.name,
-            "size": self.size,
-            "public": self.public,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "blob_status": None if self.completed_at is None else "complete",
-            "set_completed_at": iso(self.completed_at),
-            "last_read_access_ts": iso(self.read_at),
-        }
-
 
 class Writing:
     """A file's content while it is written, part by part; other calls may come between two parts.
@@ -95,10 +78,10 @@ class Writing:
     It is the file's only once it is finished: until then the old content is there.
     """
 
-    def __init__(self, core: Core, file: StoredFile) -> None:
-        self._core = core
-        self._db = core.db
+    def __init__(self, db: Database, file: StoredFile, most: int) -> None:
+        self._db = db
         self._file = file
+        self._most = most
         self._content = new_uid()
         self._digest = hashlib.md5(usedforsecurity=False)
         self._count = 0
@@ -117,7 +100,7 @@ class Writing:
         :raises StorageRefused: if it is too large.
         """
         self._size += len(chunk)
-        if self._size > self._core.settings.limits.file_bytes:
+        if self._size > self._most:
             raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         self._digest.update(chunk)
         self._db.insert("file_chunks", content=self._content, number=self._count, data=chunk)
@@ -139,19 +122,24 @@ class Writing:
         return etag
 
 
+@define(kw_only=True, eq=False)
 class Files:
     """All files."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
-        self._secret = hashlib.sha256(f"storage:{core.settings.auth_key}".encode()).digest()
+    _db: Database
+    _clock: Clock
+    _settings: Settings
+    _secret: bytes = field(init=False)
+
+    @_secret.default
+    def _secret_of_keys(self) -> bytes:
+        return hashlib.sha256(f"storage:{self._settings.auth_key}".encode()).digest()
 
     # -- what is known of them
 
     def create(self, user_id: int, fields: Mapping[str, Any]) -> StoredFile:
         """Announce a file (R-050)."""
-        now = self._core.clock.now()
+        now = self._clock.now()
         number = self._db.insert(
             "files",
             uid=new_uid(),
@@ -205,7 +193,7 @@ class Files:
             raise unprocessable("base", "The content has not been uploaded")
         if file.stored_size != size:
             raise unprocessable("size", f"is {size}, but {file.stored_size} bytes were uploaded")
-        now = self._core.clock.now()
+        now = self._clock.now()
         self._db.update("files", "id = ?", file_id, size=size, completed_at=now, updated_at=now)
 
     def update(self, file_id: int, user_id: int, fields: Mapping[str, Any]) -> StoredFile:
@@ -214,7 +202,7 @@ class Files:
         values = {name: fields[name] for name in ("name", "content_type") if name in fields}
         if fields.get("new"):
             values |= {"completed_at": None, "stored_size": None}
-        self._db.update("files", "id = ?", file_id, updated_at=self._core.clock.now(), **values)
+        self._db.update("files", "id = ?", file_id, updated_at=self._clock.now(), **values)
         return self.get(file_id)
 
     def delete(self, file_id: int, user_id: int) -> None:
@@ -228,8 +216,8 @@ class Files:
 
     def upload_access(self, file: StoredFile, base_url: str) -> dict[str, Any]:
         """What a client uploads with: an address whose query holds the fields of the form (R-050)."""
-        end = self._core.clock.now() + self._core.settings.limits.upload_seconds
-        day = dt.datetime.fromtimestamp(self._core.clock.seconds(), dt.UTC)
+        end = self._clock.now() + self._settings.limits.upload_seconds
+        day = dt.datetime.fromtimestamp(self._clock.seconds(), dt.UTC)
         policy = base64.b64encode(
             json.dumps({"expiration": iso(end), "key": file.uid, "Content-Type": file.content_type}).encode()
         ).decode()
@@ -263,7 +251,7 @@ class Files:
         if not _same(self._sign(policy), fields.get("x-amz-signature", "")):
             raise StorageRefused(403, "SignatureDoesNotMatch", "The signature of the form does not match")
         rules = json.loads(base64.b64decode(policy))
-        if dt.datetime.fromisoformat(rules["expiration"]).timestamp() <= self._core.clock.now():
+        if dt.datetime.fromisoformat(rules["expiration"]).timestamp() <= self._clock.now():
             raise StorageRefused(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
         for name in ("key", "Content-Type"):
             if fields.get(name) != rules[name]:
@@ -275,7 +263,7 @@ class Files:
 
     def writing(self, file: StoredFile) -> Writing:
         """Begin to store a file's content."""
-        return Writing(self._core, file)
+        return Writing(self._db, file, self._settings.limits.file_bytes)
 
     def put(self, file: StoredFile, chunks: Iterable[bytes]) -> str:
         """Store a file's content at once.
@@ -295,9 +283,9 @@ class Files:
         """
         if not file.complete:
             raise not_found("The file is not complete")
-        seconds = self._core.settings.limits.download_seconds
-        end = self._core.clock.seconds() + seconds
-        day = dt.datetime.fromtimestamp(self._core.clock.seconds(), dt.UTC)
+        seconds = self._settings.limits.download_seconds
+        end = self._clock.seconds() + seconds
+        day = dt.datetime.fromtimestamp(self._clock.seconds(), dt.UTC)
         signature = self._sign(f"{file.uid}:{end}")
         return (
             f"{base_url}/{BUCKET}/{file.uid}?X-Amz-Date={day:%Y%m%dT%H%M%SZ}&X-Amz-Expires={seconds}"
@@ -311,12 +299,12 @@ class Files:
         """
         if not _same(self._sign(f"{uid}:{end}"), signature):
             raise StorageRefused(403, "SignatureDoesNotMatch", "The signature of the address does not match")
-        if int(end) <= self._core.clock.now():
+        if int(end) <= self._clock.now():
             raise StorageRefused(403, "AccessDenied", "Request has expired")
         row = self._db.one("SELECT * FROM files WHERE uid = ?", uid)
         if row is None or not _file(row).complete:
             raise StorageRefused(404, "NoSuchKey", "The specified key does not exist.")
-        self._db.update("files", "uid = ?", uid, read_at=self._core.clock.now())
+        self._db.update("files", "uid = ?", uid, read_at=self._clock.now())
         return _file(row)
 
     def chunks(self, file: StoredFile) -> Iterator[bytes]:

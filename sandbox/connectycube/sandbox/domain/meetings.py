@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
-from ..clock import iso
+from ..clock import Clock
 from ..errors import forbidden, not_found, unprocessable
 from ..filters import Column, Condition, where
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..ids import ObjectIds
+from ..storage import Database, dump, load
+from .accounts import Accounts
+from .dialogs import Dialogs
 
 __all__ = ["Meeting", "Meetings"]
 
@@ -52,33 +52,16 @@ class Meeting:
         """Whether a user hosts or attends it."""
         return self.host_id == user_id or any(one.get("id") == user_id for one in self.attendees)
 
-    def to_wire(self) -> dict[str, Any]:
-        """As REST answers."""
-        return {
-            "_id": self.id,
-            "name": self.name,
-            "start_date": self.start_date,
-            "end_date": self.end_date,
-            "attendees": list(self.attendees),
-            "record": self.record,
-            "chat_dialog_id": self.chat_dialog_id,
-            "host_id": self.host_id,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "public": self.public,
-            "scheduled": self.scheduled,
-            "notify": self.notify,
-            "notify_before": self.notify_before,
-            "timezone": self.timezone,
-        }
 
-
+@define(kw_only=True, eq=False)
 class Meetings:
     """All meetings."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _accounts: Accounts
+    _dialogs: Dialogs
 
     def get(self, meeting_id: str) -> Meeting:
         """A meeting by its id, whoever asks.
@@ -130,9 +113,9 @@ class Meetings:
 
         :raises Refused: 422 if a value is out of range.
         """
-        self._core.accounts.get(host_id)
-        now = self._core.clock.now()
-        meeting_id = self._core.ids.new()
+        self._accounts.get(host_id)
+        now = self._clock.now()
+        meeting_id = self._ids.new()
         with self._db.transaction():
             self._db.insert(
                 "meetings",
@@ -154,7 +137,7 @@ class Meetings:
         with self._db.transaction():
             whole = {"start_date": meeting.start_date, "end_date": meeting.end_date, **fields}
             values = self._values(fields, whole)
-            self._db.update("meetings", "id = ?", meeting_id, updated_at=self._core.clock.now(), **values)
+            self._db.update("meetings", "id = ?", meeting_id, updated_at=self._clock.now(), **values)
             if meeting.chat_dialog_id is None:
                 self._make_chat(meeting_id, fields)
         return self.get(meeting_id)
@@ -180,7 +163,7 @@ class Meetings:
         if fields.get("chat"):
             meeting = self.get(meeting_id)
             attendees = [one["id"] for one in meeting.attendees if "id" in one]
-            dialog = self._core.dialogs.for_meeting(meeting.host_id, meeting.name, attendees)
+            dialog = self._dialogs.for_meeting(meeting.host_id, meeting.name, attendees)
             self._db.update("meetings", "id = ?", meeting_id, chat_dialog_id=dialog.id)
 
     def delete(self, meeting_id: str, user_id: int) -> None:

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..bus import MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
-from ..clock import iso
+from attrs import define
+
+from ..bus import Bus, MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
+from ..clock import Clock
+from ..config import Settings
 from ..errors import forbidden, not_found, unprocessable
 from ..filters import Condition, where
-from ..storage import dump
+from ..ids import ObjectIds
+from ..storage import Database, dump
+from .accounts import Accounts
 from .carried import require_carried
-from .dialog_model import Deleted, Dialog, DialogType, Role
+from .deletion import Deleted, delete_each
+from .dialog_model import Dialog, DialogType, Role
+from .dialogs import Dialogs
 from .message_model import COLUMNS, OWN_FIELDS, Draft, Message, message_of
-
-if TYPE_CHECKING:
-    from ..core import Core
+from .privacy import Privacy
 
 __all__ = ["Messages"]
 
 
+@define(kw_only=True, eq=False)
 class Messages:
     """The history of all dialogs."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _bus: Bus
+    _settings: Settings
+    _accounts: Accounts
+    _privacy: Privacy
+    _dialogs: Dialogs
 
     # -- reading
 
@@ -34,15 +46,23 @@ class Messages:
         row = self._db.one("SELECT * FROM messages WHERE id = ?", message_id)
         return None if row is None else message_of(row)
 
+    def get(self, message_id: str) -> Message:
+        """Return a message by its id.
+
+        :raises Refused: 404 if there is none.
+        """
+        message = self.find(message_id)
+        if message is None:
+            raise not_found()
+        return message
+
     def require(self, message_id: str, user_id: int) -> tuple[Message, Dialog]:
         """A message of a dialog that a user is in.
 
         :raises Refused: 404 if there is none, 403 if the user is not.
         """
-        message = self.find(message_id)
-        if message is None:
-            raise not_found()
-        return message, self._core.dialogs.require(message.dialog_id, user_id)
+        message = self.get(message_id)
+        return message, self._dialogs.require(message.dialog_id, user_id)
 
     def search(
         self,
@@ -83,9 +103,9 @@ class Messages:
 
         :raises Refused: 403 if it does not.
         """
-        if not self._core.dialogs.get(dialog_id).allow_preview:
+        if not self._dialogs.get(dialog_id).allow_preview:
             raise forbidden()
-        limit = self._core.settings.limits.preview_messages
+        limit = self._settings.limits.preview_messages
         found, _ = self.search([], dialog_id=dialog_id, viewer=None, skip=0, limit=limit, order=("date_sent", True))
         return found[::-1]
 
@@ -96,13 +116,13 @@ class Messages:
 
         One that is there already, because its sender repeats it, stays as it is.
         """
-        now = self._core.clock.now()
-        message_id = draft.id or self._core.ids.new()
+        now = self._clock.now()
+        message_id = draft.id or self._ids.new()
         known = self.find(message_id)
         if known is not None:
             return known
-        recipient = self._core.dialogs.opponent(dialog, draft.sender_id) or 0
-        sent = self._core.clock.seconds() if draft.date_sent is None else draft.date_sent
+        recipient = self._dialogs.opponent(dialog, draft.sender_id) or 0
+        sent = self._clock.seconds() if draft.date_sent is None else draft.date_sent
         with self._db.transaction():
             self._db.insert(
                 "messages",
@@ -131,24 +151,24 @@ class Messages:
 
         :raises Refused: 403 if the sender may not write there or is blocked, 422 if the chat can't carry it.
         """
-        if not self._core.dialogs.may_write(dialog, draft.sender_id):
+        if not self._dialogs.may_write(dialog, draft.sender_id):
             raise forbidden()
         if send_to_chat:
             require_carried("message", draft.body)
             require_carried("base", draft.extra)
             for one in draft.attachments:
                 require_carried("attachments", one)
-            opponent = self._core.dialogs.opponent(dialog, draft.sender_id)
+            opponent = self._dialogs.opponent(dialog, draft.sender_id)
             if opponent is not None:
-                self._core.privacy.require_passage(draft.sender_id, opponent)
+                self._privacy.require_passage(draft.sender_id, opponent)
         message = self.store(dialog, draft)
         if send_to_chat:
-            self._core.bus.publish(
+            self._bus.publish(
                 MessageToDeliver(
                     message_id=message.id,
                     dialog_id=dialog.id,
                     sender_id=message.sender_id,
-                    recipients=self._core.dialogs.readers(dialog),
+                    recipients=self._dialogs.readers(dialog),
                     private=dialog.private,
                     body=message.body,
                     date_sent=message.date_sent,
@@ -168,12 +188,12 @@ class Messages:
             last_message_id=message_id,
             last_message_user_id=user,
             last_message_date_sent=at,
-            updated_at=self._core.clock.now(),
+            updated_at=self._clock.now(),
         )
 
     def edit(self, message: Message, body: str) -> None:
         """Give a message another text; the dialog's last message follows."""
-        now = self._core.clock.now()
+        now = self._clock.now()
         self._db.update("messages", "id = ?", message.id, body=body, edited_at=now, updated_at=now)
         self._db.update("dialogs", "last_message_id = ?", message.id, last_message=body, updated_at=now)
 
@@ -185,7 +205,7 @@ class Messages:
         :param ids: `None` is all of the dialog; then a new text goes to those that are the user's own.
         :raises Refused: 404 if one is not there, 403 if the text of another user's would change.
         """
-        dialog = self._core.dialogs.require(dialog_id, user_id)
+        dialog = self._dialogs.require(dialog_id, user_id)
         if ids is None:
             rows = self._db.all("SELECT * FROM messages WHERE dialog_id = ? ORDER BY number", dialog.id)
             messages = [message_of(row) for row in rows]
@@ -217,7 +237,7 @@ class Messages:
             int(read),
         )
         if news and (delivered or read):
-            self._db.update("messages", "id = ?", message_id, updated_at=self._core.clock.now())
+            self._db.update("messages", "id = ?", message_id, updated_at=self._clock.now())
 
     def mark(self, ids: Iterable[str], user_id: int, *, read: bool) -> None:
         """Mark messages as delivered to a user, with `read` also as read; those that are not there are passed by."""
@@ -241,7 +261,7 @@ class Messages:
 
     def unread_counts(self, user_id: int, ids: Sequence[str] | None) -> dict[str, int]:
         """Unread messages in private and group dialogs: in all, and in each of those that are asked for (R-042)."""
-        dialogs, _ = self._core.dialogs.search([], user_id=user_id, skip=0, limit=-1)
+        dialogs, _ = self._dialogs.search([], user_id=user_id, skip=0, limit=-1)
         counts = {dialog.id: self.unread(dialog, user_id) for dialog in dialogs if dialog.has_marks}
         if ids is None:
             return {"total": sum(counts.values())}
@@ -261,29 +281,30 @@ class Messages:
             return "sent"
         return "read" if row["read"] else "delivered"
 
+    def marks(self, message_id: str) -> list[sqlite3.Row]:
+        """Return who got a message, who read it, and who deleted it for themselves."""
+        return self._db.all("SELECT * FROM marks WHERE message_id = ? ORDER BY user_id", message_id)
+
     # -- deleting
 
     def delete(self, ids: Iterable[str], user_id: int, *, force: bool) -> Deleted:
         """Delete messages for oneself, or for all (R-045)."""
-        found = Deleted(done=[], not_found=[], wrong_permissions=[])
-        for message_id in dict.fromkeys(ids):
-            message = self.find(message_id)
-            if message is None:
-                found.not_found.append(message_id)
-            elif not self.may_delete(message, user_id, force=force):
-                found.wrong_permissions.append(message_id)
+
+        def delete(message_id: str) -> None:
+            message = self.get(message_id)
+            if not self.may_delete(message, user_id, force=force):
+                raise forbidden()
+            if force:
+                self.remove(message, user_id, tell_chat=True)
             else:
-                if force:
-                    self.remove(message, user_id, tell_chat=True)
-                else:
-                    self._hide(message_id, user_id)
-                found.done.append(message_id)
-        return found
+                self._hide(message_id, user_id)
+
+        return delete_each(ids, delete)
 
     def may_delete(self, message: Message, user_id: int, *, force: bool) -> bool:
         """Whether the user's role in the dialog allows it (F-066, F-067)."""
-        dialog = self._core.dialogs.get(message.dialog_id)
-        role = self._core.dialogs.role(dialog, user_id)
+        dialog = self._dialogs.get(message.dialog_id)
+        role = self._dialogs.role(dialog, user_id)
         if dialog.type is DialogType.BROADCAST:
             return role >= Role.ADMIN
         if role < Role.MEMBER:
@@ -296,7 +317,7 @@ class Messages:
 
     def remove(self, message: Message, user_id: int, *, tell_chat: bool) -> None:
         """Take a message out of the history for all; the last message fields fall back."""
-        dialog = self._core.dialogs.get(message.dialog_id)
+        dialog = self._dialogs.get(message.dialog_id)
         with self._db.transaction():
             self._db.run("DELETE FROM messages WHERE id = ?", message.id)
             if message.id in dialog.pinned:
@@ -305,12 +326,12 @@ class Messages:
             if dialog.last_message_id == message.id:
                 self._find_last(dialog.id)
         if tell_chat:
-            self._core.bus.publish(
+            self._bus.publish(
                 MessageRemoved(
                     message_id=message.id,
                     dialog_id=dialog.id,
                     user_id=user_id,
-                    recipients=self._core.dialogs.readers(dialog),
+                    recipients=self._dialogs.readers(dialog),
                     private=dialog.private,
                 )
             )
@@ -329,10 +350,10 @@ class Messages:
 
         :raises Refused: 403 if the user may not do so for all.
         """
-        dialog = self._core.dialogs.require(dialog_id, user_id)
+        dialog = self._dialogs.require(dialog_id, user_id)
         with self._db.transaction():
             if force:
-                self._core.dialogs.require_force(dialog, user_id)
+                self._dialogs.require_force(dialog, user_id)
                 self._db.run("DELETE FROM messages WHERE dialog_id = ?", dialog_id)
                 self._db.update("dialogs", "id = ?", dialog_id, pinned="[]")
                 self._find_last(dialog_id)
@@ -357,14 +378,14 @@ class Messages:
                 "INSERT OR IGNORE INTO reactions VALUES (?, ?, ?)", message_id, user_id, add
             )
         if added or removed:
-            self._core.bus.publish(
+            self._bus.publish(
                 ReactionsChanged(
                     message_id=message.id,
                     dialog_id=dialog.id,
                     user_id=user_id,
                     added=[add] if added and add is not None else [],
                     removed=[remove] if removed and remove is not None else [],
-                    recipients=self._core.dialogs.readers(dialog),
+                    recipients=self._dialogs.readers(dialog),
                     private=dialog.private,
                 )
             )
@@ -384,61 +405,12 @@ class Messages:
         :raises Refused: 403 if the receiver has blocked the sender, 422 if there is no such user, or the chat can't
             carry it.
         """
-        if self._core.accounts.find(recipient_id) is None:
+        if self._accounts.find(recipient_id) is None:
             raise unprocessable("recipientId", "is no user")
         require_carried("base", params)
-        self._core.privacy.require_passage(sender_id, recipient_id, headline=True)
-        message_id = self._core.ids.new()
-        self._core.bus.publish(
+        self._privacy.require_passage(sender_id, recipient_id)
+        message_id = self._ids.new()
+        self._bus.publish(
             SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)
         )
         return message_id
-
-    # -- the wire's form
-
-    def to_wire(self, messages: Sequence[Message], viewer: int | None) -> list[dict[str, Any]]:
-        """As REST answers a user; `None` is the admin API."""
-        dialogs: dict[str, Dialog] = {}
-        found = []
-        for message in messages:
-            dialog = dialogs.get(message.dialog_id)
-            if dialog is None:
-                dialog = dialogs[message.dialog_id] = self._core.dialogs.get(message.dialog_id)
-            found.append(self._to_wire(message, dialog, viewer))
-        return found
-
-    def _to_wire(self, message: Message, dialog: Dialog, viewer: int | None) -> dict[str, Any]:
-        marks = self._db.all("SELECT * FROM marks WHERE message_id = ? ORDER BY user_id", message.id)
-        read = [row["user_id"] for row in marks if row["read"]]
-        delivered = [row["user_id"] for row in marks if row["delivered"]]
-        seen = [one for one in read if one != message.sender_id]
-        if not dialog.has_marks:
-            read = delivered = [message.sender_id]
-        wire: dict[str, Any] = {
-            **message.extra,
-            "_id": message.id,
-            "chat_dialog_id": message.dialog_id,
-            "message": message.body,
-            "date_sent": message.date_sent,
-            "sender_id": message.sender_id,
-            "recipient_id": message.recipient_id,
-            "attachments": list(message.attachments),
-            "read_ids": read,
-            "delivered_ids": delivered,
-            "read": int(bool(seen)),
-            "views_count": 0 if dialog.has_marks else len(seen),
-            "reactions": self._reactions_to_wire(message.id, viewer),
-            "created_at": iso(message.created_at),
-            "updated_at": iso(message.updated_at),
-        }
-        if viewer is None:
-            wire["edited_at"] = iso(message.edited_at)
-            wire["deleted_for_ids"] = [row["user_id"] for row in marks if row["deleted"]]
-        return wire
-
-    def _reactions_to_wire(self, message_id: str, viewer: int | None) -> dict[str, Any] | None:
-        found = self.reactions(message_id)
-        if not found:
-            return None
-        own = [reaction for reaction, users in found.items() if viewer in users]
-        return {"own": own, "total": {reaction: len(users) for reaction, users in found.items()}}

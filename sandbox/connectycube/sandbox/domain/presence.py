@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-if TYPE_CHECKING:
-    from ..core import Core
+from ..clock import Clock
+from ..storage import Database
+from .accounts import Accounts
 
 __all__ = ["OfflineMessage", "Presence"]
 
@@ -23,13 +24,16 @@ class OfflineMessage:
     stored_at: float
 
 
+@define(kw_only=True, eq=False)
 class Presence:
     """Online users are those with at least one chat connection; that is known only while the sandbox runs."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
-        self._connections: dict[int, int] = {}
+    _db: Database
+    _clock: Clock
+    _accounts: Accounts
+    _connections: dict[int, int] = field(factory=dict, init=False)
+    active_lists: Callable[[int], Sequence[str | None]] = field(default=lambda user_id: (), init=False)
+    """Returns the active privacy list of each device that a message to a user reaches; set by the chat."""
 
     def came_online(self, user_id: int) -> None:
         """A chat connection of a user is ready."""
@@ -46,7 +50,7 @@ class Presence:
         self._touch(user_id)
 
     def _touch(self, user_id: int) -> None:
-        self._db.update("users", "id = ?", user_id, last_activity_at=self._core.clock.now())
+        self._db.update("users", "id = ?", user_id, last_activity_at=self._clock.now())
 
     def is_online(self, user_id: int) -> bool:
         return user_id in self._connections
@@ -59,14 +63,14 @@ class Presence:
         """Seconds since a user was last online, 0 for one who is, `None` for one who never was (K-49)."""
         if self.is_online(user_id):
             return 0
-        user = self._core.accounts.find(user_id)
+        user = self._accounts.find(user_id)
         if user is None or user.last_activity_at is None:
             return None
-        return max(0, int(self._core.clock.now() - user.last_activity_at))
+        return max(0, int(self._clock.now() - user.last_activity_at))
 
     def store_offline(self, user_id: int, stanza: str) -> None:
         """Keep a stanza until a user comes online."""
-        self._db.insert("offline_messages", user_id=user_id, stanza=stanza, stored_at=self._core.clock.now())
+        self._db.insert("offline_messages", user_id=user_id, stanza=stanza, stored_at=self._clock.now())
 
     def take_offline(self, user_id: int) -> list[OfflineMessage]:
         """What waited for a user, oldest first; it waits no longer."""

@@ -7,30 +7,33 @@ import binascii
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..clock import iso
+from attrs import define
+
+from ..clock import Clock, iso
+from ..config import Settings
 from ..errors import not_found, unprocessable
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..storage import Database, dump, load
+from .accounts import Accounts
 
 __all__ = ["Push"]
 
 _WEB = ("web_endpoint", "web_auth", "web_p256dh")
 
 
+@define(kw_only=True, eq=False)
 class Push:
     """Devices that want push notifications, and what was sent to them."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _settings: Settings
+    _accounts: Accounts
 
     # -- subscriptions
 
-    def subscribe(self, user_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def subscribe(self, user_id: int, fields: Mapping[str, Any]) -> sqlite3.Row:
         """Subscribe a device; one that is subscribed already keeps its id (R-060).
 
         :raises Refused: 422 if the channel's keys are missing.
@@ -59,15 +62,15 @@ class Push:
                 environment=token["environment"],
                 platform=device["platform"],
                 udid=device["udid"],
-                created_at=self._core.clock.now(),
+                created_at=self._clock.now(),
             )
         row = self._db.one("SELECT * FROM subscriptions WHERE id = ?", number)
         assert row is not None
-        return _subscription(row)
+        return row
 
-    def subscriptions(self, user_id: int) -> list[dict[str, Any]]:
+    def subscriptions(self, user_id: int) -> list[sqlite3.Row]:
         """A user's subscriptions (R-061)."""
-        return [_subscription(row) for row in self._db.all("SELECT * FROM subscriptions WHERE user_id = ?", user_id)]
+        return self._db.all("SELECT * FROM subscriptions WHERE user_id = ?", user_id)
 
     def unsubscribe(self, user_id: int, subscription_id: int) -> None:
         """Delete a subscription (R-062).
@@ -101,7 +104,7 @@ class Push:
     def _event(
         self, user_id: int, fields: Mapping[str, Any], recipients: Sequence[int], channel: str, tag_query: str | None
     ) -> dict[str, Any]:
-        now = self._core.clock.now()
+        now = self._clock.now()
         event = {
             "event_type": fields.get("event_type", "one_shot"),
             "message": fields["message"],
@@ -111,7 +114,7 @@ class Push:
             "end_date": fields.get("end_date"),
             "occured_count": 0,
             "active": True,
-            "application_id": self._core.settings.app_id,
+            "application_id": self._settings.app_id,
             "user_id": user_id,
             "kind": "API",
             "environment": fields["environment"],
@@ -142,7 +145,7 @@ class Push:
                 ids = [int(part) for part in user["ids"].split(",") if part.strip()]
             except ValueError as error:
                 raise unprocessable("user", "ids must be numbers with commas between") from error
-            return self._core.accounts.known(one for one in ids if abs(one) < 2**63), None
+            return self._accounts.known(one for one in ids if abs(one) < 2**63), None
         if external:
             wanted = set(_parts(external["ids"]))
             rows = self._db.all("SELECT id, external_id, external_user_id FROM users ORDER BY id")
@@ -178,11 +181,3 @@ def _check_message(message: str, push_type: str | None) -> None:
         raise unprocessable("message", "is not base64 of JSON") from error
     if not isinstance(found, dict):
         raise unprocessable("message", "is not base64 of a JSON object")
-
-
-def _subscription(row: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "notification_channel": {"name": row["channel"]},
-        "device": {"udid": row["udid"], "platform": {"name": row["platform"]}},
-    }

@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import define, frozen
 
-from ..errors import Refused, bad_request, forbidden, not_found, unprocessable
+from ..clock import Clock
+from ..errors import bad_request, forbidden, not_found, unprocessable
 from ..filters import Condition, like
-from ..storage import dump, load
-from .dialog_model import Deleted
+from ..ids import ObjectIds
+from ..storage import Database, dump, load
+from .accounts import Accounts
+from .deletion import Deleted, delete_each
 from .record_changes import changed
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["Record", "Records"]
 
@@ -53,17 +53,15 @@ class Record:
             "updated_at": int(self.updated_at),
         }
 
-    def to_wire(self) -> dict[str, Any]:
-        """As REST answers."""
-        return {**self.values(), "permissions": self.permissions}
 
-
+@define(kw_only=True, eq=False)
 class Records:
     """All records."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _accounts: Accounts
 
     # -- reading
 
@@ -94,7 +92,7 @@ class Records:
             case "open_for_users_ids":
                 return user_id in rule.get("users_ids", ())
             case "open_for_groups":
-                user = self._core.accounts.find(user_id)
+                user = self._accounts.find(user_id)
                 return user is not None and bool(set(user.tags) & set(rule.get("users_groups", ())))
             case _:
                 return False
@@ -132,8 +130,8 @@ class Records:
 
         :raises Refused: 422 if its parent is not there.
         """
-        now = self._core.clock.now()
-        record_id = self._core.ids.new()
+        now = self._clock.now()
+        record_id = self._ids.new()
         self._db.insert(
             "records",
             id=record_id,
@@ -176,7 +174,7 @@ class Records:
             values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"])})
         plain = {name: value for name, value in given.items() if name not in SYSTEM}
         values["fields"] = dump(changed(record.fields, plain))
-        self._db.update("records", "id = ?", record.id, updated_at=self._core.clock.now(), **values)
+        self._db.update("records", "id = ?", record.id, updated_at=self._clock.now(), **values)
         found = self.find(record.class_name, record.id)
         assert found is not None
         return found
@@ -190,15 +188,7 @@ class Records:
 
     def delete_many(self, class_name: str, ids: Iterable[str], user_id: int) -> Deleted:
         """Delete several records; one's failure does not stop the others (R-076)."""
-        found = Deleted(done=[], not_found=[], wrong_permissions=[])
-        for one in dict.fromkeys(ids):
-            try:
-                self.delete(self.require(class_name, one, user_id, "delete"))
-            except Refused as refused:
-                (found.not_found if refused.status == 404 else found.wrong_permissions).append(one)
-            else:
-                found.done.append(one)
-        return found
+        return delete_each(ids, lambda one: self.delete(self.require(class_name, one, user_id, "delete")))
 
 
 def calculated(records: Sequence[Record], calc: Sequence[Condition], group_by: str | None) -> list[dict[str, Any]]:

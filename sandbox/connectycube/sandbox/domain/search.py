@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 from ..errors import bad_request
+from ..storage import Database
 from .accounts import User, user_of
 from .dialog_model import Dialog
+from .dialogs import Dialogs
 from .message_model import Message, message_of
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["Found", "Search"]
 
@@ -29,12 +27,12 @@ class Found:
     users: list[User]
 
 
+@define(kw_only=True, eq=False)
 class Search:
     """Case-sensitive search for a part of a text, as the documents describe it; quotes mean the phrase (CR-20)."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _dialogs: Dialogs
 
     def query(
         self,
@@ -57,7 +55,7 @@ class Search:
         if newest is not None and oldest is not None and not 0 <= newest - oldest <= THREE_MONTHS:
             raise bad_request("end_date must be at most three months before start_date")
         phrase = text[1:-1] if len(text) > 2 and text[0] == text[-1] == '"' else text
-        own, _ = self._core.dialogs.search([], user_id=user_id, skip=0, limit=-1)
+        own, _ = self._dialogs.search([], user_id=user_id, skip=0, limit=-1)
         dialogs = [dialog for dialog in own if dialog_ids is None or dialog.id in dialog_ids]
         named = [
             dialog

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
-from ..bus import SessionEnded
-from ..clock import iso
+from ..bus import Bus, SessionEnded
+from ..clock import Clock
+from ..config import Settings
 from ..errors import bad_request, not_found, session_expired, unauthorized, unprocessable
 from ..ids import new_token
-from .accounts import User
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..storage import Database
+from .accounts import Accounts, User
 
 __all__ = ["Session", "Sessions"]
 
@@ -35,12 +34,15 @@ class Session:
         return f"<Session {self.id}, user_id={self.user_id}>"
 
 
+@define(kw_only=True, eq=False)
 class Sessions:
     """All sessions. A session lives for two hours after its last call; a guest for a day in all."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _bus: Bus
+    _settings: Settings
+    _accounts: Accounts
 
     # -- opening
 
@@ -50,7 +52,7 @@ class Sessions:
         :param body: as the wire has it, in the form that the spec describes.
         :raises Refused: 401 if application, key or user are wrong.
         """
-        settings = self._core.settings
+        settings = self._settings
         if body.get("application_id") != settings.app_id or body.get("auth_key") != settings.auth_key:
             raise unauthorized("Unexpected signature or application")
         with self._db.transaction():
@@ -65,13 +67,13 @@ class Sessions:
         user = self._user(given, create=False)
         if user is None:
             raise bad_request("login or email with a password, or provider is required")
-        self._db.update("sessions", "id = ?", session.id, user_id=user.id, updated_at=self._core.clock.now())
+        self._db.update("sessions", "id = ?", session.id, user_id=user.id, updated_at=self._clock.now())
         self._seen(user.id)
-        return self._core.accounts.get(user.id)
+        return self._accounts.get(user.id)
 
     def log_out(self, session: Session) -> None:
         """Take a session's user away and keep the session (R-007, U-12)."""
-        self._db.update("sessions", "id = ?", session.id, user_id=None, updated_at=self._core.clock.now())
+        self._db.update("sessions", "id = ?", session.id, user_id=None, updated_at=self._clock.now())
 
     def _user(self, body: Mapping[str, Any], *, create: bool) -> User | None:
         provider = body.get("provider")
@@ -83,11 +85,11 @@ class Sessions:
                 return self._vouched("firebase_phone" if body.get("firebase_phone") else "firebase_email", body)
             return None
         if str(given.get("guest", "0")) == "1":
-            return self._core.accounts.create({"full_name": given.get("full_name")}, guest=True)
+            return self._accounts.create({"full_name": given.get("full_name")}, guest=True)
         login, email, password = (given.get(name) for name in ("login", "email", "password"))
         if (login is None and email is None) or password is None:
             raise unprocessable("base", "login or email with a password is required")
-        return self._core.accounts.log_in(login=login, email=email, password=password, create=create)
+        return self._accounts.log_in(login=login, email=email, password=password, create=create)
 
     def _vouched(self, provider: str, body: Mapping[str, Any]) -> User:
         if provider in ("facebook", "twitter"):
@@ -96,10 +98,10 @@ class Sessions:
             token = (body.get(provider) or {}).get("access_token")
         if not token:
             raise unprocessable("base", f"{provider} wants its token")
-        return self._core.accounts.of_provider(provider, token)
+        return self._accounts.of_provider(provider, token)
 
     def _new(self, user: User | None) -> Session:
-        now = self._core.clock.now()
+        now = self._clock.now()
         number = self._db.insert(
             "sessions",
             token=new_token(),
@@ -114,7 +116,7 @@ class Sessions:
 
     def open_for(self, user_id: int) -> Session:
         """Open a session without a login, for seeding and tests."""
-        return self._new(self._core.accounts.get(user_id))
+        return self._new(self._accounts.get(user_id))
 
     # -- finding
 
@@ -140,7 +142,7 @@ class Sessions:
         if self._over(session):
             self._end(session)
             raise session_expired()
-        now = self._core.clock.now()
+        now = self._clock.now()
         self._db.update("sessions", "id = ?", session.id, last_call_at=now)
         if session.user_id is not None:
             self._seen(session.user_id)
@@ -159,18 +161,18 @@ class Sessions:
 
     def expiry(self, session: Session) -> float:
         """When a session ends if nothing more is called."""
-        limits = self._core.settings.limits
-        user = None if session.user_id is None else self._core.accounts.find(session.user_id)
+        limits = self._settings.limits
+        user = None if session.user_id is None else self._accounts.find(session.user_id)
         if user is not None and user.is_guest:
             # A guest can't log in again, so the session is there as long as the guest.
             return user.created_at + limits.guest_seconds
         return session.last_call_at + limits.session_seconds
 
     def _over(self, session: Session) -> bool:
-        return self.expiry(session) <= self._core.clock.now()
+        return self.expiry(session) <= self._clock.now()
 
     def _seen(self, user_id: int) -> None:
-        self._db.update("users", "id = ?", user_id, last_request_at=self._core.clock.now())
+        self._db.update("users", "id = ?", user_id, last_request_at=self._clock.now())
 
     # -- ending
 
@@ -212,22 +214,7 @@ class Sessions:
 
     def _end(self, session: Session) -> None:
         self._db.run("DELETE FROM sessions WHERE id = ?", session.id)
-        self._core.bus.publish(SessionEnded(session_id=session.id, user_id=session.user_id))
-
-    def to_wire(self, session: Session) -> dict[str, Any]:
-        """As REST answers."""
-        found: dict[str, Any] = {
-            "id": session.id,
-            "user_id": session.user_id,
-            "application_id": self._core.settings.app_id,
-            "token": session.token,
-            "ts": int(session.created_at),
-            "created_at": iso(session.created_at),
-            "updated_at": iso(session.updated_at),
-        }
-        if session.user_id is not None:
-            found["user"] = self._core.accounts.get(session.user_id).to_wire(in_session=True)
-        return found
+        self._bus.publish(SessionEnded(session_id=session.id, user_id=session.user_id))
 
 
 def _session(row: sqlite3.Row) -> Session:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..core import Core
+from attrs import define
+
+from ..storage import Database
 
 __all__ = ["Statistics"]
 
 
+@define(kw_only=True, eq=False)
 class Statistics:
     """Numbers of messages and dialogs, in spans of time whose ends are Unix seconds or open."""
 
-    def __init__(self, core: Core) -> None:
-        self._db = core.db
+    _db: Database
 
     def messages(self, after: float | None, before: float | None) -> int:
         """Messages that were sent."""

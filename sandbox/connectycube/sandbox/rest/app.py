@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..clock import iso
+from ..core import Core
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, not_found, session_expired
 from ..journal import MOST_SHOWN
@@ -28,9 +29,6 @@ from .reading import body_of, fit_body, fit_query, query_of, read_bytes, require
 from .routes import all_routes
 from .seen import SENT_PATH, Exchanged
 from .storage import Storage
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["RestApp"]
 
@@ -80,7 +78,7 @@ class RestApp:
         self._drop = drop
         self._warm: asyncio.Task[None] | None = None
         self.starlette = Starlette(
-            routes=[*self._api_routes(), *self._elsewhere(), *Storage(self).routes(), *self.page.routes()],
+            routes=[*self._api_routes(), *self._elsewhere(), *Storage(core, self.finish).routes(), *self.page.routes()],
             exception_handlers={HTTPException: self._http_error},
         )
         # What is not in the table is told in the platform's own form.

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define, field, frozen
 
 from ..clock import moment
+from ..core import Core
 from ..domain.sessions import Session
 from ..errors import Refused, bad_request, session_expired
 from ..filters import Condition, parse
 from .document import Operation
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["Answer", "Call", "Handler", "Routes"]
 

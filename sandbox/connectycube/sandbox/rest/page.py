@@ -10,16 +10,14 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ..core import Core
 from ..journal import Entry
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["Page"]
 

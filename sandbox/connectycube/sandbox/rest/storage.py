@@ -5,8 +5,7 @@ It knows no session: the form and the address are signed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator
 from xml.sax.saxutils import escape
 
 from starlette.datastructures import UploadFile
@@ -16,12 +15,10 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
+from ..core import Core
 from ..domain.files import BUCKET, CHUNK, StorageRefused
 from ..errors import Refused, not_found, session_expired
 from .seen import Exchanged
-
-if TYPE_CHECKING:
-    from .app import RestApp
 
 __all__ = ["Storage"]
 
@@ -30,11 +27,16 @@ FORM_BYTES = 1 << 20
 
 
 class Storage:
-    """Routes of the storage."""
+    """The routes of the storage.
 
-    def __init__(self, app: RestApp) -> None:
-        self._app = app
-        self._files = app.core.files
+    :param finish: adds the common headers to an answer and records the call.
+    """
+
+    def __init__(self, core: Core, finish: Callable[[Exchanged, Response], Response]) -> None:
+        self._files = core.files
+        self._sessions = core.sessions
+        self._finish = finish
+        self._most = core.settings.limits.file_bytes + FORM_BYTES
 
     def routes(self) -> list[Route]:
         return [
@@ -54,7 +56,7 @@ class Storage:
             response = _refusal(StorageRefused(400, "MalformedPOSTRequest", str(error.detail)))
         except ClientDisconnect:
             return Response(status_code=400)
-        return self._app.finish(seen, response)
+        return self._finish(seen, response)
 
     async def _upload(self, request: Request, seen: Exchanged) -> Response:
         limited = Request(request.scope, self._limited(request))
@@ -81,14 +83,13 @@ class Storage:
 
     def _limited(self, request: Request) -> Receive:
         """Reading of a body that ends where it is larger than a file may be, form and all."""
-        most = self._app.core.settings.limits.file_bytes + FORM_BYTES
         size = 0
 
         async def receive() -> Message:
             nonlocal size
             message = await request.receive()
             size += len(message.get("body", b""))
-            if size > most:
+            if size > self._most:
                 raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
             return message
 
@@ -103,13 +104,13 @@ class Storage:
                 request.path_params["uid"], query.get("Expires", ""), query.get("X-Amz-Signature", "")
             )
         except StorageRefused as refused:
-            return self._app.finish(seen, _refusal(refused))
+            return self._finish(seen, _refusal(refused))
         seen.answer = f"{file.size} bytes"
         headers = {"Content-Length": str(file.stored_size), "ETag": file.etag or ""}
         # The content type is the uploader's to say: a browser must not take it for a page of the sandbox.
         headers |= {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
         chunks: Iterator[bytes] = self._files.chunks(file)
-        return self._app.finish(seen, StreamingResponse(_each(chunks), 200, headers, file.content_type))
+        return self._finish(seen, StreamingResponse(_each(chunks), 200, headers, file.content_type))
 
     async def address(self, request: Request) -> Response:
         """Lead from a file's uid to its content, with the session's token in the address (R-056)."""
@@ -122,13 +123,13 @@ class Storage:
             file = self._files.get_by_uid(request.path_params["uid"])
             token = request.query_params.get("token") or request.headers.get("cb-token")
             if token is not None:
-                seen.session = self._app.core.sessions.use(token)
+                seen.session = self._sessions.use(token)
             if not file.public and seen.session is None:
                 raise session_expired()
             address = self._files.download_address(file, str(request.base_url).rstrip("/"))
         except Refused as refused:
-            return self._app.finish(seen, seen.refused(refused))
-        return self._app.finish(seen, RedirectResponse(address, 302))
+            return self._finish(seen, seen.refused(refused))
+        return self._finish(seen, RedirectResponse(address, 302))
 
 
 async def _each(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

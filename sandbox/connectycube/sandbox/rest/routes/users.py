@@ -8,13 +8,14 @@ from typing import Any
 from ...domain.accounts import User
 from ...errors import NotPlayed, bad_request, not_found
 from ...filters import Condition, FilterSpec, parse
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
 
 
 def _one(user: User) -> Any:
-    return {"user": user.to_wire()}
+    return {"user": wire.user(user)}
 
 
 @routes.plays("users_create")
@@ -26,7 +27,7 @@ def create(call: Call) -> Any:
 def search(call: Call) -> Any:
     skip, limit = call.page(100, "offset")
     users, total, limit = call.core.accounts.search_v2(call.conditions(), skip=skip, limit=limit, order=call.order())
-    return {"limit": limit, "skip": skip, "total_entries": total, "items": [user.to_wire() for user in users]}
+    return {"limit": limit, "skip": skip, "total_entries": total, "items": [wire.user(user) for user in users]}
 
 
 @routes.plays("users_list_v1")
@@ -151,4 +152,4 @@ def list_online(call: Call) -> Any:
         return {"count": len(online)}
     skip, limit = call.page(None, "offset")
     users, _ = call.core.accounts.search([], skip=skip, limit=limit, among=online)
-    return {"users": [user.to_wire() for user in users]}
+    return {"users": [wire.user(user) for user in users]}
