@@ -57,7 +57,7 @@ class Core:
         self.addresses = addresses = Addresses(settings)
         # Each part takes only parts built before it: a contract in pyproject.toml holds them to that order.
         self.accounts = accounts = Accounts(db=db, clock=clock, ids=ids, bus=bus, settings=settings)
-        self.sessions = sessions = Sessions(db=db, clock=clock, bus=bus, settings=settings, accounts=accounts)
+        self.sessions = sessions = Sessions(db=db, clock=clock, settings=settings, accounts=accounts)
         self.presence = presence = Presence(db=db, clock=clock, accounts=accounts)
         self.push = Push(db=db, clock=clock, settings=settings, accounts=accounts)
         self.records = Records(db=db, clock=clock, ids=ids, accounts=accounts)

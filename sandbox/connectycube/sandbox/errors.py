@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 __all__ = [
     "NotPlayed",
@@ -10,6 +13,7 @@ __all__ = [
     "bad_request",
     "forbidden",
     "not_found",
+    "required",
     "session_expired",
     "unauthorized",
     "unprocessable",
@@ -64,6 +68,16 @@ def forbidden(text: str = "You don't have appropriate permissions to perform thi
 def not_found(text: str = "The resource wasn't found") -> Refused:
     """What the call names does not exist."""
     return Refused(404, {"base": [text]})
+
+
+def required(found: T | None) -> T:
+    """Return what a look-up found.
+
+    :raises Refused: 404 if it found nothing.
+    """
+    if found is None:
+        raise not_found()
+    return found
 
 
 def unprocessable(field: str, text: str) -> Refused:

@@ -1,6 +1,6 @@
-"""Dialogs: making, changing, leaving and deleting them (R-026 to R-037).
+"""Dialogs: creating, changing, leaving and deleting them (R-026 to R-037).
 
-Who may do what is the table "Roles and privileges" of the platform's documents; F-030 to F-040 sum it up.
+Permissions follow the table "Roles and privileges" of the platform's documentation, summed up in F-030 to F-040.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from attrs import define
 from ..bus import Bus, DialogChanged, DialogDeleted
 from ..clock import Clock
 from ..config import Settings
-from ..errors import forbidden, not_found, unprocessable
+from ..errors import forbidden, required, unprocessable
 from ..filters import Condition, where
 from ..ids import ObjectIds
 from ..storage import Database, dump
 from .accounts import Accounts
 from .deletion import Deleted, delete_each
-from .dialog_model import COLUMNS, Dialog, DialogType, Role, dialog_of
+from .dialog_model import COLUMNS, Dialog, DialogType, Role
 
 __all__ = ["Dialogs"]
 
@@ -31,7 +31,7 @@ _GROUPS = (DialogType.GROUP, DialogType.MEETING)
 
 @define(kw_only=True, eq=False)
 class Dialogs:
-    """All dialogs."""
+    """The application's dialogs."""
 
     _db: Database
     _clock: Clock
@@ -43,24 +43,20 @@ class Dialogs:
     # -- reading
 
     def find(self, dialog_id: str) -> Dialog | None:
-        """A dialog by its id, whoever asks."""
-        row = self._db.one("SELECT * FROM dialogs WHERE id = ?", dialog_id)
-        return None if row is None else dialog_of(row)
+        """Return a dialog by id."""
+        return self._db.find(Dialog, "SELECT * FROM dialogs WHERE id = ?", dialog_id)
 
     def get(self, dialog_id: str) -> Dialog:
-        """A dialog by its id, whoever asks.
+        """Return a dialog by id.
 
         :raises Refused: 404 if there is none.
         """
-        dialog = self.find(dialog_id)
-        if dialog is None:
-            raise not_found()
-        return dialog
+        return required(self.find(dialog_id))
 
     def require(self, dialog_id: str, user_id: int, role: Role = Role.MEMBER) -> Dialog:
-        """A dialog in which a user has a role.
+        """Return a dialog in which a user has at least a role.
 
-        :raises Refused: 404 if there is none, 403 if the user is less in it.
+        :raises Refused: 404 if there is none, 403 if the user's role is lower.
         """
         dialog = self.get(dialog_id)
         if self.role(dialog, user_id) < role:
@@ -68,7 +64,7 @@ class Dialogs:
         return dialog
 
     def role(self, dialog: Dialog, user_id: int) -> Role:
-        """What a user is in a dialog. In a broadcast dialog is everybody."""
+        """Return a user's role in a dialog. Everybody is a member of a broadcast dialog."""
         if dialog.type is not DialogType.BROADCAST and not self.is_member(dialog.id, user_id):
             return Role.NONE
         if dialog.user_id == user_id:
@@ -77,29 +73,30 @@ class Dialogs:
         return Role.ADMIN if admin else Role.MEMBER
 
     def is_member(self, dialog_id: str, user_id: int) -> bool:
-        """Whether a user is in the list of occupants."""
+        """Return whether a user is in the list of occupants."""
         return bool(self._db.value("SELECT 1 FROM members WHERE dialog_id = ? AND user_id = ?", dialog_id, user_id))
 
     def may_write(self, dialog: Dialog, user_id: int) -> bool:
-        """Whether a user may send to a dialog: to a broadcast only its owner and admins may."""
+        """Return whether a user may send to a dialog. Only the owner and admins may send to a broadcast."""
         wanted = Role.ADMIN if dialog.type is DialogType.BROADCAST else Role.MEMBER
         return self.role(dialog, user_id) >= wanted
 
     def members(self, dialog_id: str) -> list[int]:
-        """Occupants; of a broadcast dialog, those who were named when it was made."""
+        """Return the occupants; in a broadcast dialog, the users who were named when it was created."""
         return self._db.column("SELECT user_id FROM members WHERE dialog_id = ? ORDER BY user_id", dialog_id)
 
     def readers(self, dialog: Dialog) -> list[int]:
-        """All whom a message in the dialog is for."""
+        """Return everyone who receives the dialog's messages."""
         if dialog.type is DialogType.BROADCAST:
             return self._db.column("SELECT id FROM users ORDER BY id")
         return self.members(dialog.id)
 
     def admins(self, dialog_id: str) -> list[int]:
+        """Return the admins, without the owner."""
         return self._db.column("SELECT user_id FROM admins WHERE dialog_id = ? ORDER BY user_id", dialog_id)
 
     def opponent(self, dialog: Dialog, user_id: int) -> int | None:
-        """The other user of a private dialog."""
+        """Return the other user of a private dialog, or `None` for other types."""
         return next((one for one in self.members(dialog.id) if one != user_id), None) if dialog.private else None
 
     def search(
@@ -111,39 +108,33 @@ class Dialogs:
         limit: int,
         order: tuple[str, bool] | None = None,
     ) -> tuple[list[Dialog], int]:
-        """The dialogs of a user, or of the application, that meet all conditions.
+        """Return a page of the dialogs that meet all conditions, and the number of all of them.
 
-        :param order: field and whether from the highest; most recent message first without.
-        :returns: a page of them and the number of all.
+        :param user_id: whose dialogs to search; `None` searches all of the application.
+        :param order: the field to sort by, and whether to sort descending. By default, the latest message comes first.
         """
         sql, values = where(conditions, COLUMNS)
         if user_id is not None:
             sql = f"{_MINE} AND {sql}"
             values = [user_id, user_id, *values]
-        total = self._db.value(f"SELECT count(*) FROM dialogs WHERE {sql}", *values)
         field, down = order or ("last_message_date_sent", True)
         column = COLUMNS[field].sql
         if field == "last_message_date_sent":
             column = f"IFNULL({column}, dialogs.created_at)"
         way = "DESC" if down else "ASC"
-        rows = self._db.all(
-            f"SELECT * FROM dialogs WHERE {sql} ORDER BY {column} {way}, dialogs.id {way} LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            skip,
-        )
-        return [dialog_of(row) for row in rows], total
+        ordered = f"{column} {way}, dialogs.id {way}"
+        return self._db.page(Dialog, "dialogs", sql, values, ordered, skip=skip, limit=limit)
 
-    # -- making
+    # -- creating
 
     def create(self, user_id: int, fields: Mapping[str, Any]) -> Dialog:
-        """Make a dialog; its maker is its owner (R-027).
+        """Create a dialog, which the user then owns (R-027).
 
-        :raises Refused: 422 if something is missing or is too much.
+        :raises Refused: 422 if something is missing or over its limit.
         """
         kind = DialogType(fields["type"])
         if kind is DialogType.MEETING:
-            raise unprocessable("type", "is made by meetings only")
+            raise unprocessable("type", "is reserved for meetings")
         others = [one for one in fields.get("occupants_ids") or () if one != user_id]
         if kind in (DialogType.GROUP, DialogType.PRIVATE) and "occupants_ids" not in fields:
             raise unprocessable("occupants_ids", "is required")
@@ -157,19 +148,19 @@ class Dialogs:
         return self._new(kind, user_id, others, fields)
 
     def private(self, user_id: int, other_id: int, fields: Mapping[str, Any] | None = None) -> Dialog:
-        """The private dialog of two users; it is made if there is none (U-16)."""
+        """Return the private dialog of two users, creating it if there is none (U-16)."""
         if user_id == other_id:
-            raise unprocessable("recipient_id", "is the user's own")
+            raise unprocessable("recipient_id", "must be another user")
         pair = ",".join(str(one) for one in sorted((user_id, other_id)))
-        row = self._db.one("SELECT * FROM dialogs WHERE pair = ?", pair)
-        if row is not None:
-            self.show(row["id"], [user_id])
-            return dialog_of(row)
+        dialog = self._db.find(Dialog, "SELECT * FROM dialogs WHERE pair = ?", pair)
+        if dialog is not None:
+            self._show(dialog.id, [user_id])
+            return dialog
         given = {key: value for key, value in (fields or {}).items() if key in _OF_PRIVATE}
         return self._new(DialogType.PRIVATE, user_id, [other_id], given, pair)
 
     def for_meeting(self, host_id: int, name: str, attendees: Sequence[int]) -> Dialog:
-        """The dialog of a meeting (R-079)."""
+        """Create the dialog of a meeting (R-079)."""
         return self._new(DialogType.MEETING, host_id, self._accounts.known(attendees), {"name": name})
 
     def _new(
@@ -207,12 +198,12 @@ class Dialogs:
             preview = fields["permissions"].get("allow_preview")
             values["allow_preview"] = None if preview is None else int(preview)
         if old is not None and old.private:
-            # Name and photo of a private dialog are the other user's.
+            # A private dialog shows the name and photo of the other user.
             values = {name: value for name, value in values.items() if name not in ("name", "photo")}
         return values
 
     def _extensions(self, given: Mapping[str, Any] | None) -> str | None:
-        """The application's own fields: those that are declared, as texts (R-027)."""
+        """Return the application's own fields that are declared, as texts (R-027)."""
         if given is None:
             return None
         allowed = self._settings.extensions
@@ -226,7 +217,7 @@ class Dialogs:
         known = set(self._accounts.known(ids))
         unknown = [str(one) for one in ids if one not in known]
         if unknown:
-            raise unprocessable(field, f"has no users {', '.join(unknown)}")
+            raise unprocessable(field, f"names users who don't exist: {', '.join(unknown)}")
 
     def _require_few_admins(self, admins: Sequence[int]) -> None:
         most = self._settings.limits.dialog_admins
@@ -240,16 +231,16 @@ class Dialogs:
             for one in dict.fromkeys(ids)
             if self._db.run("INSERT OR IGNORE INTO members VALUES (?, ?, ?)", dialog_id, one, now)
         ]
-        self.show(dialog_id, added)
+        self._show(dialog_id, added)
         return added
 
     # -- changing
 
     def update(self, dialog_id: str, user_id: int | None, fields: Mapping[str, Any]) -> Dialog:
-        """Change a dialog, all or nothing (R-028, R-034, U-15).
+        """Change a dialog, completely or not at all (R-028, R-034, U-15).
 
-        :param user_id: who asks; `None` is the admin API.
-        :raises Refused: 403 if the user's role does not do, 422 if a value does not.
+        :param user_id: the user who asks; `None` is the admin API.
+        :raises Refused: 403 if the user's role is too low, 422 if a value is invalid.
         """
         dialog = self.get(dialog_id)
         role = Role.OWNER if user_id is None else self.role(dialog, user_id)
@@ -282,22 +273,20 @@ class Dialogs:
         push: Mapping[str, Any],
         pull: Mapping[str, Any],
     ) -> None:
-        """Hold a change against the table of roles."""
+        """Check a change against the table of roles."""
         free = dialog.type in (*_GROUPS, DialogType.PRIVATE)
         plain = {"name", "photo", "description", "extensions"} & fields.keys()
         if (plain and not free and role < Role.ADMIN) or ("permissions" in fields and role < Role.ADMIN):
             raise forbidden()
-        crowd = {"occupants_ids", "admins_ids"} & (push.keys() | pull.keys())
-        if dialog.private and crowd:
-            raise unprocessable("base", "the users of a private dialog do not change")
+        changed = push.keys() | pull.keys()
+        if dialog.private and {"occupants_ids", "admins_ids"} & changed:
+            raise unprocessable("base", "the users of a private dialog can't change")
         if "occupants_ids" in push and dialog.type not in _GROUPS and role < Role.ADMIN:
             raise forbidden()
         others = [one for one in pull.get("occupants_ids") or () if one != user_id]
         if others and (role < Role.ADMIN or (dialog.user_id in others and user_id is not None)):
             raise forbidden()
-        if {"admins_ids"} & (push.keys() | pull.keys()) and role < Role.OWNER:
-            raise forbidden()
-        if {"pinned_messages_ids"} & (push.keys() | pull.keys()) and role < Role.ADMIN:
+        if ("admins_ids" in changed and role < Role.OWNER) or ("pinned_messages_ids" in changed and role < Role.ADMIN):
             raise forbidden()
 
     def _remove_members(self, dialog: Dialog, ids: Iterable[int]) -> list[int]:
@@ -334,7 +323,7 @@ class Dialogs:
     # -- leaving and deleting
 
     def subscribe(self, dialog_id: str, user_id: int) -> Dialog:
-        """Enter a public dialog (R-032, CR-38)."""
+        """Join a public dialog (R-032, CR-38)."""
         dialog = self.get(dialog_id)
         if dialog.type is not DialogType.PUBLIC:
             raise forbidden("Only public dialogs can be subscribed to")
@@ -345,12 +334,13 @@ class Dialogs:
 
     def unsubscribe(self, dialog_id: str, user_id: int) -> None:
         """Leave a public dialog (R-033)."""
-        if self.get(dialog_id).type is not DialogType.PUBLIC:
+        dialog = self.get(dialog_id)
+        if dialog.type is not DialogType.PUBLIC:
             raise forbidden("Only public dialogs can be unsubscribed from")
-        self._leave(self.get(dialog_id), user_id)
+        self._leave(dialog, user_id)
 
     def delete(self, dialog_id: str, user_id: int, *, force: bool) -> None:
-        """Delete a dialog for oneself, or for all (R-029).
+        """Delete a dialog for one user, or with `force` for everyone (R-029).
 
         :raises Refused: 404 if there is none, 403 if the user may not.
         """
@@ -360,16 +350,16 @@ class Dialogs:
             self._db.run("DELETE FROM dialogs WHERE id = ?", dialog_id)
             self._bus.publish(DialogDeleted(dialog_id=dialog_id))
         elif dialog.type in (DialogType.PRIVATE, DialogType.BROADCAST):
-            self._hide(dialog_id, user_id)
+            self._view(dialog_id, user_id, "deleted", True)
         else:
             self._leave(dialog, user_id)
 
     def delete_many(self, ids: Iterable[str], user_id: int, *, force: bool) -> Deleted:
-        """Delete several dialogs; one's failure does not stop the others (R-030)."""
+        """Delete several dialogs (R-030)."""
         return delete_each(ids, lambda dialog_id: self.delete(dialog_id, user_id, force=force))
 
     def require_force(self, dialog: Dialog, user_id: int) -> None:
-        """Only the owner acts for all; in a private dialog also its admin.
+        """Check that a user may act for everyone: the owner may, and in a private dialog an admin.
 
         :raises Refused: 403 for others.
         """
@@ -380,15 +370,12 @@ class Dialogs:
         with self._db.transaction():
             removed = self._remove_members(dialog, [user_id])
             if removed:
-                self._hide(dialog.id, user_id)
+                self._view(dialog.id, user_id, "deleted", True)
         if removed:
             self._bus.publish(DialogChanged(dialog_id=dialog.id, added=(), removed=removed, by_user_id=user_id))
 
-    def _hide(self, dialog_id: str, user_id: int) -> None:
-        self._view(dialog_id, user_id, "deleted", True)
-
-    def show(self, dialog_id: str, ids: Iterable[int]) -> None:
-        """Undo that users deleted a dialog for themselves: it has something new for them."""
+    def _show(self, dialog_id: str, ids: Iterable[int]) -> None:
+        """Show a dialog again to users who deleted it for themselves."""
         for one in ids:
             self._db.run("UPDATE dialog_views SET deleted = 0 WHERE dialog_id = ? AND user_id = ?", dialog_id, one)
 
@@ -402,18 +389,18 @@ class Dialogs:
         )
 
     def viewers(self, dialog_id: str, column: str) -> list[int]:
-        """Users who deleted a dialog for themselves (`deleted`), or silenced it (`silent`)."""
+        """Return the users who deleted a dialog for themselves (`deleted`), or silenced it (`silent`)."""
         sql = f"SELECT user_id FROM dialog_views WHERE dialog_id = ? AND {column} ORDER BY user_id"
         return self._db.column(sql, dialog_id)
 
     # -- push notifications
 
     def set_notifications(self, dialog_id: str, user_id: int, enabled: bool) -> None:
-        """Switch a user's push notifications of a dialog (R-035)."""
+        """Turn a user's push notifications for a dialog on or off (R-035)."""
         self._view(dialog_id, user_id, "silent", not enabled)
 
     def notifications(self, dialog_id: str, user_id: int) -> bool:
-        """Whether a user wants push notifications of a dialog (R-036)."""
+        """Return whether a user gets push notifications for a dialog (R-036)."""
         sql = "SELECT silent FROM dialog_views WHERE dialog_id = ? AND user_id = ?"
         return not self._db.value(sql, dialog_id, user_id)
 

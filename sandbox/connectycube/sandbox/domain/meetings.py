@@ -1,15 +1,14 @@
-"""Meetings (R-078 to R-082, R-092). Nothing is recorded and no mail is sent."""
+"""Meetings (R-078 to R-082, R-092). The sandbox records nothing and sends no mail."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, frozen
+from attrs import converters, define, field, frozen
 
 from ..clock import Clock
-from ..errors import forbidden, not_found, unprocessable
+from ..errors import forbidden, required, unprocessable
 from ..filters import Column, Condition, where
 from ..ids import ObjectIds
 from ..storage import Database, dump, load
@@ -37,25 +36,25 @@ class Meeting:
     name: str
     start_date: int
     end_date: int
-    attendees: Sequence[Mapping[str, Any]]
-    record: bool | None
-    public: bool
-    scheduled: bool
-    notify: bool
-    notify_before: Mapping[str, Any] | None
-    timezone: Mapping[str, Any] | None
+    attendees: Sequence[Mapping[str, Any]] = field(converter=load)
+    record: bool | None = field(converter=converters.optional(bool))
+    public: bool = field(converter=bool)
+    scheduled: bool = field(converter=bool)
+    notify: bool = field(converter=bool)
+    notify_before: Mapping[str, Any] | None = field(converter=load)
+    timezone: Mapping[str, Any] | None = field(converter=load)
     chat_dialog_id: str | None
     created_at: float
     updated_at: float
 
     def has(self, user_id: int) -> bool:
-        """Whether a user hosts or attends it."""
+        """Return whether a user hosts or attends it."""
         return self.host_id == user_id or any(one.get("id") == user_id for one in self.attendees)
 
 
 @define(kw_only=True, eq=False)
 class Meetings:
-    """All meetings."""
+    """The application's meetings."""
 
     _db: Database
     _clock: Clock
@@ -64,25 +63,24 @@ class Meetings:
     _dialogs: Dialogs
 
     def get(self, meeting_id: str) -> Meeting:
-        """A meeting by its id, whoever asks.
+        """Return a meeting by id.
 
         :raises Refused: 404 if there is none.
         """
-        row = self._db.one("SELECT * FROM meetings WHERE id = ?", meeting_id)
-        if row is None:
-            raise not_found()
-        return _meeting(row)
+        return required(self._find(meeting_id))
+
+    def _find(self, meeting_id: str) -> Meeting | None:
+        return self._db.find(Meeting, "SELECT * FROM meetings WHERE id = ?", meeting_id)
 
     def visible(self, meeting_id: str, user_id: int) -> Meeting | None:
-        """A meeting that is public, or that a user hosts or attends."""
-        row = self._db.one("SELECT * FROM meetings WHERE id = ?", meeting_id)
-        meeting = None if row is None else _meeting(row)
+        """Return a meeting that is public, or that a user hosts or attends."""
+        meeting = self._find(meeting_id)
         return meeting if meeting is not None and (meeting.public or meeting.has(user_id)) else None
 
     def require(self, meeting_id: str, user_id: int) -> Meeting:
-        """A meeting that a user hosts or attends.
+        """Return a meeting that a user hosts or attends.
 
-        :raises Refused: 404 if there is none, 403 if it is not the user's.
+        :raises Refused: 404 if there is none, 403 if the user does neither.
         """
         meeting = self.get(meeting_id)
         if not meeting.has(user_id):
@@ -92,12 +90,13 @@ class Meetings:
     def list(
         self, user_id: int, conditions: Sequence[Condition], scheduled: bool | None, *, skip: int, limit: int
     ) -> list[Meeting]:
-        """A page of the meetings that a user hosts or attends (R-078)."""
+        """Return a page of the meetings that a user hosts or attends (R-078)."""
         sql, values = where(conditions, COLUMNS)
         if scheduled is not None:
             sql += " AND scheduled = ?"
             values.append(int(scheduled))
-        rows = self._db.all(
+        return self._db.find_all(
+            Meeting,
             "SELECT * FROM meetings WHERE (host_id = ? OR EXISTS (SELECT 1 FROM json_each(attendees)"
             f" WHERE json_extract(value, '$.id') = ?)) AND {sql} ORDER BY start_date, id LIMIT ? OFFSET ?",
             user_id,
@@ -106,7 +105,6 @@ class Meetings:
             limit,
             skip,
         )
-        return [_meeting(row) for row in rows]
 
     def create(self, host_id: int, fields: Mapping[str, Any]) -> Meeting:
         """Plan a meeting (R-079).
@@ -129,9 +127,9 @@ class Meetings:
         return self.get(meeting_id)
 
     def update(self, meeting_id: str, user_id: int, fields: Mapping[str, Any]) -> Meeting:
-        """Change a meeting; its host may (R-080).
+        """Change a meeting (R-080).
 
-        :raises Refused: 403 for others, 422 if a value is out of range.
+        :raises Refused: 403 if the user is not its host, 422 if a value is out of range.
         """
         meeting = self._hosted(meeting_id, user_id)
         with self._db.transaction():
@@ -167,7 +165,10 @@ class Meetings:
             self._db.update("meetings", "id = ?", meeting_id, chat_dialog_id=dialog.id)
 
     def delete(self, meeting_id: str, user_id: int) -> None:
-        """Delete a meeting; its host may (R-081)."""
+        """Delete a meeting (R-081).
+
+        :raises Refused: 403 if the user is not its host.
+        """
         self._hosted(meeting_id, user_id)
         self._db.run("DELETE FROM meetings WHERE id = ?", meeting_id)
 
@@ -176,26 +177,3 @@ class Meetings:
         if meeting.host_id != user_id:
             raise forbidden()
         return meeting
-
-
-def _meeting(row: sqlite3.Row) -> Meeting:
-    return Meeting(
-        **{
-            name: row[name]
-            for name in (
-                "id",
-                "host_id",
-                "name",
-                "start_date",
-                "end_date",
-                "chat_dialog_id",
-                "created_at",
-                "updated_at",
-            )
-        },
-        **{name: load(row[name]) for name in ("attendees", "notify_before", "timezone")},
-        record=None if row["record"] is None else bool(row["record"]),
-        public=bool(row["public"]),
-        scheduled=bool(row["scheduled"]),
-        notify=bool(row["notify"]),
-    )

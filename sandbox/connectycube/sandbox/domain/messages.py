@@ -1,4 +1,5 @@
-"""Messages: history, marks, unread counts, reactions, deletion (R-041 to R-048)."""
+"""Messages: history, marks, unread counts, reactions and deletion (R-041 to R-048), and what else REST sends to the
+chat."""
 
 from __future__ import annotations
 
@@ -8,22 +9,24 @@ from typing import Any
 
 from attrs import define
 
-from ..bus import Bus, MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
+from ..bus import Bus, CallRejected, MessageRemoved, MessageToDeliver, ReactionsChanged, SystemMessageToDeliver
 from ..clock import Clock
 from ..config import Settings
-from ..errors import forbidden, not_found, unprocessable
+from ..errors import forbidden, not_found, required, unprocessable
 from ..filters import Condition, where
 from ..ids import ObjectIds
 from ..storage import Database, dump
 from .accounts import Accounts
-from .carried import require_carried
 from .deletion import Deleted, delete_each
 from .dialog_model import Dialog, DialogType, Role
 from .dialogs import Dialogs
-from .message_model import COLUMNS, OWN_FIELDS, Draft, Message, message_of
+from .message_model import COLUMNS, OWN_FIELDS, Draft, Message
 from .privacy import Privacy
 
 __all__ = ["Messages"]
+
+DEEPEST = 50
+"""Most levels of nested objects that the chat carries."""
 
 
 @define(kw_only=True, eq=False)
@@ -42,24 +45,20 @@ class Messages:
     # -- reading
 
     def find(self, message_id: str) -> Message | None:
-        """A message by its id, whoever asks."""
-        row = self._db.one("SELECT * FROM messages WHERE id = ?", message_id)
-        return None if row is None else message_of(row)
+        """Return a message by id."""
+        return self._db.find(Message, "SELECT * FROM messages WHERE id = ?", message_id)
 
     def get(self, message_id: str) -> Message:
-        """Return a message by its id.
+        """Return a message by id.
 
         :raises Refused: 404 if there is none.
         """
-        message = self.find(message_id)
-        if message is None:
-            raise not_found()
-        return message
+        return required(self.find(message_id))
 
     def require(self, message_id: str, user_id: int) -> tuple[Message, Dialog]:
-        """A message of a dialog that a user is in.
+        """Return a message and its dialog, which a user must be in.
 
-        :raises Refused: 404 if there is none, 403 if the user is not.
+        :raises Refused: 404 if there is none, 403 if the user is not in the dialog.
         """
         message = self.get(message_id)
         return message, self._dialogs.require(message.dialog_id, user_id)
@@ -74,11 +73,10 @@ class Messages:
         limit: int,
         order: tuple[str, bool] = ("date_sent", False),
     ) -> tuple[list[Message], int]:
-        """The messages that meet all conditions and that a user has not deleted for oneself.
+        """Return a page of the messages that meet all conditions, and the number of all of them.
 
-        :param viewer: `None` is the admin API.
-        :param order: field and whether from the highest.
-        :returns: a page of them and the number of all.
+        :param viewer: the user who asks, and sees no messages that they deleted; `None` is the admin API.
+        :param order: the field to sort by, and whether to sort descending.
         """
         sql, values = where(conditions, COLUMNS)
         if dialog_id is not None:
@@ -87,21 +85,15 @@ class Messages:
         if viewer is not None:
             sql += " AND NOT EXISTS (SELECT 1 FROM marks WHERE message_id = messages.id AND user_id = ? AND deleted)"
             values.append(viewer)
-        total = self._db.value(f"SELECT count(*) FROM messages WHERE {sql}", *values)
         name, down = order
         way = "DESC" if down else "ASC"
-        rows = self._db.all(
-            f"SELECT * FROM messages WHERE {sql} ORDER BY {COLUMNS[name].sql} {way}, number {way} LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            skip,
-        )
-        return [message_of(row) for row in rows], total
+        ordered = f"{COLUMNS[name].sql} {way}, number {way}"
+        return self._db.page(Message, "messages", sql, values, ordered, skip=skip, limit=limit)
 
     def preview(self, dialog_id: str) -> list[Message]:
-        """The last messages of a dialog that lets strangers see them, oldest first (X-17).
+        """Return the last messages of a dialog that allows previews, oldest first (X-17).
 
-        :raises Refused: 403 if it does not.
+        :raises Refused: 403 if it doesn't.
         """
         if not self._dialogs.get(dialog_id).allow_preview:
             raise forbidden()
@@ -112,9 +104,9 @@ class Messages:
     # -- writing
 
     def store(self, dialog: Dialog, draft: Draft) -> Message:
-        """Put a message into the history; the dialog's last message fields move.
+        """Add a message to the history, and return the stored message.
 
-        One that is there already, because its sender repeats it, stays as it is.
+        A message that is there already, because its sender repeats it, stays as it is.
         """
         now = self._clock.now()
         message_id = draft.id or self._ids.new()
@@ -140,24 +132,22 @@ class Messages:
             )
             self._mark(message_id, draft.sender_id, delivered=True, read=True)
             if dialog.last_message_date_sent is None or sent >= dialog.last_message_date_sent:
-                self._set_last(dialog.id, draft.body, message_id, draft.sender_id, sent)
+                self._refresh_last(dialog.id)
             self._db.run("UPDATE dialog_views SET deleted = 0 WHERE dialog_id = ? AND deleted", dialog.id)
-        found = self.find(message_id)
-        assert found is not None
-        return found
+        return self.get(message_id)
 
     def create(self, dialog: Dialog, draft: Draft, *, send_to_chat: bool) -> Message:
-        """Store a message that came over REST, and hand it to the chat if asked to (R-043).
+        """Store a message that came over REST, and pass it to the chat with `send_to_chat` (R-043).
 
-        :raises Refused: 403 if the sender may not write there or is blocked, 422 if the chat can't carry it.
+        :raises Refused: 403 if the sender is blocked or may not write there, 422 if no stanza can carry the message.
         """
         if not self._dialogs.may_write(dialog, draft.sender_id):
             raise forbidden()
         if send_to_chat:
-            require_carried("message", draft.body)
-            require_carried("base", draft.extra)
+            _require_carried("message", draft.body)
+            _require_carried("base", draft.extra)
             for one in draft.attachments:
-                require_carried("attachments", one)
+                _require_carried("attachments", one)
             opponent = self._dialogs.opponent(dialog, draft.sender_id)
             if opponent is not None:
                 self._privacy.require_passage(draft.sender_id, opponent)
@@ -179,20 +169,8 @@ class Messages:
             )
         return message
 
-    def _set_last(self, dialog_id: str, body: str | None, message_id: str | None, user: int | None, at: Any) -> None:
-        self._db.update(
-            "dialogs",
-            "id = ?",
-            dialog_id,
-            last_message=body,
-            last_message_id=message_id,
-            last_message_user_id=user,
-            last_message_date_sent=at,
-            updated_at=self._clock.now(),
-        )
-
     def edit(self, message: Message, body: str) -> None:
-        """Give a message another text; the dialog's last message follows."""
+        """Replace a message's text."""
         now = self._clock.now()
         self._db.update("messages", "id = ?", message.id, body=body, edited_at=now, updated_at=now)
         self._db.update("dialogs", "last_message_id = ?", message.id, last_message=body, updated_at=now)
@@ -200,15 +178,15 @@ class Messages:
     def update(
         self, dialog_id: str, user_id: int, ids: Sequence[str] | None, *, read: bool, delivered: bool, body: str | None
     ) -> None:
-        """Mark or change messages of a dialog (R-044). A text is changed only by its sender.
+        """Mark or edit messages of a dialog (R-044).
 
-        :param ids: `None` is all of the dialog; then a new text goes to those that are the user's own.
-        :raises Refused: 404 if one is not there, 403 if the text of another user's would change.
+        :param ids: `None` means all messages; a new text then goes only to the user's own.
+        :raises Refused: 404 if one doesn't exist, 403 if another user's text would change.
         """
         dialog = self._dialogs.require(dialog_id, user_id)
         if ids is None:
-            rows = self._db.all("SELECT * FROM messages WHERE dialog_id = ? ORDER BY number", dialog.id)
-            messages = [message_of(row) for row in rows]
+            sql = "SELECT * FROM messages WHERE dialog_id = ? ORDER BY number"
+            messages = self._db.find_all(Message, sql, dialog.id)
         else:
             found = [self.find(one) for one in dict.fromkeys(ids)]
             messages = [one for one in found if one is not None and one.dialog_id == dialog.id]
@@ -240,14 +218,14 @@ class Messages:
             self._db.update("messages", "id = ?", message_id, updated_at=self._clock.now())
 
     def mark(self, ids: Iterable[str], user_id: int, *, read: bool) -> None:
-        """Mark messages as delivered to a user, with `read` also as read; those that are not there are passed by."""
+        """Mark messages as delivered to a user, and with `read` as read. Unknown messages are ignored."""
         with self._db.transaction():
             for one in ids:
                 if self.find(one) is not None:
                     self._mark(one, user_id, delivered=True, read=read)
 
     def unread(self, dialog: Dialog, user_id: int) -> int:
-        """How many messages of a dialog a user has not read; 0 where marks are not kept (F-079)."""
+        """Return how many messages of a dialog a user has not read, 0 where there are no marks (F-079)."""
         if not dialog.has_marks:
             return 0
         count: int = self._db.value(
@@ -260,7 +238,7 @@ class Messages:
         return count
 
     def unread_counts(self, user_id: int, ids: Sequence[str] | None) -> dict[str, int]:
-        """Unread messages in private and group dialogs: in all, and in each of those that are asked for (R-042)."""
+        """Count unread messages in private and group dialogs: in total, and in each requested dialog (R-042)."""
         dialogs, _ = self._dialogs.search([], user_id=user_id, skip=0, limit=-1)
         counts = {dialog.id: self.unread(dialog, user_id) for dialog in dialogs if dialog.has_marks}
         if ids is None:
@@ -269,7 +247,7 @@ class Messages:
         return {"total": sum(wanted.values()), **wanted}
 
     def last_status(self, dialog: Dialog, viewer: int | None) -> str | None:
-        """How far the last message got, if it is the viewer's own."""
+        """Return how far the last message got, if it is the viewer's own."""
         if dialog.last_message_id is None or dialog.last_message_user_id != viewer or not dialog.has_marks:
             return None
         row = self._db.one(
@@ -288,7 +266,7 @@ class Messages:
     # -- deleting
 
     def delete(self, ids: Iterable[str], user_id: int, *, force: bool) -> Deleted:
-        """Delete messages for oneself, or for all (R-045)."""
+        """Delete messages for one user, or with `force` for everyone (R-045)."""
 
         def delete(message_id: str) -> None:
             message = self.get(message_id)
@@ -302,7 +280,7 @@ class Messages:
         return delete_each(ids, delete)
 
     def may_delete(self, message: Message, user_id: int, *, force: bool) -> bool:
-        """Whether the user's role in the dialog allows it (F-066, F-067)."""
+        """Return whether a user's role in the dialog allows deleting a message (F-066, F-067)."""
         dialog = self._dialogs.get(message.dialog_id)
         role = self._dialogs.role(dialog, user_id)
         if dialog.type is DialogType.BROADCAST:
@@ -316,7 +294,7 @@ class Messages:
         self._db.run("UPDATE marks SET deleted = 1 WHERE message_id = ? AND user_id = ?", message_id, user_id)
 
     def remove(self, message: Message, user_id: int, *, tell_chat: bool) -> None:
-        """Take a message out of the history for all; the last message fields fall back."""
+        """Remove a message from the history, for everyone."""
         dialog = self._dialogs.get(message.dialog_id)
         with self._db.transaction():
             self._db.run("DELETE FROM messages WHERE id = ?", message.id)
@@ -324,7 +302,7 @@ class Messages:
                 pinned = [one for one in dialog.pinned if one != message.id]
                 self._db.update("dialogs", "id = ?", dialog.id, pinned=dump(pinned))
             if dialog.last_message_id == message.id:
-                self._find_last(dialog.id)
+                self._refresh_last(dialog.id)
         if tell_chat:
             self._bus.publish(
                 MessageRemoved(
@@ -336,19 +314,20 @@ class Messages:
                 )
             )
 
-    def _find_last(self, dialog_id: str) -> None:
-        row = self._db.one(
-            "SELECT * FROM messages WHERE dialog_id = ? ORDER BY date_sent DESC, number DESC LIMIT 1", dialog_id
+    def _refresh_last(self, dialog_id: str) -> None:
+        """Make the dialog's last message fields follow the history."""
+        self._db.run(
+            "UPDATE dialogs SET (last_message, last_message_id, last_message_user_id, last_message_date_sent)"
+            " = (SELECT body, id, sender_id, date_sent FROM messages WHERE dialog_id = dialogs.id"
+            " ORDER BY date_sent DESC, number DESC LIMIT 1), updated_at = ? WHERE id = ?",
+            self._clock.now(),
+            dialog_id,
         )
-        if row is None:
-            self._set_last(dialog_id, None, None, None, None)
-        else:
-            self._set_last(dialog_id, row["body"], row["id"], row["sender_id"], row["date_sent"])
 
     def clear(self, dialog_id: str, user_id: int, *, force: bool) -> None:
         """Delete all messages of a dialog (R-031).
 
-        :raises Refused: 403 if the user may not do so for all.
+        :raises Refused: 403 if `force` is set and the user may not delete for everyone.
         """
         dialog = self._dialogs.require(dialog_id, user_id)
         with self._db.transaction():
@@ -356,7 +335,7 @@ class Messages:
                 self._dialogs.require_force(dialog, user_id)
                 self._db.run("DELETE FROM messages WHERE dialog_id = ?", dialog_id)
                 self._db.update("dialogs", "id = ?", dialog_id, pinned="[]")
-                self._find_last(dialog_id)
+                self._refresh_last(dialog_id)
             else:
                 for one in self._db.column("SELECT id FROM messages WHERE dialog_id = ?", dialog_id):
                     self._hide(one, user_id)
@@ -364,9 +343,9 @@ class Messages:
     # -- reactions and system messages
 
     def react(self, message_id: str, user_id: int, *, add: str | None, remove: str | None) -> None:
-        """Add a reaction, remove one, or both; the chat is told of what changed (R-047, CR-43)."""
+        """Add a reaction, remove one, or both, and pass the changes to the chat (R-047, CR-43)."""
         message, dialog = self.require(message_id, user_id)
-        require_carried("add", add)
+        _require_carried("add", add)
         with self._db.transaction():
             removed = remove is not None and self._db.run(
                 "DELETE FROM reactions WHERE message_id = ? AND user_id = ? AND reaction = ?",
@@ -391,7 +370,7 @@ class Messages:
             )
 
     def reactions(self, message_id: str) -> dict[str, list[int]]:
-        """Who reacted, by reaction (R-048)."""
+        """Return the users who reacted, by reaction (R-048)."""
         found: dict[str, list[int]] = {}
         sql = "SELECT user_id, reaction FROM reactions WHERE message_id = ? ORDER BY reaction, user_id"
         for row in self._db.all(sql, message_id):
@@ -402,15 +381,57 @@ class Messages:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
         :returns: its id.
-        :raises Refused: 403 if the receiver has blocked the sender, 422 if there is no such user, or the chat can't
+        :raises Refused: 403 if the recipient has blocked the sender, 422 if there is no such user or no stanza can
             carry it.
         """
         if self._accounts.find(recipient_id) is None:
-            raise unprocessable("recipientId", "is no user")
-        require_carried("base", params)
+            raise unprocessable("recipientId", "is not a user")
+        _require_carried("base", params)
         self._privacy.require_passage(sender_id, recipient_id)
         message_id = self._ids.new()
         self._bus.publish(
             SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)
         )
         return message_id
+
+    def reject_call(self, sender_id: int, fields: Mapping[str, Any]) -> None:
+        """Tell a caller who is online that their call is rejected (R-087).
+
+        :raises Refused: 403 if the caller has blocked the sender, 404 if there is no such user, 422 if no stanza can
+            carry it.
+        """
+        recipient = self._accounts.get(fields["recipientId"])
+        for name in ("sessionID", "platform", "userInfo"):
+            _require_carried(name, fields.get(name))
+        self._privacy.require_passage(sender_id, recipient.id)
+        self._bus.publish(
+            CallRejected(
+                message_id=self._ids.new(),
+                sender_id=sender_id,
+                recipient_id=recipient.id,
+                session_id=fields["sessionID"],
+                platform=fields["platform"],
+                user_info=fields.get("userInfo") or {},
+            )
+        )
+
+
+def _require_carried(field: str, value: Any) -> None:
+    """Check that a stanza can carry a value: XML restricts names and characters, JSON doesn't (U-29).
+
+    :raises Refused: 422 under the field's name.
+    """
+    # Imported here: a sandbox that is used over REST only doesn't need the stanzas, which take long to import.
+    from connectycube.stanzas import BuildError, ExtraParams
+
+    if _nests(value, DEEPEST):
+        raise unprocessable(field, "is nested too deep for the chat")
+    try:
+        ExtraParams(params={"value": value}).to_xml()
+    except BuildError as error:
+        raise unprocessable(field, f"can't be carried by the chat: {error.problem}") from error
+
+
+def _nests(value: Any, levels: int) -> bool:
+    """Return whether mappings are nested deeper than a number of levels. Lists don't count: they travel as JSON."""
+    return isinstance(value, Mapping) and (levels < 0 or any(_nests(inner, levels - 1) for inner in value.values()))

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from attrs import fields
+
+T = TypeVar("T")
 
 __all__ = ["DataFileError", "Database", "dump", "load"]
 
@@ -122,6 +126,23 @@ class Database:
         """The first column of all rows."""
         return [row[0] for row in self.all(sql, *values)]
 
+    def find(self, kind: type[T], sql: str, *values: Any) -> T | None:
+        """Return the first row as an instance of an attrs class."""
+        row = self.one(sql, *values)
+        return None if row is None else _instance(kind, row)
+
+    def find_all(self, kind: type[T], sql: str, *values: Any) -> list[T]:
+        """Return all rows as instances of an attrs class."""
+        return [_instance(kind, row) for row in self.all(sql, *values)]
+
+    def page(
+        self, kind: type[T], table: str, where: str, values: Sequence[Any], order: str, *, skip: int, limit: int
+    ) -> tuple[list[T], int]:
+        """Return one page of the rows that meet a condition, and the number of all of them."""
+        total = self.value(f"SELECT count(*) FROM {table} WHERE {where}", *values)
+        sql = f"SELECT * FROM {table} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+        return self.find_all(kind, sql, *values, limit, skip), total
+
     def run(self, sql: str, *values: Any) -> int:
         """Change something.
 
@@ -178,6 +199,11 @@ class Database:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+
+def _instance(kind: Any, row: sqlite3.Row) -> Any:
+    """Build an attrs class from the columns of the same names; its converters read JSON and flags."""
+    return kind(**{one.name: row[one.name] for one in fields(kind)})
 
 
 def _trouble(error: sqlite3.DatabaseError) -> str:

@@ -85,7 +85,7 @@ def _days(call: Call, counts: dict[str, int]) -> dict[str, int]:
 
 @routes.plays("admin_count_messages")
 def count_messages(call: Call) -> Any:
-    return {"total": call.core.statistics.messages(*_span(call))}
+    return {"total": sum(call.core.statistics.messages_per_day(*_span(call)).values())}
 
 
 @routes.plays("admin_messages_per_day")
@@ -95,7 +95,7 @@ def messages_per_day(call: Call) -> Any:
 
 @routes.plays("admin_count_dialogs")
 def count_dialogs(call: Call) -> Any:
-    return {"total": call.core.statistics.dialogs(*_span(call), _types(call))}
+    return {"total": sum(call.core.statistics.dialogs_per_day(*_span(call), _types(call)).values())}
 
 
 @routes.plays("admin_dialogs_per_day")

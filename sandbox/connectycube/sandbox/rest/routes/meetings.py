@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...bus import CallRejected
-from ...domain.carried import require_carried
 from ...filters import FilterSpec, parse
 from .. import wire
 from ..call import Call, Routes
@@ -71,19 +69,5 @@ def delete_whiteboard(call: Call) -> None:
 
 @routes.plays("calls_reject")
 def reject_call(call: Call) -> Any:
-    body = call.body
-    recipient = call.core.accounts.get(body["recipientId"])
-    for name in ("sessionID", "platform", "userInfo"):
-        require_carried(name, body.get(name))
-    call.core.privacy.require_passage(call.user_id, recipient.id)
-    call.core.bus.publish(
-        CallRejected(
-            message_id=call.core.ids.new(),
-            sender_id=call.user_id,
-            recipient_id=recipient.id,
-            session_id=body["sessionID"],
-            platform=body["platform"],
-            user_info=body.get("userInfo") or {},
-        )
-    )
+    call.core.messages.reject_call(call.user_id, call.body)
     return {}
