@@ -1,4 +1,4 @@
-"""JIDs, and what they stand for on this platform (RFC 7622, facts 3.1)."""
+"""JIDs, and what they mean on this platform (RFC 7622, facts 3.1)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Jid:
 
     @staticmethod
     def parse(text: str) -> Jid:
-        """Read an address; the domain is put in lower case.
+        """Parse an address, lowercasing its domain.
 
-        :raises ValueError: if it is none.
+        :raises ValueError: if it is malformed.
         """
         return _parse(text)
 
@@ -45,16 +45,16 @@ class Jid:
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Jid:
-    """A chat sees the same few again and again."""
+    """Parse with a cache, because a chat sees the same few addresses again and again."""
     found = _JID(text)
     if found is None:
-        raise ValueError("no JID")
+        raise ValueError("not a JID")
     local, domain, resource = found.groups()
     return Jid(local, domain.lower().removesuffix("."), resource)
 
 
 class Addresses:
-    """Tells users, rooms and the server itself by their JIDs."""
+    """Converts between JIDs and the ids of users and dialogs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -62,28 +62,28 @@ class Addresses:
         self.muc_host = settings.muc_host.lower()
 
     def user_id(self, jid: Jid) -> int | None:
-        """Whose address it is, with or without resource; `None` for one that is no user's of this application."""
+        """Return the user of an address, or `None` if it is not a user's of this application."""
         found = None if jid.local is None or jid.domain != self.host else _USER(jid.local)
         return None if found is None or int(found[2]) != self._settings.app_id else int(found[1])
 
     def dialog_id(self, jid: Jid) -> str | None:
-        """Whose room it is; `None` for no room of this application."""
+        """Return the dialog of a room's address, or `None` if it is not a room of this application."""
         found = None if jid.local is None or jid.domain != self.muc_host else _ROOM(jid.local.lower())
         return None if found is None or int(found[1]) != self._settings.app_id else found[2]
 
     def login(self, name: str) -> tuple[int, int] | None:
-        """User and application of a name to authenticate with (facts 3.1); `None` for one of another form."""
+        """Return the user and application in a login name, or `None` if it has another form."""
         found = _USER(name)
         return None if found is None else (int(found[1]), int(found[2]))
 
     def user(self, user_id: int) -> str:
-        """A user's bare JID."""
+        """Return a user's bare JID."""
         return self._settings.user_jid(user_id)
 
     def room(self, dialog_id: str) -> str:
-        """A dialog's room."""
+        """Return the JID of a dialog's room."""
         return self._settings.room_jid(dialog_id)
 
     def occupant(self, dialog_id: str, user_id: int) -> str:
-        """A user in a dialog's room: the nick is the user's id."""
+        """Return the JID of a user in a dialog's room, where the nick is the user's id."""
         return f"{self.room(dialog_id)}/{user_id}"

@@ -1,6 +1,6 @@
-"""The storage's own HTTP face: the form that uploads a file, and the address that reads it (R-051, R-055, R-056).
+"""The storage over HTTP: uploads by form, and downloads by address (R-051, R-055, R-056).
 
-It knows no session: the form and the address are signed.
+It needs no session, because forms and addresses are signed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from starlette.types import Message, Receive
 from ..core import Core
 from ..domain.files import BUCKET, CHUNK, StorageRefused
 from ..errors import Refused, not_found, session_expired
-from .seen import Exchanged
+from .call import Exchanged
 
 __all__ = ["Storage"]
 
 FORM_BYTES = 1 << 20
-"""More than a form needs beside its file."""
+"""More than a form needs besides its file."""
 
 
 class Storage:
@@ -46,7 +46,7 @@ class Storage:
         ]
 
     async def upload(self, request: Request) -> Response:
-        """Take a form."""
+        """Take an upload by form."""
         seen = Exchanged(request)
         try:
             response = await self._upload(request, seen)
@@ -70,7 +70,7 @@ class Storage:
             seen.owner = file.user_id
             seen.body["file"] = f"{upload.size} bytes"
             with self._files.writing(file) as writing:
-                # Other calls are served between two parts: a large file is read on a thread.
+                # Other calls are served between two chunks, because a large upload is read on a thread.
                 while chunk := await upload.read(CHUNK):
                     writing.add(chunk)
                 etag = writing.finish()
@@ -82,7 +82,7 @@ class Storage:
         return Response(text, 201, {"ETag": etag, "Location": location}, "application/xml")
 
     def _limited(self, request: Request) -> Receive:
-        """Reading of a body that ends where it is larger than a file may be, form and all."""
+        """Return a way to read a body that fails if it is larger than the largest file and its form."""
         size = 0
 
         async def receive() -> Message:
@@ -107,18 +107,18 @@ class Storage:
             return self._finish(seen, _refusal(refused))
         seen.answer = f"{file.size} bytes"
         headers = {"Content-Length": str(file.stored_size), "ETag": file.etag or ""}
-        # The content type is the uploader's to say: a browser must not take it for a page of the sandbox.
+        # The uploader chose the content type, so a browser must not treat the file as a page of the sandbox.
         headers |= {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
         chunks: Iterator[bytes] = self._files.chunks(file)
         return self._finish(seen, StreamingResponse(_each(chunks), 200, headers, file.content_type))
 
     async def address(self, request: Request) -> Response:
-        """Lead from a file's uid to its content, with the session's token in the address (R-056)."""
+        """Redirect from a file's uid to its content. The token of a session may be in the address (R-056)."""
         seen = Exchanged(request)
         seen.query = list(request.query_params.multi_items())
         try:
             if request.method not in ("GET", "HEAD"):
-                # Files are changed by their ids, which are numbers.
+                # Calls that change files name them by id, and ids are numbers.
                 raise not_found()
             file = self._files.get_by_uid(request.path_params["uid"])
             token = request.query_params.get("token") or request.headers.get("cb-token")

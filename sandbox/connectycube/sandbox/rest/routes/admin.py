@@ -52,7 +52,7 @@ def list_messages(call: Call) -> Any:
 def create_meeting(call: Call) -> Any:
     host = call.core.accounts.find(call.body["user_id"])
     if host is None:
-        raise unprocessable("user_id", "is no user")
+        raise unprocessable("user_id", "is not a user")
     return wire.meeting(call.core.meetings.create(host.id, call.body))
 
 

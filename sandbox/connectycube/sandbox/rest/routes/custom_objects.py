@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...domain.records import Record, calculated
-from ...errors import Refused, forbidden, not_found
-from ...filters import criteria, refuse_empty
+from ...errors import Refused, bad_request, forbidden, not_found
+from ...filters import criteria
 from .. import wire
 from ..call import Call, Routes
 
@@ -127,7 +127,8 @@ def delete(call: Call) -> Any:
 @routes.plays("custom_objects_delete_by_criteria")
 def delete_by_criteria(call: Call) -> Any:
     conditions = call.conditions()
-    refuse_empty(conditions)
+    if not conditions:
+        raise bad_request("At least one filter is required")
     found = call.core.records.search(call.path["class_name"], conditions, call.user_id, action="delete")
     for record in found:
         call.core.records.delete(record)
