@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.domain.dialogs import Dialogs
+from connectycube.sandbox.rest import wire
 from tests.sandbox.conftest import Join, user_id
 from tests.sandbox.test_dialogs import group
 
@@ -58,12 +60,12 @@ def test_a_malformed_body_is_a_bad_request(http: httpx.Client, token: str, body:
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"3"], ids=["none", "null", "list", "text", "number"])
-def test_a_body_of_another_kind_is_refused(http: httpx.Client, token: str, body: bytes) -> None:
+def test_a_body_of_another_type_is_refused(http: httpx.Client, token: str, body: bytes) -> None:
     headers = {"CB-Token": token, "Content-Type": "application/json"}
     assert http.post("/chat/Dialog", content=body, headers=headers).status_code in (400, 422)
 
 
-def test_faults_stand_under_their_field_and_repeat_no_value(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_errors_name_the_field_but_do_not_repeat_the_value(http: httpx.Client, sandbox: Sandbox) -> None:
     body = {"user": {"login": "x", "password": "", "full_name": 3}}
     answer = http.post("/users", json=body, headers={"CB-AuthKey": sandbox.auth_key})
     assert answer.status_code == 422
@@ -73,7 +75,7 @@ def test_faults_stand_under_their_field_and_repeat_no_value(http: httpx.Client, 
     assert "secret-value" not in answer.text
 
 
-def test_each_missing_field_is_told(http: httpx.Client, token: str) -> None:
+def test_each_missing_field_is_reported(http: httpx.Client, token: str) -> None:
     answer = http.post("/meetings", json={"name": "Sync"}, headers={"CB-Token": token})
     assert answer.json()["errors"] == {name: ["is required"] for name in ("start_date", "end_date", "attendees")}
     body = {"notification_channel": "gcm", "push_token": {}, "device": {}}
@@ -92,7 +94,7 @@ def test_an_oversized_body_is_refused(http: httpx.Client, token: str, sandbox: S
 
 
 @pytest.mark.parametrize("headers", [{}, {"CB-Token": "wrong"}, {"CB-Token": ""}], ids=["none", "wrong", "empty"])
-def test_a_wrong_token_is_an_expired_session(http: httpx.Client, headers: dict[str, str]) -> None:
+def test_a_wrong_token_means_an_expired_session(http: httpx.Client, headers: dict[str, str]) -> None:
     answer = http.get("/chat/Dialog", headers=headers)
     assert answer.status_code == 401
     assert base(answer) == ["Required session does not exist"]
@@ -124,7 +126,7 @@ def test_a_bad_filter_is_a_bad_request(http: httpx.Client, token: str, query: st
 
 
 @pytest.mark.parametrize("field", ["_id[in]", "_id[nin]", "name[all]", "extensions[city][all]"])
-def test_a_filter_of_very_many_values_is_no_fault(http: httpx.Client, token: str, field: str) -> None:
+def test_a_filter_may_have_very_many_values(http: httpx.Client, token: str, field: str) -> None:
     """They come in the body of a GET, where some SDKs put arguments."""
     values = ",".join(map(str, range(100_000)))
     form = {"Content-Type": "application/x-www-form-urlencoded", "CB-Token": token}
@@ -150,7 +152,7 @@ def test_a_filter_of_very_many_values_is_no_fault(http: httpx.Client, token: str
     ],
     ids=repr,
 )
-def test_a_bad_change_of_a_record_changes_nothing(http: httpx.Client, token: str, body: dict[str, Any]) -> None:
+def test_an_invalid_update_of_a_record_changes_nothing(http: httpx.Client, token: str, body: dict[str, Any]) -> None:
     headers = {"CB-Token": token}
     path = f"/data/Movie/{http.post('/data/Movie', json={'list': [1]}, headers=headers).json()['_id']}"
     before = http.get(path, headers=headers).json()
@@ -161,7 +163,7 @@ def test_a_bad_change_of_a_record_changes_nothing(http: httpx.Client, token: str
 
 
 @pytest.mark.parametrize("place", ["", "1,2", "1;2", "x,2;3", "nan,2;3", "1,2;inf", "1e999,2;3"])
-def test_a_place_that_is_none_is_a_bad_request(http: httpx.Client, token: str, place: str) -> None:
+def test_an_invalid_place_is_a_bad_request(http: httpx.Client, token: str, place: str) -> None:
     headers = {"CB-Token": token}
     http.post("/data/Movie", json={"place": [1, 2]}, headers=headers)
     assert http.get("/data/Movie", params={"place[near]": place}, headers=headers).status_code == 400
@@ -182,7 +184,7 @@ def test_a_place_that_is_none_is_a_bad_request(http: httpx.Client, token: str, p
     ],
     ids=repr,
 )
-def test_what_the_chat_can_t_carry_is_not_sent_there(
+def test_what_the_chat_cannot_carry_is_refused(
     http: httpx.Client, join: Join, body: dict[str, Any], field: str
 ) -> None:
     mary, ada = join("mary"), join("ada")
@@ -202,7 +204,7 @@ def test_what_the_chat_can_t_carry_is_not_sent_there(
     assert http.post("/calls/reject", json=call, headers=headers).status_code == 422
 
 
-def test_what_is_nested_too_deep_is_not_sent_to_the_chat(http: httpx.Client, join: Join) -> None:
+def test_too_deep_nesting_is_refused_for_the_chat(http: httpx.Client, join: Join) -> None:
     mary = join("mary")
     nested: dict[str, Any] = {}
     for _ in range(60):
@@ -212,7 +214,7 @@ def test_what_is_nested_too_deep_is_not_sent_to_the_chat(http: httpx.Client, joi
     assert answer.status_code == 422
 
 
-def test_unknown_routes_and_methods_are_told(http: httpx.Client, token: str) -> None:
+def test_unknown_routes_and_methods_are_errors(http: httpx.Client, token: str) -> None:
     headers = {"CB-Token": token}
     for path in ("/nothing", "/chat", "/users/abc", "/chat/Dialog/", "/session/abc"):
         answer = http.get(path, headers=headers)
@@ -223,20 +225,22 @@ def test_unknown_routes_and_methods_are_told(http: httpx.Client, token: str) -> 
         assert http.get(f"/users/{'9' * digits}", headers=headers).status_code == 404
 
 
-def test_another_host_s_service_says_its_row(http: httpx.Client, token: str) -> None:
+def test_a_service_of_another_host_names_its_fact(http: httpx.Client, token: str) -> None:
     answer = http.post("/unfurl", json={"url": "https://x.example"}, headers={"CB-Token": token})
     assert answer.status_code == 501
     assert "R-088" in base(answer)[0]
 
 
 @pytest.mark.parametrize(("method", "row"), [("POST", "R-038"), ("DELETE", "R-039"), ("GET", "R-040")])
-def test_what_is_documented_no_more_says_its_row(http: httpx.Client, token: str, method: str, row: str) -> None:
+def test_a_call_that_is_no_longer_documented_names_its_fact(
+    http: httpx.Client, token: str, method: str, row: str
+) -> None:
     answer = http.request(method, f"/chat/dialog/{'0' * 24}/block", headers={"CB-Token": token})
     assert answer.status_code == 501
     assert row in base(answer)[0]
 
 
-def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: Join) -> None:
+def test_the_json_suffix_and_lower_case_dialog_are_accepted(http: httpx.Client, join: Join) -> None:
     mary = join("mary")
     headers = {"CB-Token": mary.session.token}
     assert http.get("/chat/Dialog.json", headers=headers).status_code == 200
@@ -245,14 +249,14 @@ def test_the_suffix_and_the_small_letter_are_accepted(http: httpx.Client, join: 
     assert http.delete(f"/chat/dialog/{dialog.id}/subscribe", headers=headers).status_code == 200
 
 
-def test_the_journal_has_the_path_as_it_was_sent_and_faults_their_own(http: httpx.Client, sandbox: Sandbox) -> None:
+def test_the_journal_keeps_the_path_as_sent_but_faults_match_the_route(http: httpx.Client, sandbox: Sandbox) -> None:
     sent = ["/chat/Dialog.json", "/chat/Dialog", "/chat/dialog/a%20b.json", "/nothing.json", "/blobs/x%20y"]
     sandbox.faults.fail_next(503, path="/chat/Dialog")
     assert [http.get(path, params={"token": "z"}).status_code for path in sent][:2] == [503, 401]
     assert [one.path for one in sandbox.journal.exchanges()] == sent
 
 
-def test_arguments_of_delete_come_in_query_form_or_json(http: httpx.Client, join: Join) -> None:
+def test_arguments_of_delete_are_read_from_query_form_or_json(http: httpx.Client, join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     for how in (
         {"params": {"force": "1"}},
@@ -266,7 +270,7 @@ def test_arguments_of_delete_come_in_query_form_or_json(http: httpx.Client, join
         assert ada.dialogs.count() == 0
 
 
-def test_what_other_sdks_send_is_read(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
+def test_the_spellings_of_other_sdks_are_accepted(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
     """CR-07, CR-11, CR-27, CR-45, U-13 and forms in place of JSON."""
     mary, ada = join("mary"), join("ada")
     headers = {"CB-Token": mary.session.token}
@@ -286,14 +290,14 @@ def test_what_other_sdks_send_is_read(http: httpx.Client, join: Join, sandbox: S
     assert answer.json() == {"notifications": {"enabled": 0}}
 
 
-def test_browsers_of_other_sites_may_call_the_api_and_not_see_the_page(http: httpx.Client) -> None:
+def test_other_sites_may_call_the_api_but_not_see_the_page(http: httpx.Client) -> None:
     assert http.options("/session").headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-origin" not in http.get("/_sandbox/state").headers
     assert http.get("/_sandbox/state", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert http.get("/_sandbox/journal", headers={"Host": "evil.example"}).status_code == 403
 
 
-def test_numbers_that_are_none_or_endless_are_none_on_the_page(http: httpx.Client, token: str) -> None:
+def test_the_page_ignores_invalid_numbers(http: httpx.Client, token: str) -> None:
     whole = http.get("/_sandbox/journal").json()
     assert whole
     for number in ("9" * 5000, "x", "-1", "²"):
@@ -305,19 +309,19 @@ def test_numbers_that_are_none_or_endless_are_none_on_the_page(http: httpx.Clien
 
 
 @pytest.mark.parametrize("number", ["x", "²", "1_0", " 1", "9" * 5000, ""])
-def test_the_administrator_s_lists_want_numbers_too(http: httpx.Client, sandbox: Sandbox, number: str) -> None:
+def test_the_admin_lists_reject_invalid_numbers(http: httpx.Client, sandbox: Sandbox, number: str) -> None:
     headers = {"CB-Administration-API-Key": sandbox.admin_key}
     for path in ("/admin/chat/messages/list", "/admin/chat/messages/list.json"):
         answer = http.get(path, params={"skip": number}, headers=headers)
-        assert (answer.status_code, base(answer)) == (400, ["skip is no number"])
+        assert (answer.status_code, base(answer)) == (400, ["skip is not a number"])
 
 
-def test_a_number_written_as_a_text_may_be_too_large(http: httpx.Client, token: str) -> None:
+def test_a_number_in_a_string_may_be_too_large(http: httpx.Client, token: str) -> None:
     body = {"recipientId": "9" * 19, "params": {"a": "b"}}
     assert http.post("/chat/Message/system", json=body, headers={"CB-Token": token}).status_code in (400, 422)
 
 
-def test_what_is_no_http_does_no_harm(sandbox: Sandbox, http: httpx.Client) -> None:
+def test_invalid_http_does_no_harm(sandbox: Sandbox, http: httpx.Client) -> None:
     host, port = sandbox.api_url.removeprefix("http://").split(":")
     for data in (b"\x00\x01\x02\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab", b"GET "):
         with socket.create_connection((host, int(port))) as stranger:
@@ -325,23 +329,23 @@ def test_what_is_no_http_does_no_harm(sandbox: Sandbox, http: httpx.Client) -> N
     assert http.get("/").status_code == 200
 
 
-def test_a_failure_of_the_sandbox_s_own_is_no_traceback(
+def test_an_internal_error_shows_no_traceback(
     http: httpx.Client, token: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a-detail")
 
-    monkeypatch.setattr(sandbox.core.dialogs, "search", broken)
+    monkeypatch.setattr(Dialogs, "search", broken)
     with caplog.at_level(logging.CRITICAL, "connectycube.sandbox"):
         answer = http.get("/chat/Dialog", headers={"CB-Token": token})
     assert answer.status_code == 500
     assert answer.json() == {"errors": {"base": ["Internal server error"]}}
 
 
-def test_an_answer_outside_the_spec_does_not_leave(
+def test_an_answer_that_breaks_the_spec_is_not_sent(
     http: httpx.Client, token: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sandbox.core.dialogs, "to_wire", lambda *_: {"_id": 3})
+    monkeypatch.setattr(wire, "dialog", lambda *_: {"_id": 3})
     with caplog.at_level(logging.CRITICAL, "connectycube.sandbox"):
         answer = http.post("/chat/Dialog", json={"type": 4, "name": "x"}, headers={"CB-Token": token})
     assert answer.status_code == 500

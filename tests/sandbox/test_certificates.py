@@ -13,14 +13,14 @@ from connectycube.sandbox import Sandbox
 from connectycube.sandbox.storage import DataFileError
 
 
-def test_without_a_data_file_the_authority_is_of_one_run() -> None:
+def test_without_a_data_file_the_authority_is_temporary() -> None:
     with Sandbox() as one, Sandbox() as other:
         assert one.ca_file.read_bytes() != other.ca_file.read_bytes()
         ca_file = one.ca_file
     assert not ca_file.parent.exists()
 
 
-def test_who_trusts_the_authority_of_a_data_file_does_so_after_a_restart(tmp_path: Path) -> None:
+def test_the_authority_of_a_data_file_survives_a_restart(tmp_path: Path) -> None:
     data = tmp_path / "data.sqlite"
     with Sandbox(data=data) as sandbox:
         mary = sandbox.create_user("mary", "pass")
@@ -43,7 +43,7 @@ def test_who_trusts_the_authority_of_a_data_file_does_so_after_a_restart(tmp_pat
 
 @pytest.mark.parametrize("broken", ["ca.pem", "ca.pem.key"])
 @pytest.mark.parametrize("text", [None, "", "not a certificate"])
-def test_what_is_no_authority_is_told(tmp_path: Path, broken: str, text: str | None) -> None:
+def test_an_invalid_authority_is_an_error(tmp_path: Path, broken: str, text: str | None) -> None:
     data = tmp_path / "data.sqlite"
     with Sandbox(data=data) as sandbox:
         assert sandbox.ca_file.exists()
@@ -60,7 +60,7 @@ def test_what_is_no_authority_is_told(tmp_path: Path, broken: str, text: str | N
                 _ = sandbox.ca_file
 
 
-def test_the_authority_is_kept_where_it_should_be(tmp_path: Path) -> None:
+def test_the_authority_is_stored_in_the_given_file(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         with Sandbox(ca_file=tmp_path / "ca.pem") as sandbox:
@@ -68,7 +68,7 @@ def test_the_authority_is_kept_where_it_should_be(tmp_path: Path) -> None:
     assert found[0] == found[1] == (tmp_path / "ca.pem").read_bytes()
 
 
-def test_where_none_can_be_kept_that_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_authority_file_is_an_error(tmp_path: Path) -> None:
     with (
         Sandbox(ca_file=tmp_path / "nowhere" / "ca.pem") as sandbox,
         pytest.raises(DataFileError, match="No such file"),

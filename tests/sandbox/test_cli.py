@@ -60,7 +60,7 @@ def ended(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[
     return process.returncode, errors
 
 
-def test_its_addresses_come_as_json_and_it_ends_well(tmp_path: Path) -> None:
+def test_it_prints_its_addresses_as_json_and_stops_cleanly(tmp_path: Path) -> None:
     seed = tmp_path / "seed.yaml"
     seed.write_text(SEED)
     with running("--json", "--seed", str(seed), "--app-id", "12", "--auth-key", "own-key") as process:
@@ -76,7 +76,7 @@ def test_its_addresses_come_as_json_and_it_ends_well(tmp_path: Path) -> None:
         assert ended(process) == (0, "")
 
 
-def test_its_addresses_come_as_text() -> None:
+def test_it_prints_its_addresses_as_text() -> None:
     with running() as process:
         line = first_line(process)
         assert line.startswith("REST and page")
@@ -84,12 +84,12 @@ def test_its_addresses_come_as_text() -> None:
         assert ended(process, signal.SIGTERM) == (0, "")
 
 
-def test_it_warns_loudly_off_the_loopback_interface() -> None:
+def test_it_warns_loudly_outside_the_loopback_interface() -> None:
     with running("--host", "0.0.0.0") as process:
         first_line(process)
         code, errors = ended(process)
     assert code == 0
-    assert "Everybody who reaches this machine" in errors
+    assert "Anyone who can reach this machine" in errors
 
 
 LOADED = """
@@ -99,12 +99,12 @@ print(sorted({"uvicorn", "starlette", "connectycube.sandbox.core"} & set(sys.mod
 """
 
 
-def test_it_hears_of_its_end_before_it_loads_what_takes_long() -> None:
+def test_it_can_be_interrupted_before_slow_imports() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_it_ends_in_the_middle_of_calls() -> None:
+def test_it_stops_during_calls() -> None:
     with running("--json") as process, ExitStack() as stack:
         found = json.loads(first_line(process))
         address = ("127.0.0.1", urlsplit(found["api_url"]).port)
@@ -116,7 +116,7 @@ def test_it_ends_in_the_middle_of_calls() -> None:
         assert ended(process, signal.SIGTERM) == (0, "")
 
 
-def test_addresses_that_nobody_reads_are_told_in_one_line() -> None:
+def test_a_closed_stdout_is_reported_in_one_line() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "connectycube.sandbox", "--port", "0"]
@@ -159,7 +159,7 @@ class User:
             return await anext(event async for event in self.events if isinstance(event, kind))
 
 
-def test_everything_outlives_a_kill(tmp_path: Path) -> None:
+def test_all_data_survives_a_kill(tmp_path: Path) -> None:
     arguments = ("--json", "--data", str(tmp_path / "sandbox.db"))
 
     async def before(found: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -212,7 +212,7 @@ sys.exit(main(["--port", "0", "--json"]))
 """
 
 
-def test_a_chat_that_can_not_start_ends_it_with_the_reason() -> None:
+def test_a_chat_that_cannot_start_ends_it_with_the_reason() -> None:
     command = [sys.executable, "-c", WITHOUT_CERTIFICATES]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         port = json.loads(first_line(process))["chat_port"]
@@ -236,7 +236,7 @@ def test_all_ports_can_be_chosen() -> None:
         assert ended(process) == (0, "")
 
 
-def test_the_certificate_to_trust_is_told_where_it_is_kept(tmp_path: Path) -> None:
+def test_the_certificate_file_is_printed_if_it_is_kept(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     with running("--json", "--ca-file", str(ca_file)) as process:
         found = json.loads(first_line(process))
@@ -258,7 +258,7 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_a_port_that_is_taken_is_named(name: str) -> None:
+def test_a_taken_port_is_named(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"port {port} of 127.0.0.1: Address already in use" in refused(name, port)
@@ -281,26 +281,26 @@ def test_a_port_that_is_taken_is_named(name: str) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_hinders_it_is_told_in_one_line(arguments: list[str], text: str) -> None:
+def test_start_errors_are_reported_in_one_line(arguments: list[str], text: str) -> None:
     assert text in refused(*arguments)
 
 
 @pytest.mark.parametrize("content", ["users: 3", "users: [", "- x", "\0", "users: [{login: x, login: [}]", "[" * 9999])
-def test_so_is_a_broken_seed(content: str, tmp_path: Path) -> None:
+def test_a_broken_seed_is_reported_in_one_line(content: str, tmp_path: Path) -> None:
     seed = tmp_path / "seed.yaml"
     seed.write_text(content)
     refused("--seed", str(seed))
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "http"])
-def test_a_port_that_is_none_is_told(port: str) -> None:
+def test_an_invalid_port_is_rejected(port: str) -> None:
     with running("--chat-port", port) as process:
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert errors.endswith(f"error: argument --chat-port: {port!r} is no port: 0 to 65535\n")
+    assert errors.endswith(f"error: argument --chat-port: {port!r} is not a port (0 to 65535)\n")
 
 
-def test_a_data_file_belongs_to_one_sandbox_until_it_is_gone(tmp_path: Path) -> None:
+def test_a_data_file_belongs_to_one_sandbox_at_a_time(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "sandbox.db"))
     with running(*data) as process:
         first_line(process)
@@ -326,7 +326,7 @@ def peak(process: subprocess.Popen[str]) -> int:
     return os.wait4(process.pid, 0)[2].ru_maxrss
 
 
-def test_the_largest_upload_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+def test_the_largest_upload_is_never_entirely_in_memory(tmp_path: Path) -> None:
     size = 100 * 1024 * 1024
     with running("--json", "--data", str(tmp_path / "sandbox.db")) as process:
         found = json.loads(first_line(process))
@@ -336,13 +336,13 @@ def test_the_largest_upload_is_never_in_memory_as_a_whole(tmp_path: Path) -> Non
         assert peak(process) < size
 
 
-def test_a_damaged_data_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_data_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
     with Sandbox(data=path):
         pass
     whole = path.read_bytes()
     path.write_bytes(b"This is no database at all." * 100)
-    assert "no data file" in refused("--data", str(path))
+    assert "not a data file" in refused("--data", str(path))
     path.write_bytes(whole[:30_000])
     assert "damaged" in refused("--data", str(path))
     path.write_bytes(whole[:5000] + b"x" * 9000 + whole[14_000:])

@@ -27,7 +27,7 @@ def refused(call: Callable[[], object], kind: type[errors.ApiError] = errors.For
         call()
 
 
-def test_a_private_dialog_is_made_once_and_bears_the_other_s_name(join: Join) -> None:
+def test_a_private_dialog_is_created_once_and_has_the_name_of_the_other_user(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     first = mary.dialogs.create(type=PRIVATE, occupants_ids=[user_id(ada)])
     again = ada.dialogs.create(type=PRIVATE, occupants_ids=[user_id(mary)])
@@ -37,7 +37,7 @@ def test_a_private_dialog_is_made_once_and_bears_the_other_s_name(join: Join) ->
     assert first.occupants_ids == [user_id(mary), user_id(ada)]
 
 
-def test_a_group_s_maker_is_in_it_and_its_room_has_the_documented_address(join: Join, sandbox: Sandbox) -> None:
+def test_a_group_contains_its_creator_and_its_room_has_the_documented_address(join: Join, sandbox: Sandbox) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada, description="Who drives?", extensions={"city": "Turin"})
     assert dialog.user_id == user_id(mary)
@@ -57,7 +57,7 @@ def test_a_group_s_maker_is_in_it_and_its_room_has_the_documented_address(join: 
     ],
     ids=["stranger", "no occupants", "no name", "alone", "meeting"],
 )
-def test_what_is_missing_or_wrong_is_told(join: Join, fields: dict[str, Any]) -> None:
+def test_missing_or_invalid_fields_are_reported(join: Join, fields: dict[str, Any]) -> None:
     refused(lambda: join("mary").dialogs.create(**fields), errors.Unprocessable)
 
 
@@ -98,7 +98,7 @@ def test_dialogs_are_listed_filtered_counted_and_sorted(join: Join, both: Both, 
     ],
     ids=repr,
 )
-def test_all_operators_are_for_all_fields(join: Join, sandbox: Sandbox, filters: dict[str, Any], found: str) -> None:
+def test_all_operators_work_on_all_fields(join: Join, sandbox: Sandbox, filters: dict[str, Any], found: str) -> None:
     mary = join("mary")
     for number, name in enumerate("ABC"):
         extensions = {"city": "Milan" if name == "C" else "Turin", "level": str(2 + number)}
@@ -106,7 +106,7 @@ def test_all_operators_are_for_all_fields(join: Join, sandbox: Sandbox, filters:
     assert sorted(str(one.name) for one in mary.dialogs.list(filters=filters).items) == list(found)
 
 
-def test_what_an_extension_holds_becomes_text(join: Join, sandbox: Sandbox) -> None:
+def test_values_of_extensions_become_text(join: Join, sandbox: Sandbox) -> None:
     extensions = {"level": 6, "indoors": True, "grade": 1.5}
     answer = httpx.post(
         f"{sandbox.api_url}/chat/Dialog",
@@ -116,7 +116,7 @@ def test_what_an_extension_holds_becomes_text(join: Join, sandbox: Sandbox) -> N
     assert answer.json()["extensions"] == {"level": "6", "indoors": "true", "grade": "1.5"}
 
 
-def test_a_private_dialog_has_permissions_of_its_own(join: Join) -> None:
+def test_a_private_dialog_has_its_own_permissions(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = mary.dialogs.create(
         type=PRIVATE, occupants_ids=[user_id(ada)], name="x", photo="y", permissions={"allow_preview": True}
@@ -125,7 +125,7 @@ def test_a_private_dialog_has_permissions_of_its_own(join: Join) -> None:
     assert dialog.permissions.allow_preview is True
 
 
-def test_members_add_and_rename_admins_remove_and_pin_owners_appoint(join: Join) -> None:
+def test_members_admins_and_owners_may_change_what_their_role_allows(join: Join) -> None:
     mary, ada, eve, grace = join("mary"), join("ada"), join("eve"), join("grace")
     dialog = group(mary, ada, eve)
     message = mary.messages.create(chat_dialog_id=dialog.id, message="hello")
@@ -146,7 +146,7 @@ def test_members_add_and_rename_admins_remove_and_pin_owners_appoint(join: Join)
     assert eve.dialogs.count() == 0
 
 
-def test_a_dialog_has_five_admins_at_most(join: Join, sandbox: Sandbox) -> None:
+def test_a_dialog_has_at_most_five_admins(join: Join, sandbox: Sandbox) -> None:
     mary = join("mary")
     ids = [sandbox.create_user(f"user{number}").id for number in range(6)]
     dialog = mary.dialogs.create(type=GROUP, occupants_ids=ids, name="x", admins_ids=ids[:5])
@@ -161,7 +161,7 @@ def test_extensions_are_reset_by_none(join: Join) -> None:
     assert mary.dialogs.update(dialog.id, extensions=None).extensions is None
 
 
-def test_deleting_is_for_oneself_unless_the_owner_forces_it(join: Join) -> None:
+def test_a_dialog_is_deleted_for_one_user_unless_the_owner_forces_it(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     ada.dialogs.delete(dialog.id)
@@ -176,7 +176,7 @@ def test_deleting_is_for_oneself_unless_the_owner_forces_it(join: Join) -> None:
     refused(lambda: mary.dialogs.delete(dialog.id), errors.NotFound)
 
 
-def test_many_are_deleted_at_once_and_each_fate_is_told(join: Join) -> None:
+def test_many_dialogs_are_deleted_at_once_with_a_result_for_each(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     own, other = group(mary, ada), group(ada, mary)
     missing = "0" * 24
@@ -189,7 +189,7 @@ def test_many_are_deleted_at_once_and_each_fate_is_told(join: Join) -> None:
     assert result.not_found.ids == [missing]
 
 
-def test_public_dialogs_are_entered_and_left(join: Join, sandbox: Sandbox) -> None:
+def test_public_dialogs_are_joined_and_left(join: Join, sandbox: Sandbox) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = mary.dialogs.create(type=PUBLIC, name="City news")
     refused(lambda: ada.messages.list(chat_dialog_id=dialog.id))
@@ -214,7 +214,7 @@ def test_everybody_reads_a_broadcast_and_only_its_owner_and_admins_write(join: J
     ada.messages.create(chat_dialog_id=dialog.id, message="me too")
 
 
-def test_notifications_are_a_user_s_own(join: Join) -> None:
+def test_notifications_are_set_per_user(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     assert mary.dialogs.get_notifications(dialog.id).enabled is True
@@ -223,7 +223,7 @@ def test_notifications_are_a_user_s_own(join: Join) -> None:
     assert ada.dialogs.get_notifications(dialog.id).enabled is True
 
 
-def test_history_is_cleared_for_oneself_or_for_all(join: Join) -> None:
+def test_history_is_cleared_for_one_user_or_for_everyone(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     mary.messages.create(chat_dialog_id=dialog.id, message="hello")
@@ -236,7 +236,7 @@ def test_history_is_cleared_for_oneself_or_for_all(join: Join) -> None:
     assert mary.dialogs.list().items[0].last_message is None
 
 
-def test_the_chat_is_told_who_comes_and_goes(join: Join, sandbox: Sandbox) -> None:
+def test_the_bus_carries_changes_of_occupants(join: Join, sandbox: Sandbox) -> None:
     mary, ada, eve = join("mary"), join("ada"), join("eve")
     changes: list[DialogChanged] = []
     ends: list[str] = []

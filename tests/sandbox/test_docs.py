@@ -40,6 +40,6 @@ def test_the_test_of_a_bot_in_the_readme_passes(connectycube_sandbox: Sandbox) -
     test(connectycube_sandbox)
 
 
-def test_the_seed_is_one() -> None:
+def test_the_seed_in_the_docs_works() -> None:
     with Sandbox(seed=yaml.safe_load(blocks("yaml")[0])) as sandbox:
         assert sandbox.call(sandbox.core.db.value, "SELECT count(*) FROM messages") == 2

@@ -11,12 +11,12 @@ import connectycube.sandbox
 
 
 @pytest.mark.parametrize("name", connectycube.sandbox.__all__)
-def test_all_names_are_there_and_shown(name: str) -> None:
+def test_all_exported_names_exist_and_are_listed(name: str) -> None:
     assert getattr(connectycube.sandbox, name).__name__ == name
     assert name in dir(connectycube.sandbox)
 
 
-def test_other_names_are_not() -> None:
+def test_other_names_do_not_exist() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = connectycube.sandbox.nothing
 
@@ -26,7 +26,7 @@ def run(code: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_pytest_plugin_loads_nothing_of_the_extra() -> None:
+def test_the_pytest_plugin_imports_nothing_from_the_extra() -> None:
     code = "import sys, connectycube.sandbox.pytest_plugin; print(*{'uvicorn', 'starlette', 'yaml'} & {*sys.modules})"
     assert run(code).strip() == ""
 

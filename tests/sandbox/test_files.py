@@ -38,7 +38,7 @@ def test_an_upload_is_streamed_with_progress_and_comes_back_as_it_was(join: Join
     assert (known.name, known.content_type, known.size, known.public) == ("wall.jpg", "image/jpeg", len(data), False)
 
 
-def test_a_private_file_wants_a_session_and_a_public_one_does_not(join: Join, sandbox: Sandbox) -> None:
+def test_a_private_file_requires_a_session_and_a_public_one_does_not(join: Join, sandbox: Sandbox) -> None:
     mary, ada = join("mary"), join("ada")
     private, public = mary.files.upload(b"secret"), mary.files.upload(b"open", public=True)
     with httpx.Client(follow_redirects=True) as client:
@@ -52,7 +52,7 @@ def test_a_private_file_wants_a_session_and_a_public_one_does_not(join: Join, sa
     assert ada.files.download(str(private.uid)) == b"secret"
 
 
-def test_an_object_s_address_is_signed_and_runs_out(join: Join, sandbox: Sandbox) -> None:
+def test_a_download_address_is_signed_and_expires(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     file = cube.files.upload(b"data")
     access = cube.files.get_object(str(file.uid)).blob_object_access
@@ -66,7 +66,7 @@ def test_an_object_s_address_is_signed_and_runs_out(join: Join, sandbox: Sandbox
         assert "Request has expired" in client.get(address).text
 
 
-def test_an_object_has_an_address_only_if_it_is_asked_for(join: Join, sandbox: Sandbox) -> None:
+def test_a_download_address_is_included_only_on_request(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     file = cube.files.create(name="a", content_type="text/plain")
     address = f"{sandbox.api_url}/blobs/{file.uid}/object"
@@ -76,7 +76,7 @@ def test_an_object_has_an_address_only_if_it_is_asked_for(join: Join, sandbox: S
         assert client.get(f"{address}?download_url=1").status_code == 404
 
 
-def test_a_file_that_is_to_change_is_complete_with_its_new_content_only(join: Join) -> None:
+def test_a_changed_file_is_complete_only_with_its_new_content(join: Join) -> None:
     cube = join("mary")
     file = cube.files.upload(b"data")
     cube.files.update(file.id, new=True)
@@ -84,7 +84,7 @@ def test_a_file_that_is_to_change_is_complete_with_its_new_content_only(join: Jo
         cube.files.complete(file.id, size=4)
 
 
-def test_a_form_runs_out_and_is_for_its_own_file_only(join: Join, sandbox: Sandbox) -> None:
+def test_a_form_expires_and_is_valid_only_for_its_file(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     access = cube.files.create(name="a", content_type="text/plain").blob_object_access
     assert access is not None
@@ -105,7 +105,7 @@ def test_a_form_runs_out_and_is_for_its_own_file_only(join: Join, sandbox: Sandb
         assert send() == 403
 
 
-def test_a_file_is_complete_when_its_content_is_there(join: Join) -> None:
+def test_a_file_is_complete_only_once_uploaded(join: Join) -> None:
     cube = join("mary")
     file = cube.files.create(name="a", content_type="text/plain")
     with pytest.raises(errors.Unprocessable):
@@ -114,7 +114,7 @@ def test_a_file_is_complete_when_its_content_is_there(join: Join) -> None:
         cube.files.download(str(file.uid))
 
 
-def test_what_is_too_large_is_refused_by_the_storage(both: Both) -> None:
+def test_the_storage_refuses_too_large_files(both: Both) -> None:
     with Sandbox(Settings(limits=Limits(file_bytes=MEGABYTE))) as small:
         cube = both.cube(small.api_url, auth_key=small.auth_key, token=None)
         cube.login(login="mary", password="password")
@@ -138,9 +138,7 @@ def test_files_are_listed_changed_and_deleted_by_their_owner(join: Join, both: B
         mary.files.get(made[0].id or 0)
 
 
-def test_others_are_served_while_the_largest_file_comes_and_is_written(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_calls_are_served_during_the_largest_upload(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[int] = []
     add = Writing.add
 
@@ -172,7 +170,7 @@ def test_others_are_served_while_the_largest_file_comes_and_is_written(
     assert len(set(served)) > 5
 
 
-def test_an_upload_that_breaks_off_leaves_the_old_content(sandbox: Sandbox, join: Join) -> None:
+def test_an_aborted_upload_leaves_the_old_content(sandbox: Sandbox, join: Join) -> None:
     cube = join("mary")
     uid = str(cube.files.upload(b"old").uid)
     files = sandbox.core.files
@@ -186,7 +184,7 @@ def test_an_upload_that_breaks_off_leaves_the_old_content(sandbox: Sandbox, join
     assert cube.files.download(uid) == b"old"
 
 
-def test_a_file_that_is_deleted_while_it_is_written_is_gone(sandbox: Sandbox, join: Join) -> None:
+def test_a_file_deleted_during_its_upload_is_gone(sandbox: Sandbox, join: Join) -> None:
     cube = join("mary")
     file = cube.files.upload(b"old")
     core = sandbox.core
@@ -203,7 +201,7 @@ def test_a_file_that_is_deleted_while_it_is_written_is_gone(sandbox: Sandbox, jo
     assert sandbox.call(write) == 0
 
 
-def test_what_was_being_written_when_the_sandbox_was_killed_is_dropped(tmp_path: Path) -> None:
+def test_unfinished_uploads_of_a_killed_sandbox_are_dropped(tmp_path: Path) -> None:
     def write(core: Core) -> None:
         user = core.accounts.create({"login": "mary", "password": "correct-horse-9"})
         kept, lost = (core.files.create(user.id, {"name": "a", "content_type": "text/plain"}) for _ in range(2))

@@ -27,7 +27,7 @@ def write(cube: Any, dialog: Any, text: str = "hello", **fields: Any) -> Any:
     return cube.messages.create(chat_dialog_id=dialog.id, message=text, **fields)
 
 
-def test_a_message_is_stored_with_its_own_fields_and_moves_the_dialog(join: Join, sandbox: Sandbox) -> None:
+def test_a_message_keeps_its_own_fields_and_updates_the_dialog(join: Join, sandbox: Sandbox) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     sent = write(
@@ -47,7 +47,7 @@ def test_a_message_is_stored_with_its_own_fields_and_moves_the_dialog(join: Join
     assert listed.last_message_date_sent == sent.date_sent
 
 
-def test_a_message_to_a_user_makes_their_dialog(join: Join) -> None:
+def test_a_message_to_a_user_creates_their_dialog(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     sent = mary.messages.create(recipient_id=user_id(ada), message="Bring the rope")
     assert sent.recipient_id == user_id(ada)
@@ -55,7 +55,7 @@ def test_a_message_to_a_user_makes_their_dialog(join: Join) -> None:
     refused(lambda: mary.messages.create(recipient_id=1, message="x"), errors.NotFound)
 
 
-def test_reading_marks_unless_told_not_to(join: Join) -> None:
+def test_listing_marks_as_read_by_default(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     write(mary, dialog)
@@ -68,7 +68,7 @@ def test_reading_marks_unless_told_not_to(join: Join) -> None:
     assert mary.dialogs.list().items[0].last_message_status == "read"
 
 
-def test_a_message_is_updated_by_a_mark_that_is_new(join: Join, sandbox: Sandbox) -> None:
+def test_only_a_new_mark_updates_a_message(join: Join, sandbox: Sandbox) -> None:
     """Who asks for what was updated since the last time gets a message again when it is read, not at each reading."""
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
@@ -91,7 +91,7 @@ def test_a_message_is_updated_by_a_mark_that_is_new(join: Join, sandbox: Sandbox
     assert times[0] < times[1] < times[2] == times[3] == times[4]
 
 
-def test_marks_and_texts_are_set_by_id_or_for_all(join: Join) -> None:
+def test_marks_and_texts_are_set_by_id_or_for_all_messages(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     first, second = write(mary, dialog), write(mary, dialog)
@@ -128,7 +128,7 @@ def test_history_is_filtered_sorted_paged_and_counted(join: Join, both: Both, sa
     assert mary.messages.count(chat_dialog_id=dialog.id, filters={"sender_id": {"nin": [user_id(ada)]}}) == 3
 
 
-def test_a_preview_shows_twenty_to_strangers_where_that_is_allowed(join: Join) -> None:
+def test_a_preview_shows_strangers_twenty_messages_if_allowed(join: Join) -> None:
     mary, eve = join("mary"), join("eve")
     dialog = mary.dialogs.create(type=4, name="News", permissions={"allow_preview": True})
     for number in range(25):
@@ -139,7 +139,7 @@ def test_a_preview_shows_twenty_to_strangers_where_that_is_allowed(join: Join) -
     refused(lambda: eve.messages.list(chat_dialog_id=dialog.id, preview=True))
 
 
-def test_foreign_dialogs_are_closed(join: Join) -> None:
+def test_dialogs_of_others_are_forbidden(join: Join) -> None:
     mary, ada, eve = join("mary"), join("ada"), join("eve")
     dialog = group(mary, ada)
     sent = write(mary, dialog)
@@ -158,7 +158,7 @@ def test_foreign_dialogs_are_closed(join: Join) -> None:
     assert result.wrong_permissions.ids == [sent.id]
 
 
-def test_deleting_follows_kind_of_dialog_and_role(join: Join, signals: list[Signal]) -> None:
+def test_deleting_depends_on_dialog_type_and_role(join: Join, signals: list[Signal]) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     first, second, third = write(mary, dialog, "1"), write(mary, dialog, "2"), write(ada, dialog, "3")
@@ -180,7 +180,7 @@ def test_deleting_follows_kind_of_dialog_and_role(join: Join, signals: list[Sign
     ]
 
 
-def test_each_side_of_a_private_dialog_deletes_its_own_for_both(join: Join) -> None:
+def test_in_a_private_dialog_users_delete_their_own_messages_for_both(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     sent = mary.messages.create(recipient_id=user_id(ada), message="x")
     result = ada.messages.delete(sent.id, force=True)
@@ -190,7 +190,7 @@ def test_each_side_of_a_private_dialog_deletes_its_own_for_both(join: Join) -> N
     assert ada.messages.count(chat_dialog_id=str(sent.chat_dialog_id)) == 0
 
 
-def test_reactions_are_counted_told_and_taken_back(join: Join, signals: list[Signal]) -> None:
+def test_reactions_are_counted_published_and_removed(join: Join, signals: list[Signal]) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     sent = write(mary, dialog)
@@ -209,7 +209,7 @@ def test_reactions_are_counted_told_and_taken_back(join: Join, signals: list[Sig
     ]
 
 
-def test_only_what_is_sent_to_the_chat_reaches_it(join: Join, signals: list[Signal]) -> None:
+def test_only_messages_with_send_to_chat_reach_the_chat(join: Join, signals: list[Signal]) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     write(mary, dialog)

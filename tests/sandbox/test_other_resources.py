@@ -46,7 +46,7 @@ def test_a_device_is_subscribed_once(join: Join) -> None:
     assert cube.push_subscriptions.list() == []
 
 
-def test_an_event_is_made_for_each_channel_and_kept(join: Join, sandbox: Sandbox) -> None:
+def test_an_event_is_stored_for_each_channel(join: Join, sandbox: Sandbox) -> None:
     mary, ada = join("mary"), join("ada")
     message = {"message": "The rope is packed"}
 
@@ -64,7 +64,7 @@ def test_an_event_is_made_for_each_channel_and_kept(join: Join, sandbox: Sandbox
 # -- address book
 
 
-def test_a_phone_book_is_changed_and_faults_are_told_by_index(join: Join, sandbox: Sandbox) -> None:
+def test_an_address_book_reports_invalid_contacts_by_index(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     grace = sandbox.create_user("grace", phone="390115550103")
     phones = [
@@ -95,7 +95,7 @@ def test_a_phone_book_is_changed_and_faults_are_told_by_index(join: Join, sandbo
     assert cube.address_book.upload(contacts=phones[:1], force=True).deleted == 1
 
 
-def test_what_names_no_device_is_for_the_phone_books_of_all(join: Join) -> None:
+def test_without_a_device_a_call_covers_all_address_books(join: Join) -> None:
     cube = join("mary")
     ada, grace = {"name": "Ada", "phone": "390115550102"}, {"name": "Grace", "phone": "390115550103"}
     for udid in ("phone", "tablet"):
@@ -168,7 +168,7 @@ def test_operators_change_a_record(join: Join) -> None:
     refused(lambda: cube.custom_objects.update("Movie", record.id, inc={"genres": 1}), errors.Unprocessable)
 
 
-def test_permissions_decide_who_reads_changes_and_deletes(join: Join, sandbox: Sandbox) -> None:
+def test_permissions_decide_who_may_read_change_and_delete(join: Join, sandbox: Sandbox) -> None:
     mary, ada, eve = join("mary"), join("ada"), join("eve")
     eve.users.update(user_id(eve), tag_list=["editors"])
     record = mary.custom_objects.create(
@@ -191,7 +191,7 @@ def test_permissions_decide_who_reads_changes_and_deletes(join: Join, sandbox: S
     assert mary.custom_objects.get_many("Movie", record.id) == []
 
 
-def test_many_records_are_made_changed_and_deleted_with_their_children(join: Join) -> None:
+def test_many_records_are_created_changed_and_deleted_with_their_children(join: Join) -> None:
     cube = join("mary")
     first, second = cube.custom_objects.create_many("Movie", record=[{"title": "A"}, {"title": "B"}])
     cube.custom_objects.create("Scene", parent_id=first.id, fields={"n": 1})
@@ -211,7 +211,7 @@ def test_many_records_are_made_changed_and_deleted_with_their_children(join: Joi
     assert second.id is not None
 
 
-def test_a_record_gets_another_parent_but_none_of_its_own_family(join: Join) -> None:
+def test_a_record_can_have_any_parent_but_its_descendants(join: Join) -> None:
     cube = join("mary")
     old, new, child = make(cube), make(cube), make(cube)
     change = cube.custom_objects.update
@@ -234,7 +234,7 @@ def meet(cube: Any, **fields: Any) -> Any:
     return cube.meetings.create(**given)
 
 
-def test_meetings_are_for_host_and_attendees(join: Join) -> None:
+def test_meetings_are_visible_to_host_and_attendees(join: Join) -> None:
     mary, ada, eve = join("mary"), join("ada"), join("eve")
     meeting = meet(mary, attendees=[{"id": user_id(ada)}, {"email": "guest@mail.example"}], chat=True, scheduled=True)
     assert mary.dialogs.list().items[0].id == meeting.chat_dialog_id
@@ -254,7 +254,7 @@ def test_meetings_are_for_host_and_attendees(join: Join) -> None:
     refused(lambda: mary.meetings.delete(meeting.id), errors.NotFound)
 
 
-def test_a_dialog_has_three_whiteboards_at_most(join: Join) -> None:
+def test_a_dialog_has_at_most_three_whiteboards(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     dialog = group(mary, ada)
     made = [mary.whiteboards.create(name=str(number), chat_dialog_id=dialog.id) for number in range(3)]
@@ -278,12 +278,12 @@ def test_a_rejected_call_reaches_the_chat(join: Join, sandbox: Sandbox) -> None:
 # -- admin
 
 
-def test_the_admin_api_wants_its_key(both: Both, sandbox: Sandbox) -> None:
+def test_the_admin_api_requires_its_key(both: Both, sandbox: Sandbox) -> None:
     cube = both.cube(sandbox.api_url, admin_key="wrong", token=None)
     refused(lambda: cube.admin.list_dialogs(), errors.Unauthorized)
 
 
-def test_the_admin_api_sees_and_changes_all(join: Join, admin: Any, both: Both, sandbox: Sandbox) -> None:
+def test_the_admin_api_sees_and_changes_everything(join: Join, admin: Any, both: Both, sandbox: Sandbox) -> None:
     mary, ada = join("mary"), join("ada")
     dialogs = [group(mary, ada) for _ in range(3)]
     sent = [mary.messages.create(chat_dialog_id=dialogs[0].id, message=str(number)) for number in range(3)]

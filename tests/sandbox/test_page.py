@@ -19,7 +19,7 @@ def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_page_and_all_that_it_names_are_there_and_local(http: httpx.Client) -> None:
+def test_the_page_and_its_assets_are_local(http: httpx.Client) -> None:
     page = http.get("/")
     assert page.headers["content-type"].startswith("text/html")
     named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
@@ -29,7 +29,7 @@ def test_the_page_and_all_that_it_names_are_there_and_local(http: httpx.Client) 
     assert http.get("/_sandbox/other.js").status_code == 404
 
 
-def test_users_and_dialogs_are_told(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
+def test_the_page_shows_users_and_dialogs(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
     mary = join("mary")
     mary.dialogs.create(type=4, name="News")
     sandbox.call(sandbox.core.presence.came_online, user_id(mary))
@@ -40,7 +40,7 @@ def test_users_and_dialogs_are_told(http: httpx.Client, join: Join, sandbox: San
     ]
 
 
-def test_entries_are_told_at_once_and_as_they_come(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
+def test_journal_entries_are_listed_and_streamed(http: httpx.Client, join: Join, sandbox: Sandbox) -> None:
     mary = join("mary")
     found = http.get("/_sandbox/journal", params={"text": "SESSION", "user_id": user_id(mary)}).json()
     assert [(one["method"], one["path"], one["status"]) for one in found] == [("POST", "/session", 201)]
@@ -53,9 +53,7 @@ def test_entries_are_told_at_once_and_as_they_come(http: httpx.Client, join: Joi
     assert (entry["kind"], entry["xml"], entry["user_id"]) == ("stanza", "<message/>", user_id(mary))
 
 
-def test_the_stream_tells_of_a_reset_to_who_is_there_and_to_who_comes_back(
-    http: httpx.Client, sandbox: Sandbox
-) -> None:
+def test_the_stream_announces_a_reset_to_current_and_returning_readers(http: httpx.Client, sandbox: Sandbox) -> None:
     sandbox.call(sandbox.journal.stanza, "in", "<message/>", user_id=None)
     last = sandbox.journal.last_number
     cleared = ["event: cleared", f"data: {last}", ""]
@@ -71,7 +69,7 @@ def test_the_stream_tells_of_a_reset_to_who_is_there_and_to_who_comes_back(
         assert [next(lines) for _ in range(6)] == ["retry: 1000", "", *cleared, f"id: {last + 1}"]
 
 
-def test_an_open_stream_does_not_hold_up_the_end() -> None:
+def test_an_open_stream_does_not_delay_stopping() -> None:
     with Sandbox() as sandbox:
         client = httpx.Client()
         stream = client.send(client.build_request("GET", f"{sandbox.api_url}/_sandbox/events"), stream=True)

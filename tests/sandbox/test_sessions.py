@@ -16,7 +16,7 @@ def bare(both: Both, sandbox: Sandbox, **options: object) -> ConnectyCube:
     return both.cube(sandbox.api_url, **{"auth_key": sandbox.auth_key, "token": None, "max_retries": 0, **options})
 
 
-def test_an_unknown_login_becomes_a_user_and_the_same_password_finds_it_again(join: Join) -> None:
+def test_an_unknown_login_creates_a_user_who_can_log_in_again(join: Join) -> None:
     assert user_id(join("mary")) == user_id(join("mary"))
 
 
@@ -32,7 +32,7 @@ def test_a_wrong_key_or_application_is_refused(both: Both, sandbox: Sandbox) -> 
             bare(both, sandbox, **wrong).sessions.create()
 
 
-def test_a_session_tells_its_user_and_its_end(join: Join, sandbox: Sandbox) -> None:
+def test_a_session_has_its_user_and_expiry(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     session = cube.sessions.get()
     assert session.user is not None
@@ -43,7 +43,7 @@ def test_a_session_tells_its_user_and_its_end(join: Join, sandbox: Sandbox) -> N
     assert 7195 < left <= 7200
 
 
-def test_a_session_slides_and_ends_two_hours_after_its_last_call(join: Join, sandbox: Sandbox) -> None:
+def test_a_session_ends_two_hours_after_its_last_call(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     for _ in range(3):
         sandbox.advance(7100)
@@ -61,7 +61,7 @@ def test_a_client_with_credentials_renews_an_expired_session(join: Join, sandbox
     assert [entry.status for entry in sandbox.journal.exchanges()][-3:] == [401, 201, 200]
 
 
-def test_a_guest_lives_for_a_day_and_has_no_password(both: Both, sandbox: Sandbox) -> None:
+def test_a_guest_exists_for_a_day_and_has_no_password(both: Both, sandbox: Sandbox) -> None:
     cube = bare(both, sandbox)
     session = cube.login_guest(full_name="Passer-by")
     assert session.user is not None
@@ -73,7 +73,7 @@ def test_a_guest_lives_for_a_day_and_has_no_password(both: Both, sandbox: Sandbo
         cube.sessions.get()
 
 
-def test_a_guest_is_gone_after_a_day_though_nobody_uses_the_session(both: Both, join: Join, sandbox: Sandbox) -> None:
+def test_a_guest_is_deleted_after_a_day_without_any_call(both: Both, join: Join, sandbox: Sandbox) -> None:
     guest = bare(both, sandbox).login_guest(full_name="Passer-by").user
     assert guest is not None
     sandbox.advance(24 * 3600 - 60)
@@ -96,13 +96,13 @@ def test_a_guest_is_gone_after_a_day_though_nobody_uses_the_session(both: Both, 
     ],
     ids=lambda how: how["provider"],
 )
-def test_a_provider_s_token_is_the_same_user_each_time(both: Both, sandbox: Sandbox, how: dict[str, str]) -> None:
+def test_a_provider_token_always_means_the_same_user(both: Both, sandbox: Sandbox, how: dict[str, str]) -> None:
     first, second = (bare(both, sandbox).login_provider(**how) for _ in range(2))  # type: ignore[arg-type]
     assert first.user_id == second.user_id
     assert first.user_id is not None
 
 
-def test_an_application_s_session_takes_a_user_and_loses_it(join: Join, both: Both, sandbox: Sandbox) -> None:
+def test_an_application_session_gains_and_loses_a_user(join: Join, both: Both, sandbox: Sandbox) -> None:
     mary = user_id(join("mary"))
     cube = bare(both, sandbox)
     token = cube.sessions.create().token

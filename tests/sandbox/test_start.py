@@ -37,12 +37,12 @@ assert not ca_file.exists()
 """
 
 
-def test_a_sandbox_that_is_used_over_rest_only_loads_no_chat() -> None:
+def test_using_only_rest_loads_no_chat() -> None:
     run = subprocess.run([sys.executable, "-c", REST_ONLY], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "[]\n", "")
 
 
-def test_what_rest_tells_before_anybody_connected_is_kept() -> None:
+def test_messages_over_rest_wait_for_the_first_connection() -> None:
     with Sandbox() as sandbox:
         mary, joe = sandbox.create_user("mary", "pass"), sandbox.create_user("joe", "pass")
         with ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
@@ -54,7 +54,7 @@ def test_what_rest_tells_before_anybody_connected_is_kept() -> None:
     assert received.from_.startswith(f"{mary.id}-")
 
 
-def test_many_may_knock_before_the_chat_is_there() -> None:
+def test_many_clients_may_connect_before_the_chat_is_loaded() -> None:
     with Sandbox() as sandbox:
         joe = sandbox.create_user("joe", "pass")
         for one in [Raw(sandbox), Raw(sandbox), Raw(sandbox)]:
@@ -62,7 +62,7 @@ def test_many_may_knock_before_the_chat_is_there() -> None:
                 assert client.jid
 
 
-def test_it_can_end_while_the_chat_is_being_loaded() -> None:
+def test_it_can_stop_while_the_chat_is_loading() -> None:
     with Sandbox() as sandbox:
         client = Raw(sandbox)
         client.send(HEADER)
@@ -70,7 +70,7 @@ def test_it_can_end_while_the_chat_is_being_loaded() -> None:
         client.until(ChatMessage)
 
 
-def test_it_is_told_when_what_comes_late_is_loaded() -> None:
+def test_lazily_loaded_parts_report_that_they_are_ready() -> None:
     told: list[str] = []
 
     class Telling(Sandbox):
@@ -119,10 +119,10 @@ class TestAChatThatCanNotStart:
                 use()
             assert told.value.__cause__ is broken
         sandbox.stop()
-        with pytest.raises(RuntimeError, match="does not run"):
+        with pytest.raises(RuntimeError, match="is not running"):
             sandbox.create_user("mary")
 
-    def test_it_is_told_at_the_end_of_an_async_block(self, broken: OSError) -> None:
+    def test_it_is_raised_at_the_end_of_an_async_block(self, broken: OSError) -> None:
         async def run() -> None:
             async with Sandbox() as sandbox:
                 reader, writer = await asyncio.open_connection(sandbox.host, sandbox.chat_port)
@@ -133,12 +133,12 @@ class TestAChatThatCanNotStart:
         with pytest.raises(ChatStartError):
             asyncio.run(run())
 
-    def test_it_is_told_while_the_sandbox_stops(self, broken: OSError) -> None:
+    def test_it_is_raised_while_the_sandbox_stops(self, broken: OSError) -> None:
         with pytest.raises(ChatStartError), Sandbox() as sandbox:
             client = Raw(sandbox)
         client.cut()
 
-    def test_what_rest_has_to_tell_brings_it_to_light(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_message_over_rest_reveals_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def made(*arguments: object) -> None:
             raise OSError("no server")
 
@@ -152,7 +152,7 @@ class TestAChatThatCanNotStart:
         with pytest.raises(ChatStartError, match="no server"):
             sandbox.stop()
 
-    def test_where_it_has_to_start_at_once_the_sandbox_does_not_start(
+    def test_where_the_chat_starts_at_once_the_sandbox_does_not_start(
         self, broken: OSError, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def add_reader(*arguments: object) -> None:
@@ -162,7 +162,7 @@ class TestAChatThatCanNotStart:
         sandbox = Sandbox()
         with pytest.raises(ChatStartError):
             sandbox.start()
-        with pytest.raises(RuntimeError, match="does not run"):
+        with pytest.raises(RuntimeError, match="is not running"):
             _ = sandbox.chat_port
 
 
@@ -178,7 +178,7 @@ class TestTheDocument:
         first = read_document(source, kept)
         assert first == yaml.safe_load(source.read_text("utf-8")) == read_document(source, kept)
 
-    def test_it_is_read_again_only_when_it_has_changed(
+    def test_it_is_read_again_only_after_a_change(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         kept = tmp_path / "openapi.json"
@@ -191,12 +191,12 @@ class TestTheDocument:
         assert json.loads(kept.read_text())["document"]["openapi"] == "3.1.1"
 
     @pytest.mark.parametrize("broken", [b"", b"{", b"[]", b"\xff", b'{"stamp": 1}'])
-    def test_what_is_kept_may_be_broken(self, broken: bytes, source: Path, tmp_path: Path) -> None:
+    def test_a_broken_copy_is_ignored(self, broken: bytes, source: Path, tmp_path: Path) -> None:
         kept = tmp_path / "openapi.json"
         kept.write_bytes(broken)
         assert read_document(source, kept)["openapi"] == "3.1.0"
 
-    def test_nothing_is_kept_where_that_is_impossible_or_unwanted(
+    def test_no_copy_is_kept_where_that_is_impossible_or_unwanted(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert read_document(source, tmp_path / "missing" / "openapi.json")["openapi"] == "3.1.0"

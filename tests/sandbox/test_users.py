@@ -30,7 +30,7 @@ def test_a_sign_up_needs_no_session_and_answers_with_all_fields(both: Both, sand
     assert cube.login(email="mary@mail.example", password=PASSWORD).user_id == user.id
 
 
-def test_a_login_is_taken_once_and_has_three_letters_at_least(both: Both, sandbox: Sandbox) -> None:
+def test_a_login_is_unique_and_has_at_least_three_characters(both: Both, sandbox: Sandbox) -> None:
     cube = both.cube(sandbox.api_url, auth_key=sandbox.auth_key, token=None)
     cube.users.create(login="mary", password=PASSWORD)
     with pytest.raises(errors.Unprocessable) as caught:
@@ -45,7 +45,7 @@ def test_a_sign_up_with_a_wrong_key_is_refused(both: Both, sandbox: Sandbox) -> 
         both.cube(sandbox.api_url, auth_key="wrong", token=None).users.create(login="mary", password=PASSWORD)
 
 
-def test_times_narrow_a_search_down(join: Join, sandbox: Sandbox) -> None:
+def test_times_narrow_down_a_search(join: Join, sandbox: Sandbox) -> None:
     mary = join("mary")
     made = mary.users.get(user_id(mary)).created_at
 
@@ -66,7 +66,7 @@ def test_times_narrow_a_search_down(join: Join, sandbox: Sandbox) -> None:
         assert http.get("/users/v2", params={"login": "mary", "created_at": "Thu GMT"}).status_code == 400
 
 
-def test_an_account_is_changed_by_its_owner(join: Join) -> None:
+def test_only_the_owner_changes_an_account(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     changed = mary.users.update(user_id(mary), full_name="Mary Sand", tag_list=["a", "b"])
     assert (changed.full_name, changed.user_tags) == ("Mary Sand", ["a", "b"])
@@ -76,7 +76,7 @@ def test_an_account_is_changed_by_its_owner(join: Join) -> None:
         ada.users.update(1, full_name="x")
 
 
-def test_a_new_password_wants_the_old_one(join: Join, both: Both, sandbox: Sandbox) -> None:
+def test_a_new_password_requires_the_old_one(join: Join, both: Both, sandbox: Sandbox) -> None:
     mary = join("mary")
     with pytest.raises(errors.Unprocessable):
         mary.users.update(user_id(mary), password="another-one-1")
@@ -87,7 +87,7 @@ def test_a_new_password_wants_the_old_one(join: Join, both: Both, sandbox: Sandb
     assert cube.login(login="mary", password="another-one-1").user_id == user_id(mary)
 
 
-def test_users_are_searched_by_v2_s_rules(join: Join, sandbox: Sandbox) -> None:
+def test_user_search_follows_the_rules_of_v2(join: Join, sandbox: Sandbox) -> None:
     for number in range(7):
         sandbox.create_user(f"climber{number}", full_name=f"Climber {number}", tag_list="rope,wall")
     cube = join("mary")
@@ -106,7 +106,7 @@ def test_users_are_searched_by_v2_s_rules(join: Join, sandbox: Sandbox) -> None:
             cube.users.list(filters=wrong)
 
 
-def test_a_list_is_walked_to_its_end(join: Join, both: Both, sandbox: Sandbox) -> None:
+def test_a_list_is_paged_to_its_end(join: Join, both: Both, sandbox: Sandbox) -> None:
     made = [sandbox.create_user(f"walker{number:03}", tag_list="walk").id for number in range(25)]
     cube = join("mary")
     assert [user.id for user in both.walk(cube.users.list(filters={"user_tags": "walk"}, limit=10))] == made
@@ -141,7 +141,7 @@ def test_users_are_found_by_one_field(join: Join, sandbox: Sandbox) -> None:
         cube.users.get(2**62)
 
 
-def test_v1_is_off_unless_it_is_switched_on(join: Join, both: Both) -> None:
+def test_v1_is_off_by_default(join: Join, both: Both) -> None:
     with pytest.raises(errors.BadRequest):
         join("mary").users.list_v1()
     with Sandbox(Settings(users_v1=True)) as other:
@@ -155,7 +155,7 @@ def test_v1_is_off_unless_it_is_switched_on(join: Join, both: Both) -> None:
         assert ids == [81001, 81002]
 
 
-def test_an_account_is_deleted_by_its_owner(join: Join) -> None:
+def test_only_the_owner_deletes_an_account(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     with pytest.raises(errors.Forbidden):
         ada.users.delete(user_id(mary))
@@ -164,14 +164,14 @@ def test_an_account_is_deleted_by_its_owner(join: Join) -> None:
         ada.users.get(user_id(mary))
 
 
-def test_what_is_not_played_says_its_row(join: Join, sandbox: Sandbox) -> None:
+def test_a_call_that_is_not_simulated_names_its_fact(join: Join, sandbox: Sandbox) -> None:
     sandbox.create_user("ada", email="ada@mail.example")
     with pytest.raises(errors.ApiError, match="R-023") as caught:
         join("mary").users.reset_password(email="ada@mail.example")
     assert caught.value.status == 501
 
 
-def test_users_are_online_while_the_chat_says_so(join: Join, sandbox: Sandbox) -> None:
+def test_users_are_online_while_connected_to_the_chat(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     assert cube.users.count_online() == 0
     sandbox.call(sandbox.core.presence.came_online, user_id(cube))

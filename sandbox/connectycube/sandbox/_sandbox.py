@@ -1,4 +1,4 @@
-"""`Sandbox`: a ConnectyCube of one's own, from `with` to the end of its block."""
+"""`Sandbox`: a local ConnectyCube for the duration of a `with` block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .domain.accounts import User
 from .faults import Faults
 from .journal import Journal
 from .seeding import Seed, plant, read_seed
-from .server import Server, Service, listening_socket
+from .server import Server, Service
+from .sockets import listening_socket
 from .xmpp.late import LateChat
 from .xmpp.listeners import ChatAddress
 
@@ -32,7 +33,7 @@ log = logging.getLogger("connectycube.sandbox")
 
 
 class Sandbox:
-    """A local ConnectyCube. Use it as a context manager, sync or async; it runs on a thread of its own either way.
+    """A local ConnectyCube. Use it as a sync or async context manager; either way, it runs on a thread of its own.
 
     ```python
     with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
@@ -40,17 +41,17 @@ class Sandbox:
     ```
 
     :param settings: application id, keys, limits.
-    :param data: file to keep everything in; in memory without.
-    :param seed: file, or its content, with what there is from the start; `connectycube.sandbox.seeding` tells its form.
-    :param host: address to listen on. Anything but the loopback interface lets others in, who need no password to
-        read what goes over the wire: that is warned of.
-    :param port: port of REST; a free one without.
-    :param chat_port: port of the chat over TCP, on which TLS can be started; a free one without.
-    :param chat_tls_port: port of the chat over TCP that begins with TLS; a free one without.
-    :param websocket_port: port of the chat over WebSocket; a free one without.
-    :param secure_websocket_port: port of the chat over WebSocket with TLS; a free one without.
-    :param ca_file: file to keep the certificate of TLS's authority in, with its key beside it, so that what trusts it
-        does so after a restart. Without it that is `<data>.ca.pem`, or without data a file of this run.
+    :param data: the data file. Without one, everything is in memory.
+    :param seed: a file, or its content, with the data to start with; see `connectycube.sandbox.seeding` for its form.
+    :param host: address to listen on. Other hosts than the loopback interface let anyone on the network read all
+        traffic without a password, so they log a warning.
+    :param port: port of REST. Like the other ports, it is a free one by default.
+    :param chat_port: port of the chat over TCP, with STARTTLS.
+    :param chat_tls_port: port of the chat over TCP with direct TLS.
+    :param websocket_port: port of the chat over WebSocket.
+    :param secure_websocket_port: port of the chat over WebSocket with TLS.
+    :param ca_file: file for the certificate of the TLS authority, next to which its key is stored, so that clients
+        still trust it after a restart. The default is `<data>.ca.pem`, or without data a temporary file.
     """
 
     def __init__(
@@ -80,24 +81,24 @@ class Sandbox:
         self._server: Server | None = None
         self._core: Core | None = None
 
-    # -- life
+    # -- starting and stopping
 
     def start(self) -> None:
-        """Start, and return when it answers.
+        """Start, and return when the sandbox is listening.
 
-        :raises OSError: if the port is taken.
+        :raises OSError: if a port is taken.
         :raises DataFileError: if the data file can't be used.
-        :raises SeedError: if the seed is wrong.
-        :raises ChatStartError: if the chat must be started at once, and can't be.
+        :raises SeedError: if the seed is invalid.
+        :raises ChatStartError: if the chat has to start at once, and can't.
         """
         server = self._begin()
         self._core = self._ended_on_error(server.started.result)
 
     def stop(self) -> None:
-        """Stop, and return when all is closed.
+        """Stop, and return when everything is closed.
 
-        :raises ChatStartError: if it had ended by itself, for the chat could not be started. So do, until then, the
-            addresses and all that calls into the sandbox.
+        :raises ChatStartError: if the sandbox ended on its own because the chat could not start. Until `stop` is
+            called, all other methods and properties that need the running sandbox raise it too.
         """
         server, self._server, self._core = self._server, None, None
         chat, self._chat = self._chat, None
@@ -112,9 +113,9 @@ class Sandbox:
 
     def _begin(self) -> Server:
         if self._server is not None:
-            raise RuntimeError("the sandbox runs already")
+            raise RuntimeError("the sandbox is already running")
         if self.host not in LOOPBACK:
-            log.warning("The sandbox listens on %s: everybody who reaches this machine can use and read it", self.host)
+            log.warning("The sandbox listens on %s: anyone who can reach this machine can use and read it", self.host)
         rest = listening_socket(self.host, self._port)
         self._address = rest.getsockname()
         try:
@@ -145,12 +146,12 @@ class Sandbox:
         return core
 
     def _plant(self, core: Core) -> None:
-        """Put the seed in, unless a data file has something already."""
+        """Add the seed, unless the data file already has users."""
         if self._seed is not None and not core.db.value("SELECT 1 FROM users"):
             plant(core, self._seed)
 
     def _services(self, core: Core) -> Sequence[Service]:
-        """What listens beside REST."""
+        """Build the services that run besides REST."""
         assert self._chat is not None
         return (LateChat(core, self._chat),)
 
@@ -181,62 +182,62 @@ class Sandbox:
 
     @property
     def app_id(self) -> int:
-        """Id of the application."""
+        """The id of the application."""
         return self.settings.app_id
 
     @property
     def auth_key(self) -> str:
-        """Authorization key of the application."""
+        """The authorization key of the application."""
         return self.settings.auth_key
 
     @property
     def admin_key(self) -> str:
-        """Key of the admin API."""
+        """The key of the admin API."""
         return self.settings.admin_key
 
     @property
     def api_url(self) -> str:
-        """Address of REST, and of the page that shows what goes on."""
+        """The address of REST, and of the page that shows users, dialogs and the journal."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         self._check()
         return f"http://{host}:{self._address[1]}"
 
     @property
     def chat_host(self) -> str:
-        """Domain of the users' JIDs, which the chat's streams are opened to."""
+        """The domain of the users' JIDs, to which clients open their streams."""
         return self.settings.chat_host
 
     @property
     def chat_port(self) -> int:
-        """Port of the chat over TCP; TLS can be started on it, but need not (RFC 6120)."""
+        """The port of the chat over TCP, on which STARTTLS is optional (RFC 6120)."""
         return self._running_chat.port("plain")
 
     @property
     def chat_tls_port(self) -> int:
-        """Port of the chat over TCP that begins with TLS, as 5223 of the platform does (CX-22)."""
+        """The port of the chat over TCP with direct TLS, like the platform's port 5223."""
         return self._running_chat.port("tls")
 
     @property
     def websocket_url(self) -> str:
-        """Address of the chat over WebSocket (RFC 7395)."""
+        """The address of the chat over WebSocket (RFC 7395)."""
         return self._running_chat.url("ws", "websocket")
 
     @property
     def secure_websocket_url(self) -> str:
-        """Address of the chat over WebSocket with TLS."""
+        """The address of the chat over WebSocket with TLS."""
         return self._running_chat.url("wss", "secure_websocket")
 
     @property
     def ca_file(self) -> Path:
-        """Certificate of the authority that vouches for the chat's TLS. It is made when it is first needed.
+        """The certificate of the authority that signs the chat's TLS certificate. It is created on first use.
 
-        :raises DataFileError: if what is kept there is no authority, or none can be kept there.
+        :raises DataFileError: if the file holds no authority, or can't be written.
         """
         return self._running_chat.certificates.ca_file
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
-        """A context for clients, which trusts the chat's TLS and nothing else."""
+        """An SSL context for clients that trusts only the chat's TLS certificate."""
         return self._running_chat.certificates.client()
 
     @property
@@ -246,28 +247,28 @@ class Sandbox:
         return self._chat
 
     def _check(self) -> None:
-        """Whether it runs.
+        """Check that the sandbox is running.
 
-        :raises RuntimeError: if it does not.
-        :raises ChatStartError: if it ended by itself.
+        :raises RuntimeError: if it is not.
+        :raises ChatStartError: if it ended on its own.
         """
         if self._server is None:
-            raise RuntimeError("the sandbox does not run")
+            raise RuntimeError("the sandbox is not running")
         if self._server.failure is not None:
             raise self._server.failure
 
-    # -- for testers
+    # -- for tests
 
     @property
     def core(self) -> Core:
-        """The domain. It belongs to the sandbox's loop: reach it by `call`."""
+        """The domain. It belongs to the sandbox's loop, so reach it through `call`."""
         if self._core is None:
-            raise RuntimeError("the sandbox does not run")
+            raise RuntimeError("the sandbox is not running")
         return self._core
 
     @property
     def journal(self) -> Journal:
-        """What went over the wire."""
+        """The journal of REST calls and stanzas."""
         return self.core.journal
 
     @property
@@ -277,39 +278,39 @@ class Sandbox:
 
     @property
     def clock(self) -> Clock:
-        """The sandbox's time. From another thread it is moved by `advance`."""
+        """The sandbox's time. From another thread, change it through `advance`."""
         return self.core.clock
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a function on the sandbox's loop, where the domain lives, and wait for what it returns."""
+        """Call a function on the sandbox's loop, where the domain runs, and return its result."""
         if self._server is None:
-            raise RuntimeError("the sandbox does not run")
+            raise RuntimeError("the sandbox is not running")
         return self._server.call(function, *args, **kwargs)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the sandbox's time."""
         self.call(self.clock.advance, seconds)
 
     def expire_sessions(self, user_id: int | None = None) -> int:
-        """End the sessions of one user or of all, now.
+        """End the sessions of one user, or all sessions.
 
         :returns: how many there were.
         """
         return self.call(self.core.sessions.expire, user_id)
 
     def drop_connections(self, user_id: int | None = None) -> None:
-        """Break the chat connections of one user or of all without a word, as a network does. They can be resumed."""
+        """Break the chat connections of one user, or of all, as a network failure does. They can be resumed."""
         self.call(self.core.bus.publish, ConnectionsToDrop(user_id=user_id))
 
     def create_user(self, login: str, password: str = "password", **fields: Any) -> User:
-        """Make a user.
+        """Create a user.
 
-        :param fields: further fields, by the wire's names.
+        :param fields: other fields, by their names in REST.
         """
         return self.call(self.core.accounts.create, {"login": login, "password": password, **fields})
 
     def reset(self) -> None:
-        """Make it as it was at the start: without data, or with what the seed gives."""
+        """Return to the initial state: no data, or only the seed."""
 
         def reset() -> None:
             self.core.reset()

@@ -1,4 +1,4 @@
-"""A sandbox that has its process to itself, as the command has."""
+"""A sandbox with a process of its own, as the command runs it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Alone"]
 
 
 class Alone(Sandbox):
-    """A sandbox that has its process to itself."""
+    """A sandbox with a process of its own."""
 
     def _make_core(self) -> Core:
         core = super()._make_core()
-        # What is loaded stays: the collector would look through it for a tenth of a second, again and again.
+        # Modules stay loaded, and scanning them takes the garbage collector a tenth of a second each time.
         core.loaded = gc.freeze
         return core
 
     @property
     def keeps_authority(self) -> bool:
-        """Whether TLS's authority outlives this run."""
+        """Whether the TLS authority is kept after this run."""
         return self._ca_file is not None
 
     def when_ended(self, callback: Callable[[], None]) -> None:
-        """Have a function called when it ends, also by itself."""
+        """Call a function when the sandbox ends, for whatever reason."""
         assert self._server is not None
         self._server.stopped.add_done_callback(lambda _: callback())

@@ -1,7 +1,7 @@
-"""What one half of the sandbox tells the other: frozen signals and who listens to them.
+"""The bus that carries signals from the domain to the chat.
 
-The domain publishes, the chat half delivers. A listener runs at once, on the sandbox's loop, after the store has been
-changed. One that fails is logged and stops nobody else.
+A signal's listeners run at once, on the sandbox's loop, after the store has changed. An exception in one is logged and
+doesn't stop the others.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ __all__ = [
     "Emptied",
     "MessageRemoved",
     "MessageToDeliver",
-    "PassageAsked",
     "ReactionsChanged",
-    "SessionEnded",
     "Signal",
     "SystemMessageToDeliver",
     "UserDeleted",
@@ -34,31 +32,20 @@ log = logging.getLogger("connectycube.sandbox")
 
 @frozen(kw_only=True)
 class Signal:
-    """Something happened that the chat may have to tell."""
-
-
-@frozen(kw_only=True)
-class PassageAsked(Signal):
-    """A user is about to send something to another over REST: do their privacy lists let it pass (F-109)?"""
-
-    sender_id: int
-    recipient_id: int
-    headline: bool
-    answers: list[bool] = field(factory=list)
-    """A listener that knows adds its answer."""
+    """Something that happened in the domain, and that chat clients may have to hear of."""
 
 
 @frozen(kw_only=True)
 class MessageToDeliver(Signal):
-    """A message came over REST with `send_to_chat` (R-043); it is in the history already."""
+    """A message came over REST with `send_to_chat` (R-043). It is already in the history."""
 
     message_id: str
     dialog_id: str
     sender_id: int
     recipients: Sequence[int]
-    """All who may read the dialog, the sender included: other devices of the sender show it too."""
+    """Everyone who may read the dialog, including the sender, whose devices show the message too."""
     private: bool
-    """Whether it goes as type `chat`, else to the room."""
+    """Whether the stanza has type `chat` or goes to the room."""
     body: str | None
     date_sent: int
     attachments: Sequence[Mapping[str, Any]] = ()
@@ -68,19 +55,19 @@ class MessageToDeliver(Signal):
 
 @frozen(kw_only=True)
 class MessageRemoved(Signal):
-    """A message was deleted for everyone over REST (R-045): the chat sends K-23."""
+    """A message was deleted for everyone over REST (R-045). The chat sends K-23."""
 
     message_id: str
     dialog_id: str
     user_id: int
-    """Who deleted it."""
+    """The user who deleted it."""
     recipients: Sequence[int]
     private: bool
 
 
 @frozen(kw_only=True)
 class ReactionsChanged(Signal):
-    """A user reacted over REST (R-047): the chat sends K-24."""
+    """A user changed their reactions over REST (R-047). The chat sends K-24."""
 
     message_id: str
     dialog_id: str
@@ -93,7 +80,7 @@ class ReactionsChanged(Signal):
 
 @frozen(kw_only=True)
 class SystemMessageToDeliver(Signal):
-    """A system message came over REST (R-046): the chat sends K-25 to those who are online, and nothing is stored."""
+    """A system message came over REST (R-046). The chat sends K-25 to a user who is online, and nothing is stored."""
 
     message_id: str
     sender_id: int
@@ -103,7 +90,7 @@ class SystemMessageToDeliver(Signal):
 
 @frozen(kw_only=True)
 class CallRejected(Signal):
-    """A call was rejected over REST (R-087): the chat sends K-26 with `signalType` reject."""
+    """A call was rejected over REST (R-087). The chat sends K-26 with `signalType` reject."""
 
     message_id: str
     sender_id: int
@@ -114,26 +101,15 @@ class CallRejected(Signal):
 
 
 @frozen(kw_only=True)
-class SessionEnded(Signal):
-    """A session is over: it was deleted, has expired, or a test ended it.
-
-    Whether a chat that logged in with its token lives on is not documented (U-11). Here it does.
-    """
-
-    session_id: int
-    user_id: int | None
-
-
-@frozen(kw_only=True)
 class UserDeleted(Signal):
-    """An account is gone: its streams must end."""
+    """An account was deleted. Its streams must end."""
 
     user_id: int
 
 
 @frozen(kw_only=True)
 class DialogChanged(Signal):
-    """Who is in a dialog has changed: rooms let in and put out."""
+    """The occupants of a dialog changed. Those who were removed must leave the room."""
 
     dialog_id: str
     added: Sequence[int]
@@ -143,30 +119,30 @@ class DialogChanged(Signal):
 
 @frozen(kw_only=True)
 class DialogDeleted(Signal):
-    """A dialog is gone for everyone: its room too."""
+    """A dialog was deleted for everyone, together with its room."""
 
     dialog_id: str
 
 
 @frozen(kw_only=True)
 class ConnectionsToDrop(Signal):
-    """A test wants chat connections to break without a word: those of one user, or all."""
+    """A test breaks the chat connections of one user, or all, without closing them properly."""
 
     user_id: int | None
 
 
 @frozen(kw_only=True)
 class Emptied(Signal):
-    """The sandbox is made as new: what the chat knows of users and connections holds no more."""
+    """The sandbox was reset. The chat must forget all users and connections."""
 
 
 S = TypeVar("S", bound=Signal)
 
 
 class Bus:
-    """Hands signals to those who asked for their kind.
+    """Passes signals to the listeners of their kind.
 
-    :ivar waker: called with each signal before all listeners, which it may still bring.
+    :ivar waker: called with each signal first; it may subscribe listeners, which then receive the signal.
     """
 
     def __init__(self) -> None:
@@ -174,24 +150,24 @@ class Bus:
         self._listeners: dict[type[Signal], list[Callable[[Any], None]]] = {}
 
     def subscribe(self, kind: type[S], listener: Callable[[S], None]) -> Callable[[], None]:
-        """Have a function called with each signal of a kind (`Signal` for all).
+        """Call a function with each signal of a kind, or of every kind for `Signal`.
 
-        :returns: what ends that.
+        :returns: a function that ends the subscription.
         """
         listeners = self._listeners.setdefault(kind, [])
         listeners.append(listener)
         return lambda: listeners.remove(listener)
 
     def publish(self, signal: Signal) -> None:
-        """Tell a signal to all who listen, in the order they came."""
+        """Call a signal's listeners, in the order of their subscription."""
         if self.waker is not None:
-            self._tell(self.waker, signal)
+            self._call(self.waker, signal)
         for kind in (type(signal), Signal):
             for listener in list(self._listeners.get(kind, ())):
-                self._tell(listener, signal)
+                self._call(listener, signal)
 
-    def _tell(self, listener: Callable[[Any], None], signal: Signal) -> None:
+    def _call(self, listener: Callable[[Any], None], signal: Signal) -> None:
         try:
             listener(signal)
         except Exception:
-            log.exception("a listener to %s failed", type(signal).__name__)
+            log.exception("a listener for %s failed", type(signal).__name__)

@@ -1,4 +1,4 @@
-"""`connectycube-sandbox`: a sandbox on the command line."""
+"""`connectycube-sandbox`: the sandbox as a command."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["main"]
 
 PORT = 8480
 CHAT_PORTS = {
-    "chat-port": "port of the chat, with TLS if the client starts it",
-    "chat-tls-port": "port of the chat that begins with TLS",
+    "chat-port": "port of the chat, with STARTTLS",
+    "chat-tls-port": "port of the chat with direct TLS",
     "websocket-port": "port of the chat over WebSocket",
     "secure-websocket-port": "port of the chat over WebSocket with TLS",
 }
 
 
 def port(text: str) -> int:
-    """A port, as an argument."""
+    """Parse a port."""
     number = int(text) if text.isascii() and text.isdecimal() else -1
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return number
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments."""
+    """Return the parser of the arguments."""
     made = argparse.ArgumentParser(
         prog="connectycube-sandbox",
-        description="A local ConnectyCube for development and tests. It runs until it is interrupted.",
+        description="A local ConnectyCube for development and tests. It runs until interrupted.",
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     made.add_argument(
@@ -50,26 +50,26 @@ def parser() -> argparse.ArgumentParser:
     )
     for name, what in CHAT_PORTS.items():
         made.add_argument(f"--{name}", type=port, default=0, metavar="PORT", help=f"{what} (default: any)")
-    made.add_argument("--data", metavar="FILE", help="keep everything in this file (default: in memory)")
+    made.add_argument("--data", metavar="FILE", help="data file (default: in memory)")
     made.add_argument(
         "--ca-file",
         metavar="FILE",
-        help="keep the certificate that clients with TLS must trust here (default: DATA.ca.pem)",
+        help="file for the certificate that TLS clients must trust (default: DATA.ca.pem)",
     )
-    made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs, messages to start with")
+    made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
-    made.add_argument("--app-id", type=int, default=APP_ID, help="id of the application (default: %(default)s)")
-    made.add_argument("--auth-key", default=AUTH_KEY, help="its authorization key (default: %(default)s)")
-    made.add_argument("--admin-key", default=ADMIN_KEY, help="key of the admin API (default: %(default)s)")
+    made.add_argument("--app-id", type=int, default=APP_ID, help="application id (default: %(default)s)")
+    made.add_argument("--auth-key", default=AUTH_KEY, help="authorization key (default: %(default)s)")
+    made.add_argument("--admin-key", default=ADMIN_KEY, help="administration key (default: %(default)s)")
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
-    made.add_argument("--users-v1", action="store_true", help="switch the deprecated list of users on (R-010)")
+    made.add_argument("--users-v1", action="store_true", help="enable the deprecated list of users")
     return made
 
 
 def addresses(sandbox: Alone) -> dict[str, Any]:
-    """What a client needs to know.
+    """Return what a client needs to connect.
 
-    :raises DataFileError: if there can be no TLS.
+    :raises DataFileError: if TLS is not possible.
     """
     found = {
         "api_url": sandbox.api_url,
@@ -83,7 +83,7 @@ def addresses(sandbox: Alone) -> dict[str, Any]:
         "secure_websocket_url": sandbox.secure_websocket_url,
     }
     if sandbox.keeps_authority:
-        # Else it would be made for each start, which takes a fifth of a second.
+        # Creating a temporary one on each start would take a fifth of a second.
         found["ca_file"] = str(sandbox.ca_file)
     return found
 
@@ -93,12 +93,12 @@ LABELS = {
     "app_id": "application id",
     "auth_key": "authorization key",
     "admin_key": "administration key",
-    "chat_host": "domain of the chat",
-    "chat_port": "port of the chat",
-    "chat_tls_port": "port with TLS",
+    "chat_host": "chat domain",
+    "chat_port": "chat port",
+    "chat_tls_port": "chat port (TLS)",
     "websocket_url": "WebSocket",
-    "secure_websocket_url": "WebSocket with TLS",
-    "ca_file": "to be trusted for TLS",
+    "secure_websocket_url": "WebSocket (TLS)",
+    "ca_file": "CA certificate",
 }
 
 
@@ -112,24 +112,24 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def warn_of(host: str) -> None:
-    """Say loudly that others can get in."""
-    text = f"WARNING: it listens on {host}. Everybody who reaches this machine can use it and read all that is in it."
+    """Warn loudly that others can connect."""
+    text = f"WARNING: listening on {host}. Anyone who can reach this machine can use the sandbox and read all its data."
     line = "*" * len(text)
     print(f"{line}\n{text}\n{line}", file=sys.stderr, flush=True)
 
 
 def failed(text: str) -> int:
-    """Say in one line why it could not start."""
+    """Print in one line why the sandbox could not start."""
     print(f"connectycube-sandbox: {text}", file=sys.stderr)
     return 1
 
 
 def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
-    """Tell the addresses, and wait until it is to stop or ends by itself.
+    """Print the addresses, and wait until the sandbox is stopped or ends on its own.
 
     :raises OSError: if the addresses can't be printed.
-    :raises DataFileError: if there can be no TLS.
-    :raises ChatStartError: if it ended by itself.
+    :raises DataFileError: if TLS is not possible.
+    :raises ChatStartError: if the sandbox ended on its own.
     """
     try:
         sandbox.when_ended(stop.set)
@@ -140,14 +140,14 @@ def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
 
 
 def started(given: argparse.Namespace) -> Alone:
-    """A sandbox that runs as it was asked for.
+    """Start a sandbox from the arguments.
 
-    :raises OSError: if it can't listen where it should.
+    :raises OSError: if a port is taken.
     :raises DataFileError: if the data file can't be used.
-    :raises ValueError: if the seed or a setting is wrong.
-    :raises ChatStartError: if the chat can't be started.
+    :raises ValueError: if the seed or a setting is invalid.
+    :raises ChatStartError: if the chat can't start.
     """
-    # Imported here: it takes half a second, in which Ctrl-C is heard already.
+    # Imported here because it takes half a second, during which Ctrl-C should already work.
     from .alone import Alone
 
     settings = Settings(
@@ -176,7 +176,7 @@ def started(given: argparse.Namespace) -> Alone:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until interrupted.
 
-    :returns: 0, or 1 if it could not start.
+    :returns: 0, or 1 if the sandbox could not start.
     """
     given = parser().parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(sandbox, stop, as_json=given.json)
     except OSError as error:
-        # At the end Python would try once more, and fail.
+        # Python would flush stdout once more at exit, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return failed(f"can't print the addresses: {error.strerror}")
     except (DataFileError, ChatStartError) as error:

@@ -1,4 +1,4 @@
-"""The sandbox's time, which a test can move."""
+"""The sandbox's time, which tests can change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 JAVASCRIPT_DATE = "%a %b %d %Y %H:%M:%S GMT%z"
-"""What JavaScript's `String(date)` begins with."""
+"""The beginning of JavaScript's `String(date)`."""
 
 __all__ = ["Clock", "iso", "moment"]
 
@@ -16,7 +16,7 @@ Listener = Callable[[float], None]
 
 
 class Clock:
-    """Unix time as the sandbox sees it: the system's, moved by what tests ask for, or standing still."""
+    """Unix time as the sandbox sees it: the system's time with an offset, or a frozen time."""
 
     def __init__(self, system: Callable[[], float] = time.time) -> None:
         self._system: Final = system
@@ -25,24 +25,24 @@ class Clock:
         self._listeners: list[Listener] = []
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return the time in Unix seconds."""
         return self._frozen if self._frozen is not None else self._system() + self._offset
 
     def seconds(self) -> int:
-        """Whole Unix seconds, the form of `date_sent` and its like."""
+        """Return the time in whole Unix seconds, the form of `date_sent`."""
         return int(self.now())
 
     def advance(self, seconds: float) -> None:
-        """Move on.
+        """Move the time forward.
 
-        :raises ValueError: if it is to go back: `set` does that.
+        :raises ValueError: if it would go back; use `set` for that.
         """
         if seconds < 0:
-            raise ValueError("the clock goes back only by set()")
+            raise ValueError("advance() can't go back, use set()")
         self.set(self.now() + seconds)
 
     def set(self, when: float | dt.datetime) -> None:
-        """Go to a time; the clock runs on from there unless it is frozen."""
+        """Set the time. The clock continues from there, unless it is frozen."""
         target = when.timestamp() if isinstance(when, dt.datetime) else float(when)
         if self._frozen is not None:
             self._frozen = target
@@ -52,40 +52,40 @@ class Clock:
             listener(target)
 
     def freeze(self) -> None:
-        """Stand still; `advance` and `set` still move it."""
+        """Stop the clock. `advance` and `set` still change the time."""
         self._frozen = self.now()
 
     def unfreeze(self) -> None:
-        """Run again from where it stands."""
+        """Let a frozen clock continue."""
         if self._frozen is not None:
             self._offset = self._frozen - self._system()
             self._frozen = None
 
     def reset(self) -> None:
-        """Show the system's time."""
+        """Return to the system's time."""
         self._frozen = None
         self._offset = 0.0
 
     def on_move(self, listener: Listener) -> Callable[[], None]:
-        """Have a function called with the new time whenever the clock is moved, not as it runs.
+        """Call a function with the new time whenever the clock is set or advanced.
 
-        :returns: what ends that.
+        :returns: a function that ends the subscription.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
 
 def iso(seconds: float | None) -> str | None:
-    """ISO 8601 text of a Unix time, as the platform writes it."""
+    """Return the platform's ISO 8601 form of a Unix time."""
     if seconds is None:
         return None
     return dt.datetime.fromtimestamp(int(seconds), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(text: str) -> float:
-    """Unix seconds of an ISO 8601 text, a number, or a date as JavaScript's SDK writes it into a filter of users.
+    """Return the Unix time of an ISO 8601 text, a number, or a date as the JavaScript SDK writes it in a filter.
 
-    :raises ValueError: if it is none of these.
+    :raises ValueError: if it has another form.
     """
     try:
         number = float(text)
@@ -99,5 +99,5 @@ def moment(text: str) -> float:
             raise ValueError(f"{text!r} is out of range") from error
     if not -1e15 < number < 1e15:
         raise ValueError(f"{text!r} is out of range")
-    # Milliseconds where a client sends them (CX-07).
+    # Some clients send milliseconds (CX-07).
     return number / 1000 if abs(number) > 1e11 else number

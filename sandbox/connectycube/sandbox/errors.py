@@ -1,8 +1,11 @@
-"""How the sandbox refuses a call."""
+"""Errors with which the sandbox refuses a call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 __all__ = [
     "NotPlayed",
@@ -10,6 +13,7 @@ __all__ = [
     "bad_request",
     "forbidden",
     "not_found",
+    "required",
     "session_expired",
     "unauthorized",
     "unprocessable",
@@ -17,10 +21,10 @@ __all__ = [
 
 
 class Refused(Exception):
-    """A rule says no. REST answers with `status` and `errors`, the chat with the stanza error that fits.
+    """A rule forbids something. REST answers with `status` and `errors`, the chat with a matching stanza error.
 
-    :ivar status: as REST would answer.
-    :ivar errors: texts under `base` or under the name of a field (U-04).
+    :ivar status: the HTTP status.
+    :ivar errors: texts by the name of a field, or by `base` (U-04).
     """
 
     def __init__(self, status: int, errors: Mapping[str, Sequence[str]]) -> None:
@@ -29,43 +33,53 @@ class Refused(Exception):
         super().__init__("; ".join(f"{name}: {', '.join(texts)}" for name, texts in self.errors.items()))
 
     def body(self) -> dict[str, dict[str, list[str]]]:
-        """The answer's body."""
+        """Return the answer's body."""
         return {"errors": self.errors}
 
 
 class NotPlayed(Refused):
-    """The sandbox doesn't play this row."""
+    """The sandbox doesn't simulate this call."""
 
     def __init__(self, row: str, why: str) -> None:
-        super().__init__(501, {"base": [f"The sandbox does not play {row}: {why}"]})
+        super().__init__(501, {"base": [f"The sandbox does not simulate {row}: {why}"]})
         self.row = row
 
 
 def bad_request(text: str, field: str = "base") -> Refused:
-    """The request is malformed or an argument is wrong."""
+    """Return a 400: the request is malformed, or an argument is invalid."""
     return Refused(400, {field: [text]})
 
 
 def unauthorized(text: str = "Unauthorized") -> Refused:
-    """The credentials are wrong."""
+    """Return a 401: the credentials are wrong."""
     return Refused(401, {"base": [text]})
 
 
 def session_expired() -> Refused:
-    """What SDKs know an expired session by."""
+    """Return the 401 by which SDKs recognize an expired session."""
     return unauthorized("Required session does not exist")
 
 
 def forbidden(text: str = "You don't have appropriate permissions to perform this operation") -> Refused:
-    """The user may not do this."""
+    """Return a 403: the user may not do this."""
     return Refused(403, {"base": [text]})
 
 
 def not_found(text: str = "The resource wasn't found") -> Refused:
-    """What the call names does not exist."""
+    """Return a 404: what the call names doesn't exist."""
     return Refused(404, {"base": [text]})
 
 
+def required(found: T | None) -> T:
+    """Return the result of a look-up.
+
+    :raises Refused: 404 if there is none.
+    """
+    if found is None:
+        raise not_found()
+    return found
+
+
 def unprocessable(field: str, text: str) -> Refused:
-    """The arguments are understood but can't be accepted."""
+    """Return a 422: an argument is understood, but can't be accepted."""
     return Refused(422, {field: [text]})

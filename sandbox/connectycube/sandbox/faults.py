@@ -1,4 +1,4 @@
-"""Failures on demand, for the tests of those who use the sandbox.
+"""Failures on demand, for testing how a client copes with them.
 
 All methods may be called from any thread.
 """
@@ -16,9 +16,9 @@ __all__ = ["ChatFaults", "Faults", "RestFault"]
 
 @define(kw_only=True)
 class RestFault:
-    """What is to become of the next calls that fit.
+    """A failure of the next matching REST calls.
 
-    :ivar action: `status` answers with it, `drop` breaks the connection without a word, `delay` answers late.
+    :ivar action: `status` answers with a status, `drop` breaks the connection without an answer, `delay` answers late.
     """
 
     action: Literal["status", "drop", "delay"]
@@ -28,9 +28,10 @@ class RestFault:
     seconds: float = 0.0
     method: str | None = None
     path: str | None = None
-    """Beginning of the path, without suffix."""
+    """The beginning of the path, without suffix."""
 
     def fits(self, method: str, path: str) -> bool:
+        """Return whether a call matches."""
         return (self.method is None or self.method.upper() == method) and (
             self.path is None or path.startswith(self.path)
         )
@@ -47,20 +48,20 @@ class RestFault:
 
 @define(kw_only=True)
 class ChatFaults:
-    """What the chat half is to do wrong. It reads these, and counts down what has a number of times."""
+    """Failures of the chat, which reads them and counts down those with a number of times."""
 
     refuse_resume: int = 0
-    """How many resumptions of a stream to refuse."""
+    """How many stream resumptions to refuse."""
     refuse_auth: int = 0
-    """How many logins to refuse, right password or not."""
+    """How many logins to refuse, whatever the password."""
     delay: float = 0.0
-    """Seconds that each stanza to a client waits."""
+    """Seconds by which to delay each stanza to a client."""
     drop_next: int = 0
-    """How many of the next stanzas from clients break their connection unanswered."""
+    """How many of the next stanzas from clients to answer by breaking the connection."""
 
 
 class Faults:
-    """All failures that are waiting to happen."""
+    """All pending failures."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,12 +80,12 @@ class Faults:
         """Answer the next REST calls with a status such as 429 or 503.
 
         :param method: only calls with this method.
-        :param path: only calls whose path begins so.
+        :param path: only calls whose path begins with this.
         :param retry_after: seconds for the header `Retry-After`.
-        :raises ValueError: if it is no status of a failure.
+        :raises ValueError: if the status is not 400 to 599.
         """
         if not 400 <= status <= 599:
-            raise ValueError(f"{status} is no failure")
+            raise ValueError(f"{status} is not an error status (400 to 599)")
         self._add(
             RestFault(action="status", times=times, status=status, retry_after=retry_after, method=method, path=path)
         )
@@ -99,12 +100,12 @@ class Faults:
 
     def _add(self, fault: RestFault) -> None:
         if fault.times < 1 or not 0 <= fault.seconds < math.inf:
-            raise ValueError("a failure happens at least once, and no delay is negative or endless")
+            raise ValueError("times must be at least 1, and seconds finite and not negative")
         with self._lock:
             self._rest.append(fault)
 
     def take(self, method: str, path: str) -> RestFault | None:
-        """The fault of a REST call, which is used up by that."""
+        """Return and count down the failure of a REST call, if there is one."""
         with self._lock:
             for fault in self._rest:
                 if fault.fits(method, path):
@@ -115,7 +116,7 @@ class Faults:
         return None
 
     def take_chat(self, name: Literal["refuse_resume", "refuse_auth", "drop_next"]) -> bool:
-        """Whether one of the counted chat faults is due, which is used up by that."""
+        """Return whether a counted chat failure is due, and count it down."""
         with self._lock:
             left: int = getattr(self.chat, name)
             if left > 0:
@@ -123,12 +124,12 @@ class Faults:
             return left > 0
 
     def pending(self) -> list[RestFault]:
-        """The REST faults that have not happened yet."""
+        """Return the REST failures that have not happened yet."""
         with self._lock:
             return list(self._rest)
 
     def clear(self) -> None:
-        """Let nothing more fail."""
+        """Remove all failures."""
         with self._lock:
             self._rest.clear()
             self.chat = ChatFaults()

@@ -1,19 +1,20 @@
 """Field filters: `type[in]=2,3`, `extensions[city]=Turin`, `full_name[start_with]=Mary`.
 
-A query is read into conditions by what the spec says of an operation's filters; conditions become SQL, or are held
-against values in Python where the fields are not known beforehand.
+The spec of an operation's filters says how to read a query into conditions. Conditions become SQL, or are checked in
+Python where the fields are not known beforehand.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import ge, gt, le, lt
 from typing import Any
 
 from attrs import frozen
 
 from .clock import moment
-from .errors import Refused, bad_request
+from .errors import bad_request
 from .storage import dump
 
 __all__ = [
@@ -25,12 +26,17 @@ __all__ = [
     "like",
     "parse",
     "parse_key",
-    "refuse_empty",
     "where",
 ]
 
 LIST_OPERATORS = frozenset({"in", "nin", "all", "or", "between"})
 _COMPARE = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "le": "<=", "ge": ">="}
+_ORDERED: Mapping[str, Callable[[Any, Any], Any]] = {
+    "<": lt,
+    "<=": le,
+    ">": gt,
+    ">=": ge,
+}
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 LARGEST_INTEGER = 2**63 - 1
@@ -38,9 +44,9 @@ LARGEST_INTEGER = 2**63 - 1
 
 @frozen
 class Condition:
-    """What a field must meet.
+    """A condition that a field must meet.
 
-    :ivar operator: empty for equality.
+    :ivar operator: the empty string for equality.
     :ivar value: a list where the operator takes one.
     :ivar key: the name inside a group such as `extensions`.
     """
@@ -53,23 +59,24 @@ class Condition:
 
 @frozen(kw_only=True)
 class FilterSpec:
-    """What an operation's `x-filters` say."""
+    """An operation's `x-filters`."""
 
     fields: Mapping[str, Mapping[str, Any]]
     ignored: frozenset[str] = frozenset()
-    """The operation's other parameters."""
+    """Names of the operation's other parameters."""
 
     @property
     def open(self) -> bool:
-        """Whether any field may be filtered by."""
+        """Whether every field can be filtered by."""
         return "*" in self.fields
 
     def of(self, name: str) -> Mapping[str, Any] | None:
+        """Return what the spec says of a field, or `None` if it can't be filtered by."""
         return self.fields.get(name) or self.fields.get("*")
 
 
 def parse_key(key: str) -> tuple[str, list[str]] | None:
-    """Name and brackets of a key in a query; `None` where it has another form."""
+    """Return the name and brackets of a key in a query, or `None` if it has another form."""
     match = _KEY.fullmatch(key)
     return None if match is None else (match[1], _BRACKET.findall(match[2]))
 
@@ -77,7 +84,7 @@ def parse_key(key: str) -> tuple[str, list[str]] | None:
 def parse(pairs: Iterable[tuple[str, str]], spec: FilterSpec) -> list[Condition]:
     """Read the filters of a query.
 
-    :raises Refused: if a field can't be filtered by, or not in this way.
+    :raises Refused: if a field can't be filtered by, or not with this operator.
     """
     lists: dict[tuple[str, str, str | None], list[str]] = {}
     for key, text in pairs:
@@ -120,22 +127,22 @@ def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:
                 raise ValueError
             return number
     except ValueError as error:
-        raise bad_request(f"{name} is compared with a wrong value") from error
+        raise bad_request(f"{name} is compared with an invalid value") from error
     return text
 
 
 @frozen(kw_only=True)
 class Column:
-    """How a field is reached in SQL.
+    """How SQL reaches a field.
 
-    :ivar sql: the column; of a group, its JSON object.
-    :ivar items: the value of one entry where the column holds a JSON list, in terms of `json_each`.
+    :ivar sql: the column. That of a group holds a JSON object.
+    :ivar items: for a column that holds a JSON list, the value of one entry in terms of `json_each`.
     """
 
     sql: str
     items: str | None = None
     whole: bool = False
-    """Whether the column is compared in whole seconds."""
+    """Whether to compare the column in whole seconds."""
 
     def expression(self, key: str | None) -> tuple[str, list[Any]]:
         if key is not None:
@@ -144,7 +151,7 @@ class Column:
 
 
 def where(conditions: Iterable[Condition], columns: Mapping[str, Column]) -> tuple[str, list[Any]]:
-    """Conditions as SQL to follow `AND`, with its values."""
+    """Return conditions as SQL, with its values."""
     parts = ["1"]
     values: list[Any] = []
     for condition in conditions:
@@ -172,7 +179,7 @@ def _test(sql: str, operator: str, value: Any) -> tuple[str, list[Any]]:
         case "nin":
             return f"IFNULL({sql} NOT IN (SELECT value FROM json_each(?)), 1)", [dump(value)]
         case "all":
-            # One value is never two.
+            # A plain column holds one value, which can't equal two different ones.
             different = list(dict.fromkeys(value))
             return (f"{sql} = ?", different) if len(different) == 1 else (str(int(not different)), [])
         case "ctn":
@@ -184,11 +191,11 @@ def _test(sql: str, operator: str, value: Any) -> tuple[str, list[Any]]:
         case _ if operator in _COMPARE:
             return f"{sql} {_COMPARE[operator]} ?", [value]
         case _:
-            raise bad_request(f"the filter {operator} has a wrong value")
+            raise bad_request(f"the filter {operator} has an invalid value")
 
 
 def _listed(condition: Condition, items: str, sql: str) -> tuple[str, list[Any]]:
-    """A condition on a list: some entry must meet it, or none for the negative ones, or one each for `all`."""
+    """Return a condition on a list as SQL. One entry must meet it; no entry if it is negative; one each for `all`."""
     if condition.operator in ("ne", "nin"):
         test, values = _test(items, "in" if condition.operator == "nin" else "", condition.value)
         return f"NOT EXISTS (SELECT 1 FROM json_each({sql}) WHERE {test})", values
@@ -200,7 +207,7 @@ def _listed(condition: Condition, items: str, sql: str) -> tuple[str, list[Any]]
 
 
 def like(condition: Condition, value: Any) -> bool:
-    """Whether a value of a record meets a condition; one that a list's entry meets is met."""
+    """Return whether a record's value, or an entry of a list, meets a condition."""
     operator, wanted = condition.operator, condition.value
     values: Sequence[Any] = value if isinstance(value, list) else [value]
     match operator:
@@ -229,13 +236,11 @@ def _same(value: Any, wanted: Any) -> bool:
 
 
 def _typed(text: str, sample: Any) -> Any:
-    """A query's text in the type of what it is held against; a query has no types of its own."""
+    """Return a query's text in the type of the value that it is compared with: a query has no types of its own."""
     try:
         if isinstance(sample, bool):
             return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
-        if isinstance(sample, int):
-            return float(text)
-        if isinstance(sample, float):
+        if isinstance(sample, (int, float)):
             return float(text)
     except ValueError:
         return None
@@ -248,26 +253,18 @@ def _ordered(value: Any, operator: str, wanted: Any) -> bool:
     right = _typed(wanted, value) if isinstance(wanted, str) else wanted
     if isinstance(value, str) != isinstance(right, str) or right is None or isinstance(right, (dict, list)):
         return False
-    match _COMPARE[operator]:
-        case "<":
-            return bool(value < right)
-        case "<=":
-            return bool(value <= right)
-        case ">":
-            return bool(value > right)
-        case _:
-            return bool(value >= right)
+    return bool(_ORDERED[_COMPARE[operator]](value, right))
 
 
 def criteria(name: str, given: Any) -> list[Condition]:
-    """Conditions out of a value, or out of `{operator: value}` (R-072, R-073).
+    """Return the conditions that a value or an `{operator: value}` describes (R-072, R-073).
 
-    :raises Refused: if it says nothing.
+    :raises Refused: if there is no operator.
     """
     if not isinstance(given, Mapping):
         return [Condition(name, "", given)]
     if not given:
-        raise bad_request(f"{name} wants an operator")
+        raise bad_request(f"{name} requires an operator")
     return [Condition(name, operator, _operand(operator, wanted)) for operator, wanted in given.items()]
 
 
@@ -275,9 +272,3 @@ def _operand(operator: str, wanted: Any) -> Any:
     if operator not in LIST_OPERATORS or isinstance(wanted, list):
         return wanted
     return wanted.split(",") if isinstance(wanted, str) else [wanted]
-
-
-def refuse_empty(conditions: Sequence[Condition]) -> None:
-    """Where at least one filter is wanted."""
-    if not conditions:
-        raise Refused(400, {"base": ["At least one filter is required"]})

@@ -1,4 +1,4 @@
-"""Ids and secrets that the platform hands out."""
+"""Ids and secrets that the platform assigns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 
 
 class ObjectIds:
-    """Makes 24-hex ids that sort by time: 8 digits of time, 10 of chance, 6 of a counter."""
+    """Creates ids of 24 hex digits that sort by time: 8 of the time, 10 random ones, 6 of a counter."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -21,20 +21,21 @@ class ObjectIds:
         self._counter = secrets.randbelow(1 << 20)
 
     def new(self) -> str:
+        """Return an id."""
         self._counter = (self._counter + 1) & 0xFFFFFF
         return f"{self._clock.seconds() & 0xFFFFFFFF:08x}{self._chance}{self._counter:06x}"
 
 
 def is_object_id(text: str) -> bool:
-    """Whether a text has the form of an id of a dialog, message or record."""
+    """Return whether a text has the form of a dialog's, message's or record's id."""
     return _OBJECT_ID.fullmatch(text) is not None
 
 
 def new_token() -> str:
-    """A session's token."""
+    """Return a token for a session."""
     return secrets.token_hex(20)
 
 
 def new_uid() -> str:
-    """A file's uid: 32 hex digits of which the first is a letter, so that it is never taken for a file's id."""
+    """Return a file's uid: 32 hex digits, the first of which is a letter, so that it never looks like a file's id."""
     return f"{secrets.choice('abcdef')}{secrets.token_hex(16)[1:]}"

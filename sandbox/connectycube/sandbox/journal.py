@@ -1,37 +1,49 @@
-"""What went over the wire: each REST call and each stanza, for tests to assert on and the page to show.
+"""The journal of REST calls and stanzas, for tests to assert on and the page to show.
 
-It is bounded and holds no secrets. It may be read from any thread.
+It has a bounded size, holds no secrets, and may be read from any thread.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any, Literal
 
 from attrs import asdict, frozen
 
-from . import redaction
 from .clock import Clock, iso
 
 __all__ = ["Entry", "Exchange", "Journal", "StanzaSeen"]
 
 MOST_SHOWN = 65_536
-"""Most characters or bytes of one thing that are kept; of what is larger, its size is."""
+"""Most characters or bytes that are kept of a body or stanza. Of larger ones, only the size is."""
+
+HIDDEN = "•••"
+
+_SECRETS = frozenset(
+    """
+    password old_password oldPassword token secret auth_key authkey signature access_token
+    cb-token cb-authkey cb-administration-api-key authorization cookie set-cookie
+    params download_url dowload_url web_auth web_p256dh client_identification_sequence
+    """.split()
+)
+
+_SASL = re.compile(r"(<(?:\w+:)?(auth|response|challenge|success)\b(?=[^>]*xmpp-sasl)[^>]*>)[^<]+(?=<)")
 
 Direction = Literal["in", "out"]
 
 
 @frozen(kw_only=True)
 class Entry(ABC):
-    """One thing that went over the wire.
+    """An entry of the journal.
 
     :ivar number: grows by one with each entry.
     :ivar at: Unix time by the sandbox's clock.
-    :ivar user_id: whose it is, where that is known.
+    :ivar user_id: the user it belongs to, if known.
     """
 
     number: int
@@ -40,26 +52,27 @@ class Entry(ABC):
 
     @property
     def kind(self) -> str:
+        """`rest` or `stanza`."""
         return "rest" if isinstance(self, Exchange) else "stanza"
 
     @abstractmethod
     def text(self) -> str:
-        """All of it as one line, to search in."""
+        """Return all of it as one line, to search in."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As the page gets it."""
+        """Return the entry in the form that the page reads."""
         return {**asdict(self), "kind": self.kind, "time": iso(self.at)}
 
 
 @frozen(kw_only=True)
 class Exchange(Entry):
-    """A REST call and its answer."""
+    """A REST call and its response."""
 
     method: str
     path: str
-    """As the client sent it, with `.json` if it was there (CR-01), percent-encoded if it was."""
+    """The path as sent, including any `.json` (CR-01) and percent-encoding."""
     operation: str | None
-    """Id in the spec, where the call is one of its."""
+    """The operation's id in the spec, if the call is specified."""
     query: list[tuple[str, str]]
     request_headers: dict[str, str]
     request_body: Any
@@ -68,7 +81,7 @@ class Exchange(Entry):
     response_body: Any
     milliseconds: float
     fault: str | None = None
-    """What a test made of the call, if anything."""
+    """The fault that a test injected, if any."""
 
     def text(self) -> str:
         return f"{self.method} {self.path} {self.query} {self.request_body} {self.status} {self.response_body}"
@@ -76,7 +89,7 @@ class Exchange(Entry):
 
 @frozen(kw_only=True)
 class StanzaSeen(Entry):
-    """A stanza, or another element of a stream. `in` is from the client to the sandbox."""
+    """A stanza, or another element of a stream. Its direction is `in` if a client sent it."""
 
     direction: Direction
     resource: str | None
@@ -87,7 +100,7 @@ class StanzaSeen(Entry):
 
 
 class Journal:
-    """The last entries, and a way to hear of new ones."""
+    """The latest entries, and a way to be notified of new ones."""
 
     def __init__(self, clock: Clock, capacity: int = 5_000) -> None:
         self._clock = clock
@@ -98,17 +111,17 @@ class Journal:
         self._listeners: list[Callable[[], None]] = []
 
     def exchange(self, **fields: Any) -> None:
-        """Write a REST call down; secrets are taken out here."""
-        fields["query"] = redaction.pairs(fields["query"])
-        fields["request_headers"] = redaction.headers(fields["request_headers"])
-        fields["response_headers"] = redaction.headers(fields["response_headers"])
-        fields["request_body"] = redaction.value(fields["request_body"])
-        fields["response_body"] = redaction.value(fields["response_body"])
+        """Record a REST call, without its secrets."""
+        fields["query"] = _pairs(fields["query"])
+        fields["request_headers"] = _headers(fields["request_headers"])
+        fields["response_headers"] = _headers(fields["response_headers"])
+        fields["request_body"] = _value(fields["request_body"])
+        fields["response_body"] = _value(fields["response_body"])
         self._add(lambda number, at: Exchange(number=number, at=at, **fields))
 
     def stanza(self, direction: Direction, xml: str, *, user_id: int | None, resource: str | None = None) -> None:
-        """Write a stanza down; secrets are taken out here."""
-        shown = redaction.xml(xml if len(xml) <= MOST_SHOWN else f"{xml[:MOST_SHOWN]}… ({len(xml)} characters)")
+        """Record a stanza, without its secrets."""
+        shown = _xml(xml if len(xml) <= MOST_SHOWN else f"{xml[:MOST_SHOWN]}… ({len(xml)} characters)")
         self._add(
             lambda number, at: StanzaSeen(
                 number=number, at=at, user_id=user_id, direction=direction, resource=resource, xml=shown
@@ -129,19 +142,19 @@ class Journal:
 
     @property
     def last_number(self) -> int:
-        """Number of the newest entry, 0 where there is none."""
+        """Number of the newest entry, 0 if there is none."""
         return self._number
 
     def entries(self, *, user_id: int | None = None, after: int = 0, text: str = "") -> list[Entry]:
-        """What is remembered, oldest first.
+        """Return the entries that are kept, oldest first.
 
-        :param user_id: only this user's.
+        :param user_id: only this user's entries.
         :param after: only entries with a higher number.
-        :param text: only entries with this text in them, whatever its case.
+        :param text: only entries that contain this text, ignoring case.
         """
         wanted = text.lower()
         with self._changed:
-            # From the newest: those who follow along want only the last few.
+            # Searches from the newest, because followers ask only for the last few.
             found = list(takewhile(lambda entry: entry.number > after, reversed(self._entries)))
         return [
             entry
@@ -150,17 +163,17 @@ class Journal:
         ]
 
     def exchanges(self, *, user_id: int | None = None, after: int = 0) -> list[Exchange]:
-        """The REST calls that are remembered, oldest first."""
+        """Return the REST calls that are kept, oldest first."""
         return [entry for entry in self.entries(user_id=user_id, after=after) if isinstance(entry, Exchange)]
 
     def stanzas(self, *, user_id: int | None = None, after: int = 0) -> list[StanzaSeen]:
-        """The stanzas that are remembered, oldest first."""
+        """Return the stanzas that are kept, oldest first."""
         return [entry for entry in self.entries(user_id=user_id, after=after) if isinstance(entry, StanzaSeen)]
 
     def wait_for(self, wanted: Callable[[Entry], bool], *, after: int = 0, timeout: float = 5.0) -> Entry:
-        """Block until there is an entry that a function says yes to. Not for the sandbox's own loop.
+        """Block until there is an entry that a function accepts. Don't call it on the sandbox's own loop.
 
-        :raises TimeoutError: if none comes in time.
+        :raises TimeoutError: if there is none in time.
         """
 
         def find() -> Entry | None:
@@ -173,15 +186,15 @@ class Journal:
         return found
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called whenever there is a new entry or all are forgotten, by the thread that does it.
+        """Call a function after each new entry and after `clear`, on the thread that made the change.
 
-        :returns: what ends that.
+        :returns: a function that ends the subscription.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def clear(self) -> None:
-        """Forget all entries; the numbers go on."""
+        """Forget all entries. Numbering continues."""
         with self._changed:
             self._entries.clear()
             self._forgotten = self._number
@@ -189,7 +202,7 @@ class Journal:
 
     @property
     def forgotten(self) -> int:
-        """Number of the newest entry that was forgotten by `clear`, 0 where there is none."""
+        """Number of the newest entry that `clear` removed, 0 if there is none."""
         return self._forgotten
 
     def __len__(self) -> int:
@@ -197,3 +210,33 @@ class Journal:
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
+
+
+def _is_secret(name: str) -> bool:
+    """Return whether a field, parameter or header of a name holds a secret."""
+    return name.rpartition("[")[2].rstrip("]").lower() in _SECRETS or name in _SECRETS
+
+
+def _value(found: Any) -> Any:
+    """Return a JSON value with its secrets hidden, at any depth."""
+    if isinstance(found, Mapping):
+        return {
+            key: HIDDEN if isinstance(inner, (str, int)) and _is_secret(str(key)) else _value(inner)
+            for key, inner in found.items()
+        }
+    return [_value(inner) for inner in found] if isinstance(found, list) else found
+
+
+def _pairs(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the pairs of a query or form with their secrets hidden."""
+    return [(name, HIDDEN if _is_secret(name) else text) for name, text in found]
+
+
+def _headers(found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers with their secrets hidden. `Location` holds a signed address, and is left out."""
+    return {name: HIDDEN if _is_secret(name) else text for name, text in found if name.lower() != "location"}
+
+
+def _xml(text: str) -> str:
+    """Return a stanza with its SASL data hidden."""
+    return _SASL.sub(rf"\1{HIDDEN}", text) if "xmpp-sasl" in text else text

@@ -1,4 +1,4 @@
-"""The pytest fixture `connectycube_sandbox`: one server for the whole run, empty at the start of each test."""
+"""The pytest fixture `connectycube_sandbox`: one server for the whole run, reset before each test."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["connectycube_sandbox", "connectycube_sandbox_server"]
 
 @pytest.fixture(scope="session")
 def connectycube_sandbox_server() -> Iterator[Sandbox]:
-    """The server. Override this fixture to start it with settings of your own."""
-    # Imported here: most runs of pytest have no use for it.
+    """Start the server. Override this fixture to use your own settings."""
+    # Imported here because most runs of pytest don't use it.
     from . import Sandbox
 
     with Sandbox() as sandbox:
@@ -25,6 +25,6 @@ def connectycube_sandbox_server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def connectycube_sandbox(connectycube_sandbox_server: Sandbox) -> Sandbox:
-    """A local ConnectyCube, as if it had just been started."""
+    """Return a local ConnectyCube, as if it had just been started."""
     connectycube_sandbox_server.reset()
     return connectycube_sandbox_server

@@ -1,4 +1,4 @@
-"""Filling a sandbox from a file: users, dialogs, messages, contacts.
+"""Seeds: users, dialogs, messages and contacts to start a sandbox with.
 
 ```yaml
 users:
@@ -14,7 +14,7 @@ contacts:
   - [mary, ada]
 ```
 
-Users are named by their logins, dialogs by their names. JSON has the same form.
+Entries refer to users by login and to dialogs by name. JSON has the same form.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .core import Core
 from .domain.accounts import NUMBERS, TEXTS, UNIQUE
 from .domain.contacts import ContactState
 from .domain.message_model import Draft
 from .errors import Refused
-
-if TYPE_CHECKING:
-    from .core import Core
 
 __all__ = ["Seed", "SeedError", "read_seed"]
 
@@ -42,19 +40,19 @@ FIELDS = {
     "dialogs": set("name type owner occupants admins description photo extensions permissions".split()),
     "messages": set("dialog to from message date_sent attachments extra read_by".split()),
 }
-"""What an entry may have: what has no effect is a typing error."""
-MOST_TOLD = 200
-"""Most characters of a fault: an entry may be long."""
+"""The keys that an entry may have. Others would have no effect, so they are treated as typing errors."""
+MOST_SHOWN = 200
+"""Most characters in an error, because an entry may be long."""
 MALFORMED = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, sqlite3.Error)
-"""What comes of a value of another kind."""
+"""What values of the wrong type raise."""
 
 
 class SeedError(ValueError):
-    """The seed is not as it should be."""
+    """The seed is invalid."""
 
 
 def read_seed(source: str | Path | Seed) -> Seed:
-    """The content of a seed file, YAML or JSON, or what is given as such.
+    """Return the content of a YAML or JSON file, or of a mapping.
 
     :raises SeedError: if it can't be read.
     """
@@ -71,14 +69,14 @@ def read_seed(source: str | Path | Seed) -> Seed:
         raise SeedError(f"a seed has the parts {', '.join(PARTS)}")
     for part in found:
         if not isinstance(found[part], Sequence) or isinstance(found[part], str):
-            raise SeedError(f"{part} is no list")
+            raise SeedError(f"{part} is not a list")
     return found
 
 
 def plant(core: Core, seed: Seed) -> None:
-    """Put a seed into a store, all of it or nothing.
+    """Add a seed to a store, completely or not at all.
 
-    :raises SeedError: if an entry is wrong; it says which.
+    :raises SeedError: if an entry is invalid; the message says which.
     """
     planter = _Planter(core)
     with core.db.transaction():
@@ -97,11 +95,11 @@ def plant(core: Core, seed: Seed) -> None:
 
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 class _Planter:
-    """Each method takes an entry of one part."""
+    """Adds entries. Each public method takes those of one part."""
 
     def __init__(self, core: Core) -> None:
         self._core = core

@@ -1,6 +1,6 @@
-"""The sandbox's own thread and loop, and what runs on it.
+"""The sandbox's thread and event loop, and what runs on it.
 
-Everything in the domain happens on this loop. From other threads `Server.call` gets there.
+The domain belongs to this loop. Other threads reach it through `Server.call`.
 """
 
 from __future__ import annotations
@@ -19,56 +19,31 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .core import Core
 from .rest.app import RestApp
 
-__all__ = ["Server", "Service", "listening_socket"]
+__all__ = ["Server", "Service"]
 
 T = TypeVar("T")
 log = logging.getLogger("connectycube.sandbox")
 GRACE = 0.5
-"""Seconds that REST calls have to end when the sandbox does."""
+"""Seconds that REST calls have to finish when the sandbox stops."""
 
 
 class Service(Protocol):
-    """A part of the sandbox that listens on its own ports, such as the chat. Both methods run on the loop."""
+    """A part of the sandbox that listens on its own ports, such as the chat. Its methods run on the loop."""
 
     async def start(self) -> None:
-        """Listen. The core is there already."""
+        """Start listening. The domain is ready."""
 
     async def stop(self) -> None:
-        """Close all connections and wait until they are closed."""
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket that is bound and listens; port 0 takes a free one.
-
-    :raises OSError: if it can't; it says where.
-    :raises ValueError: if the host is none. An empty one would be every interface.
-    """
-    if not host:
-        raise ValueError("the host to listen on is empty")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the protocol is named.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host.encode("idna").decode(), port))
-        found.listen(512)
-        found.setblocking(False)
-    except OSError as error:
-        found.close()
-        raise OSError(error.errno, f"can't listen on port {port} of {host}: {error.strerror}") from error
-    except BaseException:
-        found.close()
-        raise
-    return found
+        """Close all connections, and wait until they are closed."""
 
 
 class Server:
-    """Runs a core's REST side, and further services, on a thread of its own.
+    """Runs REST and other services on a thread of its own.
 
-    :param make_core: called on the new thread.
-    :param services: makes the other parts, given the core.
-    :param hosts: names that the page answers to; any without.
-    :ivar failure: why it ended by itself.
+    :param make_core: builds the domain, on the new thread.
+    :param services: builds the other services.
+    :param hosts: host names that the page answers to; `None` allows any.
+    :ivar failure: why the sandbox ended on its own.
     """
 
     def __init__(
@@ -94,25 +69,26 @@ class Server:
         self.stopped: Future[None] = Future()
 
     def start(self) -> Future[Core]:
-        """Begin; the future is done when all parts listen."""
+        """Start. The future is done when all services listen."""
         self._thread.start()
         return self.started
 
     def stop(self) -> Future[None]:
-        """End; the future is done when all is closed."""
+        """Stop. The future is done when everything is closed."""
         with self._ending:
             if self._loop is not None and self._stopping is not None:
                 self._loop.call_soon_threadsafe(self._stopping.set)
         return self.stopped
 
     def join(self) -> None:
+        """Wait for the thread to end."""
         self._thread.join()
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a function on the sandbox's loop, and wait for what it returns.
+        """Call a function on the sandbox's loop, and return its result.
 
-        :raises RuntimeError: if the sandbox does not run.
-        :raises ChatStartError: if it ended by itself.
+        :raises RuntimeError: if the sandbox is not running.
+        :raises ChatStartError: if it ended on its own.
         """
         if threading.current_thread() is self._thread:
             return function(*args, **kwargs)
@@ -124,7 +100,7 @@ class Server:
             if self.failure is not None:
                 raise self.failure
             if self._loop is None:
-                raise RuntimeError("the sandbox does not run")
+                raise RuntimeError("the sandbox is not running")
             called = asyncio.run_coroutine_threadsafe(run(), self._loop)
         return called.result()
 
@@ -135,7 +111,7 @@ class Server:
             asyncio.run(self._main())
         except BaseException as error:
             if self.started.done():
-                log.exception("the sandbox broke down")
+                log.exception("the sandbox crashed")
                 self.stopped.set_exception(error)
             else:
                 self.started.set_exception(error)
@@ -147,7 +123,7 @@ class Server:
                 self.stopped.set_exception(self.failure)
 
     def _fail(self, error: Exception) -> None:
-        """A part of the sandbox can't do its work: all of it ends, and whoever uses it is told why."""
+        """Stop the sandbox because one of its services can't work, and remember why."""
         if self.failure is None:
             self.failure = error
         assert self._stopping is not None
@@ -183,7 +159,7 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        server = self._uvicorn = _TellingServer(config)
+        server = self._uvicorn = _ReadyServer(config)
         self._services = self._make_services(core)
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
         try:
@@ -200,14 +176,14 @@ class Server:
                 await service.stop()
             rest.page.close()
             server.should_exit = True
-            # Who is in the middle of a request is not waited for long, and has no part in how the sandbox ends.
+            # Requests in progress can delay the end only briefly.
             await asyncio.wait({serving}, timeout=GRACE)
             self._drop()
             await serving
             await warming
 
     def _drop(self, client: tuple[str, int] | None = None) -> None:
-        """Break the REST connection of a client, or all, without a word."""
+        """Break the REST connection of one client, or of all, without an answer."""
         if self._uvicorn is None:
             return
         for protocol in list(self._uvicorn.server_state.connections):
@@ -218,17 +194,17 @@ class Server:
 
 
 async def _first(waited: Awaitable[object], serving: asyncio.Task[None]) -> None:
-    """Wait for something, or for the server's end, which is an error then."""
+    """Wait for something, and raise an error if the server ends first."""
     waiting = asyncio.ensure_future(waited)
     await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():
         waiting.cancel()
         await serving
-        raise RuntimeError("the REST server ended by itself")
+        raise RuntimeError("the REST server ended on its own")
 
 
-class _TellingServer(uvicorn.Server):
-    """Says when it listens. On a thread that is not the main one, it leaves signals alone."""
+class _ReadyServer(uvicorn.Server):
+    """A server with an event for when it listens. Outside the main thread, uvicorn leaves signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.domain.chat import ChatRules
 from connectycube.sandbox.xmpp.messages import route
 from connectycube.stanzas import (
     CallSignal,
@@ -264,7 +265,7 @@ def test_a_fault_in_the_server_is_an_error_and_no_end(
     def broken(*args: Any, **options: Any) -> None:
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr(sandbox.core.chat, "private_message", broken)
+    monkeypatch.setattr(ChatRules, "private_message", broken)
     client.send(text(bare(sandbox, joe)))
     answer = client.until(MessageError)
     assert answer.error.condition == "internal-server-error"

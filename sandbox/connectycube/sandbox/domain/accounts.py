@@ -1,4 +1,4 @@
-"""Users: sign-up, changes, look-ups, passwords (R-006, R-008 to R-025)."""
+"""Users: sign-up, changes, look-ups and passwords (R-006, R-008 to R-025)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from ..bus import UserDeleted
-from ..clock import iso
-from ..errors import bad_request, forbidden, not_found, unauthorized, unprocessable
+from ..bus import Bus, UserDeleted
+from ..clock import Clock
+from ..config import Settings
+from ..errors import bad_request, forbidden, required, unauthorized, unprocessable
 from ..filters import Column, Condition, where
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..ids import ObjectIds
+from ..storage import Database, dump, load
 
 __all__ = ["SCRAM_ITERATIONS", "Accounts", "Mechanism", "ScramSecrets", "User"]
 
@@ -37,7 +36,7 @@ COLUMNS = {
     "user_tags": Column(sql="users.tags", items="value"),
 }
 STAND_ALONE = frozenset("id login email full_name phone external_id facebook_id twitter_id user_tags".split())
-"""Fields that a search may go by alone (R-009)."""
+"""Fields that suffice as the only filter of a search (R-009)."""
 
 
 @frozen(kw_only=True)
@@ -53,14 +52,14 @@ class User:
     website: str | None
     custom_data: str | None
     timezone: int | None
-    tags: Sequence[str]
+    tags: Sequence[str] = field(converter=load)
     avatar: str | None
     external_id: str | None
     facebook_id: str | None
     twitter_id: str | None
     external_user_id: int | None
     blob_id: int | None
-    is_guest: bool
+    is_guest: bool = field(converter=bool)
     created_at: float
     updated_at: float
     last_request_at: float | None
@@ -68,30 +67,13 @@ class User:
 
     @property
     def title(self) -> str:
-        """What others see the user as."""
+        """The name that others see."""
         return self.full_name or self.login or self.email or str(self.id)
-
-    def to_wire(self, *, in_session: bool = False) -> dict[str, Any]:
-        """As REST answers; replies about sessions have one more id."""
-        found: dict[str, Any] = {
-            "id": self.id,
-            "login": self.login,
-            "email": self.email,
-            **{name: getattr(self, name) for name in TEXTS},
-            **{name: getattr(self, name) for name in NUMBERS},
-            "user_tags": ",".join(self.tags) or None,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "last_request_at": iso(self.last_request_at),
-        }
-        if self.is_guest:
-            found["is_guest"] = True
-        return {"_id": self.object_id, **found} if in_session else found
 
 
 @frozen(kw_only=True)
 class ScramSecrets:
-    """What a SCRAM exchange with a user goes by (RFC 5802): a proof that fits any of the keys is right."""
+    """The server's side of a SCRAM exchange (RFC 5802). A proof made from any of the passwords is right."""
 
     salt: bytes
     iterations: int
@@ -102,52 +84,49 @@ def _salted(hash_name: str, password: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac(hash_name, password.encode(), salt, SCRAM_ITERATIONS)
 
 
+@define(kw_only=True, eq=False)
 class Accounts:
     """The application's users."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
-        self._next_end_of_guest = -math.inf
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _bus: Bus
+    _settings: Settings
+    # Every REST call asks for expired guests, so the time of the next one is kept in memory.
+    _next_end_of_guest: float = field(default=-math.inf, init=False)
 
     # -- reading
 
     def find(self, user_id: int) -> User | None:
-        """A user by the id."""
+        """Return a user by id."""
         return self.find_by("id", user_id)
 
     def exists(self, user_id: int) -> bool:
-        """Whether there is a user of that id."""
+        """Return whether there is a user with an id."""
         return self._db.value("SELECT 1 FROM users WHERE id = ?", user_id) is not None
 
     def get(self, user_id: int) -> User:
-        """A user by the id.
+        """Return a user by id.
 
         :raises Refused: 404 if there is none.
         """
-        user = self.find(user_id)
-        if user is None:
-            raise not_found()
-        return user
+        return required(self.find(user_id))
 
     def find_by(self, column: str, value: Any) -> User | None:
-        """The first user who has a value in a column of the table."""
-        row = self._db.one(f"SELECT * FROM users WHERE {column} = ? ORDER BY id LIMIT 1", value)
-        return None if row is None else user_of(row)
+        """Return the first user with a value in a column."""
+        return self._db.find(User, f"SELECT * FROM users WHERE {column} = ? ORDER BY id LIMIT 1", value)
 
     def get_by(self, column: str, value: Any) -> User:
-        """The first user who has a value in a column of the table.
+        """Return the first user with a value in a column.
 
         :raises Refused: 404 if there is none.
         """
-        user = self.find_by(column, value)
-        if user is None:
-            raise not_found()
-        return user
+        return required(self.find_by(column, value))
 
     def known(self, ids: Iterable[int]) -> list[int]:
-        """Those of some ids that are users', in order and without repeats."""
-        return [one for one in dict.fromkeys(ids) if self._db.value("SELECT 1 FROM users WHERE id = ?", one)]
+        """Return the ids that belong to users, in order and without repeats."""
+        return [one for one in dict.fromkeys(ids) if self.exists(one)]
 
     def search(
         self,
@@ -158,41 +137,33 @@ class Accounts:
         order: tuple[str, bool] | None = None,
         among: Sequence[int] | None = None,
     ) -> tuple[list[User], int]:
-        """The users who meet all conditions.
+        """Return a page of the users who meet all conditions, and the number of all of them.
 
-        :param order: field and whether from the highest.
-        :returns: a page of them and the number of all.
+        :param order: the field to sort by, and whether to sort descending.
         """
         sql, values = where(conditions, COLUMNS)
         if among is not None:
             sql += f" AND id IN ({', '.join('?' * len(among))})"
             values += among
-        total = self._db.value(f"SELECT count(*) FROM users WHERE {sql}", *values)
         name, down = order or ("id", False)
         if name not in COLUMNS:
             raise bad_request(f"{name} is not a field to sort by")
         way = "DESC" if down else "ASC"
-        rows = self._db.all(
-            f"SELECT * FROM users WHERE {sql} ORDER BY {COLUMNS[name].sql} {way}, id {way} LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            skip,
-        )
-        return [user_of(row) for row in rows], total
+        return self._db.page(User, "users", sql, values, f"{COLUMNS[name].sql} {way}, id {way}", skip=skip, limit=limit)
 
     def search_v2(
         self, conditions: Sequence[Condition], *, skip: int, limit: int, order: tuple[str, bool] | None
     ) -> tuple[list[User], int, int]:
-        """R-009, with its rules.
+        """Search under the rules of R-009.
 
-        :returns: a page, the number of all, and the page's size that was used.
+        :returns: a page of users, the number of all of them, and the page size that was used.
         """
         if not any(one.field in STAND_ALONE and one.operator in ("", "in", "start_with") for one in conditions):
             raise bad_request("At least one stand-alone filter is required")
         for one in conditions:
             if one.operator == "start_with":
                 if len(str(one.value)) < 4:
-                    raise bad_request(f"{one.field}: start_with wants at least 4 characters")
+                    raise bad_request(f"{one.field}: start_with requires at least 4 characters")
                 limit = 5
         users, total = self.search(conditions, skip=skip, limit=limit, order=order)
         return users, total, limit
@@ -200,20 +171,20 @@ class Accounts:
     # -- changing
 
     def create(self, fields: Mapping[str, Any], *, guest: bool = False) -> User:
-        """Sign a user up (R-008).
+        """Sign up a user (R-008).
 
-        :param fields: the wire's names, `password` and `tag_list` among them.
-        :raises Refused: 422 if login or email is taken, or a field is wrong.
+        :param fields: the fields by their names in REST, including `password` and `tag_list`.
+        :raises Refused: 422 if the login or email is taken, or a field is invalid.
         """
         if not guest and not fields.get("login") and not fields.get("email") and not fields.get("provider"):
             raise unprocessable("base", "login or email is required")
-        now = self._core.clock.now()
+        now = self._clock.now()
         values = self._values(fields)
         with self._db.transaction():
             try:
                 user_id = self._db.insert(
                     "users",
-                    object_id=self._core.ids.new(),
+                    object_id=self._ids.new(),
                     is_guest=int(guest),
                     created_at=now,
                     updated_at=now,
@@ -223,13 +194,13 @@ class Accounts:
                 raise self._taken(values, None) from error
             if guest:
                 self._db.update("users", "id = ?", user_id, login=f"guest_{user_id}")
-                self._next_end_of_guest = min(self._next_end_of_guest, now + self._core.settings.limits.guest_seconds)
+                self._next_end_of_guest = min(self._next_end_of_guest, now + self._settings.limits.guest_seconds)
         return self.get(user_id)
 
     def update(self, user_id: int, fields: Mapping[str, Any]) -> User:
         """Change an account (R-020).
 
-        :raises Refused: 422 if a field is wrong or `old_password` doesn't fit.
+        :raises Refused: 422 if a field is invalid or `old_password` is wrong.
         """
         user = self.get(user_id)
         if "password" in fields:
@@ -240,14 +211,14 @@ class Accounts:
                 raise unprocessable("old_password", "is wrong")
         values = self._values(fields)
         try:
-            self._db.update("users", "id = ?", user_id, updated_at=self._core.clock.now(), **values)
+            self._db.update("users", "id = ?", user_id, updated_at=self._clock.now(), **values)
         except sqlite3.IntegrityError as error:
             raise self._taken(values, user_id) from error
         return self.get(user_id)
 
     def _values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        values = {name: fields[name] for name in (*UNIQUE, *TEXTS, *NUMBERS) if name in fields}
-        values |= {name: fields[name] for name in ("provider", "provider_key") if name in fields}
+        plain = (*UNIQUE, *TEXTS, *NUMBERS, "provider", "provider_key")
+        values = {name: fields[name] for name in plain if name in fields}
         if "tag_list" in fields:
             values["tags"] = dump(self._tags(fields["tag_list"]))
         if "password" in fields:
@@ -259,12 +230,13 @@ class Accounts:
 
     def _tags(self, given: str | None) -> list[str]:
         tags = list(dict.fromkeys(part.strip() for part in (given or "").split(",") if part.strip()))
-        most = self._core.settings.limits.user_tags
+        most = self._settings.limits.user_tags
         if len(tags) > most:
             raise unprocessable("tag_list", f"has more than {most} tags")
         return tags
 
     def _taken(self, values: Mapping[str, Any], own: int | None) -> Exception:
+        """Say which unique value another user has already."""
         for name in UNIQUE:
             value = values.get(name)
             if value is not None and self._db.value(
@@ -274,47 +246,48 @@ class Accounts:
         return unprocessable("base", "this user exists already")
 
     def delete(self, user_id: int) -> None:
-        """Delete an account and what is its own: sessions, contacts, memberships (R-021, R-099).
+        """Delete an account and all that belongs to it: sessions, contacts, memberships (R-021, R-099).
 
         :raises Refused: 404 if there is none.
         """
         self.get(user_id)
+        # Foreign keys delete the rows that belong to the user; the bus ends the user's streams.
         self._db.run("DELETE FROM users WHERE id = ?", user_id)
-        self._core.bus.publish(UserDeleted(user_id=user_id))
+        self._bus.publish(UserDeleted(user_id=user_id))
 
     def end_guests(self) -> None:
-        """Delete the guests whose day is over (R-001)."""
-        now, day = self._core.clock.now(), self._core.settings.limits.guest_seconds
+        """Delete the guests whose time is over (R-001)."""
+        now, lifetime = self._clock.now(), self._settings.limits.guest_seconds
         if now < self._next_end_of_guest:
             return
-        for user_id in self._db.column("SELECT id FROM users WHERE is_guest AND created_at <= ?", now - day):
+        for user_id in self._db.column("SELECT id FROM users WHERE is_guest AND created_at <= ?", now - lifetime):
             self.delete(user_id)
         first = self._db.value("SELECT min(created_at) FROM users WHERE is_guest")
-        self._next_end_of_guest = math.inf if first is None else first + day
+        self._next_end_of_guest = math.inf if first is None else first + lifetime
 
     def require_own(self, user_id: int, current: int) -> None:
-        """Only one's own account may be changed.
+        """Check that users change only their own account.
 
-        :raises Refused: 404 if there is no such account, 403 if it is another's.
+        :raises Refused: 404 if there is no such account, 403 if it belongs to someone else.
         """
         self.get(user_id)
         if user_id != current:
             raise forbidden()
 
-    # -- who is it
+    # -- logging in
 
     def check_password(self, user_id: int, password: str) -> bool:
-        """Whether a password is the user's own."""
+        """Return whether a password is the user's own."""
         row = self._db.one("SELECT salt, salted_sha256 FROM users WHERE id = ?", user_id)
         if row is None or row["salt"] is None:
             return False
         return hmac.compare_digest(_salted("sha256", password, row["salt"]), row["salted_sha256"])
 
     def log_in(self, *, login: str | None, email: str | None, password: str, create: bool) -> User:
-        """The user of a login or email and a password (R-001, R-006).
+        """Return the user with a login or email and a password (R-001, R-006).
 
-        :param create: whether one who does not exist is made.
-        :raises Refused: 401 if they don't fit.
+        :param create: whether to sign up an unknown user.
+        :raises Refused: 401 if the credentials are wrong.
         """
         column, value = ("login", login) if login is not None else ("email", email)
         user = self.find_by(column, value)
@@ -327,37 +300,27 @@ class Accounts:
         return user
 
     def of_provider(self, provider: str, credential: str) -> User:
-        """The user whom another service vouches for; the first time, the user is made.
+        """Return the user whom another service vouches for, signing them up the first time.
 
-        The sandbox asks no service: every token is good, and the same token is the same user.
+        The sandbox asks no service: it accepts every token, and the same token means the same user.
         """
         key = hashlib.sha256(credential.encode()).hexdigest()
-        row = self._db.one("SELECT * FROM users WHERE provider = ? AND provider_key = ?", provider, key)
-        if row is not None:
-            return user_of(row)
+        user = self._db.find(User, "SELECT * FROM users WHERE provider = ? AND provider_key = ?", provider, key)
+        if user is not None:
+            return user
         own = {f"{provider}_id": key[:16]} if provider in ("facebook", "twitter") else {}
         return self.create({"login": f"{provider}_{key[:12]}", "provider": provider, "provider_key": key, **own})
 
-    def scram(self, user_id: int, mechanism: Mechanism) -> ScramSecrets | None:
-        """What a SCRAM login goes by: the account's password and the tokens of its sessions; `None` for nobody."""
+    def scram(self, user_id: int, mechanism: Mechanism, tokens: Iterable[str]) -> ScramSecrets | None:
+        """Return what a SCRAM login is checked against, or `None` for an unknown user.
+
+        :param tokens: passwords that are accepted besides the account's own.
+        """
         name = _HASHES[mechanism]
         row = self._db.one(f"SELECT salt, salted_{name} AS salted FROM users WHERE id = ?", user_id)
         if row is None:
             return None
         salt = row["salt"] or secrets.token_bytes(16)
         keys = [row["salted"]] if row["salted"] is not None else []
-        keys += [_salted(name, token, salt) for token in self._core.sessions.tokens(user_id)]
+        keys += [_salted(name, token, salt) for token in tokens]
         return ScramSecrets(salt=salt, iterations=SCRAM_ITERATIONS, salted_passwords=keys)
-
-
-def user_of(row: sqlite3.Row) -> User:
-    """A user out of the table."""
-    return User(
-        **{
-            name: row[name]
-            for name in ("id", "object_id", *UNIQUE, *TEXTS, *NUMBERS, "created_at", "updated_at", "last_request_at")
-        },
-        tags=load(row["tags"]),
-        is_guest=bool(row["is_guest"]),
-        last_activity_at=row["last_activity_at"],
-    )

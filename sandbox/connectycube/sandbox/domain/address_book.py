@@ -1,25 +1,27 @@
-"""Uploaded phone books and who of them is registered (R-064 to R-066)."""
+"""Uploaded address books, and which of their contacts are users (R-064 to R-066)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..core import Core
+from attrs import define
+
+from ..storage import Database
+from .accounts import Accounts, User
 
 __all__ = ["AddressBook"]
 
 
+@define(kw_only=True, eq=False)
 class AddressBook:
-    """The phone books of all users, one for each device; what names no device is for all of them."""
+    """Every user's address books, one per device. Without a device, a call is about all of them."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _accounts: Accounts
 
     def upload(self, user_id: int, contacts: Sequence[Any], *, udid: str | None, replace: bool) -> dict[str, Any]:
-        """Create, change and delete contacts; what is wrong is told by its index (R-064)."""
+        """Create, change and delete contacts, reporting invalid ones by their index (R-064)."""
         counts = {"deleted": 0, "created": 0, "updated": 0}
         rejected: dict[str, list[str]] = {}
         with self._db.transaction():
@@ -47,20 +49,14 @@ class AddressBook:
             counts["created"] += 1
 
     def contacts(self, user_id: int, udid: str | None) -> list[dict[str, str]]:
-        """The contacts of one device, or without one of all (R-065)."""
+        """Return the contacts of one device, or of all (R-065)."""
         sql = "SELECT phone, min(name) AS name FROM address_book WHERE user_id = ? AND udid = IFNULL(?, udid)"
-        sql += " GROUP BY phone"
-        return [{"phone": row["phone"], "name": row["name"]} for row in self._db.all(sql, user_id, udid)]
+        return [dict(row) for row in self._db.all(f"{sql} GROUP BY phone", user_id, udid)]
 
-    def registered(self, user_id: int, udid: str | None, *, compact: bool) -> list[dict[str, Any]]:
-        """The contacts who are users (R-066)."""
-        found = []
-        for contact in self.contacts(user_id, udid):
-            user = self._core.accounts.find_by("phone", contact["phone"])
-            if user is not None:
-                short = {"id": user.id, "phone": user.phone, "address_book_name": contact["name"]}
-                found.append(short if compact else {**user.to_wire(), **short})
-        return found
+    def registered(self, user_id: int, udid: str | None) -> list[tuple[User, str]]:
+        """Return the contacts who are users, each with their name in the address book (R-066)."""
+        found = ((self._accounts.find_by("phone", one["phone"]), one["name"]) for one in self.contacts(user_id, udid))
+        return [(user, name) for user, name in found if user is not None]
 
 
 def _flag(value: Any) -> bool:
@@ -68,7 +64,7 @@ def _flag(value: Any) -> bool:
 
 
 def _faults(contact: Any) -> list[str]:
-    """Why a contact is refused."""
+    """Return the reasons to reject a contact, in the platform's words."""
     if not isinstance(contact, Mapping):
         return ["Fields are invalid"]
     phone, name = contact.get("phone"), contact.get("name")

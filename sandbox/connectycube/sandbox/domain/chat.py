@@ -1,22 +1,23 @@
-"""What the chat half asks and tells the domain: logins, who may write where, what becomes of a message.
+"""The domain's rules for the chat: logins, permissions, and what becomes of a message.
 
-All calls are for the sandbox's loop. Rules say no by `Refused`; its status tells which stanza error fits: 403 is
-`forbidden`, 404 `item-not-found`, 401 `not-authorized`, 422 and 400 `bad-request`.
+The status of a `Refused` decides the stanza error: 401 is `not-authorized`, 403 `forbidden`, 404 `item-not-found`, 400
+and 422 `bad-request`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from attrs import define, frozen
 
-from attrs import frozen
-
-from ..errors import Refused, forbidden, not_found
-from .accounts import Mechanism, ScramSecrets
+from ..clock import Clock
+from ..config import Settings
+from ..errors import forbidden, not_found
+from ..ids import ObjectIds
+from .accounts import Accounts, Mechanism, ScramSecrets
 from .dialog_model import Dialog
+from .dialogs import Dialogs
 from .message_model import Draft
-
-if TYPE_CHECKING:
-    from ..core import Core
+from .messages import Messages
+from .sessions import Sessions
 
 __all__ = ["Accepted", "ChatRules"]
 
@@ -25,133 +26,138 @@ __all__ = ["Accepted", "ChatRules"]
 class Accepted:
     """A message that may be delivered.
 
-    :ivar dialog_id: the server tells it to the receivers (U-27).
-    :ivar date_sent: the server adds it where the sender left it out (CX-08).
-    :ivar recipients: all whom it is for, the sender included.
-    :ivar stored: whether it is in the history.
+    :ivar dialog_id: the server adds it for the recipients (U-27).
+    :ivar date_sent: the server adds it if the sender left it out (CX-08).
+    :ivar recipients: everyone who receives the message, including the sender.
     """
 
     message_id: str
     dialog_id: str
     date_sent: int
     recipients: list[int]
-    stored: bool
 
 
+@define(kw_only=True, eq=False)
 class ChatRules:
-    """The domain as the chat sees it."""
+    """The rules for what chat clients do."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    _clock: Clock
+    _ids: ObjectIds
+    _settings: Settings
+    _accounts: Accounts
+    _sessions: Sessions
+    _dialogs: Dialogs
+    _messages: Messages
 
     # -- logins
 
     def authenticate(self, user_id: int, app_id: int, secret: str) -> bool:
-        """Whether a password is the account's or the token of one of its live sessions (F-002, F-010)."""
-        if app_id != self._core.settings.app_id or self._core.accounts.find(user_id) is None:
+        """Return whether a password is the account's own or the token of one of its live sessions (F-002, F-010)."""
+        if app_id != self._settings.app_id or not self._accounts.exists(user_id):
             return False
-        session = self._core.sessions.find_token(secret)
+        session = self._sessions.find_token(secret)
         if session is not None:
             return session.user_id == user_id
-        return self._core.accounts.check_password(user_id, secret)
+        return self._accounts.check_password(user_id, secret)
 
     def scram(self, user_id: int, app_id: int, mechanism: Mechanism) -> ScramSecrets | None:
-        """What a SCRAM login goes by; `None` for nobody."""
-        return self._core.accounts.scram(user_id, mechanism) if app_id == self._core.settings.app_id else None
+        """Return what a SCRAM login is checked against, or `None` for an unknown user."""
+        if app_id != self._settings.app_id:
+            return None
+        return self._accounts.scram(user_id, mechanism, self._sessions.tokens(user_id))
 
-    # -- who may
+    # -- permissions
 
     def may_write(self, user_id: int, dialog_id: str) -> bool:
-        """Whether a user may send to a dialog's room."""
-        dialog = self._core.dialogs.find(dialog_id)
-        return dialog is not None and not dialog.private and self._core.dialogs.may_write(dialog, user_id)
+        """Return whether a user may send to a dialog's room."""
+        dialog = self._dialogs.find(dialog_id)
+        return dialog is not None and not dialog.private and self._dialogs.may_write(dialog, user_id)
 
     def may_enter(self, user_id: int, dialog_id: str) -> bool:
-        """Whether a user may join a dialog's room."""
-        dialog = self._core.dialogs.find(dialog_id)
-        return dialog is not None and not dialog.private and self._core.dialogs.role(dialog, user_id) > 0
+        """Return whether a user may join a dialog's room."""
+        dialog = self._dialogs.find(dialog_id)
+        return dialog is not None and not dialog.private and self._dialogs.role(dialog, user_id) > 0
 
     def readers(self, dialog_id: str) -> list[int]:
-        """All whom a message in a dialog is for.
+        """Return everyone who receives a dialog's messages.
 
         :raises Refused: 404 if there is no such dialog.
         """
-        return self._core.dialogs.readers(self._core.dialogs.get(dialog_id))
+        return self._dialogs.readers(self._dialogs.get(dialog_id))
 
     # -- messages
 
     def group_message(self, dialog_id: str, draft: Draft, *, save: bool) -> Accepted:
-        """A message to a dialog's room (K-13).
+        """Accept a message to a dialog's room (K-13).
 
-        :param save: whether it goes into the history (`save_to_history`).
+        :param save: whether to add it to the history (`save_to_history`).
         :raises Refused: 404 if there is no such room, 403 if the sender may not write there.
         """
-        dialog = self._core.dialogs.get(dialog_id)
+        dialog = self._dialogs.get(dialog_id)
         if dialog.private:
             raise not_found()
-        if not self._core.dialogs.may_write(dialog, draft.sender_id):
+        if not self._dialogs.may_write(dialog, draft.sender_id):
             raise forbidden()
         return self._accept(dialog, draft, save)
 
     def private_message(self, recipient_id: int, draft: Draft, *, save: bool) -> Accepted:
-        """A message to another user (K-12); their dialog is made with the first one.
+        """Accept a message to another user (K-12). The first one creates their dialog.
 
         :raises Refused: 404 if there is no such user.
         """
-        self._core.accounts.get(recipient_id)
+        self._accounts.get(recipient_id)
         if recipient_id == draft.sender_id:
-            raise forbidden("A user has no dialog with oneself")
-        return self._accept(self._core.dialogs.private(draft.sender_id, recipient_id), draft, save)
+            raise forbidden("Users have no dialog with themselves")
+        return self._accept(self._dialogs.private(draft.sender_id, recipient_id), draft, save)
 
     def _accept(self, dialog: Dialog, draft: Draft, save: bool) -> Accepted:
-        sent = self._core.clock.seconds() if draft.date_sent is None else draft.date_sent
-        message_id = draft.id or self._core.ids.new()
+        sent = self._clock.seconds() if draft.date_sent is None else draft.date_sent
+        message_id = draft.id or self._ids.new()
         if save:
-            stored = self._core.messages.store(dialog, draft)
+            stored = self._messages.store(dialog, draft)
             sent, message_id = stored.date_sent, stored.id
         return Accepted(
             message_id=message_id,
             dialog_id=dialog.id,
             date_sent=sent,
-            recipients=self._core.dialogs.readers(dialog),
-            stored=save,
+            recipients=self._dialogs.readers(dialog),
         )
 
     def delivered(self, user_id: int, message_id: str) -> None:
-        """A user's device has a message (K-20). One that is not in the history, or not the user's, is passed by."""
+        """Mark a message as delivered to a user (K-20), if it is in the history of one of the user's dialogs."""
         self._mark(user_id, message_id, read=False)
 
     def read(self, user_id: int, message_id: str) -> None:
-        """A user has read a message (K-21). One that is not in the history, or not the user's, is passed by."""
+        """Mark a message as read by a user (K-21), if it is in the history of one of the user's dialogs."""
         self._mark(user_id, message_id, read=True)
 
     def _mark(self, user_id: int, message_id: str, *, read: bool) -> None:
-        message = self._core.messages.find(message_id)
+        message = self._messages.find(message_id)
         if message is not None:
-            dialog = self._core.dialogs.get(message.dialog_id)
-            if self._core.dialogs.role(dialog, user_id) > 0:
-                self._core.messages.mark([message_id], user_id, read=read)
+            dialog = self._dialogs.get(message.dialog_id)
+            if self._dialogs.role(dialog, user_id) > 0:
+                self._messages.mark([message_id], user_id, read=read)
 
     def edited(self, user_id: int, message_id: str, body: str) -> None:
-        """A user gives a message another text (K-22). One that is not in the history is passed by.
+        """Replace a message's text (K-22), if it is in the history.
 
-        :raises Refused: 403 if it is another user's (U-31).
+        :raises Refused: 403 if it is another user's message (U-31).
         """
-        message = self._core.messages.find(message_id)
+        message = self._messages.find(message_id)
         if message is None:
             return
         if message.sender_id != user_id:
             raise forbidden()
-        self._core.messages.edit(message, body)
+        self._messages.edit(message, body)
 
     def removed(self, user_id: int, message_id: str) -> None:
-        """A user deletes a message for everyone (K-23). One that is not in the history is passed by.
+        """Delete a message for everyone (K-23), if it is in the history.
 
         :raises Refused: 403 if the user may not.
         """
-        message = self._core.messages.find(message_id)
+        message = self._messages.find(message_id)
         if message is None:
             return
-        if not self._core.messages.may_delete(message, user_id, force=True):
-            raise Refused(403, {"base": ["The message is another user's"]})
-        self._core.messages.remove(message, user_id, tell_chat=False)
+        if not self._messages.may_delete(message, user_id, force=True):
+            raise forbidden("The message is another user's")
+        self._messages.remove(message, user_id, tell_chat=False)

@@ -1,22 +1,20 @@
-"""What a dialog is, and what a user can be in it."""
+"""The types of dialogs and of their users' roles."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any
 
-from attrs import frozen
+from attrs import converters, field, frozen
 
 from ..filters import Column
 from ..storage import load
 
-__all__ = ["COLUMNS", "Deleted", "Dialog", "DialogType", "Role", "dialog_of"]
+__all__ = ["COLUMNS", "Dialog", "DialogType", "Role"]
 
 
 class DialogType(IntEnum):
-    """Kinds of dialog (CR-16)."""
+    """Types of dialogs (CR-16)."""
 
     BROADCAST = 1
     GROUP = 2
@@ -26,7 +24,7 @@ class DialogType(IntEnum):
 
 
 class Role(IntEnum):
-    """What a user is in a dialog; each may do what those below may."""
+    """A user's role in a dialog. Each role may do everything that the lower ones may."""
 
     NONE = 0
     MEMBER = 1
@@ -50,16 +48,16 @@ class Dialog:
     """A conversation."""
 
     id: str
-    type: DialogType
+    type: DialogType = field(converter=DialogType)
     user_id: int
     """Its owner."""
     name: str | None
     description: str | None
     photo: str | None
-    extensions: Mapping[str, str] | None
-    allow_preview: bool | None
-    pinned: Sequence[str]
-    is_muted: bool | None
+    extensions: Mapping[str, str] | None = field(converter=load)
+    allow_preview: bool | None = field(converter=converters.optional(bool))
+    pinned: Sequence[str] = field(converter=load)
+    is_muted: bool | None = field(converter=converters.optional(bool))
     created_at: float
     updated_at: float
     last_message: str | None
@@ -69,51 +67,10 @@ class Dialog:
 
     @property
     def private(self) -> bool:
+        """Whether it is a conversation of two users."""
         return self.type is DialogType.PRIVATE
 
     @property
     def has_marks(self) -> bool:
-        """Whether its messages are marked as delivered and read; the others count views (U-51)."""
+        """Whether its messages have delivered and read marks. In other dialogs, views are counted instead (U-51)."""
         return self.type not in (DialogType.BROADCAST, DialogType.PUBLIC)
-
-
-@frozen(kw_only=True)
-class Deleted:
-    """What became of ids that were to be deleted (F-039)."""
-
-    done: list[str]
-    not_found: list[str]
-    wrong_permissions: list[str]
-
-    def to_wire(self) -> dict[str, Any]:
-        return {
-            "SuccessfullyDeleted": {"ids": self.done},
-            "NotFound": {"ids": self.not_found},
-            "WrongPermissions": {"ids": self.wrong_permissions},
-        }
-
-
-def dialog_of(row: sqlite3.Row) -> Dialog:
-    """A dialog out of the table."""
-
-    def flag(value: Any) -> bool | None:
-        return None if value is None else bool(value)
-
-    return Dialog(
-        id=row["id"],
-        type=DialogType(row["type"]),
-        user_id=row["user_id"],
-        name=row["name"],
-        description=row["description"],
-        photo=row["photo"],
-        extensions=load(row["extensions"]),
-        allow_preview=flag(row["allow_preview"]),
-        pinned=load(row["pinned"]),
-        is_muted=flag(row["is_muted"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        last_message=row["last_message"],
-        last_message_id=row["last_message_id"],
-        last_message_user_id=row["last_message_user_id"],
-        last_message_date_sent=row["last_message_date_sent"],
-    )

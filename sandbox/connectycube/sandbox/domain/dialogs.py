@@ -1,22 +1,25 @@
-"""Dialogs: making, changing, leaving and deleting them (R-026 to R-037).
+"""Dialogs: creating, changing, leaving and deleting them (R-026 to R-037).
 
-Who may do what is the table "Roles and privileges" of the platform's documents; F-030 to F-040 sum it up.
+Permissions follow the table "Roles and privileges" of the platform's documentation, summed up in F-030 to F-040.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..bus import DialogChanged, DialogDeleted
-from ..clock import iso
-from ..errors import Refused, forbidden, not_found, unprocessable
+from attrs import define
+
+from ..bus import Bus, DialogChanged, DialogDeleted
+from ..clock import Clock
+from ..config import Settings
+from ..errors import forbidden, required, unprocessable
 from ..filters import Condition, where
-from ..storage import dump
-from .dialog_model import COLUMNS, Deleted, Dialog, DialogType, Role, dialog_of
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..ids import ObjectIds
+from ..storage import Database, dump
+from .accounts import Accounts
+from .deletion import Deleted, delete_each
+from .dialog_model import COLUMNS, Dialog, DialogType, Role
 
 __all__ = ["Dialogs"]
 
@@ -26,34 +29,34 @@ _OF_PRIVATE = ("description", "extensions", "permissions")
 _GROUPS = (DialogType.GROUP, DialogType.MEETING)
 
 
+@define(kw_only=True, eq=False)
 class Dialogs:
-    """All dialogs."""
+    """The application's dialogs."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _bus: Bus
+    _settings: Settings
+    _accounts: Accounts
 
     # -- reading
 
     def find(self, dialog_id: str) -> Dialog | None:
-        """A dialog by its id, whoever asks."""
-        row = self._db.one("SELECT * FROM dialogs WHERE id = ?", dialog_id)
-        return None if row is None else dialog_of(row)
+        """Return a dialog by id."""
+        return self._db.find(Dialog, "SELECT * FROM dialogs WHERE id = ?", dialog_id)
 
     def get(self, dialog_id: str) -> Dialog:
-        """A dialog by its id, whoever asks.
+        """Return a dialog by id.
 
         :raises Refused: 404 if there is none.
         """
-        dialog = self.find(dialog_id)
-        if dialog is None:
-            raise not_found()
-        return dialog
+        return required(self.find(dialog_id))
 
     def require(self, dialog_id: str, user_id: int, role: Role = Role.MEMBER) -> Dialog:
-        """A dialog in which a user has a role.
+        """Return a dialog in which a user has at least a role.
 
-        :raises Refused: 404 if there is none, 403 if the user is less in it.
+        :raises Refused: 404 if there is none, 403 if the user's role is lower.
         """
         dialog = self.get(dialog_id)
         if self.role(dialog, user_id) < role:
@@ -61,7 +64,7 @@ class Dialogs:
         return dialog
 
     def role(self, dialog: Dialog, user_id: int) -> Role:
-        """What a user is in a dialog. In a broadcast dialog is everybody."""
+        """Return a user's role in a dialog. Everybody is a member of a broadcast dialog."""
         if dialog.type is not DialogType.BROADCAST and not self.is_member(dialog.id, user_id):
             return Role.NONE
         if dialog.user_id == user_id:
@@ -70,29 +73,30 @@ class Dialogs:
         return Role.ADMIN if admin else Role.MEMBER
 
     def is_member(self, dialog_id: str, user_id: int) -> bool:
-        """Whether a user is in the list of occupants."""
+        """Return whether a user is in the list of occupants."""
         return bool(self._db.value("SELECT 1 FROM members WHERE dialog_id = ? AND user_id = ?", dialog_id, user_id))
 
     def may_write(self, dialog: Dialog, user_id: int) -> bool:
-        """Whether a user may send to a dialog: to a broadcast only its owner and admins may."""
+        """Return whether a user may send to a dialog. Only the owner and admins may send to a broadcast."""
         wanted = Role.ADMIN if dialog.type is DialogType.BROADCAST else Role.MEMBER
         return self.role(dialog, user_id) >= wanted
 
     def members(self, dialog_id: str) -> list[int]:
-        """Occupants; of a broadcast dialog, those who were named when it was made."""
+        """Return the occupants; in a broadcast dialog, the users who were named when it was created."""
         return self._db.column("SELECT user_id FROM members WHERE dialog_id = ? ORDER BY user_id", dialog_id)
 
     def readers(self, dialog: Dialog) -> list[int]:
-        """All whom a message in the dialog is for."""
+        """Return everyone who receives the dialog's messages."""
         if dialog.type is DialogType.BROADCAST:
             return self._db.column("SELECT id FROM users ORDER BY id")
         return self.members(dialog.id)
 
     def admins(self, dialog_id: str) -> list[int]:
+        """Return the admins, without the owner."""
         return self._db.column("SELECT user_id FROM admins WHERE dialog_id = ? ORDER BY user_id", dialog_id)
 
     def opponent(self, dialog: Dialog, user_id: int) -> int | None:
-        """The other user of a private dialog."""
+        """Return the other user of a private dialog, or `None` for other types."""
         return next((one for one in self.members(dialog.id) if one != user_id), None) if dialog.private else None
 
     def search(
@@ -104,39 +108,33 @@ class Dialogs:
         limit: int,
         order: tuple[str, bool] | None = None,
     ) -> tuple[list[Dialog], int]:
-        """The dialogs of a user, or of the application, that meet all conditions.
+        """Return a page of the dialogs that meet all conditions, and the number of all of them.
 
-        :param order: field and whether from the highest; most recent message first without.
-        :returns: a page of them and the number of all.
+        :param user_id: whose dialogs to search; `None` searches all of the application.
+        :param order: the field to sort by, and whether to sort descending. By default, the latest message comes first.
         """
         sql, values = where(conditions, COLUMNS)
         if user_id is not None:
             sql = f"{_MINE} AND {sql}"
             values = [user_id, user_id, *values]
-        total = self._db.value(f"SELECT count(*) FROM dialogs WHERE {sql}", *values)
         field, down = order or ("last_message_date_sent", True)
         column = COLUMNS[field].sql
         if field == "last_message_date_sent":
             column = f"IFNULL({column}, dialogs.created_at)"
         way = "DESC" if down else "ASC"
-        rows = self._db.all(
-            f"SELECT * FROM dialogs WHERE {sql} ORDER BY {column} {way}, dialogs.id {way} LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            skip,
-        )
-        return [dialog_of(row) for row in rows], total
+        ordered = f"{column} {way}, dialogs.id {way}"
+        return self._db.page(Dialog, "dialogs", sql, values, ordered, skip=skip, limit=limit)
 
-    # -- making
+    # -- creating
 
     def create(self, user_id: int, fields: Mapping[str, Any]) -> Dialog:
-        """Make a dialog; its maker is its owner (R-027).
+        """Create a dialog, which the user then owns (R-027).
 
-        :raises Refused: 422 if something is missing or is too much.
+        :raises Refused: 422 if something is missing or over its limit.
         """
         kind = DialogType(fields["type"])
         if kind is DialogType.MEETING:
-            raise unprocessable("type", "is made by meetings only")
+            raise unprocessable("type", "is reserved for meetings")
         others = [one for one in fields.get("occupants_ids") or () if one != user_id]
         if kind in (DialogType.GROUP, DialogType.PRIVATE) and "occupants_ids" not in fields:
             raise unprocessable("occupants_ids", "is required")
@@ -150,20 +148,20 @@ class Dialogs:
         return self._new(kind, user_id, others, fields)
 
     def private(self, user_id: int, other_id: int, fields: Mapping[str, Any] | None = None) -> Dialog:
-        """The private dialog of two users; it is made if there is none (U-16)."""
+        """Return the private dialog of two users, creating it if there is none (U-16)."""
         if user_id == other_id:
-            raise unprocessable("recipient_id", "is the user's own")
+            raise unprocessable("recipient_id", "must be another user")
         pair = ",".join(str(one) for one in sorted((user_id, other_id)))
-        row = self._db.one("SELECT * FROM dialogs WHERE pair = ?", pair)
-        if row is not None:
-            self.show(row["id"], [user_id])
-            return dialog_of(row)
+        dialog = self._db.find(Dialog, "SELECT * FROM dialogs WHERE pair = ?", pair)
+        if dialog is not None:
+            self._show(dialog.id, [user_id])
+            return dialog
         given = {key: value for key, value in (fields or {}).items() if key in _OF_PRIVATE}
         return self._new(DialogType.PRIVATE, user_id, [other_id], given, pair)
 
     def for_meeting(self, host_id: int, name: str, attendees: Sequence[int]) -> Dialog:
-        """The dialog of a meeting (R-079)."""
-        return self._new(DialogType.MEETING, host_id, self._core.accounts.known(attendees), {"name": name})
+        """Create the dialog of a meeting (R-079)."""
+        return self._new(DialogType.MEETING, host_id, self._accounts.known(attendees), {"name": name})
 
     def _new(
         self, kind: DialogType, owner: int, others: Iterable[int], fields: Mapping[str, Any], pair: str | None = None
@@ -171,8 +169,8 @@ class Dialogs:
         admins = [one for one in dict.fromkeys(fields.get("admins_ids") or ()) if one != owner]
         self._require_users("admins_ids", admins)
         self._require_few_admins(admins)
-        now = self._core.clock.now()
-        dialog_id = self._core.ids.new()
+        now = self._clock.now()
+        dialog_id = self._ids.new()
         with self._db.transaction():
             self._db.insert(
                 "dialogs",
@@ -189,7 +187,7 @@ class Dialogs:
                 self._db.run("INSERT INTO admins VALUES (?, ?)", dialog_id, one)
         dialog = self.get(dialog_id)
         members = self.members(dialog_id)
-        self._core.bus.publish(DialogChanged(dialog_id=dialog_id, added=members, removed=(), by_user_id=owner))
+        self._bus.publish(DialogChanged(dialog_id=dialog_id, added=members, removed=(), by_user_id=owner))
         return dialog
 
     def _plain_values(self, fields: Mapping[str, Any], old: Dialog | None) -> dict[str, Any]:
@@ -200,49 +198,49 @@ class Dialogs:
             preview = fields["permissions"].get("allow_preview")
             values["allow_preview"] = None if preview is None else int(preview)
         if old is not None and old.private:
-            # Name and photo of a private dialog are the other user's.
+            # A private dialog shows the name and photo of the other user.
             values = {name: value for name, value in values.items() if name not in ("name", "photo")}
         return values
 
     def _extensions(self, given: Mapping[str, Any] | None) -> str | None:
-        """The application's own fields: those that are declared, as texts (R-027)."""
+        """Return the application's own fields that are declared, as texts (R-027)."""
         if given is None:
             return None
-        allowed = self._core.settings.extensions
+        allowed = self._settings.extensions
         kept = {name: _text(value) for name, value in given.items() if allowed is None or name in allowed}
-        most = self._core.settings.limits.dialog_extensions
+        most = self._settings.limits.dialog_extensions
         if len(kept) > most:
             raise unprocessable("extensions", f"has more than {most} fields")
         return dump(kept) if kept else None
 
     def _require_users(self, field: str, ids: Sequence[int]) -> None:
-        known = set(self._core.accounts.known(ids))
+        known = set(self._accounts.known(ids))
         unknown = [str(one) for one in ids if one not in known]
         if unknown:
-            raise unprocessable(field, f"has no users {', '.join(unknown)}")
+            raise unprocessable(field, f"names users who don't exist: {', '.join(unknown)}")
 
     def _require_few_admins(self, admins: Sequence[int]) -> None:
-        most = self._core.settings.limits.dialog_admins
+        most = self._settings.limits.dialog_admins
         if len(admins) > most:
             raise unprocessable("admins_ids", f"has more than {most} users")
 
     def _add_members(self, dialog_id: str, ids: Iterable[int]) -> list[int]:
-        now = self._core.clock.now()
+        now = self._clock.now()
         added = [
             one
             for one in dict.fromkeys(ids)
             if self._db.run("INSERT OR IGNORE INTO members VALUES (?, ?, ?)", dialog_id, one, now)
         ]
-        self.show(dialog_id, added)
+        self._show(dialog_id, added)
         return added
 
     # -- changing
 
     def update(self, dialog_id: str, user_id: int | None, fields: Mapping[str, Any]) -> Dialog:
-        """Change a dialog, all or nothing (R-028, R-034, U-15).
+        """Change a dialog, completely or not at all (R-028, R-034, U-15).
 
-        :param user_id: who asks; `None` is the admin API.
-        :raises Refused: 403 if the user's role does not do, 422 if a value does not.
+        :param user_id: the user who asks; `None` is the admin API.
+        :raises Refused: 403 if the user's role is too low, 422 if a value is invalid.
         """
         dialog = self.get(dialog_id)
         role = Role.OWNER if user_id is None else self.role(dialog, user_id)
@@ -254,7 +252,7 @@ class Dialogs:
         removed: list[int] = []
         with self._db.transaction():
             values = self._plain_values(fields, dialog)
-            self._db.update("dialogs", "id = ?", dialog_id, updated_at=self._core.clock.now(), **values)
+            self._db.update("dialogs", "id = ?", dialog_id, updated_at=self._clock.now(), **values)
             if "occupants_ids" in push:
                 self._require_users("occupants_ids", push["occupants_ids"])
                 added = self._add_members(dialog_id, push["occupants_ids"])
@@ -263,7 +261,7 @@ class Dialogs:
             self._change_admins(dialog, push.get("admins_ids") or (), pull.get("admins_ids") or ())
             self._change_pins(dialog, push.get("pinned_messages_ids") or (), pull.get("pinned_messages_ids") or ())
         if added or removed:
-            self._core.bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=removed, by_user_id=user_id))
+            self._bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=removed, by_user_id=user_id))
         return self.get(dialog_id)
 
     def _check_update(
@@ -275,22 +273,20 @@ class Dialogs:
         push: Mapping[str, Any],
         pull: Mapping[str, Any],
     ) -> None:
-        """Hold a change against the table of roles."""
+        """Check a change against the table of roles."""
         free = dialog.type in (*_GROUPS, DialogType.PRIVATE)
         plain = {"name", "photo", "description", "extensions"} & fields.keys()
         if (plain and not free and role < Role.ADMIN) or ("permissions" in fields and role < Role.ADMIN):
             raise forbidden()
-        crowd = {"occupants_ids", "admins_ids"} & (push.keys() | pull.keys())
-        if dialog.private and crowd:
-            raise unprocessable("base", "the users of a private dialog do not change")
+        changed = push.keys() | pull.keys()
+        if dialog.private and {"occupants_ids", "admins_ids"} & changed:
+            raise unprocessable("base", "the users of a private dialog can't change")
         if "occupants_ids" in push and dialog.type not in _GROUPS and role < Role.ADMIN:
             raise forbidden()
         others = [one for one in pull.get("occupants_ids") or () if one != user_id]
         if others and (role < Role.ADMIN or (dialog.user_id in others and user_id is not None)):
             raise forbidden()
-        if {"admins_ids"} & (push.keys() | pull.keys()) and role < Role.OWNER:
-            raise forbidden()
-        if {"pinned_messages_ids"} & (push.keys() | pull.keys()) and role < Role.ADMIN:
+        if ("admins_ids" in changed and role < Role.OWNER) or ("pinned_messages_ids" in changed and role < Role.ADMIN):
             raise forbidden()
 
     def _remove_members(self, dialog: Dialog, ids: Iterable[int]) -> list[int]:
@@ -327,23 +323,24 @@ class Dialogs:
     # -- leaving and deleting
 
     def subscribe(self, dialog_id: str, user_id: int) -> Dialog:
-        """Enter a public dialog (R-032, CR-38)."""
+        """Join a public dialog (R-032, CR-38)."""
         dialog = self.get(dialog_id)
         if dialog.type is not DialogType.PUBLIC:
             raise forbidden("Only public dialogs can be subscribed to")
         added = self._add_members(dialog_id, [user_id])
         if added:
-            self._core.bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=(), by_user_id=user_id))
+            self._bus.publish(DialogChanged(dialog_id=dialog_id, added=added, removed=(), by_user_id=user_id))
         return dialog
 
     def unsubscribe(self, dialog_id: str, user_id: int) -> None:
         """Leave a public dialog (R-033)."""
-        if self.get(dialog_id).type is not DialogType.PUBLIC:
+        dialog = self.get(dialog_id)
+        if dialog.type is not DialogType.PUBLIC:
             raise forbidden("Only public dialogs can be unsubscribed from")
-        self._leave(self.get(dialog_id), user_id)
+        self._leave(dialog, user_id)
 
     def delete(self, dialog_id: str, user_id: int, *, force: bool) -> None:
-        """Delete a dialog for oneself, or for all (R-029).
+        """Delete a dialog for one user, or with `force` for everyone (R-029).
 
         :raises Refused: 404 if there is none, 403 if the user may not.
         """
@@ -351,26 +348,18 @@ class Dialogs:
         if force:
             self.require_force(dialog, user_id)
             self._db.run("DELETE FROM dialogs WHERE id = ?", dialog_id)
-            self._core.bus.publish(DialogDeleted(dialog_id=dialog_id))
+            self._bus.publish(DialogDeleted(dialog_id=dialog_id))
         elif dialog.type in (DialogType.PRIVATE, DialogType.BROADCAST):
-            self._hide(dialog_id, user_id)
+            self._view(dialog_id, user_id, "deleted", True)
         else:
             self._leave(dialog, user_id)
 
     def delete_many(self, ids: Iterable[str], user_id: int, *, force: bool) -> Deleted:
-        """Delete several dialogs; one's failure does not stop the others (R-030)."""
-        found = Deleted(done=[], not_found=[], wrong_permissions=[])
-        for dialog_id in dict.fromkeys(ids):
-            try:
-                self.delete(dialog_id, user_id, force=force)
-            except Refused as refused:
-                (found.not_found if refused.status == 404 else found.wrong_permissions).append(dialog_id)
-            else:
-                found.done.append(dialog_id)
-        return found
+        """Delete several dialogs (R-030)."""
+        return delete_each(ids, lambda dialog_id: self.delete(dialog_id, user_id, force=force))
 
     def require_force(self, dialog: Dialog, user_id: int) -> None:
-        """Only the owner acts for all; in a private dialog also its admin.
+        """Check that a user may act for everyone: the owner may, and in a private dialog an admin.
 
         :raises Refused: 403 for others.
         """
@@ -381,15 +370,12 @@ class Dialogs:
         with self._db.transaction():
             removed = self._remove_members(dialog, [user_id])
             if removed:
-                self._hide(dialog.id, user_id)
+                self._view(dialog.id, user_id, "deleted", True)
         if removed:
-            self._core.bus.publish(DialogChanged(dialog_id=dialog.id, added=(), removed=removed, by_user_id=user_id))
+            self._bus.publish(DialogChanged(dialog_id=dialog.id, added=(), removed=removed, by_user_id=user_id))
 
-    def _hide(self, dialog_id: str, user_id: int) -> None:
-        self._view(dialog_id, user_id, "deleted", True)
-
-    def show(self, dialog_id: str, ids: Iterable[int]) -> None:
-        """Undo that users deleted a dialog for themselves: it has something new for them."""
+    def _show(self, dialog_id: str, ids: Iterable[int]) -> None:
+        """Show a dialog again to users who deleted it for themselves."""
         for one in ids:
             self._db.run("UPDATE dialog_views SET deleted = 0 WHERE dialog_id = ? AND user_id = ?", dialog_id, one)
 
@@ -403,65 +389,20 @@ class Dialogs:
         )
 
     def viewers(self, dialog_id: str, column: str) -> list[int]:
-        """Users who deleted a dialog for themselves (`deleted`), or silenced it (`silent`)."""
+        """Return the users who deleted a dialog for themselves (`deleted`), or silenced it (`silent`)."""
         sql = f"SELECT user_id FROM dialog_views WHERE dialog_id = ? AND {column} ORDER BY user_id"
         return self._db.column(sql, dialog_id)
 
     # -- push notifications
 
     def set_notifications(self, dialog_id: str, user_id: int, enabled: bool) -> None:
-        """Switch a user's push notifications of a dialog (R-035)."""
+        """Turn a user's push notifications for a dialog on or off (R-035)."""
         self._view(dialog_id, user_id, "silent", not enabled)
 
     def notifications(self, dialog_id: str, user_id: int) -> bool:
-        """Whether a user wants push notifications of a dialog (R-036)."""
+        """Return whether a user gets push notifications for a dialog (R-036)."""
         sql = "SELECT silent FROM dialog_views WHERE dialog_id = ? AND user_id = ?"
         return not self._db.value(sql, dialog_id, user_id)
-
-    # -- the wire's form
-
-    def to_wire(self, dialog: Dialog, viewer: int | None) -> dict[str, Any]:
-        """As REST answers a user; `None` is the admin API."""
-        public = dialog.type in (DialogType.PUBLIC, DialogType.BROADCAST)
-        members = self.members(dialog.id)
-        found: dict[str, Any] = {
-            "_id": dialog.id,
-            "user_id": dialog.user_id,
-            "type": int(dialog.type),
-            "name": self._name(dialog, viewer),
-            "description": dialog.description,
-            "photo": dialog.photo,
-            "occupants_ids": [] if public else members,
-            "admins_ids": self.admins(dialog.id),
-            "pinned_messages_ids": list(dialog.pinned),
-            "xmpp_room_jid": None if dialog.private else self._core.settings.room_jid(dialog.id),
-            "created_at": iso(dialog.created_at),
-            "updated_at": iso(dialog.updated_at),
-            "last_message": dialog.last_message,
-            "last_message_date_sent": dialog.last_message_date_sent,
-            "last_message_id": dialog.last_message_id,
-            "last_message_user_id": dialog.last_message_user_id,
-            "last_message_status": self._core.messages.last_status(dialog, viewer),
-            "unread_messages_count": None if viewer is None else self._core.messages.unread(dialog, viewer),
-            "extensions": dialog.extensions,
-            "permissions": None if dialog.allow_preview is None else {"allow_preview": dialog.allow_preview},
-        }
-        if public:
-            found["occupants_count"] = len(members) if dialog.type is DialogType.PUBLIC else len(self.readers(dialog))
-        if viewer is None:
-            found |= {
-                "is_muted": dialog.is_muted,
-                "silent_ids": self.viewers(dialog.id, "silent"),
-                "deleted_ids": self.viewers(dialog.id, "deleted"),
-            }
-        return found
-
-    def _name(self, dialog: Dialog, viewer: int | None) -> str | None:
-        if not dialog.private or viewer is None:
-            return dialog.name
-        other = self.opponent(dialog, viewer)
-        user = None if other is None else self._core.accounts.find(other)
-        return None if user is None else user.title
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""Files and a stand-in for the storage that they are sent to by form (R-050 to R-059).
+"""Files, and a stand-in for the storage that clients upload them to (R-050 to R-059).
 
-The form is that of S3: a policy with a term, signed; the content is taken if the signature fits. Addresses to read from
-are signed the same way. The signatures are the sandbox's own, no other storage would take them.
+As with S3, a form holds a signed policy with an expiry, and download addresses are signed in the same way. The
+signatures are the sandbox's own: S3 would not accept them.
 """
 
 from __future__ import annotations
@@ -11,35 +11,33 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from ..clock import iso
-from ..errors import forbidden, not_found, unprocessable
+from ..clock import Clock, iso
+from ..config import Settings
+from ..errors import forbidden, not_found, required, unprocessable
 from ..ids import new_uid
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..storage import Database
 
 __all__ = ["BUCKET", "CHUNK", "Files", "StorageRefused", "StoredFile", "Writing"]
 
 BUCKET = "storage/files"
-"""Path of the storage beside the API."""
+"""Path of the storage, on the API's host."""
 CHUNK = 1 << 18
-"""Bytes that are written or read at once: nobody else is served meanwhile."""
+"""Most bytes that are written or read at once: the loop serves no other call meanwhile."""
 CHUNK_OF = "SELECT data FROM file_chunks WHERE content = ? AND number = ?"
 UNUSED = "NOT EXISTS (SELECT 1 FROM files WHERE files.content = file_chunks.content)"
 
 
 class StorageRefused(Exception):
-    """The storage says no, in its own words.
+    """The storage refuses a request.
 
-    :ivar status: of the answer.
-    :ivar code: the word that S3 has for it.
+    :ivar status: HTTP status of the answer.
+    :ivar code: S3's error code.
     """
 
     def __init__(self, status: int, code: str, text: str) -> None:
@@ -50,14 +48,14 @@ class StorageRefused(Exception):
 
 @frozen(kw_only=True)
 class StoredFile:
-    """A file, with or without its content yet."""
+    """A file, whose content may be missing."""
 
     id: int
     uid: str
     user_id: int
     name: str
     content_type: str
-    public: bool
+    public: bool = field(converter=bool)
     size: int | None
     content: str | None
     stored_size: int | None
@@ -69,36 +67,20 @@ class StoredFile:
 
     @property
     def complete(self) -> bool:
-        """Whether it can be downloaded."""
+        """Whether the file can be downloaded."""
         return self.completed_at is not None and self.stored_size is not None
-
-    def to_wire(self) -> dict[str, Any]:
-        """As REST answers."""
-        return {
-            "id": self.id,
-            "uid": self.uid,
-            "content_type": self.content_type,
-            "name": self.name,
-            "size": self.size,
-            "public": self.public,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "blob_status": None if self.completed_at is None else "complete",
-            "set_completed_at": iso(self.completed_at),
-            "last_read_access_ts": iso(self.read_at),
-        }
 
 
 class Writing:
-    """A file's content while it is written, part by part; other calls may come between two parts.
+    """A file's content while it is written in parts, between which other calls are served.
 
-    It is the file's only once it is finished: until then the old content is there.
+    The file keeps its old content until `finish`.
     """
 
-    def __init__(self, core: Core, file: StoredFile) -> None:
-        self._core = core
-        self._db = core.db
+    def __init__(self, db: Database, file: StoredFile, most: int) -> None:
+        self._db = db
         self._file = file
+        self._most = most
         self._content = new_uid()
         self._digest = hashlib.md5(usedforsecurity=False)
         self._count = 0
@@ -108,7 +90,7 @@ class Writing:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # Nobody's, unless it was finished.
+        # After `finish`, the file uses these chunks; otherwise the upload failed.
         self._db.run(f"DELETE FROM file_chunks WHERE content = ? AND {UNUSED}", self._content)
 
     def add(self, chunk: bytes) -> None:
@@ -117,17 +99,17 @@ class Writing:
         :raises StorageRefused: if it is too large.
         """
         self._size += len(chunk)
-        if self._size > self._core.settings.limits.file_bytes:
+        if self._size > self._most:
             raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         self._digest.update(chunk)
         self._db.insert("file_chunks", content=self._content, number=self._count, data=chunk)
         self._count += 1
 
     def finish(self) -> str:
-        """Make it the file's content.
+        """Make what was written the file's content.
 
         :returns: its ETag.
-        :raises StorageRefused: if the file was deleted meanwhile.
+        :raises StorageRefused: if the file has been deleted meanwhile.
         """
         etag = f'"{self._digest.hexdigest()}"'
         with self._db.transaction():
@@ -139,20 +121,25 @@ class Writing:
         return etag
 
 
+@define(kw_only=True, eq=False)
 class Files:
-    """All files."""
+    """The application's files."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
-        self._secret = hashlib.sha256(f"storage:{core.settings.auth_key}".encode()).digest()
+    _db: Database
+    _clock: Clock
+    _settings: Settings
+    _secret: bytes = field(init=False)
 
-    # -- what is known of them
+    @_secret.default
+    def _secret_of_keys(self) -> bytes:
+        return hashlib.sha256(f"storage:{self._settings.auth_key}".encode()).digest()
+
+    # -- the API
 
     def create(self, user_id: int, fields: Mapping[str, Any]) -> StoredFile:
         """Announce a file (R-050)."""
-        now = self._core.clock.now()
-        number = self._db.insert(
+        now = self._clock.now()
+        file_id = self._db.insert(
             "files",
             uid=new_uid(),
             user_id=user_id,
@@ -162,26 +149,24 @@ class Files:
             created_at=now,
             updated_at=now,
         )
-        return self.get(number)
+        return self.get(file_id)
 
     def get(self, file_id: int) -> StoredFile:
-        """A file by its id.
+        """Return a file by id.
 
         :raises Refused: 404 if there is none.
         """
-        return self._found(self._db.one("SELECT * FROM files WHERE id = ?", file_id))
+        return required(self._db.find(StoredFile, "SELECT * FROM files WHERE id = ?", file_id))
 
     def get_by_uid(self, uid: str) -> StoredFile:
-        """A file by its uid.
+        """Return a file by uid.
 
         :raises Refused: 404 if there is none.
         """
-        return self._found(self._db.one("SELECT * FROM files WHERE uid = ?", uid))
+        return required(self._find(uid))
 
-    def _found(self, row: sqlite3.Row | None) -> StoredFile:
-        if row is None:
-            raise not_found()
-        return _file(row)
+    def _find(self, uid: str) -> StoredFile | None:
+        return self._db.find(StoredFile, "SELECT * FROM files WHERE uid = ?", uid)
 
     def _own(self, file_id: int, user_id: int) -> StoredFile:
         file = self.get(file_id)
@@ -190,31 +175,29 @@ class Files:
         return file
 
     def list(self, user_id: int, *, skip: int, limit: int) -> tuple[list[StoredFile], int]:
-        """A page of a user's files and the number of all (R-054)."""
-        total = self._db.value("SELECT count(*) FROM files WHERE user_id = ?", user_id)
-        rows = self._db.all("SELECT * FROM files WHERE user_id = ? ORDER BY id LIMIT ? OFFSET ?", user_id, limit, skip)
-        return [_file(row) for row in rows], total
+        """Return a page of a user's files, and the number of all of them (R-054)."""
+        return self._db.page(StoredFile, "files", "user_id = ?", [user_id], "id", skip=skip, limit=limit)
 
     def complete(self, file_id: int, user_id: int, size: int) -> None:
-        """Declare that a file's content is there (R-052). Safe to repeat (U-24).
+        """Declare a file's content as uploaded (R-052). Safe to repeat (U-24).
 
-        :raises Refused: 422 if it is not, or has another size.
+        :raises Refused: 422 if there is no content, or it has another size.
         """
         file = self._own(file_id, user_id)
         if file.stored_size is None:
             raise unprocessable("base", "The content has not been uploaded")
         if file.stored_size != size:
             raise unprocessable("size", f"is {size}, but {file.stored_size} bytes were uploaded")
-        now = self._core.clock.now()
+        now = self._clock.now()
         self._db.update("files", "id = ?", file_id, size=size, completed_at=now, updated_at=now)
 
     def update(self, file_id: int, user_id: int, fields: Mapping[str, Any]) -> StoredFile:
-        """Change a file's name or type, or open it for new content (R-058)."""
+        """Change a file's name or type, or allow a new upload (R-058)."""
         self._own(file_id, user_id)
         values = {name: fields[name] for name in ("name", "content_type") if name in fields}
         if fields.get("new"):
             values |= {"completed_at": None, "stored_size": None}
-        self._db.update("files", "id = ?", file_id, updated_at=self._core.clock.now(), **values)
+        self._db.update("files", "id = ?", file_id, updated_at=self._clock.now(), **values)
         return self.get(file_id)
 
     def delete(self, file_id: int, user_id: int) -> None:
@@ -227,9 +210,9 @@ class Files:
     # -- the storage
 
     def upload_access(self, file: StoredFile, base_url: str) -> dict[str, Any]:
-        """What a client uploads with: an address whose query holds the fields of the form (R-050)."""
-        end = self._core.clock.now() + self._core.settings.limits.upload_seconds
-        day = dt.datetime.fromtimestamp(self._core.clock.seconds(), dt.UTC)
+        """Return what a client uploads with: an address whose query holds the form's fields (R-050)."""
+        end = self._clock.now() + self._settings.limits.upload_seconds
+        day = dt.datetime.fromtimestamp(self._clock.seconds(), dt.UTC)
         policy = base64.b64encode(
             json.dumps({"expiration": iso(end), "key": file.uid, "Content-Type": file.content_type}).encode()
         ).decode()
@@ -255,30 +238,30 @@ class Files:
         }
 
     def check_form(self, fields: Mapping[str, str]) -> StoredFile:
-        """The file that a form uploads (R-051).
+        """Return the file that a form uploads (R-051).
 
-        :raises StorageRefused: if the form is not signed, is over, or is another file's.
+        :raises StorageRefused: if the form is not signed, has expired, or is for another file.
         """
         policy = fields.get("policy", "")
         if not _same(self._sign(policy), fields.get("x-amz-signature", "")):
             raise StorageRefused(403, "SignatureDoesNotMatch", "The signature of the form does not match")
         rules = json.loads(base64.b64decode(policy))
-        if dt.datetime.fromisoformat(rules["expiration"]).timestamp() <= self._core.clock.now():
+        if dt.datetime.fromisoformat(rules["expiration"]).timestamp() <= self._clock.now():
             raise StorageRefused(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
         for name in ("key", "Content-Type"):
             if fields.get(name) != rules[name]:
                 raise StorageRefused(403, "AccessDenied", f"Invalid according to Policy: {name} differs.")
-        row = self._db.one("SELECT * FROM files WHERE uid = ?", rules["key"])
-        if row is None:
+        file = self._find(rules["key"])
+        if file is None:
             raise StorageRefused(404, "NoSuchKey", "The file was deleted")
-        return _file(row)
+        return file
 
     def writing(self, file: StoredFile) -> Writing:
-        """Begin to store a file's content."""
-        return Writing(self._core, file)
+        """Start storing a file's content."""
+        return Writing(self._db, file, self._settings.limits.file_bytes)
 
     def put(self, file: StoredFile, chunks: Iterable[bytes]) -> str:
-        """Store a file's content at once.
+        """Store a file's whole content.
 
         :returns: its ETag.
         :raises StorageRefused: if it is too large.
@@ -289,15 +272,15 @@ class Files:
             return writing.finish()
 
     def download_address(self, file: StoredFile, base_url: str) -> str:
-        """A signed address to read a file's content from (R-055, R-057).
+        """Return a signed address to download a file from (R-055, R-057).
 
         :raises Refused: 404 if the file is not complete.
         """
         if not file.complete:
             raise not_found("The file is not complete")
-        seconds = self._core.settings.limits.download_seconds
-        end = self._core.clock.seconds() + seconds
-        day = dt.datetime.fromtimestamp(self._core.clock.seconds(), dt.UTC)
+        seconds = self._settings.limits.download_seconds
+        end = self._clock.seconds() + seconds
+        day = dt.datetime.fromtimestamp(self._clock.seconds(), dt.UTC)
         signature = self._sign(f"{file.uid}:{end}")
         return (
             f"{base_url}/{BUCKET}/{file.uid}?X-Amz-Date={day:%Y%m%dT%H%M%SZ}&X-Amz-Expires={seconds}"
@@ -305,22 +288,22 @@ class Files:
         )
 
     def check_address(self, uid: str, end: str, signature: str) -> StoredFile:
-        """The file that a signed address reads.
+        """Return the file that a signed address downloads.
 
-        :raises StorageRefused: if the address is not signed, or is over.
+        :raises StorageRefused: if the address is not signed, or has expired.
         """
         if not _same(self._sign(f"{uid}:{end}"), signature):
             raise StorageRefused(403, "SignatureDoesNotMatch", "The signature of the address does not match")
-        if int(end) <= self._core.clock.now():
+        if int(end) <= self._clock.now():
             raise StorageRefused(403, "AccessDenied", "Request has expired")
-        row = self._db.one("SELECT * FROM files WHERE uid = ?", uid)
-        if row is None or not _file(row).complete:
+        file = self._find(uid)
+        if file is None or not file.complete:
             raise StorageRefused(404, "NoSuchKey", "The specified key does not exist.")
-        self._db.update("files", "uid = ?", uid, read_at=self._core.clock.now())
-        return _file(row)
+        self._db.update("files", "uid = ?", uid, read_at=self._clock.now())
+        return file
 
     def chunks(self, file: StoredFile) -> Iterator[bytes]:
-        """A file's content, in parts."""
+        """Yield a file's content in parts."""
         number = 0
         while (data := self._db.value(CHUNK_OF, file.content, number)) is not None:
             yield data
@@ -332,27 +315,3 @@ class Files:
 
 def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
-
-
-def _file(row: sqlite3.Row) -> StoredFile:
-    return StoredFile(
-        **{
-            name: row[name]
-            for name in (
-                "id",
-                "uid",
-                "user_id",
-                "name",
-                "content_type",
-                "size",
-                "content",
-                "stored_size",
-                "etag",
-                "created_at",
-                "updated_at",
-                "completed_at",
-                "read_at",
-            )
-        },
-        public=bool(row["public"]),
-    )

@@ -1,20 +1,19 @@
-"""Meetings (R-078 to R-082, R-092). Nothing is recorded and no mail is sent."""
+"""Meetings (R-078 to R-082, R-092). The sandbox records nothing and sends no mail."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import frozen
+from attrs import converters, define, field, frozen
 
-from ..clock import iso
-from ..errors import forbidden, not_found, unprocessable
+from ..clock import Clock
+from ..errors import forbidden, required, unprocessable
 from ..filters import Column, Condition, where
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..ids import ObjectIds
+from ..storage import Database, dump, load
+from .accounts import Accounts
+from .dialogs import Dialogs
 
 __all__ = ["Meeting", "Meetings"]
 
@@ -37,69 +36,51 @@ class Meeting:
     name: str
     start_date: int
     end_date: int
-    attendees: Sequence[Mapping[str, Any]]
-    record: bool | None
-    public: bool
-    scheduled: bool
-    notify: bool
-    notify_before: Mapping[str, Any] | None
-    timezone: Mapping[str, Any] | None
+    attendees: Sequence[Mapping[str, Any]] = field(converter=load)
+    record: bool | None = field(converter=converters.optional(bool))
+    public: bool = field(converter=bool)
+    scheduled: bool = field(converter=bool)
+    notify: bool = field(converter=bool)
+    notify_before: Mapping[str, Any] | None = field(converter=load)
+    timezone: Mapping[str, Any] | None = field(converter=load)
     chat_dialog_id: str | None
     created_at: float
     updated_at: float
 
     def has(self, user_id: int) -> bool:
-        """Whether a user hosts or attends it."""
+        """Return whether a user hosts or attends it."""
         return self.host_id == user_id or any(one.get("id") == user_id for one in self.attendees)
 
-    def to_wire(self) -> dict[str, Any]:
-        """As REST answers."""
-        return {
-            "_id": self.id,
-            "name": self.name,
-            "start_date": self.start_date,
-            "end_date": self.end_date,
-            "attendees": list(self.attendees),
-            "record": self.record,
-            "chat_dialog_id": self.chat_dialog_id,
-            "host_id": self.host_id,
-            "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at),
-            "public": self.public,
-            "scheduled": self.scheduled,
-            "notify": self.notify,
-            "notify_before": self.notify_before,
-            "timezone": self.timezone,
-        }
 
-
+@define(kw_only=True, eq=False)
 class Meetings:
-    """All meetings."""
+    """The application's meetings."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _accounts: Accounts
+    _dialogs: Dialogs
 
     def get(self, meeting_id: str) -> Meeting:
-        """A meeting by its id, whoever asks.
+        """Return a meeting by id.
 
         :raises Refused: 404 if there is none.
         """
-        row = self._db.one("SELECT * FROM meetings WHERE id = ?", meeting_id)
-        if row is None:
-            raise not_found()
-        return _meeting(row)
+        return required(self._find(meeting_id))
+
+    def _find(self, meeting_id: str) -> Meeting | None:
+        return self._db.find(Meeting, "SELECT * FROM meetings WHERE id = ?", meeting_id)
 
     def visible(self, meeting_id: str, user_id: int) -> Meeting | None:
-        """A meeting that is public, or that a user hosts or attends."""
-        row = self._db.one("SELECT * FROM meetings WHERE id = ?", meeting_id)
-        meeting = None if row is None else _meeting(row)
+        """Return a meeting that is public, or that a user hosts or attends."""
+        meeting = self._find(meeting_id)
         return meeting if meeting is not None and (meeting.public or meeting.has(user_id)) else None
 
     def require(self, meeting_id: str, user_id: int) -> Meeting:
-        """A meeting that a user hosts or attends.
+        """Return a meeting that a user hosts or attends.
 
-        :raises Refused: 404 if there is none, 403 if it is not the user's.
+        :raises Refused: 404 if there is none, 403 if the user does neither.
         """
         meeting = self.get(meeting_id)
         if not meeting.has(user_id):
@@ -109,12 +90,13 @@ class Meetings:
     def list(
         self, user_id: int, conditions: Sequence[Condition], scheduled: bool | None, *, skip: int, limit: int
     ) -> list[Meeting]:
-        """A page of the meetings that a user hosts or attends (R-078)."""
+        """Return a page of the meetings that a user hosts or attends (R-078)."""
         sql, values = where(conditions, COLUMNS)
         if scheduled is not None:
             sql += " AND scheduled = ?"
             values.append(int(scheduled))
-        rows = self._db.all(
+        return self._db.find_all(
+            Meeting,
             "SELECT * FROM meetings WHERE (host_id = ? OR EXISTS (SELECT 1 FROM json_each(attendees)"
             f" WHERE json_extract(value, '$.id') = ?)) AND {sql} ORDER BY start_date, id LIMIT ? OFFSET ?",
             user_id,
@@ -123,16 +105,15 @@ class Meetings:
             limit,
             skip,
         )
-        return [_meeting(row) for row in rows]
 
     def create(self, host_id: int, fields: Mapping[str, Any]) -> Meeting:
         """Plan a meeting (R-079).
 
         :raises Refused: 422 if a value is out of range.
         """
-        self._core.accounts.get(host_id)
-        now = self._core.clock.now()
-        meeting_id = self._core.ids.new()
+        self._accounts.get(host_id)
+        now = self._clock.now()
+        meeting_id = self._ids.new()
         with self._db.transaction():
             self._db.insert(
                 "meetings",
@@ -146,15 +127,15 @@ class Meetings:
         return self.get(meeting_id)
 
     def update(self, meeting_id: str, user_id: int, fields: Mapping[str, Any]) -> Meeting:
-        """Change a meeting; its host may (R-080).
+        """Change a meeting (R-080).
 
-        :raises Refused: 403 for others, 422 if a value is out of range.
+        :raises Refused: 403 if the user is not its host, 422 if a value is out of range.
         """
         meeting = self._hosted(meeting_id, user_id)
         with self._db.transaction():
             whole = {"start_date": meeting.start_date, "end_date": meeting.end_date, **fields}
             values = self._values(fields, whole)
-            self._db.update("meetings", "id = ?", meeting_id, updated_at=self._core.clock.now(), **values)
+            self._db.update("meetings", "id = ?", meeting_id, updated_at=self._clock.now(), **values)
             if meeting.chat_dialog_id is None:
                 self._make_chat(meeting_id, fields)
         return self.get(meeting_id)
@@ -180,11 +161,14 @@ class Meetings:
         if fields.get("chat"):
             meeting = self.get(meeting_id)
             attendees = [one["id"] for one in meeting.attendees if "id" in one]
-            dialog = self._core.dialogs.for_meeting(meeting.host_id, meeting.name, attendees)
+            dialog = self._dialogs.for_meeting(meeting.host_id, meeting.name, attendees)
             self._db.update("meetings", "id = ?", meeting_id, chat_dialog_id=dialog.id)
 
     def delete(self, meeting_id: str, user_id: int) -> None:
-        """Delete a meeting; its host may (R-081)."""
+        """Delete a meeting (R-081).
+
+        :raises Refused: 403 if the user is not its host.
+        """
         self._hosted(meeting_id, user_id)
         self._db.run("DELETE FROM meetings WHERE id = ?", meeting_id)
 
@@ -193,26 +177,3 @@ class Meetings:
         if meeting.host_id != user_id:
             raise forbidden()
         return meeting
-
-
-def _meeting(row: sqlite3.Row) -> Meeting:
-    return Meeting(
-        **{
-            name: row[name]
-            for name in (
-                "id",
-                "host_id",
-                "name",
-                "start_date",
-                "end_date",
-                "chat_dialog_id",
-                "created_at",
-                "updated_at",
-            )
-        },
-        **{name: load(row[name]) for name in ("attendees", "notify_before", "timezone")},
-        record=None if row["record"] is None else bool(row["record"]),
-        public=bool(row["public"]),
-        scheduled=bool(row["scheduled"]),
-        notify=bool(row["notify"]),
-    )

@@ -1,8 +1,7 @@
-"""What a message of the history is, and what is to become one."""
+"""A message of the history, and a draft that is to become one."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from attrs import field, frozen
 from ..filters import Column
 from ..storage import load
 
-__all__ = ["COLUMNS", "OWN_FIELDS", "Draft", "Message", "message_of"]
+__all__ = ["COLUMNS", "OWN_FIELDS", "Draft", "Message"]
 
 OWN_FIELDS = frozenset(
     """
@@ -19,7 +18,7 @@ OWN_FIELDS = frozenset(
     reactions created_at updated_at edited_at deleted_for_ids send_to_chat markable
     """.split()
 )
-"""What an application's own fields never take the place of."""
+"""Names that an application can't use for its own fields."""
 
 COLUMNS = {
     "_id": Column(sql="messages.id"),
@@ -58,27 +57,9 @@ class Message:
     recipient_id: int
     body: str | None
     date_sent: int
-    attachments: Sequence[Mapping[str, Any]]
-    extra: Mapping[str, Any]
-    markable: bool
+    attachments: Sequence[Mapping[str, Any]] = field(converter=load)
+    extra: Mapping[str, Any] = field(converter=load)
+    markable: bool = field(converter=bool)
     created_at: float
     updated_at: float
     edited_at: float | None
-
-
-def message_of(row: sqlite3.Row) -> Message:
-    """A message out of the table."""
-    return Message(
-        id=row["id"],
-        dialog_id=row["dialog_id"],
-        sender_id=row["sender_id"],
-        recipient_id=row["recipient_id"],
-        body=row["body"],
-        date_sent=row["date_sent"],
-        attachments=load(row["attachments"]),
-        extra=load(row["extra"]),
-        markable=bool(row["markable"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        edited_at=row["edited_at"],
-    )

@@ -1,13 +1,14 @@
-"""Who is online, when somebody was last, and what waits for those who are not (R-024, R-025, K-49, XEP-0203)."""
+"""Who is online, when users were last active, and the stanzas that wait for them (R-024, R-025, K-49, XEP-0203)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-if TYPE_CHECKING:
-    from ..core import Core
+from ..clock import Clock
+from ..storage import Database
+from .accounts import Accounts
 
 __all__ = ["OfflineMessage", "Presence"]
 
@@ -23,21 +24,24 @@ class OfflineMessage:
     stored_at: float
 
 
+@define(kw_only=True, eq=False)
 class Presence:
-    """Online users are those with at least one chat connection; that is known only while the sandbox runs."""
+    """Users with at least one chat connection are online. The data file doesn't keep that."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
-        self._connections: dict[int, int] = {}
+    _db: Database
+    _clock: Clock
+    _accounts: Accounts
+    _connections: dict[int, int] = field(factory=dict, init=False)
+    active_lists: Callable[[int], Sequence[str | None]] = field(default=lambda user_id: (), init=False)
+    """Returns the active privacy list of each device that a message to a user reaches. The chat replaces it."""
 
     def came_online(self, user_id: int) -> None:
-        """A chat connection of a user is ready."""
+        """Count a chat connection of a user."""
         self._connections[user_id] = self._connections.get(user_id, 0) + 1
         self._touch(user_id)
 
     def went_offline(self, user_id: int) -> None:
-        """A chat connection of a user is gone."""
+        """Forget a chat connection of a user."""
         left = self._connections.get(user_id, 0) - 1
         if left > 0:
             self._connections[user_id] = left
@@ -46,35 +50,37 @@ class Presence:
         self._touch(user_id)
 
     def _touch(self, user_id: int) -> None:
-        self._db.update("users", "id = ?", user_id, last_activity_at=self._core.clock.now())
+        self._db.update("users", "id = ?", user_id, last_activity_at=self._clock.now())
 
     def is_online(self, user_id: int) -> bool:
+        """Return whether a user is online."""
         return user_id in self._connections
 
     def online(self) -> list[int]:
-        """Users who are online, by id."""
+        """Return the ids of the users who are online."""
         return sorted(self._connections)
 
     def idle_seconds(self, user_id: int) -> int | None:
-        """Seconds since a user was last online, 0 for one who is, `None` for one who never was (K-49)."""
+        """Return the seconds since a user was last online: 0 if they are, `None` if they never were (K-49)."""
         if self.is_online(user_id):
             return 0
-        user = self._core.accounts.find(user_id)
+        user = self._accounts.find(user_id)
         if user is None or user.last_activity_at is None:
             return None
-        return max(0, int(self._core.clock.now() - user.last_activity_at))
+        return max(0, int(self._clock.now() - user.last_activity_at))
 
     def store_offline(self, user_id: int, stanza: str) -> None:
         """Keep a stanza until a user comes online."""
-        self._db.insert("offline_messages", user_id=user_id, stanza=stanza, stored_at=self._core.clock.now())
+        self._db.insert("offline_messages", user_id=user_id, stanza=stanza, stored_at=self._clock.now())
 
     def take_offline(self, user_id: int) -> list[OfflineMessage]:
-        """What waited for a user, oldest first; it waits no longer."""
+        """Return and forget what waited for a user, oldest first."""
         with self._db.transaction():
-            rows = self._db.all("SELECT * FROM offline_messages WHERE user_id = ? ORDER BY number", user_id)
+            sql = "SELECT * FROM offline_messages WHERE user_id = ? ORDER BY number"
+            found = self._db.find_all(OfflineMessage, sql, user_id)
             self._db.run("DELETE FROM offline_messages WHERE user_id = ?", user_id)
-        return [OfflineMessage(stanza=row["stanza"], stored_at=row["stored_at"]) for row in rows]
+        return found
 
     def reset(self) -> None:
-        """Nobody is online any more."""
+        """Take everybody offline."""
         self._connections.clear()

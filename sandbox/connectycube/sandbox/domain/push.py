@@ -1,4 +1,4 @@
-"""Push subscriptions and events (R-060 to R-063). Events are kept for tests to look at; nothing is pushed anywhere."""
+"""Push subscriptions and events (R-060 to R-063). Events are stored for tests to look at, but pushed nowhere."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import binascii
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..clock import iso
+from attrs import define
+
+from ..clock import Clock, iso
+from ..config import Settings
 from ..errors import not_found, unprocessable
-from ..storage import dump, load
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..storage import Database, dump, load
+from .accounts import Accounts
 
 __all__ = ["Push"]
 
 _WEB = ("web_endpoint", "web_auth", "web_p256dh")
 
 
+@define(kw_only=True, eq=False)
 class Push:
-    """Devices that want push notifications, and what was sent to them."""
+    """Devices that are subscribed to push notifications, and the events sent to them."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _settings: Settings
+    _accounts: Accounts
 
     # -- subscriptions
 
-    def subscribe(self, user_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Subscribe a device; one that is subscribed already keeps its id (R-060).
+    def subscribe(self, user_id: int, fields: Mapping[str, Any]) -> sqlite3.Row:
+        """Subscribe a device. One that is subscribed already keeps its subscription's id (R-060).
 
         :raises Refused: 422 if the channel's keys are missing.
         """
@@ -40,39 +43,30 @@ class Push:
         missing = [name for name in wanted if not token.get(name)]
         if missing:
             raise unprocessable("push_token", f"{', '.join(missing)} is required for {channel}")
-        known = self._db.one(
-            "SELECT * FROM subscriptions WHERE user_id = ? AND channel = ? AND udid = ?",
-            user_id,
-            channel,
-            device["udid"],
-        )
-        if known is not None:
-            self._db.update(
-                "subscriptions", "id = ?", known["id"], environment=token["environment"], platform=device["platform"]
-            )
-            number = known["id"]
-        else:
-            number = self._db.insert(
+        key = (user_id, channel, device["udid"])
+        where = "user_id = ? AND channel = ? AND udid = ?"
+        values = {"environment": token["environment"], "platform": device["platform"]}
+        if not self._db.update("subscriptions", where, *key, **values):
+            self._db.insert(
                 "subscriptions",
                 user_id=user_id,
                 channel=channel,
-                environment=token["environment"],
-                platform=device["platform"],
                 udid=device["udid"],
-                created_at=self._core.clock.now(),
+                created_at=self._clock.now(),
+                **values,
             )
-        row = self._db.one("SELECT * FROM subscriptions WHERE id = ?", number)
+        row = self._db.one(f"SELECT * FROM subscriptions WHERE {where}", *key)
         assert row is not None
-        return _subscription(row)
+        return row
 
-    def subscriptions(self, user_id: int) -> list[dict[str, Any]]:
-        """A user's subscriptions (R-061)."""
-        return [_subscription(row) for row in self._db.all("SELECT * FROM subscriptions WHERE user_id = ?", user_id)]
+    def subscriptions(self, user_id: int) -> list[sqlite3.Row]:
+        """Return a user's subscriptions (R-061)."""
+        return self._db.all("SELECT * FROM subscriptions WHERE user_id = ?", user_id)
 
     def unsubscribe(self, user_id: int, subscription_id: int) -> None:
         """Delete a subscription (R-062).
 
-        :raises Refused: 404 if the user has no such one.
+        :raises Refused: 404 if the user has no such subscription.
         """
         if not self._db.run("DELETE FROM subscriptions WHERE id = ? AND user_id = ?", subscription_id, user_id):
             raise not_found()
@@ -80,7 +74,7 @@ class Push:
     # -- events
 
     def send(self, user_id: int, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Make the events of a notification, one for each channel of its recipients (R-063).
+        """Create the events of a notification, one for each channel of its recipients (R-063).
 
         :raises Refused: 422 if the message is malformed or nobody can receive it.
         """
@@ -101,7 +95,7 @@ class Push:
     def _event(
         self, user_id: int, fields: Mapping[str, Any], recipients: Sequence[int], channel: str, tag_query: str | None
     ) -> dict[str, Any]:
-        now = self._core.clock.now()
+        now = self._clock.now()
         event = {
             "event_type": fields.get("event_type", "one_shot"),
             "message": fields["message"],
@@ -111,7 +105,7 @@ class Push:
             "end_date": fields.get("end_date"),
             "occured_count": 0,
             "active": True,
-            "application_id": self._core.settings.app_id,
+            "application_id": self._settings.app_id,
             "user_id": user_id,
             "kind": "API",
             "environment": fields["environment"],
@@ -126,7 +120,7 @@ class Push:
         return {"id": number, **event}
 
     def _recipients(self, fields: Mapping[str, Any]) -> tuple[list[int], str | None]:
-        """Whom the one selector chooses, and how it reads."""
+        """Return the users that the selector chooses, and the text of a selector by tags."""
         user = fields.get("user") or {}
         external = fields.get("external_user")
         tags = user.get("tags") or {}
@@ -136,13 +130,13 @@ class Push:
             *(bool(tags.get(name)) for name in ("any", "all", "exclude")),
         ]
         if sum(selectors) != 1:
-            raise unprocessable("base", "one selector of recipients is required")
+            raise unprocessable("base", "exactly one selector of recipients is required")
         if user.get("ids"):
             try:
                 ids = [int(part) for part in user["ids"].split(",") if part.strip()]
             except ValueError as error:
-                raise unprocessable("user", "ids must be numbers with commas between") from error
-            return self._core.accounts.known(one for one in ids if abs(one) < 2**63), None
+                raise unprocessable("user", "ids must be numbers separated by commas") from error
+            return self._accounts.known(one for one in ids if abs(one) < 2**63), None
         if external:
             wanted = set(_parts(external["ids"]))
             rows = self._db.all("SELECT id, external_id, external_user_id FROM users ORDER BY id")
@@ -158,7 +152,7 @@ class Push:
         return found, f"{name}: {tags[name]}"
 
     def events(self) -> list[dict[str, Any]]:
-        """All events that were made, with their `recipients`, for tests."""
+        """Return all events with their `recipients`, for tests."""
         return [
             {"id": row["id"], **load(row["event"]), "recipients": load(row["recipients"])}
             for row in self._db.all("SELECT * FROM events ORDER BY id")
@@ -170,7 +164,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _check_message(message: str, push_type: str | None) -> None:
-    """Base64 of JSON, or for one service `payload=` and base64 (U-19)."""
+    """Check that a message is base64 of a JSON object, after `payload=` if it is for one service only (U-19)."""
     text = message.removeprefix("payload=") if push_type else message
     try:
         found = json.loads(base64.b64decode(text, validate=True))
@@ -178,11 +172,3 @@ def _check_message(message: str, push_type: str | None) -> None:
         raise unprocessable("message", "is not base64 of JSON") from error
     if not isinstance(found, dict):
         raise unprocessable("message", "is not base64 of a JSON object")
-
-
-def _subscription(row: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "notification_channel": {"name": row["channel"]},
-        "device": {"udid": row["udid"], "platform": {"name": row["platform"]}},
-    }

@@ -1,4 +1,4 @@
-"""What an update makes of a record's fields: plain values and the special operators (R-072, CR-35)."""
+"""Updates of a record's fields, by plain values and by special operators (R-072, CR-35)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Operator = Callable[[str, Any, Any], Any]
 
 
 def changed(fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after an update.
+    """Return the fields after an update.
 
-    :raises Refused: 422 if an operator does not fit what is there.
+    :raises Refused: 422 if an operator doesn't suit the stored value.
     """
     found = dict(fields)
     for name, value in given.items():
@@ -24,7 +24,7 @@ def changed(fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
         if operator is None:
             found[name] = _replaced(name, found.get(name), value)
         elif not isinstance(value, Mapping):
-            raise unprocessable(name, "wants fields and values")
+            raise unprocessable(name, "must be an object of fields and values")
         else:
             for field, argument in value.items():
                 found[field] = operator(field, found.get(field), argument)
@@ -32,7 +32,7 @@ def changed(fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
 
 
 def _replaced(name: str, old: Any, value: Any) -> Any:
-    """A new value, or an array with some elements replaced by their index."""
+    """Return a new value, or an array in which some elements are replaced by index."""
     if not isinstance(old, list) or not isinstance(value, Mapping) or not value:
         return value
     if not all(isinstance(index, str) and index.isdecimal() for index in value):
@@ -49,13 +49,13 @@ def _array(name: str, value: Any) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise unprocessable(name, "is no array")
+        raise unprocessable(name, "is not an array")
     return value
 
 
 def _inc(name: str, old: Any, argument: Any) -> Any:
     if isinstance(old, (list, dict, str, bool)):
-        raise unprocessable(name, "is no number")
+        raise unprocessable(name, "is not a number")
     found = (old or 0) + argument
     if abs(found) > LARGEST_INTEGER:
         raise unprocessable(name, "would be too large")

@@ -1,25 +1,24 @@
 """Custom objects: records of the application's own classes (R-067 to R-077).
 
-Classes are declared in the admin panel; the sandbox has none and takes every class and field.
+On the platform, classes are declared in the admin panel. The sandbox has none, and accepts every class and field.
 """
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from ..errors import Refused, bad_request, forbidden, not_found, unprocessable
+from ..clock import Clock
+from ..errors import bad_request, forbidden, required, unprocessable
 from ..filters import Condition, like
-from ..storage import dump, load
-from .dialog_model import Deleted
+from ..ids import ObjectIds
+from ..storage import Database, dump, load
+from .accounts import Accounts
+from .deletion import Deleted, delete_each
 from .record_changes import changed
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["Record", "Records"]
 
@@ -37,13 +36,13 @@ class Record:
     class_name: str
     parent_id: str | None
     user_id: int
-    fields: Mapping[str, Any]
-    permissions: Mapping[str, Mapping[str, Any]]
+    fields: Mapping[str, Any] = field(converter=load)
+    permissions: Mapping[str, Mapping[str, Any]] = field(converter=load)
     created_at: float
     updated_at: float
 
     def values(self) -> dict[str, Any]:
-        """All that it can be filtered and sorted by."""
+        """Return all that the record can be filtered and sorted by."""
         return {
             **self.fields,
             "_id": self.id,
@@ -53,38 +52,34 @@ class Record:
             "updated_at": int(self.updated_at),
         }
 
-    def to_wire(self) -> dict[str, Any]:
-        """As REST answers."""
-        return {**self.values(), "permissions": self.permissions}
 
-
+@define(kw_only=True, eq=False)
 class Records:
-    """All records."""
+    """The records of all classes."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _clock: Clock
+    _ids: ObjectIds
+    _accounts: Accounts
 
     # -- reading
 
     def find(self, class_name: str, record_id: str) -> Record | None:
-        row = self._db.one("SELECT * FROM records WHERE class_name = ? AND id = ?", class_name, record_id)
-        return None if row is None else _record(row)
+        """Return a record of a class by id."""
+        return self._db.find(Record, "SELECT * FROM records WHERE class_name = ? AND id = ?", class_name, record_id)
 
     def require(self, class_name: str, record_id: str, user_id: int, action: Action) -> Record:
-        """A record that a user may read, change or delete.
+        """Return a record that a user may read, change or delete.
 
         :raises Refused: 404 if there is none, 403 if the user may not.
         """
-        record = self.find(class_name, record_id)
-        if record is None:
-            raise not_found()
+        record = required(self.find(class_name, record_id))
         if not self.may(record, user_id, action):
             raise forbidden()
         return record
 
     def may(self, record: Record, user_id: int, action: Action) -> bool:
-        """Whether a record's permissions let a user do something; its owner may all."""
+        """Return whether a record's permissions let a user do something. The owner may do everything."""
         if record.user_id == user_id:
             return True
         rule = record.permissions[action]
@@ -94,13 +89,13 @@ class Records:
             case "open_for_users_ids":
                 return user_id in rule.get("users_ids", ())
             case "open_for_groups":
-                user = self._core.accounts.find(user_id)
+                user = self._accounts.find(user_id)
                 return user is not None and bool(set(user.tags) & set(rule.get("users_groups", ())))
             case _:
                 return False
 
     def get_many(self, class_name: str, ids: Iterable[str], user_id: int) -> list[Record]:
-        """The records of some ids that are there and that a user may read (R-070)."""
+        """Return those records, out of several ids, that exist and that a user may read (R-070)."""
         found = [self.find(class_name, one) for one in dict.fromkeys(ids)]
         return [one for one in found if one is not None and self.may(one, user_id, "read")]
 
@@ -113,10 +108,9 @@ class Records:
         action: Action = "read",
         order: tuple[str, bool] | None = None,
     ) -> list[Record]:
-        """The records of a class that meet all conditions and that a user may do something with."""
-        rows = self._db.all("SELECT * FROM records WHERE class_name = ? ORDER BY id", class_name)
+        """Return the records of a class that meet all conditions and that a user may act on."""
         found = []
-        for record in map(_record, rows):
+        for record in self._db.find_all(Record, "SELECT * FROM records WHERE class_name = ? ORDER BY id", class_name):
             values = record.values()
             if self.may(record, user_id, action) and all(_meets(one, values) for one in conditions):
                 found.append(record)
@@ -128,12 +122,12 @@ class Records:
     # -- writing
 
     def create(self, class_name: str, user_id: int, given: Mapping[str, Any]) -> Record:
-        """Make a record (R-067).
+        """Create a record (R-067).
 
-        :raises Refused: 422 if its parent is not there.
+        :raises Refused: 422 if its parent doesn't exist.
         """
-        now = self._core.clock.now()
-        record_id = self._core.ids.new()
+        now = self._clock.now()
+        record_id = self._ids.new()
         self._db.insert(
             "records",
             id=record_id,
@@ -148,9 +142,9 @@ class Records:
         return self.require(class_name, record_id, user_id, "read")
 
     def _parent(self, given: Any, record_id: str) -> str | None:
-        """The parent that a record is to have, of whatever class.
+        """Check the parent that a record is to have, which may be of any class.
 
-        :raises Refused: 422 if it is not there, or is below the record itself.
+        :raises Refused: 422 if it doesn't exist, or is a descendant of the record.
         """
         if given is not None and not isinstance(given, str):
             raise unprocessable("_parent_id", "must be text")
@@ -158,16 +152,16 @@ class Records:
         while ancestor is not None:
             row = self._db.one("SELECT parent_id FROM records WHERE id = ?", ancestor)
             if row is None:
-                raise unprocessable("_parent_id", "is no record")
+                raise unprocessable("_parent_id", "is not a record")
             if ancestor == record_id:
-                raise unprocessable("_parent_id", "is the record itself, or one below it")
+                raise unprocessable("_parent_id", "is the record itself, or a descendant of it")
             ancestor = row["parent_id"]
         return parent
 
     def update(self, record: Record, given: Mapping[str, Any]) -> Record:
         """Change a record (R-072).
 
-        :raises Refused: 422 if an operator does not fit what is there, or its parent is not there.
+        :raises Refused: 422 if an operator doesn't suit the stored value, or the parent doesn't exist.
         """
         values: dict[str, Any] = {}
         if "_parent_id" in given:
@@ -176,38 +170,28 @@ class Records:
             values["permissions"] = dump({**record.permissions, **_permissions(given["permissions"])})
         plain = {name: value for name, value in given.items() if name not in SYSTEM}
         values["fields"] = dump(changed(record.fields, plain))
-        self._db.update("records", "id = ?", record.id, updated_at=self._core.clock.now(), **values)
-        found = self.find(record.class_name, record.id)
-        assert found is not None
-        return found
+        self._db.update("records", "id = ?", record.id, updated_at=self._clock.now(), **values)
+        return required(self.find(record.class_name, record.id))
 
     def delete(self, record: Record) -> None:
-        """Delete a record and all that have it as their parent, of whatever class (R-075)."""
+        """Delete a record and all its descendants, of any class (R-075)."""
         with self._db.transaction():
-            for row in self._db.all("SELECT * FROM records WHERE parent_id = ?", record.id):
-                self.delete(_record(row))
+            for child in self._db.find_all(Record, "SELECT * FROM records WHERE parent_id = ?", record.id):
+                self.delete(child)
             self._db.run("DELETE FROM records WHERE id = ?", record.id)
 
     def delete_many(self, class_name: str, ids: Iterable[str], user_id: int) -> Deleted:
-        """Delete several records; one's failure does not stop the others (R-076)."""
-        found = Deleted(done=[], not_found=[], wrong_permissions=[])
-        for one in dict.fromkeys(ids):
-            try:
-                self.delete(self.require(class_name, one, user_id, "delete"))
-            except Refused as refused:
-                (found.not_found if refused.status == 404 else found.wrong_permissions).append(one)
-            else:
-                found.done.append(one)
-        return found
+        """Delete several records (R-076)."""
+        return delete_each(ids, lambda one: self.delete(self.require(class_name, one, user_id, "delete")))
 
 
 def calculated(records: Sequence[Record], calc: Sequence[Condition], group_by: str | None) -> list[dict[str, Any]]:
-    """Averages, sums and the like over groups; the groups are the items then (R-069).
+    """Return averages, sums and the like, one item per group of records (R-069).
 
-    :raises Refused: 400 if there are no groups, or the operator is not known.
+    :raises Refused: 400 if only one of the two is given, or the operator is unknown.
     """
     if group_by is None or not calc:
-        raise bad_request("calc and group_by want each other")
+        raise bad_request("calc and group_by require each other")
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(dump(record.values().get(group_by)), []).append(record.values())
@@ -219,7 +203,7 @@ def calculated(records: Sequence[Record], calc: Sequence[Condition], group_by: s
 
 def _aggregate(condition: Condition, members: Sequence[Mapping[str, Any]]) -> float | None:
     if condition.field in SYSTEM:
-        raise bad_request(f"{condition.field} is not computed with")
+        raise bad_request(f"{condition.field} can't be used in a calculation")
     numbers = [
         value
         for value in (member.get(condition.field) for member in members)
@@ -246,7 +230,7 @@ def _meets(condition: Condition, values: Mapping[str, Any]) -> bool:
 
 
 def _near(place: Any, wanted: str) -> bool:
-    """Whether a place, `[longitude, latitude]`, lies within some metres of another."""
+    """Return whether a place, `[longitude, latitude]`, lies within a distance of another."""
     try:
         centre, _, radius = wanted.partition(";")
         longitude, latitude = (float(part) for part in centre.split(","))
@@ -254,7 +238,7 @@ def _near(place: Any, wanted: str) -> bool:
         if not all(map(math.isfinite, (longitude, latitude, metres))):
             raise ValueError
     except ValueError as error:
-        raise bad_request("near wants longitude,latitude;metres") from error
+        raise bad_request("near must be longitude,latitude;metres") from error
     if not isinstance(place, list) or len(place) != 2 or not all(isinstance(part, (int, float)) for part in place):
         return False
     east, north, here_east, here_north = (math.radians(part) for part in (longitude, latitude, *place))
@@ -266,7 +250,7 @@ def _near(place: Any, wanted: str) -> bool:
 
 
 def _sortable(value: Any) -> tuple[int, Any]:
-    """Values of different types in one order: nothing, truths, numbers, texts, all else."""
+    """Return a key that puts values of different types in one order: null, booleans, numbers, texts, the rest."""
     if value is None:
         return 0, 0
     if isinstance(value, bool):
@@ -277,12 +261,12 @@ def _sortable(value: Any) -> tuple[int, Any]:
 
 
 def _permissions(given: Any) -> dict[str, dict[str, Any]]:
-    """Permissions as they are answered: `ids` become `users_ids`, `groups` `users_groups` (CR-34).
+    """Return permissions in the form of answers: `ids` become `users_ids`, `groups` `users_groups` (CR-34).
 
-    :raises Refused: 422 if they are none: the spec says nothing of them in an update.
+    :raises Refused: 422 if they are malformed, which the spec doesn't check in an update.
     """
     if not isinstance(given, Mapping) or not given.keys() <= DEFAULT_PERMISSIONS.keys():
-        raise unprocessable("permissions", f"are for {', '.join(DEFAULT_PERMISSIONS)}")
+        raise unprocessable("permissions", f"may only name {', '.join(DEFAULT_PERMISSIONS)}")
     return {action: _rule(rule) for action, rule in given.items()}
 
 
@@ -295,17 +279,4 @@ def _rule(given: Any) -> dict[str, Any]:
         case {"access": "open_for_groups", "groups": list(groups)} if all(isinstance(one, str) for one in groups):
             return {"access": "open_for_groups", "users_groups": groups}
         case _:
-            raise unprocessable("permissions", "want an access, and ids or groups where it is for these")
-
-
-def _record(row: sqlite3.Row) -> Record:
-    return Record(
-        id=row["id"],
-        class_name=row["class_name"],
-        parent_id=row["parent_id"],
-        user_id=row["user_id"],
-        fields=load(row["fields"]),
-        permissions=load(row["permissions"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
+            raise unprocessable("permissions", "must name an access, with ids or groups if the access requires them")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, frozen
 
 from ..errors import bad_request
-from .accounts import User, user_of
+from ..storage import Database
+from .accounts import User
 from .dialog_model import Dialog
-from .message_model import Message, message_of
-
-if TYPE_CHECKING:
-    from ..core import Core
+from .dialogs import Dialogs
+from .message_model import Message
 
 __all__ = ["Found", "Search"]
 
@@ -22,19 +20,19 @@ THREE_MONTHS = 93 * 24 * 60 * 60
 
 @frozen(kw_only=True)
 class Found:
-    """What a search found."""
+    """The results of a search."""
 
     dialogs: list[Dialog]
     messages: list[Message]
     users: list[User]
 
 
+@define(kw_only=True, eq=False)
 class Search:
-    """Case-sensitive search for a part of a text, as the documents describe it; quotes mean the phrase (CR-20)."""
+    """Case-sensitive search for a part of a text, as documented. Quotes around it are ignored (CR-20)."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._db = core.db
+    _db: Database
+    _dialogs: Dialogs
 
     def query(
         self,
@@ -46,25 +44,26 @@ class Search:
         oldest: float | None,
         limit: int,
     ) -> Found:
-        """Look into the dialogs of a user, their messages and all users.
+        """Search a user's dialogs, their messages, and all users.
 
-        :param newest: nothing later is found.
-        :param oldest: nothing earlier is found.
-        :raises Refused: 400 if the time is given by half or is too long.
+        :param newest: ignore everything later.
+        :param oldest: ignore everything earlier.
+        :raises Refused: 400 if only `newest` is given, or the time between them is too long.
         """
         if newest is not None and oldest is None:
             raise bad_request("end_date is required with start_date")
         if newest is not None and oldest is not None and not 0 <= newest - oldest <= THREE_MONTHS:
             raise bad_request("end_date must be at most three months before start_date")
         phrase = text[1:-1] if len(text) > 2 and text[0] == text[-1] == '"' else text
-        own, _ = self._core.dialogs.search([], user_id=user_id, skip=0, limit=-1)
+        own, _ = self._dialogs.search([], user_id=user_id, skip=0, limit=-1)
         dialogs = [dialog for dialog in own if dialog_ids is None or dialog.id in dialog_ids]
         named = [
             dialog
             for dialog in dialogs
             if dialog.name is not None and phrase in dialog.name and _within(dialog.created_at, newest, oldest)
         ]
-        rows = self._db.all(
+        messages = self._db.find_all(
+            Message,
             "SELECT * FROM messages WHERE instr(body, ?) > 0 AND date_sent <= IFNULL(?, date_sent)"
             f" AND date_sent >= IFNULL(?, date_sent) AND dialog_id IN ({', '.join('?' * len(dialogs))})"
             " AND NOT EXISTS (SELECT 1 FROM marks WHERE message_id = messages.id AND user_id = ? AND deleted)"
@@ -76,7 +75,8 @@ class Search:
             user_id,
             limit,
         )
-        users = self._db.all(
+        users = self._db.find_all(
+            User,
             "SELECT * FROM users WHERE instr(IFNULL(full_name, ''), ?1) > 0 OR instr(IFNULL(login, ''), ?1) > 0"
             " ORDER BY id LIMIT ?2",
             phrase,
@@ -84,8 +84,8 @@ class Search:
         )
         return Found(
             dialogs=named[:limit],
-            messages=[message_of(row) for row in rows],
-            users=[user_of(row) for row in users] if dialog_ids is None else [],
+            messages=messages,
+            users=users if dialog_ids is None else [],
         )
 
 

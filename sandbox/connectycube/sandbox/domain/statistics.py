@@ -1,36 +1,28 @@
-"""What the admin API counts (R-095 to R-098)."""
+"""The admin API's statistics (R-095 to R-098)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..core import Core
+from attrs import define
+
+from ..storage import Database
 
 __all__ = ["Statistics"]
 
 
+@define(kw_only=True, eq=False)
 class Statistics:
-    """Numbers of messages and dialogs, in spans of time whose ends are Unix seconds or open."""
+    """Numbers of messages and dialogs between two times in Unix seconds, each of which may be left open."""
 
-    def __init__(self, core: Core) -> None:
-        self._db = core.db
-
-    def messages(self, after: float | None, before: float | None) -> int:
-        """Messages that were sent."""
-        return sum(self._per_day("messages", "date_sent", after, before, None).values())
+    _db: Database
 
     def messages_per_day(self, after: float | None, before: float | None) -> dict[str, int]:
-        """Messages that were sent, by UTC day."""
+        """Count the messages sent on each UTC day."""
         return self._per_day("messages", "date_sent", after, before, None)
 
-    def dialogs(self, after: float | None, before: float | None, types: Sequence[int] | None) -> int:
-        """Dialogs that were made."""
-        return sum(self._per_day("dialogs", "created_at", after, before, types).values())
-
     def dialogs_per_day(self, after: float | None, before: float | None, types: Sequence[int] | None) -> dict[str, int]:
-        """Dialogs that were made, by UTC day."""
+        """Count the dialogs created on each UTC day."""
         return self._per_day("dialogs", "created_at", after, before, types)
 
     def _per_day(

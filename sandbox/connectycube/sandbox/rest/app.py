@@ -1,4 +1,4 @@
-"""The HTTP application: from a request to a handler's answer, through faults, sessions, checks and the journal."""
+"""The HTTP application, which takes a request through faults, session and checks to its handler."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,21 +16,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..clock import iso
+from ..core import Core
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, not_found, session_expired
 from ..journal import MOST_SHOWN
-from .call import Answer, Call
+from .call import SENT_PATH, Answer, Call, Exchanged
 from .checks import BrokenAnswer, Checks
-from .document import Document, Operation, load_document, starlette_path
-from .lenient import acceptable
+from .document import Operation, load_document, starlette_path
 from .page import Page
-from .reading import body_of, fit_body, fit_query, query_of, read_bytes, require_groups
+from .reading import acceptable, body_of, fit_body, fit_query, query_of, read_bytes, require_groups
 from .routes import all_routes
-from .seen import SENT_PATH, Exchanged
 from .storage import Storage
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["RestApp"]
 
@@ -44,7 +40,7 @@ CORS = {
     "access-control-expose-headers": "CB-Token-ExpirationDate",
 }
 LEFT_OUT = {"POST": "R-038", "DELETE": "R-039", "GET": "R-040"}
-"""Rows of users blocked in a dialog, which the platform's documents have no more (U-21)."""
+"""Facts about blocking users in a dialog, which the platform no longer documents (U-21)."""
 STATUS_TEXTS = {
     400: "Bad request",
     401: "Required session does not exist",
@@ -60,9 +56,8 @@ STATUS_TEXTS = {
 class RestApp:
     """The REST side of a sandbox, as an ASGI application.
 
-    :param core: the domain.
     :param drop: breaks the connection of a client, given its address, without an answer.
-    :param hosts: names that the page at the root answers to; any without.
+    :param hosts: host names that the page at the root answers to; `None` allows any.
     """
 
     def __init__(
@@ -70,25 +65,24 @@ class RestApp:
         core: Core,
         drop: Callable[[tuple[str, int]], None],
         hosts: frozenset[str] | None = None,
-        document: Document | None = None,
     ) -> None:
         self.core = core
-        self.document = document or load_document()
+        self.document = load_document()
         self.checks = Checks(self.document)
         self.routes = all_routes()
         self.page = Page(core, hosts)
         self._drop = drop
         self._warm: asyncio.Task[None] | None = None
         self.starlette = Starlette(
-            routes=[*self._api_routes(), *self._elsewhere(), *Storage(self).routes(), *self.page.routes()],
+            routes=[*self._api_routes(), *self._elsewhere(), *Storage(core, self.finish).routes(), *self.page.routes()],
             exception_handlers={HTTPException: self._http_error},
         )
-        # What is not in the table is told in the platform's own form.
+        # Unknown paths get an answer in the platform's form, not a redirect.
         self.starlette.router.redirect_slashes = False
         self.app: ASGIApp = _Normalised(self.starlette)
 
     def _api_routes(self) -> list[Route]:
-        """One route per path; those with fewer parameters first, so that fixed words win."""
+        """Return one route per path. Those with fewer parameters come first, so that fixed words take precedence."""
         paths: dict[str, dict[str, Operation]] = {}
         operations = self.document.operations
         for operation in operations.values():
@@ -102,7 +96,7 @@ class RestApp:
         ]
 
     def _elsewhere(self) -> list[Route]:
-        """What is not played: other hosts of the platform, but for its storage, and what the spec leaves out."""
+        """Return routes for what is not simulated: other hosts of the platform, and calls that the spec leaves out."""
         return [
             Route(operation.path, self._endpoint({operation.method: operation}), methods=[operation.method])
             for operation in self.document.elsewhere.values()
@@ -117,7 +111,7 @@ class RestApp:
         return endpoint
 
     async def warm(self) -> None:
-        """Import what the checks need, beside the start."""
+        """Import what the checks need, on a thread."""
         if self._warm is None:
             self._warm = asyncio.create_task(self._load())
         await asyncio.shield(self._warm)
@@ -144,7 +138,7 @@ class RestApp:
         return self.finish(seen, response)
 
     async def _faulty(self, seen: Exchanged) -> Response | None:
-        """What a test wants to go wrong, if anything."""
+        """Apply the fault that a test injected, if any."""
         fault = seen.fault = self.core.faults.take(seen.request.method, seen.route)
         if fault is None:
             return None
@@ -174,7 +168,7 @@ class RestApp:
         seen.body = given if len(data) <= MOST_SHOWN else f"{len(data)} bytes"
         handler = self.routes.handlers.get(operation.id)
         if handler is None:
-            raise NotPlayed(operation.row, "it has no part for that yet")
+            raise NotPlayed(operation.row, "it has no handler for it yet")
         query = fit_query(operation, seen.query, given)
         body = fit_body(operation, given)
         await self.warm()
@@ -200,21 +194,21 @@ class RestApp:
         return JSONResponse(answer.body, answer.status, dict(answer.headers))
 
     def _check(self, operation: Operation, path: str, answer: Answer) -> None:
-        """Hold an answer against the spec.
+        """Check an answer against the spec.
 
-        :raises Refused: 500 if it is not as the spec says; the call has no effect then.
+        :raises Refused: 500 if it doesn't conform, so that the call has no effect.
         """
         if self.core.settings.check_answers and answer.status < 300:
             try:
                 self.checks.answer(operation, path, answer.status, answer.body)
             except BrokenAnswer as error:
-                log.error("the answer is not as the spec says: %s", error)
-                raise Refused(500, {"base": ["The sandbox was about to break the spec; see its log"]}) from error
+                log.error("the answer does not conform to the spec: %s", error)
+                raise Refused(500, {"base": ["The sandbox was about to break the spec, see its log"]}) from error
 
     def _authorized(self, request: Request, operation: Operation) -> Session | None:
-        """The session that a call belongs to, if it wants one.
+        """Return the session of a call, if it has one.
 
-        :raises Refused: 401 if none of the operation's keys is right.
+        :raises Refused: 401 if the call has no valid key or token.
         """
         headers = request.headers
         schemes = operation.schemes
@@ -226,7 +220,7 @@ class RestApp:
         if token is not None and schemes != [None]:
             return self.core.sessions.use(token)
         if "authKey" in schemes:
-            # A sign-up may come with a session as well (CR-04), which is seen to above.
+            # A sign-up may also come with a session (CR-04), which is handled above.
             if headers.get(AUTH_KEY) != self.core.settings.auth_key:
                 raise Refused(401, {"base": ["The authorization key is missing or wrong"]})
             return None
@@ -239,10 +233,10 @@ class RestApp:
         row = LEFT_OUT["GET" if request.method == "HEAD" else request.method]
         return self.finish(seen, seen.refused(NotPlayed(row, "the platform does not document it")))
 
-    # -- what all answers have
+    # -- finishing
 
     def finish(self, seen: Exchanged, response: Response) -> Response:
-        """Give an answer the headers that all have, and write the call down."""
+        """Add the headers that all answers have, and record the call in the journal."""
         response.headers.update(CORS)
         session = seen.session
         if session is not None and response.status_code < 400:
@@ -268,7 +262,7 @@ class RestApp:
         return response
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
-        """No such route, or not with this method."""
+        """Answer a call to an unknown path, or with an unknown method."""
         seen = Exchanged(request)
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = dict(getattr(error, "headers", None) or {})
@@ -280,13 +274,13 @@ class RestApp:
 
 
 def _shown(answer: Any, response: Response) -> Any:
-    """What the journal keeps of an answer."""
+    """Return what the journal records of an answer."""
     size = len(getattr(response, "body", b""))
     return answer if size <= MOST_SHOWN else f"{size} bytes"
 
 
 def _canonical(operation: Operation, request: Request) -> str:
-    """The path as the spec has it: without suffix, whatever alias it came by."""
+    """Return the path in the spec's form, without suffix and whatever alias was used."""
     path = operation.path
     for name, value in request.path_params.items():
         path = path.replace(f"{{{name}}}", str(value))
@@ -294,7 +288,7 @@ def _canonical(operation: Operation, request: Request) -> str:
 
 
 def _user_of(answer: Mapping[str, Any]) -> int | None:
-    """Whose call it was, where the answer tells."""
+    """Return the user that an answer names, for calls without a session."""
     session, user = answer.get("session"), answer.get("user")
     found = session.get("user_id") if isinstance(session, Mapping) else None
     if found is None and isinstance(user, Mapping):
@@ -303,7 +297,7 @@ def _user_of(answer: Mapping[str, Any]) -> int | None:
 
 
 class _Normalised:
-    """Takes the suffix off a path (CR-01) and gives `chat/dialog` its capital (CR-37)."""
+    """Middleware that removes a path's suffix (CR-01) and capitalizes `chat/dialog` (CR-37)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -318,5 +312,5 @@ class _Normalised:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            # The sandbox ends, and the client is gone: it is nobody's failure.
+            # The sandbox is stopping and the client is gone, so nothing has failed.
             await Response(status_code=503)(scope, receive, send)

@@ -1,32 +1,36 @@
-"""A REST call as the handlers see it, and how they are found."""
+"""A REST call on its way through the sandbox, and the table of handlers."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import define, field, frozen
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from ..clock import moment
+from ..core import Core
 from ..domain.sessions import Session
 from ..errors import Refused, bad_request, session_expired
+from ..faults import RestFault
 from ..filters import Condition, parse
 from .document import Operation
 
-if TYPE_CHECKING:
-    from ..core import Core
+__all__ = ["SENT_PATH", "Answer", "Call", "Exchanged", "Handler", "Routes"]
 
-__all__ = ["Answer", "Call", "Handler", "Routes"]
-
+SENT_PATH = "connectycube.sent_path"
+"""The key under which a request's scope holds the path as it was sent."""
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
 LARGEST_NUMBER = 10**9
-"""No list is as long: what is larger is a mistake."""
+"""No list is this long, so larger numbers are mistakes."""
 
 
 @frozen(kw_only=True)
 class Answer:
-    """An answer that is more than a JSON value with the usual status."""
+    """An answer that needs another status or headers, besides its body."""
 
     status: int
     body: Any = None
@@ -35,23 +39,23 @@ class Answer:
 
 @define(kw_only=True)
 class Call:
-    """A request that is as the spec says."""
+    """A request that has passed the checks against the spec."""
 
     core: Core
     operation: Operation
     path: Mapping[str, str]
     query: Sequence[tuple[str, str]]
     body: dict[str, Any] = field(factory=dict)
-    """What stands inside the envelope, where there is one."""
+    """The fields of the body, inside their envelope if there is one."""
     session: Session | None = None
     base_url: str = ""
-    """Address that the client knows the sandbox by."""
+    """The address under which the client reached the sandbox."""
 
     @property
     def user_id(self) -> int:
-        """Whose call it is.
+        """The user of the session.
 
-        :raises Refused: if the session is none of a user.
+        :raises Refused: if the session has no user.
         """
         if self.session is None:
             raise session_expired()
@@ -74,36 +78,36 @@ class Call:
         if text is None:
             return default
         if not _NUMBER.fullmatch(text):
-            raise bad_request(f"{name} is no number")
+            raise bad_request(f"{name} is not a number")
         found = int(text)
         if abs(found) > LARGEST_NUMBER:
             raise bad_request(f"{name} is out of range")
         return found
 
     def time(self, name: str) -> float | None:
-        """A query parameter that is a time, in Unix seconds."""
+        """Return a time parameter in Unix seconds."""
         text = self.get(name)
         try:
             return None if text is None else moment(text)
         except ValueError as error:
-            raise bad_request(f"{name} is no time") from error
+            raise bad_request(f"{name} is not a time") from error
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """A query parameter that is on or off."""
+        """Return a parameter that is on or off."""
         text = self.get(name)
         return default if text is None else text.lower() in ("1", "true")
 
     def page(self, most: int | None = None, skip: str = "skip") -> tuple[int, int]:
-        """How many entries to pass over, and how many to answer with."""
+        """Return how many entries to skip, and how many to answer with."""
         limits = self.core.settings.limits
         return self.number(skip, 0), min(self.number("limit", limits.page), most or limits.largest_page)
 
     def numbered_page(self) -> tuple[int, int]:
-        """Number and size of a page, for lists that count pages."""
+        """Return the number and size of a page, for lists that count pages."""
         return self.number("page", 1), self.number("per_page", 10)
 
     def order(self, default: tuple[str, bool] | None = None) -> tuple[str, bool] | None:
-        """What to sort by, and whether from the highest."""
+        """Return the field to sort by, and whether to sort descending."""
         up, down = self.get("sort_asc"), self.get("sort_desc")
         if up is not None and down is not None:
             raise bad_request("sort_asc and sort_desc exclude each other")
@@ -112,25 +116,59 @@ class Call:
         return (up, False) if up is not None else (str(down), True)
 
     def conditions(self) -> list[Condition]:
-        """The filters of the query."""
+        """Return the filters of the query."""
         spec = self.operation.filters
         return [] if spec is None else parse(self.query, spec)
+
+
+class Exchanged:
+    """What the journal records of a call and its answer.
+
+    :ivar answer: the answer's JSON, or a description of another kind of content.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.started = time.perf_counter()
+        self.operation: Operation | None = None
+        self.session: Session | None = None
+        self.query: list[tuple[str, str]] = []
+        self.body: Any = None
+        self.answer: Any = None
+        self.fault: RestFault | None = None
+        self.owner: int | None = None
+        """The user it belongs to, if there is no session to tell."""
+
+    @property
+    def path(self) -> str:
+        """The path as the client sent it, which may end in `.json` (CR-01)."""
+        return str(self.request.scope[SENT_PATH])
+
+    @property
+    def route(self) -> str:
+        """The path in the form that the routes have."""
+        return str(self.request.scope["path"])
+
+    def refused(self, refused: Refused) -> JSONResponse:
+        """Build the answer for a refusal."""
+        self.answer = refused.body()
+        return JSONResponse(self.answer, refused.status)
 
 
 Handler = Callable[[Call], Any]
 
 
 class Routes:
-    """Handlers by the id of their operation, and by further paths that SDKs use."""
+    """Handlers by operation id, and the extra paths that SDKs use."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handler] = {}
         self.aliases: list[tuple[str, str, str]] = []
 
     def plays(self, operation_id: str, *aliases: tuple[str, str]) -> Callable[[Handler], Handler]:
-        """Marks the handler of an operation.
+        """Register the decorated function as an operation's handler.
 
-        :param aliases: further methods and paths.
+        :param aliases: extra methods and paths for it.
         """
 
         def mark(handler: Handler) -> Handler:
@@ -141,7 +179,7 @@ class Routes:
         return mark
 
     def include(self, others: Iterable[Routes]) -> None:
-        """Take in the handlers of other modules."""
+        """Add the handlers of other modules."""
         for other in others:
             self.handlers |= other.handlers
             self.aliases += other.aliases

@@ -1,7 +1,7 @@
-"""Holding requests and answers against the spec, with openapi-core.
+"""Checks of requests and answers against the spec, with openapi-core.
 
-openapi-core takes a third of a second to import. The sandbox does that beside its start; a call that comes before it is
-done waits for the rest.
+openapi-core takes a third of a second to import. The sandbox does that on a thread while it starts; a call that comes
+before the import is done waits for it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["BrokenAnswer", "Checks"]
 
 
 class BrokenAnswer(Exception):
-    """An answer of the sandbox's own is not as the spec says: a fault of the sandbox."""
+    """An answer doesn't conform to the spec, which is a bug in the sandbox."""
 
 
 @define(kw_only=True)
 class _Request:
-    """A request as openapi-core wants it."""
+    """A request in the form that openapi-core takes."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class _Request:
 
 @define(kw_only=True)
 class _Response:
-    """An answer as openapi-core wants it."""
+    """An answer in the form that openapi-core takes."""
 
     status_code: int
     data: bytes | None
@@ -49,7 +49,7 @@ class _Response:
 
 
 class Checks:
-    """Checks, one operation at a time."""
+    """Checks calls against the spec of their operation."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -57,7 +57,7 @@ class Checks:
 
     @staticmethod
     def warm() -> None:
-        """Import what the checks need."""
+        """Import openapi-core."""
         import_module("openapi_core")
 
     def _of(self, operation: Operation) -> OpenAPI:
@@ -65,7 +65,7 @@ class Checks:
         if found is None:
             from openapi_core import Config, OpenAPI
 
-            # The document is checked where it is made.
+            # The generator has validated the document.
             unchecked: Any = None
             alone: Any = self._document.alone(operation)
             found = OpenAPI.from_dict(alone, config=Config(spec_validator_cls=unchecked))
@@ -79,23 +79,23 @@ class Checks:
         query: Sequence[tuple[str, str]],
         body: Any,
     ) -> None:
-        """Hold a request against the spec.
+        """Check a request against the spec.
 
-        :param path: without the sandbox's address and suffix.
-        :param body: the JSON value; `None` where there is none.
-        :raises Refused: if it is not as the spec says, with the status that the spec has for that.
+        :param path: the path, without `.json`.
+        :param body: the JSON value, `None` if there is none.
+        :raises Refused: if it doesn't conform, with the status that the spec has for that.
         """
         request = self._request(operation, path, query, body)
         for error in self._of(operation).iter_request_errors(request):
             raise _refusal(operation, error)
 
     def answer(self, operation: Operation, path: str, status: int, body: Any) -> None:
-        """Hold an answer against the spec.
+        """Check an answer against the spec.
 
-        :raises BrokenAnswer: if it is not as the spec says.
+        :raises BrokenAnswer: if it doesn't conform.
         """
         if status not in operation.statuses:
-            raise BrokenAnswer(f"{operation.id} answers with {status}, which its spec does not know")
+            raise BrokenAnswer(f"{operation.id} answers with {status}, which its spec lacks")
         if body is None and operation.answers_nothing(status):
             return
         if not operation.response(status).get("content"):
@@ -126,12 +126,12 @@ class Checks:
 
 
 def _refusal(operation: Operation, error: Exception) -> Refused:
-    """What the platform would say to a faulty request. It never repeats values: they may be secret."""
+    """Return how the platform would refuse a request, without repeating its values, which may be secret."""
     name = getattr(error, "name", None)
     if name is not None:
         where = getattr(error, "location", "")
         status = _first(operation, (404, 400, 422) if where == "path" else (400, 422, 404))
-        return Refused(status, {"base": [f"{name} is missing or has a wrong value"]})
+        return Refused(status, {"base": [f"{name} is missing or invalid"]})
     status = _first(operation, (422, 400))
     found = list(getattr(error.__cause__, "schema_errors", ()))
     if not found:
@@ -150,7 +150,7 @@ def _first(operation: Operation, wanted: Iterable[int]) -> int:
 
 
 def _faults(error: Any, envelope: str | None) -> Iterable[tuple[str, str]]:
-    """Fields and texts of a fault that jsonschema found. What is missing it tells once for each name."""
+    """Yield the field and text for each problem in an error of jsonschema, which reports missing fields together."""
     names = [part for part in error.absolute_path if isinstance(part, str) and part != envelope]
     if error.validator != "required":
         return [_fault(error, names[0] if names else "base")]
@@ -165,14 +165,14 @@ def _fault(error: Any, field_name: str) -> tuple[str, str]:
         case "enum":
             return field_name, f"must be one of {', '.join(map(str, error.validator_value))}"
         case "minLength" | "minItems" | "minProperties":
-            return field_name, f"is too short, {error.validator_value} is the least"
+            return field_name, f"is too short (minimum {error.validator_value})"
         case "maxLength" | "maxItems" | "maxProperties":
-            return field_name, f"is too long, {error.validator_value} is the most"
+            return field_name, f"is too long (maximum {error.validator_value})"
         case "minimum" | "maximum":
             return field_name, f"must be {'at least' if error.validator == 'minimum' else 'at most'} " + str(
                 error.validator_value
             )
         case "additionalProperties":
-            return field_name, "has fields that are not known"
+            return field_name, "has unknown fields"
         case _:
             return field_name, "is invalid"

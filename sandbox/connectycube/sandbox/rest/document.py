@@ -1,8 +1,8 @@
-"""The bundled OpenAPI document, made ready to hold the wire against it.
+"""The bundled OpenAPI document, prepared for checking requests and answers.
 
-The document describes what a client's methods take and give; what the platform wraps that in stands in `x-` keywords
-(docs/spec-language.md). Here these become plain OpenAPI: lists whose entries may be wrapped (`x-item-envelope`), the
-typeless parameters of variants.
+The document describes what a client's methods take and return. Its `x-` keywords say how that is wrapped on the wire
+(docs/spec-language.md). Here they become plain OpenAPI: list entries that may be wrapped (`x-item-envelope`), and
+parameters of variants, which have no type.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = ["Document", "Operation", "load_document", "read_document"]
 
 METHODS = ("get", "post", "put", "delete")
 SERVER = "http://sandbox.invalid"
-"""Paths are matched without the sandbox's own address."""
+"""Paths are matched without the sandbox's address."""
 PAGING = frozenset({"limit", "skip", "offset", "page", "per_page", "sort_asc", "sort_desc", "count"})
 
 
 @frozen(kw_only=True, eq=False)
 class Operation:
-    """One operation, its variants included.
+    """An operation, including its variants.
 
-    :ivar source: the operation as the prepared document has it.
+    :ivar source: the operation in the prepared document.
     """
 
     id: str
@@ -48,22 +48,23 @@ class Operation:
 
     @property
     def row(self) -> str:
-        """Id of its row in the table of wire facts."""
+        """Id of its fact, such as R-043."""
         return next((fact for fact in self.source.get("x-facts", ()) if fact.startswith("R-")), "R-?")
 
     @cached_property
     def schemes(self) -> list[str | None]:
-        """Security schemes any of which will do; `None` is no security."""
+        """Security schemes, any one of which suffices. `None` means no security."""
         found = self.source.get("security", self.document.get("security", []))
         return [next(iter(entry), None) for entry in found] or [None]
 
     @cached_property
     def statuses(self) -> frozenset[int]:
-        """What it is documented to answer with."""
+        """The documented statuses of its answers."""
         return frozenset(int(status) for status in self.source["responses"])
 
     @cached_property
     def success(self) -> int:
+        """The status of a successful answer."""
         return min(status for status in self.statuses if status < 400)
 
     @cached_property
@@ -76,7 +77,7 @@ class Operation:
 
     @cached_property
     def array_names(self) -> frozenset[str]:
-        """Query parameters that hold lists."""
+        """Names of the query parameters that hold lists."""
         return frozenset(
             parameter["name"]
             for parameter in self.parameters
@@ -85,19 +86,19 @@ class Operation:
 
     @cached_property
     def body_schema(self) -> Mapping[str, Any] | None:
-        """Schema of the JSON body, if it takes one."""
+        """Schema of the JSON body, if there is one."""
         content = resolve(self.document, self.source.get("requestBody", {})).get("content", {})
         schema: Mapping[str, Any] | None = content.get("application/json", {}).get("schema")
         return schema
 
     @property
     def envelope(self) -> str | None:
-        """Name that the body's fields stand under."""
+        """The key that wraps the body's fields, if there is one."""
         return self.source.get("x-request-envelope")
 
     @cached_property
     def filters(self) -> FilterSpec | None:
-        """What its lists may be filtered by."""
+        """The filters of its list, if it has any."""
         found = self.source.get("x-filters")
         if found is None and "x-filters-of" in self.source:
             found = _filters_of(self.document, self.source["x-filters-of"])
@@ -106,7 +107,7 @@ class Operation:
         return FilterSpec(fields=found["fields"], ignored=self.query_names | PAGING)
 
     def answers_nothing(self, status: int) -> bool:
-        """Whether an answer with this status may have no body: it is told none, or only a variant's."""
+        """Return whether an answer may have no body: the spec gives it none, or only one variant has it."""
         content = self.response(status).get("content")
         return not content or content.get("application/json", {}).get("schema", {}).get("x-merged") is False
 
@@ -116,7 +117,7 @@ class Operation:
 
 
 def resolve(document: Mapping[str, Any], node: Any) -> Any:
-    """A node with its references followed; words beside a reference win."""
+    """Follow a node's references. Keys beside a reference take precedence."""
     while isinstance(node, Mapping) and "$ref" in node:
         found: Any = document
         for part in node["$ref"].removeprefix("#/").split("/"):
@@ -142,8 +143,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
 class Document:
     """The prepared document.
 
-    :param bundled: as it is generated; it is changed in place, for a copy takes longer than all else here.
-    :ivar source: plain OpenAPI, for any tool.
+    :param bundled: the generated document. It is changed in place: a copy would take longer than all the rest.
+    :ivar source: plain OpenAPI.
     """
 
     def __init__(self, bundled: dict[str, Any]) -> None:
@@ -153,28 +154,22 @@ class Document:
 
     @cached_property
     def operations(self) -> dict[str, Operation]:
-        """The operations of the platform's own server, by id. What has another server is not among them."""
-        return {
-            source["operationId"]: Operation(
-                id=source["operationId"], method=method.upper(), path=path, source=source, document=self.source
-            )
-            for path, method, source in _operations(self.source)
-            if "servers" not in source
-        }
+        """The operations of the API server, by id."""
+        return {one.id: one for one in self._all() if "servers" not in one.source}
 
     @cached_property
     def elsewhere(self) -> dict[str, Operation]:
-        """The operations that go to other servers, by id."""
-        return {
-            source["operationId"]: Operation(
+        """The operations of other servers, by id."""
+        return {one.id: one for one in self._all() if "servers" in one.source}
+
+    def _all(self) -> Iterator[Operation]:
+        for path, method, source in _operations(self.source):
+            yield Operation(
                 id=source["operationId"], method=method.upper(), path=path, source=source, document=self.source
             )
-            for path, method, source in _operations(self.source)
-            if "servers" in source
-        }
 
     def alone(self, operation: Operation) -> dict[str, Any]:
-        """A document with one operation, which is quickly found in it. Security is looked at elsewhere."""
+        """Return a document with one operation, where it is found quickly. Its security is checked elsewhere."""
         method = operation.method.lower()
         return {
             "openapi": self.source["openapi"],
@@ -187,7 +182,7 @@ class Document:
 
 def _prepare(operation: dict[str, Any]) -> None:
     if operation["operationId"] == "address_book_upload":
-        # Faulty contacts are told one by one, in the answer (R-064).
+        # The answer reports invalid contacts one by one (R-064), so the request isn't refused because of them.
         body = operation["requestBody"]["content"]["application/json"]["schema"]
         body["properties"]["contacts"]["items"] = {}
     for parameter in operation.get("parameters", ()):
@@ -205,12 +200,12 @@ def _prepare(operation: dict[str, Any]) -> None:
 
 
 def _wrapped(entry: Any, envelope: str) -> dict[str, Any]:
-    """An entry under its name, or bare."""
+    """Return the schema of a list entry that may be wrapped in an object with one key."""
     return {"anyOf": [{"type": "object", "required": [envelope], "properties": {envelope: entry}}, entry]}
 
 
 def load_document() -> Document:
-    """The document that the package brings along, or in a checkout the one that is generated there."""
+    """Load the document in the package, or in a checkout the generated one."""
     packed = resources.files("connectycube.sandbox").joinpath("openapi.yaml")
     kept = Path(cache_from_source(__file__)).with_name("openapi.json")
     if packed.is_file():
@@ -220,9 +215,11 @@ def load_document() -> Document:
 
 
 def read_document(path: Path, kept: Path) -> dict[str, Any]:
-    """A YAML file's content. To read YAML takes 20 times longer than JSON, which is kept as Python keeps its bytecode.
+    """Return a YAML file's content.
 
-    :param kept: where.
+    Reading YAML takes 20 times longer than JSON, so a JSON copy is cached, as Python caches bytecode.
+
+    :param kept: path of the copy.
     """
     status = path.stat()
     stamp = [str(path), status.st_size, status.st_mtime_ns]
@@ -241,7 +238,7 @@ def read_document(path: Path, kept: Path) -> dict[str, Any]:
 
 
 def _keep(path: Path, text: str) -> None:
-    """Write a file whole or not at all: others may do so at the same time."""
+    """Write a file atomically: other processes may do so at the same time."""
     number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with open(number, "w", encoding="utf-8") as file:
@@ -254,7 +251,7 @@ def _keep(path: Path, text: str) -> None:
 
 
 class _Number(Convertor[int]):
-    """A number that the store can hold; what has more digits is another word."""
+    """A number that the store can hold. Longer ones don't match the route."""
 
     regex = "[0-9]{1,19}"
 
@@ -269,7 +266,7 @@ register_url_convertor("number", _Number())
 
 
 def starlette_path(path: str, operations: Iterable[Operation]) -> str:
-    """A path of the document as a route. Numbers are told from other words; no parameter holds a slash."""
+    """Return a path of the document as a route, in which integer parameters match only digits."""
     kinds = {
         parameter["name"]: parameter["schema"].get("type")
         for operation in operations

@@ -1,6 +1,6 @@
-"""The page at the root: users, dialogs and the journal as it grows.
+"""The page at the root, which shows users, dialogs and the journal as it grows.
 
-It is for the developer at this machine: no other site's script gets at it, and behind it is nothing secret.
+It is for the developer at this machine: scripts of other sites can't read it, and it shows no secrets.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ..core import Core
 from ..journal import Entry
-
-if TYPE_CHECKING:
-    from ..core import Core
 
 __all__ = ["Page"]
 
@@ -40,9 +38,9 @@ BEAT_SECONDS = 15.0
 
 
 class Page:
-    """Routes of the page.
+    """The routes of the page.
 
-    :param hosts: names that the page answers to, so that no other name can be made to lead here; any without.
+    :param hosts: host names that the page answers to, which prevents DNS rebinding. `None` allows any.
     """
 
     def __init__(self, core: Core, hosts: frozenset[str] | None) -> None:
@@ -53,6 +51,7 @@ class Page:
         self._readers: set[asyncio.Event] = set()
 
     def routes(self) -> list[Route]:
+        """Return the routes."""
         return [
             Route("/", self.index, methods=["GET"]),
             Route(f"{BASE}/state", self.state, methods=["GET"]),
@@ -71,7 +70,7 @@ class Page:
         host = request.url.hostname or ""
         strange = self._hosts is not None and host not in self._hosts
         if strange or request.headers.get("sec-fetch-site") == "cross-site":
-            return Response("This page is for this machine only", 403, HEADERS)
+            return Response("This page is only for this machine", 403, HEADERS)
         return None
 
     def _file(self, name: str, media_type: str) -> Response:
@@ -88,7 +87,7 @@ class Page:
         return self._refused(request) or self._file(name, ASSETS[name])
 
     async def state(self, request: Request) -> Response:
-        """Users and dialogs."""
+        """Answer with users and dialogs."""
         return self._refused(request) or JSONResponse(self._state(), 200, HEADERS)
 
     def _state(self) -> dict[str, Any]:
@@ -121,7 +120,7 @@ class Page:
         }
 
     async def journal(self, request: Request) -> Response:
-        """Entries, for those who want them all at once; `after`, `user_id` and `text` narrow them down."""
+        """Answer with entries of the journal, which `after`, `user_id` and `text` narrow down."""
         refused = self._refused(request)
         if refused is not None:
             return refused
@@ -132,9 +131,9 @@ class Page:
         return JSONResponse([entry.to_dict() for entry in entries], 200, HEADERS)
 
     async def events(self, request: Request) -> Response:
-        """Entries as they come, as server-sent events. A reader who falls far behind misses some.
+        """Answer with entries as they come, as server-sent events. A reader that falls far behind misses some.
 
-        The event `cleared` says that entries up to a number are forgotten.
+        The event `cleared` means that entries up to a number have been removed.
         """
         refused = self._refused(request)
         if refused is not None:
@@ -160,7 +159,7 @@ class Page:
                     text += f"event: cleared\ndata: {told}\n\n"
                 entries = journal.entries(after=after)
                 after = entries[-1].number if entries else after
-                # In one piece: nobody looks between two of them whether the reader is still there.
+                # In one piece, because a disconnect is only noticed when the generator is asked for more.
                 yield text + "".join(map(_event, entries))
                 text = ""
                 try:
@@ -173,7 +172,7 @@ class Page:
 
 
 def _number(text: str | None) -> int | None:
-    """A number in a query; `None` for what is none."""
+    """Return a number in a query, or `None` if it is not one."""
     return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None
 
 

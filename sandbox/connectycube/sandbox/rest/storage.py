@@ -1,12 +1,11 @@
-"""The storage's own HTTP face: the form that uploads a file, and the address that reads it (R-051, R-055, R-056).
+"""The storage over HTTP: uploads by form, and downloads by address (R-051, R-055, R-056).
 
-It knows no session: the form and the address are signed.
+It needs no session, because forms and addresses are signed.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator
 from xml.sax.saxutils import escape
 
 from starlette.datastructures import UploadFile
@@ -16,25 +15,28 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
+from ..core import Core
 from ..domain.files import BUCKET, CHUNK, StorageRefused
 from ..errors import Refused, not_found, session_expired
-from .seen import Exchanged
-
-if TYPE_CHECKING:
-    from .app import RestApp
+from .call import Exchanged
 
 __all__ = ["Storage"]
 
 FORM_BYTES = 1 << 20
-"""More than a form needs beside its file."""
+"""More than a form needs besides its file."""
 
 
 class Storage:
-    """Routes of the storage."""
+    """The routes of the storage.
 
-    def __init__(self, app: RestApp) -> None:
-        self._app = app
-        self._files = app.core.files
+    :param finish: adds the common headers to an answer and records the call.
+    """
+
+    def __init__(self, core: Core, finish: Callable[[Exchanged, Response], Response]) -> None:
+        self._files = core.files
+        self._sessions = core.sessions
+        self._finish = finish
+        self._most = core.settings.limits.file_bytes + FORM_BYTES
 
     def routes(self) -> list[Route]:
         return [
@@ -44,7 +46,7 @@ class Storage:
         ]
 
     async def upload(self, request: Request) -> Response:
-        """Take a form."""
+        """Take an upload by form."""
         seen = Exchanged(request)
         try:
             response = await self._upload(request, seen)
@@ -54,7 +56,7 @@ class Storage:
             response = _refusal(StorageRefused(400, "MalformedPOSTRequest", str(error.detail)))
         except ClientDisconnect:
             return Response(status_code=400)
-        return self._app.finish(seen, response)
+        return self._finish(seen, response)
 
     async def _upload(self, request: Request, seen: Exchanged) -> Response:
         limited = Request(request.scope, self._limited(request))
@@ -68,7 +70,7 @@ class Storage:
             seen.owner = file.user_id
             seen.body["file"] = f"{upload.size} bytes"
             with self._files.writing(file) as writing:
-                # Other calls are served between two parts: a large file is read on a thread.
+                # Other calls are served between two chunks, because a large upload is read on a thread.
                 while chunk := await upload.read(CHUNK):
                     writing.add(chunk)
                 etag = writing.finish()
@@ -80,15 +82,14 @@ class Storage:
         return Response(text, 201, {"ETag": etag, "Location": location}, "application/xml")
 
     def _limited(self, request: Request) -> Receive:
-        """Reading of a body that ends where it is larger than a file may be, form and all."""
-        most = self._app.core.settings.limits.file_bytes + FORM_BYTES
+        """Return a way to read a body that fails if it is larger than the largest file and its form."""
         size = 0
 
         async def receive() -> Message:
             nonlocal size
             message = await request.receive()
             size += len(message.get("body", b""))
-            if size > most:
+            if size > self._most:
                 raise StorageRefused(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
             return message
 
@@ -103,32 +104,32 @@ class Storage:
                 request.path_params["uid"], query.get("Expires", ""), query.get("X-Amz-Signature", "")
             )
         except StorageRefused as refused:
-            return self._app.finish(seen, _refusal(refused))
+            return self._finish(seen, _refusal(refused))
         seen.answer = f"{file.size} bytes"
         headers = {"Content-Length": str(file.stored_size), "ETag": file.etag or ""}
-        # The content type is the uploader's to say: a browser must not take it for a page of the sandbox.
+        # The uploader chose the content type, so a browser must not treat the file as a page of the sandbox.
         headers |= {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
         chunks: Iterator[bytes] = self._files.chunks(file)
-        return self._app.finish(seen, StreamingResponse(_each(chunks), 200, headers, file.content_type))
+        return self._finish(seen, StreamingResponse(_each(chunks), 200, headers, file.content_type))
 
     async def address(self, request: Request) -> Response:
-        """Lead from a file's uid to its content, with the session's token in the address (R-056)."""
+        """Redirect from a file's uid to its content. The token of a session may be in the address (R-056)."""
         seen = Exchanged(request)
         seen.query = list(request.query_params.multi_items())
         try:
             if request.method not in ("GET", "HEAD"):
-                # Files are changed by their ids, which are numbers.
+                # Calls that change files name them by id, and ids are numbers.
                 raise not_found()
             file = self._files.get_by_uid(request.path_params["uid"])
             token = request.query_params.get("token") or request.headers.get("cb-token")
             if token is not None:
-                seen.session = self._app.core.sessions.use(token)
+                seen.session = self._sessions.use(token)
             if not file.public and seen.session is None:
                 raise session_expired()
             address = self._files.download_address(file, str(request.base_url).rstrip("/"))
         except Refused as refused:
-            return self._app.finish(seen, seen.refused(refused))
-        return self._app.finish(seen, RedirectResponse(address, 302))
+            return self._finish(seen, seen.refused(refused))
+        return self._finish(seen, RedirectResponse(address, 302))
 
 
 async def _each(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

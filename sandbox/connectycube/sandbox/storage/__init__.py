@@ -1,4 +1,4 @@
-"""What the sandbox keeps: one SQLite database, in memory or in a file."""
+"""The sandbox's data: one SQLite database, in memory or in a file."""
 
 from .database import Database, DataFileError, dump, load
 

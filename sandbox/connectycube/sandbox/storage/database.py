@@ -1,39 +1,41 @@
 """A thin layer over `sqlite3`: queries, nested transactions, JSON columns.
 
-The database is used by one thread at a time, the sandbox's loop.
+Only one thread at a time uses the database: the sandbox's loop.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from attrs import fields
+
+T = TypeVar("T")
 
 __all__ = ["DataFileError", "Database", "dump", "load"]
 
 SCHEMA_VERSION = 2
 MIGRATIONS = {1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'"}
-"""What makes of each older version the next one."""
+"""SQL that upgrades each older version to the next."""
 FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptions": 9000, "events": 9500}
-"""The platform's numbers are not small either, so none is taken for another by chance."""
-
-
+"""As on the platform, ids are large and differ between tables, so that a mix-up doesn't go unnoticed."""
 LOCK_SECONDS = 1.0
-"""How long to wait for the data file, which a sandbox that ends may still hold."""
+"""How long to wait for the data file, which a stopping sandbox may still hold."""
 
 
 class DataFileError(Exception):
-    """The file given for the data can't be used: it is none of a sandbox, of another version's, damaged, or in use."""
+    """The data file can't be used: it is not a sandbox's, or of another version, damaged, or in use."""
 
 
 class Database:
     """The store.
 
-    :param path: file to keep it in; in memory without.
+    :param path: the data file. Without one, everything is in memory.
     :raises DataFileError: if the file can't be used.
     """
 
@@ -61,9 +63,9 @@ class Database:
 
     def _prepare(self) -> None:
         if self.path is not None:
-            # Two sandboxes over one file would each take the other's unfinished work for left over.
+            # Each of two sandboxes on one file would delete the other's unfinished uploads as left over.
             self.run("PRAGMA locking_mode = EXCLUSIVE")
-            # Survives a killed process; only a machine that loses power may lose the last changes.
+            # The data survives a killed process. Only a power failure may lose the last changes.
             self.run("PRAGMA journal_mode = WAL")
             self.run("PRAGMA synchronous = NORMAL")
         self.run("PRAGMA foreign_keys = ON")
@@ -82,14 +84,14 @@ class Database:
             self._migrate(version)
 
     def _check(self) -> None:
-        """Look at a file that was there already.
+        """Check an existing file.
 
-        :raises DataFileError: if it is damaged: later that would be an internal error of each call.
+        :raises DataFileError: if it is damaged, which would later make each call an internal error.
         """
         found = self.value("PRAGMA quick_check(1)")
         if found != "ok":
             raise DataFileError(f"{self.path} is damaged: {' '.join(found.split())}")
-        # What was being written when the sandbox was killed.
+        # Uploads that were in progress when the sandbox was killed.
         self.run("DELETE FROM file_chunks WHERE NOT EXISTS (SELECT 1 FROM files WHERE content = file_chunks.content)")
 
     def _create(self) -> None:
@@ -99,40 +101,57 @@ class Database:
             self.run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", table, number)
 
     def _migrate(self, version: int) -> None:
-        """Bring a file of an older sandbox up to date: all steps, or none."""
+        """Upgrade a file of an older sandbox, completely or not at all."""
         steps = [MIGRATIONS[step] for step in range(version, SCHEMA_VERSION)]
         if steps:
             self._connection.executescript(f"BEGIN;{';'.join(steps)};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        """The first row."""
+        """Return the first row."""
         row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """All rows."""
+        """Return all rows."""
         return self._connection.execute(sql, values).fetchall()
 
     def value(self, sql: str, *values: Any) -> Any:
-        """The first column of the first row."""
+        """Return the first column of the first row."""
         row = self.one(sql, *values)
         return None if row is None else row[0]
 
     def column(self, sql: str, *values: Any) -> list[Any]:
-        """The first column of all rows."""
+        """Return the first column of all rows."""
         return [row[0] for row in self.all(sql, *values)]
 
+    def find(self, kind: type[T], sql: str, *values: Any) -> T | None:
+        """Return the first row as an instance of an attrs class."""
+        row = self.one(sql, *values)
+        return None if row is None else _instance(kind, row)
+
+    def find_all(self, kind: type[T], sql: str, *values: Any) -> list[T]:
+        """Return all rows as instances of an attrs class."""
+        return [_instance(kind, row) for row in self.all(sql, *values)]
+
+    def page(
+        self, kind: type[T], table: str, where: str, values: Sequence[Any], order: str, *, skip: int, limit: int
+    ) -> tuple[list[T], int]:
+        """Return one page of the rows that meet a condition, and the number of all of them."""
+        total = self.value(f"SELECT count(*) FROM {table} WHERE {where}", *values)
+        sql = f"SELECT * FROM {table} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?"
+        return self.find_all(kind, sql, *values, limit, skip), total
+
     def run(self, sql: str, *values: Any) -> int:
-        """Change something.
+        """Run a statement.
 
         :returns: how many rows changed.
         """
         return self._connection.execute(sql, values).rowcount
 
     def insert(self, table: str, **values: Any) -> int:
-        """Put a row in.
+        """Insert a row.
 
-        :returns: its number.
+        :returns: its row id.
         """
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
@@ -140,7 +159,7 @@ class Database:
         return cursor.lastrowid or 0
 
     def update(self, table: str, where: str, *keys: Any, **values: Any) -> int:
-        """Change the rows that a condition finds.
+        """Update the rows that meet a condition.
 
         :returns: how many rows changed.
         """
@@ -151,7 +170,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Generator[None, None, None]:
-        """All of the block or none of it; blocks may be nested."""
+        """Run a block completely or not at all. Blocks may be nested."""
         name = f"depth{self._depth}"
         self.run(f"SAVEPOINT {name}")
         self._depth += 1
@@ -165,7 +184,7 @@ class Database:
             self.run(f"RELEASE {name}")
 
     def clear(self) -> None:
-        """Forget everything, numbers included."""
+        """Delete all rows, and start ids over."""
         with self.transaction():
             self.run("PRAGMA defer_foreign_keys = ON")
             for table in self.column(
@@ -176,12 +195,17 @@ class Database:
                 self.run("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", number, table)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
 
+def _instance(kind: Any, row: sqlite3.Row) -> Any:
+    """Build an attrs class from the columns of the same names; its converters read JSON and flags."""
+    return kind(**{one.name: row[one.name] for one in fields(kind)})
+
+
 def _trouble(error: sqlite3.DatabaseError) -> str:
-    """What is the matter with a data file, in a few words."""
+    """Say what is wrong with a data file, in a few words."""
     match error.sqlite_errorcode & 0xFF:
         case sqlite3.SQLITE_BUSY:
             return "is in use, by another sandbox or another program"
@@ -190,14 +214,14 @@ def _trouble(error: sqlite3.DatabaseError) -> str:
         case sqlite3.SQLITE_CORRUPT:
             return f"is damaged: {error}"
         case _:
-            return f"is no data file of the sandbox: {error}"
+            return f"is not a data file of the sandbox: {error}"
 
 
 def dump(value: Any) -> str:
-    """A value for a JSON column."""
+    """Return a value in the form of a JSON column."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def load(text: str | None) -> Any:
-    """The value of a JSON column."""
+    """Return the value of a JSON column."""
     return None if text is None else json.loads(text)

@@ -29,7 +29,6 @@ from ..bus import (
     Emptied,
     MessageRemoved,
     MessageToDeliver,
-    PassageAsked,
     ReactionsChanged,
     Signal,
     SystemMessageToDeliver,
@@ -38,7 +37,7 @@ from ..bus import (
 from .addresses import Jid
 from .contents import extra_of, parameters
 from .kinds import Message, addressed
-from .privacy import What
+from .messages import route
 
 if TYPE_CHECKING:
     from .chat import Chat
@@ -54,7 +53,7 @@ class Bridge:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._ends: list[Callable[[], None]] = []
-        self._listen(PassageAsked, self._passage)
+        chat.core.presence.active_lists = self._active_lists
         self._listen(MessageToDeliver, self._message)
         self._listen(MessageRemoved, self._removed)
         self._listen(ReactionsChanged, self._reactions)
@@ -76,12 +75,8 @@ class Bridge:
 
     # -- messages
 
-    def _passage(self, signal: PassageAsked) -> None:
-        addresses, privacy = self._chat.addresses, self._chat.privacy
-        sender = Jid.parse(addresses.user(signal.sender_id))
-        receiver = Jid.parse(addresses.user(signal.recipient_id))
-        blocked = self._chat.messages.blocked(signal.recipient_id, None, sender, headline=signal.headline)
-        signal.answers.append(not blocked and privacy.allows_user(signal.sender_id, What.OTHER, receiver))
+    def _active_lists(self, user_id: int) -> list[str | None]:
+        return [one.active_list for one in route(self._chat.sessions(user_id), None).direct]
 
     def _message(self, signal: MessageToDeliver) -> None:
         extra = extra_of(

@@ -154,7 +154,6 @@ class Chat:
             if session.stream is not None:
                 session.stream.resource = None
         self.drop(None)
-        self.privacy.forget()
         self.rooms.forget()
         self.presences.forget()
 

@@ -10,7 +10,7 @@ import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..bus import ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, SessionEnded, Signal, UserDeleted
+from ..bus import ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, Signal, UserDeleted
 
 if TYPE_CHECKING:
     from ..core import Core
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatStartError", "LateChat"]
 
-OF_CONNECTIONS = (ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, SessionEnded, UserDeleted)
+OF_CONNECTIONS = (ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, UserDeleted)
 """What means nothing to a chat that nobody is connected to."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..server import listening_socket
+from ..sockets import listening_socket
 
 if TYPE_CHECKING:
     from .certificates import Certificates

@@ -1,68 +1,19 @@
-"""What a privacy list lets pass, as a plain function (XEP-0016 section 2, facts 3.4)."""
+"""Privacy lists on the wire: checking them, and converting them to and from the stored form (XEP-0016 section 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from enum import Enum
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from connectycube.stanzas import PrivacyItem, PrivacyList
 
-from ..domain.contacts import ContactState
+from ..domain.privacy import Rule, What
 from .addresses import Jid
 from .faults import StanzaRefused
 
-__all__ = ["What", "check_list", "items_of", "lets_pass", "rules_of"]
+__all__ = ["What", "check_list", "items_of", "rules_of"]
 
-Rule = Mapping[str, Any]
-"""An item of a list, in the form in which it is stored."""
 _FLAGS = ("message", "presence_in", "presence_out", "iq")
-
-
-class What(Enum):
-    """Kinds of stanzas that a rule can name; all others are met only by rules that name none."""
-
-    MESSAGE_IN = "message"
-    PRESENCE_IN = "presence_in"
-    PRESENCE_OUT = "presence_out"
-    IQ_IN = "iq"
-    OTHER = "other"
-    """Outgoing messages and requests, and presence subscriptions both ways."""
-
-
-def lets_pass(rules: Iterable[Rule], what: What, peer: Jid, contact: ContactState) -> bool:
-    """Whether a list lets a stanza pass: the first rule that fits decides, and without one it passes.
-
-    :param peer: the other side.
-    :param contact: what the list's owner has about the other side.
-    """
-    for rule in sorted(rules, key=lambda one: int(one["order"])):
-        named = [flag for flag in _FLAGS if rule.get(flag)]
-        if (not named or what.value in named) and _fits(rule, peer, contact):
-            return bool(rule["action"] == "allow")
-    return True
-
-
-def _fits(rule: Rule, peer: Jid, contact: ContactState) -> bool:
-    if rule["type"] is None:
-        return True
-    if rule["type"] == "subscription":
-        return bool(rule["value"] == contact.subscription)
-    if rule["type"] == "group":
-        return rule["value"] in contact.groups
-    return _meets(Jid.parse(rule["value"]), peer)
-
-
-def _meets(value: Jid, peer: Jid) -> bool:
-    """Whether an address is meant by another: `user@domain/resource`, `user@domain`, `domain/resource` or `domain`.
-
-    The third form is how groups are meant: `muc.host/user id` is that user in any room (U-47).
-    """
-    if value.domain != peer.domain:
-        return False
-    if value.local is not None and value.local != peer.local:
-        return False
-    return value.resource is None or value.resource == peer.resource
 
 
 def check_list(found: PrivacyList, groups: Collection[str]) -> None:

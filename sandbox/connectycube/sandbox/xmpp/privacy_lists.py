@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from connectycube.stanzas import (
     ActiveList,
@@ -17,19 +16,15 @@ from connectycube.stanzas import (
     Stanza,
 )
 
-from ..domain.contacts import ContactState
 from .addresses import Jid
 from .faults import StanzaRefused
-from .privacy import What, check_list, items_of, lets_pass, rules_of
+from .privacy import What, check_list, items_of, rules_of
 
 if TYPE_CHECKING:
     from .chat import Chat
     from .session import Session
 
 __all__ = ["PrivacyLists"]
-
-Rules = Sequence[Mapping[str, Any]]
-STRANGER = ContactState(contact_id=0)
 
 
 class PrivacyLists:
@@ -38,42 +33,16 @@ class PrivacyLists:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._store = chat.core.privacy
-        self._defaults: dict[int, Rules] = {}
-        """The default list of each user who was asked about; REST changes none."""
-
-    def forget(self) -> None:
-        """All users are gone."""
-        self._defaults.clear()
 
     # -- asking
 
     def allows(self, session: Session, what: What, peer: Jid) -> bool:
-        """Whether the list in force for a device lets a stanza pass: its active list, else the default."""
-        if session.active_list is None:
-            return self.allows_user(session.user_id, what, peer)
-        rules = self._store.get(session.user_id, session.active_list) or ()
-        return self._passes(session.user_id, rules, what, peer)
+        """Return whether the list in force for a device lets a stanza pass: its active list, else the default."""
+        return self._store.lets_pass(session.user_id, what, peer, active=session.active_list)
 
     def allows_user(self, user_id: int, what: What, peer: Jid) -> bool:
-        """Whether a user's default list lets a stanza pass."""
-        return self._passes(user_id, self._default_rules(user_id), what, peer)
-
-    def _passes(self, user_id: int, rules: Rules, what: What, peer: Jid) -> bool:
-        if not rules:
-            return True
-        other = self._chat.addresses.user_id(peer)
-        if other == user_id or (peer.local is None and peer.resource is None):
-            # Nobody locks oneself out, nor the server.
-            return True
-        contact = STRANGER if other is None else self._chat.core.contacts.get(user_id, other)
-        return lets_pass(rules, what, peer, contact)
-
-    def _default_rules(self, user_id: int) -> Rules:
-        found = self._defaults.get(user_id)
-        if found is None:
-            name = self._store.default(user_id)
-            found = self._defaults[user_id] = (self._store.get(user_id, name) or ()) if name is not None else ()
-        return found
+        """Return whether a user's default list lets a stanza pass."""
+        return self._store.lets_pass(user_id, what, peer)
 
     # -- reading
 
@@ -118,7 +87,6 @@ class PrivacyLists:
                 self._set_default(session, query.default.name)
             else:
                 self._set_list(session, query.lists[0])
-            self._defaults.pop(session.user_id, None)
         return IqResult(id=request.id, to=session.jid)
 
     def _require(self, user_id: int, name: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Handlers, one module per resource. Each turns a call into a domain call and its result into the wire's form."""
+"""The handlers, one module per resource. Each makes a domain call and puts its result into the wire's form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MODULES = (sessions, users, dialogs, messages, search, files, push, address_book
 
 
 def all_routes() -> Routes:
-    """All handlers."""
+    """Return all handlers."""
     found = Routes()
     found.include(module.routes for module in MODULES)
     return found

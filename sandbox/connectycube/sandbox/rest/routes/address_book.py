@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -24,5 +25,9 @@ def get(call: Call) -> Any:
 
 @routes.plays("address_book_list_registered")
 def registered(call: Call) -> Any:
-    found = call.core.address_book.registered(call.user_id, call.get("udid") or None, compact=call.flag("compact"))
-    return {"items": [{"user": one} for one in found]}
+    compact = call.flag("compact")
+    items = []
+    for user, name in call.core.address_book.registered(call.user_id, call.get("udid") or None):
+        short = {"id": user.id, "phone": user.phone, "address_book_name": name}
+        items.append({"user": short if compact else {**wire.user(user), **short}})
+    return {"items": items}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import unprocessable
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -20,7 +21,7 @@ def update_dialog(call: Call) -> Any:
             raise unprocessable("user_id", "is required with is_muted")
         user = call.core.accounts.get(call.body["user_id"])
         call.core.dialogs.set_notifications(dialog_id, user.id, not call.body["is_muted"])
-    return call.core.dialogs.to_wire(dialog, None)
+    return wire.dialog(call.core, dialog, None)
 
 
 @routes.plays("admin_list_dialogs")
@@ -28,7 +29,7 @@ def list_dialogs(call: Call) -> Any:
     skip, limit = call.page(100)
     order = call.order(("_id", True))
     dialogs, total = call.core.dialogs.search(call.conditions(), user_id=None, skip=skip, limit=limit, order=order)
-    items = [call.core.dialogs.to_wire(dialog, None) for dialog in dialogs]
+    items = wire.dialogs(call.core, dialogs, None)
     return {"total_entries": total, "skip": skip, "limit": limit, "items": items}
 
 
@@ -43,7 +44,7 @@ def list_messages(call: Call) -> Any:
         limit=limit,
         order=call.order(("_id", True)) or ("_id", True),
     )
-    items = call.core.messages.to_wire(found, None)
+    items = wire.messages(call.core, found, None)
     return {"total_entries": total, "skip": skip, "limit": limit, "items": items}
 
 
@@ -51,8 +52,8 @@ def list_messages(call: Call) -> Any:
 def create_meeting(call: Call) -> Any:
     host = call.core.accounts.find(call.body["user_id"])
     if host is None:
-        raise unprocessable("user_id", "is no user")
-    return call.core.meetings.create(host.id, call.body).to_wire()
+        raise unprocessable("user_id", "is not a user")
+    return wire.meeting(call.core.meetings.create(host.id, call.body))
 
 
 @routes.plays("admin_list_recordings")
@@ -84,7 +85,7 @@ def _days(call: Call, counts: dict[str, int]) -> dict[str, int]:
 
 @routes.plays("admin_count_messages")
 def count_messages(call: Call) -> Any:
-    return {"total": call.core.statistics.messages(*_span(call))}
+    return {"total": sum(call.core.statistics.messages_per_day(*_span(call)).values())}
 
 
 @routes.plays("admin_messages_per_day")
@@ -94,7 +95,7 @@ def messages_per_day(call: Call) -> Any:
 
 @routes.plays("admin_count_dialogs")
 def count_dialogs(call: Call) -> Any:
-    return {"total": call.core.statistics.dialogs(*_span(call), _types(call))}
+    return {"total": sum(call.core.statistics.dialogs_per_day(*_span(call), _types(call)).values())}
 
 
 @routes.plays("admin_dialogs_per_day")

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...domain.records import Record, calculated
-from ...errors import Refused, forbidden, not_found
-from ...filters import criteria, refuse_empty
+from ...errors import Refused, bad_request, forbidden, not_found
+from ...filters import criteria
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
 
 
 def _wire(records: Sequence[Record]) -> list[dict[str, Any]]:
-    return [record.to_wire() for record in records]
+    return [wire.record(record) for record in records]
 
 
 @routes.plays("custom_objects_create")
 def create(call: Call) -> Any:
-    return call.core.records.create(call.path["class_name"], call.user_id, call.body).to_wire()
+    return wire.record(call.core.records.create(call.path["class_name"], call.user_id, call.body))
 
 
 @routes.plays("custom_objects_create_many")
@@ -76,7 +77,7 @@ def get_many(call: Call) -> Any:
 @routes.plays("custom_objects_update")
 def update(call: Call) -> Any:
     record = call.core.records.require(call.path["class_name"], call.path["object_id"], call.user_id, "update")
-    return call.core.records.update(record, call.body).to_wire()
+    return wire.record(call.core.records.update(record, call.body))
 
 
 @routes.plays("custom_objects_update_by_criteria")
@@ -110,7 +111,7 @@ def update_many(call: Call) -> Any:
             missing.append(given["id"])
         else:
             fields = {key: value for key, value in given.items() if key != "id"}
-            items.append(call.core.records.update(record, fields).to_wire())
+            items.append(wire.record(call.core.records.update(record, fields)))
     return {"class_name": name, "not_found": {"ids": missing}, "items": items}
 
 
@@ -118,7 +119,7 @@ def update_many(call: Call) -> Any:
 def delete(call: Call) -> Any:
     name, ids = call.path["class_name"], _ids(call)
     if len(ids) > 1:
-        return call.core.records.delete_many(name, ids, call.user_id).to_wire()
+        return wire.deleted(call.core.records.delete_many(name, ids, call.user_id))
     call.core.records.delete(call.core.records.require(name, call.path["object_id"], call.user_id, "delete"))
     return None
 
@@ -126,7 +127,8 @@ def delete(call: Call) -> Any:
 @routes.plays("custom_objects_delete_by_criteria")
 def delete_by_criteria(call: Call) -> Any:
     conditions = call.conditions()
-    refuse_empty(conditions)
+    if not conditions:
+        raise bad_request("At least one filter is required")
     found = call.core.records.search(call.path["class_name"], conditions, call.user_id, action="delete")
     for record in found:
         call.core.records.delete(record)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...domain.dialog_model import DialogType
 from ...errors import forbidden
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -23,26 +24,26 @@ def search(call: Call) -> Any:
         "total_entries": total,
         "skip": skip,
         "limit": limit,
-        "items": [call.core.dialogs.to_wire(dialog, call.user_id) for dialog in dialogs],
+        "items": wire.dialogs(call.core, dialogs, call.user_id),
     }
 
 
 @routes.plays("dialogs_create")
 def create(call: Call) -> Any:
-    return call.core.dialogs.to_wire(call.core.dialogs.create(call.user_id, call.body), call.user_id)
+    return wire.dialog(call.core, call.core.dialogs.create(call.user_id, call.body), call.user_id)
 
 
 @routes.plays("dialogs_update")
 def update(call: Call) -> Any:
     dialog = call.core.dialogs.update(call.path["dialog_id"], call.user_id, call.body)
-    return call.core.dialogs.to_wire(dialog, call.user_id)
+    return wire.dialog(call.core, dialog, call.user_id)
 
 
 @routes.plays("dialogs_update_admins")
 def update_admins(call: Call) -> Any:
     fields: dict[str, Any] = {name: call.body[name] for name in ("push_all", "pull_all") if name in call.body}
     dialog = call.core.dialogs.update(call.path["dialog_id"], call.user_id, fields)
-    return call.core.dialogs.to_wire(dialog, call.user_id)
+    return wire.dialog(call.core, dialog, call.user_id)
 
 
 @routes.plays("dialogs_delete")
@@ -50,7 +51,7 @@ def delete(call: Call) -> Any:
     ids = [part for part in call.path["dialog_id"].split(",") if part]
     force = call.flag("force")
     if len(ids) > 1:
-        return call.core.dialogs.delete_many(ids, call.user_id, force=force).to_wire()
+        return wire.deleted(call.core.dialogs.delete_many(ids, call.user_id, force=force))
     call.core.dialogs.delete(call.path["dialog_id"], call.user_id, force=force)
     return None
 
@@ -62,7 +63,7 @@ def clear_history(call: Call) -> None:
 
 @routes.plays("dialogs_subscribe")
 def subscribe(call: Call) -> Any:
-    return call.core.dialogs.to_wire(call.core.dialogs.subscribe(call.path["dialog_id"], call.user_id), call.user_id)
+    return wire.dialog(call.core, call.core.dialogs.subscribe(call.path["dialog_id"], call.user_id), call.user_id)
 
 
 @routes.plays("dialogs_unsubscribe")
@@ -95,4 +96,4 @@ def list_occupants(call: Call) -> Any:
         raise forbidden("Only occupants of public dialogs can be listed")
     skip, limit = call.page()
     users, _ = call.core.accounts.search([], skip=skip, limit=limit, among=call.core.dialogs.members(dialog.id))
-    return {"items": [user.to_wire() for user in users]}
+    return {"items": [wire.user(user) for user in users]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import session_expired
+from .. import wire
 from ..call import Answer, Call, Routes
 
 routes = Routes()
@@ -13,7 +14,7 @@ routes = Routes()
 @routes.plays("files_create")
 def create(call: Call) -> Any:
     file = call.core.files.create(call.user_id, call.body)
-    return {"blob": {**file.to_wire(), "blob_object_access": call.core.files.upload_access(file, call.base_url)}}
+    return {"blob": {**wire.file(file), "blob_object_access": call.core.files.upload_access(file, call.base_url)}}
 
 
 @routes.plays("files_complete", ("POST", "/blobs/{file_id}/complete"))
@@ -23,7 +24,7 @@ def complete(call: Call) -> None:
 
 @routes.plays("files_get")
 def get(call: Call) -> Any:
-    return {"blob": call.core.files.get(int(call.path["file_id"])).to_wire()}
+    return {"blob": wire.file(call.core.files.get(int(call.path["file_id"])))}
 
 
 @routes.plays("files_list")
@@ -34,17 +35,17 @@ def search(call: Call) -> Any:
         "current_page": page,
         "per_page": size,
         "total_entries": total,
-        "items": [{"blob": file.to_wire()} for file in files],
+        "items": [{"blob": wire.file(file)} for file in files],
     }
 
 
 @routes.plays("files_update")
 def update(call: Call) -> Any:
     file = call.core.files.update(int(call.path["file_id"]), call.user_id, call.body)
-    wire = file.to_wire()
+    blob = wire.file(file)
     if call.body.get("new"):
-        wire["blob_object_access"] = call.core.files.upload_access(file, call.base_url)
-    return {"blob": wire}
+        blob["blob_object_access"] = call.core.files.upload_access(file, call.base_url)
+    return {"blob": blob}
 
 
 @routes.plays("files_delete")
@@ -63,8 +64,8 @@ def download(call: Call) -> Answer:
 @routes.plays("files_get_object")
 def get_object(call: Call) -> Any:
     file = call.core.files.get_by_uid(call.path["file_uid"])
-    wire = file.to_wire()
+    blob = wire.file(file)
     if call.flag("download_url"):
         address = call.core.files.download_address(file, call.base_url)
-        wire["blob_object_access"] = {"blob_id": file.id, "download_url": address}
-    return {"blob": wire}
+        blob["blob_object_access"] = {"blob_id": file.id, "download_url": address}
+    return {"blob": blob}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...bus import CallRejected
-from ...domain.carried import require_carried
 from ...filters import FilterSpec, parse
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -17,23 +16,23 @@ def search(call: Call) -> Any:
     wanted = call.get("_id")
     if wanted is not None:
         meeting = call.core.meetings.visible(wanted, call.user_id)
-        return [] if meeting is None else [meeting.to_wire()]
+        return [] if meeting is None else [wire.meeting(meeting)]
     skip, limit = call.page(None, "offset")
     spec = call.operation.filters or FilterSpec(fields={})
     conditions = parse(call.query, spec)
     scheduled = call.flag("scheduled") if call.get("scheduled") is not None else None
     found = call.core.meetings.list(call.user_id, conditions, scheduled, skip=skip, limit=limit)
-    return [meeting.to_wire() for meeting in found]
+    return [wire.meeting(meeting) for meeting in found]
 
 
 @routes.plays("meetings_create")
 def create(call: Call) -> Any:
-    return call.core.meetings.create(call.user_id, call.body).to_wire()
+    return wire.meeting(call.core.meetings.create(call.user_id, call.body))
 
 
 @routes.plays("meetings_update")
 def update(call: Call) -> Any:
-    return call.core.meetings.update(call.path["meeting_id"], call.user_id, call.body).to_wire()
+    return wire.meeting(call.core.meetings.update(call.path["meeting_id"], call.user_id, call.body))
 
 
 @routes.plays("meetings_delete")
@@ -50,17 +49,17 @@ def recordings(call: Call) -> Any:
 
 @routes.plays("whiteboards_create")
 def create_whiteboard(call: Call) -> Any:
-    return call.core.whiteboards.create(call.user_id, call.body["chat_dialog_id"], call.body["name"])
+    return wire.whiteboard(call.core.whiteboards.create(call.user_id, call.body["chat_dialog_id"], call.body["name"]))
 
 
 @routes.plays("whiteboards_list")
 def list_whiteboards(call: Call) -> Any:
-    return call.core.whiteboards.list(call.user_id, str(call.get("chat_dialog_id")))
+    return [wire.whiteboard(one) for one in call.core.whiteboards.list(call.user_id, str(call.get("chat_dialog_id")))]
 
 
 @routes.plays("whiteboards_update")
 def update_whiteboard(call: Call) -> Any:
-    return call.core.whiteboards.rename(call.user_id, call.path["whiteboard_id"], call.body["name"])
+    return wire.whiteboard(call.core.whiteboards.rename(call.user_id, call.path["whiteboard_id"], call.body["name"]))
 
 
 @routes.plays("whiteboards_delete")
@@ -70,19 +69,5 @@ def delete_whiteboard(call: Call) -> None:
 
 @routes.plays("calls_reject")
 def reject_call(call: Call) -> Any:
-    body = call.body
-    recipient = call.core.accounts.get(body["recipientId"])
-    for name in ("sessionID", "platform", "userInfo"):
-        require_carried(name, body.get(name))
-    call.core.privacy.require_passage(call.user_id, recipient.id, headline=True)
-    call.core.bus.publish(
-        CallRejected(
-            message_id=call.core.ids.new(),
-            sender_id=call.user_id,
-            recipient_id=recipient.id,
-            session_id=body["sessionID"],
-            platform=body["platform"],
-            user_info=body.get("userInfo") or {},
-        )
-    )
+    call.core.messages.reject_call(call.user_id, call.body)
     return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...domain.message_model import OWN_FIELDS, Draft
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -16,7 +17,7 @@ def search(call: Call) -> Any:
     dialog_id = str(call.get("chat_dialog_id"))
     if call.flag("preview"):
         found = messages.preview(dialog_id)
-        return {"skip": 0, "limit": len(found), "items": messages.to_wire(found, user_id)}
+        return {"skip": 0, "limit": len(found), "items": wire.messages(call.core, found, user_id)}
     call.core.dialogs.require(dialog_id, user_id)
     skip, limit = call.page()
     order = call.order(("date_sent", False)) or ("date_sent", False)
@@ -27,7 +28,7 @@ def search(call: Call) -> Any:
         return {"items": {"count": total}}
     if call.flag("mark_as_read", True):
         messages.mark([one.id for one in found], user_id, read=True)
-    return {"skip": skip, "limit": limit, "items": messages.to_wire(found, user_id)}
+    return {"skip": skip, "limit": limit, "items": wire.messages(call.core, found, user_id)}
 
 
 @routes.plays("messages_create")
@@ -47,7 +48,7 @@ def create(call: Call) -> Any:
         markable=bool(body.get("markable")),
     )
     message = call.core.messages.create(dialog, draft, send_to_chat=bool(body.get("send_to_chat")))
-    return call.core.messages.to_wire([message], call.user_id)[0]
+    return wire.messages(call.core, [message], call.user_id)[0]
 
 
 def _update(call: Call, ids: list[str] | None) -> None:
@@ -74,7 +75,7 @@ def update_all(call: Call) -> None:
 
 @routes.plays("messages_delete")
 def delete(call: Call) -> Any:
-    return call.core.messages.delete(_ids(call), call.user_id, force=call.flag("force")).to_wire()
+    return wire.deleted(call.core.messages.delete(_ids(call), call.user_id, force=call.flag("force")))
 
 
 def _ids(call: Call) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -11,12 +12,12 @@ routes = Routes()
 
 @routes.plays("push_subscriptions_create")
 def subscribe(call: Call) -> Any:
-    return [{"subscription": call.core.push.subscribe(call.user_id, call.body)}]
+    return [{"subscription": wire.subscription(call.core.push.subscribe(call.user_id, call.body))}]
 
 
 @routes.plays("push_subscriptions_list")
 def subscriptions(call: Call) -> Any:
-    return [{"subscription": one} for one in call.core.push.subscriptions(call.user_id)]
+    return [{"subscription": wire.subscription(one)} for one in call.core.push.subscriptions(call.user_id)]
 
 
 @routes.plays("push_subscriptions_delete")

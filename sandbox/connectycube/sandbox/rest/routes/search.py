@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -21,8 +22,8 @@ def query(call: Call) -> Any:
     )
     return {
         "results": {
-            "dialogs": [call.core.dialogs.to_wire(dialog, call.user_id) for dialog in found.dialogs],
-            "messages": call.core.messages.to_wire(found.messages, call.user_id),
-            "users": [user.to_wire() for user in found.users],
+            "dialogs": wire.dialogs(call.core, found.dialogs, call.user_id),
+            "messages": wire.messages(call.core, found.messages, call.user_id),
+            "users": [wire.user(user) for user in found.users],
         }
     }

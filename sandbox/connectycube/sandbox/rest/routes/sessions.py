@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import session_expired
+from .. import wire
 from ..call import Call, Routes
 
 routes = Routes()
@@ -12,12 +13,12 @@ routes = Routes()
 
 @routes.plays("sessions_create")
 def create(call: Call) -> Any:
-    return {"session": call.core.sessions.to_wire(call.core.sessions.open(call.body))}
+    return {"session": wire.session(call.core, call.core.sessions.open(call.body))}
 
 
 @routes.plays("sessions_get")
 def get(call: Call) -> Any:
-    return {"session": call.core.sessions.to_wire(_session(call))}
+    return {"session": wire.session(call.core, _session(call))}
 
 
 @routes.plays("sessions_delete")
@@ -37,7 +38,7 @@ def delete_by_id(call: Call) -> None:
 
 @routes.plays("sessions_login")
 def login(call: Call) -> Any:
-    return {"user": call.core.sessions.log_in(_session(call), call.body).to_wire(in_session=True)}
+    return {"user": wire.user_in_session(call.core.sessions.log_in(_session(call), call.body))}
 
 
 @routes.plays("sessions_logout")

@@ -8,13 +8,14 @@ from typing import Any
 from ...domain.accounts import User
 from ...errors import NotPlayed, bad_request, not_found
 from ...filters import Condition, FilterSpec, parse
-from ..call import Call, Routes
+from .. import wire
+from ..call import Call, Handler, Routes
 
 routes = Routes()
 
 
 def _one(user: User) -> Any:
-    return {"user": user.to_wire()}
+    return {"user": wire.user(user)}
 
 
 @routes.plays("users_create")
@@ -26,7 +27,7 @@ def create(call: Call) -> Any:
 def search(call: Call) -> Any:
     skip, limit = call.page(100, "offset")
     users, total, limit = call.core.accounts.search_v2(call.conditions(), skip=skip, limit=limit, order=call.order())
-    return {"limit": limit, "skip": skip, "total_entries": total, "items": [user.to_wire() for user in users]}
+    return {"limit": limit, "skip": skip, "total_entries": total, "items": [wire.user(user) for user in users]}
 
 
 @routes.plays("users_list_v1")
@@ -38,17 +39,17 @@ def list_v1(call: Call) -> Any:
     for text in (text for key, text in call.query if key in ("filter[]", "filter")):
         parts = text.split(" ", 3)
         if len(parts) != 4 or parts[0] not in ("number", "string", "date"):
-            raise bad_request("filter[] wants type, field, operator and value")
+            raise bad_request("filter[] requires type, field, operator and value")
         pairs.append((f"{parts[1]}[{parts[2]}]", parts[3]))
     conditions = parse(pairs, spec)
     for one in conditions:
         if one.operator == "between" and len(one.value) != 2:
-            raise bad_request("between wants two values")
+            raise bad_request("between requires two values")
     return _numbered(call, conditions, call.get("order"))
 
 
 def _numbered(call: Call, conditions: Sequence[Condition], order: str | None = None) -> Any:
-    """A page of V1: entries are wrapped (CR-23)."""
+    """Return a page in the form of V1, whose entries are wrapped (CR-23)."""
     page, size = call.numbered_page()
     way = None
     if order is not None:
@@ -78,29 +79,13 @@ def get(call: Call) -> Any:
     return _one(call.core.accounts.get(int(call.path["user_id"])))
 
 
-@routes.plays("users_get_by_login")
-def get_by_login(call: Call) -> Any:
-    return _one(call.core.accounts.get_by("login", call.get("login")))
+def _getter(field: str) -> Handler:
+    return lambda call: _one(call.core.accounts.get_by(field, call.get(field)))
 
 
-@routes.plays("users_get_by_email")
-def get_by_email(call: Call) -> Any:
-    return _one(call.core.accounts.get_by("email", call.get("email")))
-
-
-@routes.plays("users_get_by_facebook_id")
-def get_by_facebook_id(call: Call) -> Any:
-    return _one(call.core.accounts.get_by("facebook_id", call.get("facebook_id")))
-
-
-@routes.plays("users_get_by_twitter_id")
-def get_by_twitter_id(call: Call) -> Any:
-    return _one(call.core.accounts.get_by("twitter_id", call.get("twitter_id")))
-
-
-@routes.plays("users_get_by_phone", ("GET", "/users/by_phone"))
-def get_by_phone(call: Call) -> Any:
-    return _one(call.core.accounts.get_by("phone", call.get("phone")))
+for name in ("login", "email", "facebook_id", "twitter_id"):
+    routes.plays(f"users_get_by_{name}")(_getter(name))
+routes.plays("users_get_by_phone", ("GET", "/users/by_phone"))(_getter("phone"))
 
 
 @routes.plays("users_get_by_external_id")
@@ -151,4 +136,4 @@ def list_online(call: Call) -> Any:
         return {"count": len(online)}
     skip, limit = call.page(None, "offset")
     users, _ = call.core.accounts.search([], skip=skip, limit=limit, among=online)
-    return {"users": [user.to_wire() for user in users]}
+    return {"users": [wire.user(user) for user in users]}
