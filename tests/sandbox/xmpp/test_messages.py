@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.clock import Clock
+from connectycube.sandbox.config import Limits
 from connectycube.sandbox.domain.chat import ChatRules
-from connectycube.sandbox.xmpp.messages import route
+from connectycube.sandbox.xmpp.alarms import Alarms
+from connectycube.sandbox.xmpp.router import route
+from connectycube.sandbox.xmpp.session import Session
 from connectycube.stanzas import (
+    AvailablePresence,
     CallSignal,
     ChatMessage,
     ChatStateMessage,
@@ -273,17 +278,16 @@ def test_a_fault_in_the_server_is_an_error_and_no_end(
     assert client.quiet() == []
 
 
-class Device:
-    def __init__(self, resource: str, *, available: bool = True, priority: int = 0, carbons: bool = False) -> None:
-        self.resource = resource
-        self.available = available
-        self.priority = priority
-        self.carbons = carbons
+def device(resource: str, *, available: bool = True, priority: int = 0, carbons: bool = False) -> Session:
+    session = Session(1, "1-7@localhost", resource, None, Limits(), Alarms(Clock()), lambda session: None)
+    session.presence = AvailablePresence(priority=priority) if available else None
+    session.carbons = carbons
+    return session
 
 
-def test_the_route_as_a_function() -> None:
-    one, two = Device("one", carbons=True), Device("two")
-    low, away = Device("low", priority=-1, carbons=True), Device("away", available=False, carbons=True)
+def test_route_by_address_and_priority() -> None:
+    one, two = device("one", carbons=True), device("two")
+    low, away = device("low", priority=-1, carbons=True), device("away", available=False, carbons=True)
     all_of_them = [one, two, low, away]
     to_bare = route(all_of_them, None)
     assert (to_bare.direct, to_bare.copies) == ([one, two], [low, away])

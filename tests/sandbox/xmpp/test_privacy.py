@@ -9,9 +9,9 @@ import pytest
 from attrs import evolve
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.addresses import Jid
 from connectycube.sandbox.domain.contacts import ContactState
 from connectycube.sandbox.domain.privacy import What, lets_pass
-from connectycube.sandbox.xmpp.addresses import Jid
 from connectycube.stanzas import (
     AvailablePresence,
     ChatMessage,

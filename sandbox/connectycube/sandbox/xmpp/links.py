@@ -1,6 +1,6 @@
-"""Connections: TCP with or without TLS, and WebSocket. They carry text; what it means is the stream's matter.
+"""Connections: TCP with or without TLS, and WebSocket. They carry text for a stream.
 
-Writing never waits. What a client does not read is kept up to a bound; then its connection is broken.
+Writing never waits. The data for a client that reads slowly is kept up to a limit, then its connection is dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 from xml.etree.ElementTree import Element as XMLElement
 from xml.sax.saxutils import quoteattr
 
@@ -24,33 +24,23 @@ from websockets.typing import Subprotocol
 
 from connectycube.stanzas import Close, Open
 
-from .xmlstream import (
-    CLIENT,
-    STREAMS,
-    ElementRead,
-    StreamClosed,
-    StreamFault,
-    StreamOpened,
-    XmlStream,
-    text_of,
-)
-
-if TYPE_CHECKING:
-    from ..core import Core
+from ..config import Limits
+from ..faults import Faults
+from .xmlstream import CLIENT, STREAMS, ElementRead, StreamClosed, StreamFault, StreamOpened, XmlStream, text_of
 
 __all__ = ["Header", "Link", "Receiver", "TcpLink", "WebSocketLink"]
 
 LINGER: Final = 2.0
-"""Seconds that the other side has for its part of the closing."""
+"""How many seconds the other side has to close too."""
 FRAMING: Final = "urn:ietf:params:xml:ns:xmpp-framing"
 
 
 @frozen
 class Header:
-    """How a side opens a stream.
+    """How a client opens a stream.
 
-    :ivar xml: as it came, more or less.
-    :ivar fault: condition of what is wrong with it, if anything.
+    :ivar xml: for the journal.
+    :ivar fault: the condition of the stream error that it deserves, if any.
     """
 
     xml: str
@@ -60,47 +50,50 @@ class Header:
 
 
 class Receiver(Protocol):
-    """What a link tells: the stream on it."""
+    """The stream on a link."""
 
-    def opened(self, header: Header) -> None: ...
+    def opened(self, header: Header) -> None:
+        """Handle the client's header."""
 
-    def element(self, element: XMLElement) -> None: ...
+    def element(self, element: XMLElement) -> None:
+        """Handle a top-level element."""
 
     def closed(self) -> None:
-        """The other side ended the stream."""
+        """Handle the end of the client's stream."""
 
     def failed(self, fault: StreamFault) -> None:
-        """The other side sent what is no stream."""
+        """Handle input that is not a valid stream."""
 
     def lost(self) -> None:
-        """The connection is gone. This comes last, and once."""
+        """Handle the loss of the connection, which is the last call."""
 
 
 class Link(asyncio.Protocol, ABC):
     """A connection.
 
-    :param links: all that are there; this one adds itself, and takes itself out when it is gone.
-    :param receiver: makes what listens to the link, once it is connected.
+    :param receiver: creates the receiver of the link, once it is connected.
+    :param links: the open links, to which this one adds itself.
     """
 
-    def __init__(self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver]) -> None:
-        self._core = core
-        self._links = links
+    def __init__(self, receiver: Callable[[Link], Receiver], links: set[Link], limits: Limits, faults: Faults) -> None:
         self._make_receiver = receiver
+        self._links = links
+        self._limits = limits
+        self._faults = faults
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
-        """What goes out together when what happens now is done: a call of the system for each stanza costs most."""
+        """Written together at the next iteration of the loop, because a system call for each stanza is expensive."""
         self._out_bytes = 0
         self._late: deque[tuple[float, bytes]] = deque()
         self._late_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._closing = False
-        """Nothing more is sent or read."""
+        """Whether sending and reading have ended."""
         self.gone = asyncio.Event()
         self.start_tls: Callable[[], None] | None = None
-        """Goes on with TLS, where that can be asked for; a handshake that fails ends the connection."""
+        """Starts TLS, if the client may ask for it. A handshake that fails ends the connection."""
 
     # -- asyncio's side
 
@@ -123,12 +116,12 @@ class Link(asyncio.Protocol, ABC):
 
     @property
     def secure(self) -> bool:
-        """Whether TLS protects it."""
+        """Whether the connection uses TLS."""
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
     @property
     def open(self) -> bool:
-        """Whether anything sent now may still arrive."""
+        """Whether data sent now may still arrive."""
         return self._transport is not None and not (self._closing or self._transport.is_closing())
 
     # -- the stream's side
@@ -141,7 +134,7 @@ class Link(asyncio.Protocol, ABC):
     def send_header(self, host: str, stream_id: str) -> str:
         """Open the server's side of the stream.
 
-        :returns: what was sent.
+        :returns: the XML that was sent.
         """
 
     @abstractmethod
@@ -150,10 +143,10 @@ class Link(asyncio.Protocol, ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the stream, and the connection once all that was sent has gone."""
+        """End the stream, and the connection once everything is written."""
 
     def abort(self) -> None:
-        """Break the connection without a word."""
+        """Break the connection without closing the stream."""
         self._closing = True
         self._late.clear()
         self._out.clear()
@@ -164,7 +157,7 @@ class Link(asyncio.Protocol, ABC):
     # -- writing
 
     def _write(self, data: bytes) -> None:
-        delay = self._core.faults.chat.delay
+        delay = self._faults.chat.delay
         if delay > 0 or self._late:
             due = max(self._loop.time() + delay, self._late[-1][0] if self._late else 0.0)
             self._late.append((due, data))
@@ -207,18 +200,18 @@ class Link(asyncio.Protocol, ABC):
             + self._out_bytes
             + (0 if self._transport is None else self._transport.get_write_buffer_size())
         )
-        if waiting > self._core.settings.limits.write_buffer_bytes:
+        if waiting > self._limits.write_buffer_bytes:
             self.abort()
 
     def _end(self) -> None:
-        """Send nothing more, and close once all has gone."""
+        """Close once everything is written."""
         self._closing = True
         if not self._late:
             self._write_out()
             self._finish()
 
     def _finish(self) -> None:
-        """Wait until the other side closes too: before, what is on its way to it could be lost."""
+        """Wait until the other side closes too, because closing first could lose data on its way to it."""
         if self._transport is None or self._transport.is_closing() or self._lingering is not None:
             return
         if self._transport.can_write_eof():
@@ -231,22 +224,26 @@ class Link(asyncio.Protocol, ABC):
 class TcpLink(Link):
     """A stream over TCP: one long XML document (RFC 6120).
 
-    :param tls: for STARTTLS; `None` where it is not offered.
+    :param tls: for STARTTLS.
     """
 
     def __init__(
-        self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver], tls: ssl.SSLContext | None
+        self,
+        receiver: Callable[[Link], Receiver],
+        links: set[Link],
+        limits: Limits,
+        faults: Faults,
+        tls: ssl.SSLContext,
     ) -> None:
-        super().__init__(core, links, receiver)
-        if tls is not None:
-            self.start_tls = partial(self._begin_tls, tls)
+        super().__init__(receiver, links, limits, faults)
+        self.start_tls = partial(self._begin_tls, tls)
         self._tasks: set[asyncio.Task[None]] = set()
         self._xml: XmlStream | None = self._new_stream()
         self._early: list[bytes] | None = None
-        """What came through TLS before asyncio has told of it."""
+        """Decrypted data that arrived before asyncio reported the end of the handshake."""
 
     def _new_stream(self) -> XmlStream:
-        return XmlStream(self._core.settings.limits.stanza_bytes)
+        return XmlStream(self._limits.stanza_bytes)
 
     def data_received(self, data: bytes) -> None:
         if self._early is not None:
@@ -256,7 +253,7 @@ class TcpLink(Link):
         if xml is None or self._closing:
             return
         for event in xml.feed(data):
-            # After a restart or a fault, what else came with it belongs to nothing (RFC 6120 section 5.4.3.3).
+            # After a restart or a fault, the rest of the data belongs to no stream (RFC 6120 section 5.4.3.3).
             if self._xml is not xml or self._closing:
                 break
             match event:
@@ -294,7 +291,7 @@ class TcpLink(Link):
     def _begin_tls(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
         self._write_out()
-        # Nothing that comes in the clear from now on is read.
+        # Nothing that arrives unencrypted from now on may be read.
         self._transport.pause_reading()
         self._xml = None
         self._early = []
@@ -332,10 +329,10 @@ def _header(opened: StreamOpened) -> Header:
 class WebSocketLink(Link):
     """A stream over WebSocket: a frame for each stanza (RFC 7395)."""
 
-    def __init__(self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver]) -> None:
-        super().__init__(core, links, receiver)
-        limit = core.settings.limits.stanza_bytes
-        # A frame a bit too large is told so in XMPP's own words, one far too large is not even read.
+    def __init__(self, receiver: Callable[[Link], Receiver], links: set[Link], limits: Limits, faults: Faults) -> None:
+        super().__init__(receiver, links, limits, faults)
+        limit = limits.stanza_bytes
+        # A frame slightly over the limit is answered with a stream error. One far over it is not even read.
         self._protocol = ServerProtocol(subprotocols=[Subprotocol("xmpp")], max_size=4 * limit)
         self._xml = XmlStream.framed(limit)
         self._limit = limit
@@ -343,7 +340,7 @@ class WebSocketLink(Link):
         self._closed = False
 
     def data_received(self, data: bytes) -> None:
-        # Line by line until the request is answered: what came with it would be answered before it, or not at all.
+        # Line by line until the request is answered: frames that came with it would otherwise be answered first.
         for part in data.splitlines(keepends=True) if self._protocol.state is CONNECTING else (data,):
             if not self._closing:
                 self._protocol.receive_data(part)
@@ -378,7 +375,7 @@ class WebSocketLink(Link):
                 if not self._closed:
                     self._text(data)
         elif frame.opcode is Opcode.BINARY:
-            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "XMPP is text")
+            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "XMPP uses text frames")
 
     def _text(self, data: bytes) -> None:
         try:
@@ -414,7 +411,7 @@ class WebSocketLink(Link):
         return xml
 
     def restart(self) -> None:
-        """Each frame stands alone: there is nothing to begin anew."""
+        """Do nothing: every frame is parsed separately."""
 
     def close(self) -> None:
         self._closed = True
@@ -425,6 +422,6 @@ class WebSocketLink(Link):
             self._lingering = self._loop.call_later(LINGER, self.abort)
 
     def _finish(self) -> None:
-        """The server closes first, once both sides have said so (RFC 6455 section 7.1.1)."""
+        """Close first, as a server does after the closing handshake (RFC 6455 section 7.1.1)."""
         if self._transport is not None:
             self._transport.close()
