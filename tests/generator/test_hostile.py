@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from . import hostile
 from .support import Node, answered, compiled, document, dump, generated, operation, python, run, tree
 
@@ -147,7 +149,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.buil
 )
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=examples(15), deadline=None, derandomize=True)
 @given(st.lists(texts, min_size=1, max_size=4, unique=True))
 def test_any_text_anywhere(tmp_path_factory: pytest.TempPathFactory, found: list[str]) -> None:
     folder = tmp_path_factory.mktemp("any")
@@ -156,7 +158,7 @@ def test_any_text_anywhere(tmp_path_factory: pytest.TempPathFactory, found: list
     assert {name for name in tree(folder) if not name.startswith("out/client/")} == {"api.yaml"}
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=examples(8), deadline=None, derandomize=True)
 @given(texts.filter(bool))
 def test_any_text_in_a_page(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     package = generated(tmp_path_factory.mktemp("page"), document(paths={"/t": {"get": hostile.paged(text)}}))

@@ -11,6 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from .support import SPECS, Node, compiled, dump, run
 
 ODD: list[Any] = [None, True, 7, -1.5, "", "odd", "#/components/schemas/Animal", [], ["odd"], [[]], {}, {"odd": {}}]
@@ -49,7 +51,7 @@ def without(document: Node, place: Place) -> Node:
 FARM: Node = yaml.safe_load((SPECS / "farm.yaml").read_text())
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=examples(80), deadline=None, derandomize=True)
 @given(st.sampled_from(list(places(FARM))), st.sampled_from(ODD) | st.just(...))
 def test_anything_anywhere(tmp_path_factory: pytest.TempPathFactory, place: Place, value: Any) -> None:
     folder = tmp_path_factory.mktemp("odd")

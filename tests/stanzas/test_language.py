@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from generator.stanzas.prove import prove
 from generator.stanzas.render import render
+from tests.properties import examples
 from tests.stanzas.specs import faults, load, protocol
 
 GOOD = "  Odd:\n    element: odd\n    doc: An odd one.\n    examples: [{xml: <odd/>}]\n"
@@ -122,7 +123,10 @@ TEXTS = st.builds("{}{}{}".format, AROUND, st.sampled_from(HOSTILE), AROUND)
 
 
 @settings(
-    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(12),
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(text=TEXTS)
 def test_hostile_texts_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
