@@ -33,7 +33,7 @@ def test_a_slow_handler_loses_the_oldest(monkeypatch: pytest.MonkeyPatch, caplog
         handler.put(numbered(number))
     assert len(workers.threads) == 1
     go.set()
-    workers.settle(10)
+    workers.join(10)
     assert seen == [0, 5, 6, 7]
     assert handler.queue.dropped == 4
     assert [record.message for record in caplog.records] == [
@@ -69,7 +69,7 @@ def test_a_handler_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None
     handler = Handler(workers, call, 1)
     for number in range(2):
         handler.put(numbered(number))
-    workers.settle(10)
+    workers.join(10)
     assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 2
 
 
@@ -81,12 +81,12 @@ def test_threads_are_made_as_they_are_needed() -> None:
     for number in range(2):
         handler.put(numbered(number))
     assert len(workers.threads) <= 2
-    workers.settle(10)
+    workers.join(10)
     assert both.n_waiting == 0
     workers.open()
     for number in range(2):
         handler.put(numbered(number))
-    workers.settle(10)
+    workers.join(10)
     assert workers.threads == set()
 
 
