@@ -18,10 +18,10 @@ install: .venv/.ready ## the package and all tools, in .venv
 demo: .venv/.ready ## two users on a local sandbox; KEEP=1 leaves its page up
 	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
 
-generate: .venv/.ready ## make generated/ from spec/
+generate: .venv/.ready ## make generated/ from spec/, and the blocking chat
 	@$(BIN)/python -m generator
 
-check-generated: .venv/.ready ## fail if generated/ is not what spec/ makes
+check-generated: .venv/.ready ## fail if what `make generate` makes is out of date
 	@$(BIN)/python -m generator --check
 
 lint: .venv/.ready ## ruff and the layers of imports

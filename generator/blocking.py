@@ -55,7 +55,10 @@ class Source:
     def __init__(self, folder: Path, module: str, name: str) -> None:
         self.folder = folder
         self.module = module
-        text = (folder / module).read_text(encoding="utf-8")
+        try:
+            text = (folder / module).read_text(encoding="utf-8")
+        except OSError as error:
+            raise output.GenerationError(f"{CHAT}/{module} can't be read: {error}") from error
         self._lines = text.splitlines()
         self._tree = ast.parse(text)
         found = [node for node in self._tree.body if isinstance(node, ast.ClassDef) and node.name == name]
