@@ -1,4 +1,7 @@
-"""`python -m generator`: make `generated/` from `spec/`, or a client package from any OpenAPI 3 document."""
+"""`python -m generator`: make `generated/` from `spec/`, or a client package from any OpenAPI 3 document.
+
+With `generated/` it makes the blocking chat, from the asynchronous one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Sequence
 from keyword import iskeyword
 from pathlib import Path
 
-from . import output
+from . import blocking, output
 from .faults import Fault, SpecFaults, printable
 from .machines import generate as machines
 from .rest import conformance
@@ -45,9 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = "client" if options.package is None else options.package
             files, folder = foreign(options.spec, name), options.out.joinpath(*name.split("."))
         files = output.formatted(files)
+        twins = output.formatted(blocking.modules(ROOT)) if options.spec is None else {}
         if options.check:
-            return report(output.differences(files, folder), folder)
+            found = output.differences(files, folder)
+            return report(found + blocking.differences(twins, ROOT) if twins else found, folder)
         output.swap(files, folder)
+        blocking.write(twins, ROOT)
     except SpecFaults as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -58,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error}\nnothing was written", file=sys.stderr)
         return 1
     print(f"{len(files)} files written to {folder}")
+    if twins:
+        print(f"{len(twins)} files written to {ROOT / blocking.FOLDER}")
     return 0
 
 

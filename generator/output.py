@@ -83,12 +83,13 @@ def _foreign(folder: Path) -> list[str]:
         name = path.relative_to(folder)
         if IGNORED.intersection(name.parts):
             continue
-        if path.is_symlink() or (path.is_file() and path.stat().st_size and not _is_marked(path)):
+        if path.is_symlink() or (path.is_file() and path.stat().st_size and not is_marked(path)):
             found.append(name.as_posix())
     return found
 
 
-def _is_marked(path: Path) -> bool:
+def is_marked(path: Path) -> bool:
+    """Whether a file starts as generated ones do."""
     with path.open("rb") as file:
         return file.read(len(MARK) + 5).removeprefix(b"<!-- ").removeprefix(b"# ").startswith(MARK)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import output
+from generator import blocking, output
 
 from .support import ROOT, SPECS, command, document, dump, operation, run, tree
 
@@ -235,6 +235,9 @@ def test_every_generated_file_starts_with_the_header(tmp_path: Path, made: str) 
         assert run("--spec", SHOP, "--out", folder).status == 0
     origins = set()
     files = tree(folder)
+    if made == "own":
+        chat = ROOT / "xmpp_ext/connectycube/chat"
+        files |= {twin.module: (chat / "blocking" / twin.module).read_bytes() for twin in blocking.TWINS}
     for name, content in files.items():
         if name.endswith("py.typed"):
             assert content == b""
@@ -250,7 +253,8 @@ def test_every_generated_file_starts_with_the_header(tmp_path: Path, made: str) 
         assert origins == {"shop.yaml"}
     else:
         parts = ("rest", "stanzas", "machines")
-        assert origins == {"generator/runtime/conformance", *(f"spec/{part}" for part in parts)} | {
+        sources = {f"xmpp_ext/connectycube/chat/{twin.source_module}" for twin in blocking.TWINS}
+        assert origins == sources | {"generator/runtime/conformance"} | {f"spec/{part}" for part in parts} | {
             f"spec/{part}/{path.name}"
             for part in parts
             for path in (ROOT / "spec" / part).iterdir()
@@ -264,7 +268,7 @@ def test_every_generated_file_starts_with_the_header(tmp_path: Path, made: str) 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project, as far as the generator needs it."""
-    for name in ("generator", "spec", "generated"):
+    for name in ("generator", "spec", "generated", "xmpp_ext"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
@@ -298,9 +302,29 @@ def test_check_of_a_project(project: Path) -> None:
     (folder / "connectycube/rest/extra.txt").unlink()
     outcome = command(cwd=project, env={"PYTHONPATH": str(project)})
     assert outcome.status == 0
-    assert outcome.out == f"{len(tree(folder))} files written to {folder}\n"
+    place = project / blocking.FOLDER
+    lines = f"{len(tree(folder))} files written to {folder}\n3 files written to {place}\n"
+    assert outcome.out == lines
     assert check(project) == (0, [])
     assert tree(folder) == tree(ROOT / "generated")
+
+
+def test_check_of_the_blocking_chat(project: Path) -> None:
+    place = "xmpp_ext/connectycube/chat/blocking"
+    folder, closing = project / place, f"{project / 'generated'} is not what the spec makes: run `make generate`"
+    before = tree(folder)
+    (folder / "old.py").write_bytes(before["client.py"])
+    (folder / "client.py").write_bytes(before["client.py"].replace(b"timeout=timeout", b"timeout=None"))
+    (folder / "privacy.py").unlink()
+    found = [f"changed: {place}/client.py", f"extra: {place}/old.py", f"missing: {place}/privacy.py", closing]
+    assert check(project) == (1, found)
+
+    (folder / "old.py").unlink()
+    assert command(cwd=project, env={"PYTHONPATH": str(project)}).status == 0
+    assert tree(folder) == before
+    source = project / "xmpp_ext/connectycube/chat/features/contacts.py"
+    source.write_text(source.read_text().replace("user_id: int, name: str", "user_id: int, label: str"))
+    assert check(project) == (1, [f"changed: {place}/contacts.py", closing])
 
 
 def test_check_of_a_changed_spec(project: Path) -> None:
