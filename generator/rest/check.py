@@ -8,9 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import jsonschema
-from referencing import Registry
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from ..faults import Fault, nearest
 from ..schema import Schema, place, short
@@ -201,23 +199,12 @@ class _Checker:
     # -- examples
 
     def examples(self) -> None:
-        old = str(self.document.get("openapi", "")).startswith("3.0")
-        root = _modern(plain(self.document), "document") if old else plain(self.document)
-        resource = DRAFT202012.create_resource(root)
-        self.registry: Registry[Any] = Registry().with_resource("urn:spec", resource)
-        self.modern = old
-        for item in (self.document.get("paths") or {}).values():
-            item = deref(self.document, item)
-            for operation in operations_of(item):
-                for parameter in parameters_of(self.document, item, operation):
-                    self.examples_of(parameter)
-                body = deref(self.document, operation.get("requestBody"))
-                for media in ((body or {}).get("content") or {}).values():
-                    self.examples_of(media)
-                for response in (operation.get("responses") or {}).values():
-                    response = deref(self.document, response)
-                    for media in ((response or {}).get("content") or {}).values():
-                        self.examples_of(media)
+        root = plain(self.document)
+        self.old = str(self.document.get("openapi", "")).startswith("3.0")
+        self.validator = jsonschema.Draft202012Validator(_modern(root, "document") if self.old else root)
+        for node, kind in objects(self.document, "document"):
+            if kind in ("parameter", "media-type"):
+                self.examples_of(node)
 
     def examples_of(self, node: Map) -> None:
         schema = node.get("schema")
@@ -231,21 +218,20 @@ class _Checker:
                 self.example(example, "value", schema, name)
 
     def example(self, node: Map, key: str, schema: Any, name: str = "") -> None:
-        schema = _modern(plain(schema), "schema") if self.modern else plain(schema)
-        value = plain(node[key])
-        validator = jsonschema.Draft202012Validator(_absolute(schema), registry=self.registry, format_checker=None)
+        schema = _modern(plain(schema), "schema") if self.old else plain(schema)
         try:
-            errors = list(validator.iter_errors(value))
+            # References are looked up in the document that the validator was made of.
+            errors = list(self.validator.evolve(schema=schema).iter_errors(plain(node[key])))
         except (Unresolvable, jsonschema.SchemaError, RecursionError, re.error, ArithmeticError) as broken:
-            self.add(node, key, f"the schema of an example can't be used ({short(str(broken))})", "Mend the schema")
+            self.add(node, key, f"the schema of an example can't be used ({short(str(broken))})", "Fix the schema")
             return
         for found in errors:
             error = jsonschema.exceptions.best_match([found]) or found
-            place = "".join(f"[{part!r}]" for part in error.absolute_path)
+            path = [key, *error.absolute_path]
+            where = "".join(f"[{part!r}]" for part in path[1:])
             label = f"example {name!r}" if name else "the example"
-            holder, at = _deepest(node, key, error.absolute_path)
-            problem = f"{label} breaks its schema{' at ' + place if place else ''}: {short(error.message)}"
-            self.add(holder, at, problem, "Mend the example or its schema")
+            problem = f"{label} breaks its schema{' at ' + where if where else ''}: {short(error.message)}"
+            self.add(place(node, path[:-1])[0], path[-1], problem, "Fix the example or its schema")
 
 
 def operations_of(item: Map) -> list[Map]:
@@ -298,27 +284,6 @@ def deref(document: Map, node: Any) -> Any:
             return node
         node = resolve(document, node["$ref"])
     return Map()
-
-
-def _deepest(node: Map, key: Any, path: Any) -> tuple[Map | Seq, Any]:
-    """The innermost place with a line on the way to a value."""
-    holder: Map | Seq = node
-    for part in path:
-        below = holder[key] if not isinstance(holder, list) or isinstance(key, int) else None
-        if not isinstance(below, (Map, Seq)):
-            break
-        holder, key = below, part
-    return holder, key
-
-
-def _absolute(schema: Any) -> Any:
-    """References of a schema as the registry knows them."""
-
-    def change(node: dict[str, Any]) -> dict[str, Any]:
-        ref = node.get("$ref")
-        return {**node, "$ref": f"urn:spec{ref}"} if isinstance(ref, str) else node
-
-    return rewritten(schema, "schema", change)
 
 
 def _modern(node: Any, kind: str) -> Any:
