@@ -7,7 +7,7 @@ from typing import Any
 
 from ..faults import Fault, SpecFaults
 from ..source import Map, Seq, fault, load
-from .grammar import KINDS, METHODS
+from .grammar import METHODS, objects
 
 ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
 
@@ -52,24 +52,15 @@ def _label(path: Path, base: Path) -> str:
 
 def _localise(document: Map, documents: dict[str, Map], faults: list[Fault]) -> None:
     """Turn `file.yaml#/x` into `#/x` in all objects of a document; examples are no objects of it."""
-    stack: list[tuple[Any, Any]] = [(document, "document")]
-    while stack:
-        node, shape = stack.pop()
-        if isinstance(node, Seq) and isinstance(shape, list):
-            stack.extend((entry, shape[0]) for entry in node)
-        elif isinstance(node, Map) and isinstance(shape, dict):
-            stack.extend((entry, shape["*"]) for entry in node.values())
-        elif isinstance(node, Map) and isinstance(shape, str):
-            shapes = KINDS[shape]
-            stack.extend((entry, shapes.get(key, shapes.get("*"))) for key, entry in node.items())
-            ref = node.get("$ref")
-            if isinstance(ref, str) and not ref.startswith("#"):
-                file, _, pointer = ref.partition("#")
-                if file.removeprefix("./") in documents:
-                    node["$ref"] = f"#{pointer}"
-                else:
-                    remedy = f"Refer to one of {', '.join(documents)}"
-                    faults.append(fault(node, "$ref", f"the reference {ref!r} leaves the spec", remedy))
+    for node, _ in objects(document, "document"):
+        ref = node.get("$ref")
+        if isinstance(ref, str) and not ref.startswith("#"):
+            file, _, pointer = ref.partition("#")
+            if file.removeprefix("./") in documents:
+                node["$ref"] = f"#{pointer}"
+            else:
+                remedy = f"Refer to one of {', '.join(documents)}"
+                faults.append(fault(node, "$ref", f"the reference {ref!r} leaves the spec", remedy))
 
 
 def _merge(documents: list[Map], faults: list[Fault]) -> Map:

@@ -11,10 +11,11 @@ from ..faults import SpecFaults
 from ..source import Map
 from .bundle import publish, read
 from .check import check
+from .engine import Engine
 from .model import Api
+from .prepare import prepare
 from .read import read as read_api
 from .render import Renderer
-from .types import configuration, parse
 
 
 def load(source: Path, base: Path | None = None) -> Map:
@@ -32,10 +33,10 @@ def load(source: Path, base: Path | None = None) -> Map:
 
 def package(document: Map, source: Path, label: str) -> tuple[dict[str, str], Api]:
     """The files of the client package, and the API that they were made from."""
-    config = configuration(source)
-    prepared, data = parse(document, config)
-    api = read_api(document, prepared, data)
-    return Renderer(api, data, config, label).render(), api
+    prepared = prepare(document)
+    engine = Engine(document, prepared.schemas, source)
+    api = read_api(document, prepared, engine)
+    return Renderer(api, engine.data, engine.config, label).render(), api
 
 
 class _Dumper(yaml.CSafeDumper):

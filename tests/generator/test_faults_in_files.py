@@ -67,7 +67,7 @@ CASES = [
     ),
     pytest.param(
         HEAD + "paths:\n  /a: !!python/object/apply:os.system ['touch pwned']\n",
-        "api.yaml:4: '/a' is no mapping. Write a path there.",
+        "api.yaml:4: '/a' is not a mapping. Write a path item object.",
         id="object tag",
     ),
     pytest.param(

@@ -35,8 +35,8 @@ def test_all_faults_at_once_through_the_command(tmp_path: Path) -> None:
     assert outcome.status == 1
     assert outcome.out == ""
     assert outcome.err == (
-        "spec/api.yaml:2: unknown key 'licence' in an info. Write 'license'.\n"
-        "spec/api.yaml:7: unknown key 'sumary' in an operation. Write 'summary'.\n"
+        "spec/api.yaml:2: unknown key 'licence' in an info object. Write 'license'.\n"
+        "spec/api.yaml:7: unknown key 'sumary' in an operation object. Write 'summary'.\n"
         "spec/api.yaml:8: the reference '#/components/responses/Done' points to nothing. "
         "Add it under components/responses.\n"
         "3 faults in the spec; nothing was written\n"

@@ -121,7 +121,7 @@ def test_faults_show_hostile_names_escaped(tmp_path: Path) -> None:
     name = "a\n\x1b[31m\u2028'"
     outcome = run("--spec", dump(tmp_path, {**document(), name: 1}), "--out", tmp_path / "out")
     assert outcome.status == 1
-    assert f"unknown key {name!r} in a document" in outcome.err
+    assert f"unknown key {name!r} in the document" in outcome.err
     assert "\x1b" not in outcome.err
 
 
