@@ -14,18 +14,22 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -34,11 +38,12 @@ _new = object.__new__
 __all__ = ["IqError", "IqGet", "IqResult", "IqSet"]
 
 
+# Wire facts: K-48
 @define(kw_only=True)
 class IqResult(Stanza):
     """A request has been carried out; the answer has no content, or one that no other class knows.
 
-    `iq` of `jabber:client`: RFC 6120 section 8.2.3 (K-48).
+    `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -87,7 +92,7 @@ _IQ_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_result(element: XMLElement) -> IqResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqResult)
         attributes = element.attrib
@@ -129,11 +134,12 @@ def read_iq_result(element: XMLElement) -> IqResult:
         raise
 
 
+# Wire facts: K-49, CX-28
 @define(kw_only=True)
 class IqError(Stanza):
     """A request has failed; `id` is that of the request.
 
-    `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3, CX-28 (K-49).
+    `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -190,7 +196,7 @@ _IQ_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_error(element: XMLElement) -> IqError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqError)
         attributes = element.attrib
@@ -290,7 +296,7 @@ _IQ_GET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_get(element: XMLElement) -> IqGet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqGet)
         attributes = element.attrib
@@ -385,7 +391,7 @@ _IQ_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_set(element: XMLElement) -> IqSet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqSet)
         attributes = element.attrib
