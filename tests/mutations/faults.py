@@ -133,8 +133,8 @@ MUTATIONS = [
     Mutation(
         "a resumed stream does not resend",
         (f"{MACHINES}/stream_management.py",),
-        "        effects = (*effects, Resend(tuple(machine.queue)))\n",
-        "        effects = (*effects,)\n",
+        "        effects += (Resend(tuple(islice(machine.queue, covered, None))),)\n",
+        "        effects += ()\n",
     ),
     Mutation(
         "a machine accepts an undefined event",
