@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -284,27 +283,19 @@ def deref(document: Map, node: Any) -> Any:
     return Map()
 
 
-def _modern(node: Any, kind: str) -> Any:
-    """OpenAPI 3.0's own schema keywords below a node in JSON Schema's form."""
-
-    def change(node: dict[str, Any]) -> dict[str, Any]:
-        node = dict(node)
-        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-            if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
-                node[exclusive] = node.pop(bound)
-        return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
-
-    return rewritten(node, kind, change)
-
-
-def rewritten(node: Any, shape: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """A copy in which all schemas are changed, from the inside out."""
+def _modern(node: Any, shape: Any) -> Any:
+    """Copy a node of an OpenAPI 3.0 document, with the schemas in the form of JSON Schema."""
     if isinstance(node, list):
-        return [rewritten(entry, inner, change) for entry, inner in below(node, shape)]
+        return [_modern(entry, inner) for entry, inner in below(node, shape)]
     if not isinstance(node, dict):
         return node
-    node = {key: rewritten(entry, inner, change) for key, (entry, inner) in zip(node, below(node, shape), strict=True)}
-    return change(node) if shape == "schema" else node
+    node = {key: _modern(entry, inner) for key, (entry, inner) in zip(node, below(node, shape), strict=True)}
+    if shape != "schema":
+        return node
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
+    return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
 
 
 def _parts(schema: Any) -> list[str]:

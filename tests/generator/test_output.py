@@ -311,7 +311,7 @@ def test_check_of_a_project(project: Path) -> None:
 
 def test_check_of_the_blocking_chat(project: Path) -> None:
     place = "xmpp_ext/connectycube/chat/blocking"
-    folder, closing = project / place, f"{project / 'generated'} is not what the spec makes: run `make generate`"
+    folder, closing = project / place, f"{project / 'generated'} does not match the spec: run `make generate`"
     before = tree(folder)
     (folder / "old.py").write_bytes(before["client.py"])
     (folder / "client.py").write_bytes(before["client.py"].replace(b"timeout=timeout", b"timeout=None"))
