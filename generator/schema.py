@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,23 @@ class Schema:
         self.remedy = f"See {guide}"
 
     def faults(self, document: Map) -> list[Fault]:
-        return [self._fault(document, error) for error in self.validator.iter_errors(plain(document))]
+        errors = self.validator.iter_errors(plain(document))
+        return [fault for error in errors for fault in self._faults(document, error)]
+
+    def _faults(self, document: Map, error: Any) -> Iterator[Fault]:
+        node, _ = place(document, error.absolute_path)
+        if error.validator == "additionalProperties":
+            for key in unknown(error):
+                yield self._unknown(node, key, error)
+        else:
+            yield self._fault(document, error)
+
+    def _unknown(self, node: Map | Seq, key: str, error: Any) -> Fault:
+        known = list(error.schema["properties"])
+        return fault(node, key, f"unknown key {key!r}", nearest(key, known, f"Known are {', '.join(known)}"))
 
     def _fault(self, document: Map, error: Any) -> Fault:
         node, key = place(document, error.absolute_path)
-        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-            known = list(error.schema["properties"])
-            extra = [name for name in error.instance if name not in known]
-            key = extra[0]
-            return fault(node, key, f"unknown key {key!r}", nearest(key, known, f"Known are {', '.join(known)}"))
         if error.validator == "enum" and error.absolute_path and error.absolute_path[-1] == "type":
             problem = f"unknown type {error.instance!r}"
             return fault(node, key, problem, nearest(str(error.instance), error.validator_value, self.remedy))
@@ -42,6 +51,16 @@ class Schema:
             # A property name: its own line is more precise than that of the mapping.
             key = error.instance
         return fault(node, key, short(error.message, 160), self.remedy)
+
+
+def unknown(error: Any) -> list[str]:
+    """The keys of an object that its schema does not allow."""
+    patterns = error.schema.get("patternProperties", ())
+    return [
+        key
+        for key in error.instance
+        if key not in error.schema["properties"] and not any(re.search(pattern, key) for pattern in patterns)
+    ]
 
 
 def place(node: Map | Seq, path: Iterable[Any]) -> tuple[Map | Seq, Any]:

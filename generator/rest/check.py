@@ -1,9 +1,8 @@
-"""Everything that is looked at in a spec before a line is generated from it."""
+"""Check a spec before anything is generated from it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,22 +38,20 @@ class _Structure(Schema):
     def __init__(self, strict: bool) -> None:
         super().__init__(meta_schema(strict), "https://spec.openapis.org/oas/v3.1.0")
 
+    def _unknown(self, node: Map | Seq, key: str, error: Any) -> Fault:
+        is_keyword = key.startswith("x-")
+        otherwise = "docs/spec-language.md lists the keywords" if is_keyword else "Remove it or start it with 'x-'"
+        remedy = nearest(key, error.schema["properties"], otherwise)
+        return fault(node, key, f"unknown key {key!r} in {_article(error)}", remedy)
+
     def _fault(self, document: Map, error: Any) -> Fault:
         path = list(error.absolute_path)
         holder, _ = place(document, path[:-1])
         at = path[-1] if path else None
         node, _ = place(document, path)
         match error.validator:
-            case "additionalProperties":
-                known = error.schema["properties"]
-                patterns = "|".join(error.schema.get("patternProperties", ())) or r"(?!)"
-                key = next(key for key in error.instance if key not in known and not re.search(patterns, key))
-                otherwise = "Remove it or start it with 'x-'"
-                if key.startswith("x-"):
-                    otherwise = "docs/spec-language.md lists the keywords"
-                return fault(node, key, f"unknown key {key!r} in {_article(error)}", nearest(key, known, otherwise))
             case "required":
-                key = next(key for key in error.validator_value if key not in error.instance)
+                key = next(key for key in error.validator_value if error.message.startswith(repr(key)))
                 return fault(node, None, f"{_article(error)} without {key!r}", f"Add {key!r}")
             case "type":
                 label = f"an entry of {path[-2]!r}" if isinstance(at, int) else repr(at)
@@ -140,11 +137,11 @@ class _Checker:
             self.add(node, "$ref", problem, "Refer to an object that does not refer to this one")
 
     def circles(self) -> None:
-        """Find schemas that consist of themselves."""
+        """Find schemas that include themselves."""
         schemas: Map = (self.document.get("components") or {}).get("schemas") or Map()
         parts = {name: {ref for ref in _parts(schema) if ref in schemas} for name, schema in schemas.items()}
         for name in circular(parts):
-            self.add(schemas, name, f"the schema {name!r} consists of itself", "Break the circle of references")
+            self.add(schemas, name, f"the schema {name!r} includes itself", "Break the circle of references")
 
     # -- operations
 
@@ -166,8 +163,8 @@ class _Checker:
         if name is not None:
             where = f"{operation.file}:{operation.line_of('operationId')}"
             if name in seen:
-                problem = f"the operation id {name!r} stands at {seen[name]} already"
-                self.add(operation, "operationId", problem, "Give each operation an id of its own")
+                problem = f"the operation id {name!r} is already defined at {seen[name]}"
+                self.add(operation, "operationId", problem, "Give each operation its own id")
             seen[name] = where
         elif self.strict:
             self.add(operation, None, "an operation without an id", "Add 'operationId: <resource>_<method>'")
@@ -176,7 +173,7 @@ class _Checker:
             place = (parameter.get("in"), parameter.get("name"))
             if place in declared:
                 problem = f"the parameter {place[1]!r} is declared twice"
-                self.add(parameter, "name", problem, "Take one of them out")
+                self.add(parameter, "name", problem, "Remove one of them")
             declared[place] = parameter
             if parameter.get("in") == "path" and parameter.get("name") not in names:
                 problem = f"the path parameter {parameter.get('name')!r} is not in the path {path!r}"
@@ -267,13 +264,13 @@ def resolve(document: Map, ref: str) -> Any:
 
 
 def component(ref: str) -> str | None:
-    """The name of the schema of the document's components that a reference points to, if it points to one."""
+    """The name of the component schema that a reference points to, or `None`."""
     section, _, name = ref.rpartition("/")
     return _unescaped(name) if section == "#/components/schemas" else None
 
 
 def _unescaped(part: str) -> str:
-    """A part of a reference as the key that it stands for."""
+    """Unescape a part of a reference."""
     return unquote(part).replace("~1", "/").replace("~0", "~")
 
 
@@ -286,31 +283,23 @@ def deref(document: Map, node: Any) -> Any:
     return Map()
 
 
-def _modern(node: Any, kind: str) -> Any:
-    """OpenAPI 3.0's own schema keywords below a node in JSON Schema's form."""
-
-    def change(node: dict[str, Any]) -> dict[str, Any]:
-        node = dict(node)
-        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-            if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
-                node[exclusive] = node.pop(bound)
-        return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
-
-    return rewritten(node, kind, change)
-
-
-def rewritten(node: Any, shape: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """A copy in which all schemas are changed, from the inside out."""
+def _modern(node: Any, shape: Any) -> Any:
+    """Copy a node of an OpenAPI 3.0 document, with the schemas in the form of JSON Schema."""
     if isinstance(node, list):
-        return [rewritten(entry, inner, change) for entry, inner in below(node, shape)]
+        return [_modern(entry, inner) for entry, inner in below(node, shape)]
     if not isinstance(node, dict):
         return node
-    node = {key: rewritten(entry, inner, change) for key, (entry, inner) in zip(node, below(node, shape), strict=True)}
-    return change(node) if shape == "schema" else node
+    node = {key: _modern(entry, inner) for key, (entry, inner) in zip(node, below(node, shape), strict=True)}
+    if shape != "schema":
+        return node
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
+    return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
 
 
 def _parts(schema: Any) -> list[str]:
-    """The named schemas that a schema consists of: what it stands for, or takes all properties of."""
+    """The named schemas that a schema is made of: those that it equals or inherits from."""
     if not isinstance(schema, dict):
         return []
     if "$ref" in schema:
@@ -323,7 +312,7 @@ def _parts(schema: Any) -> list[str]:
 
 
 def circular(parts: dict[str, set[str]]) -> list[str]:
-    """The names that are reached from themselves."""
+    """The names that can be reached from themselves."""
     left = {name: set(targets) for name, targets in parts.items()}
     while leaves := [name for name, targets in left.items() if not targets & left.keys()]:
         for name in leaves:

@@ -27,7 +27,7 @@ from ..faults import SpecFaults
 from ..source import Map, fault
 
 NAME = UntrustedString("value")
-"""The name of what has no name of its own: the parser wants one for its messages."""
+"""The parser wants a name for its messages."""
 
 
 class Contradiction(Exception):
@@ -69,10 +69,10 @@ class Engine:
         return GeneratorData(text, None, text, [], [], {}, [])
 
     def property(self, node: dict[str, Any], place: str = "") -> Any:
-        """What the parser makes of a prepared schema.
+        """Let the parser read a prepared schema.
 
-        :param place: where the value stands, if it is a parameter.
-        :raises Contradiction: if the parser makes nothing of it.
+        :param place: where a parameter is sent.
+        :raises Contradiction: if it can't.
         """
         handed = self._handed(node)
         data = oai.Reference.model_validate(handed) if "$ref" in handed else oai.Schema.model_validate(handed)
@@ -87,7 +87,7 @@ class Engine:
         return prop
 
     def whole(self, prop: Any) -> Any:
-        """A model after all schemas were read: what refers to it holds an early copy."""
+        """Get a model as it is after all schemas were read: what refers to it holds an earlier copy."""
         return self.models.get(str(prop.class_info.name), prop) if _is_model(prop) else prop
 
     def properties(self, prop: ModelProperty) -> Iterator[tuple[str, Any]]:

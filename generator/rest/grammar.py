@@ -156,9 +156,9 @@ def _resource(package: str, path: str) -> str:
 
 
 def _adapt(definitions: Node) -> None:
-    """Allow what 3.0 has, and what many documents break without a consequence here."""
+    """Allow what 3.0 allows, and drop rules that many documents break and that don't matter here."""
     document, schema = definitions["document"]["properties"], definitions["schema"]["properties"]
-    document["openapi"] = True  # A version is refused in words of its own.
+    document["openapi"] = True  # The check of the version has a better message.
     definitions["info"]["properties"]["version"] = {"type": ["string", "number"]}
     for bound in ("exclusiveMinimum", "exclusiveMaximum"):
         schema[bound] = {"type": ["number", "boolean"]}
@@ -208,7 +208,7 @@ Shape = Any
 
 @cache
 def kinds() -> dict[str, dict[str, Shape]]:
-    """For each kind of object the shapes of its keys; `*` stands for all keys that are not named."""
+    """Map each kind of object to the shapes of its keys; `*` is for all other keys."""
     definitions = meta_schema(False)["$defs"]
     return {name: _entries(node, definitions) for name, node in definitions.items()}
 

@@ -60,7 +60,7 @@ class Prepared:
     slots: list[Slot]
 
     def schema(self, node: Any) -> dict[str, Any]:
-        """A prepared schema with its reference followed; words beside the reference win."""
+        """Follow the reference of a prepared schema; keys beside the reference win."""
         beside: dict[str, Any] = {}
         for _ in range(50):
             if not isinstance(node, dict):
@@ -83,7 +83,7 @@ class Prepared:
         return {name for part in self.parts(node, set()) for name in part.get("required", ())}
 
     def parts(self, node: Any, seen: set[str]) -> Iterator[dict[str, Any]]:
-        """A prepared schema and all that its `allOf` brings in, each once, what is overridden first."""
+        """Yield a prepared schema and all of its `allOf`, each once, those that are overridden first."""
         ref = node.get("$ref") if isinstance(node, dict) else None
         if ref in seen:
             return
@@ -128,7 +128,7 @@ class _Preparer:
         return Prepared(self.schemas, self.modules, slots)
 
     def open_circles(self) -> None:
-        """Lists and maps that hold nothing but themselves hold anything: they would have no end as types."""
+        """Let lists and maps that hold nothing but themselves hold anything: as types they would be infinite."""
         for name in circular({name: set(_held(node)) for name, node in self.schemas.items()}):
             for key, anything in (("items", {}), ("additionalProperties", True)):
                 if key in self.schemas[name]:
@@ -170,7 +170,7 @@ class _Preparer:
             media = media_of(response)
             schema = media.entry.get("schema", {})
             if isinstance(schema, dict) and "x-merged" in schema and schema.get("anyOf"):
-                # What other tools see; the first is this operation's own.
+                # Merged for other tools: the first is that of the operation itself.
                 if not schema["x-merged"]:
                     return None
                 schema = schema["anyOf"][0]
@@ -180,7 +180,7 @@ class _Preparer:
     # -- schemas
 
     def new_name(self, wanted: str) -> str:
-        """A class name that differs from all others even as the name of a function."""
+        """A class name that stays unique as the name of a function."""
         name = naming.class_name(wanted)
         while naming.function(name) in self.used:
             name += "2" if not name[-1].isdigit() else "0"
@@ -252,7 +252,7 @@ class _Preparer:
         return result
 
     def elsewhere(self, ref: str, name: str, module: str, inline: bool) -> dict[str, Any]:
-        """A schema that stands inside another object; one that holds itself is a free value there."""
+        """Prepare a schema that is part of another object; inside itself it is a free value."""
         if ref in self.entered:
             return {}
         self.entered.add(ref)
@@ -302,7 +302,7 @@ class _Preparer:
 
 
 def _held(node: Any) -> Iterator[str]:
-    """The named schemas that a prepared list or map holds, directly or in lists and maps of its own."""
+    """The named schemas that a prepared list or map holds, directly or in nested lists and maps."""
     if isinstance(node, dict) and "properties" not in node and "allOf" not in node:
         name = component(node.get("$ref", ""))
         if name is not None:
@@ -337,9 +337,9 @@ class Media:
 
 
 def media_of(holder: Map, *others: str) -> Media:
-    """The media type to use of those that are offered.
+    """Choose one of the media types that are offered.
 
-    :param others: what to take where there is no JSON.
+    :param others: which to prefer if there is no JSON.
     """
     found: dict[str, Media] = {}
     content = holder.get("content") or {}
@@ -359,7 +359,7 @@ def _position(path: str, parameter: Map) -> int:
 
 
 def module_of(parent: Map, name: str, schema: Any) -> str:
-    """The module of a named schema: the name of the file it stands in."""
+    """The module of a named schema, named after its file."""
     file = getattr(schema, "file", None) or parent.file
     return naming.resource(file.rpartition("/")[2].partition(".")[0])
 

@@ -1,4 +1,4 @@
-"""From a bundled document, through openapi-python-client, to what the templates see."""
+"""Read a bundled document, with the types from openapi-python-client, into what the templates see."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .types import Types
 
 
 def read(document: Map, prepared: Prepared, engine: Engine) -> Api:
-    """The whole API as the templates see it."""
+    """Read the whole API."""
     return _Reader(document, prepared, engine).run()
 
 
@@ -54,15 +54,14 @@ class _Reader:
         self.api.schemes = self.schemes()
 
     def run(self) -> Api:
-        self.filters: dict[str, Map] = {}
         self.filter_names: list[tuple[Map, str]] = []
-        for slot in self.prepared.slots:
-            if isinstance(slot.source.get("x-filters"), dict):
-                self.filters[str(slot.source.get("operationId"))] = slot.source["x-filters"]
+        self.filters = {
+            slot.operation_id: slot.source["x-filters"] for slot in self.prepared.slots if "x-filters" in slot.source
+        }
         resources: dict[str, Resource] = {}
         for slot in self.prepared.slots:
             if "x-helper" in slot.source:
-                self.api.helpers[str(slot.source.get("operationId"))] = str(slot.source["x-helper"])
+                self.api.helpers[slot.operation_id] = str(slot.source["x-helper"])
                 continue
             try:
                 self.understand(slot)
@@ -95,7 +94,7 @@ class _Reader:
     def schemes(self) -> list[Scheme]:
         schemes = []
         components = self.document.get("components") or {}
-        # What the client's constructor takes itself.
+        # The arguments of every client.
         used = set("base_url path_suffix timeout max_retries http_client httpx".split())
         for name, scheme in (components.get("securitySchemes") or {}).items():
             scheme = deref(self.document, scheme)
@@ -109,7 +108,7 @@ class _Reader:
             else:
                 header = ""
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
-                self.api.warnings.append(f"left out the security scheme {name!r}: it is no header")
+                self.api.warnings.append(f"left out the security scheme {name!r}: it is not sent in a header")
                 continue
             argument = naming.unique(naming.field(naming.argument(name)), used)
             used.add(argument)
@@ -183,9 +182,8 @@ class _Reader:
         found = []
         for status, response in (source.get("responses") or {}).items():
             if status.isdigit() and int(status) >= 400:
-                media = media_of(deref(self.document, response))
-                example = _first_example(self.document, media.entry)
-                found.append((int(status), plain(example)))
+                examples = self.examples(media_of(deref(self.document, response)).entry)
+                found.append((int(status), examples[0][1] if examples else None))
         return tuple(sorted(found, key=lambda pair: pair[0]))
 
     # -- arguments
@@ -235,7 +233,7 @@ class _Reader:
         if operation.body in ("json", "binary") and body.media.name != "application/json":
             operation.headers += (("Content-Type", body.media.name),)
         operation.envelope = str(slot.source.get("x-request-envelope") or "")
-        operation.body_examples = self.body_examples(slot.source)
+        operation.body_examples = tuple(self.examples(body.media.entry))
         prop: Any = self.engine.whole(body.prop)
         if operation.envelope:
             inner = self.prepared.properties(raw).get(operation.envelope)
@@ -312,16 +310,12 @@ class _Reader:
                 description="Further fields of the body.",
             )
 
-    def body_examples(self, source: Map) -> tuple[tuple[str, Any], ...]:
-        media = media_of(deref(self.document, source.get("requestBody")) or Map()).entry
+    def examples(self, media: Map) -> list[tuple[str, Any]]:
+        """The examples of a body or an answer, by name."""
         if "example" in media:
-            return (("fullest", plain(media["example"])),)
-        found = []
-        for name, example in (media.get("examples") or {}).items():
-            example = deref(self.document, example)
-            if "value" in example:
-                found.append((str(name), plain(example["value"])))
-        return tuple(found)
+            return [("fullest", plain(media["example"]))]
+        found = [(str(name), deref(self.document, entry)) for name, entry in (media.get("examples") or {}).items()]
+        return [(name, plain(example["value"])) for name, example in found if "value" in example]
 
     def read_filters(self, filters: Map) -> Filters:
         fields = []
@@ -345,12 +339,12 @@ class _Reader:
         return Filters(self.filters_name(filters), str(filters["lists"]), tuple(fields), plain(filters.get("example")))
 
     def filters_name(self, filters: Map) -> str:
-        """A class name that no schema and no other filters have."""
+        """A class name that no schema and no other filters use."""
         for known, name in self.filter_names:
             if known == filters:
                 return name
         name = naming.class_name(str(filters["name"]))
-        # In capitals it is the name of the table that stands beside the class.
+        # In capitals it would be the name of the table beside the class.
         name = f"{name}Filters" if name.isupper() else name
         name = naming.unique(name, {*self.prepared.schemas, *(taken for _, taken in self.filter_names)})
         self.filter_names.append((filters, name))
@@ -372,7 +366,7 @@ class _Reader:
             return Result("count", examples=examples)
         prop, raw = answer.prop, answer.schema
         if prop is None:
-            self.api.warnings.append(f"{slot.method.upper()} {slot.path}: the answer is handed over as it is")
+            self.api.warnings.append(f"{slot.method.upper()} {slot.path}: the response is returned as it is")
             return Result("value", Type("any"), examples=examples)
         page = source.get("x-page")
         items = str(page["items"]) if page else ""
@@ -389,25 +383,21 @@ class _Reader:
         if page is None:
             return Result("value", kind, envelope, item_envelope, examples=examples)
         if kind.kind != "list" or kind.item is None:
-            raise SpecFaults([fault(source, "x-page", "the page's items are no list", "Name the list of the answer")])
+            raise SpecFaults(
+                [fault(source, "x-page", "the page's items are not a list", "Name the list of the answer")]
+            )
         step = str(page.get("offset") or page.get("number") or page.get("field"))
         described = Page(page["style"], items, str(page["limit"]), str(page["id"]), step, str(page.get("operator", "")))
         return Result("page", kind.item, envelope, item_envelope, described, examples)
 
     def result_examples(self, source: Map) -> tuple[tuple[int, Any], ...]:
-        found = []
+        found: list[tuple[int, Any]] = []
         for status, response in (source.get("responses") or {}).items():
-            if not (status.startswith("2") and status.isdigit()):
-                continue
-            response = deref(self.document, response)
-            media = media_of(response).entry
-            if not response.get("content"):
-                found.append((int(status), None))
-            elif "example" in media:
-                found.append((int(status), plain(media["example"])))
-            else:
-                for example in (media.get("examples") or {}).values():
-                    found.append((int(status), plain(deref(self.document, example).get("value"))))
+            if status.startswith("2") and status.isdigit():
+                response = deref(self.document, response)
+                if not response.get("content"):
+                    found.append((int(status), None))
+                found += [(int(status), value) for _, value in self.examples(media_of(response).entry)]
         return tuple(found)
 
 
@@ -423,14 +413,6 @@ def _filter_type(schema: dict[str, Any]) -> Type:
         case "bool-int":
             return Type("flag")
     return Type(kind)
-
-
-def _first_example(document: Map, media: Any) -> Any:
-    if "example" in media:
-        return media["example"]
-    for example in (media.get("examples") or {}).values():
-        return deref(document, example).get("value")
-    return None
 
 
 def _server(server: Any) -> str:

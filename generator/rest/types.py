@@ -43,7 +43,7 @@ SIMPLE = (
 
 
 class Types:
-    """Models, enums and plain types, each made once."""
+    """Builds each model, enum and plain type once."""
 
     def __init__(self, prepared: Prepared, engine: Engine) -> None:
         self.prepared = prepared
@@ -146,7 +146,7 @@ class Types:
     # -- what is used where
 
     def finish(self, api: Api) -> None:
-        """Give an API the models and enums that its answers and requests hold."""
+        """Add the models and enums that requests and answers use to the API."""
         self.used_enums: set[str] = set()
         for resource in api.resources:
             for operation in resource.operations:
@@ -160,7 +160,7 @@ class Types:
         self.name_inputs(api)
 
     def name_inputs(self, api: Api) -> None:
-        """Give each model that requests hold a name for its input type."""
+        """Name the input type of each model that requests use."""
         used = {model.name for model in api.models if model.answered}
         for model in api.models:
             if model.sent:
@@ -186,7 +186,7 @@ class Types:
 
 
 def _usable(key: str, limit: Any) -> bool:
-    """Whether a limit means something in Python: not all patterns of JavaScript do."""
+    """Whether Python can check a limit: it can't compile every pattern of JavaScript."""
     if key != "pattern":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Examples are held against their schemas, and a fault names the very line that is wrong."""
+"""Examples are checked against their schemas, and a fault names the exact line."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ CASES = [
         f"api.yaml:22: the example breaks its schema: 1 is not of type 'string'. {FIX}",
     ),
     case(
-        "schema that can't be used",
+        "unusable schema",
         parameter("{type: string, pattern: '['}", "          example: a\n"),
         "api.yaml:19: the schema of an example can't be used (unterminated character set at position 0). "
         "Fix the schema.",
@@ -161,30 +161,30 @@ OLD_WRONG = [
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
-def test_wrong(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_invalid_example(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, text) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), RIGHT)
-def test_right(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_valid_example(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, text) == expected == []
     assert (tmp_path / "out/client/client.py").exists()
 
 
 @pytest.mark.parametrize(("schema", "expected"), [*OLD])
-def test_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
+def test_valid_example_in_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
     text = parameter(schema, f"          example: {expected[0]}\n").replace("3.1.0", "3.0.3")
     assert faults(tmp_path, text) == []
     assert (tmp_path / "out/client/client.py").exists()
 
 
 @pytest.mark.parametrize(("schema", "expected"), OLD_WRONG)
-def test_wrong_in_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
+def test_invalid_example_in_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
     text = parameter(schema, f"          example: {expected[0]}\n").replace("3.1.0", "3.0.3")
     assert faults(tmp_path, text) == expected[1:]
 
 
-def test_nullable_is_no_keyword_of_3_1(tmp_path: Path) -> None:
+def test_nullable_is_ignored_in_openapi_3_1(tmp_path: Path) -> None:
     text = parameter("{type: string, nullable: true}", "          example: null\n")
     assert faults(tmp_path, text) == [
         f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {FIX}"

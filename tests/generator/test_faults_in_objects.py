@@ -55,6 +55,14 @@ KEYS = [
         "api.yaml:8: unknown key 'sumary' in an operation object. Write 'summary'.",
     ),
     case(
+        "several in one object",
+        "openapi: 3.1.0\ninfo: {titel: Small, versoin: '1'}\n",
+        "api.yaml:2: an info object without 'title'. Add 'title'.",
+        "api.yaml:2: an info object without 'version'. Add 'version'.",
+        "api.yaml:2: unknown key 'titel' in an info object. Write 'title'.",
+        "api.yaml:2: unknown key 'versoin' in an info object. Write 'version'.",
+    ),
+    case(
         "operation without responses",
         HEAD + GET,
         "api.yaml:6: an operation object without 'responses'. Add 'responses'.",
@@ -92,10 +100,12 @@ KEYS = [
 ]
 
 KINDS = [
-    case("no mapping", HEAD + "paths:\n  /a: [get]\n", "api.yaml:4: '/a' is not a mapping. Write a path item object."),
-    case("no names", HEAD + "paths: 5\n", "api.yaml:3: 'paths' is not a mapping. Write a mapping."),
     case(
-        "no list",
+        "not a mapping", HEAD + "paths:\n  /a: [get]\n", "api.yaml:4: '/a' is not a mapping. Write a path item object."
+    ),
+    case("not a mapping of names", HEAD + "paths: 5\n", "api.yaml:3: 'paths' is not a mapping. Write a mapping."),
+    case(
+        "not a list",
         HEAD + GET + "      tags: things\n" + DONE,
         "api.yaml:8: 'tags' is not a list. Write a list.",
     ),
@@ -175,7 +185,7 @@ REFERENCES = [
         "api.yaml:5: the reference '../../etc/passwd#/a' leaves the spec. Refer to one of api.yaml.",
     ),
     case(
-        "no text",
+        "not a string",
         HEAD + "components:\n  schemas:\n    Other: {$ref: [1]}\n",
         "api.yaml:5: '$ref' is not a string. Write a string.",
     ),
@@ -204,9 +214,9 @@ REFERENCES = [
         HEAD + "components:\n  schemas:\n    A: {allOf: [{$ref: '#/components/schemas/B'}, {type: object}]}\n"
         "    B: {allOf: [{$ref: '#/components/schemas/A'}, {type: object}]}\n    C: {oneOf: [{$ref: "
         "'#/components/schemas/A'}]}\n    D: {anyOf: [{$ref: '#/components/schemas/D'}, {type: 'null'}]}\n",
-        "api.yaml:5: the schema 'A' consists of itself. Break the circle of references.",
-        "api.yaml:6: the schema 'B' consists of itself. Break the circle of references.",
-        "api.yaml:8: the schema 'D' consists of itself. Break the circle of references.",
+        "api.yaml:5: the schema 'A' includes itself. Break the circle of references.",
+        "api.yaml:6: the schema 'B' includes itself. Break the circle of references.",
+        "api.yaml:8: the schema 'D' includes itself. Break the circle of references.",
     ),
 ]
 
@@ -215,15 +225,13 @@ OPERATIONS = [
         "id twice",
         HEAD + GET + DONE + "    put:\n      operationId: things_get\n"
         "      parameters: [{name: id, in: path, required: true}]\n" + DONE,
-        "api.yaml:10: the operation id 'things_get' stands at api.yaml:6 already. "
-        "Give each operation an id of its own.",
+        "api.yaml:10: the operation id 'things_get' is already defined at api.yaml:6. Give each operation its own id.",
     ),
     case(
         "id of a variant",
         HEAD + GET + DONE + "      x-variants:\n        - operationId: things_get\n"
         "          parameters: [{name: id, in: path, required: true}]\n    " + DONE,
-        "api.yaml:10: the operation id 'things_get' stands at api.yaml:6 already. "
-        "Give each operation an id of its own.",
+        "api.yaml:10: the operation id 'things_get' is already defined at api.yaml:6. Give each operation its own id.",
     ),
     case(
         "platform's operation without id",
@@ -249,7 +257,7 @@ OPERATIONS = [
     case(
         "path parameter declared twice",
         HEAD + GET.replace("[{", "[{name: id, in: path, required: true}, {") + DONE,
-        "api.yaml:7: the parameter 'id' is declared twice. Take one of them out.",
+        "api.yaml:7: the parameter 'id' is declared twice. Remove one of them.",
     ),
     case(
         "path parameter twice in the path",
@@ -300,7 +308,7 @@ KEYWORDS = [
         "api.yaml:8: unknown key 'numbr' in a page object. Write 'number'.",
     ),
     case(
-        "page is no mapping",
+        "page is not a mapping",
         HEAD + LIST + "      x-page: offset\n" + DONE,
         "api.yaml:8: 'x-page' is not a mapping. Write a page object.",
     ),
@@ -333,12 +341,12 @@ KEYWORDS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), KEYS)
-def test_keys(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_unknown_and_missing_keys(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, api=text) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), KINDS)
-def test_kinds_of_values(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_types_of_values(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, api=text) == expected
 
 
@@ -365,7 +373,7 @@ def test_reference_to_another_file(tmp_path: Path) -> None:
     ]
 
 
-def test_reference_to_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_reference_to_a_missing_file(tmp_path: Path) -> None:
     api = HEAD + "components:\n  schemas:\n    A: {$ref: 'users.yaml#/components/schemas/User'}\n"
     assert faults(tmp_path, api=api, other=HEAD) == [
         "api.yaml:5: the reference 'users.yaml#/components/schemas/User' leaves the spec. "
@@ -376,11 +384,10 @@ def test_reference_to_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_operation_id_in_two_files(tmp_path: Path) -> None:
     other = (GET + DONE).replace("/things", "/others")
     assert faults(tmp_path, api=HEAD + GET + DONE, other=HEAD + other) == [
-        "other.yaml:6: the operation id 'things_get' stands at api.yaml:6 already. "
-        "Give each operation an id of its own."
+        "other.yaml:6: the operation id 'things_get' is already defined at api.yaml:6. Give each operation its own id."
     ]
 
 
-def test_keywords_of_other_tools_are_welcome_without_a_platform(tmp_path: Path) -> None:
+def test_keywords_of_other_tools_are_allowed_without_a_platform(tmp_path: Path) -> None:
     spec = write(tmp_path, api=HEAD + GET + "      x-made-up: {a: [1]}\n" + DONE)
     assert run("--spec", spec, "--out", tmp_path / "out").status == 0

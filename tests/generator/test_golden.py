@@ -1,6 +1,6 @@
-"""A small spec and all that is made from it, byte for byte.
+"""A small spec and its whole output, byte for byte.
 
-After a change that is meant: `python -m tests.generator.refresh_golden`, then read the difference in git.
+After an intended change: `python -m tests.generator.refresh_golden`, then read the difference in git.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whatever stands anywhere in a document, a run ends with a package or with faults: never with a traceback."""
+"""Any value anywhere in a document leads to a package or to faults, never to a traceback."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def changed(document: Node, place: Place, value: Any) -> Node:
 
 
 def without(document: Node, place: Place) -> Node:
-    """A document without what stands at a place."""
+    """A document with the value at a place removed."""
     found = copy.deepcopy(document)
     holder: Any = found
     for key in place[:-1]:

@@ -29,7 +29,7 @@ def spec(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("name", "place"), [("client", "client"), ("a.b.c", "a/b/c"), ("größe", "größe")])
-def test_good_package(tmp_path: Path, spec: Path, name: str, place: str) -> None:
+def test_valid_package_name(tmp_path: Path, spec: Path, name: str, place: str) -> None:
     outcome = run("--spec", spec, "--out", tmp_path / "out", "--package", name)
     assert outcome.status == 0
     files = len(tree(tmp_path / "out" / place))
@@ -41,12 +41,12 @@ def test_good_package(tmp_path: Path, spec: Path, name: str, place: str) -> None
     "name",
     ["../x", "/x", "a/b", "a..b", ".a", "a.", "1a", "a-b", "a b", "a\nb", "class", "a.import.b", "{{ 7*7 }}", "\0"],
 )
-def test_bad_package(tmp_path: Path, spec: Path, name: str) -> None:
+def test_invalid_package_name(tmp_path: Path, spec: Path, name: str) -> None:
     out = tmp_path / "out"
     outcome = run("--spec", spec, "--out", out, "--package", name)
     assert outcome.status == 1
     assert outcome.err == (
-        f"{name!r} is no name of a package: give letters, digits and underscores, and no word of Python's\n"
+        f"{name!r} is not a valid package name: use letters, digits and underscores, and no Python keyword\n"
         "nothing was written\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["api.yaml"]
@@ -151,7 +151,7 @@ def test_a_file_in_the_way(tmp_path: Path, spec: Path, place: str) -> None:
     assert file.read_text() == "mine"
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_folder(tmp_path: Path, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("--spec", SHOP, "--out", tmp_path / "out").status == 0
     before = tree(tmp_path / "out")
 
@@ -169,9 +169,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, spec: Path, monkeypatch
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["client"]
 
 
-def test_a_swap_that_fails_brings_the_old_tree_back(
-    tmp_path: Path, spec: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_swap_restores_the_old_tree(tmp_path: Path, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("--spec", SHOP, "--out", tmp_path / "out").status == 0
     before = tree(tmp_path / "out")
     rename: Callable[[Path, Path], Path] = Path.rename
@@ -196,7 +194,7 @@ def test_no_file_leaves_the_folder(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_code_that_cannot_be_formatted_is_no_output(tmp_path: Path) -> None:
+def test_unformattable_code_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(output.GenerationError, match="can't be formatted"):
         output.formatted({"a.py": "def (:\n"})
 
@@ -218,10 +216,10 @@ def test_two_runs_from_anywhere_make_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", ["0", "4711"])
-def test_generated_is_what_the_spec_makes(tmp_path: Path, seed: str) -> None:
+def test_generated_matches_the_spec(tmp_path: Path, seed: str) -> None:
     outcome = command("--check", cwd=tmp_path, env={"PYTHONHASHSEED": seed})
     assert outcome.err == ""
-    assert outcome.out == f"{ROOT / 'generated'} is what the spec makes\n"
+    assert outcome.out == f"{ROOT / 'generated'} matches the spec\n"
     assert outcome.status == 0
 
 
@@ -282,7 +280,7 @@ def check(project: Path) -> tuple[int, list[str]]:
 
 def test_check_of_a_project(project: Path) -> None:
     folder = project / "generated"
-    closing = f"{folder} is not what the spec makes: run `make generate`"
+    closing = f"{folder} does not match the spec: run `make generate`"
     assert check(project) == (0, [])
 
     file = folder / "connectycube/rest/_calls/dialogs.py"
@@ -313,7 +311,7 @@ def test_check_of_a_project(project: Path) -> None:
 
 def test_check_of_the_blocking_chat(project: Path) -> None:
     place = "xmpp_ext/connectycube/chat/blocking"
-    folder, closing = project / place, f"{project / 'generated'} is not what the spec makes: run `make generate`"
+    folder, closing = project / place, f"{project / 'generated'} does not match the spec: run `make generate`"
     before = tree(folder)
     (folder / "old.py").write_bytes(before["client.py"])
     (folder / "client.py").write_bytes(before["client.py"].replace(b"timeout=timeout", b"timeout=None"))
@@ -340,7 +338,7 @@ def test_check_of_a_changed_spec(project: Path) -> None:
     status, found = check(project)
     assert status == 1
     assert found[0].startswith("spec/rest/whiteboards.yaml:")
-    assert "unknown key 'operationid' in an operation. Write 'operationId'." in found[0]
+    assert "unknown key 'operationid' in an operation object. Write 'operationId'." in found[0]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def with_keys(text: str) -> str:
         ),
         ("attributes:\n  - {name: a, field: class}", "7: Odd can't have a field 'class'. Give it another 'field'."),
         ("attributes:\n  - {name: parse}", "7: Odd can't have a field 'parse'. Give it another 'field'."),
-        ("doc: again", "10: key 'doc' stands twice. Take one of them out."),
+        ("doc: again", "10: duplicate key 'doc'. Remove one of them."),
     ],
 )
 def test_fault(tmp_path: Path, keys: str, problem: str) -> None:
@@ -52,7 +52,7 @@ def test_fault(tmp_path: Path, keys: str, problem: str) -> None:
 
 
 def test_duplicate_element_in_a_file(tmp_path: Path) -> None:
-    problem = "stanzas/odd.yaml:10: key 'Odd' stands twice. Take one of them out."
+    problem = "stanzas/odd.yaml:10: duplicate key 'Odd'. Remove one of them."
     assert faults(tmp_path, odd=protocol(GOOD + GOOD)) == [problem]
 
 
@@ -87,8 +87,8 @@ def test_protocol_of_another_file(tmp_path: Path) -> None:
 
 def test_no_yaml(tmp_path: Path) -> None:
     [found] = faults(tmp_path, odd="protocol: [\n")
-    assert found.startswith("stanzas/odd.yaml:2: no YAML: ")
-    assert found.endswith(". Mend the syntax.")
+    assert found.startswith("stanzas/odd.yaml:2: invalid YAML: ")
+    assert found.endswith(". Fix the syntax.")
 
 
 def test_all_faults_at_once(tmp_path: Path) -> None:
