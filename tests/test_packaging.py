@@ -66,9 +66,8 @@ def test_each_source_root_is_in_both_lists_of_the_build() -> None:
 def test_the_client_tells_the_version_that_is_installed() -> None:
     version = PROJECT["project"]["version"]
     assert f"x-sdk-version: {version}\n" in (ROOT / "spec/rest/api.yaml").read_text(encoding="utf-8")
-    assert f'USER_AGENT = "connectycube-python/{version}"' in (
-        ROOT / "generated/connectycube/rest/client.py"
-    ).read_text(encoding="utf-8")
+    names = (ROOT / "generated/connectycube/rest/_names.py").read_text(encoding="utf-8")
+    assert f'USER_AGENT: Final = "connectycube-python/{version}"' in names
 
 
 def test_the_group_of_the_sandbox_is_its_extra() -> None:

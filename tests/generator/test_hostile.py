@@ -22,7 +22,7 @@ for name in client.__all__:
     getattr(client, name)
 for cls in (client.Client, client.AsyncClient):
     made = cls("http://localhost")
-    for name in importlib.import_module("client.client").RESOURCES:
+    for name in importlib.import_module("client._names").RESOURCES:
         getattr(made, name).with_raw_response
 print("imported")
 """

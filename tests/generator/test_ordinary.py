@@ -23,6 +23,7 @@ import pytest
 
 from generator.source import load, plain
 
+from .refresh_golden import FOLDER
 from .server import Request, Server, running
 from .support import SPECS, run, tree
 
@@ -32,10 +33,11 @@ Caller = Callable[[Call], Any]
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the packages `ordinary.farm` and `ordinary.shop`, on the path."""
+    """A folder with the packages `ordinary.farm`, `ordinary.shop` and `ordinary.library`, on the path."""
     folder = tmp_path_factory.mktemp("packages")
-    for name in ("farm", "shop"):
-        outcome = run("--spec", SPECS / f"{name}.yaml", "--out", folder, "--package", f"ordinary.{name}")
+    for spec in (SPECS / "farm.yaml", SPECS / "shop.yaml", FOLDER / "spec.yaml"):
+        name = "library" if spec.stem == "spec" else spec.stem
+        outcome = run("--spec", spec, "--out", folder, "--package", f"ordinary.{name}")
         assert outcome.status == 0
         assert outcome.err == ""
     sys.path.insert(0, str(folder))
@@ -390,7 +392,7 @@ def test_mypy_and_the_examples_of_a_user(packages: Path) -> None:
     )
     wrong = re.findall(r"^(\S+): error: (.*?)  \[([a-z-]+)\]$", done.stdout, re.MULTILINE)
     assert [(place, code) for place, _, code in wrong] == [("user.py:9", "arg-type"), ("user.py:10", "call-arg")]
-    assert "Found 2 errors in 1 file (checked 37 source files)" in done.stdout
+    assert "Found 2 errors in 1 file (checked 70 source files)" in done.stdout
     assert "2-headed calf" in wrong[0][1]
     assert "kind" in wrong[1][1]
 

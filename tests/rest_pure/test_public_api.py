@@ -71,9 +71,8 @@ def test_all_tells_what_a_module_has(name: str) -> None:
     assert not {entry for entry in listed if entry.startswith("_") or not hasattr(module, entry)}
     assert len(listed) == len(getattr(module, "__all__", ()))
     assert module.__doc__
-    if module is not connectycube.rest.pages:  # It shares the parts of a page with the calls.
-        own = {key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == name}
-        assert {key for key in own if not key.startswith("_")} <= listed
+    own = {key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == name}
+    assert {key for key in own if not key.startswith("_")} <= listed
 
 
 def test_the_package_exports_the_classes_of_its_modules() -> None:

@@ -1,5 +1,4 @@
-{{ header("_files.py.jinja") }}
-"""Uploads and downloads: several calls in a row, and bytes that are never held in memory as a whole."""
+"""The steps of uploads and downloads. The bytes of a file are never held in memory as a whole."""
 
 from __future__ import annotations
 
@@ -12,10 +11,10 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, overload
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpx
@@ -23,21 +22,17 @@ import httpx
 from . import _wire as wire
 from . import errors
 from ._call import Call, Operation, refusal
-from ._retry import translate
 
 if TYPE_CHECKING:
-    from . import models
-    from .client import AsyncConnectyCube, ConnectyCube
-
     Progress = Callable[[int, int | None], object]
     Source = str | os.PathLike[str] | bytes | IO[bytes]
     Target = str | os.PathLike[str] | IO[bytes]
 
 LARGEST: Final = 100 * 1024 * 1024
-"""Bytes that a file may have (part 5 of the wire facts)."""
+"""Bytes that a file may have (wire facts, part 5)."""
 
 SPOOLED: Final = 1024 * 1024
-"""Bytes of a stream of unknown length that are kept in memory; more goes to a temporary file."""
+"""Bytes of a stream of unknown length to keep in memory; longer ones go to a temporary file."""
 
 CHUNK: Final = 64 * 1024
 MOST_REDIRECTS: Final = 5
@@ -45,15 +40,15 @@ MOST_REDIRECTS: Final = 5
 UPLOAD: Operation[None] = Operation("files.upload", "POST", None, idempotent=False, foreign=True)
 DOWNLOAD: Operation[None] = Operation("files.download", "GET", None)
 
-_signed: ContextVar[bool] = ContextVar("signed", default=False)
-"""Set while an answer comes whose headers hold a signed address."""
+signed: ContextVar[bool] = ContextVar("signed", default=False)
+"""Set while receiving a response whose headers hold a signed URL."""
 
 
 class _WithoutHeaders(logging.Filter):
-    """Keeps signed addresses out of httpcore's log, which at DEBUG shows the headers of answers."""
+    """Keeps signed URLs out of httpcore's log, which at DEBUG shows the headers of responses."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (_signed.get() and "receive_response_headers.complete" in record.getMessage())
+        return not (signed.get() and "receive_response_headers.complete" in record.getMessage())
 
 
 for _logger in ("httpcore.http11", "httpcore.http2"):
@@ -61,7 +56,7 @@ for _logger in ("httpcore.http11", "httpcore.http2"):
 
 
 class _Part:
-    """A file as httpx's multipart encoder reads it: from its start, as far as it went then, counting what was read."""
+    """A file as httpx's multipart encoder reads it: from its starting position, up to its size, counting the bytes."""
 
     def __init__(self, file: IO[bytes], size: int, progress: Progress | None) -> None:
         self._file = file
@@ -88,8 +83,8 @@ class _Part:
         return chunk
 
 
-class _Open:
-    """A source as a seekable file with a known size, a name and a type. Use it as a context manager."""
+class OpenSource:
+    """A source as a seekable file of known size, with a name and a type. Use it as a context manager."""
 
     def __init__(self, source: Source, name: str | None, content_type: str | None, progress: Progress | None) -> None:
         with contextlib.ExitStack() as stack:
@@ -126,7 +121,7 @@ class _Open:
         self.content_type = content_type or mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         self.part = _Part(file, self.size, progress)
 
-    def __enter__(self) -> _Open:
+    def __enter__(self) -> OpenSource:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,7 +136,7 @@ def _open(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def _spool(file: IO[bytes], stream: IO[bytes]) -> IO[bytes]:
-    """Copy a stream that can't seek, no further than needed to know that it is too large."""
+    """Copy a stream that can't seek, stopping once it is too large."""
     while file.tell() <= LARGEST and (chunk := stream.read(CHUNK)):
         if not isinstance(chunk, bytes):
             raise errors.InvalidArgument("file", "must be opened in binary mode")
@@ -151,15 +146,15 @@ def _spool(file: IO[bytes], stream: IO[bytes]) -> IO[bytes]:
 
 
 def upload_call(params: str | None, part: _Part, name: str, content_type: str) -> Call[None]:
-    """The form POST to the storage (R-051): every pair of the signed address once decoded, in its order, `file` last.
+    """Return the form POST to the storage: every pair of the signed URL, decoded once, in its order, `file` last.
 
-    `+` stays a plus: the fields are base64 in part (CR-15). Nothing of the platform's goes to that host (CR-14).
-
-    :raises DecodeError: if there is no signed address.
+    :raises DecodeError: if there is no signed URL.
     """
+    # R-051. A `+` stays a plus, because some fields are base64 (CR-15). No header of the platform's may reach that
+    # host (CR-14).
     address = _address(params or "")
     if address is None:
-        raise _unreadable("files.create", "no upload address in blob_object_access.params")
+        raise unreadable("files.create", "no upload address in blob_object_access.params")
     fields: list[tuple[str, tuple[Any, ...]]] = []
     for pair in filter(None, address.query.split("&")):
         key, _, value = pair.partition("=")
@@ -171,7 +166,7 @@ def upload_call(params: str | None, part: _Part, name: str, content_type: str) -
 
 
 def _address(text: str) -> SplitResult | None:
-    """The parts of a web address, `None` where it is none."""
+    """Return the parts of an http or https URL, `None` for anything else."""
     try:
         address = urlsplit(text)
         return address if address.scheme in ("http", "https") and address.hostname and address.port != 0 else None
@@ -179,14 +174,14 @@ def _address(text: str) -> SplitResult | None:
         return None
 
 
-def _unreadable(operation: str, lack: str) -> errors.DecodeError:
+def unreadable(operation: str, lack: str) -> errors.DecodeError:
     error = errors.DecodeError(f"the answer to {operation} has {lack}")
     error.operation = operation
     return error
 
 
 def check_upload(response: httpx.Response) -> None:
-    """Raise what the storage refused, with its own words."""
+    """Raise the storage's refusal, with its own message."""
     if 200 <= response.status_code < 300:
         return
     error = refusal(UPLOAD, response)
@@ -197,17 +192,15 @@ def check_upload(response: httpx.Response) -> None:
 
 
 def download_call(uid: str, signed_in: bool) -> Call[None]:
-    """The first step of a download (R-055)."""
-    operation: Operation[None] = Operation(
-        "files.download", "GET", None, security=("session",) if signed_in else ()
-    )
+    """Return the first step of a download (R-055)."""
+    operation: Operation[None] = Operation("files.download", "GET", None, security=("session",) if signed_in else ())
     return Call(operation, f"/blobs/{wire.path_text('uid', uid)}/download")
 
 
 def redirect_call(response: httpx.Response) -> Call[None] | None:
-    """The next step of a download: where a redirect leads, without any header of the platform (U-22).
+    """Return the next step of a download, a redirect's target without the platform's headers (U-22), if any.
 
-    :raises DecodeError: if it leads nowhere.
+    :raises DecodeError: if the redirect has no usable target.
     """
     if response.status_code not in (301, 302, 303, 307, 308):
         return None
@@ -217,7 +210,7 @@ def redirect_call(response: httpx.Response) -> Call[None] | None:
     except ValueError:
         address = ""
     if not location or _address(address) is None:
-        raise _unreadable("files.download", "a redirect without an address")
+        raise unreadable("files.download", "a redirect without an address")
     operation: Operation[None] = Operation("files.download", "GET", None, foreign=True, server=address)
     return Call(operation, "")
 
@@ -228,8 +221,8 @@ def too_many_redirects() -> errors.ConnectionFailed:
     return error
 
 
-class _Sink:
-    """Where a download goes. A file under its own name appears only when it is whole."""
+class Sink:
+    """The destination of a download. A path's file appears only once it is complete."""
 
     def __init__(self, target: Target | None) -> None:
         self.path: Path | None = None
@@ -238,7 +231,7 @@ class _Sink:
             self.data = bytearray()
         elif isinstance(target, (str, os.PathLike)):
             self.path = Path(target)
-            # Not by mkstemp, which would leave the file readable to its owner only.
+            # Not mkstemp, which would make the file readable by its owner only.
             self.partial = self.path.parent / f".{secrets.token_hex(8)}.part"
             try:
                 if self.path.is_dir():
@@ -266,7 +259,7 @@ class _Sink:
             self.file.close()
             os.replace(self.partial, self.path)
 
-    def __enter__(self) -> _Sink:
+    def __enter__(self) -> Sink:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -275,127 +268,12 @@ class _Sink:
             self.partial.unlink(missing_ok=True)
 
 
-def _length(response: httpx.Response) -> int | None:
+def content_length(response: httpx.Response) -> int | None:
     length = response.headers.get("content-length", "")
     return int(length) if length.isdigit() and "content-encoding" not in response.headers else None
 
 
 def file_url(base_url: str, uid: str, token: str | None) -> str:
-    """The address of a file (R-056)."""
+    """Return the URL of a file (R-056)."""
     url = f"{base_url}/blobs/{wire.path_text('uid', uid)}"
     return url if token is None else f"{url}?{wire.query_string([('token', token)])}"
-{% for mode in modes %}
-
-
-class {{ mode.prefix }}FilesHelpers:
-    """What takes several calls, or none."""
-
-    _client: {{ mode.client }}
-
-    {{ mode.def_ }} upload(
-        self,
-        file: Source,
-        *,
-        name: str | None = None,
-        content_type: str | None = None,
-        public: bool = False,
-        progress: Progress | None = None,
-    ) -> models.File:
-        """Put a file into the storage: create it, send its bytes, mark it complete (R-050, R-051, R-052).
-
-        The bytes are streamed. A binary stream that can't seek goes through a temporary file, for the storage wants
-        to know the length beforehand.
-
-        :param file: a path, bytes, or a binary file, read from where it stands.
-        :param name: name of the file, 1 to 100 characters; default: that of the path, else `file`.
-        :param content_type: its media type; default: guessed from the name.
-        :param public: whether everybody may read it without a token (CR-10).
-        :param progress: called with the bytes sent so far and all bytes.
-        :raises InvalidArgument: if the file can't be read or has more than 100 MB.
-        :raises ApiError: if the platform or the storage refuses.
-        """
-        with _Open(file, name, content_type, progress) as source:
-            resource = self._client.files
-            created = {{ mode.await_ }}resource.create(name=source.name, content_type=source.content_type, public=public)
-            if created.id is None or created.blob_object_access is None:
-                raise _unreadable("files.create", "no id or no blob_object_access")
-            call = upload_call(created.blob_object_access.params, source.part, source.name, source.content_type)
-            check_upload({{ mode.await_ }}self._client._send(call))
-            {{ mode.await_ }}resource.complete(created.id, size=source.size)
-            created.size = source.size
-            return created
-
-    @overload
-    {{ mode.def_ }} download(self, uid: str, to: None = None, *, progress: Progress | None = None) -> bytes: ...
-
-    @overload
-    {{ mode.def_ }} download(self, uid: str, to: Target, *, progress: Progress | None = None) -> int: ...
-
-    {{ mode.def_ }} download(
-        self, uid: str, to: Target | None = None, *, progress: Progress | None = None
-    ) -> bytes | int:
-        """Fetch a file's bytes (R-055).
-
-        :param uid: uid of the file.
-        :param to: a path or a binary file to write to. A path gets its file only when all bytes are there.
-        :param progress: called with the bytes so far and all bytes (`None` where the storage does not tell).
-        :returns: the bytes where `to` is not given, else their number.
-        :raises InvalidArgument: if `to` can't be written.
-        :raises NotFound: if there is no such file.
-        :raises ConnectionFailed: if the connection broke before the file was whole.
-        """
-        call = download_call(uid, self._client._session.token is not None)
-        with _Sink(to) as sink:
-            for _ in range(MOST_REDIRECTS + 1):
-                response = {{ mode.await_ }}self._follow(call)
-                try:
-                    following = redirect_call(response)
-                    if following is None:
-                        {{ mode.await_ }}self._receive(response, sink, progress)
-                        break
-                except httpx.HTTPError as error:
-                    raise translate(call, error) from error
-                finally:
-                    {{ mode.await_ }}response.{{ mode.close }}()
-                call = following
-            else:
-                raise too_many_redirects()
-            sink.done()
-            return bytes(sink.data) if sink.data is not None else sink.size
-
-    {{ mode.def_ }} _follow(self, call: Call[None]) -> httpx.Response:
-        """One step of a download."""
-        flag = _signed.set(True)
-        try:
-            return {{ mode.await_ }}self._client._send(call, stream=True)
-        finally:
-            _signed.reset(flag)
-
-    {{ mode.def_ }} _receive(self, response: httpx.Response, sink: _Sink, progress: Progress | None) -> None:
-        """Read the file out of the last answer of a download."""
-        if not response.is_success:
-            {{ mode.await_ }}response.{{ mode.read }}()
-            raise refusal(DOWNLOAD, response)
-        total = _length(response)
-        {{ mode.async_ }}for chunk in response.{{ mode.iter_bytes }}(CHUNK):
-            sink.write(chunk)
-            if progress is not None:
-                progress(sink.size, total)
-
-    def url(self, uid: str, *, private: bool = False) -> str:
-        """The address of a file (R-056).
-
-        :param uid: uid of the file.
-        :param private: put the session's token into the address, so that it works for a file that is not public. Who
-            sees such an address can act as the user: don't log or share it (CR-13).
-        :raises ConfigurationError: if it is to be private and there is no session.
-        """
-        token = None
-        if private:
-            token = self._client._session.token
-            if token is None:
-                error = errors.ConfigurationError("files.url needs a session: call login() or use_session() first")
-                error.operation = "files.url"
-                raise error
-        return file_url(self._client.base_url, uid, token)
-{% endfor %}

@@ -1,4 +1,3 @@
-{{ header("_wire.py.jinja") }}
 """Checking arguments and writing them in the wire's form. Nothing here touches the network.
 
 Every encoder takes an argument's name and its value and raises `InvalidArgument` with that name.
@@ -237,9 +236,7 @@ def index_map(
     return {str(start + index): entry for index, entry in enumerate(found)}
 
 
-def mapping(
-    name: str, value: Any, encode: Encoder, *, max_properties: int | None = None
-) -> dict[str, Any]:
+def mapping(name: str, value: Any, encode: Encoder, *, max_properties: int | None = None) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidArgument(name, f"must be a mapping, not {_kind(value)}")
     if max_properties is not None and len(value) > max_properties:

@@ -1,4 +1,3 @@
-{{ header("_call.py.jinja") }}
 """One call, pure: what is asked, and what an answer means. The clients only carry it over the network."""
 
 from __future__ import annotations
@@ -29,7 +28,19 @@ class ShapeError(Exception):
 class Operation(Generic[T]):
     """What all calls of one operation have in common."""
 
-    __slots__ = ("fill", "foreign", "idempotent", "method", "name", "parse", "quick", "raw", "renewable", "security", "server")
+    __slots__ = (
+        "fill",
+        "foreign",
+        "idempotent",
+        "method",
+        "name",
+        "parse",
+        "quick",
+        "raw",
+        "renewable",
+        "security",
+        "server",
+    )
 
     def __init__(
         self,

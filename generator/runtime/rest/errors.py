@@ -1,17 +1,16 @@
-{{ header("errors.py.jinja") }}
-"""Everything that this package raises.
+"""The exceptions that this package raises.
 
-    {{ error }}
-    ├── ConfigurationError          the client is set up wrongly
-    ├── InvalidArgument             an argument is wrong; nothing was sent (also a ValueError)
-    ├── ConnectionFailed            no answer, or only a part of one
+    the package's base error (`ConnectyCubeError`, or `ClientError` for other APIs)
+    ├── ConfigurationError          the client is not set up for the call
+    ├── InvalidArgument             an argument is invalid; nothing was sent (also a ValueError)
+    ├── ConnectionFailed            no response, or only part of one
     │   └── TlsFailed               the server's certificate or the TLS handshake was refused
-    ├── RequestTimeout              no answer in time
-    ├── DecodeError                 an answer that is no JSON, or of another shape
-    └── ApiError                    the server refused
+    ├── RequestTimeout              no response in time
+    ├── DecodeError                 a response that is not JSON, or of another shape
+    └── ApiError                    the server refused the request
         ├── BadRequest              400
         ├── Unauthorized            401
-        │   └── SessionExpired      401, the session is gone
+        │   └── SessionExpired      401, the session has expired
         ├── Forbidden               403
         ├── NotFound                404
         ├── Unprocessable           422
@@ -27,12 +26,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from . import _names
+from ._names import *  # noqa: F403 - the base error, under the name that the package gives it
+from ._names import PackageError as _PackageError
+
 __all__ = [
+    "STATUS_ERRORS",
     "ApiError",
     "BadRequest",
     "ConfigurationError",
     "ConnectionFailed",
-    "{{ error }}",
     "DecodeError",
     "Forbidden",
     "InvalidArgument",
@@ -40,7 +43,6 @@ __all__ = [
     "RateLimited",
     "RequestInfo",
     "RequestTimeout",
-    "STATUS_ERRORS",
     "ServerFailure",
     "SessionExpired",
     "TlsFailed",
@@ -49,23 +51,15 @@ __all__ = [
     "Unprocessable",
     "error_for",
 ]
+__all__ += _names.__all__
 
 
-class {{ error }}(Exception):
-    """The base of all errors of this package.
-
-    :ivar operation: the operation's name, such as `{{ sample_operation }}`; empty where there is none.
-    """
-
-    operation: str = ""
+class ConfigurationError(_PackageError):
+    """The client is not set up for the call; the message says how to fix it."""
 
 
-class ConfigurationError({{ error }}):
-    """The client lacks something or is set up wrongly; the message says what to do."""
-
-
-class InvalidArgument({{ error }}, ValueError):
-    """An argument is wrong. Nothing was sent.
+class InvalidArgument(_PackageError, ValueError):
+    """An argument is invalid. Nothing was sent.
 
     :ivar argument: its name.
     """
@@ -78,22 +72,22 @@ class InvalidArgument({{ error }}, ValueError):
         return f"{self.args[0]} {self.args[1]}"
 
 
-class ConnectionFailed({{ error }}):
-    """No answer came, or the connection broke before it was whole."""
+class ConnectionFailed(_PackageError):
+    """No response arrived, or the connection broke before it was complete."""
 
 
 class TlsFailed(ConnectionFailed):
-    """The TLS handshake failed: most often the server's certificate is not trusted."""
+    """The TLS handshake failed, most often because the server's certificate is not trusted."""
 
 
-class RequestTimeout({{ error }}):
-    """The server did not answer within the client's time-out."""
+class RequestTimeout(_PackageError):
+    """The server did not respond within the client's timeout."""
 
 
-class DecodeError({{ error }}):
-    """The answer can't be read: no JSON, cut off, or of another shape than the spec says.
+class DecodeError(_PackageError):
+    """The response can't be read: it is not JSON, is truncated, or differs in shape from the spec.
 
-    :ivar status: the answer's HTTP status.
+    :ivar status: the response's HTTP status.
     :ivar content_type: its `Content-Type`.
     """
 
@@ -104,7 +98,7 @@ class DecodeError({{ error }}):
 
 
 class RequestInfo:
-    """What was asked, without headers and body: those hold secrets.
+    """The request without its headers and body, which may hold secrets.
 
     :ivar method: the HTTP method.
     :ivar url: the address without its query.
@@ -120,14 +114,14 @@ class RequestInfo:
         return f"<RequestInfo {self.method} {self.url}>"
 
 
-class ApiError({{ error }}):
-    """The server answered with a refusal.
+class ApiError(_PackageError):
+    """The server refused the request.
 
     :ivar status: HTTP status.
-    :ivar errors: texts by field; `base` holds those that concern no field.
-    :ivar body: the answer as JSON where it is JSON, else its text.
-    :ivar request: method and address of the request.
-    :ivar headers: the answer's headers, names in lower case.
+    :ivar errors: messages by field; `base` holds those that concern no particular field.
+    :ivar body: the decoded response if it is JSON, otherwise its text.
+    :ivar request: method and URL of the request.
+    :ivar headers: the response's headers, names in lower case.
     """
 
     def __init__(
@@ -163,7 +157,7 @@ class ApiError({{ error }}):
 
 
 class BadRequest(ApiError):
-    """400: the request is malformed or an argument is wrong."""
+    """400: the request is malformed or an argument is invalid."""
 
 
 class Unauthorized(ApiError):
@@ -171,23 +165,23 @@ class Unauthorized(ApiError):
 
 
 class SessionExpired(Unauthorized):
-    """401: the session is gone and could not be renewed."""
+    """401: the session has expired and could not be renewed."""
 
 
 class Forbidden(ApiError):
-    """403: the user may not do this."""
+    """403: the user is not allowed to do this."""
 
 
 class NotFound(ApiError):
-    """404: what the call names does not exist."""
+    """404: the requested object does not exist."""
 
 
 class Unprocessable(ApiError):
-    """422: the arguments are understood but can't be accepted."""
+    """422: the arguments are well-formed but not acceptable."""
 
 
 class RateLimited(ApiError):
-    """429: too many calls."""
+    """429: too many requests."""
 
 
 class ServerFailure(ApiError):
@@ -208,9 +202,9 @@ STATUS_ERRORS: Final[Mapping[int, type[ApiError]]] = {
     500: ServerFailure,
     503: Unavailable,
 }
-"""The one map from status to class; other 5xx are a `ServerFailure`, the rest a plain `ApiError`."""
+"""Maps each status to its class. Other 5xx are a `ServerFailure`, all other statuses a plain `ApiError`."""
 
 
 def error_for(status: int) -> type[ApiError]:
-    """The class that stands for a status."""
+    """Return the exception class of a status."""
     return STATUS_ERRORS.get(status, ServerFailure if status >= 500 else ApiError)
