@@ -1,4 +1,4 @@
-"""What a type checker tells the user of a wrong call, and that it tells nothing of a right one."""
+"""Type checkers report wrong calls and accept correct ones."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ DIALOG = "66f1a7c2e4b0d93a51c8e2b1"
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Each test ends, and leaves no thread. A sandbox has threads of its own."""
+    """Each test ends and leaves no thread. A sandbox has its own threads."""
 
     def threads() -> set[threading.Thread]:
         return {thread for thread in threading.enumerate() if not thread.name.startswith("connectycube-sandbox")}
@@ -114,7 +114,7 @@ def test_iterator_ends_on_disconnect(chat: Chats) -> None:
         pass
     assert [type(event) for event in events] == [Connected, Disconnected]
     with chat() as friend, online(one):
-        # One that is abandoned, closed or too slow stops nobody.
+        # Abandoned, closed or slow iterators do not block the others.
         one.events()
         with one.events() as closed:
             pass

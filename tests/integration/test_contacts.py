@@ -1,4 +1,4 @@
-"""The contact list: asking, accepting, rejecting, removing, renaming; each change told once on every device."""
+"""The contact list: asking, accepting, rejecting, removing, renaming; every device sees each change once."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_offline_changes_arrive_on_return(server: Server, users: Users) -> None:
             assert await one.told.one(ContactRequested) == ContactRequested(user_id=asks.id)
             await eventually(lambda: subscription(one, accepts) == subscription(accepts, one) == Subscription.BOTH)
             assert ContactsChanged(user_ids=(accepts.id,)) in one.told.of(ContactsChanged)
-            # The server says the request again in each session until it is answered; it is told once.
+            # The server repeats the request in each session until it is answered; it is reported once.
             await one.chat.disconnect()
             await one.chat.connect()
             await asks.caught_up(one)

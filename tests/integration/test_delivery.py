@@ -1,4 +1,4 @@
-"""What is sent arrives once and in order, or is told as not sent: over cuts, and where callers give up."""
+"""Messages arrive once and in order or are reported as not sent, despite cuts and callers that give up."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_send_timeout_reports_the_message_id(server: Server, users: Users, manag
             with pytest.raises(MessageNotSent, match="1 seconds") as caught:
                 await sender.chat.send(reader.id, "x", message_id=ID)
             assert caught.value.message_id == ID
-            # The late acknowledgement harms nobody, and the id is free again.
+            # The late acknowledgement is harmless, and the id is free again.
             proxy.resume()
             await sender.caught_up(reader)
             assert sender.told.of(MessageSent) == []
@@ -203,7 +203,7 @@ def test_flush_survives_a_cut(server: Server, users: Users) -> None:
 
 @pytest.mark.parametrize("managed", [True, False])
 def test_flush_ends_when_no_acknowledgement_can_arrive(server: Server, users: Users, managed: bool) -> None:
-    """The wait for the next attempt is no time in which anything is acknowledged."""
+    """Nothing can be acknowledged during the wait for the next attempt."""
 
     async def main() -> None:
         options = {"backoff": NEVER, "stream_management": managed}

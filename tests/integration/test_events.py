@@ -1,4 +1,4 @@
-"""Handlers and iterators: who gets what, in which order, and that nobody waits for anybody."""
+"""Handlers and iterators: which events they get, in which order, and that none blocks another."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_fault_during_handshake(server: Server, users: Users, tls: str, directio
             fault = make[kind]()
             (error,) = await asyncio.gather(connecting, return_exceptions=True)
             if error is not None:
-                # What is not TLS is no passing trouble of the network.
+                # Data that is not TLS is not a transient network problem.
                 assert kind == "corrupt"
                 assert isinstance(error, (TlsRefused, StreamRefused))
                 assert person.told.of(Reconnecting) == []

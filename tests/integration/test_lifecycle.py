@@ -51,7 +51,7 @@ TURNS = [*range(12), *range(12, 60, 4)]
 
 
 def debug(main: Coroutine[Any, Any, None]) -> None:
-    """Run in asyncio's debug mode, in which a task that is never awaited and a resource that is left are told."""
+    """Run in asyncio's debug mode, which reports tasks never awaited and leaked resources."""
     with asyncio.Runner(debug=True) as runner:
         runner.run(main)
     gc.collect()

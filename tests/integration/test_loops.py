@@ -50,7 +50,7 @@ def test_one_chat_in_successive_loops(server: Server, users: Users) -> None:
 
 
 def test_loop_ends_without_disconnect(server: Server, users: Users) -> None:
-    """The socket is lost with its loop, which Python tells; the chat itself can be used again."""
+    """The socket is lost with its loop, which Python reports; the chat itself can be used again."""
     user = users()
     chat = chat_of(server, user)
 

@@ -47,7 +47,7 @@ def test_private_message(server: Server, users: Users) -> None:
             assert re.fullmatch("[0-9a-f]{24}", sent.id)
             assert before <= sent.date_sent <= time.time()
             assert sent == SentMessage(id=sent.id, dialog_id=None, date_sent=sent.date_sent)
-            # The platform names the dialog by itself.
+            # The platform adds the dialog id.
             assert evolve(await received(other), dialog_id=None) == ChatMessage(
                 id=sent.id,
                 body="Hello, <wörld> & \U0001f600\n\ttwo",

@@ -27,7 +27,7 @@ OWNER = "http://jabber.org/protocol/muc#owner"
 
 
 def group(server: Server, *persons: Person) -> str:
-    """A dialog whose room nobody was in before."""
+    """A dialog whose room has not been joined before."""
     return server.group(*(person.user for person in persons))
 
 
@@ -57,7 +57,7 @@ def test_joins_and_leaves_are_reported(server: Server, users: Users) -> None:
             # Who was there before is no news, nor is one's own coming and going.
             assert occupants(other) == [OccupantJoined(dialog_id=dialog, user_id=third.id)]
             assert occupants(third) == [OccupantLeft(dialog_id=dialog, user_id=other.id)]
-            # Joining again is none either.
+            # Joining again is not reported either.
             await one.chat.join(dialog)
             await other.chat.join(dialog)
             await one.told.all(OccupantJoined, 3)

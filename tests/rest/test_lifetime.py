@@ -118,7 +118,7 @@ def test_context_managers_close_after_an_error(server: Server) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(404), Answer(200, b"x" * 200_000, cut=100_000), Answer(302)])
 def test_failed_download_releases_its_connection(both: Both, server: Server, answer: Answer) -> None:
-    """With one connection at most, a lost one would block the next call for ever."""
+    """With a single connection, a leaked one would block the next call forever."""
     server.on("GET", f"/blobs/{UID}/download", answer)
     server.on("GET", "/chat/Dialog", PAGE)
     http = both.http(limits=httpx.Limits(max_connections=1))

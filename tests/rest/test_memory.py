@@ -23,7 +23,7 @@ Measure = Callable[[str, str], int]
 
 @pytest.fixture
 def measure(tmp_path: Path) -> Iterator[Measure]:
-    """Runs one transfer in a process of its own and gives the growth of its memory in bytes."""
+    """Run one transfer in its own process and return its memory growth in bytes."""
     large, small = tmp_path / "large", tmp_path / "small"
     for path, size in ((large, LARGE), (small, SMALL)):
         with path.open("wb") as file:

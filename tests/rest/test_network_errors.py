@@ -193,7 +193,7 @@ def test_http_to_a_tls_port(both: Both, authority: trustme.CA) -> None:
 def test_broken_tls_connection_is_retried(
     both: Both, authority: trustme.CA, waits: list[float], broken: Answer
 ) -> None:
-    """The server goes away without TLS's good-bye, which OpenSSL reports as an error of its own."""
+    """The server closes without `close_notify`, which OpenSSL reports as a distinct error."""
     http = both.http(verify=trusting(authority))
     with tls_server(authority) as server:
         server.on("GET", "/chat/Dialog", broken, PAGE)

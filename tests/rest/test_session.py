@@ -1,4 +1,4 @@
-"""Opening, adopting and ending sessions, and what goes over the wire for it."""
+"""Opening, adopting and ending sessions, and the requests this sends."""
 
 from __future__ import annotations
 

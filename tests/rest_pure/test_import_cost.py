@@ -1,4 +1,4 @@
-"""Importing the client loads nothing that a program may not need: told by the modules, not by a clock."""
+"""Importing the client loads only what is needed, measured in modules rather than time."""
 
 from __future__ import annotations
 

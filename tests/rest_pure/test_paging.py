@@ -24,7 +24,7 @@ def places(server: ListServer) -> list[tuple[int, int | None]]:
 
 
 def answering(*answers: Any) -> tuple[Callable[[httpx.Request], httpx.Response], list[httpx.QueryParams]]:
-    """A server that gives these answers in turn and then its last one for ever."""
+    """A server that returns these answers in turn and then repeats the last one."""
     requests: list[httpx.QueryParams] = []
 
     def handler(request: httpx.Request) -> httpx.Response:

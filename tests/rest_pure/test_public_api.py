@@ -20,7 +20,7 @@ from connectycube.rest.pages import AsyncPage, Page
 from .signatures import resources
 
 NAMES = Path(__file__).with_name("public_names.txt").read_text("utf-8").split()
-"""One name in a line. Whoever changes it says so in CHANGELOG.md."""
+"""One name per line. Record changes in CHANGELOG.md."""
 
 CLIENTS = (ConnectyCube, AsyncConnectyCube)
 
