@@ -161,7 +161,8 @@ class Code:
         return f"({text})" if len(tags) > 1 else text
 
     def matches(self, element: Element) -> str:
-        return " and ".join(self.condition(entry) for entry in element.conditions) or "True"
+        """Write the condition under which an element is of a class that has conditions."""
+        return " and ".join(self.condition(entry) for entry in element.conditions)
 
     def attributes_of(self, members: list[Element]) -> list[str]:
         """The attributes that conditions ask for."""

@@ -314,7 +314,7 @@ def _families(elements: dict[str, Element]) -> list[Family]:
     for element in sorted(elements.values(), key=lambda one: (one.rank, one.name)):
         if element.is_root:
             name = "".join(char if char.isalnum() and char.isascii() else "_" for char in element.element)
-            function = f"read_{snake(name)}"
+            function = f"load_{snake(name)}"
             if any(other.function == function and tag != element.tag for tag, other in families.items()):
                 function = f"{function}_of_{snake(element.name)}"
             families.setdefault(element.tag, Family(element.tag, function)).members.append(element)

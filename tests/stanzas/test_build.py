@@ -85,8 +85,8 @@ def test_json_carries_all_characters(bad: str) -> None:
 )
 def test_params_need_names_of_elements(name: Any) -> None:
     for params in ({name: "x"}, {name: None}):
-        refuses(chat(extra=ExtraParams(params=any_(params))), "params", "is no XML name")
-    refuses(chat(extra=ExtraParams(params=any_({"a": {name: "x"}}))), "params['a']", "is no XML name")
+        refuses(chat(extra=ExtraParams(params=any_(params))), "params", "is not an XML name")
+    refuses(chat(extra=ExtraParams(params=any_({"a": {name: "x"}}))), "params['a']", "is not an XML name")
 
 
 @pytest.mark.parametrize("name", ["dialog_id", "attachment", "save_to_history", "moduleIdentifier", "date_sent"])

@@ -55,10 +55,13 @@ def test_good_examples_have_no_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("xml: <odd>", "the example is no Odd: no XML: one whole element is needed. Mend the example or the element."),
+        (
+            "xml: <odd>",
+            "the example is no Odd: invalid XML: expected one whole element. Mend the example or the element.",
+        ),
         (
             "xml: <odd number='x'/>",
-            "the example is no Odd: odd: number is no integer: 'x'. Mend the example or the element.",
+            "the example is no Odd: odd: number is not an integer: 'x'. Mend the example or the element.",
         ),
         ("xml: <odd/>, fields: {numbr: 1}", "Odd has no field 'numbr'. Write 'number'."),
         (

@@ -13,21 +13,25 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+    to_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_jid,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -78,7 +82,7 @@ class Bind(Element):
 
 
 def read_bind(element: XMLElement) -> Bind:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Bind)
         found.unknown_attributes = tuple(element.items())
@@ -141,7 +145,7 @@ class BoundResource(Element):
 
 
 def read_bound_resource(element: XMLElement) -> BoundResource:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BoundResource)
         found.unknown_attributes = tuple(element.items())
@@ -223,7 +227,7 @@ _BIND_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_bind_request(element: XMLElement) -> BindRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BindRequest)
         attributes = element.attrib
@@ -330,7 +334,7 @@ _BIND_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_bind_result(element: XMLElement) -> BindResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BindResult)
         attributes = element.attrib
@@ -419,7 +423,7 @@ class Session(Element):
 
 
 def read_session(element: XMLElement) -> Session:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Session)
         found.unknown_attributes = tuple(element.items())
@@ -501,7 +505,7 @@ _SESSION_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_session_request(element: XMLElement) -> SessionRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SessionRequest)
         attributes = element.attrib

@@ -15,18 +15,22 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -104,7 +108,7 @@ _CALL_SIGNAL_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_call_signal(element: XMLElement) -> CallSignal:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CallSignal)
         attributes = element.attrib

@@ -16,19 +16,23 @@ from attrs import define
 
 from . import _roots
 from . import delay as _delay
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -90,7 +94,7 @@ class Forwarded(Element):
 
 
 def read_forwarded(element: XMLElement) -> Forwarded:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Forwarded)
         found.unknown_attributes = tuple(element.items())
@@ -154,7 +158,7 @@ class CarbonSent(Element):
 
 
 def read_carbon_sent(element: XMLElement) -> CarbonSent:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CarbonSent)
         found.unknown_attributes = tuple(element.items())
@@ -215,7 +219,7 @@ class CarbonReceived(Element):
 
 
 def read_carbon_received(element: XMLElement) -> CarbonReceived:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CarbonReceived)
         found.unknown_attributes = tuple(element.items())
@@ -301,7 +305,7 @@ _SENT_CARBON_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_sent_carbon_message(element: XMLElement) -> SentCarbonMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SentCarbonMessage)
         attributes = element.attrib
@@ -417,7 +421,7 @@ _RECEIVED_CARBON_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_received_carbon_message(element: XMLElement) -> ReceivedCarbonMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ReceivedCarbonMessage)
         attributes = element.attrib
@@ -501,7 +505,7 @@ class CarbonsEnable(Element):
 
 
 def read_carbons_enable(element: XMLElement) -> CarbonsEnable:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CarbonsEnable)
         found.unknown_attributes = tuple(element.items())
@@ -578,7 +582,7 @@ _ENABLE_CARBONS_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_enable_carbons_request(element: XMLElement) -> EnableCarbonsRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(EnableCarbonsRequest)
         attributes = element.attrib

@@ -15,19 +15,23 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -68,7 +72,7 @@ class Markable(Element):
 
 
 def read_markable(element: XMLElement) -> Markable:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Markable)
         found.unknown_attributes = tuple(element.items())
@@ -123,7 +127,7 @@ _RECEIVED_ATTRIBUTES: frozenset[str] = frozenset(["id"])
 
 
 def read_received(element: XMLElement) -> Received:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Received)
         attributes = element.attrib
@@ -186,7 +190,7 @@ _DISPLAYED_ATTRIBUTES: frozenset[str] = frozenset(["id"])
 
 
 def read_displayed(element: XMLElement) -> Displayed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Displayed)
         attributes = element.attrib
@@ -281,7 +285,7 @@ _DELIVERED_MARK_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_delivered_mark(element: XMLElement) -> DeliveredMark:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DeliveredMark)
         attributes = element.attrib
@@ -406,7 +410,7 @@ _READ_MARK_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_read_mark(element: XMLElement) -> ReadMark:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ReadMark)
         attributes = element.attrib

@@ -15,22 +15,26 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_enum,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_enum,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_enum,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_enum,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -75,7 +79,7 @@ class Composing(Element):
 
 
 def read_composing(element: XMLElement) -> Composing:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Composing)
         found.unknown_attributes = tuple(element.items())
@@ -128,7 +132,7 @@ class Paused(Element):
 
 
 def read_paused(element: XMLElement) -> Paused:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Paused)
         found.unknown_attributes = tuple(element.items())
@@ -181,7 +185,7 @@ class Active(Element):
 
 
 def read_active(element: XMLElement) -> Active:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Active)
         found.unknown_attributes = tuple(element.items())
@@ -234,7 +238,7 @@ class Inactive(Element):
 
 
 def read_inactive(element: XMLElement) -> Inactive:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Inactive)
         found.unknown_attributes = tuple(element.items())
@@ -287,7 +291,7 @@ class Gone(Element):
 
 
 def read_gone(element: XMLElement) -> Gone:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Gone)
         found.unknown_attributes = tuple(element.items())
@@ -377,7 +381,7 @@ _TYPING_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_typing_message(element: XMLElement) -> TypingMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(TypingMessage)
         attributes = element.attrib
@@ -508,7 +512,7 @@ _PAUSED_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_paused_message(element: XMLElement) -> PausedMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PausedMessage)
         attributes = element.attrib
@@ -671,7 +675,7 @@ _CHAT_STATE_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ChatStateMessage)
         attributes = element.attrib

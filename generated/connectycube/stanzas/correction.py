@@ -15,22 +15,26 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_bool,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_bool_words,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_bool,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -81,7 +85,7 @@ _REPLACE_ATTRIBUTES: frozenset[str] = frozenset(["id", "last"])
 
 
 def read_replace(element: XMLElement) -> Replace:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Replace)
         attributes = element.attrib
@@ -191,7 +195,7 @@ _EDIT_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_edit_message(element: XMLElement) -> EditMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(EditMessage)
         attributes = element.attrib

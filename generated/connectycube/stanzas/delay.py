@@ -13,20 +13,24 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    from_time,
+    is_jid,
+    no_jid,
+    to_time,
+)
 from ._xml import (
     Element,
     StanzaError,
     escape_text,
-    from_jid,
-    from_time,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_time,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -82,7 +86,7 @@ _DELAY_ATTRIBUTES: frozenset[str] = frozenset(["from", "stamp"])
 
 
 def read_delay(element: XMLElement) -> Delay:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Delay)
         attributes = element.attrib

@@ -13,19 +13,23 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -94,7 +98,7 @@ _DISCO_ITEM_ATTRIBUTES: frozenset[str] = frozenset(["jid", "node", "name"])
 
 
 def read_disco_item(element: XMLElement) -> DiscoItem:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItem)
         attributes = element.attrib
@@ -180,7 +184,7 @@ _DISCO_ITEMS_ATTRIBUTES: frozenset[str] = frozenset(["node"])
 
 
 def read_disco_items(element: XMLElement) -> DiscoItems:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItems)
         attributes = element.attrib
@@ -272,7 +276,7 @@ _DISCO_ITEMS_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_items_request(element: XMLElement) -> DiscoItemsRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItemsRequest)
         attributes = element.attrib
@@ -381,7 +385,7 @@ _DISCO_ITEMS_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_items_result(element: XMLElement) -> DiscoItemsResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItemsResult)
         attributes = element.attrib
@@ -485,7 +489,7 @@ _DISCO_IDENTITY_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_identity(element: XMLElement) -> DiscoIdentity:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoIdentity)
         attributes = element.attrib
@@ -569,7 +573,7 @@ _DISCO_FEATURE_ATTRIBUTES: frozenset[str] = frozenset(["var"])
 
 
 def read_disco_feature(element: XMLElement) -> DiscoFeature:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoFeature)
         attributes = element.attrib
@@ -651,7 +655,7 @@ _DISCO_INFO_ATTRIBUTES: frozenset[str] = frozenset(["node"])
 
 
 def read_disco_info(element: XMLElement) -> DiscoInfo:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoInfo)
         attributes = element.attrib
@@ -748,7 +752,7 @@ _DISCO_INFO_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_info_request(element: XMLElement) -> DiscoInfoRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoInfoRequest)
         attributes = element.attrib
@@ -857,7 +861,7 @@ _DISCO_INFO_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_info_result(element: XMLElement) -> DiscoInfoResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoInfoResult)
         attributes = element.attrib

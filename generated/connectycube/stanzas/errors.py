@@ -12,6 +12,18 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_int,
+)
 from ._xml import (
     Element,
     Stanza,
@@ -19,16 +31,8 @@ from ._xml import (
     check_name,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    is_jid,
     local,
-    no_jid,
     raw,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -129,7 +133,7 @@ _STANZA_FAULT_ATTRIBUTES: frozenset[str] = frozenset(["type", "code", "by"])
 
 
 def read_stanza_fault(element: XMLElement) -> StanzaFault:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StanzaFault)
         attributes = element.attrib
@@ -247,7 +251,7 @@ _MESSAGE_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_message_error(element: XMLElement) -> MessageError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MessageError)
         attributes = element.attrib

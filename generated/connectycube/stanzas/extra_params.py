@@ -13,28 +13,32 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define, field
 
-from ._xml import (
-    Element,
+from ._extras import (
     Params,
-    StanzaError,
-    escape_attribute,
-    escape_text,
-    from_bool,
-    from_int,
-    from_json,
-    from_unix,
-    raw,
     rest_name,
     superseded,
-    to_bool,
-    to_int,
-    to_json,
     to_params,
-    to_unix,
     unknown_of,
     write_params,
     write_unknown,
     write_unknown_attributes,
+)
+from ._values import (
+    from_bool,
+    from_int,
+    from_json,
+    from_unix,
+    to_bool,
+    to_int,
+    to_json,
+    to_unix,
+)
+from ._xml import (
+    Element,
+    StanzaError,
+    escape_attribute,
+    escape_text,
+    raw,
     wrong_class,
 )
 
@@ -125,7 +129,7 @@ _EXTRA_PARAMS_NAME = rest_name("jabber:client", _EXTRA_PARAMS_CHILDREN)
 
 
 def read_extra_params(element: XMLElement) -> ExtraParams:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ExtraParams)
         found.unknown_attributes = tuple(element.items())
@@ -260,7 +264,7 @@ _ATTACHMENT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_attachment(element: XMLElement) -> Attachment:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Attachment)
         attributes = element.attrib

@@ -13,18 +13,22 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -92,7 +96,7 @@ _OPEN_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_open(element: XMLElement) -> Open:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Open)
         attributes = element.attrib
@@ -202,7 +206,7 @@ _CLOSE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_close(element: XMLElement) -> Close:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Close)
         attributes = element.attrib

@@ -14,18 +14,22 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -87,7 +91,7 @@ _IQ_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_result(element: XMLElement) -> IqResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqResult)
         attributes = element.attrib
@@ -190,7 +194,7 @@ _IQ_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_error(element: XMLElement) -> IqError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqError)
         attributes = element.attrib
@@ -290,7 +294,7 @@ _IQ_GET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_get(element: XMLElement) -> IqGet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqGet)
         attributes = element.attrib
@@ -385,7 +389,7 @@ _IQ_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_set(element: XMLElement) -> IqSet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqSet)
         attributes = element.attrib

@@ -14,22 +14,26 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_int,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -70,7 +74,7 @@ class LastActivityQuery(Element):
 
 
 def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityQuery)
         found.unknown_attributes = tuple(element.items())
@@ -131,7 +135,7 @@ _LAST_ACTIVITY_ATTRIBUTES: frozenset[str] = frozenset(["seconds"])
 
 
 def read_last_activity(element: XMLElement) -> LastActivity:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivity)
         attributes = element.attrib
@@ -220,7 +224,7 @@ _LAST_ACTIVITY_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityRequest)
         attributes = element.attrib
@@ -329,7 +333,7 @@ _LAST_ACTIVITY_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_last_activity_result(element: XMLElement) -> LastActivityResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityResult)
         attributes = element.attrib
@@ -438,7 +442,7 @@ _LAST_ACTIVITY_PUSH_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_last_activity_push(element: XMLElement) -> LastActivityPush:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityPush)
         attributes = element.attrib

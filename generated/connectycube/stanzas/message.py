@@ -17,18 +17,22 @@ from . import chat_markers as _chat_markers
 from . import delay as _delay
 from . import extra_params as _extra_params
 from . import self_destroy as _self_destroy
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_jid,
-    is_jid,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -125,7 +129,7 @@ _CHAT_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_chat_message(element: XMLElement) -> ChatMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ChatMessage)
         attributes = element.attrib
@@ -271,7 +275,7 @@ _GROUP_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_group_message(element: XMLElement) -> GroupMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(GroupMessage)
         attributes = element.attrib
@@ -414,7 +418,7 @@ _HEADLINE_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_headline_message(element: XMLElement) -> HeadlineMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(HeadlineMessage)
         attributes = element.attrib

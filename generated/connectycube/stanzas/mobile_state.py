@@ -14,21 +14,25 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_bool,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_bool_words,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_bool,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -79,7 +83,7 @@ _MOBILE_STATE_ATTRIBUTES: frozenset[str] = frozenset(["enable"])
 
 
 def read_mobile_state(element: XMLElement) -> MobileState:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MobileState)
         attributes = element.attrib
@@ -164,7 +168,7 @@ _MOBILE_STATE_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_mobile_state_set(element: XMLElement) -> MobileStateSet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MobileStateSet)
         attributes = element.attrib

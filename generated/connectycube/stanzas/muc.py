@@ -17,24 +17,28 @@ from attrs import define
 
 from . import delay as _delay
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    from_time,
+    is_jid,
+    no_jid,
+    to_int,
+    to_time,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    from_time,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_int,
-    to_time,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -109,7 +113,7 @@ _MUC_HISTORY_ATTRIBUTES: frozenset[str] = frozenset(["maxstanzas", "maxchars", "
 
 
 def read_muc_history(element: XMLElement) -> MucHistory:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucHistory)
         attributes = element.attrib
@@ -193,7 +197,7 @@ class MucJoin(Element):
 
 
 def read_muc_join(element: XMLElement) -> MucJoin:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucJoin)
         found.unknown_attributes = tuple(element.items())
@@ -265,7 +269,7 @@ _MUC_ACTOR_ATTRIBUTES: frozenset[str] = frozenset(["jid", "nick"])
 
 
 def read_muc_actor(element: XMLElement) -> MucActor:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucActor)
         attributes = element.attrib
@@ -362,7 +366,7 @@ _MUC_ITEM_ATTRIBUTES: frozenset[str] = frozenset(["affiliation", "role", "jid", 
 
 
 def read_muc_item(element: XMLElement) -> MucItem:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucItem)
         attributes = element.attrib
@@ -453,7 +457,7 @@ _MUC_STATUS_ATTRIBUTES: frozenset[str] = frozenset(["code"])
 
 
 def read_muc_status(element: XMLElement) -> MucStatus:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucStatus)
         attributes = element.attrib
@@ -528,7 +532,7 @@ class MucUser(Element):
 
 
 def read_muc_user(element: XMLElement) -> MucUser:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucUser)
         found.unknown_attributes = tuple(element.items())
@@ -612,7 +616,7 @@ _ROOM_JOIN_ATTRIBUTES: frozenset[str] = frozenset(["id", "from", "{http://www.w3
 
 
 def read_room_join(element: XMLElement) -> RoomJoin:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomJoin)
         attributes = element.attrib
@@ -735,7 +739,7 @@ _ROOM_OCCUPANT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_room_occupant(element: XMLElement) -> RoomOccupant:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomOccupant)
         attributes = element.attrib
@@ -863,7 +867,7 @@ _ROOM_OCCUPANT_LEFT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomOccupantLeft)
         attributes = element.attrib
@@ -986,7 +990,7 @@ _ROOM_JOIN_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_room_join_error(element: XMLElement) -> RoomJoinError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomJoinError)
         attributes = element.attrib

@@ -15,22 +15,26 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_enum,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_enum,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_enum,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_enum,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -92,7 +96,7 @@ _MUC_INVITE_ATTRIBUTES: frozenset[str] = frozenset(["from", "to"])
 
 
 def read_muc_invite(element: XMLElement) -> MucInvite:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucInvite)
         attributes = element.attrib
@@ -175,7 +179,7 @@ class MucInvitation(Element):
 
 
 def read_muc_invitation(element: XMLElement) -> MucInvitation:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucInvitation)
         found.unknown_attributes = tuple(element.items())
@@ -232,7 +236,7 @@ class BareInvite(Element):
 
 
 def read_bare_invite(element: XMLElement) -> BareInvite:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BareInvite)
         found.unknown_attributes = tuple(element.items())
@@ -329,7 +333,7 @@ _INVITATION_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_invitation_message(element: XMLElement) -> InvitationMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(InvitationMessage)
         attributes = element.attrib
@@ -470,7 +474,7 @@ _BARE_INVITATION_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BareInvitationMessage)
         attributes = element.attrib

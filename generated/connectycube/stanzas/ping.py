@@ -12,19 +12,23 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -65,7 +69,7 @@ class Ping(Element):
 
 
 def read_ping(element: XMLElement) -> Ping:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Ping)
         found.unknown_attributes = tuple(element.items())
@@ -142,7 +146,7 @@ _PING_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_ping_request(element: XMLElement) -> PingRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PingRequest)
         attributes = element.attrib

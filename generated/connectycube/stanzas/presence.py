@@ -15,20 +15,24 @@ from attrs import define
 
 from . import delay as _delay
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_int,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    is_jid,
-    no_jid,
     raw,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -120,7 +124,7 @@ _AVAILABLE_PRESENCE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_available_presence(element: XMLElement) -> AvailablePresence:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(AvailablePresence)
         attributes = element.attrib
@@ -242,7 +246,7 @@ _UNAVAILABLE_PRESENCE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(UnavailablePresence)
         attributes = element.attrib
@@ -360,7 +364,7 @@ _SUBSCRIBE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_subscribe(element: XMLElement) -> Subscribe:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Subscribe)
         attributes = element.attrib
@@ -464,7 +468,7 @@ _SUBSCRIBED_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_subscribed(element: XMLElement) -> Subscribed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Subscribed)
         attributes = element.attrib
@@ -560,7 +564,7 @@ _UNSUBSCRIBED_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_unsubscribed(element: XMLElement) -> Unsubscribed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Unsubscribed)
         attributes = element.attrib
@@ -656,7 +660,7 @@ _UNSUBSCRIBE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_unsubscribe(element: XMLElement) -> Unsubscribe:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Unsubscribe)
         attributes = element.attrib
@@ -752,7 +756,7 @@ _PRESENCE_PROBE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_presence_probe(element: XMLElement) -> PresenceProbe:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PresenceProbe)
         attributes = element.attrib
@@ -858,7 +862,7 @@ _PRESENCE_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_presence_error(element: XMLElement) -> PresenceError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PresenceError)
         attributes = element.attrib

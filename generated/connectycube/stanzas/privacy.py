@@ -14,23 +14,27 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_enum,
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_enum,
+    to_int,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_enum,
-    from_int,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_enum,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -116,7 +120,7 @@ _PRIVACY_ITEM_ATTRIBUTES: frozenset[str] = frozenset(["type", "value", "action",
 
 
 def read_privacy_item(element: XMLElement) -> PrivacyItem:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PrivacyItem)
         attributes = element.attrib
@@ -216,7 +220,7 @@ _PRIVACY_LIST_ATTRIBUTES: frozenset[str] = frozenset(["name"])
 
 
 def read_privacy_list(element: XMLElement) -> PrivacyList:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PrivacyList)
         attributes = element.attrib
@@ -287,7 +291,7 @@ _ACTIVE_LIST_ATTRIBUTES: frozenset[str] = frozenset(["name"])
 
 
 def read_active_list(element: XMLElement) -> ActiveList:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ActiveList)
         attributes = element.attrib
@@ -351,7 +355,7 @@ _DEFAULT_LIST_ATTRIBUTES: frozenset[str] = frozenset(["name"])
 
 
 def read_default_list(element: XMLElement) -> DefaultList:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DefaultList)
         attributes = element.attrib
@@ -428,7 +432,7 @@ class PrivacyQuery(Element):
 
 
 def read_privacy_query(element: XMLElement) -> PrivacyQuery:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PrivacyQuery)
         found.unknown_attributes = tuple(element.items())
@@ -518,7 +522,7 @@ _PRIVACY_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_privacy_request(element: XMLElement) -> PrivacyRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PrivacyRequest)
         attributes = element.attrib
@@ -628,7 +632,7 @@ _PRIVACY_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_privacy_set(element: XMLElement) -> PrivacySet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PrivacySet)
         attributes = element.attrib
@@ -735,7 +739,7 @@ _PRIVACY_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_privacy_result(element: XMLElement) -> PrivacyResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PrivacyResult)
         attributes = element.attrib

@@ -15,23 +15,27 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_bool,
+    to_int,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_bool_words,
-    from_int,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_bool,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -86,7 +90,7 @@ _REACTION_ATTRIBUTES: frozenset[str] = frozenset(["add", "remove", "type"])
 
 
 def read_reaction(element: XMLElement) -> Reaction:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Reaction)
         attributes = element.attrib
@@ -170,7 +174,7 @@ _REACTIONS_ATTRIBUTES: frozenset[str] = frozenset(["user_id", "message_id"])
 
 
 def read_reactions(element: XMLElement) -> Reactions:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Reactions)
         attributes = element.attrib
@@ -283,7 +287,7 @@ _REACTIONS_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_reactions_message(element: XMLElement) -> ReactionsMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ReactionsMessage)
         attributes = element.attrib

@@ -14,19 +14,23 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -73,7 +77,7 @@ _REMOVE_ATTRIBUTES: frozenset[str] = frozenset(["id"])
 
 
 def read_remove(element: XMLElement) -> Remove:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Remove)
         attributes = element.attrib
@@ -174,7 +178,7 @@ _REMOVAL_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_removal_message(element: XMLElement) -> RemovalMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RemovalMessage)
         attributes = element.attrib

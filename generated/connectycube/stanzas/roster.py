@@ -13,22 +13,26 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_bool,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_bool_words,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_bool,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -98,7 +102,7 @@ _ROSTER_ITEM_ATTRIBUTES: frozenset[str] = frozenset(["jid", "name", "subscriptio
 
 
 def read_roster_item(element: XMLElement) -> RosterItem:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterItem)
         attributes = element.attrib
@@ -197,7 +201,7 @@ _ROSTER_QUERY_ATTRIBUTES: frozenset[str] = frozenset(["ver"])
 
 
 def read_roster_query(element: XMLElement) -> RosterQuery:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterQuery)
         attributes = element.attrib
@@ -289,7 +293,7 @@ _ROSTER_GET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_roster_get(element: XMLElement) -> RosterGet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterGet)
         attributes = element.attrib
@@ -397,7 +401,7 @@ _ROSTER_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_roster_set(element: XMLElement) -> RosterSet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterSet)
         attributes = element.attrib
@@ -504,7 +508,7 @@ _ROSTER_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_roster_result(element: XMLElement) -> RosterResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterResult)
         attributes = element.attrib

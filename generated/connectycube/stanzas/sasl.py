@@ -14,20 +14,24 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_base64,
+    to_base64,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     check_name,
     escape_attribute,
     escape_text,
-    from_base64,
     local,
     missing,
     raw,
-    to_base64,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -83,7 +87,7 @@ _AUTH_ATTRIBUTES: frozenset[str] = frozenset(["mechanism"])
 
 
 def read_auth(element: XMLElement) -> Auth:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Auth)
         attributes = element.attrib
@@ -154,7 +158,7 @@ class Challenge(Stanza):
 
 
 def read_challenge(element: XMLElement) -> Challenge:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Challenge)
         found.unknown_attributes = tuple(element.items())
@@ -217,7 +221,7 @@ class Response(Stanza):
 
 
 def read_response(element: XMLElement) -> Response:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Response)
         found.unknown_attributes = tuple(element.items())
@@ -274,7 +278,7 @@ class Abort(Stanza):
 
 
 def read_abort(element: XMLElement) -> Abort:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Abort)
         found.unknown_attributes = tuple(element.items())
@@ -333,7 +337,7 @@ class Success(Stanza):
 
 
 def read_success(element: XMLElement) -> Success:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Success)
         found.unknown_attributes = tuple(element.items())
@@ -416,7 +420,7 @@ class Failure(Stanza):
 
 
 def read_failure(element: XMLElement) -> Failure:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Failure)
         found.unknown_attributes = tuple(element.items())

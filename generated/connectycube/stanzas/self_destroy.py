@@ -13,16 +13,20 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
-from ._xml import (
-    Element,
-    StanzaError,
-    from_int,
-    missing,
-    raw,
-    to_int,
+from ._extras import (
     unknown_of,
     write_unknown,
     write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    to_int,
+)
+from ._xml import (
+    Element,
+    StanzaError,
+    missing,
+    raw,
 )
 
 _new = object.__new__
@@ -72,7 +76,7 @@ _SELF_DESTROY_ATTRIBUTES: frozenset[str] = frozenset(["after"])
 
 
 def read_self_destroy(element: XMLElement) -> SelfDestroy:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SelfDestroy)
         attributes = element.attrib

@@ -13,12 +13,14 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    write_unknown,
+    write_unknown_attributes,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     raw,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -68,7 +70,7 @@ class StartTls(Stanza):
 
 
 def read_start_tls(element: XMLElement) -> StartTls:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StartTls)
         found.unknown_attributes = tuple(element.items())
@@ -126,7 +128,7 @@ class Proceed(Stanza):
 
 
 def read_proceed(element: XMLElement) -> Proceed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Proceed)
         found.unknown_attributes = tuple(element.items())
@@ -179,7 +181,7 @@ class TlsFailure(Stanza):
 
 
 def read_tls_failure(element: XMLElement) -> TlsFailure:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(TlsFailure)
         found.unknown_attributes = tuple(element.items())

@@ -13,21 +13,25 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_bool,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_bool_words,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_bool,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -81,7 +85,7 @@ _STATUS_SUBSCRIPTION_ATTRIBUTES: frozenset[str] = frozenset(["user_jid", "enable
 
 
 def read_status_subscription(element: XMLElement) -> StatusSubscription:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StatusSubscription)
         attributes = element.attrib
@@ -173,7 +177,7 @@ _STATUS_STREAMING_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_status_streaming_set(element: XMLElement) -> StatusStreamingSet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StatusStreamingSet)
         attributes = element.attrib

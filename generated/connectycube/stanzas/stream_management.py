@@ -14,22 +14,26 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_int,
+    to_bool,
+    to_int,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     check_name,
     escape_attribute,
     escape_text,
-    from_bool_words,
-    from_int,
     local,
     missing,
     raw,
-    to_bool,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -80,7 +84,7 @@ _ENABLE_ATTRIBUTES: frozenset[str] = frozenset(["resume", "max"])
 
 
 def read_enable(element: XMLElement) -> Enable:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Enable)
         attributes = element.attrib
@@ -161,7 +165,7 @@ _ENABLED_ATTRIBUTES: frozenset[str] = frozenset(["id", "resume", "max", "locatio
 
 
 def read_enabled(element: XMLElement) -> Enabled:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Enabled)
         attributes = element.attrib
@@ -233,7 +237,7 @@ class AckRequest(Stanza):
 
 
 def read_ack_request(element: XMLElement) -> AckRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(AckRequest)
         found.unknown_attributes = tuple(element.items())
@@ -288,7 +292,7 @@ _ACK_ATTRIBUTES: frozenset[str] = frozenset(["h"])
 
 
 def read_ack(element: XMLElement) -> Ack:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Ack)
         attributes = element.attrib
@@ -354,7 +358,7 @@ _RESUME_ATTRIBUTES: frozenset[str] = frozenset(["previd", "h"])
 
 
 def read_resume(element: XMLElement) -> Resume:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Resume)
         attributes = element.attrib
@@ -425,7 +429,7 @@ _RESUMED_ATTRIBUTES: frozenset[str] = frozenset(["previd", "h"])
 
 
 def read_resumed(element: XMLElement) -> Resumed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Resumed)
         attributes = element.attrib
@@ -522,7 +526,7 @@ _FAILED_ATTRIBUTES: frozenset[str] = frozenset(["h"])
 
 
 def read_failed(element: XMLElement) -> Failed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Failed)
         attributes = element.attrib

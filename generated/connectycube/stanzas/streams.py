@@ -15,6 +15,10 @@ from attrs import define
 
 from . import bind as _bind
 from . import starttls as _starttls
+from ._extras import (
+    write_unknown,
+    write_unknown_attributes,
+)
 from ._xml import (
     Element,
     Stanza,
@@ -23,8 +27,6 @@ from ._xml import (
     escape_text,
     local,
     raw,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -75,7 +77,7 @@ class Mechanisms(Element):
 
 
 def read_mechanisms(element: XMLElement) -> Mechanisms:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Mechanisms)
         found.unknown_attributes = tuple(element.items())
@@ -141,7 +143,7 @@ class Compression(Element):
 
 
 def read_compression(element: XMLElement) -> Compression:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Compression)
         found.unknown_attributes = tuple(element.items())
@@ -207,7 +209,7 @@ class SmFeature(Element):
 
 
 def read_sm_feature(element: XMLElement) -> SmFeature:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SmFeature)
         found.unknown_attributes = tuple(element.items())
@@ -264,7 +266,7 @@ class RosterVersioning(Element):
 
 
 def read_roster_versioning(element: XMLElement) -> RosterVersioning:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterVersioning)
         found.unknown_attributes = tuple(element.items())
@@ -361,7 +363,7 @@ class StreamFeatures(Stanza):
 
 
 def read_stream_features(element: XMLElement) -> StreamFeatures:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StreamFeatures)
         found.unknown_attributes = tuple(element.items())
@@ -488,7 +490,7 @@ class StreamError(Stanza):
 
 
 def read_stream_error(element: XMLElement) -> StreamError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StreamError)
         found.unknown_attributes = tuple(element.items())

@@ -15,19 +15,23 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -107,7 +111,7 @@ _SYSTEM_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_system_message(element: XMLElement) -> SystemMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SystemMessage)
         attributes = element.attrib

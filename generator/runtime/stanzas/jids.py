@@ -1,8 +1,7 @@
-{{ header("jids.py.jinja") }}
-"""The platform's addresses (3.1 of the wire facts), built and parsed both ways.
+"""Build and parse the platform's addresses.
 
-A domain is compared in lower case (RFC 7622 section 3.2); ids are digits and hexadecimal digits, so no other case
-rule and no escaping applies to them, and anything else in their place is refused.
+Domains are compared in lower case (RFC 7622 section 3.2). Ids are decimal or hexadecimal digits, so they need no
+escaping; anything else in their place is rejected.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ CHAT_HOST: Final = "chat.connectycube.com"
 MUC_HOST: Final = "muc.chat.connectycube.com"
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?={% raw %}.{{1,255}}{% endraw %}$){_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]").fullmatch
+_HOST = re.compile(rf"(?=.{{1,255}}$){_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]").fullmatch
 _USER = re.compile(r"([0-9]{1,19})-([0-9]{1,19})@([^/@]+)(?:/(.+))?", re.DOTALL).fullmatch
 _ROOM = re.compile(r"([0-9]{1,19})_([0-9a-fA-F]{24})@([^/@]+)(?:/([0-9]{1,19}))?").fullmatch
 _GROUP = re.compile(r"([^/@]+)/([0-9]{1,19})").fullmatch
@@ -29,48 +28,48 @@ _DIALOG = re.compile(r"[0-9a-f]{24}").fullmatch
 
 
 class JIDError(StanzaError):
-    """A text or a part that is no address of the platform."""
+    """A text or a part of it is not an address of the platform."""
 
 
 def _host(value: str) -> str:
     host = value.lower().removesuffix(".") if isinstance(value, str) else ""
     if _HOST(host) is None:
-        raise JIDError(f"{str(value)[:80]!r} is no host name")
+        raise JIDError(f"{str(value)[:80]!r} is not a host name")
     return host
 
 
 def _number(value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**19:
-        raise JIDError(f"{value!r} is no id: a whole number is needed")
+        raise JIDError(f"{value!r} is not an id: expected a non-negative integer")
     return value
 
 
 def _dialog(value: str) -> str:
     dialog = value.lower() if isinstance(value, str) else ""
     if _DIALOG(dialog) is None:
-        raise JIDError(f"{str(value)[:40]!r} is no id of a dialog: 24 hexadecimal digits are needed")
+        raise JIDError(f"{str(value)[:40]!r} is not a dialog id: expected 24 hexadecimal digits")
     return dialog
 
 
 def _resource(value: str | None) -> str | None:
-    """RFC 7622 section 3.4: 1 to 1023 bytes without control characters."""
     if value is None:
         return None
+    # RFC 7622 section 3.4
     if not isinstance(value, str) or _CONTROL(value) or not 1 <= len(value.encode()) <= 1023:
         raise JIDError("the resource must be a text of 1 to 1023 bytes without control characters")
     return value
 
 
 def _refuse(kind: str, text: str) -> JIDError:
-    return JIDError(f"{text[:80]!r} is no {kind}")
+    return JIDError(f"{text[:80]!r} is not a {kind}")
 
 
 @frozen(kw_only=True, str=False)
 class UserJID:
-    """`{user_id}-{app_id}@{host}`, with a resource where one device is meant.
+    """The address of a user, `{user_id}-{app_id}@{host}`, or with a resource, of one of their devices.
 
-    :ivar user_id: id of the user.
-    :ivar app_id: id of the application.
+    :ivar user_id: the user's id.
+    :ivar app_id: the application's id.
     :ivar host: the chat host.
     :ivar resource: the device; `None` in a bare JID.
     """
@@ -84,7 +83,7 @@ class UserJID:
     def parse(cls, text: str) -> Self:
         """Read an address.
 
-        :raises JIDError: if it is no user's.
+        :raises JIDError: if it is not the address of a user.
         """
         found = _USER(text)
         if found is None:
@@ -94,12 +93,12 @@ class UserJID:
 
     @property
     def bare(self) -> UserJID:
-        """The same without a resource."""
+        """The address without the resource."""
         return UserJID(user_id=self.user_id, app_id=self.app_id, host=self.host)
 
     @property
     def login(self) -> str:
-        """The name to authenticate with."""
+        """The user name for authentication."""
         return f"{self.user_id}-{self.app_id}"
 
     def __str__(self) -> str:
@@ -109,10 +108,10 @@ class UserJID:
 
 @frozen(kw_only=True, str=False)
 class RoomJID:
-    """`{app_id}_{dialog_id}@{host}`: the room of a group or public dialog.
+    """The address of a group or public dialog's room, `{app_id}_{dialog_id}@{host}`.
 
-    :ivar app_id: id of the application.
-    :ivar dialog_id: id of the dialog, 24 hexadecimal digits.
+    :ivar app_id: the application's id.
+    :ivar dialog_id: the dialog's id, 24 hexadecimal digits.
     :ivar host: the host of the rooms.
     """
 
@@ -124,7 +123,7 @@ class RoomJID:
     def parse(cls, text: str) -> Self:
         """Read an address.
 
-        :raises JIDError: if it is no room's.
+        :raises JIDError: if it is not the address of a room.
         """
         found = _ROOM(text)
         if found is None or found.group(4) is not None:
@@ -132,7 +131,7 @@ class RoomJID:
         return cls(app_id=int(found.group(1)), dialog_id=found.group(2), host=found.group(3))
 
     def occupant(self, user_id: int) -> OccupantJID:
-        """A user in this room."""
+        """Return the address of a user in this room."""
         return OccupantJID(room=self, user_id=user_id)
 
     def __str__(self) -> str:
@@ -141,10 +140,10 @@ class RoomJID:
 
 @frozen(kw_only=True, str=False)
 class OccupantJID:
-    """`{room}/{user_id}`: a user in a room.
+    """The address of a user in a room, `{room}/{user_id}`.
 
     :ivar room: the room.
-    :ivar user_id: id of the user, the nick.
+    :ivar user_id: the user's id, which is also the nick.
     """
 
     room: RoomJID
@@ -154,7 +153,7 @@ class OccupantJID:
     def parse(cls, text: str) -> Self:
         """Read an address.
 
-        :raises JIDError: if it is no occupant's.
+        :raises JIDError: if it is not the address of an occupant.
         """
         found = _ROOM(text)
         if found is None or found.group(4) is None:
@@ -168,9 +167,9 @@ class OccupantJID:
 
 @frozen(kw_only=True, str=False)
 class GroupPrivacyValue:
-    """`{host}/{user_id}`: a user in all rooms, as a privacy item has it (3.4 of the wire facts).
+    """A user in all rooms, `{host}/{user_id}`, as the value of a privacy item.
 
-    :ivar user_id: id of the user.
+    :ivar user_id: the user's id.
     :ivar host: the host of the rooms.
     """
 
@@ -181,7 +180,7 @@ class GroupPrivacyValue:
     def parse(cls, text: str) -> Self:
         """Read a value.
 
-        :raises JIDError: if it is none for groups.
+        :raises JIDError: if it is not a value for groups.
         """
         found = _GROUP(text)
         if found is None:

@@ -1,4 +1,3 @@
-{{ header("slixmpp_bridge.py.jinja") }}
 """Typed stanzas on a slixmpp stream. Only this module needs slixmpp: install `connectycube[chat]`."""
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ from slixmpp import ClientXMPP
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher.base import MatcherBase
 
-from ._roots import FAMILIES
+from ._roots import FAMILIES, parse
 from ._xml import Stanza, StanzaError
-
-from . import parse
 
 __all__ = ["on", "send"]
 
@@ -25,13 +22,13 @@ _numbers = count(1)
 def send(stream: ClientXMPP, stanza: Stanza) -> None:
     """Write a stanza to a stream.
 
-    :raises BuildError: if a field can't be written; nothing is sent then.
+    :raises BuildError: if a field can't be written. Nothing is sent.
     """
     stream.send_raw(stanza.to_xml())
 
 
 class _Known(MatcherBase):
-    """Matches whatever may be a stanza."""
+    """Matches every element that may be a stanza."""
 
     def match(self, xml: Any) -> bool:
         return xml.xml.tag in FAMILIES
@@ -43,12 +40,12 @@ def on(
     *classes: type[Stanza],
     on_error: Callable[[XMLElement, StanzaError], object] | None = None,
 ) -> Callable[[], None]:
-    """Hand typed stanzas of a stream to a callback.
+    """Pass the typed stanzas of a stream to a callback.
 
-    :param callback: is called with each stanza of the classes.
-    :param classes: which stanzas; all, if none is named.
-    :param on_error: is called with the element and what is wrong with it where no class fits.
-    :returns: a function that ends it.
+    :param callback: called with each stanza of the given classes.
+    :param classes: the classes to pass on (default: all).
+    :param on_error: called with an element that fits no class, and the error.
+    :returns: a function that unregisters the callback.
     """
     wanted = classes or (Stanza,)
 
