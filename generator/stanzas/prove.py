@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 from ..faults import Fault, nearest
 from ..output import GenerationError, write
+from ..runtime.conformance.differences import difference
 from .code import fields_of
 from .model import Element, Example, Language, Wrong
 
@@ -98,7 +99,7 @@ def _prove(package: Any, element: Element, example: Example) -> tuple[str, str] 
             return f"the field {name!r} of the example is {value!r}, not {wanted!r}", "Mend 'fields' or the example"
     built = found.to_xml()
     try:
-        other = difference(ET.fromstring(built), ET.fromstring(example.builds))
+        other = difference(built, example.builds)
     except ET.ParseError as error:
         return f"what the example is to build is no XML: {error}", "Mend 'builds'"
     if other:
@@ -117,22 +118,3 @@ def _wrong(package: Any, element: Element, wrong: Wrong) -> Fault | None:
         return None
     problem = f"the counter-example reads as {element.name} ({wrong.why})"
     return Fault(wrong.file, wrong.line, problem, "Mend it, or make the element narrower")
-
-
-def difference(one: ET.Element, other: ET.Element, path: str = "") -> str | None:
-    """Where two elements differ; the order of children and white space around texts say nothing."""
-    path = f"{path}/{one.tag.rpartition('}')[2]}"
-    if one.tag != other.tag:
-        return f"{path}: {one.tag} instead of {other.tag}"
-    if one.attrib != other.attrib:
-        return f"{path}: attributes {one.attrib} instead of {other.attrib}"
-    if (one.text or "").strip() != (other.text or "").strip():
-        return f"{path}: text {one.text!r} instead of {other.text!r}"
-    left = list(other)
-    for child in one:
-        found = [(difference(child, entry, path), entry) for entry in left if entry.tag == child.tag]
-        same = [entry for problem, entry in found if problem is None]
-        if not same:
-            return found[0][0] if found else f"{path}: {child.tag} is too much"
-        left.remove(same[0])
-    return f"{path}: {left[0].tag} is missing" if left else None

@@ -84,7 +84,7 @@ def test_good_examples_have_no_fault(tmp_path: Path) -> None:
         ),
         (
             "xml: '<odd><inner>a</inner></odd>', builds: '<odd xmlns=\"jabber:client\"/>'",
-            "the example builds other XML at /odd: {jabber:client}inner is too much. "
+            "the example builds other XML at /odd: unexpected {jabber:client}inner. "
             "Mend the example, or say what it builds under 'builds'.",
         ),
         (
