@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from ..source_code import literal
 from ..templating import COMMAND, environment, runtime_files
 from .code import Code
-from .model import Child, Element, Language
+from .model import Child, Element, Language, Protocol
 
 HOMES = {
     "GroupPrivacyValue": "jids",
@@ -31,7 +32,10 @@ def render(language: Language, sources: str) -> dict[str, str]:
         families=language.families,
         homes=sorted(homes.items()),
         public=sorted([*homes, *BASE]),
+        module_doc=module_doc,
         class_doc=class_doc,
+        facts=facts,
+        facts_of=facts_of,
         opening=opening,
         escaped=escaped,
         has_inner=lambda element: bool(element.text or element.children or element.rest),
@@ -53,19 +57,46 @@ def render(language: Language, sources: str) -> dict[str, str]:
     return files
 
 
+_FACT = r"(?:(?:CR|CX|[FXRKUN])-\d{2,3}|(?<=facts )\d\.\d)"
+_FACTS = rf"(?:facts )?{_FACT}(?:, (?:{_FACT}|\d\.\d))*"
+
+
+def without_facts(text: str) -> str:
+    """Leave out references to the wire facts, which would tell nothing to the readers of a docstring."""
+    return re.sub(rf" \({_FACTS}\)|(?:^|, ){_FACTS}", "", text)
+
+
+def facts(*texts: str) -> str:
+    """List the wire facts that some texts refer to, for a comment."""
+    return ", ".join(dict.fromkeys(found for text in texts for found in re.findall(_FACT, text)))
+
+
+def facts_of(element: Element) -> str:
+    parts = [*element.attributes, *element.children]
+    return facts(*element.kinds, element.source, element.doc, *(part.doc for part in parts))
+
+
+def module_doc(protocol: Protocol) -> list[str]:
+    """Write the paragraphs of a module's docstring."""
+    source = without_facts(protocol.source)
+    return [f"{protocol.title} ({source})." if source else f"{protocol.title}.", without_facts(protocol.doc)]
+
+
 def class_doc(element: Element) -> list[str]:
-    """The paragraphs of a class's docstring."""
-    kinds = f" ({', '.join(element.kinds)})" if element.kinds else ""
-    parts = [element.doc, f"`{element.element}` of `{element.namespace}`: {element.source}{kinds}."]
-    parts += [f":ivar {entry.field}: {entry.doc}" for entry in element.attributes if entry.fixed is None and entry.doc]
-    if element.text and element.text.doc:
-        parts.append(f":ivar {element.text.field}: {element.text.doc}")
-    parts += [f":ivar {entry.field}: {entry.doc}" for entry in element.children if entry.doc]
-    if element.rest_doc:
-        parts.append(f":ivar {element.rest}: {element.rest_doc}")
-    parts.append(":ivar unknown: children that have no field, as XML text.")
-    parts.append(":ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.")
-    return parts
+    """Write the paragraphs of a class's docstring."""
+    source = without_facts(element.source)
+    fields = [(entry.field, entry.doc) for entry in element.attributes if entry.fixed is None]
+    if element.text:
+        fields.append((element.text.field, element.text.doc))
+    fields += [(entry.field, entry.doc) for entry in element.children]
+    fields.append((element.rest, element.rest_doc))
+    fields.append(("unknown", "children that have no field, as XML text."))
+    fields.append(("unknown_attributes", "attributes that have no field, pairs of ElementTree's name and value."))
+    return [
+        without_facts(element.doc),
+        f"`{element.element}` of `{element.namespace}`" + (f": {source}." if source else "."),
+        *(f":ivar {name}: {without_facts(doc)}" for name, doc in fields if doc),
+    ]
 
 
 def escaped(text: str) -> str:

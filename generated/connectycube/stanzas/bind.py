@@ -40,11 +40,12 @@ _new = object.__new__
 __all__ = ["Bind", "BindRequest", "BindResult", "BoundResource", "Session", "SessionRequest"]
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class Bind(Element):
     """In the stream's features, the offer of a resource; from a client, the wish for one.
 
-    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7 (K-05).
+    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7.
 
     :ivar resource: The wished one; without it the server makes one.
     :ivar unknown: children that have no field, as XML text.
@@ -104,11 +105,12 @@ def read_bind(element: XMLElement) -> Bind:
         raise
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class BoundResource(Element):
     """The resource that was bound.
 
-    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7 (K-05).
+    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7.
 
     :ivar jid: Full JID of the connection.
     :ivar unknown: children that have no field, as XML text.
@@ -167,11 +169,12 @@ def read_bound_resource(element: XMLElement) -> BoundResource:
         raise
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class BindRequest(Stanza):
     """Asks the server to bind a resource.
 
-    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1 (K-05).
+    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -274,11 +277,12 @@ def read_bind_request(element: XMLElement) -> BindRequest:
         raise
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class BindResult(Stanza):
     """Tells the connection its full JID.
 
-    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1 (K-05).
+    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -381,11 +385,12 @@ def read_bind_result(element: XMLElement) -> BindResult:
         raise
 
 
+# Wire facts: K-06
 @define(kw_only=True)
 class Session(Element):
     """In the stream's features, the offer of a session; from a client, the wish for one.
 
-    `session` of `urn:ietf:params:xml:ns:xmpp-session`: RFC 3921 section 3, facts K-06 (K-06).
+    `session` of `urn:ietf:params:xml:ns:xmpp-session`: RFC 3921 section 3.
 
     :ivar optional: In an offer, whether the step may be left out.
     :ivar unknown: children that have no field, as XML text.
@@ -445,11 +450,12 @@ def read_session(element: XMLElement) -> Session:
         raise
 
 
+# Wire facts: K-06
 @define(kw_only=True)
 class SessionRequest(Stanza):
     """Starts a session as old servers need it; the result is empty.
 
-    `iq` of `jabber:client`: RFC 3921 section 3, facts K-06 (K-06).
+    `iq` of `jabber:client`: RFC 3921 section 3.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.

@@ -3,9 +3,10 @@
 """Carbons (XEP-0280).
 
 Copies of what the user's other devices send and receive. Believe a carbon only if it comes from the user's own bare
-JID (XEP-0280 section 11). A carbon of a received message is no mark, although its element is called `received` too
-(CX-09).
+JID (XEP-0280 section 11). A carbon of a received message is no mark, although its element is called `received` too.
 """
+
+# Wire facts: CX-09
 
 from __future__ import annotations
 
@@ -49,11 +50,12 @@ __all__ = [
 ]
 
 
+# Wire facts: K-28, K-29
 @define(kw_only=True)
 class Forwarded(Element):
     """A stanza inside another.
 
-    `forwarded` of `urn:xmpp:forward:0`: XEP-0297 section 3 (K-28, K-29).
+    `forwarded` of `urn:xmpp:forward:0`: XEP-0297 section 3.
 
     :ivar delay: When the stanza was first sent.
     :ivar stanza: The stanza, of whichever class it is.
@@ -119,11 +121,12 @@ def read_forwarded(element: XMLElement) -> Forwarded:
         raise
 
 
+# Wire facts: K-28
 @define(kw_only=True)
 class CarbonSent(Element):
     """A message that another device of the user sent.
 
-    `sent` of `urn:xmpp:carbons:2`: XEP-0280 section 7 (K-28).
+    `sent` of `urn:xmpp:carbons:2`: XEP-0280 section 7.
 
     :ivar forwarded: Holds the message.
     :ivar unknown: children that have no field, as XML text.
@@ -180,11 +183,12 @@ def read_carbon_sent(element: XMLElement) -> CarbonSent:
         raise
 
 
+# Wire facts: K-29, CX-09
 @define(kw_only=True)
 class CarbonReceived(Element):
     """A message that another device of the user received.
 
-    `received` of `urn:xmpp:carbons:2`: XEP-0280 section 6, CX-09 (K-29).
+    `received` of `urn:xmpp:carbons:2`: XEP-0280 section 6.
 
     :ivar forwarded: Holds the message.
     :ivar unknown: children that have no field, as XML text.
@@ -241,11 +245,12 @@ def read_carbon_received(element: XMLElement) -> CarbonReceived:
         raise
 
 
+# Wire facts: K-28
 @define(kw_only=True)
 class SentCarbonMessage(Stanza):
     """Brings a copy of a message that another device of the user sent; believe it only from the own bare JID.
 
-    `message` of `jabber:client`: XEP-0280 section 7 (K-28).
+    `message` of `jabber:client`: XEP-0280 section 7.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -357,11 +362,12 @@ def read_sent_carbon_message(element: XMLElement) -> SentCarbonMessage:
         raise
 
 
+# Wire facts: K-29, CX-09
 @define(kw_only=True)
 class ReceivedCarbonMessage(Stanza):
     """Brings a copy of a message that another device of the user received; believe it only from the own bare JID.
 
-    `message` of `jabber:client`: XEP-0280 section 6, CX-09 (K-29).
+    `message` of `jabber:client`: XEP-0280 section 6.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -473,11 +479,12 @@ def read_received_carbon_message(element: XMLElement) -> ReceivedCarbonMessage:
         raise
 
 
+# Wire facts: K-53
 @define(kw_only=True)
 class CarbonsEnable(Element):
     """Asks for copies.
 
-    `enable` of `urn:xmpp:carbons:2`: XEP-0280 section 4 (K-53).
+    `enable` of `urn:xmpp:carbons:2`: XEP-0280 section 4.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -522,11 +529,12 @@ def read_carbons_enable(element: XMLElement) -> CarbonsEnable:
         raise
 
 
+# Wire facts: K-53
 @define(kw_only=True)
 class EnableCarbonsRequest(Stanza):
     """Asks the server to copy to this device what the user's other devices send and receive; the result is empty.
 
-    `iq` of `jabber:client`: XEP-0280 section 4 (K-53).
+    `iq` of `jabber:client`: XEP-0280 section 4.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.

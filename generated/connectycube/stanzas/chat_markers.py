@@ -3,9 +3,10 @@
 """Chat markers (XEP-0333).
 
 Marks that say how far a message got. Both go as `chat` messages to the sender's user JID, also for a message of a
-group (CX-03). Namespaces are compared, never local names alone: a carbon and an XEP-0184 receipt are called
-`received` too (CX-09).
+group. Namespaces are compared, never local names alone: a carbon and an XEP-0184 receipt are called `received` too.
 """
+
+# Wire facts: CX-03, CX-09
 
 from __future__ import annotations
 
@@ -40,11 +41,12 @@ _new = object.__new__
 __all__ = ["DeliveredMark", "Displayed", "Markable", "ReadMark", "Received"]
 
 
+# Wire facts: K-17, CX-01
 @define(kw_only=True)
 class Markable(Element):
     """The sender wants to know how far the message gets.
 
-    `markable` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.2, CX-01 (K-17).
+    `markable` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -89,11 +91,12 @@ def read_markable(element: XMLElement) -> Markable:
         raise
 
 
+# Wire facts: K-20
 @define(kw_only=True)
 class Received(Element):
     """The message has reached a device.
 
-    `received` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.3 (K-20).
+    `received` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.3.
 
     :ivar id: Id of the marked message.
     :ivar unknown: children that have no field, as XML text.
@@ -152,11 +155,12 @@ def read_received(element: XMLElement) -> Received:
         raise
 
 
+# Wire facts: K-21
 @define(kw_only=True)
 class Displayed(Element):
     """The message has been read.
 
-    `displayed` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.4 (K-21).
+    `displayed` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.4.
 
     :ivar id: Id of the marked message.
     :ivar unknown: children that have no field, as XML text.
@@ -215,11 +219,12 @@ def read_displayed(element: XMLElement) -> Displayed:
         raise
 
 
+# Wire facts: K-20, CX-03
 @define(kw_only=True)
 class DeliveredMark(Stanza):
     """Tells the sender that a message has reached this device.
 
-    `message` of `jabber:client`: XEP-0333, CX-03 (K-20).
+    `message` of `jabber:client`: XEP-0333.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -340,11 +345,12 @@ def read_delivered_mark(element: XMLElement) -> DeliveredMark:
         raise
 
 
+# Wire facts: K-21, CX-03
 @define(kw_only=True)
 class ReadMark(Stanza):
     """Tells the sender that a message has been read.
 
-    `message` of `jabber:client`: XEP-0333, CX-03 (K-21).
+    `message` of `jabber:client`: XEP-0333.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.

@@ -43,11 +43,12 @@ _new = object.__new__
 __all__ = ["Active", "ChatStateMessage", "Composing", "Gone", "Inactive", "Paused", "PausedMessage", "TypingMessage"]
 
 
+# Wire facts: K-18
 @define(kw_only=True)
 class Composing(Element):
     """The user is typing.
 
-    `composing` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2 (K-18).
+    `composing` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -96,11 +97,12 @@ def read_composing(element: XMLElement) -> Composing:
         raise
 
 
+# Wire facts: K-19
 @define(kw_only=True)
 class Paused(Element):
     """The user was typing and has stopped.
 
-    `paused` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2 (K-19).
+    `paused` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -308,11 +310,12 @@ def read_gone(element: XMLElement) -> Gone:
         raise
 
 
+# Wire facts: K-18, CX-21, K-30
 @define(kw_only=True)
 class TypingMessage(Stanza):
     """Tells the other side that the user is typing. Write an `id` as the documentation does; other SDKs send none.
 
-    `message` of `jabber:client`: XEP-0085 section 5.1, CX-21 (K-18).
+    `message` of `jabber:client`: XEP-0085 section 5.1.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -321,7 +324,7 @@ class TypingMessage(Stanza):
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar composing: The state.
     :ivar body: Never there: a message with a text is a content message.
-    :ivar delay: The server kept the message (K-30); its state is out of date then.
+    :ivar delay: The server kept the message; its state is out of date then.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -439,11 +442,12 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
         raise
 
 
+# Wire facts: K-19, CX-21, K-30
 @define(kw_only=True)
 class PausedMessage(Stanza):
     """Tells the other side that the user has stopped typing.
 
-    `message` of `jabber:client`: XEP-0085 section 5.1, CX-21 (K-19).
+    `message` of `jabber:client`: XEP-0085 section 5.1.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -452,7 +456,7 @@ class PausedMessage(Stanza):
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar paused: The state.
     :ivar body: Never there: a message with a text is a content message.
-    :ivar delay: The server kept the message (K-30); its state is out of date then.
+    :ivar delay: The server kept the message; its state is out of date then.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -570,6 +574,7 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
         raise
 
 
+# Wire facts: K-30
 @define(kw_only=True)
 class ChatStateMessage(Stanza):
     """Any other message that carries a chat state and nothing else, as general XMPP clients send it.
@@ -588,7 +593,7 @@ class ChatStateMessage(Stanza):
     :ivar paused: The user was typing and has stopped.
     :ivar body: Never there: a message with a text is a content message.
     :ivar extra: Never there: it may hold attachments, and those are content.
-    :ivar delay: The server kept the message (K-30); its state is out of date then.
+    :ivar delay: The server kept the message; its state is out of date then.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

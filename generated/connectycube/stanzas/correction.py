@@ -43,14 +43,15 @@ _new = object.__new__
 __all__ = ["EditMessage", "Replace"]
 
 
+# Wire facts: K-22, U-32
 @define(kw_only=True)
 class Replace(Element):
     """Names the message that is edited.
 
-    `replace` of `urn:xmpp:message-correct:0`: XEP-0308 section 4, U-32 (K-22).
+    `replace` of `urn:xmpp:message-correct:0`: XEP-0308 section 4.
 
     :ivar id: Id of the edited message.
-    :ivar last: Whether it is the last message of its dialog; always write it (U-32), others may leave it out.
+    :ivar last: Whether it is the last message of its dialog; always write it, others may leave it out.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -115,11 +116,12 @@ def read_replace(element: XMLElement) -> Replace:
         raise
 
 
+# Wire facts: K-22, K-30
 @define(kw_only=True)
 class EditMessage(Stanza):
     """Gives an earlier message a new text. It has an id of its own; a group sends it back to its sender as well.
 
-    `message` of `jabber:client`: XEP-0308 section 4, facts K-22 (K-22).
+    `message` of `jabber:client`: XEP-0308 section 4.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -128,7 +130,7 @@ class EditMessage(Stanza):
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar body: The new text.
     :ivar replace: Which message is edited.
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar delay: The server kept the message before it delivered it.
     :ivar extra: Parameters, `dialog_id` among them.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -38,11 +38,12 @@ _new = object.__new__
 __all__ = ["Delay"]
 
 
+# Wire facts: K-30
 @define(kw_only=True)
 class Delay(Element):
     """When a stanza was first sent, and who kept it.
 
-    `delay` of `urn:xmpp:delay`: XEP-0203 section 2 (K-30).
+    `delay` of `urn:xmpp:delay`: XEP-0203 section 2.
 
     :ivar from_: Who kept it.
     :ivar stamp: When it was first sent.

@@ -3,8 +3,10 @@
 """Service discovery (XEP-0030).
 
 What an address is, what it can do and what belongs to it. The items of a room are the users who are online in it; the
-user id is the resource of an item's JID (K-54).
+user id is the resource of an item's JID.
 """
+
+# Wire facts: K-54
 
 from __future__ import annotations
 
@@ -48,11 +50,12 @@ __all__ = [
 ]
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItem(Element):
     """One thing that belongs to an address; in a room, one user who is online.
 
-    `item` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1 (K-54).
+    `item` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1.
 
     :ivar jid: Its address; in a room, the room with the user id as resource.
     :ivar node: Its part of the address.
@@ -133,11 +136,12 @@ def read_disco_item(element: XMLElement) -> DiscoItem:
         raise
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItems(Element):
     """What belongs to an address; empty in a question.
 
-    `query` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1 (K-54).
+    `query` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1.
 
     :ivar node: Part of the address that is meant.
     :ivar items: What belongs to it.
@@ -216,11 +220,12 @@ def read_disco_items(element: XMLElement) -> DiscoItems:
         raise
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItemsRequest(Stanza):
     """Asks what belongs to an address; to a room, who is online in it.
 
-    `iq` of `jabber:client`: XEP-0030 section 4.1 (K-54).
+    `iq` of `jabber:client`: XEP-0030 section 4.1.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -325,11 +330,12 @@ def read_disco_items_request(element: XMLElement) -> DiscoItemsRequest:
         raise
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItemsResult(Stanza):
     """Tells what belongs to an address; from a room, who is online in it.
 
-    `iq` of `jabber:client`: XEP-0030 section 4.1 (K-54).
+    `iq` of `jabber:client`: XEP-0030 section 4.1.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.

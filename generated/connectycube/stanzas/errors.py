@@ -41,6 +41,7 @@ _new = object.__new__
 __all__ = ["MessageError", "StanzaFault"]
 
 
+# Wire facts: K-27
 @define(kw_only=True)
 class StanzaFault(Element):
     """Why a stanza failed.
@@ -48,11 +49,11 @@ class StanzaFault(Element):
     `error` of `jabber:client`: RFC 6120 section 8.3.2.
 
     :ivar type: What the sender may do about it.
-    :ivar code: Number of the old protocol, such as 503 for a blocked message (K-27).
+    :ivar code: Number of the old protocol, such as 503 for a blocked message.
     :ivar by: Who found the fault.
     :ivar condition: What is wrong.
     :ivar text: Words for a person.
-    :ivar plain_text: The same without a namespace of its own (K-27).
+    :ivar plain_text: The same without a namespace of its own.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -185,11 +186,12 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
         raise
 
 
+# Wire facts: K-27
 @define(kw_only=True)
 class MessageError(Stanza):
     """A message could not be delivered; `id` is that of the message. Blocked messages of a 1-1 dialog come back so.
 
-    `message` of `jabber:client`: RFC 6120 section 8.3, facts K-27 (K-27).
+    `message` of `jabber:client`: RFC 6120 section 8.3.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.

@@ -36,11 +36,12 @@ _new = object.__new__
 __all__ = ["Close", "Open"]
 
 
+# Wire facts: K-01
 @define(kw_only=True)
 class Open(Stanza):
     """Opens a stream, from either side; again after authentication.
 
-    `open` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.4 (K-01).
+    `open` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.4.
 
     :ivar from_: The side that opens; always there from a server.
     :ivar to: The other side; the host of the chat from a client.
@@ -141,11 +142,12 @@ def read_open(element: XMLElement) -> Open:
         raise
 
 
+# Wire facts: K-01
 @define(kw_only=True)
 class Close(Stanza):
     """Closes a stream, from either side; the other side answers with the same.
 
-    `close` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.6 (K-01).
+    `close` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.6.
 
     :ivar from_: The side that closes.
     :ivar to: The other side.

@@ -38,11 +38,12 @@ _new = object.__new__
 __all__ = ["IqError", "IqGet", "IqResult", "IqSet"]
 
 
+# Wire facts: K-48
 @define(kw_only=True)
 class IqResult(Stanza):
     """A request has been carried out; the answer has no content, or one that no other class knows.
 
-    `iq` of `jabber:client`: RFC 6120 section 8.2.3 (K-48).
+    `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -133,11 +134,12 @@ def read_iq_result(element: XMLElement) -> IqResult:
         raise
 
 
+# Wire facts: K-49, CX-28
 @define(kw_only=True)
 class IqError(Stanza):
     """A request has failed; `id` is that of the request.
 
-    `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3, CX-28 (K-49).
+    `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.

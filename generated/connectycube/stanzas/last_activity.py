@@ -4,8 +4,10 @@
 
 When a user was last there. A user who has never logged in is answered with an `IqError`. After one has subscribed
 (status streaming), the server sends the same unasked. No source says of which type these pushes are: one of type
-`set` is a `LastActivityPush`, one of type `result` a `LastActivityResult` whose id nobody waits for (K-50, U-43).
+`set` is a `LastActivityPush`, one of type `result` a `LastActivityResult` whose id nobody waits for.
 """
+
+# Wire facts: K-50, U-43
 
 from __future__ import annotations
 
@@ -42,11 +44,12 @@ _new = object.__new__
 __all__ = ["LastActivity", "LastActivityPush", "LastActivityQuery", "LastActivityRequest", "LastActivityResult"]
 
 
+# Wire facts: K-49
 @define(kw_only=True)
 class LastActivityQuery(Element):
     """The question itself.
 
-    `query` of `jabber:iq:last`: XEP-0012 section 2 (K-49).
+    `query` of `jabber:iq:last`: XEP-0012 section 2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -91,11 +94,12 @@ def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
         raise
 
 
+# Wire facts: K-49, K-50
 @define(kw_only=True)
 class LastActivity(Element):
     """How long ago a user was last there.
 
-    `query` of `jabber:iq:last`: XEP-0012 sections 2 and 3 (K-49, K-50).
+    `query` of `jabber:iq:last`: XEP-0012 sections 2 and 3.
 
     :ivar seconds: Seconds since then; 0 means online.
     :ivar status: Last status text.
@@ -164,11 +168,12 @@ def read_last_activity(element: XMLElement) -> LastActivity:
         raise
 
 
+# Wire facts: K-49
 @define(kw_only=True)
 class LastActivityRequest(Stanza):
     """Asks when a user was last there.
 
-    `iq` of `jabber:client`: XEP-0012 section 2 (K-49).
+    `iq` of `jabber:client`: XEP-0012 section 2.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -273,11 +278,12 @@ def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
         raise
 
 
+# Wire facts: K-49, K-50, U-43
 @define(kw_only=True)
 class LastActivityResult(Stanza):
     """Tells when the user in `from` was last there; with an id that nobody waits for, it is a push.
 
-    `iq` of `jabber:client`: XEP-0012 sections 2 and 3, U-43 (K-49, K-50).
+    `iq` of `jabber:client`: XEP-0012 sections 2 and 3.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.
@@ -382,11 +388,12 @@ def read_last_activity_result(element: XMLElement) -> LastActivityResult:
         raise
 
 
+# Wire facts: K-50, U-43
 @define(kw_only=True)
 class LastActivityPush(Stanza):
     """Tells unasked when the user in `from` was last there; it follows a subscription.
 
-    `iq` of `jabber:client`: facts K-50, U-43 (K-50).
+    `iq` of `jabber:client`.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.

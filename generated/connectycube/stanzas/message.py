@@ -41,12 +41,13 @@ _new = object.__new__
 __all__ = ["ChatMessage", "GroupMessage", "HeadlineMessage"]
 
 
+# Wire facts: K-12, K-15, 3.2, K-17, K-16, K-30
 @define(kw_only=True)
 class ChatMessage(Stanza):
     """A message to one user. Without `save_to_history` in its parameters the server does not keep it. A type that nobody
     knows counts as `normal` (RFC 6121 section 5.2.2).
 
-    `message` of `jabber:client`: RFC 6121 section 5.2.2, facts 3.2 (K-12, K-15).
+    `message` of `jabber:client`: RFC 6121 section 5.2.2.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -54,9 +55,9 @@ class ChatMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` for messages of a dialog.
     :ivar body: The text.
-    :ivar markable: The sender wants marks (K-17).
-    :ivar destroy: The message is to vanish some time after it was read (K-16).
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar markable: The sender wants marks.
+    :ivar destroy: The message is to vanish some time after it was read.
+    :ivar delay: The server kept the message before it delivered it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -191,20 +192,21 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
         raise
 
 
+# Wire facts: K-13, 3.2, K-17, K-16, K-30
 @define(kw_only=True)
 class GroupMessage(Stanza):
     """A message in a group or public dialog. One's own comes back with the same id.
 
-    `message` of `jabber:client`: XEP-0045 section 7.4, facts 3.2 (K-13).
+    `message` of `jabber:client`: XEP-0045 section 7.4.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: The text.
-    :ivar markable: The sender wants marks (K-17).
-    :ivar destroy: The message is to vanish some time after it was read (K-16).
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar markable: The sender wants marks.
+    :ivar destroy: The message is to vanish some time after it was read.
+    :ivar delay: The server kept the message before it delivered it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -334,20 +336,21 @@ def read_group_message(element: XMLElement) -> GroupMessage:
         raise
 
 
+# Wire facts: K-25, CX-13, K-17, K-16, K-30
 @define(kw_only=True)
 class HeadlineMessage(Stanza):
     """A headline that names no module in its parameters, so that it is neither a system message nor a call signal.
 
-    `message` of `jabber:client`: RFC 6121 section 5.2.2, CX-13 (K-25).
+    `message` of `jabber:client`: RFC 6121 section 5.2.2.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: The text.
-    :ivar markable: The sender wants marks (K-17).
-    :ivar destroy: The message is to vanish some time after it was read (K-16).
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar markable: The sender wants marks.
+    :ivar destroy: The message is to vanish some time after it was read.
+    :ivar delay: The server kept the message before it delivered it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

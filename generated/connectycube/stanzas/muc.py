@@ -2,10 +2,12 @@
 
 """Rooms (XEP-0045).
 
-Presence in the rooms of group dialogs. A nick is always the plain user id, and joining is optional (CX-04). To leave,
-send an `UnavailablePresence` to the room and nick. One's own presence has the status code 110; match it by room and
-code, not by id (CX-32).
+Presence in the rooms of group dialogs. A nick is always the plain user id, and joining is optional. To leave, send an
+`UnavailablePresence` to the room and nick. One's own presence has the status code 110; match it by room and code, not
+by id.
 """
+
+# Wire facts: CX-04, CX-32
 
 from __future__ import annotations
 
@@ -58,11 +60,12 @@ __all__ = [
 ]
 
 
+# Wire facts: K-32
 @define(kw_only=True)
 class MucHistory(Element):
     """How much of the past a room is to send to who joins; `maxstanzas` 0 means nothing.
 
-    `history` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2 (K-32).
+    `history` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2.
 
     :ivar maxstanzas: At most so many messages.
     :ivar maxchars: At most so many characters of XML.
@@ -153,11 +156,12 @@ def read_muc_history(element: XMLElement) -> MucHistory:
         raise
 
 
+# Wire facts: K-32
 @define(kw_only=True)
 class MucJoin(Element):
     """Marks a presence as the wish to join a room.
 
-    `x` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2 (K-32).
+    `x` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2.
 
     :ivar history: How much of the past to send; without it the room decides.
     :ivar password: Password of the room.
@@ -222,11 +226,12 @@ def read_muc_join(element: XMLElement) -> MucJoin:
         raise
 
 
+# Wire facts: K-39
 @define(kw_only=True)
 class MucActor(Element):
     """Who removed an occupant or changed its rights.
 
-    `actor` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 8.2 (K-39).
+    `actor` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 8.2.
 
     :ivar jid: JID of that user.
     :ivar nick: Nick of that user, on this platform the user id.
@@ -299,11 +304,12 @@ def read_muc_actor(element: XMLElement) -> MucActor:
         raise
 
 
+# Wire facts: K-33, K-39
 @define(kw_only=True)
 class MucItem(Element):
     """Standing of an occupant in a room.
 
-    `item` of `http://jabber.org/protocol/muc#user`: XEP-0045 sections 5 and 7.2 (K-33, K-39).
+    `item` of `http://jabber.org/protocol/muc#user`: XEP-0045 sections 5 and 7.2.
 
     :ivar affiliation: Lasting standing: `owner`, `admin`, `member`, `outcast` (banned) or `none`.
     :ivar role: Standing during the visit: `moderator`, `participant`, `visitor`, or `none` who left.
@@ -414,12 +420,13 @@ def read_muc_item(element: XMLElement) -> MucItem:
         raise
 
 
+# Wire facts: K-33, K-36, K-39, CX-06
 @define(kw_only=True)
 class MucStatus(Element):
     """What a room has to say about a presence, as a number. 110 is one's own presence, 307 a kick, 301 a ban; the
     platform's SDKs take 301 for a kick, so accept both.
 
-    `status` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 15.6, CX-06 (K-33, K-36, K-39).
+    `status` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 15.6.
 
     :ivar code: The number.
     :ivar unknown: children that have no field, as XML text.
@@ -482,11 +489,12 @@ def read_muc_status(element: XMLElement) -> MucStatus:
         raise
 
 
+# Wire facts: K-33, K-36, K-37, K-38, K-39, CX-05
 @define(kw_only=True)
 class MucUser(Element):
     """What a room tells about an occupant.
 
-    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.2, CX-05 (K-33, K-36, K-37, K-38, K-39).
+    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.2.
 
     :ivar item: Standing of the occupant.
     :ivar statuses: What else there is to say.
@@ -559,13 +567,14 @@ def read_muc_user(element: XMLElement) -> MucUser:
         raise
 
 
+# Wire facts: K-32, CX-32
 @define(kw_only=True)
 class RoomJoin(Stanza):
     """Joins a room under one's user id.
 
-    `presence` of `jabber:client`: XEP-0045 section 7.2 (K-32).
+    `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar lang: Language of the texts.
     :ivar to: The room, with one's user id as resource.
@@ -661,13 +670,14 @@ def read_room_join(element: XMLElement) -> RoomJoin:
         raise
 
 
+# Wire facts: K-33, K-37, CX-05, CX-32
 @define(kw_only=True)
 class RoomOccupant(Stanza):
     """Someone is in a room or has joined it; with the status code 110 it is oneself.
 
-    `presence` of `jabber:client`: XEP-0045 section 7.2, CX-05 (K-33, K-37).
+    `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -796,13 +806,14 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
         raise
 
 
+# Wire facts: K-36, K-38, K-39, CX-06, CX-32
 @define(kw_only=True)
 class RoomOccupantLeft(Stanza):
     """Someone has left a room; with the status code 110 it is oneself, with 307 or 301 the occupant was removed.
 
-    `presence` of `jabber:client`: XEP-0045 sections 7.14, 8.2 and 9.1, CX-06 (K-36, K-38, K-39).
+    `presence` of `jabber:client`: XEP-0045 sections 7.14, 8.2 and 9.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -922,14 +933,15 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
         raise
 
 
+# Wire facts: K-34, CX-32
 @define(kw_only=True)
 class RoomJoinError(Stanza):
     """Joining a room has failed; `id` is that of the wish to join. A room that does not repeat the wish sends a plain
     `PresenceError`.
 
-    `presence` of `jabber:client`: XEP-0045 section 7.2 (K-34).
+    `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.

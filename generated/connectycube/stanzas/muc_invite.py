@@ -43,11 +43,12 @@ _new = object.__new__
 __all__ = ["BareInvitationMessage", "BareInvite", "InvitationMessage", "MucInvitation", "MucInvite"]
 
 
+# Wire facts: K-31
 @define(kw_only=True)
 class MucInvite(Element):
     """Who invites whom, and why.
 
-    `invite` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2 (K-31).
+    `invite` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2.
 
     :ivar from_: Who invites; added by the room.
     :ivar to: Who is invited; in what goes to the room.
@@ -131,11 +132,12 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
         raise
 
 
+# Wire facts: K-31
 @define(kw_only=True)
 class MucInvitation(Element):
     """What a room says to a user who is not in it.
 
-    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2 (K-31).
+    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2.
 
     :ivar invite: The invitation; none in other notices, such as one of a refusal.
     :ivar password: Password of the room.
@@ -204,11 +206,12 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
         raise
 
 
+# Wire facts: K-31
 @define(kw_only=True)
 class BareInvite(Element):
     """An invitation without a namespace of its own; what it holds is not known.
 
-    `invite` of `jabber:client`: facts K-31 (K-31).
+    `invite` of `jabber:client`.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -253,11 +256,12 @@ def read_bare_invite(element: XMLElement) -> BareInvite:
         raise
 
 
+# Wire facts: K-31, K-30
 @define(kw_only=True)
 class InvitationMessage(Stanza):
     """A room passes on an invitation of one of its users; it comes from the room's JID.
 
-    `message` of `jabber:client`: XEP-0045 section 7.8.2 (K-31).
+    `message` of `jabber:client`: XEP-0045 section 7.8.2.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -266,7 +270,7 @@ class InvitationMessage(Stanza):
     :ivar type: Mostly left out.
     :ivar body: Words that some servers add for clients without rooms.
     :ivar invitation: The invitation.
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar delay: The server kept the message before it delivered it.
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -394,11 +398,12 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
         raise
 
 
+# Wire facts: K-31, 3.6, K-30
 @define(kw_only=True)
 class BareInvitationMessage(Stanza):
     """A message with an invitation as its own child; other SDKs pass it over.
 
-    `message` of `jabber:client`: facts K-31, facts 3.6 (K-31).
+    `message` of `jabber:client`.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -407,7 +412,7 @@ class BareInvitationMessage(Stanza):
     :ivar type: Type of the message.
     :ivar body: A text.
     :ivar invite: The invitation.
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar delay: The server kept the message before it delivered it.
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -37,11 +37,12 @@ _new = object.__new__
 __all__ = ["Ping", "PingRequest"]
 
 
+# Wire facts: K-47, K-48
 @define(kw_only=True)
 class Ping(Element):
     """The question itself.
 
-    `ping` of `urn:xmpp:ping`: XEP-0199 section 3 (K-47, K-48).
+    `ping` of `urn:xmpp:ping`: XEP-0199 section 3.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -86,11 +87,12 @@ def read_ping(element: XMLElement) -> Ping:
         raise
 
 
+# Wire facts: K-47, K-48
 @define(kw_only=True)
 class PingRequest(Stanza):
     """Asks whether the other side is still there; the server asks clients too, and wants an `IqResult`.
 
-    `iq` of `jabber:client`: XEP-0199 sections 4.1 and 4.2 (K-47, K-48).
+    `iq` of `jabber:client`: XEP-0199 sections 4.1 and 4.2.
 
     :ivar id: Id of the request, repeated in its answer.
     :ivar from_: JID of the sender.

@@ -50,14 +50,15 @@ __all__ = [
 ]
 
 
+# Wire facts: K-07, K-44, K-46, CX-32
 @define(kw_only=True)
 class AvailablePresence(Stanza):
     """Someone is online, perhaps with a status text. The first one after login is empty, and the server sends it back
     from the full JID.
 
-    `presence` of `jabber:client`: RFC 6121 sections 4.2, 4.4 and 4.7 (K-07, K-44, K-46).
+    `presence` of `jabber:client`: RFC 6121 sections 4.2, 4.4 and 4.7.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -180,13 +181,14 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
         raise
 
 
+# Wire facts: K-35, K-45, CX-32
 @define(kw_only=True)
 class UnavailablePresence(Stanza):
     """Someone goes offline; with a room and nick in `to`, one leaves the room.
 
-    `presence` of `jabber:client`: RFC 6121 section 4.5, XEP-0045 section 7.14 (K-35, K-45).
+    `presence` of `jabber:client`: RFC 6121 section 4.5, XEP-0045 section 7.14.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -298,13 +300,14 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
         raise
 
 
+# Wire facts: K-40, 3.5, CX-32
 @define(kw_only=True)
 class Subscribe(Stanza):
     """A contact request - the sender asks to see when the other is online.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.1, facts 3.5 (K-40).
+    `presence` of `jabber:client`: RFC 6121 section 3.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -414,13 +417,14 @@ def read_subscribe(element: XMLElement) -> Subscribe:
         raise
 
 
+# Wire facts: K-41, 3.5, CX-32
 @define(kw_only=True)
 class Subscribed(Stanza):
     """A contact request is accepted - the other may see when the sender is online.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.1, facts 3.5 (K-41).
+    `presence` of `jabber:client`: RFC 6121 section 3.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -510,13 +514,14 @@ def read_subscribed(element: XMLElement) -> Subscribed:
         raise
 
 
+# Wire facts: K-42, 3.5, CX-32
 @define(kw_only=True)
 class Unsubscribed(Stanza):
     """A contact request is rejected, or an earlier grant is taken back.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.2, facts 3.5 (K-42).
+    `presence` of `jabber:client`: RFC 6121 section 3.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -606,13 +611,14 @@ def read_unsubscribed(element: XMLElement) -> Unsubscribed:
         raise
 
 
+# Wire facts: K-43, CX-32
 @define(kw_only=True)
 class Unsubscribe(Stanza):
     """The sender does not want to see any more when the other is online.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.3 (K-43).
+    `presence` of `jabber:client`: RFC 6121 section 3.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -702,13 +708,14 @@ def read_unsubscribe(element: XMLElement) -> Unsubscribe:
         raise
 
 
+# Wire facts: CX-32
 @define(kw_only=True)
 class PresenceProbe(Stanza):
     """A server asks for the present presence of a user; a client hardly ever sees one.
 
     `presence` of `jabber:client`: RFC 6121 section 4.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.
@@ -800,13 +807,14 @@ def read_presence_probe(element: XMLElement) -> PresenceProbe:
         raise
 
 
+# Wire facts: K-34, CX-32
 @define(kw_only=True)
 class PresenceError(Stanza):
     """A presence could not be handled; one for a room means that joining has failed.
 
-    `presence` of `jabber:client`: RFC 6121 section 4.7.1, RFC 6120 section 8.3 (K-34).
+    `presence` of `jabber:client`: RFC 6121 section 4.7.1, RFC 6120 section 8.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its answer.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient; without it, all who are subscribed.
     :ivar lang: Language of the texts.

@@ -2,10 +2,12 @@
 
 """Authentication (RFC 6120 section 6).
 
-Authentication by SASL. The platform offers PLAIN and ANONYMOUS, and PLAIN is used, with an empty identity to act as
-(CX-23). Challenges and responses are for mechanisms of several steps such as SCRAM. Data of no length is written `=`
-(RFC 6120 section 6.4.2).
+Authentication by SASL. The platform offers PLAIN and ANONYMOUS, and PLAIN is used, with an empty identity to act as.
+Challenges and responses are for mechanisms of several steps such as SCRAM. Data of no length is written `=` (RFC 6120
+section 6.4.2).
 """
+
+# Wire facts: CX-23
 
 from __future__ import annotations
 
@@ -39,11 +41,12 @@ _new = object.__new__
 __all__ = ["Abort", "Auth", "Challenge", "Failure", "Response", "Success"]
 
 
+# Wire facts: K-03, CX-23
 @define(kw_only=True)
 class Auth(Stanza):
     """Starts authentication. Its data holds the password; never log it.
 
-    `auth` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.2, CX-23 (K-03).
+    `auth` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.2.
 
     :ivar mechanism: Name of the mechanism, `PLAIN`.
     :ivar data: What the mechanism sends first, for PLAIN names and password.
@@ -295,11 +298,12 @@ def read_abort(element: XMLElement) -> Abort:
         raise
 
 
+# Wire facts: K-04
 @define(kw_only=True)
 class Success(Stanza):
     """The user is authenticated; a new stream follows.
 
-    `success` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.6 (K-04).
+    `success` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.6.
 
     :ivar data: What the mechanism says last, such as the server's proof in SCRAM.
     :ivar unknown: children that have no field, as XML text.
@@ -358,11 +362,12 @@ def read_success(element: XMLElement) -> Success:
         raise
 
 
+# Wire facts: K-04
 @define(kw_only=True)
 class Failure(Stanza):
     """The user is not authenticated.
 
-    `failure` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.5 (K-04).
+    `failure` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.5.
 
     :ivar condition: Why; only `temporary-auth-failure` may be tried again as it is.
     :ivar text: Words for a person.

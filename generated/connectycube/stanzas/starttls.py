@@ -2,9 +2,11 @@
 
 """Start of TLS (RFC 6120 section 5).
 
-Securing a TCP connection that began without TLS (CX-22). Not used on WebSocket, nor on the port that is secured from
-the start.
+Securing a TCP connection that began without TLS. Not used on WebSocket, nor on the port that is secured from the
+start.
 """
+
+# Wire facts: CX-22
 
 from __future__ import annotations
 
@@ -28,11 +30,12 @@ _new = object.__new__
 __all__ = ["Proceed", "StartTls", "TlsFailure"]
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class StartTls(Stanza):
     """In the stream's features, the server's offer of TLS; from a client, the wish to start it.
 
-    `starttls` of `urn:ietf:params:xml:ns:xmpp-tls`: RFC 6120 sections 5.4.1 and 5.4.2 (K-02).
+    `starttls` of `urn:ietf:params:xml:ns:xmpp-tls`: RFC 6120 sections 5.4.1 and 5.4.2.
 
     :ivar required: In an offer, whether TLS must be started.
     :ivar unknown: children that have no field, as XML text.

@@ -3,9 +3,11 @@
 """Stream management (XEP-0198).
 
 Both sides count the stanzas that they handled and tell each other, so that a sender knows what has arrived. Every
-stanza counts, not only messages (CX-11); the elements of this page do not. Counters begin at 0 and after 4294967295
-at 0 again.
+stanza counts, not only messages; the elements of this page do not. Counters begin at 0 and after 4294967295 at 0
+again.
 """
+
+# Wire facts: CX-11
 
 from __future__ import annotations
 
@@ -41,11 +43,12 @@ _new = object.__new__
 __all__ = ["Ack", "AckRequest", "Enable", "Enabled", "Failed", "Resume", "Resumed"]
 
 
+# Wire facts: K-08, U-35
 @define(kw_only=True)
 class Enable(Stanza):
-    """Asks the server to manage the stream; other SDKs do not ask for resumption (U-35).
+    """Asks the server to manage the stream; other SDKs do not ask for resumption.
 
-    `enable` of `urn:xmpp:sm:3`: XEP-0198 section 3 (K-08).
+    `enable` of `urn:xmpp:sm:3`: XEP-0198 section 3.
 
     :ivar resume: Whether the stream is to be resumable.
     :ivar max: Wished time in seconds for which it can be resumed.
@@ -114,11 +117,12 @@ def read_enable(element: XMLElement) -> Enable:
         raise
 
 
+# Wire facts: K-09
 @define(kw_only=True)
 class Enabled(Stanza):
     """The stream is managed from now on; both counters are 0.
 
-    `enabled` of `urn:xmpp:sm:3`: XEP-0198 section 3 (K-09).
+    `enabled` of `urn:xmpp:sm:3`: XEP-0198 section 3.
 
     :ivar id: Names the stream when it is resumed.
     :ivar resume: Whether the stream is resumable.
@@ -205,11 +209,12 @@ def read_enabled(element: XMLElement) -> Enabled:
         raise
 
 
+# Wire facts: K-10
 @define(kw_only=True)
 class AckRequest(Stanza):
     """Asks the other side how many stanzas it has handled.
 
-    `r` of `urn:xmpp:sm:3`: XEP-0198 section 4 (K-10).
+    `r` of `urn:xmpp:sm:3`: XEP-0198 section 4.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -254,11 +259,12 @@ def read_ack_request(element: XMLElement) -> AckRequest:
         raise
 
 
+# Wire facts: K-11, CX-11
 @define(kw_only=True)
 class Ack(Stanza):
     """Says how many stanzas were handled since the stream is managed; asked for or not.
 
-    `a` of `urn:xmpp:sm:3`: XEP-0198 section 4, CX-11 (K-11).
+    `a` of `urn:xmpp:sm:3`: XEP-0198 section 4.
 
     :ivar h: Their number.
     :ivar unknown: children that have no field, as XML text.

@@ -3,8 +3,10 @@
 """Streams (RFC 6120 section 4).
 
 What a server offers at the start of a stream, and the errors that end one. The server shows `starttls` and
-`compression` on WebSocket too, where they have no meaning (K-02).
+`compression` on WebSocket too, where they have no meaning.
 """
+
+# Wire facts: K-02
 
 from __future__ import annotations
 
@@ -35,11 +37,12 @@ _new = object.__new__
 __all__ = ["Compression", "Mechanisms", "RosterVersioning", "SmFeature", "StreamError", "StreamFeatures"]
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class Mechanisms(Element):
     """The ways to authenticate that the server offers.
 
-    `mechanisms` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.1 (K-02).
+    `mechanisms` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.1.
 
     :ivar mechanisms: Their names, the preferred one first.
     :ivar unknown: children that have no field, as XML text.
@@ -101,11 +104,12 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
         raise
 
 
+# Wire facts: K-02, U-54
 @define(kw_only=True)
 class Compression(Element):
-    """The ways to compress that the server offers; the SDK uses none (U-54).
+    """The ways to compress that the server offers; the SDK uses none.
 
-    `compression` of `http://jabber.org/features/compress`: XEP-0138 section 3 (K-02).
+    `compression` of `http://jabber.org/features/compress`: XEP-0138 section 3.
 
     :ivar methods: Their names.
     :ivar unknown: children that have no field, as XML text.
@@ -167,11 +171,12 @@ def read_compression(element: XMLElement) -> Compression:
         raise
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class SmFeature(Element):
     """The server offers stream management.
 
-    `sm` of `urn:xmpp:sm:3`: XEP-0198 section 2 (K-02).
+    `sm` of `urn:xmpp:sm:3`: XEP-0198 section 2.
 
     :ivar optional: It may be left out.
     :ivar required: It must be enabled.
@@ -234,11 +239,12 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
         raise
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class RosterVersioning(Element):
     """The server tells only the changes of a roster that the client knows.
 
-    `ver` of `urn:xmpp:features:rosterver`: RFC 6121 section 2.6 (K-02).
+    `ver` of `urn:xmpp:features:rosterver`: RFC 6121 section 2.6.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -283,11 +289,12 @@ def read_roster_versioning(element: XMLElement) -> RosterVersioning:
         raise
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class StreamFeatures(Stanza):
     """What the server offers; others before authentication than after it.
 
-    `features` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.3.2 (K-02).
+    `features` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.3.2.
 
     :ivar sm: Stream management.
     :ivar mechanisms: Ways to authenticate; before authentication.
