@@ -8,7 +8,7 @@ from ..source_code import literal
 from ..templating import environment
 from .model import CLIENT, Attribute, Child, Element, Example, Language, Value
 
-#: A text of each type that reads well, one that does not.
+# By type, a text that can be read, and one that can't.
 GOOD = {
     "text": "some text",
     "int": "7",
@@ -46,7 +46,7 @@ def _arguments(example: Example) -> str:
 
 
 class _Writer:
-    """Works out XML that must and must not be read, from the language alone."""
+    """Works out XML that must, or must not, be read, from the language alone."""
 
     def __init__(self, language: Language) -> None:
         self.elements = language.elements
@@ -100,7 +100,7 @@ class _Writer:
         return f"<{child.name}{namespace}>{_escaped(value)}</{child.name}>"
 
     def good(self, entry: Attribute) -> str | None:
-        """A value that is written, so none that equals the default."""
+        """Return a value that differs from the default, which would not be written."""
         value = entry.value
         if entry.default is None:
             return _good(value)

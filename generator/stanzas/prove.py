@@ -1,4 +1,4 @@
-"""Proves the examples of the language on the classes made from it, before anything is written."""
+"""Check the examples of the language with the classes generated from it, before anything is written."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _numbers = count(1)
 
 
 def prove(files: Mapping[str, str], language: Language) -> list[Fault]:
-    """Hold every example against the class that it stands under.
+    """Check every example with the class that it belongs to.
 
     :param files: the rendered package by name.
-    :returns: a fault for each example that does not read as its class, has other values, or builds other XML, and for
+    :returns: a fault for each example that doesn't read as its class, has other values or builds other XML, and for
         each counter-example that reads as the class.
     :raises GenerationError: if the package can't be imported.
     """
@@ -39,7 +39,7 @@ def prove(files: Mapping[str, str], language: Language) -> list[Fault]:
 
 @contextmanager
 def _imported(files: Mapping[str, str]) -> Iterator[Any]:
-    """The package under a name that nobody else has, for a while."""
+    """Import the package under a unique name, for a while."""
     name = f"_proved_stanzas_{next(_numbers)}"
     bytecode = sys.dont_write_bytecode
     with tempfile.TemporaryDirectory(prefix="proved-") as scratch:
@@ -55,7 +55,7 @@ def _imported(files: Mapping[str, str]) -> Iterator[Any]:
             try:
                 spec.loader.exec_module(package)
                 for entry in folder.glob("*.py"):
-                    # The bridge wants slixmpp, which the generator does without.
+                    # The bridge needs slixmpp, which the generator does not.
                     if entry.stem not in ("__init__", "slixmpp_bridge"):
                         importlib.import_module(f"{name}.{entry.stem}")
             except Exception as error:
@@ -79,14 +79,14 @@ def _example(package: Any, element: Element, example: Example) -> Fault | None:
     try:
         problem, remedy = _prove(package, element, example) or ("", "")
     except package.StanzaError as error:
-        problem, remedy = f"the example is no {element.name}: {error}", "Mend the example or the element"
+        problem, remedy = f"the example is not a valid {element.name}: {error}", "Fix the example or the element"
     return Fault(example.file, example.line, problem, remedy) if problem else None
 
 
 def _prove(package: Any, element: Element, example: Example) -> tuple[str, str] | None:
     found = _read(package, element, example.xml)
     if type(found).__name__ != element.name:
-        remedy = f"Mend the example, or 'when' or 'rank' of {element.name} or {type(found).__name__}"
+        remedy = f"Fix the example, or 'when' or 'rank' of {element.name} or {type(found).__name__}"
         return f"the example of {element.name} reads as {type(found).__name__}", remedy
     fields = [name for name, _ in fields_of(element)]
     for name, wanted in example.fields.items():
@@ -96,16 +96,16 @@ def _prove(package: Any, element: Element, example: Example) -> tuple[str, str] 
         value = json.loads(json.dumps(getattr(found, name), default=str))
         # As text: to Python 1 equals True.
         if json.dumps(value, sort_keys=True) != json.dumps(wanted, sort_keys=True):
-            return f"the field {name!r} of the example is {value!r}, not {wanted!r}", "Mend 'fields' or the example"
+            return f"the field {name!r} of the example is {value!r}, not {wanted!r}", "Fix 'fields' or the example"
     built = found.to_xml()
     try:
         other = difference(built, example.builds)
     except ET.ParseError as error:
-        return f"what the example is to build is no XML: {error}", "Mend 'builds'"
+        return f"'builds' is not valid XML: {error}", "Fix it"
     if other:
-        return f"the example builds other XML at {other}", "Mend the example, or say what it builds under 'builds'"
+        return f"the example builds other XML: {other}", "Fix the example, or add the XML under 'builds'"
     if _read(package, element, built) != found:
-        return f"what {element.name} builds reads as another value", "Mend the example or the element"
+        return f"the XML that {element.name} builds reads as another value", "Fix the example or the element"
     return None
 
 
@@ -117,4 +117,4 @@ def _wrong(package: Any, element: Element, wrong: Wrong) -> Fault | None:
     if type(found).__name__ != element.name:
         return None
     problem = f"the counter-example reads as {element.name} ({wrong.why})"
-    return Fault(wrong.file, wrong.line, problem, "Mend it, or make the element narrower")
+    return Fault(wrong.file, wrong.line, problem, "Fix it, or make the element stricter")

@@ -1,4 +1,4 @@
-"""Templates to the files of `connectycube.stanzas`."""
+"""Render the files of `connectycube.stanzas`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from ..source_code import literal
 from ..templating import COMMAND, environment, runtime_files
 from .code import Code
-from .model import Child, Element, Language, Protocol
+from .model import Attribute, Child, Element, Language, Protocol
 
 HOMES = {
     "GroupPrivacyValue": "jids",
@@ -72,7 +72,7 @@ def facts(*texts: str) -> str:
 
 
 def facts_of(element: Element) -> str:
-    parts = [*element.attributes, *element.children]
+    parts: list[Attribute | Child] = [*element.attributes, *element.children]
     return facts(*element.kinds, element.source, element.doc, *(part.doc for part in parts))
 
 
@@ -100,12 +100,12 @@ def class_doc(element: Element) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """A text of the spec inside an attribute."""
+    """Escape a text of the spec for an attribute."""
     return escape(text, quote=True)
 
 
 def opening(element: Element) -> str:
-    """The start of an element with its namespace."""
+    """Write the start of an element with its namespace."""
     return f'<{element.element} xmlns="{escaped(element.namespace)}"'
 
 
@@ -118,7 +118,7 @@ def empty_child(child: Child, element: Element) -> str:
 
 
 def write_child(code: Code, child: Child, element: Element, source: str, indent: int) -> str:
-    """The statements that write one child."""
+    """Write the statements that write one child."""
     pad = " " * indent
     outer = literal(element.namespace)
     if child.kind in ("ref", "stanza"):
@@ -141,19 +141,19 @@ def optional(annotation: str) -> str:
 
 
 def held(child: Child) -> str:
-    """Where a reader keeps what it has found of a child."""
+    """Name the variable in which a reader keeps a child."""
     return f"{child.field}_" if child.count == "one" else f"found.{child.field}"
 
 
 def store(child: Child, value: str) -> str:
-    """The statement that keeps what was found."""
+    """Write the statement that keeps a child."""
     if child.count == "many":
         return f"{child.field}_.append({value})"
     return f"{held(child)} = {value}"
 
 
 def guard(child: Child) -> str:
-    """What must hold besides the name, so that nothing is lost: a second child and odd content go to `unknown`."""
+    """Write what must hold besides the name. A second child and odd content go to `unknown`, so nothing is lost."""
     parts = []
     if child.kind in ("text", "flag"):
         parts.append("not len(child)")
