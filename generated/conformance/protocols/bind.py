@@ -37,8 +37,11 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("no JID", '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/>'),
-            ("what is bound is no JID", '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>no one@</jid></bind>'),
+            ("JID missing", '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/>'),
+            (
+                "the bound resource is not a JID",
+                '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>no one@</jid></bind>',
+            ),
         ),
         wrong_types={"jid": '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>@</jid></bind>'},
         missing={"jid": '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/>'},
@@ -60,7 +63,7 @@ CASES: dict[str, Case] = {
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="set"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>'),
             (
-                "a get binds nothing",
+                "a get does not bind",
                 '<iq xmlns="jabber:client" type="get" id="bind-1"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>',
             ),
         ),
@@ -87,7 +90,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "no JID",
+                "JID missing",
                 '<iq xmlns="jabber:client" type="result" id="bind-1"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>',
             ),
             (

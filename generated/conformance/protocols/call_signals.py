@@ -38,7 +38,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "no headline",
+                "not a headline",
                 '<message xmlns="jabber:client" type="chat"><extraParams><moduleIdentifier>WebRTCVideoChat</moduleIdentifier><signalType>hangUp</signalType></extraParams></message>',
             ),
             (

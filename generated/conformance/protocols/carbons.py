@@ -155,7 +155,7 @@ CASES: dict[str, Case] = {
         '<enable xmlns="urn:xmpp:carbons:2"/>',
         examples=(Example('<enable xmlns="urn:xmpp:carbons:2"/>'),),
         wrong=(
-            ("switches stream management on", '<enable xmlns="urn:xmpp:sm:3"/>'),
+            ("enables stream management", '<enable xmlns="urn:xmpp:sm:3"/>'),
             ("the opposite", '<disable xmlns="urn:xmpp:carbons:2"/>'),
         ),
     ),

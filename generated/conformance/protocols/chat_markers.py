@@ -32,7 +32,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<received xmlns="urn:xmpp:chat-markers:0"/>'),
-            ("a receipt is no mark (CX-09)", '<received xmlns="urn:xmpp:receipts" id="66f1a8d0e4b0d93a51c8e300"/>'),
+            ("a receipt is not a mark (CX-09)", '<received xmlns="urn:xmpp:receipts" id="66f1a8d0e4b0d93a51c8e300"/>'),
         ),
         missing={"id": '<received xmlns="urn:xmpp:chat-markers:0"/>'},
         values={"id": TEXT},
@@ -60,7 +60,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "a carbon is no mark (CX-09)",
+                "a carbon is not a mark (CX-09)",
                 '<message xmlns="jabber:client" type="chat"><received xmlns="urn:xmpp:carbons:2"/></message>',
             ),
         ),

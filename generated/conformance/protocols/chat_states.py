@@ -34,19 +34,19 @@ CASES: dict[str, Case] = {
         '<active xmlns="http://jabber.org/protocol/chatstates"/>',
         '<active xmlns="http://jabber.org/protocol/chatstates"/>',
         examples=(Example('<active xmlns="http://jabber.org/protocol/chatstates"/>'),),
-        wrong=(("a client state of XEP-0352 is no chat state", '<active xmlns="urn:xmpp:csi:0"/>'),),
+        wrong=(("a client state of XEP-0352 is not a chat state", '<active xmlns="urn:xmpp:csi:0"/>'),),
     ),
     "Inactive": Case(
         '<inactive xmlns="http://jabber.org/protocol/chatstates"/>',
         '<inactive xmlns="http://jabber.org/protocol/chatstates"/>',
         examples=(Example('<inactive xmlns="http://jabber.org/protocol/chatstates"/>'),),
-        wrong=(("a client state of XEP-0352 is no chat state", '<inactive xmlns="urn:xmpp:csi:0"/>'),),
+        wrong=(("a client state of XEP-0352 is not a chat state", '<inactive xmlns="urn:xmpp:csi:0"/>'),),
     ),
     "Gone": Case(
         '<gone xmlns="http://jabber.org/protocol/chatstates"/>',
         '<gone xmlns="http://jabber.org/protocol/chatstates"/>',
         examples=(Example('<gone xmlns="http://jabber.org/protocol/chatstates"/>'),),
-        wrong=(("the condition of an error is no state", '<gone xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/>'),),
+        wrong=(("an error condition is not a state", '<gone xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/>'),),
     ),
     "TypingMessage": Case(
         '<message xmlns="jabber:client" type="chat"><composing xmlns="http://jabber.org/protocol/chatstates"/></message>',
@@ -63,7 +63,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "a message with a text stays a content message",
+                "a message with a text is a content message",
                 '<message xmlns="jabber:client" type="chat"><body>hm</body><composing xmlns="http://jabber.org/protocol/chatstates"/></message>',
             ),
             (
@@ -111,7 +111,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "a message with a text stays a content message",
+                "a message with a text is a content message",
                 '<message xmlns="jabber:client" type="chat"><body>done</body><paused xmlns="http://jabber.org/protocol/chatstates"/></message>',
             ),
             (
@@ -155,11 +155,11 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "a message with an attachment stays a content message",
+                "a message with an attachment is a content message",
                 '<message xmlns="jabber:client" type="chat"><active xmlns="http://jabber.org/protocol/chatstates"/><extraParams><attachment type="photo" id="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0"/></extraParams></message>',
             ),
             (
-                "a client state is no chat state",
+                "a client state is not a chat state",
                 '<message xmlns="jabber:client" type="chat"><active xmlns="urn:xmpp:csi:0"/></message>',
             ),
         ),

@@ -29,7 +29,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no stamp", '<delay xmlns="urn:xmpp:delay"/>'),
-            ("the stamp is no time", '<delay xmlns="urn:xmpp:delay" stamp="yesterday"/>'),
+            ("the stamp is not a time", '<delay xmlns="urn:xmpp:delay" stamp="yesterday"/>'),
         ),
         wrong_types={
             "from_": '<delay xmlns="urn:xmpp:delay" from="@" stamp="2026-02-04T19:00:00Z"/>',

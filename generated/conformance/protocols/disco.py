@@ -29,9 +29,12 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("no JID", '<item xmlns="http://jabber.org/protocol/disco#items" name="Rooms"/>'),
-            ("the address is no JID", '<item xmlns="http://jabber.org/protocol/disco#items" jid="@muc"/>'),
-            ("a contact is no such item", '<item xmlns="jabber:iq:roster" jid="81002-7001@chat.connectycube.com"/>'),
+            ("JID missing", '<item xmlns="http://jabber.org/protocol/disco#items" name="Rooms"/>'),
+            ("the address is not a JID", '<item xmlns="http://jabber.org/protocol/disco#items" jid="@muc"/>'),
+            (
+                "a contact is not such an item",
+                '<item xmlns="jabber:iq:roster" jid="81002-7001@chat.connectycube.com"/>',
+            ),
         ),
         wrong_types={"jid": '<item xmlns="http://jabber.org/protocol/disco#items" jid="@"/>'},
         missing={"jid": '<item xmlns="http://jabber.org/protocol/disco#items"/>'},
@@ -48,8 +51,8 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("the other question", '<query xmlns="http://jabber.org/protocol/disco#info"/>'),
-            ("an item without JID", '<query xmlns="http://jabber.org/protocol/disco#items"><item name="x"/></query>'),
+            ("the other request", '<query xmlns="http://jabber.org/protocol/disco#info"/>'),
+            ("an item without a JID", '<query xmlns="http://jabber.org/protocol/disco#items"><item name="x"/></query>'),
         ),
         values={"node": optional(TEXT), "items": many(made("DiscoItem"))},
     ),
@@ -68,11 +71,11 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" type="get"><query xmlns="http://jabber.org/protocol/disco#items"/></iq>',
             ),
             (
-                "the other question",
+                "the other request",
                 '<iq xmlns="jabber:client" id="d1" type="get"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>',
             ),
             (
-                "a question is a get",
+                "a request is a get",
                 '<iq xmlns="jabber:client" id="d1" type="set"><query xmlns="http://jabber.org/protocol/disco#items"/></iq>',
             ),
         ),
@@ -112,11 +115,11 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" type="result"><query xmlns="http://jabber.org/protocol/disco#items"/></iq>',
             ),
             (
-                "an item without JID",
+                "an item without a JID",
                 '<iq xmlns="jabber:client" id="d1" type="result"><query xmlns="http://jabber.org/protocol/disco#items"><item/></query></iq>',
             ),
             (
-                "a question",
+                "a request",
                 '<iq xmlns="jabber:client" id="d1" type="get"><query xmlns="http://jabber.org/protocol/disco#items"/></iq>',
             ),
         ),
@@ -188,8 +191,8 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("the other question", '<query xmlns="http://jabber.org/protocol/disco#items"/>'),
-            ("a feature without name", '<query xmlns="http://jabber.org/protocol/disco#info"><feature/></query>'),
+            ("the other request", '<query xmlns="http://jabber.org/protocol/disco#items"/>'),
+            ("a feature without a name", '<query xmlns="http://jabber.org/protocol/disco#info"><feature/></query>'),
         ),
         values={
             "node": optional(TEXT),
@@ -212,11 +215,11 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" type="get"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>',
             ),
             (
-                "the other question",
+                "the other request",
                 '<iq xmlns="jabber:client" id="d1" type="get"><query xmlns="http://jabber.org/protocol/disco#items"/></iq>',
             ),
             (
-                "a question is a get",
+                "a request is a get",
                 '<iq xmlns="jabber:client" id="d1" type="set"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>',
             ),
         ),
@@ -253,11 +256,11 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" type="result"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>',
             ),
             (
-                "an identity without category",
+                "an identity without a category",
                 '<iq xmlns="jabber:client" id="d1" type="result"><query xmlns="http://jabber.org/protocol/disco#info"><identity type="im"/></query></iq>',
             ),
             (
-                "an error is no answer",
+                "an error is not a result",
                 '<iq xmlns="jabber:client" id="d1" type="error"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>',
             ),
         ),

@@ -29,7 +29,7 @@ CASES: dict[str, Case] = {
                 {"condition": "too-sleepy"},
             ),
         ),
-        wrong=(("the code is no number", '<error xmlns="jabber:client" code="many"/>'),),
+        wrong=(("the code is not a number", '<error xmlns="jabber:client" code="many"/>'),),
         wrong_types={
             "code": '<error xmlns="jabber:client" code="many"/>',
             "by": '<error xmlns="jabber:client" by="@"/>',
@@ -78,7 +78,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "the error's code is no number",
+                "the error's code is not a number",
                 '<message xmlns="jabber:client" type="error"><error code="x"/></message>',
             ),
         ),

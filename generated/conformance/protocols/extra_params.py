@@ -39,7 +39,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("another namespace", '<extraParams xmlns="urn:other"/>'),
-            ("no time", '<extraParams xmlns="jabber:client"><date_sent>tomorrow</date_sent></extraParams>'),
+            ("not a time", '<extraParams xmlns="jabber:client"><date_sent>tomorrow</date_sent></extraParams>'),
         ),
         wrong_types={
             "save_to_history": '<extraParams xmlns="jabber:client"><save_to_history>perhaps</save_to_history></extraParams>',
@@ -73,7 +73,7 @@ CASES: dict[str, Case] = {
                 builds='<attachment xmlns="jabber:client" type="location" data=\'{"lat":45.07,"lng":7.68}\'/>',
             ),
         ),
-        wrong=(("the size is no number", '<attachment xmlns="jabber:client" type="photo" size="big"/>'),),
+        wrong=(("the size is not a number", '<attachment xmlns="jabber:client" type="photo" size="big"/>'),),
         wrong_types={
             "size": '<attachment xmlns="jabber:client" size="many"/>',
             "width": '<attachment xmlns="jabber:client" width="many"/>',

@@ -30,7 +30,7 @@ CASES: dict[str, Case] = {
             ("another namespace", '<open xmlns="urn:other" to="chat.connectycube.com" version="1.0"/>'),
             ("no version", '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="chat.connectycube.com"/>'),
             (
-                "the other side is no JID",
+                "the other side is not a JID",
                 '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="no one@" version="1.0"/>',
             ),
         ),

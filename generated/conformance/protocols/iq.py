@@ -32,7 +32,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" to="chat.connectycube.com" type="result"/>'),
-            ("a set is no result", '<iq xmlns="jabber:client" id="ping-501" type="set"/>'),
+            ("a set is not a result", '<iq xmlns="jabber:client" id="ping-501" type="set"/>'),
             ("another namespace", '<iq xmlns="jabber:server" id="ping-501" type="result"/>'),
             ("no type", '<iq xmlns="jabber:client" id="ping-501"/>'),
         ),
@@ -62,8 +62,11 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="error"><error type="cancel"/></iq>'),
-            ("the error's code is no number", '<iq xmlns="jabber:client" id="v1" type="error"><error code="x"/></iq>'),
-            ("a result is no error", '<iq xmlns="jabber:client" id="v1" type="result"><error type="cancel"/></iq>'),
+            (
+                "the error's code is not a number",
+                '<iq xmlns="jabber:client" id="v1" type="error"><error code="x"/></iq>',
+            ),
+            ("a result is not an error", '<iq xmlns="jabber:client" id="v1" type="result"><error type="cancel"/></iq>'),
         ),
         wrong_types={
             "from_": '<iq xmlns="jabber:client" id="some text" from="@" type="error"/>',
@@ -93,9 +96,12 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="get"><query xmlns="jabber:iq:version"/></iq>'),
-            ("a set is no get", '<iq xmlns="jabber:client" id="v2" type="set"><query xmlns="jabber:iq:version"/></iq>'),
             (
-                "the sender is no JID",
+                "a set is not a get",
+                '<iq xmlns="jabber:client" id="v2" type="set"><query xmlns="jabber:iq:version"/></iq>',
+            ),
+            (
+                "the sender is not a JID",
                 '<iq xmlns="jabber:client" id="v2" from="@chat" type="get"><query xmlns="jabber:iq:version"/></iq>',
             ),
         ),
@@ -118,7 +124,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="set"><query xmlns="jabber:iq:oob"/></iq>'),
-            ("a get is no set", '<iq xmlns="jabber:client" id="o1" type="get"><query xmlns="jabber:iq:oob"/></iq>'),
+            ("a get is not a set", '<iq xmlns="jabber:client" id="o1" type="get"><query xmlns="jabber:iq:oob"/></iq>'),
             (
                 "there is no such type",
                 '<iq xmlns="jabber:client" id="o1" type="put"><query xmlns="jabber:iq:oob"/></iq>',

@@ -21,7 +21,7 @@ CASES: dict[str, Case] = {
         '<query xmlns="jabber:iq:last"/>',
         examples=(Example('<query xmlns="jabber:iq:last"/>'),),
         wrong=(
-            ("another question", '<query xmlns="jabber:iq:version"/>'),
+            ("another request", '<query xmlns="jabber:iq:version"/>'),
             ("another name", '<last xmlns="jabber:iq:last"/>'),
         ),
     ),
@@ -38,7 +38,7 @@ CASES: dict[str, Case] = {
         wrong=(
             ("no seconds", '<query xmlns="jabber:iq:last"/>'),
             ("in the future", '<query xmlns="jabber:iq:last" seconds="-1"/>'),
-            ("no number", '<query xmlns="jabber:iq:last" seconds="long"/>'),
+            ("not a number", '<query xmlns="jabber:iq:last" seconds="long"/>'),
             ("another namespace", '<query xmlns="jabber:iq:time" seconds="0"/>'),
         ),
         wrong_types={"seconds": '<query xmlns="jabber:iq:last" seconds="many"/>'},
@@ -56,12 +56,9 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="get"><query xmlns="jabber:iq:last"/></iq>'),
+            ("another request", '<iq xmlns="jabber:client" id="l1" type="get"><query xmlns="jabber:iq:version"/></iq>'),
             (
-                "another question",
-                '<iq xmlns="jabber:client" id="l1" type="get"><query xmlns="jabber:iq:version"/></iq>',
-            ),
-            (
-                "an answer",
+                "a response",
                 '<iq xmlns="jabber:client" id="l1" type="result"><query xmlns="jabber:iq:last" seconds="0"/></iq>',
             ),
         ),
@@ -134,7 +131,7 @@ CASES: dict[str, Case] = {
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="set"><query xmlns="jabber:iq:last" seconds="0"/></iq>'),
             ("no seconds", '<iq xmlns="jabber:client" id="l1" type="set"><query xmlns="jabber:iq:last"/></iq>'),
-            ("a question", '<iq xmlns="jabber:client" id="l1" type="get"><query xmlns="jabber:iq:last"/></iq>'),
+            ("a request", '<iq xmlns="jabber:client" id="l1" type="get"><query xmlns="jabber:iq:last"/></iq>'),
             (
                 "a stray iq (U-43)",
                 '<iq xmlns="jabber:client" id="l1" type="set"><query xmlns="jabber:iq:other" seconds="0"/></iq>',

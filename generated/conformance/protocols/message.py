@@ -29,7 +29,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("another namespace", '<message xmlns="jabber:server" type="chat"/>'),
-            ("the recipient is no JID", '<message xmlns="jabber:client" type="chat" to="no one"/>'),
+            ("the recipient is not a JID", '<message xmlns="jabber:client" type="chat" to="no one"/>'),
         ),
         wrong_types={
             "from_": '<message xmlns="jabber:client" from="@"/>',
@@ -58,7 +58,7 @@ CASES: dict[str, Case] = {
                 {"body": "Who drives?"},
             ),
         ),
-        wrong=(("the sender is no JID", '<message xmlns="jabber:client" type="groupchat" from="@muc"/>'),),
+        wrong=(("the sender is not a JID", '<message xmlns="jabber:client" type="groupchat" from="@muc"/>'),),
         wrong_types={
             "from_": '<message xmlns="jabber:client" from="@" type="groupchat"/>',
             "to": '<message xmlns="jabber:client" to="@" type="groupchat"/>',
@@ -86,7 +86,7 @@ CASES: dict[str, Case] = {
                 {"body": "Maintenance at noon"},
             ),
         ),
-        wrong=(("the sender is no JID", '<message xmlns="jabber:client" type="headline" from="@"/>'),),
+        wrong=(("the sender is not a JID", '<message xmlns="jabber:client" type="headline" from="@"/>'),),
         wrong_types={
             "from_": '<message xmlns="jabber:client" from="@" type="headline"/>',
             "to": '<message xmlns="jabber:client" to="@" type="headline"/>',

@@ -30,9 +30,9 @@ CASES: dict[str, Case] = {
             Example('<history xmlns="http://jabber.org/protocol/muc" since="2026-02-04T19:00:00Z"/>'),
         ),
         wrong=(
-            ("fewer than none", '<history xmlns="http://jabber.org/protocol/muc" maxstanzas="-1"/>'),
-            ("no number", '<history xmlns="http://jabber.org/protocol/muc" seconds="a few"/>'),
-            ("no time", '<history xmlns="http://jabber.org/protocol/muc" since="yesterday"/>'),
+            ("a negative number", '<history xmlns="http://jabber.org/protocol/muc" maxstanzas="-1"/>'),
+            ("not a number", '<history xmlns="http://jabber.org/protocol/muc" seconds="a few"/>'),
+            ("not a time", '<history xmlns="http://jabber.org/protocol/muc" since="yesterday"/>'),
             ("another namespace", '<history xmlns="http://jabber.org/protocol/muc#user" maxstanzas="0"/>'),
         ),
         wrong_types={
@@ -59,8 +59,11 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("room data is no wish to join", '<x xmlns="http://jabber.org/protocol/muc#user"/>'),
-            ("the history is no number", '<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="none"/></x>'),
+            ("room data is not a request to join", '<x xmlns="http://jabber.org/protocol/muc#user"/>'),
+            (
+                "the history is not a number",
+                '<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="none"/></x>',
+            ),
         ),
         values={"history": optional(made("MucHistory")), "password": optional(TEXT)},
     ),
@@ -72,7 +75,7 @@ CASES: dict[str, Case] = {
             Example('<actor xmlns="http://jabber.org/protocol/muc#user" nick="81002"/>', {"nick": "81002"}),
         ),
         wrong=(
-            ("no JID", '<actor xmlns="http://jabber.org/protocol/muc#user" jid="no one"/>'),
+            ("JID missing", '<actor xmlns="http://jabber.org/protocol/muc#user" jid="no one"/>'),
             ("another namespace", '<actor xmlns="http://jabber.org/protocol/muc#admin" nick="81002"/>'),
         ),
         wrong_types={"jid": '<actor xmlns="http://jabber.org/protocol/muc#user" jid="@"/>'},
@@ -92,9 +95,12 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("no JID", '<item xmlns="http://jabber.org/protocol/muc#user" jid="@chat"/>'),
+            ("JID missing", '<item xmlns="http://jabber.org/protocol/muc#user" jid="@chat"/>'),
             ("an item of a list", '<item xmlns="http://jabber.org/protocol/disco#items" jid="chat.connectycube.com"/>'),
-            ("the actor is no JID", '<item xmlns="http://jabber.org/protocol/muc#user"><actor jid="no one"/></item>'),
+            (
+                "the actor is not a JID",
+                '<item xmlns="http://jabber.org/protocol/muc#user"><actor jid="no one"/></item>',
+            ),
         ),
         wrong_types={"jid": '<item xmlns="http://jabber.org/protocol/muc#user" jid="@"/>'},
         values={
@@ -115,9 +121,9 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no code", '<status xmlns="http://jabber.org/protocol/muc#user"/>'),
-            ("the code is no number", '<status xmlns="http://jabber.org/protocol/muc#user" code="self"/>'),
+            ("the code is not a number", '<status xmlns="http://jabber.org/protocol/muc#user" code="self"/>'),
             ("codes have three digits", '<status xmlns="http://jabber.org/protocol/muc#user" code="11"/>'),
-            ("the status text of a presence is no code", '<status xmlns="jabber:client" code="110"/>'),
+            ("the status text of a presence is not a code", '<status xmlns="jabber:client" code="110"/>'),
         ),
         wrong_types={"code": '<status xmlns="http://jabber.org/protocol/muc#user" code="many"/>'},
         missing={"code": '<status xmlns="http://jabber.org/protocol/muc#user"/>'},
@@ -137,7 +143,7 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("a wish to join is no room data", '<x xmlns="http://jabber.org/protocol/muc"/>'),
+            ("a request to join is not room data", '<x xmlns="http://jabber.org/protocol/muc"/>'),
             ("the status has no code", '<x xmlns="http://jabber.org/protocol/muc#user"><status/></x>'),
         ),
         values={"item": optional(made("MucItem")), "statuses": many(made("MucStatus"))},
@@ -157,11 +163,11 @@ CASES: dict[str, Case] = {
         wrong=(
             ("no room", '<presence xmlns="jabber:client"><x xmlns="http://jabber.org/protocol/muc"/></presence>'),
             (
-                "no wish to join",
+                "no request to join",
                 '<presence xmlns="jabber:client" to="7001_66f1a7c2e4b0d93a51c8e201@muc.chat.connectycube.com/81001"/>',
             ),
             (
-                "room data is no wish to join",
+                "room data is not a request to join",
                 '<presence xmlns="jabber:client" to="7001_66f1a7c2e4b0d93a51c8e201@muc.chat.connectycube.com/81001"><x xmlns="http://jabber.org/protocol/muc#user"/></presence>',
             ),
         ),
@@ -201,7 +207,7 @@ CASES: dict[str, Case] = {
                 '<presence xmlns="jabber:client" from="7001_66f1a7c2e4b0d93a51c8e201@muc.chat.connectycube.com/81002"/>',
             ),
             (
-                "a wish to join is no room data",
+                "a request to join is not room data",
                 '<presence xmlns="jabber:client" from="7001_66f1a7c2e4b0d93a51c8e201@muc.chat.connectycube.com/81002"><x xmlns="http://jabber.org/protocol/muc"/></presence>',
             ),
             (
@@ -248,7 +254,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "no room data; it is the wish to leave",
+                "no room data; it is the request to leave",
                 '<presence xmlns="jabber:client" to="7001_66f1a7c2e4b0d93a51c8e201@muc.chat.connectycube.com/81001" type="unavailable"/>',
             ),
             (
@@ -256,7 +262,7 @@ CASES: dict[str, Case] = {
                 '<presence xmlns="jabber:client"><x xmlns="http://jabber.org/protocol/muc#user"><item affiliation="none" role="none"/></x></presence>',
             ),
             (
-                "the code is no number",
+                "the code is not a number",
                 '<presence xmlns="jabber:client" type="unavailable"><x xmlns="http://jabber.org/protocol/muc#user"><status code="kick"/></x></presence>',
             ),
         ),
@@ -290,11 +296,11 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "no wish to join; a plain error",
+                "no request to join; a plain error",
                 '<presence xmlns="jabber:client" type="error"><error type="auth"/></presence>',
             ),
             (
-                "the error's code is no number",
+                "the error's code is not a number",
                 '<presence xmlns="jabber:client" type="error"><x xmlns="http://jabber.org/protocol/muc"/><error code="x"/></presence>',
             ),
             (

@@ -27,7 +27,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("another namespace", '<invite xmlns="jabber:client" from="81002-7001@chat.connectycube.com"/>'),
-            ("who invites is no JID", '<invite xmlns="http://jabber.org/protocol/muc#user" from="no one"/>'),
+            ("the inviter is not a JID", '<invite xmlns="http://jabber.org/protocol/muc#user" from="no one"/>'),
         ),
         wrong_types={
             "from_": '<invite xmlns="http://jabber.org/protocol/muc#user" from="@"/>',
@@ -57,7 +57,7 @@ CASES: dict[str, Case] = {
         '<invite xmlns="jabber:client"/>',
         '<invite xmlns="jabber:client"/>',
         examples=(Example('<invite xmlns="jabber:client"/>'),),
-        wrong=(("that of a room", '<invite xmlns="http://jabber.org/protocol/muc#user"/>'),),
+        wrong=(("the invitation of a room", '<invite xmlns="http://jabber.org/protocol/muc#user"/>'),),
     ),
     "InvitationMessage": Case(
         '<message xmlns="jabber:client"><x xmlns="http://jabber.org/protocol/muc#user"/></message>',

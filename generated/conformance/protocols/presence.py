@@ -40,7 +40,7 @@ CASES: dict[str, Case] = {
             ("another namespace", '<presence xmlns="jabber:server"/>'),
             ("the priority is too high", '<presence xmlns="jabber:client"><priority>128</priority></presence>'),
             ("the priority is too low", '<presence xmlns="jabber:client"><priority>-129</priority></presence>'),
-            ("the priority is no number", '<presence xmlns="jabber:client"><priority>high</priority></presence>'),
+            ("the priority is not a number", '<presence xmlns="jabber:client"><priority>high</priority></presence>'),
             ("it says that the user is offline", '<presence xmlns="jabber:client" type="unavailable"/>'),
         ),
         wrong_types={
@@ -82,7 +82,7 @@ CASES: dict[str, Case] = {
         wrong=(
             ("it says that the user is online", '<presence xmlns="jabber:client"/>'),
             ("types are case-sensitive", '<presence xmlns="jabber:client" type="Unavailable"/>'),
-            ("the recipient is no JID", '<presence xmlns="jabber:client" type="unavailable" to="no one"/>'),
+            ("the recipient is not a JID", '<presence xmlns="jabber:client" type="unavailable" to="no one"/>'),
         ),
         wrong_types={
             "from_": '<presence xmlns="jabber:client" from="@" type="unavailable"/>',
@@ -111,7 +111,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("it grants", '<presence xmlns="jabber:client" to="81002-7001@chat.connectycube.com" type="subscribed"/>'),
-            ("the recipient is no JID", '<presence xmlns="jabber:client" to="no one" type="subscribe"/>'),
+            ("the recipient is not a JID", '<presence xmlns="jabber:client" to="no one" type="subscribe"/>'),
         ),
         wrong_types={
             "from_": '<presence xmlns="jabber:client" from="@" type="subscribe"/>',
@@ -139,7 +139,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("it asks", '<presence xmlns="jabber:client" to="81003-7001@chat.connectycube.com" type="subscribe"/>'),
-            ("the recipient is no JID", '<presence xmlns="jabber:client" to="no one" type="subscribed"/>'),
+            ("the recipient is not a JID", '<presence xmlns="jabber:client" to="no one" type="subscribed"/>'),
         ),
         wrong_types={
             "from_": '<presence xmlns="jabber:client" from="@" type="subscribed"/>',
@@ -163,7 +163,7 @@ CASES: dict[str, Case] = {
                 "the sender gives up its own subscription",
                 '<presence xmlns="jabber:client" to="81003-7001@chat.connectycube.com" type="unsubscribe"/>',
             ),
-            ("the recipient is no JID", '<presence xmlns="jabber:client" to="no one" type="unsubscribed"/>'),
+            ("the recipient is not a JID", '<presence xmlns="jabber:client" to="no one" type="unsubscribed"/>'),
         ),
         wrong_types={
             "from_": '<presence xmlns="jabber:client" from="@" type="unsubscribed"/>',
@@ -186,7 +186,7 @@ CASES: dict[str, Case] = {
                 "the sender takes back a grant",
                 '<presence xmlns="jabber:client" from="81002-7001@chat.connectycube.com" type="unsubscribed"/>',
             ),
-            ("the recipient is no JID", '<presence xmlns="jabber:client" to="no one" type="unsubscribe"/>'),
+            ("the recipient is not a JID", '<presence xmlns="jabber:client" to="no one" type="unsubscribe"/>'),
         ),
         wrong_types={
             "from_": '<presence xmlns="jabber:client" from="@" type="unsubscribe"/>',
@@ -207,7 +207,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("it tells and does not ask", '<presence xmlns="jabber:client" to="81001-7001@chat.connectycube.com"/>'),
-            ("the recipient is no JID", '<presence xmlns="jabber:client" to="no one" type="probe"/>'),
+            ("the recipient is not a JID", '<presence xmlns="jabber:client" to="no one" type="probe"/>'),
         ),
         wrong_types={
             "from_": '<presence xmlns="jabber:client" from="@" type="probe"/>',
@@ -228,7 +228,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "the error's code is no number",
+                "the error's code is not a number",
                 '<presence xmlns="jabber:client" type="error"><error code="x"/></presence>',
             ),
             (

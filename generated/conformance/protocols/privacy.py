@@ -105,7 +105,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no name", '<list xmlns="jabber:iq:privacy"/>'),
-            ("a rule without action", '<list xmlns="jabber:iq:privacy" name="blocked"><item order="1"/></list>'),
+            ("a rule without an action", '<list xmlns="jabber:iq:privacy" name="blocked"><item order="1"/></list>'),
             ("another namespace", '<list xmlns="urn:xmpp:blocking" name="blocked"/>'),
         ),
         missing={"name": '<list xmlns="jabber:iq:privacy"/>'},
@@ -148,7 +148,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("another namespace", '<query xmlns="jabber:iq:roster"/>'),
-            ("a list without name", '<query xmlns="jabber:iq:privacy"><list/></query>'),
+            ("a list without a name", '<query xmlns="jabber:iq:privacy"><list/></query>'),
         ),
         values={
             "active": optional(made("ActiveList")),
@@ -180,7 +180,7 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" id="g1" type="get"><query xmlns="jabber:iq:privacy"><list/></query></iq>',
             ),
             (
-                "a set is no question",
+                "a set is not a query",
                 '<iq xmlns="jabber:client" id="g1" type="set"><query xmlns="jabber:iq:privacy"/></iq>',
             ),
         ),
@@ -238,11 +238,11 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" id="p1" type="set"><query xmlns="jabber:iq:private"><default/></query></iq>',
             ),
             (
-                "a rule without order",
+                "a rule without an order",
                 '<iq xmlns="jabber:client" id="p1" type="set"><query xmlns="jabber:iq:privacy"><list name="blocked"><item action="deny"/></list></query></iq>',
             ),
             (
-                "a question changes nothing",
+                "a get changes nothing",
                 '<iq xmlns="jabber:client" id="p1" type="get"><query xmlns="jabber:iq:privacy"><default/></query></iq>',
             ),
         ),
@@ -279,9 +279,9 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="result"><query xmlns="jabber:iq:privacy"/></iq>'),
-            ("an empty answer", '<iq xmlns="jabber:client" id="g1" type="result"/>'),
+            ("an empty response", '<iq xmlns="jabber:client" id="g1" type="result"/>'),
             (
-                "a list without name",
+                "a list without a name",
                 '<iq xmlns="jabber:client" id="g1" type="result"><query xmlns="jabber:iq:privacy"><list/></query></iq>',
             ),
             ("an error", '<iq xmlns="jabber:client" id="g1" type="error"><query xmlns="jabber:iq:privacy"/></iq>'),

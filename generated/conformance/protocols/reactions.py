@@ -59,7 +59,7 @@ CASES: dict[str, Case] = {
         wrong=(
             ("no message", '<reactions xmlns="jabber:client" user_id="81002"/>'),
             ("no user", '<reactions xmlns="jabber:client" message_id="66f1a8d0e4b0d93a51c8e300"/>'),
-            ("the user's id is no number", '<reactions xmlns="jabber:client" user_id="ann" message_id="a1"/>'),
+            ("the user's id is not a number", '<reactions xmlns="jabber:client" user_id="ann" message_id="a1"/>'),
             ("XEP-0444", '<reactions xmlns="urn:xmpp:reactions:0" user_id="81002" message_id="a1"/>'),
         ),
         wrong_types={"user_id": '<reactions xmlns="jabber:client" user_id="many" message_id="some text"/>'},

@@ -40,8 +40,8 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(
-            ("no JID", '<item xmlns="jabber:iq:roster" name="Ada"/>'),
-            ("the contact is no JID", '<item xmlns="jabber:iq:roster" jid="no one"/>'),
+            ("JID missing", '<item xmlns="jabber:iq:roster" name="Ada"/>'),
+            ("the contact is not a JID", '<item xmlns="jabber:iq:roster" jid="no one"/>'),
             (
                 "neither true nor false",
                 '<item xmlns="jabber:iq:roster" jid="81002-7001@chat.connectycube.com" approved="perhaps"/>',
@@ -75,7 +75,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("another namespace", '<query xmlns="jabber:iq:privacy"/>'),
-            ("a contact without JID", '<query xmlns="jabber:iq:roster"><item name="Ada"/></query>'),
+            ("a contact without a JID", '<query xmlns="jabber:iq:roster"><item name="Ada"/></query>'),
         ),
         values={"ver": optional(TEXT), "items": many(made("RosterItem"))},
     ),
@@ -98,7 +98,7 @@ CASES: dict[str, Case] = {
                 "another namespace",
                 '<iq xmlns="jabber:client" id="r1" type="get"><query xmlns="jabber:iq:privacy"/></iq>',
             ),
-            ("an answer", '<iq xmlns="jabber:client" id="r1" type="result"><query xmlns="jabber:iq:roster"/></iq>'),
+            ("a response", '<iq xmlns="jabber:client" id="r1" type="result"><query xmlns="jabber:iq:roster"/></iq>'),
         ),
         wrong_types={
             "from_": '<iq xmlns="jabber:client" id="some text" from="@" type="get"><query xmlns="jabber:iq:roster"/></iq>',
@@ -145,11 +145,11 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" type="set"><query xmlns="jabber:iq:roster"><item jid="81003-7001@chat.connectycube.com"/></query></iq>',
             ),
             (
-                "a contact without JID",
+                "a contact without a JID",
                 '<iq xmlns="jabber:client" id="r1" type="set"><query xmlns="jabber:iq:roster"><item name="Lin"/></query></iq>',
             ),
             (
-                "a question changes nothing",
+                "a get changes nothing",
                 '<iq xmlns="jabber:client" id="r1" type="get"><query xmlns="jabber:iq:roster"><item jid="81003-7001@chat.connectycube.com"/></query></iq>',
             ),
         ),
@@ -186,9 +186,9 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no id", '<iq xmlns="jabber:client" type="result"><query xmlns="jabber:iq:roster"/></iq>'),
-            ("an empty answer", '<iq xmlns="jabber:client" id="r1" type="result"/>'),
+            ("an empty response", '<iq xmlns="jabber:client" id="r1" type="result"/>'),
             (
-                "the contact is no JID",
+                "the contact is not a JID",
                 '<iq xmlns="jabber:client" id="r1" type="result"><query xmlns="jabber:iq:roster"><item jid="@"/></query></iq>',
             ),
         ),

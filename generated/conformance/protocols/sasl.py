@@ -33,7 +33,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no mechanism", '<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl">AGEAYg==</auth>'),
-            ("no Base64", '<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">a secret</auth>'),
+            ("not base64", '<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">a secret</auth>'),
             ("another namespace", '<auth xmlns="jabber:iq:auth" mechanism="PLAIN">AGEAYg==</auth>'),
         ),
         wrong_types={"data": '<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="some text">*</auth>'},
@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
             Example('<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>', {"data": None}),
         ),
         wrong=(
-            ("no Base64", '<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">what?</challenge>'),
+            ("not base64", '<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">what?</challenge>'),
             ("XEP-0388", '<challenge xmlns="urn:xmpp:sasl:2">AGEAYg==</challenge>'),
         ),
         wrong_types={"data": '<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">*</challenge>'},
@@ -68,7 +68,7 @@ CASES: dict[str, Case] = {
             Example('<response xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>', {"data": None}),
         ),
         wrong=(
-            ("no Base64", '<response xmlns="urn:ietf:params:xml:ns:xmpp-sasl">no!</response>'),
+            ("not base64", '<response xmlns="urn:ietf:params:xml:ns:xmpp-sasl">no!</response>'),
             ("another namespace", '<response xmlns="jabber:client">AGEAYg==</response>'),
         ),
         wrong_types={"data": '<response xmlns="urn:ietf:params:xml:ns:xmpp-sasl">*</response>'},
@@ -92,7 +92,7 @@ CASES: dict[str, Case] = {
         wrong=(
             ("XEP-0388", '<success xmlns="urn:xmpp:sasl:2"/>'),
             ("the opposite", '<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>'),
-            ("no Base64", '<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl">well done!</success>'),
+            ("not base64", '<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl">well done!</success>'),
         ),
         wrong_types={"data": '<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl">*</success>'},
         values={"data": optional(BASE64)},

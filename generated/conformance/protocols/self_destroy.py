@@ -16,9 +16,9 @@ CASES: dict[str, Case] = {
         '<destroy xmlns="urn:xmpp:message-destroy-after:0" after="7"/>',
         examples=(Example('<destroy xmlns="urn:xmpp:message-destroy-after:0" after="5"/>', {"after": 5}),),
         wrong=(
-            ("no time", '<destroy xmlns="urn:xmpp:message-destroy-after:0"/>'),
-            ("the time is no number", '<destroy xmlns="urn:xmpp:message-destroy-after:0" after="soon"/>'),
-            ("a time before now", '<destroy xmlns="urn:xmpp:message-destroy-after:0" after="-5"/>'),
+            ("not a time", '<destroy xmlns="urn:xmpp:message-destroy-after:0"/>'),
+            ("the time is not a number", '<destroy xmlns="urn:xmpp:message-destroy-after:0" after="soon"/>'),
+            ("a time in the past", '<destroy xmlns="urn:xmpp:message-destroy-after:0" after="-5"/>'),
             ("destroys a room", '<destroy xmlns="http://jabber.org/protocol/muc#owner"/>'),
         ),
         wrong_types={"after": '<destroy xmlns="urn:xmpp:message-destroy-after:0" after="many"/>'},

@@ -44,7 +44,7 @@ CASES: dict[str, Case] = {
                 '<subscribe xmlns="https://connectycube.com/protocol/status_streaming" user_jid="81002-7001@chat.connectycube.com" enable="maybe"/>',
             ),
             (
-                "the user is no JID",
+                "the user is not a JID",
                 '<subscribe xmlns="https://connectycube.com/protocol/status_streaming" user_jid="no one" enable="true"/>',
             ),
             (

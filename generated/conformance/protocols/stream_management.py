@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("another namespace", '<enabled xmlns="urn:other"/>'),
-            ("the time is no number", '<enabled xmlns="urn:xmpp:sm:3" max="a while"/>'),
+            ("the time is not a number", '<enabled xmlns="urn:xmpp:sm:3" max="a while"/>'),
             ("the request", '<enable xmlns="urn:xmpp:sm:3"/>'),
         ),
         wrong_types={
@@ -80,8 +80,8 @@ CASES: dict[str, Case] = {
             Example('<a xmlns="urn:xmpp:sm:3" h="4294967295"/>', {"h": 4294967295}),
         ),
         wrong=(
-            ("no number", '<a xmlns="urn:xmpp:sm:3"/>'),
-            ("less than none", '<a xmlns="urn:xmpp:sm:3" h="-1"/>'),
+            ("not a number", '<a xmlns="urn:xmpp:sm:3"/>'),
+            ("a negative number", '<a xmlns="urn:xmpp:sm:3" h="-1"/>'),
             ("more than the counter holds", '<a xmlns="urn:xmpp:sm:3" h="4294967296"/>'),
             ("not written as a number", '<a xmlns="urn:xmpp:sm:3" h="seven"/>'),
             ("a link", '<a xmlns="http://www.w3.org/1999/xhtml" h="7"/>'),
@@ -101,7 +101,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             ("no stream", '<resume xmlns="urn:xmpp:sm:3" h="12"/>'),
-            ("no number", '<resume xmlns="urn:xmpp:sm:3" previd="granite-4410"/>'),
+            ("not a number", '<resume xmlns="urn:xmpp:sm:3" previd="granite-4410"/>'),
             ("an older namespace", '<resume xmlns="urn:xmpp:sm:2" previd="granite-4410" h="12"/>'),
         ),
         wrong_types={"h": '<resume xmlns="urn:xmpp:sm:3" previd="some text" h="many"/>'},
@@ -119,7 +119,7 @@ CASES: dict[str, Case] = {
             Example('<resumed xmlns="urn:xmpp:sm:3" previd="granite-4410" h="9"/>', {"previd": "granite-4410", "h": 9}),
         ),
         wrong=(
-            ("no number", '<resumed xmlns="urn:xmpp:sm:3" previd="granite-4410"/>'),
+            ("not a number", '<resumed xmlns="urn:xmpp:sm:3" previd="granite-4410"/>'),
             ("no stream", '<resumed xmlns="urn:xmpp:sm:3" h="9"/>'),
             ("the request", '<resume xmlns="urn:xmpp:sm:3" previd="granite-4410" h="9"/>'),
         ),
@@ -146,7 +146,7 @@ CASES: dict[str, Case] = {
             Example('<failed xmlns="urn:xmpp:sm:3"/>', {"condition": None}),
         ),
         wrong=(
-            ("less than none", '<failed xmlns="urn:xmpp:sm:3" h="-9"/>'),
+            ("a negative number", '<failed xmlns="urn:xmpp:sm:3" h="-9"/>'),
             ("another namespace", '<failed xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>'),
         ),
         wrong_types={"h": '<failed xmlns="urn:xmpp:sm:3" h="many"/>'},

@@ -29,7 +29,7 @@ CASES: dict[str, Case] = {
         ),
         wrong=(
             (
-                "no headline",
+                "not a headline",
                 '<message xmlns="jabber:client" type="chat"><extraParams><moduleIdentifier>SystemNotifications</moduleIdentifier></extraParams></message>',
             ),
             (
@@ -37,7 +37,7 @@ CASES: dict[str, Case] = {
                 '<message xmlns="jabber:client" type="headline"><extraParams><moduleIdentifier>WebRTCVideoChat</moduleIdentifier></extraParams></message>',
             ),
             (
-                "without the module's name no receiver knows it (CX-13)",
+                "without the module's name no receiver recognises it (CX-13)",
                 '<message xmlns="jabber:client" type="headline"><body>The rope is back</body></message>',
             ),
         ),

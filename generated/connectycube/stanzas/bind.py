@@ -2,8 +2,8 @@
 
 """Resource and session (RFC 6120 section 7).
 
-Binding of a resource, which gives the connection its full JID, and the session of the older RFC 3921, which newer
-servers offer only for old clients.
+Resource binding, which gives the connection its full JID, and the session of the older RFC 3921, which newer servers
+offer only for old clients.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ __all__ = ["Bind", "BindRequest", "BindResult", "BoundResource", "Session", "Ses
 # Wire facts: K-05
 @define(kw_only=True)
 class Bind(Element):
-    """In the stream's features, the offer of a resource; from a client, the wish for one.
+    """In the stream features, the offer to bind a resource; from a client, the request for one.
 
     `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7.
 
-    :ivar resource: The wished one; without it the server makes one.
+    :ivar resource: The requested resource; the server generates one if absent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -176,11 +176,11 @@ class BindRequest(Stanza):
 
     `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar bind: The wish.
+    :ivar bind: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -284,9 +284,9 @@ class BindResult(Stanza):
 
     `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar bind: What was bound.
     :ivar unknown: children that have no field, as XML text.
@@ -388,11 +388,11 @@ def read_bind_result(element: XMLElement) -> BindResult:
 # Wire facts: K-06
 @define(kw_only=True)
 class Session(Element):
-    """In the stream's features, the offer of a session; from a client, the wish for one.
+    """In the stream features, the offer of a session; from a client, the request for one.
 
     `session` of `urn:ietf:params:xml:ns:xmpp-session`: RFC 3921 section 3.
 
-    :ivar optional: In an offer, whether the step may be left out.
+    :ivar optional: In an offer, whether the step may be skipped.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -453,15 +453,15 @@ def read_session(element: XMLElement) -> Session:
 # Wire facts: K-06
 @define(kw_only=True)
 class SessionRequest(Stanza):
-    """Starts a session as old servers need it; the result is empty.
+    """Starts a session, which old servers require; the result is empty.
 
     `iq` of `jabber:client`: RFC 3921 section 3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar session: The wish.
+    :ivar session: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

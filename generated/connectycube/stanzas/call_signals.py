@@ -2,8 +2,8 @@
 
 """Call signals.
 
-What the parties of a call tell each other: session descriptions, ICE candidates, and that one calls, accepts, rejects
-or hangs up.
+What the parties of a call send each other: session descriptions, ICE candidates, and calling, accepting, rejecting
+and hanging up.
 """
 
 # Wire facts: K-26
@@ -44,7 +44,7 @@ __all__ = ["CallSignal"]
 # Wire facts: K-26, CX-29, CX-30, K-30
 @define(kw_only=True)
 class CallSignal(Stanza):
-    """A signal of a call. The parameters are free, `signalType` and `sessionID` are always among them. Known types are
+    """A signal of a call. Its parameters are free but always include `signalType` and `sessionID`. Known types are
     `call`, `accept`, `reject`, `hangUp`, `iceCandidates`, `update`, `iceRestart` and `iceRestartAccept`. A delayed
     signal belongs to a call that is over.
 
@@ -54,7 +54,7 @@ class CallSignal(Stanza):
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar delay: The server kept the signal; it is out of date.
+    :ivar delay: Present if the server stored the signal, which is then out of date.
     :ivar extra: The parameters; `module_identifier` is always `WebRTCVideoChat`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -2,8 +2,8 @@
 
 """Carbons (XEP-0280).
 
-Copies of what the user's other devices send and receive. Believe a carbon only if it comes from the user's own bare
-JID (XEP-0280 section 11). A carbon of a received message is no mark, although its element is called `received` too.
+Copies of what the user's other devices send and receive. Trust a carbon only if it comes from the user's own bare JID
+(XEP-0280 section 11). A carbon of a received message is not a mark, although its element is called `received` too.
 """
 
 # Wire facts: CX-09
@@ -58,7 +58,7 @@ class Forwarded(Element):
     `forwarded` of `urn:xmpp:forward:0`: XEP-0297 section 3.
 
     :ivar delay: When the stanza was first sent.
-    :ivar stanza: The stanza, of whichever class it is.
+    :ivar stanza: The stanza, of any class.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -248,7 +248,7 @@ def read_carbon_received(element: XMLElement) -> CarbonReceived:
 # Wire facts: K-28
 @define(kw_only=True)
 class SentCarbonMessage(Stanza):
-    """Brings a copy of a message that another device of the user sent; believe it only from the own bare JID.
+    """Carries a copy of a message that another device of the user sent; trust it only from the user's own bare JID.
 
     `message` of `jabber:client`: XEP-0280 section 7.
 
@@ -256,7 +256,7 @@ class SentCarbonMessage(Stanza):
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar type: As in the message that it brings.
+    :ivar type: The type of the message that it carries.
     :ivar sent: Holds the message.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -365,7 +365,7 @@ def read_sent_carbon_message(element: XMLElement) -> SentCarbonMessage:
 # Wire facts: K-29, CX-09
 @define(kw_only=True)
 class ReceivedCarbonMessage(Stanza):
-    """Brings a copy of a message that another device of the user received; believe it only from the own bare JID.
+    """Carries a copy of a message that another device of the user received; trust it only from the user's own bare JID.
 
     `message` of `jabber:client`: XEP-0280 section 6.
 
@@ -373,7 +373,7 @@ class ReceivedCarbonMessage(Stanza):
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar type: As in the message that it brings.
+    :ivar type: The type of the message that it carries.
     :ivar received: Holds the message.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -482,7 +482,7 @@ def read_received_carbon_message(element: XMLElement) -> ReceivedCarbonMessage:
 # Wire facts: K-53
 @define(kw_only=True)
 class CarbonsEnable(Element):
-    """Asks for copies.
+    """Turns copies on.
 
     `enable` of `urn:xmpp:carbons:2`: XEP-0280 section 4.
 
@@ -536,11 +536,11 @@ class EnableCarbonsRequest(Stanza):
 
     `iq` of `jabber:client`: XEP-0280 section 4.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar enable: What is asked for.
+    :ivar enable: What to enable.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

@@ -2,8 +2,8 @@
 
 """Chat markers (XEP-0333).
 
-Marks that say how far a message got. Both go as `chat` messages to the sender's user JID, also for a message of a
-group. Namespaces are compared, never local names alone: a carbon and an XEP-0184 receipt are called `received` too.
+Marks that say how far a message got. Both are sent as `chat` messages to the sender's user JID, even for a group
+message. Compare namespaces, never local names alone: a carbon and an XEP-0184 receipt are called `received` too.
 """
 
 # Wire facts: CX-03, CX-09
@@ -232,7 +232,7 @@ class DeliveredMark(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: Always `chat`.
     :ivar received: The mark.
-    :ivar extra: Parameters; `dialog_id` among them.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -358,7 +358,7 @@ class ReadMark(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: Always `chat`.
     :ivar displayed: The mark.
-    :ivar extra: Parameters; `dialog_id` among them.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

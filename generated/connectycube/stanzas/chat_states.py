@@ -3,7 +3,7 @@
 """Chat states (XEP-0085).
 
 Whether the other side is typing. The platform uses `composing` and `paused`; the other states come from general XMPP
-clients. A content message that carries a state stays a content message.
+clients. A content message that carries a state is still a content message.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def read_paused(element: XMLElement) -> Paused:
 
 @define(kw_only=True)
 class Active(Element):
-    """The user takes part in the chat; mostly sent along with a text.
+    """The user takes part in the chat; usually sent with a text.
 
     `active` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2.
 
@@ -313,7 +313,7 @@ def read_gone(element: XMLElement) -> Gone:
 # Wire facts: K-18, CX-21, K-30
 @define(kw_only=True)
 class TypingMessage(Stanza):
-    """Tells the other side that the user is typing. Write an `id` as the documentation does; other SDKs send none.
+    """Tells the other side that the user is typing. Set an `id`; other SDKs send none.
 
     `message` of `jabber:client`: XEP-0085 section 5.1.
 
@@ -323,8 +323,8 @@ class TypingMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar composing: The state.
-    :ivar body: Never there: a message with a text is a content message.
-    :ivar delay: The server kept the message; its state is out of date then.
+    :ivar body: Always absent: a message with a text is a content message.
+    :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -455,8 +455,8 @@ class PausedMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar paused: The state.
-    :ivar body: Never there: a message with a text is a content message.
-    :ivar delay: The server kept the message; its state is out of date then.
+    :ivar body: Always absent: a message with a text is a content message.
+    :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -591,9 +591,9 @@ class ChatStateMessage(Stanza):
     :ivar gone: The user has left the chat.
     :ivar inactive: The user has not looked at the chat for a while.
     :ivar paused: The user was typing and has stopped.
-    :ivar body: Never there: a message with a text is a content message.
-    :ivar extra: Never there: it may hold attachments, and those are content.
-    :ivar delay: The server kept the message; its state is out of date then.
+    :ivar body: Always absent: a message with a text is a content message.
+    :ivar extra: Always absent: it may hold attachments, which are content.
+    :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

@@ -2,8 +2,8 @@
 
 """Edits (XEP-0308).
 
-A message that takes the place of an earlier one. The platform adds `last` to the element and allows edits of messages
-that are not the last.
+A message that replaces an earlier one. The platform adds `last` to the element and allows edits of any earlier
+message.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ __all__ = ["EditMessage", "Replace"]
 # Wire facts: K-22, U-32
 @define(kw_only=True)
 class Replace(Element):
-    """Names the message that is edited.
+    """Identifies the edited message.
 
     `replace` of `urn:xmpp:message-correct:0`: XEP-0308 section 4.
 
     :ivar id: Id of the edited message.
-    :ivar last: Whether it is the last message of its dialog; always write it, others may leave it out.
+    :ivar last: Whether it is the last message of its dialog; always set it, although others may leave it out.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -119,7 +119,7 @@ def read_replace(element: XMLElement) -> Replace:
 # Wire facts: K-22, K-30
 @define(kw_only=True)
 class EditMessage(Stanza):
-    """Gives an earlier message a new text. It has an id of its own; a group sends it back to its sender as well.
+    """Gives an earlier message a new text. It has its own id; a group also sends it back to its sender.
 
     `message` of `jabber:client`: XEP-0308 section 4.
 
@@ -130,8 +130,8 @@ class EditMessage(Stanza):
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar body: The new text.
     :ivar replace: Which message is edited.
-    :ivar delay: The server kept the message before it delivered it.
-    :ivar extra: Parameters, `dialog_id` among them.
+    :ivar delay: Present if the server stored the message before delivering it.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

@@ -2,7 +2,7 @@
 
 """Delayed delivery (XEP-0203).
 
-A stamp on stanzas that a server kept before it delivered them.
+A timestamp on stanzas that a server stored before delivering them.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = ["Delay"]
 # Wire facts: K-30
 @define(kw_only=True)
 class Delay(Element):
-    """When a stanza was first sent, and who kept it.
+    """When a stanza was first sent, and who stored it.
 
     `delay` of `urn:xmpp:delay`: XEP-0203 section 2.
 
-    :ivar from_: Who kept it.
+    :ivar from_: Who stored it.
     :ivar stamp: When it was first sent.
     :ivar reason: Why it was delayed.
     :ivar unknown: children that have no field, as XML text.

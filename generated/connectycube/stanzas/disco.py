@@ -2,8 +2,8 @@
 
 """Service discovery (XEP-0030).
 
-What an address is, what it can do and what belongs to it. The items of a room are the users who are online in it; the
-user id is the resource of an item's JID.
+What an address is, what it supports and what belongs to it. The items of a room are the users who are online in it;
+the user id is the resource of an item's JID.
 """
 
 # Wire facts: K-54
@@ -53,13 +53,13 @@ __all__ = [
 # Wire facts: K-54
 @define(kw_only=True)
 class DiscoItem(Element):
-    """One thing that belongs to an address; in a room, one user who is online.
+    """An item that belongs to an address; in a room, a user who is online.
 
     `item` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1.
 
     :ivar jid: Its address; in a room, the room with the user id as resource.
     :ivar node: Its part of the address.
-    :ivar name: Its name for people.
+    :ivar name: Its human-readable name.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -139,11 +139,11 @@ def read_disco_item(element: XMLElement) -> DiscoItem:
 # Wire facts: K-54
 @define(kw_only=True)
 class DiscoItems(Element):
-    """What belongs to an address; empty in a question.
+    """What belongs to an address; empty in a request.
 
     `query` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1.
 
-    :ivar node: Part of the address that is meant.
+    :ivar node: The part of the address.
     :ivar items: What belongs to it.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -227,11 +227,11 @@ class DiscoItemsRequest(Stanza):
 
     `iq` of `jabber:client`: XEP-0030 section 4.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -333,15 +333,15 @@ def read_disco_items_request(element: XMLElement) -> DiscoItemsRequest:
 # Wire facts: K-54
 @define(kw_only=True)
 class DiscoItemsResult(Stanza):
-    """Tells what belongs to an address; from a room, who is online in it.
+    """Lists what belongs to an address; from a room, who is online in it.
 
     `iq` of `jabber:client`: XEP-0030 section 4.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The answer.
+    :ivar query: The response.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -446,9 +446,9 @@ class DiscoIdentity(Element):
 
     `identity` of `http://jabber.org/protocol/disco#info`: XEP-0030 section 3.1.
 
-    :ivar category: Kind of thing, such as `server` or `conference`.
-    :ivar type: Kind within the category, such as `im` or `text`.
-    :ivar name: Name for people.
+    :ivar category: Category, such as `server` or `conference`.
+    :ivar type: Type within the category, such as `im` or `text`.
+    :ivar name: Human-readable name.
     :ivar lang: Language of the name.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -539,11 +539,11 @@ def read_disco_identity(element: XMLElement) -> DiscoIdentity:
 
 @define(kw_only=True)
 class DiscoFeature(Element):
-    """Something that an address can do.
+    """A feature that an address supports.
 
     `feature` of `http://jabber.org/protocol/disco#info`: XEP-0030 section 3.1.
 
-    :ivar var: Namespace of the protocol, mostly.
+    :ivar var: Usually the namespace of the protocol.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -606,13 +606,13 @@ def read_disco_feature(element: XMLElement) -> DiscoFeature:
 
 @define(kw_only=True)
 class DiscoInfo(Element):
-    """What an address is and can do; empty in a question.
+    """What an address is and supports; empty in a request.
 
     `query` of `http://jabber.org/protocol/disco#info`: XEP-0030 section 3.1.
 
-    :ivar node: Part of the address that is meant.
+    :ivar node: The part of the address.
     :ivar identities: What it is.
-    :ivar features: What it can do.
+    :ivar features: What it supports.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -700,15 +700,15 @@ def read_disco_info(element: XMLElement) -> DiscoInfo:
 
 @define(kw_only=True)
 class DiscoInfoRequest(Stanza):
-    """Asks what an address is and can do.
+    """Asks what an address is and supports.
 
     `iq` of `jabber:client`: XEP-0030 section 3.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -809,15 +809,15 @@ def read_disco_info_request(element: XMLElement) -> DiscoInfoRequest:
 
 @define(kw_only=True)
 class DiscoInfoResult(Stanza):
-    """Tells what an address is and can do.
+    """Tells what an address is and supports.
 
     `iq` of `jabber:client`: XEP-0030 section 3.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The answer.
+    :ivar query: The response.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

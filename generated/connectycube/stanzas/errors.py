@@ -2,7 +2,7 @@
 
 """Stanza errors (RFC 6120 section 8.3).
 
-What a server or a peer answers when it can't handle a stanza.
+How a server or peer responds to a stanza that it can't handle.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class StanzaFault(Element):
     `error` of `jabber:client`: RFC 6120 section 8.3.2.
 
     :ivar type: What the sender may do about it.
-    :ivar code: Number of the old protocol, such as 503 for a blocked message.
-    :ivar by: Who found the fault.
+    :ivar code: Code of the older protocol, such as 503 for a blocked message.
+    :ivar by: Who detected the error.
     :ivar condition: What is wrong.
-    :ivar text: Words for a person.
-    :ivar plain_text: The same without a namespace of its own.
+    :ivar text: Human-readable text.
+    :ivar plain_text: The same text without its own namespace.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -189,7 +189,8 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
 # Wire facts: K-27
 @define(kw_only=True)
 class MessageError(Stanza):
-    """A message could not be delivered; `id` is that of the message. Blocked messages of a 1-1 dialog come back so.
+    """A message could not be delivered; `id` is that of the message. Blocked messages of a 1-1 dialog are returned like
+    this.
 
     `message` of `jabber:client`: RFC 6120 section 8.3.
 

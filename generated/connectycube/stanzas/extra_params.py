@@ -2,8 +2,8 @@
 
 """Extra parameters and attachments.
 
-What the platform adds to a message: one `extraParams` element with parameters of its own, the application's
-parameters in free form, and attachments.
+What the platform adds to a message: one `extraParams` element with its own parameters, the application's free
+parameters, and attachments.
 """
 
 # Wire facts: 3.2
@@ -56,14 +56,14 @@ class ExtraParams(Element):
 
     `extraParams` of `jabber:client`.
 
-    :ivar save_to_history: Whether the server keeps the message.
+    :ivar save_to_history: Whether the server stores the message.
     :ivar dialog_id: Id of the dialog.
     :ivar date_sent: When the message was sent.
-    :ivar module_identifier: Whose the message is - `SystemNotifications` or `WebRTCVideoChat`.
-    :ivar message_id: Id of the message where the stanza's own is none.
-    :ivar silent: No push notification to offline recipients.
-    :ivar markable: What newer SDKs send in place of the element; read, not to be written.
-    :ivar attachments: Files, places, contact cards.
+    :ivar module_identifier: The module that the message is for - `SystemNotifications` or `WebRTCVideoChat`.
+    :ivar message_id: Id of the message if the stanza has none.
+    :ivar silent: Send no push notification to offline recipients.
+    :ivar markable: Sent by newer SDKs in place of the element; read it but don't set it.
+    :ivar attachments: Files, places and contact cards.
     :ivar params: All other parameters; a nested one is a mapping.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -188,8 +188,8 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
 # Wire facts: K-14, 3.3, CX-17, CX-18, CX-20
 @define(kw_only=True)
 class Attachment(Element):
-    """A file, a place or a contact card. The platform's own SDKs disagree on the key of a file: write both `id` and
-    `uid`, read `uid`, else `id`.
+    """A file, a place or a contact card. The platform's own SDKs disagree on the key of a file: set both `id` and `uid`;
+    read `uid`, else `id`.
 
     `attachment` of `jabber:client`.
 
@@ -197,8 +197,8 @@ class Attachment(Element):
     :ivar id: Id of the file.
     :ivar uid: Uid of the file.
     :ivar url: Web address.
-    :ivar data: A JSON value, read also where it is percent-encoded.
-    :ivar size: Bytes.
+    :ivar data: A JSON value; percent-encoded JSON is read too.
+    :ivar size: Size in bytes.
     :ivar width: Pixels.
     :ivar height: Pixels.
     :ivar duration: Seconds.

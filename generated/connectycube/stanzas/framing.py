@@ -2,8 +2,8 @@
 
 """Streams over WebSocket (RFC 7395).
 
-Opening and closing of a stream where each frame holds one stanza. Over TCP the stream is one long XML document
-instead and these elements are not used.
+Opening and closing a stream in which each frame holds one stanza. Over TCP the stream is one long XML document and
+these elements are not used.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Open(Stanza):
 
     `open` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.4.
 
-    :ivar from_: The side that opens; always there from a server.
+    :ivar from_: The side that opens; always present from a server.
     :ivar to: The other side; the host of the chat from a client.
     :ivar id: Id of the stream; from a server.
     :ivar version: Version of XMPP, `1.0`.
-    :ivar lang: Language of texts that name none.
+    :ivar lang: Language of texts that don't specify one.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -153,7 +153,7 @@ class Close(Stanza):
     :ivar to: The other side.
     :ivar id: Id of the stream.
     :ivar version: Version of XMPP.
-    :ivar lang: Language of texts that name none.
+    :ivar lang: Language of texts that don't specify one.
     :ivar see_other_uri: Where to connect instead; never follow it from a secured connection to one that is not.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -2,8 +2,8 @@
 
 """Requests and answers (RFC 6120 section 8.2.3).
 
-What all requests and answers have in common. Most requests have a class in the file of their protocol; the classes
-here are for empty answers, for errors and for payloads that no file knows, which are kept in `unknown`.
+What all requests and responses have in common. Most requests have a class in the file of their protocol; the classes
+here are for empty responses, for errors and for unknown payloads, which are kept in `unknown`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ __all__ = ["IqError", "IqGet", "IqResult", "IqSet"]
 # Wire facts: K-48
 @define(kw_only=True)
 class IqResult(Stanza):
-    """A request has been carried out; the answer has no content, or one that no other class knows.
+    """A request succeeded; the response has no content, or content unknown to any other class.
 
     `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -141,9 +141,9 @@ class IqError(Stanza):
 
     `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.
@@ -245,13 +245,13 @@ def read_iq_error(element: XMLElement) -> IqError:
 
 @define(kw_only=True)
 class IqGet(Stanza):
-    """A question that no other class knows; its content is kept in `unknown` and it is to be answered with an error.
+    """A query unknown to any other class; its content is kept in `unknown`. Respond with an error.
 
     `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -340,13 +340,13 @@ def read_iq_get(element: XMLElement) -> IqGet:
 
 @define(kw_only=True)
 class IqSet(Stanza):
-    """A command that no other class knows; its content is kept in `unknown` and it is to be answered with an error.
+    """A command unknown to any other class; its content is kept in `unknown`. Respond with an error.
 
     `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -2,9 +2,9 @@
 
 """Last activity (XEP-0012).
 
-When a user was last there. A user who has never logged in is answered with an `IqError`. After one has subscribed
-(status streaming), the server sends the same unasked. No source says of which type these pushes are: one of type
-`set` is a `LastActivityPush`, one of type `result` a `LastActivityResult` whose id nobody waits for.
+When a user was last active. For a user who has never logged in, the response is an `IqError`. After a subscription
+(status streaming), the server pushes the same data. No source states the type of these pushes: one of type `set` is a
+`LastActivityPush`, one of type `result` a `LastActivityResult` with an id that matches no request.
 """
 
 # Wire facts: K-50, U-43
@@ -47,7 +47,7 @@ __all__ = ["LastActivity", "LastActivityPush", "LastActivityQuery", "LastActivit
 # Wire facts: K-49
 @define(kw_only=True)
 class LastActivityQuery(Element):
-    """The question itself.
+    """The request itself.
 
     `query` of `jabber:iq:last`: XEP-0012 section 2.
 
@@ -97,7 +97,7 @@ def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
 # Wire facts: K-49, K-50
 @define(kw_only=True)
 class LastActivity(Element):
-    """How long ago a user was last there.
+    """How long ago a user was last active.
 
     `query` of `jabber:iq:last`: XEP-0012 sections 2 and 3.
 
@@ -171,15 +171,15 @@ def read_last_activity(element: XMLElement) -> LastActivity:
 # Wire facts: K-49
 @define(kw_only=True)
 class LastActivityRequest(Stanza):
-    """Asks when a user was last there.
+    """Asks when a user was last active.
 
     `iq` of `jabber:client`: XEP-0012 section 2.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -281,13 +281,13 @@ def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
 # Wire facts: K-49, K-50, U-43
 @define(kw_only=True)
 class LastActivityResult(Stanza):
-    """Tells when the user in `from` was last there; with an id that nobody waits for, it is a push.
+    """Tells when the user in `from` was last active; with an id that matches no request, it is a push.
 
     `iq` of `jabber:client`: XEP-0012 sections 2 and 3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: How long ago.
     :ivar unknown: children that have no field, as XML text.
@@ -391,13 +391,13 @@ def read_last_activity_result(element: XMLElement) -> LastActivityResult:
 # Wire facts: K-50, U-43
 @define(kw_only=True)
 class LastActivityPush(Stanza):
-    """Tells unasked when the user in `from` was last there; it follows a subscription.
+    """Tells a subscriber when the user in `from` was last active.
 
     `iq` of `jabber:client`.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: How long ago.
     :ivar unknown: children that have no field, as XML text.

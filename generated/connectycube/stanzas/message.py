@@ -2,8 +2,7 @@
 
 """Messages (RFC 6121 section 5).
 
-Messages of private and group dialogs. What else a message can be - a mark, an edit, a signal - stands in the file of
-its protocol; a plain message is what is left.
+Messages of private and group dialogs. Other messages - marks, edits, signals - are in the files of their protocols.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ __all__ = ["ChatMessage", "GroupMessage", "HeadlineMessage"]
 # Wire facts: K-12, K-15, 3.2, K-17, K-16, K-30
 @define(kw_only=True)
 class ChatMessage(Stanza):
-    """A message to one user. Without `save_to_history` in its parameters the server does not keep it. A type that nobody
-    knows counts as `normal` (RFC 6121 section 5.2.2).
+    """A message to one user. Without `save_to_history` in its parameters the server does not store it. An unknown type
+    counts as `normal` (RFC 6121 section 5.2.2).
 
     `message` of `jabber:client`: RFC 6121 section 5.2.2.
 
@@ -55,9 +54,9 @@ class ChatMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` for messages of a dialog.
     :ivar body: The text.
-    :ivar markable: The sender wants marks.
-    :ivar destroy: The message is to vanish some time after it was read.
-    :ivar delay: The server kept the message before it delivered it.
+    :ivar markable: Requests marks.
+    :ivar destroy: Deletes the message some time after it was read.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -195,7 +194,7 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
 # Wire facts: K-13, 3.2, K-17, K-16, K-30
 @define(kw_only=True)
 class GroupMessage(Stanza):
-    """A message in a group or public dialog. One's own comes back with the same id.
+    """A message in a group or public dialog. The room also returns it to its sender, with the same id.
 
     `message` of `jabber:client`: XEP-0045 section 7.4.
 
@@ -204,9 +203,9 @@ class GroupMessage(Stanza):
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: The text.
-    :ivar markable: The sender wants marks.
-    :ivar destroy: The message is to vanish some time after it was read.
-    :ivar delay: The server kept the message before it delivered it.
+    :ivar markable: Requests marks.
+    :ivar destroy: Deletes the message some time after it was read.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -339,7 +338,7 @@ def read_group_message(element: XMLElement) -> GroupMessage:
 # Wire facts: K-25, CX-13, K-17, K-16, K-30
 @define(kw_only=True)
 class HeadlineMessage(Stanza):
-    """A headline that names no module in its parameters, so that it is neither a system message nor a call signal.
+    """A headline without a module in its parameters, so neither a system message nor a call signal.
 
     `message` of `jabber:client`: RFC 6121 section 5.2.2.
 
@@ -348,9 +347,9 @@ class HeadlineMessage(Stanza):
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: The text.
-    :ivar markable: The sender wants marks.
-    :ivar destroy: The message is to vanish some time after it was read.
-    :ivar delay: The server kept the message before it delivered it.
+    :ivar markable: Requests marks.
+    :ivar destroy: Deletes the message some time after it was read.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -2,9 +2,9 @@
 
 """Client state.
 
-Tells the server whether the app is in use, so that it sends push notifications to one that is connected but not in
-use. The platform takes Tigase's element, not that of XEP-0352. On the wire `enable="true"` means INACTIVE and
-`enable="false"` active; the field is named by its meaning.
+Tells the server whether the app is in use, so that it sends push notifications to a connected app that is not. The
+platform uses Tigase's element, not that of XEP-0352. On the wire `enable="true"` means INACTIVE and `enable="false"`
+active; the field is named after its meaning.
 """
 
 # Wire facts: K-52, CX-15, CX-16
@@ -50,7 +50,7 @@ class MobileState(Element):
 
     `mobile` of `http://tigase.org/protocol/mobile#v2`.
 
-    :ivar inactive: True while the app is not in use (`enable="true"` on the wire), false while it is.
+    :ivar inactive: True while the app is not in use (`enable="true"` on the wire), else false.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -114,13 +114,13 @@ def read_mobile_state(element: XMLElement) -> MobileState:
 # Wire facts: K-52, U-41
 @define(kw_only=True)
 class MobileStateSet(Stanza):
-    """Tells the server whether the app is in use; to be sent again after each reconnect.
+    """Tells the server whether the app is in use; send it again after each reconnect.
 
     `iq` of `jabber:client`.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar state: Whether the app is inactive.
     :ivar unknown: children that have no field, as XML text.

@@ -3,8 +3,8 @@
 """Rooms (XEP-0045).
 
 Presence in the rooms of group dialogs. A nick is always the plain user id, and joining is optional. To leave, send an
-`UnavailablePresence` to the room and nick. One's own presence has the status code 110; match it by room and code, not
-by id.
+`UnavailablePresence` to the room and nick. The user's own presence has the status code 110; match it by room and
+code, not by id.
 """
 
 # Wire facts: CX-04, CX-32
@@ -63,14 +63,14 @@ __all__ = [
 # Wire facts: K-32
 @define(kw_only=True)
 class MucHistory(Element):
-    """How much of the past a room is to send to who joins; `maxstanzas` 0 means nothing.
+    """How much history a room sends on joining; `maxstanzas` 0 means none.
 
     `history` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2.
 
-    :ivar maxstanzas: At most so many messages.
-    :ivar maxchars: At most so many characters of XML.
-    :ivar seconds: Only messages of the last so many seconds.
-    :ivar since: Only messages since then.
+    :ivar maxstanzas: Maximum number of messages.
+    :ivar maxchars: Maximum number of characters of XML.
+    :ivar seconds: Maximum age of the messages in seconds.
+    :ivar since: Time of the earliest message.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -159,11 +159,11 @@ def read_muc_history(element: XMLElement) -> MucHistory:
 # Wire facts: K-32
 @define(kw_only=True)
 class MucJoin(Element):
-    """Marks a presence as the wish to join a room.
+    """Marks a presence as a request to join a room.
 
     `x` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2.
 
-    :ivar history: How much of the past to send; without it the room decides.
+    :ivar history: How much history to send; the room decides if absent.
     :ivar password: Password of the room.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -307,13 +307,13 @@ def read_muc_actor(element: XMLElement) -> MucActor:
 # Wire facts: K-33, K-39
 @define(kw_only=True)
 class MucItem(Element):
-    """Standing of an occupant in a room.
+    """An occupant's standing in a room.
 
     `item` of `http://jabber.org/protocol/muc#user`: XEP-0045 sections 5 and 7.2.
 
-    :ivar affiliation: Lasting standing: `owner`, `admin`, `member`, `outcast` (banned) or `none`.
-    :ivar role: Standing during the visit: `moderator`, `participant`, `visitor`, or `none` who left.
-    :ivar jid: JID of the occupant where the room shows it.
+    :ivar affiliation: Permanent standing: `owner`, `admin`, `member`, `outcast` (banned) or `none`.
+    :ivar role: Standing during the visit: `moderator`, `participant`, `visitor`, or `none` for someone who left.
+    :ivar jid: JID of the occupant, if the room shows it.
     :ivar nick: New nick.
     :ivar actor: Who caused the change.
     :ivar reason: Why.
@@ -423,12 +423,12 @@ def read_muc_item(element: XMLElement) -> MucItem:
 # Wire facts: K-33, K-36, K-39, CX-06
 @define(kw_only=True)
 class MucStatus(Element):
-    """What a room has to say about a presence, as a number. 110 is one's own presence, 307 a kick, 301 a ban; the
-    platform's SDKs take 301 for a kick, so accept both.
+    """A status code of a presence in a room. 110 is the user's own presence, 307 a kick, 301 a ban; the platform's SDKs
+    treat 301 as a kick, so accept both.
 
     `status` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 15.6.
 
-    :ivar code: The number.
+    :ivar code: The code.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -497,7 +497,7 @@ class MucUser(Element):
     `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.2.
 
     :ivar item: Standing of the occupant.
-    :ivar statuses: What else there is to say.
+    :ivar statuses: Status codes.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -570,15 +570,15 @@ def read_muc_user(element: XMLElement) -> MucUser:
 # Wire facts: K-32, CX-32
 @define(kw_only=True)
 class RoomJoin(Stanza):
-    """Joins a room under one's user id.
+    """Joins a room under the user's id.
 
     `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
     :ivar lang: Language of the texts.
-    :ivar to: The room, with one's user id as resource.
-    :ivar muc: What to send of the past.
+    :ivar to: The room, with the user's id as the resource.
+    :ivar muc: How much history to send.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -673,17 +673,17 @@ def read_room_join(element: XMLElement) -> RoomJoin:
 # Wire facts: K-33, K-37, CX-05, CX-32
 @define(kw_only=True)
 class RoomOccupant(Stanza):
-    """Someone is in a room or has joined it; with the status code 110 it is oneself.
+    """Someone is in a room or has joined it; with the status code 110, the user.
 
     `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar show: How ready the user is to talk: `away`, `chat` (eager), `dnd` (busy) or `xa` (away for long).
+    :ivar show: Availability: `away`, `chat` (eager to talk), `dnd` (do not disturb) or `xa` (away for long).
     :ivar status: Status text for other users.
-    :ivar priority: Rank among one's devices.
+    :ivar priority: Priority among the user's devices.
     :ivar delay: When the presence was first sent.
     :ivar muc: What the room tells about the occupant.
     :ivar unknown: children that have no field, as XML text.
@@ -809,13 +809,13 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
 # Wire facts: K-36, K-38, K-39, CX-06, CX-32
 @define(kw_only=True)
 class RoomOccupantLeft(Stanza):
-    """Someone has left a room; with the status code 110 it is oneself, with 307 or 301 the occupant was removed.
+    """Someone has left a room; with the status code 110, the user; with 307 or 301, the occupant was removed.
 
     `presence` of `jabber:client`: XEP-0045 sections 7.14, 8.2 and 9.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar status: Last status text.
     :ivar delay: When the presence was first sent.
@@ -936,16 +936,16 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
 # Wire facts: K-34, CX-32
 @define(kw_only=True)
 class RoomJoinError(Stanza):
-    """Joining a room has failed; `id` is that of the wish to join. A room that does not repeat the wish sends a plain
+    """Joining a room failed; `id` is that of the request. A room that does not repeat the request sends a plain
     `PresenceError`.
 
     `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar muc: The wish to join.
+    :ivar muc: The request to join.
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -2,8 +2,8 @@
 
 """Invitations to rooms (XEP-0045 section 7.8.2).
 
-Invitations to a room. The platform adds users to a dialog by REST; an invitation tells nothing new and is passed over
-by its other SDKs.
+Invitations to a room. The platform adds users to a dialog by REST; an invitation adds nothing, and the other SDKs
+ignore it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MucInvite(Element):
     `invite` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2.
 
     :ivar from_: Who invites; added by the room.
-    :ivar to: Who is invited; in what goes to the room.
+    :ivar to: Who is invited; set when sent to the room.
     :ivar reason: Why.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -135,11 +135,11 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
 # Wire facts: K-31
 @define(kw_only=True)
 class MucInvitation(Element):
-    """What a room says to a user who is not in it.
+    """A notice from a room to a user who is not in it.
 
     `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2.
 
-    :ivar invite: The invitation; none in other notices, such as one of a refusal.
+    :ivar invite: The invitation; absent in other notices, such as a refusal.
     :ivar password: Password of the room.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -209,7 +209,7 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
 # Wire facts: K-31
 @define(kw_only=True)
 class BareInvite(Element):
-    """An invitation without a namespace of its own; what it holds is not known.
+    """An invitation without its own namespace; its content is unknown.
 
     `invite` of `jabber:client`.
 
@@ -267,10 +267,10 @@ class InvitationMessage(Stanza):
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar type: Mostly left out.
-    :ivar body: Words that some servers add for clients without rooms.
+    :ivar type: Usually absent.
+    :ivar body: Text that some servers add for clients that don't support rooms.
     :ivar invitation: The invitation.
-    :ivar delay: The server kept the message before it delivered it.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -401,7 +401,7 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
 # Wire facts: K-31, 3.6, K-30
 @define(kw_only=True)
 class BareInvitationMessage(Stanza):
-    """A message with an invitation as its own child; other SDKs pass it over.
+    """A message with an invitation as its direct child; other SDKs ignore it.
 
     `message` of `jabber:client`.
 
@@ -412,7 +412,7 @@ class BareInvitationMessage(Stanza):
     :ivar type: Type of the message.
     :ivar body: A text.
     :ivar invite: The invitation.
-    :ivar delay: The server kept the message before it delivered it.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.

@@ -2,7 +2,7 @@
 
 """Ping (XEP-0199).
 
-Asks whether the other side is still there; the answer is an empty `IqResult`, and an `IqError` is an answer too.
+Asks whether the other side is still there; the response is an empty `IqResult`, and an `IqError` counts as well.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["Ping", "PingRequest"]
 # Wire facts: K-47, K-48
 @define(kw_only=True)
 class Ping(Element):
-    """The question itself.
+    """The request itself.
 
     `ping` of `urn:xmpp:ping`: XEP-0199 section 3.
 
@@ -90,15 +90,15 @@ def read_ping(element: XMLElement) -> Ping:
 # Wire facts: K-47, K-48
 @define(kw_only=True)
 class PingRequest(Stanza):
-    """Asks whether the other side is still there; the server asks clients too, and wants an `IqResult`.
+    """Asks whether the other side is still there; the server pings clients too, and expects an `IqResult`.
 
     `iq` of `jabber:client`: XEP-0199 sections 4.1 and 4.2.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar ping: The question.
+    :ivar ping: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

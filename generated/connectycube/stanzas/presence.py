@@ -2,8 +2,8 @@
 
 """Presence (RFC 6121 sections 3 and 4).
 
-Who is online, and who may know. Presence of rooms that carries room data stands in the file of its protocol; an
-occupant's presence without such data is told from a contact's by its `from`.
+Who is online, and who may know. Presence with room data is in the file of its protocol; only `from` tells an
+occupant's presence without such data from a contact's.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class AvailablePresence(Stanza):
 
     `presence` of `jabber:client`: RFC 6121 sections 4.2, 4.4 and 4.7.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar show: How ready the user is to talk: `away`, `chat` (eager), `dnd` (busy) or `xa` (away for long).
+    :ivar show: Availability: `away`, `chat` (eager to talk), `dnd` (do not disturb) or `xa` (away for long).
     :ivar status: Status text for other users.
-    :ivar priority: Rank among one's devices.
+    :ivar priority: Priority among the user's devices.
     :ivar delay: When the presence was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -184,13 +184,13 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
 # Wire facts: K-35, K-45, CX-32
 @define(kw_only=True)
 class UnavailablePresence(Stanza):
-    """Someone goes offline; with a room and nick in `to`, one leaves the room.
+    """Someone goes offline; with a room and nick in `to`, the sender leaves the room.
 
     `presence` of `jabber:client`: RFC 6121 section 4.5, XEP-0045 section 7.14.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar status: Last status text.
     :ivar delay: When the presence was first sent.
@@ -307,11 +307,11 @@ class Subscribe(Stanza):
 
     `presence` of `jabber:client`: RFC 6121 section 3.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar status: Words for the other user.
+    :ivar status: A text for the other user.
     :ivar delay: When the request was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -424,9 +424,9 @@ class Subscribed(Stanza):
 
     `presence` of `jabber:client`: RFC 6121 section 3.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -521,9 +521,9 @@ class Unsubscribed(Stanza):
 
     `presence` of `jabber:client`: RFC 6121 section 3.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -614,13 +614,13 @@ def read_unsubscribed(element: XMLElement) -> Unsubscribed:
 # Wire facts: K-43, CX-32
 @define(kw_only=True)
 class Unsubscribe(Stanza):
-    """The sender does not want to see any more when the other is online.
+    """The sender no longer wants to see when the other is online.
 
     `presence` of `jabber:client`: RFC 6121 section 3.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -711,13 +711,13 @@ def read_unsubscribe(element: XMLElement) -> Unsubscribe:
 # Wire facts: CX-32
 @define(kw_only=True)
 class PresenceProbe(Stanza):
-    """A server asks for the present presence of a user; a client hardly ever sees one.
+    """A server asks for the current presence of a user; a client rarely sees one.
 
     `presence` of `jabber:client`: RFC 6121 section 4.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -810,13 +810,13 @@ def read_presence_probe(element: XMLElement) -> PresenceProbe:
 # Wire facts: K-34, CX-32
 @define(kw_only=True)
 class PresenceError(Stanza):
-    """A presence could not be handled; one for a room means that joining has failed.
+    """A presence could not be handled; if it was for a room, joining failed.
 
     `presence` of `jabber:client`: RFC 6121 section 4.7.1, RFC 6120 section 8.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer.
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.

@@ -2,9 +2,9 @@
 
 """Privacy lists (XEP-0016).
 
-Lists of whom to block or let through. The platform needs two items per user, one with the user's JID for 1-1 dialogs
-and one with the host of the rooms and the user id for groups. Only the default list is in use. Before a list that is
-the default is changed, the default is to be declined, and set again afterwards.
+Lists of users to block or allow. The platform needs two items per user: one with the user's JID for 1-1 dialogs, and
+one with the host of the rooms and the user id for groups. Only the default list is used. Before changing the default
+list, decline it as the default; set it again afterwards.
 """
 
 # Wire facts: 3.4
@@ -57,19 +57,19 @@ __all__ = [
 # Wire facts: K-55, 3.4
 @define(kw_only=True)
 class PrivacyItem(Element):
-    """One rule of a list. With the four flags it holds for what comes in, and for one's own presence; with none of them
-    it holds for everything both ways, which the platform calls a mutual block.
+    """A rule of a list. The four flags select incoming stanzas and the user's own presence; without flags the rule
+    applies to everything in both directions, which the platform calls a mutual block.
 
     `item` of `jabber:iq:privacy`: XEP-0016 section 2.1.
 
-    :ivar type: What `value` is: `jid` on this platform. A rule without type holds for all who are left.
-    :ivar value: Whom it is about: a user's JID, or host of the rooms and user id.
+    :ivar type: What `value` is: `jid` on this platform. A rule without a type applies to everyone else.
+    :ivar value: Whom it applies to: a user's JID, or the host of the rooms and a user id.
     :ivar action: `allow` or `deny`.
-    :ivar order: Place in the list, unique in it.
-    :ivar message: It holds for messages that come in.
-    :ivar presence_in: It holds for presence that comes in.
-    :ivar presence_out: It holds for presence that goes out.
-    :ivar iq: It holds for requests that come in.
+    :ivar order: Unique position in the list.
+    :ivar message: Applies to incoming messages.
+    :ivar presence_in: Applies to incoming presence.
+    :ivar presence_out: Applies to outgoing presence.
+    :ivar iq: Applies to incoming requests.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -180,12 +180,12 @@ def read_privacy_item(element: XMLElement) -> PrivacyItem:
 # Wire facts: K-55, K-56, K-60
 @define(kw_only=True)
 class PrivacyList(Element):
-    """A list with its rules; without rules, its name - in a set that removes the list.
+    """A list with its rules; without rules, just its name - in a set, this removes the list.
 
     `list` of `jabber:iq:privacy`: XEP-0016 section 2.1.
 
     :ivar name: Name of the list.
-    :ivar items: The rules, always all of them.
+    :ivar items: All rules of the list.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -259,11 +259,11 @@ def read_privacy_list(element: XMLElement) -> PrivacyList:
 # Wire facts: K-59
 @define(kw_only=True)
 class ActiveList(Element):
-    """The list that is in use on this connection only; the platform's SDKs never set one.
+    """The list used on this connection only; the platform's SDKs never set one.
 
     `active` of `jabber:iq:privacy`: XEP-0016 section 2.4.
 
-    :ivar name: Name of the list; without it, none.
+    :ivar name: Name of the list; absent for no list.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -324,11 +324,11 @@ def read_active_list(element: XMLElement) -> ActiveList:
 # Wire facts: K-57, K-58, K-59
 @define(kw_only=True)
 class DefaultList(Element):
-    """The list that is in use for all of one's devices.
+    """The list used on all of the user's devices.
 
     `default` of `jabber:iq:privacy`: XEP-0016 section 2.5.
 
-    :ivar name: Name of the list; without it, none.
+    :ivar name: Name of the list; absent for no list.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -389,13 +389,13 @@ def read_default_list(element: XMLElement) -> DefaultList:
 # Wire facts: K-55, K-56, K-57, K-58, K-59, K-60, CX-26
 @define(kw_only=True)
 class PrivacyQuery(Element):
-    """What is asked, told or changed; a set has exactly one of the three.
+    """The content of a request or response; a set has exactly one of the three.
 
     `query` of `jabber:iq:privacy`: XEP-0016 section 2.1.
 
     :ivar active: The list of this connection.
     :ivar default: The list of the account.
-    :ivar lists: Lists; in an answer their names, each once.
+    :ivar lists: Lists; in a response their names, each once.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -472,15 +472,15 @@ def read_privacy_query(element: XMLElement) -> PrivacyQuery:
 # Wire facts: K-59, K-60
 @define(kw_only=True)
 class PrivacyRequest(Stanza):
-    """Asks for the names of one's lists, or with a name for the rules of that list.
+    """Asks for the names of the user's lists, or with a name, for the rules of that list.
 
     `iq` of `jabber:client`: XEP-0016 section 2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -582,14 +582,14 @@ def read_privacy_request(element: XMLElement) -> PrivacyRequest:
 # Wire facts: K-55, K-56, K-57, K-58, 3.4
 @define(kw_only=True)
 class PrivacySet(Stanza):
-    """Changes or removes a list, or chooses the default list. From the server, with the name of a list only, it says
-    that this list was changed, and is to be answered with an `IqResult`.
+    """Changes or removes a list, or chooses the default list. From the server, with only the name of a list, it says
+    that the list has changed; respond with an `IqResult`.
 
     `iq` of `jabber:client`: XEP-0016 sections 2.2 and 2.4 to 2.8.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: The change.
     :ivar unknown: children that have no field, as XML text.
@@ -691,15 +691,15 @@ def read_privacy_set(element: XMLElement) -> PrivacySet:
 # Wire facts: K-59, K-60, CX-26
 @define(kw_only=True)
 class PrivacyResult(Stanza):
-    """Tells the names of one's lists, or the rules of one.
+    """Returns the names of the user's lists, or the rules of one.
 
     `iq` of `jabber:client`: XEP-0016 section 2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The answer.
+    :ivar query: The response.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

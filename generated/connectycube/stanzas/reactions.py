@@ -2,8 +2,8 @@
 
 """Reactions.
 
-Reactions of a user to a message. They are made by REST; the server tells the others by these messages. The element
-has no namespace of its own and is not that of XEP-0444.
+Reactions of a user to a message. They are made by REST; the server notifies the others with these messages. The
+element has no namespace of its own and is not that of XEP-0444.
 """
 
 # Wire facts: K-24
@@ -49,12 +49,12 @@ __all__ = ["Reaction", "Reactions", "ReactionsMessage"]
 # Wire facts: K-24
 @define(kw_only=True)
 class Reaction(Element):
-    """One reaction that was added or taken back.
+    """A reaction that was added or removed.
 
     `reaction` of `jabber:client`.
 
-    :ivar add: It was added.
-    :ivar remove: It was taken back.
+    :ivar add: Whether it was added.
+    :ivar remove: Whether it was removed.
     :ivar type: The reaction, such as an emoji.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -218,7 +218,7 @@ def read_reactions(element: XMLElement) -> Reactions:
 # Wire facts: K-24, K-30
 @define(kw_only=True)
 class ReactionsMessage(Stanza):
-    """Tells that a user reacted to a message or took a reaction back.
+    """Says that a user reacted to a message or removed a reaction.
 
     `message` of `jabber:client`.
 
@@ -228,8 +228,8 @@ class ReactionsMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` in a private dialog, `groupchat` in a group.
     :ivar reactions: Who reacted to which message and how.
-    :ivar delay: The server kept the message before it delivered it.
-    :ivar extra: Parameters, `dialog_id` among them.
+    :ivar delay: Present if the server stored the message before delivering it.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

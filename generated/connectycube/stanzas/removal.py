@@ -2,7 +2,7 @@
 
 """Removals.
 
-A message that takes back an earlier one. The server sends it as well after a deletion by REST for all users.
+A message that removes an earlier one. The server also sends it after a deletion by REST for all users.
 """
 
 # Wire facts: K-23
@@ -44,7 +44,7 @@ __all__ = ["RemovalMessage", "Remove"]
 # Wire facts: K-23
 @define(kw_only=True)
 class Remove(Element):
-    """Names the message that is removed.
+    """Identifies the removed message.
 
     `remove` of `urn:xmpp:message-delete:0`.
 
@@ -108,7 +108,7 @@ def read_remove(element: XMLElement) -> Remove:
 # Wire facts: K-23, K-30
 @define(kw_only=True)
 class RemovalMessage(Stanza):
-    """Removes an earlier message for all.
+    """Removes an earlier message for everyone.
 
     `message` of `jabber:client`.
 
@@ -118,8 +118,8 @@ class RemovalMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar remove: Which message is removed.
-    :ivar delay: The server kept the message before it delivered it.
-    :ivar extra: Parameters, `dialog_id` among them.
+    :ivar delay: Present if the server stored the message before delivering it.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

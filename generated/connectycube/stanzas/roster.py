@@ -2,7 +2,7 @@
 
 """Contact list (RFC 6121 section 2).
 
-The user's contacts, kept by the server. Whether the platform still serves it, and for which plans, is unknown.
+The user's contacts, stored by the server. Whether the platform still supports it, and for which plans, is unknown.
 Contact requests are presences: `Subscribe`, `Subscribed`, `Unsubscribed`, `Unsubscribe`.
 """
 
@@ -51,12 +51,12 @@ class RosterItem(Element):
     `item` of `jabber:iq:roster`: RFC 6121 section 2.1.2.
 
     :ivar jid: Bare JID of the contact.
-    :ivar name: Its name in this list; one that equals `{user_id}-{app_id}` counts as none.
+    :ivar name: Its name in this list; `{user_id}-{app_id}` counts as no name.
     :ivar subscription: Who sees whom online: `none`, `to` (I see the contact), `from` (the contact sees me), `both`;
-        `remove` takes the contact off the list. Others are to be passed over.
+        `remove` removes the contact from the list. Ignore other values.
     :ivar ask: `subscribe` while my contact request is open.
-    :ivar approved: A request of the contact is granted in advance.
-    :ivar groups: Groups that the user put the contact in.
+    :ivar approved: Whether a request of the contact is granted in advance.
+    :ivar groups: The user's groups that the contact is in.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -160,11 +160,11 @@ def read_roster_item(element: XMLElement) -> RosterItem:
 # Wire facts: K-61, K-62, K-63, K-64
 @define(kw_only=True)
 class RosterQuery(Element):
-    """The contact list or a part of it; empty in a question.
+    """The contact list or a part of it; empty in a request.
 
     `query` of `jabber:iq:roster`: RFC 6121 sections 2.1.1 and 2.6.
 
-    :ivar ver: Version of the list; in a question the last one seen, or an empty text where none was.
+    :ivar ver: Version of the list; in a request the last one seen, or an empty text if none was.
     :ivar items: Contacts; exactly one in a set.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -244,11 +244,11 @@ class RosterGet(Stanza):
 
     `iq` of `jabber:client`: RFC 6121 section 2.1.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -348,14 +348,14 @@ def read_roster_get(element: XMLElement) -> RosterGet:
 # Wire facts: K-62, K-63, K-64
 @define(kw_only=True)
 class RosterSet(Stanza):
-    """Adds, renames or removes one contact. From the server it says that a contact has changed, and is to be answered
-    with an `IqResult`; take it only from one's own account - `from` is absent or one's bare JID.
+    """Adds, renames or removes one contact. From the server it says that a contact has changed; respond with an
+    `IqResult`. Accept it only from the user's own account - `from` is absent or the user's bare JID.
 
     `iq` of `jabber:client`: RFC 6121 sections 2.1.5, 2.1.6, 2.3, 2.4 and 2.5.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: The contact.
     :ivar unknown: children that have no field, as XML text.
@@ -457,13 +457,13 @@ def read_roster_set(element: XMLElement) -> RosterSet:
 # Wire facts: K-61
 @define(kw_only=True)
 class RosterResult(Stanza):
-    """The contact list. Where the version asked with is the newest, the answer is an empty `IqResult`.
+    """The contact list. If the version in the request is the newest, the response is an empty `IqResult`.
 
     `iq` of `jabber:client`: RFC 6121 sections 2.1.4 and 2.6.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: The contacts.
     :ivar unknown: children that have no field, as XML text.

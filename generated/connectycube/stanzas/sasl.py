@@ -2,9 +2,9 @@
 
 """Authentication (RFC 6120 section 6).
 
-Authentication by SASL. The platform offers PLAIN and ANONYMOUS, and PLAIN is used, with an empty identity to act as.
-Challenges and responses are for mechanisms of several steps such as SCRAM. Data of no length is written `=` (RFC 6120
-section 6.4.2).
+Authentication by SASL. The platform offers PLAIN and ANONYMOUS; PLAIN is used, with an empty authorization identity.
+Challenges and responses are for mechanisms with several steps such as SCRAM. Data of length zero is written as `=`
+(RFC 6120 section 6.4.2).
 """
 
 # Wire facts: CX-23
@@ -49,7 +49,7 @@ class Auth(Stanza):
     `auth` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.2.
 
     :ivar mechanism: Name of the mechanism, `PLAIN`.
-    :ivar data: What the mechanism sends first, for PLAIN names and password.
+    :ivar data: The mechanism's initial response; for PLAIN, names and password.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -125,7 +125,7 @@ class Challenge(Stanza):
 
     `challenge` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.3.
 
-    :ivar data: What the mechanism has to say.
+    :ivar data: The mechanism's data.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -188,7 +188,7 @@ class Response(Stanza):
 
     `response` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.3.
 
-    :ivar data: What the mechanism has to say.
+    :ivar data: The mechanism's data.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -305,7 +305,7 @@ class Success(Stanza):
 
     `success` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.6.
 
-    :ivar data: What the mechanism says last, such as the server's proof in SCRAM.
+    :ivar data: The mechanism's final data, such as the server's proof in SCRAM.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -369,8 +369,8 @@ class Failure(Stanza):
 
     `failure` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.5.
 
-    :ivar condition: Why; only `temporary-auth-failure` may be tried again as it is.
-    :ivar text: Words for a person.
+    :ivar condition: Why; only after `temporary-auth-failure` may the same attempt be repeated.
+    :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

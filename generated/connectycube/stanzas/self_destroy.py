@@ -2,7 +2,7 @@
 
 """Self-destroying messages.
 
-Messages that vanish some time after they were read. The server keeps none of them: leave `save_to_history` out.
+Messages that are deleted some time after they were read. The server stores none of them: leave out `save_to_history`.
 """
 
 # Wire facts: K-16, U-53
@@ -38,7 +38,7 @@ __all__ = ["SelfDestroy"]
 # Wire facts: K-16, CX-24
 @define(kw_only=True)
 class SelfDestroy(Element):
-    """The message that holds this is to vanish.
+    """Deletes the message that holds it.
 
     `destroy` of `urn:xmpp:message-destroy-after:0`.
 

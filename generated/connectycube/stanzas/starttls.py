@@ -2,7 +2,7 @@
 
 """Start of TLS (RFC 6120 section 5).
 
-Securing a TCP connection that began without TLS. Not used on WebSocket, nor on the port that is secured from the
+Securing a TCP connection that started without TLS. Not used on WebSocket, nor on the port that uses TLS from the
 start.
 """
 
@@ -33,7 +33,7 @@ __all__ = ["Proceed", "StartTls", "TlsFailure"]
 # Wire facts: K-02
 @define(kw_only=True)
 class StartTls(Stanza):
-    """In the stream's features, the server's offer of TLS; from a client, the wish to start it.
+    """In the stream features, the server's offer of TLS; from a client, the request to start it.
 
     `starttls` of `urn:ietf:params:xml:ns:xmpp-tls`: RFC 6120 sections 5.4.1 and 5.4.2.
 

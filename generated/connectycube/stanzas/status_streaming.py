@@ -2,8 +2,8 @@
 
 """Status streaming.
 
-A subscription to a user's last activity, which then comes unasked. Known only from the platform's JavaScript SDK;
-limits and life of a subscription are unknown.
+A subscription to a user's last activity, which the server then pushes. Known only from the platform's JavaScript SDK;
+the limits and lifetime of a subscription are unknown.
 """
 
 # Wire facts: K-51, U-42
@@ -50,7 +50,7 @@ class StatusSubscription(Element):
     `subscribe` of `https://connectycube.com/protocol/status_streaming`.
 
     :ivar user_jid: Bare JID of the user.
-    :ivar enable: True subscribes, false ends it.
+    :ivar enable: True subscribes, false unsubscribes.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -123,13 +123,13 @@ def read_status_subscription(element: XMLElement) -> StatusSubscription:
 # Wire facts: K-51, U-42
 @define(kw_only=True)
 class StatusStreamingSet(Stanza):
-    """Subscribes to a user's last activity, or ends that; the server's answer may fail to come.
+    """Subscribes to a user's last activity, or unsubscribes; the server may not respond.
 
     `iq` of `jabber:client`.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar subscription: Whose last activity.
     :ivar unknown: children that have no field, as XML text.

@@ -2,9 +2,9 @@
 
 """Stream management (XEP-0198).
 
-Both sides count the stanzas that they handled and tell each other, so that a sender knows what has arrived. Every
-stanza counts, not only messages; the elements of this page do not. Counters begin at 0 and after 4294967295 at 0
-again.
+Both sides count the stanzas that they have handled and report the count, so that a sender knows what has arrived.
+Every stanza counts, not only messages, but not the elements of this page. Counters start at 0 and wrap to 0 after
+4294967295.
 """
 
 # Wire facts: CX-11
@@ -46,12 +46,12 @@ __all__ = ["Ack", "AckRequest", "Enable", "Enabled", "Failed", "Resume", "Resume
 # Wire facts: K-08, U-35
 @define(kw_only=True)
 class Enable(Stanza):
-    """Asks the server to manage the stream; other SDKs do not ask for resumption.
+    """Asks the server to manage the stream; other SDKs do not request resumption.
 
     `enable` of `urn:xmpp:sm:3`: XEP-0198 section 3.
 
-    :ivar resume: Whether the stream is to be resumable.
-    :ivar max: Wished time in seconds for which it can be resumed.
+    :ivar resume: Whether to make the stream resumable.
+    :ivar max: Preferred time in seconds during which it can be resumed.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -124,10 +124,10 @@ class Enabled(Stanza):
 
     `enabled` of `urn:xmpp:sm:3`: XEP-0198 section 3.
 
-    :ivar id: Names the stream when it is resumed.
+    :ivar id: Identifies the stream when it is resumed.
     :ivar resume: Whether the stream is resumable.
-    :ivar max: Seconds for which it can be resumed.
-    :ivar location: Host and perhaps port at which it is best resumed.
+    :ivar max: Seconds during which it can be resumed.
+    :ivar location: Preferred host, and optionally port, for resuming it.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -262,11 +262,11 @@ def read_ack_request(element: XMLElement) -> AckRequest:
 # Wire facts: K-11, CX-11
 @define(kw_only=True)
 class Ack(Stanza):
-    """Says how many stanzas were handled since the stream is managed; asked for or not.
+    """Says how many stanzas were handled since stream management started, on request or unprompted.
 
     `a` of `urn:xmpp:sm:3`: XEP-0198 section 4.
 
-    :ivar h: Their number.
+    :ivar h: The number of stanzas.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -325,7 +325,7 @@ def read_ack(element: XMLElement) -> Ack:
 
 @define(kw_only=True)
 class Resume(Stanza):
-    """Asks to go on with an earlier stream, in place of binding a resource.
+    """Asks to continue an earlier stream instead of binding a resource.
 
     `resume` of `urn:xmpp:sm:3`: XEP-0198 section 5.
 
@@ -396,7 +396,7 @@ def read_resume(element: XMLElement) -> Resume:
 
 @define(kw_only=True)
 class Resumed(Stanza):
-    """The earlier stream goes on; send again what its other side has not handled.
+    """The earlier stream continues; resend what the other side has not handled.
 
     `resumed` of `urn:xmpp:sm:3`: XEP-0198 section 5.
 
@@ -471,9 +471,9 @@ class Failed(Stanza):
 
     `failed` of `urn:xmpp:sm:3`: XEP-0198 sections 3 and 5.
 
-    :ivar h: Number of stanzas that the server handled in the earlier stream, where it still knows.
+    :ivar h: Number of stanzas that the server handled in the earlier stream, if it still knows.
     :ivar condition: Why; `item-not-found` for a stream that is no longer known.
-    :ivar text: Words for a person.
+    :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

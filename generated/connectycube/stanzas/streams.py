@@ -2,8 +2,8 @@
 
 """Streams (RFC 6120 section 4).
 
-What a server offers at the start of a stream, and the errors that end one. The server shows `starttls` and
-`compression` on WebSocket too, where they have no meaning.
+What a server offers at the start of a stream, and the errors that end one. The server offers `starttls` and
+`compression` on WebSocket too, where they are meaningless.
 """
 
 # Wire facts: K-02
@@ -40,7 +40,7 @@ __all__ = ["Compression", "Mechanisms", "RosterVersioning", "SmFeature", "Stream
 # Wire facts: K-02
 @define(kw_only=True)
 class Mechanisms(Element):
-    """The ways to authenticate that the server offers.
+    """The authentication mechanisms that the server offers.
 
     `mechanisms` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.1.
 
@@ -107,7 +107,7 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
 # Wire facts: K-02, U-54
 @define(kw_only=True)
 class Compression(Element):
-    """The ways to compress that the server offers; the SDK uses none.
+    """The compression methods that the server offers; the SDK uses none.
 
     `compression` of `http://jabber.org/features/compress`: XEP-0138 section 3.
 
@@ -178,8 +178,8 @@ class SmFeature(Element):
 
     `sm` of `urn:xmpp:sm:3`: XEP-0198 section 2.
 
-    :ivar optional: It may be left out.
-    :ivar required: It must be enabled.
+    :ivar optional: Whether it may be skipped.
+    :ivar required: Whether it must be enabled.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -242,7 +242,7 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
 # Wire facts: K-02
 @define(kw_only=True)
 class RosterVersioning(Element):
-    """The server tells only the changes of a roster that the client knows.
+    """The server can send only the changes to a roster that the client knows.
 
     `ver` of `urn:xmpp:features:rosterver`: RFC 6121 section 2.6.
 
@@ -292,15 +292,15 @@ def read_roster_versioning(element: XMLElement) -> RosterVersioning:
 # Wire facts: K-02
 @define(kw_only=True)
 class StreamFeatures(Stanza):
-    """What the server offers; others before authentication than after it.
+    """What the server offers; it differs before and after authentication.
 
     `features` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.3.2.
 
     :ivar sm: Stream management.
-    :ivar mechanisms: Ways to authenticate; before authentication.
+    :ivar mechanisms: Authentication mechanisms; before authentication.
     :ivar rosterver: Versions of the roster.
-    :ivar starttls: TLS may be started; without meaning on WebSocket.
-    :ivar compression: Ways to compress.
+    :ivar starttls: TLS may be started; meaningless on WebSocket.
+    :ivar compression: Compression methods.
     :ivar bind: A resource must be bound next; after authentication.
     :ivar session: A session may be started; of the older RFC 3921.
     :ivar unknown: children that have no field, as XML text.
@@ -412,13 +412,13 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
 
 @define(kw_only=True)
 class StreamError(Stanza):
-    """Why the stream ends; nothing follows but its closing.
+    """Why the stream ends; only its closing follows.
 
     `error` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.9.
 
-    :ivar condition: What is wrong; none where there is `see_other_host`.
-    :ivar see_other_host: Host and perhaps port to connect to instead (RFC 6120 section 4.9.3.19).
-    :ivar text: Words for a person.
+    :ivar condition: What is wrong; absent with `see_other_host`.
+    :ivar see_other_host: Host, and optionally port, to connect to instead (RFC 6120 section 4.9.3.19).
+    :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """

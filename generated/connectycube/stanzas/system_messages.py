@@ -2,7 +2,7 @@
 
 """System messages.
 
-Messages between applications that no user is to see as chat. They go to users only, and the server does not keep
+Messages between applications that users don't see as chat. They are sent to users only, and the server does not store
 them.
 """
 
@@ -45,7 +45,7 @@ __all__ = ["SystemMessage"]
 # Wire facts: K-25, CX-13, CX-14, K-30
 @define(kw_only=True)
 class SystemMessage(Stanza):
-    """A message of the application's own to one user; its parameters say what it means.
+    """An application-defined message to one user; its parameters say what it means.
 
     `message` of `jabber:client`.
 
@@ -54,7 +54,7 @@ class SystemMessage(Stanza):
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: A text.
-    :ivar delay: The server kept the message before it delivered it.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: The parameters; `module_identifier` is always `SystemNotifications`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
