@@ -20,7 +20,9 @@ from connectycube import stanzas
 Values = st.SearchStrategy[Any]
 
 NOT_IN_XML = [chr(number) for number in (*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF)]
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=NOT_IN_XML), max_size=12)
+TEXT = st.just(" kept as it is ") | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=NOT_IN_XML), max_size=12
+)
 SOME_TEXT = TEXT.filter(bool)
 NAME = st.text("abcdefghijkXYZ_", min_size=1, max_size=6).map(lambda text: f"p_{text}")
 BOOL = st.booleans()
@@ -86,7 +88,7 @@ class Case:
     @property
     def element(self) -> str:
         """The element's name."""
-        return re.split("[ />]", self.smallest[1:], maxsplit=1)[0]
+        return element_name(self.smallest)
 
     def with_child(self, child: str) -> str:
         """Add a child to the smallest XML."""
@@ -102,6 +104,11 @@ class Case:
     def with_namespace(self, namespace: str) -> str:
         """Change the namespace of the smallest XML."""
         return re.sub('xmlns="[^"]*"', f'xmlns="{namespace}"', self.smallest, count=1)
+
+
+def element_name(xml: str) -> str:
+    """Return the name of an element from its XML."""
+    return re.split("[ />]", xml[1:], maxsplit=1)[0]
 
 
 @cache
