@@ -101,10 +101,6 @@ class Code:
     def values(self, value: Value) -> str:
         return f"frozenset({literal(sorted(value.values))})"
 
-    def default(self, attribute: Attribute) -> str:
-        """Write a default as source."""
-        return literal(attribute.default)
-
     def differs(self, attribute: Attribute) -> str:
         """Write the condition under which an optional attribute is written."""
         source = f"self.{attribute.field}"
@@ -189,14 +185,3 @@ class Code:
 
     def needs_tags(self, members: list[Element]) -> bool:
         return any(self.first_has(member) for member in members)
-
-
-def fields_of(element: Element) -> list[tuple[str, bool]]:
-    """List the fields of a class in order, and whether each is required."""
-    found = [(entry.field, entry.required) for entry in element.attributes if entry.fixed is None]
-    if element.text:
-        found.append((element.text.field, element.text.required))
-    found += [(entry.field, entry.count == "one") for entry in element.children]
-    if element.rest:
-        found.append((element.rest, False))
-    return found

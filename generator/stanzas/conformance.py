@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from ..source_code import literal
 from ..templating import environment
-from .model import CLIENT, Attribute, Child, Element, Example, Language, Value
+from .model import CLIENT, Attribute, Child, Element, Example, Language, Text, Value
 
 # By type, a text that can be read, and one that can't.
 GOOD = {
@@ -72,11 +73,11 @@ class _Writer:
             elif value is None and (entry.required or full):
                 value = self.good(entry)
             if value is not None:
-                out += f' {entry.written}="{_escaped(value)}"'
+                out += f' {entry.written}="{escape(value)}"'
         inner = ""
         text = element.text
         if text is not None and (text.required or full or text is bad):
-            inner += _escaped(_bad(text.value) if text is bad else _good(text.value))
+            inner += escape(_bad(text.value) if text is bad else _good(text.value))
         for child in element.children:
             if child is not without and (child is bad or child.count == "one" or full):
                 inner += self._child(child, element.namespace, full, depth, child is bad)
@@ -97,7 +98,7 @@ class _Writer:
         if child.kind == "flag":
             return f"<{child.name}{namespace}/>"
         value = _bad(child.value) if bad else _good(child.value)
-        return f"<{child.name}{namespace}>{_escaped(value)}</{child.name}>"
+        return f"<{child.name}{namespace}>{escape(value)}</{child.name}>"
 
     def good(self, entry: Attribute) -> str | None:
         """Return a value that differs from the default, which would not be written."""
@@ -111,66 +112,68 @@ class _Writer:
             return next((known for known in value.values if known != entry.default), None)
         return _good(value) if _good(value) != str(entry.default) else str(int(entry.default) + 1)
 
-    def variants(self, element: Element, name: str) -> dict[str, str]:
-        """Write, by field, XML that must not be read: of `wrong_types` or with something `missing`."""
-        attributes, children, text = element.attributes, element.children, element.text
-        if name == "missing":
-            parts: list[Any] = [entry for entry in attributes if entry.required or entry.fixed is not None]
-            parts += [child for child in children if child.count == "one"]
-            return {part.field: self.smallest(element, without=part) for part in parts}
-        parts = [entry for entry in attributes if entry.fixed is None]
-        parts += [text] if text is not None else []
-        parts += [child for child in children if child.kind == "text"]
+    def wrong_types(self, element: Element) -> dict[str, str]:
+        """Write, by field, the smallest XML but with a value that the field can't hold."""
+        parts = [part for part in element.parts if not isinstance(part, Child) or part.kind == "text"]
         return {part.field: self.smallest(element, bad=part) for part in parts if _bad(part.value)}
+
+    def missing(self, element: Element) -> dict[str, str]:
+        """Write, by field, the smallest XML without it."""
+        parts: list[Any] = [entry for entry in element.attributes if entry.required or entry.fixed is not None]
+        parts += [child for child in element.children if child.count == "one"]
+        return {part.field: self.smallest(element, without=part) for part in parts}
 
     def values(self, element: Element) -> list[str]:
         """Write the entries of a dict of fields to hypothesis strategies."""
-        found = []
-        for entry in element.attributes:
-            if entry.fixed is None:
-                needed = entry.required or entry.default is not None
-                found.append((entry.field, _optional(needed, _strategy(entry.value))))
-        text = element.text
-        if text is not None:
-            strategy = _strategy(text.value).replace("TEXT", "SOME_TEXT")
-            found.append((text.field, _optional(text.required, strategy)))
-        found += [(child.field, _child_strategy(child)) for child in element.children]
-        if element.rest:
-            found.append((element.rest, "PARAMS"))
-        return [f"{literal(field)}: {strategy}" for field, strategy in found]
+        found = [f"{literal(part.field)}: {_strategy_of(part)}" for part in element.parts]
+        return [*found, f"{literal(element.rest)}: PARAMS"] if element.rest else found
 
 
-def _strategy(value: Value) -> str:
-    """Write a hypothesis strategy of one value."""
-    match value.kind:
-        case "int":
-            bounds = {"least": value.least, "most": value.most}
-            return f"integer({', '.join(f'{name}={bound}' for name, bound in bounds.items() if bound is not None)})"
-        case "enum" if value.values:
-            names = f"known({', '.join(literal(name) for name in value.values)})"
-            return names if value.closed else f"{names} | TEXT"
-        case kind:
-            return kind.upper()
+def _strategy_of(part: Attribute | Text | Child) -> str:
+    """Write a hypothesis strategy of one field."""
+    match part:
+        case Attribute():
+            strategy, needed = _strategy(part.value), part.required or part.default is not None
+        case Text():
+            # Reading can't tell an empty text from none.
+            strategy, needed = _strategy(part.value, text="SOME_TEXT"), part.required
+        case Child(kind="flag"):
+            return "BOOL"
+        case Child():
+            strategy, needed = _child_strategy(part), part.count == "one"
+            if part.count == "many":
+                return f"many({strategy})"
+    return strategy if needed else f"optional({strategy})"
 
 
 def _child_strategy(child: Child) -> str:
     match child.kind:
-        case "flag":
-            return "BOOL"
         case "ref":
-            strategy = f"made({literal(child.target)})"
+            return f"made({literal(child.target)})"
         case "stanza":
-            strategy = 'made("ChatMessage")'
+            return 'made("ChatMessage")'
         case "choice":
             # Only the names of the list: not every text can name an element.
-            strategy = f"known({', '.join(literal(name) for name in child.value.values)})"
+            return _known(child.value)
         case _:
-            strategy = _strategy(child.value)
-    return f"many({strategy})" if child.count == "many" else _optional(child.count == "one", strategy)
+            return _strategy(child.value)
 
 
-def _optional(needed: bool, strategy: str) -> str:
-    return strategy if needed else f"optional({strategy})"
+def _strategy(value: Value, text: str = "TEXT") -> str:
+    match value.kind:
+        case "text":
+            return text
+        case "int":
+            bounds = {"least": value.least, "most": value.most}
+            return f"integer({', '.join(f'{name}={bound}' for name, bound in bounds.items() if bound is not None)})"
+        case "enum" if value.values:
+            return _known(value) if value.closed else f"{_known(value)} | {text}"
+        case kind:
+            return kind.upper()
+
+
+def _known(value: Value) -> str:
+    return f"known({', '.join(literal(name) for name in value.values)})"
 
 
 def _good(value: Value) -> str:
@@ -187,7 +190,3 @@ def _bad(value: Value) -> str:
     if value.kind == "enum":
         return "none-of-them" if value.closed else ""
     return BAD.get(value.kind, "")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

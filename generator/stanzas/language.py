@@ -239,12 +239,8 @@ class _Reader:
 
     def fields(self, element: Element, source: Map) -> None:
         """Reject duplicate fields, and names reserved by Python or by the class."""
-        names = [entry.field for entry in element.attributes if entry.fixed is None]
-        names += [entry.field for entry in element.children]
-        names += [element.text.field] if element.text else []
-        names += [element.rest] if element.rest else []
-        for name in names:
-            if names.count(name) > 1:
+        for name in element.fields:
+            if element.fields.count(name) > 1:
                 self.add(source, None, f"{element.name} has two fields {name!r}", "Give one of them another 'field'")
             if name in TAKEN or keyword.iskeyword(name) or not name.isidentifier():
                 self.add(source, None, f"{element.name} can't have a field {name!r}", "Give it another 'field'")

@@ -8,17 +8,12 @@ from html import escape
 from ..source_code import literal
 from ..templating import COMMAND, environment, runtime_files
 from .code import Code
-from .model import Attribute, Child, Element, Language, Protocol
+from .model import Child, Element, Language, Protocol
 
-HOMES = {
-    "GroupPrivacyValue": "jids",
-    "JIDError": "jids",
-    "OccupantJID": "jids",
-    "Params": "_extras",
-    "RoomJID": "jids",
-    "UserJID": "jids",
-}
-"""The modules of public names that are the same for every spec; they are loaded when first used."""
+HOMES = {"Params": "_extras"} | dict.fromkeys(
+    ("GroupPrivacyValue", "JIDError", "OccupantJID", "RoomJID", "UserJID"), "jids"
+)
+"""The modules of public names that are the same for every spec, and are loaded when first used."""
 BASE = ("BuildError", "Element", "MAX_DEPTH", "MAX_SIZE", "Stanza", "StanzaError", "parse")
 
 
@@ -37,7 +32,7 @@ def render(language: Language, sources: str) -> dict[str, str]:
         facts=facts,
         facts_of=facts_of,
         opening=opening,
-        escaped=escaped,
+        escape=escape,
         has_inner=lambda element: bool(element.text or element.children or element.rest),
         empty_child=empty_child,
         write_child=lambda child, element, source, indent: write_child(code, child, element, source, indent),
@@ -72,8 +67,7 @@ def facts(*texts: str) -> str:
 
 
 def facts_of(element: Element) -> str:
-    parts: list[Attribute | Child] = [*element.attributes, *element.children]
-    return facts(*element.kinds, element.source, element.doc, *(part.doc for part in parts))
+    return facts(*element.kinds, element.source, element.doc, *(part.doc for part in element.parts))
 
 
 def module_doc(protocol: Protocol) -> list[str]:
@@ -85,13 +79,12 @@ def module_doc(protocol: Protocol) -> list[str]:
 def class_doc(element: Element) -> list[str]:
     """Write the paragraphs of a class's docstring."""
     source = without_facts(element.source)
-    fields = [(entry.field, entry.doc) for entry in element.attributes if entry.fixed is None]
-    if element.text:
-        fields.append((element.text.field, element.text.doc))
-    fields += [(entry.field, entry.doc) for entry in element.children]
-    fields.append((element.rest, element.rest_doc))
-    fields.append(("unknown", "children that have no field, as XML text."))
-    fields.append(("unknown_attributes", "attributes that have no field, pairs of ElementTree's name and value."))
+    fields = [
+        *((part.field, part.doc) for part in element.parts),
+        (element.rest, element.rest_doc),
+        ("unknown", "children that have no field, as XML text."),
+        ("unknown_attributes", "attributes that have no field, pairs of ElementTree's name and value."),
+    ]
     return [
         without_facts(element.doc),
         f"`{element.element}` of `{element.namespace}`" + (f": {source}." if source else "."),
@@ -99,18 +92,13 @@ def class_doc(element: Element) -> list[str]:
     ]
 
 
-def escaped(text: str) -> str:
-    """Escape a text of the spec for an attribute."""
-    return escape(text, quote=True)
-
-
 def opening(element: Element) -> str:
     """Write the start of an element with its namespace."""
-    return f'<{element.element} xmlns="{escaped(element.namespace)}"'
+    return f'<{element.element} xmlns="{escape(element.namespace)}"'
 
 
 def _namespace(child: Child, element: Element) -> str:
-    return "" if child.namespace == element.namespace else f' xmlns="{escaped(child.namespace)}"'
+    return "" if child.namespace == element.namespace else f' xmlns="{escape(child.namespace)}"'
 
 
 def empty_child(child: Child, element: Element) -> str:
