@@ -106,6 +106,15 @@ def test_unknown_attribute_is_kept(name: str, case: Case) -> None:
 
 
 @EACH
+def test_error_names_the_field_that_cannot_be_written(name: str, case: Case) -> None:
+    found: Any = class_of(name).parse(case.smallest)
+    found.unknown = ("<",)
+    with pytest.raises(stanzas.BuildError) as caught:
+        found.to_xml()
+    assert caught.value.path == (case.element, "unknown")
+
+
+@EACH
 def test_wrong_namespace(name: str, case: Case) -> None:
     with pytest.raises(stanzas.StanzaError):
         class_of(name).parse(case.with_namespace("urn:odd"))
