@@ -34,7 +34,7 @@ def block(step: int) -> str:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with an environment that is ready, as after `make install`."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("spec", "generator", "generated"):
+    for name in ("spec", "generator", "generated", "xmpp_ext"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder / name)

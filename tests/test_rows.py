@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connectycube.rest._call import Operation, decode, parse_response
 from connectycube.rest._calls import admin, dialogs, messages, users
-from connectycube.rest.pages import PageData
+from connectycube.rest._paging import PageData
 
 SPEC = Path(__file__).parent.parent / "spec/rest"
 

@@ -88,7 +88,7 @@ def resources(client: Any) -> dict[str, type]:
     return {name: type(getattr(client, name)) for name in names}
 
 
-def test_every_row_stands_in_the_spec(spec: Map) -> None:
+def test_every_row_is_in_the_spec(spec: Map) -> None:
     rows = {fact for operation in all_operations(spec) for fact in operation["x-facts"] if fact.startswith("R-")}
     assert rows == ROWS
 
@@ -111,7 +111,7 @@ def test_every_call_names_its_row() -> None:
         assert row not in doc, name
 
 
-def test_helpers_stand_for_the_other_rows(spec: Map) -> None:
+def test_helpers_cover_the_other_rows(spec: Map) -> None:
     helped = {
         operation["x-helper"]: operation["x-facts"] for operation in all_operations(spec) if "x-helper" in operation
     }
@@ -143,7 +143,7 @@ def test_every_operation_is_described(spec: Map) -> None:
         assert media is None or "example" in media or media.get("examples"), name
 
 
-def test_every_call_to_the_platform_documents_its_refusals(spec: Map) -> None:
+def test_every_call_to_the_platform_documents_its_errors(spec: Map) -> None:
     for operation in all_operations(spec):
         statuses = {status for status in operation["responses"] if status >= "400"}
         if "x-helper" in operation and "servers" in operation:
@@ -168,12 +168,12 @@ def published() -> dict[str, Any]:
     return document
 
 
-def test_the_published_document_is_valid_openapi(published: dict[str, Any]) -> None:
+def test_published_document_is_valid_openapi(published: dict[str, Any]) -> None:
     assert list(OpenAPIV31SpecValidator(published).iter_errors()) == []
     assert published["openapi"].startswith("3.1.")
 
 
-def test_the_published_document_stands_alone(published: dict[str, Any]) -> None:
+def test_published_document_is_self_contained(published: dict[str, Any]) -> None:
     text = (ROOT / "generated/openapi.yaml").read_text(encoding="utf-8")
     references = re.findall(r"\$ref: (.*)", text)
     assert len(references) > 100
@@ -181,7 +181,7 @@ def test_the_published_document_stands_alone(published: dict[str, Any]) -> None:
     assert not re.search(r"[&*]id\d+", text)
 
 
-def test_the_published_document_makes_the_same_package(tmp_path: Path) -> None:
+def test_published_document_makes_the_same_package(tmp_path: Path) -> None:
     """The same methods with the same signatures and the same models."""
     outcome = run("--spec", ROOT / "generated/openapi.yaml", "--out", tmp_path, "--package", "again")
     assert outcome.status == 0, outcome.err

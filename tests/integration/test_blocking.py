@@ -294,7 +294,7 @@ def test_its_own_thread_is_told_not_to_wait_for_itself(chat: Chats) -> None:
                 except RuntimeError as error:
                     seen.put(error)
 
-        one._loop.there(wrong)
+        one._loop.call_sync(wrong)
         assert {str(seen.get_nowait()) for _ in range(4)} == {
             "the chat was called in its own thread, which would wait for itself for ever"
         }

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from .schemas import MODELS, answers, instances, properties
 
 CASES = 100_000
@@ -87,7 +89,7 @@ def answered(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 @given(answered())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 def test_any_json_at_all(case: tuple[str, dict[str, Any]]) -> None:
     name, data = case
     check(MODELS[name], data)

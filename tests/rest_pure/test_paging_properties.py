@@ -7,6 +7,8 @@ import copy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from .lists import Change, Echo, ListServer, numbered, walk, walk_async
 
 PLACES = st.integers(0, 40)
@@ -17,7 +19,7 @@ AT_THE_HEAD = st.one_of(
 )
 ECHOES = st.sampled_from(["none", "honest", "asked"])
 
-steadily = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+steadily = settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def scripts(change: st.SearchStrategy[Change], most: int) -> st.SearchStrategy[list[list[Change]]]:
@@ -88,7 +90,7 @@ def test_a_list_at_rest_comes_whole_and_in_order(
 
 
 @given(count=st.integers(0, 15), limit=st.integers(1, 5), total=st.booleans(), script=scripts(COME_AND_GO, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_async_client_asks_and_gives_the_same(
     count: int, limit: int, total: bool, script: list[list[Change]]
 ) -> None:

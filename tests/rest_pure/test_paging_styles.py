@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectycube.rest import DecodeError, InvalidArgument
+from tests.properties import examples
 
 from .lists import Change, ListServer, client, numbered
 
@@ -76,7 +77,7 @@ one_way: st.SearchStrategy[list[Change]] = st.one_of(
     per_page=st.none() | st.integers(1, 10),
     script=st.lists(one_way, max_size=9),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_changes_that_show_in_the_total_leave_nobody_out(
     count: int, cap: int, per_page: int | None, script: list[list[Change]]
 ) -> None:
@@ -159,7 +160,7 @@ def test_another_order_gives_a_page_but_refuses_to_walk(arguments: dict[str, str
     total=st.booleans(),
     script=st.lists(st.lists(st.tuples(st.sampled_from(["insert", "delete"]), st.integers(0, 30)), max_size=5)),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_walk_by_field_leaves_nothing_out(count: int, cap: int, total: bool, script: list[list[Change]]) -> None:
     server = FieldServer(keys(count), cap, total, script=script)
     given_ids = walk_keys(server)
