@@ -53,7 +53,7 @@ MUTATIONS = [
     Mutation(
         "a list in a query is not repeated but joined",
         rest("_wire"),
-        "    if explode:\n        return [(key, _query_text(entry)) for entry in value]\n",
+        "    if explode:\n        return [(key, query_text(entry)) for entry in value]\n",
         "",
     ),
     Mutation(

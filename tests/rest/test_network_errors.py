@@ -90,7 +90,7 @@ def test_silent_server_times_out(both: Both, server: Server) -> None:
     released = threading.Event()
     server.on("GET", "/chat/Dialog", Answer(200, stall=released))
     try:
-        with pytest.raises(errors.RequestTimeout, match=r"dialogs\.list got no answer in time") as caught:
+        with pytest.raises(errors.RequestTimeout, match=r"dialogs\.list got no response in time") as caught:
             both.cube(server.url, max_retries=0, timeout=AT_ONCE).dialogs.list()
         assert caught.value.operation == "dialogs.list"
         assert isinstance(caught.value.__cause__, httpx.ReadTimeout)

@@ -262,7 +262,7 @@ def test_session_expiring_during_the_upload_is_renewed(both: Both, server: Serve
 )
 def test_missing_upload_url(both: Both, server: Server, blob: dict[str, Any]) -> None:
     server.on("POST", "/blobs", Answer(201, {"blob": blob}))
-    with pytest.raises(errors.DecodeError, match=r"the answer to files\.create has no") as caught:
+    with pytest.raises(errors.DecodeError, match=r"the response to files\.create has no") as caught:
         both.cube(server.url).files.upload(b"x")
     assert caught.value.operation == "files.create"
     assert len(server.requests) == 1

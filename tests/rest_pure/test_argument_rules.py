@@ -221,9 +221,9 @@ def test_list_entries_cannot_contain_commas() -> None:
         ):
             with pytest.raises(InvalidArgument, match="comma"):
                 call(cube, "dialogs.list", arguments)
-        with pytest.raises(InvalidArgument, match=r"chat_dialog_ids\[1\] must hold no comma"):
+        with pytest.raises(InvalidArgument, match=r"chat_dialog_ids\[1\] must not contain a comma"):
             cube.messages.unread_count(chat_dialog_ids=["a", "b,c"])
-        with pytest.raises(InvalidArgument, match=r"tag_list\[0\] must hold no comma"):
+        with pytest.raises(InvalidArgument, match=r"tag_list\[0\] must not contain a comma"):
             cube.users.update(5, tag_list=["a,b"])
         with pytest.raises(InvalidArgument, match="comma"):
             cube.users.list_v1(filters={"login": {"in": ["a,b"]}})

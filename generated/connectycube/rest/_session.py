@@ -61,7 +61,7 @@ class SessionState:
         :raises DecodeError: if it has no token.
         """
         if not session.token:
-            error = errors.DecodeError("the answer to sessions.create has no token")
+            error = errors.DecodeError("the response to sessions.create has no token")
             error.operation = "sessions.create"
             raise error
         self.session = session

@@ -1,4 +1,4 @@
-"""One call, pure: what is asked, and what an answer means. The clients only carry it over the network."""
+"""One call, pure: the request to make and the meaning of its response. The clients only do the network part."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 EXPIRED = "Required session does not exist"
-"""What the platform says of a session that is gone (2.1 of the wire facts)."""
+"""The platform's message for a session that has expired (wire facts, 2.1)."""
 
 
 class ShapeError(Exception):
-    """An answer is JSON, but of another shape than the spec says."""
+    """A response is JSON, but differs in shape from the spec."""
 
 
 class Operation(Generic[T]):
@@ -60,22 +60,22 @@ class Operation(Generic[T]):
         self.name = name
         self.method = method
         self.parse = parse
-        """Makes the result of decoded JSON; `None` where the answer is empty."""
+        """Turns decoded JSON into the result; `None` if the response is empty."""
         self.quick = quick
-        """Makes the result of the bytes of a usual answer, and raises for any other."""
+        """Turns the bytes of a usual response into the result, and raises for any other."""
         self.security = security
         self.server = server
-        """Another host than the client's."""
+        """The base URL, if not the client's."""
         self.fill = fill or {}
-        """Fields of the body that the client knows."""
+        """Fields of the body that the client fills in."""
         self.idempotent = idempotent
-        """May be repeated although the server may have seen it."""
+        """May be repeated even if the server has seen it."""
         self.renewable = renewable
-        """A lost session is renewed and the call repeated."""
+        """Renew a lost session and repeat the call."""
         self.foreign = foreign
-        """Another company's host, which no header of this API may reach."""
+        """Goes to another company's host, which must not get this API's headers."""
         self.raw = raw
-        """The answer is no JSON: `parse` gets its bytes."""
+        """The response isn't JSON: `parse` gets its bytes."""
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}>"
@@ -110,7 +110,7 @@ class Call(Generic[T]):
 
 
 class RawResponse(Generic[T]):
-    """An answer as it came, whatever its status.
+    """A response as it came, whatever its status.
 
     :ivar status: HTTP status.
     :ivar headers: headers; names match in any case.
@@ -130,7 +130,7 @@ class RawResponse(Generic[T]):
         self.body = response.content
 
     def parse(self) -> T:
-        """What the method itself would have returned.
+        """Return what the method itself would have returned.
 
         :raises ApiError: if the server refused.
         :raises DecodeError: if the body can't be read.
@@ -143,19 +143,19 @@ class RawResponse(Generic[T]):
 
 
 def raw(method: Callable[P, T]) -> Callable[P, RawResponse[T]]:
-    """The type of a method whose client hands answers over unread."""
+    """Type a method whose client returns responses unread."""
     return cast("Callable[P, RawResponse[T]]", method)
 
 
 def araw(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, RawResponse[T]]]:
-    """The type of an async method whose client hands answers over unread."""
+    """Type an async method whose client returns responses unread."""
     return cast("Callable[P, Coroutine[Any, Any, RawResponse[T]]]", method)
 
 
 def parse_response(operation: Operation[T], response: httpx.Response) -> T:
-    """The result of an answer.
+    """Return the result that a response holds.
 
-    :raises ApiError: for a status that is no success.
+    :raises ApiError: for a status other than success.
     :raises DecodeError: for a body that can't be read.
     """
     if not 200 <= response.status_code < 300:
@@ -163,13 +163,13 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
     if operation.parse is None:
         return cast("T", None)
     if operation.quick is not None:
-        # What is unusual in the answer is for the reading below to deal with.
+        # Unusual responses are left to the lenient parser below.
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return operation.quick(response.content)
     try:
         return operation.parse(response.content if operation.raw else decode(response.content))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        problem = "is empty" if not response.content else "is no JSON or was cut off"
+        problem = "is empty" if not response.content else "is not JSON or is truncated"
         raise _decode_error(operation, response, problem) from error
     except ShapeError as error:
         raise _decode_error(operation, response, str(error)) from error
@@ -178,7 +178,7 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
 def _decode_error(operation: Operation[Any], response: httpx.Response, problem: str) -> errors.DecodeError:
     kind = response.headers.get("content-type", "")
     error = errors.DecodeError(
-        f"the answer to {operation.name} {problem} (status {response.status_code}, {kind or 'no content type'}, "
+        f"the response to {operation.name} {problem} (status {response.status_code}, {kind or 'no content type'}, "
         f"{len(response.content)} bytes)",
         status=response.status_code,
         content_type=kind,
@@ -188,7 +188,7 @@ def _decode_error(operation: Operation[Any], response: httpx.Response, problem: 
 
 
 def decode(body: bytes) -> Any:
-    """JSON to Python; what the fast decoder is too strict for goes through the standard library's."""
+    """Decode JSON; what the fast decoder rejects gets a second try with the standard library's."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -197,12 +197,12 @@ def decode(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         pass
-    # Raised out here, because those errors hold the body, which may hold a token.
+    # Raised outside of the handlers: a chained error would keep the body, which may hold a token.
     raise msgspec.DecodeError(problem)
 
 
 def refusal(operation: Operation[Any], response: httpx.Response) -> errors.ApiError:
-    """The exception of an answer that is no success."""
+    """Return the exception of a response that is not a success."""
     try:
         body: Any = decode(response.content)
         texts = error_texts(body)
@@ -223,12 +223,12 @@ def refusal(operation: Operation[Any], response: httpx.Response) -> errors.ApiEr
 
 
 def is_expired(status: int, texts: Mapping[str, list[str]]) -> bool:
-    """Whether a refusal says that the session is gone."""
+    """Return whether a refusal says that the session has expired."""
     return status == 401 and EXPIRED in texts.get("base", ())
 
 
 def error_texts(body: Any) -> dict[str, list[str]]:
-    """The texts of a refusal in any of the shapes that are known (U-04): by field, a list, or one text."""
+    """Return the messages of a refusal in any of the known shapes (U-04): by field, a list, or one text."""
     found = body
     if isinstance(body, dict):
         found = body.get("errors") or body.get("error") or body.get("message")
@@ -241,11 +241,11 @@ def _texts(value: Any) -> list[str]:
     return [str(entry) for entry in value] if isinstance(value, list) else [str(value)]
 
 
-# -- shapes of answers
+# -- shapes of responses
 
 
 def unwrap(data: Any, key: str) -> Any:
-    """What stands in an envelope, or the thing itself where the server left the envelope out."""
+    """Return the content of an envelope, or the data itself if the server has left the envelope out."""
     return data[key] if isinstance(data, dict) and key in data else data
 
 
@@ -256,7 +256,7 @@ def an_object(data: Any) -> dict[str, Any]:
 
 
 def a_list(data: Any) -> list[Any]:
-    """A list; `[]` for null, and one object for a list of one."""
+    """Return a list: `[]` for null, and a single object as a list of one."""
     if isinstance(data, list):
         return data
     if data is None:
@@ -267,7 +267,7 @@ def a_list(data: Any) -> list[Any]:
 
 
 def a_map(data: Any, convert: Callable[[Any], S]) -> dict[str, S]:
-    """A map of names to values; a value that can't be read stays as it is."""
+    """Return a map of names to values; values that can't be read stay raw."""
     found: dict[str, Any] = {}
     for key, value in ({} if data in (None, []) else an_object(data)).items():
         try:
@@ -278,7 +278,7 @@ def a_map(data: Any, convert: Callable[[Any], S]) -> dict[str, S]:
 
 
 def a_count(data: Any) -> int:
-    """A number, in any of the shapes of U-07."""
+    """Return a number in any of the shapes of U-07."""
     if isinstance(data, dict):
         for key in ("items", "count", "total_entries", "total"):
             if key in data and not isinstance(data[key], list):
@@ -291,7 +291,7 @@ def a_count(data: Any) -> int:
 
 
 def objects(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "") -> list[S]:
-    """A list of models, each perhaps in an envelope of its own."""
+    """Return a list of models, each possibly in its own envelope."""
     entries = [entry for entry in a_list(data) if entry is not None]
     if envelope:
         entries = [unwrap(entry, envelope) for entry in entries]
@@ -299,18 +299,18 @@ def objects(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "
 
 
 def values(data: Any, convert: Callable[[Any], S]) -> list[S]:
-    """A list of plain values."""
+    """Return a list of plain values."""
     try:
         return [convert(entry) for entry in a_list(data)]
     except (ValueError, TypeError, OverflowError, OSError) as error:
-        raise ShapeError("holds an entry of another kind than the spec has") from error
+        raise ShapeError("holds an entry of another type than in the spec") from error
 
 
 def value(data: Any, convert: Callable[[Any], S]) -> S:
     try:
         return convert(data)
     except (ValueError, TypeError, OverflowError, OSError) as error:
-        raise ShapeError(f"is {_shape(data)}, not what the spec has") from error
+        raise ShapeError(f"is {_shape(data)}, which differs from the spec") from error
 
 
 def _shape(data: Any) -> str:

@@ -175,7 +175,7 @@ def _address(text: str) -> SplitResult | None:
 
 
 def unreadable(operation: str, lack: str) -> errors.DecodeError:
-    error = errors.DecodeError(f"the answer to {operation} has {lack}")
+    error = errors.DecodeError(f"the response to {operation} has {lack}")
     error.operation = operation
     return error
 

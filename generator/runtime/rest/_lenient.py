@@ -1,8 +1,8 @@
-"""Reading what the wire brings without ever raising.
+"""Read values from the wire without ever raising.
 
-A field is read whole or not at all: what can't be read leaves it empty and stands raw in the model's `extra`, so that
-nothing is lost and `to_dict` writes it back. Numbers may come as text, times as ISO 8601 text or Unix seconds
-(milliseconds above 1e11, as CX-07 has it), lists as text with commas.
+A field is read completely or not at all: a value that can't be read leaves the field empty and is kept raw in the
+model's `extra`, so that nothing is lost and `to_dict` writes it back. Numbers may come as text, times as ISO 8601 text
+or Unix seconds (milliseconds above 1e11, see CX-07), lists as comma-separated text.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 UNREADABLE = (ValueError, TypeError, OverflowError, OSError)
-"""What a converter raises for a value that it can't read."""
+"""What converters raise for values that they can't read."""
 
 MILLISECONDS = 1e11
 """Unix times above this are milliseconds."""
 
 
 def unknown(data: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The fields that a model does not have."""
+    """Return the fields that a model does not have."""
     return {} if known.issuperset(data) else {key: value for key, value in data.items() if key not in known}
 
 
 def odd(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T]) -> T | None:
-    """A value that is not of the expected class: convert it, or keep it raw."""
+    """Convert a value that is not of the expected class, or keep it raw."""
     if value is None:
         return None
     try:
@@ -39,7 +39,7 @@ def odd(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T]
 
 
 def many(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T], *, commas: bool = False) -> list[T]:
-    """A list; text with commas and numbered objects are read as well."""
+    """Read a list; comma-separated text and numbered objects are accepted as well."""
     try:
         return to_list(convert, commas=commas)(value)
     except UNREADABLE:
@@ -48,21 +48,21 @@ def many(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T
 
 
 def integers(value: Any, key: str, extra: dict[str, Any]) -> list[int]:
-    """A list of integers: `many` with a short way for a list that holds nothing else."""
+    """Read a list of integers: `many`, with a fast path for the usual case."""
     if value.__class__ is list and _INTEGER.issuperset(map(type, value)):
         return [*value]
     return many(value, key, extra, to_integer)
 
 
 def texts(value: Any, key: str, extra: dict[str, Any]) -> list[str]:
-    """A list of texts, with the same short way."""
+    """Read a list of texts, with the same fast path."""
     if value.__class__ is list and _TEXT.issuperset(map(type, value)):
         return [*value]
     return many(value, key, extra, to_text)
 
 
 def texts_by_name(value: Any, key: str, extra: dict[str, Any]) -> dict[str, str] | None:
-    """A map of names to texts, with the same short way."""
+    """Read a map of names to texts, with the same fast path."""
     if value.__class__ is dict and _TEXT.issuperset(map(type, value.values())):
         return {**value}
     return odd(value, key, extra, to_map(to_text))
@@ -73,7 +73,7 @@ _TEXT: frozenset[type] = frozenset({str})
 
 
 def moment(value: Any, key: str, extra: dict[str, Any]) -> dt.datetime | None:
-    """A time, with a short way for its usual forms."""
+    """Read a time, with a fast path for its usual forms."""
     try:
         if value.__class__ is int and 0 <= value <= MILLISECONDS:
             return dt.datetime.fromtimestamp(value, dt.UTC)
@@ -85,7 +85,7 @@ def moment(value: Any, key: str, extra: dict[str, Any]) -> dt.datetime | None:
 
 
 def further(extra: dict[str, Any], convert: Callable[[Any], T]) -> dict[str, T]:
-    """Take the fields out of `extra` that can be read as a model's typed further fields."""
+    """Move the fields out of `extra` that can be read as the model's typed additional fields."""
     found: dict[str, T] = {}
     for key in list(extra):
         try:
@@ -148,17 +148,17 @@ _BOOLEANS = {"0": False, "1": True, "false": False, "true": True}
 
 
 def to_time(value: Any) -> dt.datetime:
-    """ISO 8601 text (UTC where it names no zone) or Unix seconds."""
+    """Read ISO 8601 text (UTC unless it names a zone) or Unix seconds."""
     if value.__class__ is str:
         if value.isdigit():
-            return _unix(to_number(value))  # Python would read some as a date without dashes.
+            return _unix(to_number(value))  # Python would read some of these as dates without dashes.
         try:
             time = dt.datetime.fromisoformat(value)
         except ValueError:
             return _unix(to_number(value))
         if time.tzinfo is None:
             return time.replace(tzinfo=dt.UTC)
-        # A zone so far off that UTC's years end can't be compared or written back.
+        # Raises for a time outside of UTC's years, which could be neither compared nor written back.
         time.astimezone(dt.UTC)
         return time
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -177,7 +177,7 @@ def to_date(value: Any) -> dt.date:
 
 
 def to_object(value: Any) -> Any:
-    """A nested object that is none."""
+    """Reject a nested object that isn't one."""
     raise ValueError
 
 
@@ -211,7 +211,7 @@ def to_map(convert: Callable[[Any], T]) -> Callable[[Any], dict[str, T]]:
 
 
 def to_enum(kind: type[Enum]) -> Callable[[Any], Any]:
-    """The member of an enum; a value that it does not have stays as it is."""
+    """Read a member of an enum; unknown values stay as they are."""
     values = {member.value: member for member in kind}
     convert: Callable[[Any], Any] = to_text if issubclass(kind, str) else to_integer
 
@@ -223,13 +223,13 @@ def to_enum(kind: type[Enum]) -> Callable[[Any], Any]:
 
 
 def iso_text(time: dt.datetime) -> str:
-    """ISO 8601 in UTC with a `Z`; milliseconds where they say all."""
+    """Write ISO 8601 in UTC with a `Z`, in milliseconds if they suffice."""
     digits = "auto" if time.microsecond % 1000 or not time.microsecond else "milliseconds"
     return time.astimezone(dt.UTC).isoformat(timespec=digits).replace("+00:00", "Z")
 
 
 def unix_number(time: dt.datetime) -> int | float | str:
-    """Unix seconds; ISO 8601 text where they would be read as another time."""
+    """Write Unix seconds, or ISO 8601 text if they would be read as another time."""
     seconds = time.timestamp()
     if abs(seconds) > MILLISECONDS or _unix(seconds) != time:
         return iso_text(time)
@@ -237,14 +237,14 @@ def unix_number(time: dt.datetime) -> int | float | str:
 
 
 def comma_text(entries: list[Any]) -> str | list[Any]:
-    """A list as text with commas; as it is where the text would be read as another list."""
+    """Write a list as comma-separated text, or as it is if the text would be read as another list."""
     texts = [str(entry) for entry in entries]
     plain = all(text and text == text.strip() and "," not in text for text in texts)
     return ",".join(texts) if plain else list(entries)
 
 
 def represent(self: Any) -> str:
-    """The `repr` of a model: what it holds, long values cut, secrets left out."""
+    """Return the `repr` of a model, with long values shortened and secrets left out."""
     hidden = {attribute.name for attribute in self.__attrs_attrs__ if not attribute.repr}
     shown = []
     for attribute in self.__attrs_attrs__:

@@ -16,17 +16,17 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 FAR: Final = 1_000_000
-"""Places beyond where a page would go on; a server that heeds the place has nothing there."""
+"""Places past the next page; a server that honours the offset has nothing there."""
 
 SETTLED: Final = 20
-"""Known entries in their old order after which a list that is read again holds nothing new further on."""
+"""Known entries in their old order after which a list read again is taken to hold nothing new."""
 
 PASSES: Final = 10
-"""How often a list is read, from its head, while it does not stop changing."""
+"""How often to read a list from its head while it keeps changing."""
 
 
 class Paging:
-    """How a list is paged: which parameter moves on and which sets the size."""
+    """How a list is paged: which parameter advances and which sets the size."""
 
     __slots__ = ("id", "items", "limit", "operator", "step", "style")
 
@@ -42,8 +42,8 @@ class Paging:
 class PageData(Generic[T]):
     """One page as it came.
 
-    `entries` has `None` where the server sent null: every place counts. `ids` are those of the entries, `None` for one
-    without an id.
+    `entries` has `None` where the server sent null, because every place counts. `ids` are those of the entries, `None`
+    for an entry without an id.
     """
 
     __slots__ = ("entries", "ids", "limit", "skip", "total")
@@ -62,14 +62,14 @@ class PageData(Generic[T]):
         return [entry for entry in self.entries if entry is not None]
 
     def repeats(self, other: PageData[T]) -> bool:
-        """Whether the same entries came."""
+        """Return whether the other page holds the same entries."""
         return self.ids == other.ids and (None not in self.ids or self.entries == other.entries)
 
 
 def page_data(
     paging: Paging, convert: Callable[[dict[str, Any]], T], envelope: str = ""
 ) -> Callable[[Any], PageData[T]]:
-    """A parser of one page."""
+    """Return a parser of one page."""
 
     def parse(data: Any) -> PageData[T]:
         frame = data if isinstance(data, dict) and paging.items in data else {}
@@ -80,7 +80,7 @@ def page_data(
         ]
         entries = [None if entry is None else convert(an_object(entry)) for entry in raw]
         ids = [None if entry is None else _key(entry.get(paging.id)) for entry in raw]
-        # One object in the place of a list is all there is.
+        # A single object instead of a list is the whole list.
         total = 1 if bare and isinstance(data, dict) else _whole(frame.get("total_entries"))
         limit = _whole(frame.get("per_page", frame.get("limit")))
         return PageData(entries, ids, total, limit, _whole(frame.get("skip")))
@@ -101,9 +101,9 @@ class Frame(msgspec.Struct, Generic[R]):
 def row_data(
     decoder: msgspec.json.Decoder[Frame[R]], read: Callable[[R], T], id: str
 ) -> Callable[[bytes], PageData[T]]:
-    """A parser of the bytes of a page that holds nothing unusual.
+    """Return a parser of the bytes of a page that holds nothing unusual.
 
-    :param read: makes an entry of a row.
+    :param read: turns a row into an entry.
     :param id: the row's field that tells entries apart.
     """
 
@@ -145,42 +145,42 @@ class PageCall(Call[PageData[T]]):
         self.paging = paging
 
     def number(self, name: str) -> int | None:
-        """An integer of the query."""
+        """Return an integer of the query."""
         for key, value in self.query:
             if key == name:
                 return int(value)
         return None
 
     def at(self, changes: Mapping[str, object]) -> PageCall[T]:
-        """The same request with other parameters."""
+        """Return the same request with other parameters."""
         query = [(key, value) for key, value in self.query if key not in changes]
         query += [(key, str(value)) for key, value in changes.items()]
         return PageCall(self.operation, self.path, self.paging, query=query, headers=self.headers)
 
 
 class Walk(Generic[T]):
-    """The way from a page to the end of its list, pure: it says what to ask and takes what came.
+    """The way from a page to the end of its list, pure: it says what to request and takes what came.
 
-    Lists change while they are walked. What is promised, for entries that have ids and stay in the list (behind the
-    entries that the first page skips):
+    Lists change during a walk. The guarantees, for entries that have ids and stay in the list (after the entries that
+    the first page skips):
 
-    - None is given twice.
-    - By offset: none is left out that keeps its order among the others, whatever else comes, goes or moves to the
-      head. Each page starts with the last entry of the page before. If it does not, and starts with one that is new,
-      entries before it are gone and others slipped over to what was read: the walk steps back to them.
-      An entry that moves to the head past the walk is found where the list was seen to change, in its total or where
-      two pages meet: its head is then read again, on to 20 entries in their old order, and again while it changes, ten
-      times at most. Nothing shows if, between two requests, as many entries go before the walk's place as come there,
-      and the total is not told or is made up by entries that come behind it.
-      While read entries move to the end by the page, others may be left out unless the total tells that some are
-      missing.
-    - By page number: pages can't overlap. None is left out if the server tells the total and each change alters it:
-      pages are read again where it fell, and the whole list where it changed. Where between two requests as many
-      entries go as come, or the total is not told, an entry that slipped to a page before is left out.
-    - By field (keyset): none is left out whose field does not change.
+    - No entry is returned twice.
+    - By offset: every entry that keeps its order among the others is returned, whatever else is added, removed or
+      moved to the head. Each page starts with the last entry of the previous one. If it starts with a new entry
+      instead, earlier entries are gone and others have shifted into the part already read: the walk steps back.
+      An entry that moves to the head past the walk is found if the list was seen to change, in its total or where two
+      pages meet. The head is then read again, up to 20 entries in their old order, and again while it keeps changing,
+      at most ten times. A change goes unnoticed if, between two requests, as many entries disappear before the walk's
+      place as appear there, and the total is unknown or is balanced by entries that are added behind it.
+      If entries already read move to the end a page at a time, others may be left out unless the total shows that
+      some are missing.
+    - By page number: pages can't overlap. No entry is left out if the server reports the total and every change alters
+      it: pages are read again if it fell, and the whole list if it changed. If as many entries disappear as appear
+      between two requests, or the total is unknown, an entry that shifts to an earlier page is left out.
+    - By field (keyset): no entry is left out unless its field changes.
 
-    Requests are bounded by the pages and the changes. If a page comes twice, a place far off is asked for once: a
-    server that gives entries there too heeds no place and has one page.
+    The number of requests is bounded by the pages and the changes. If a page comes twice, the walk requests a distant
+    place once: a server that returns entries there too ignores the offset and has only one page.
     """
 
     def __init__(self, call: PageCall[T]) -> None:
@@ -192,9 +192,9 @@ class Walk(Generic[T]):
         self.start = given if given is not None else int(self.paging.style == "number")
         self.position = self.start
         self.expected: Any = None
-        """The id at `position` when it was last read; `None` where the next page does not overlap."""
+        """The id at `position` when it was last read; `None` if the next page does not overlap."""
         self.ranks: dict[Any, int] = {}
-        """When each entry was last read, as a running number. What is in here was given."""
+        """When each entry was last read, as a running number. Every entry in here has been returned."""
         self.read = 0
         self.pass_from = 0
         self.passes = 1
@@ -209,7 +209,7 @@ class Walk(Generic[T]):
         self.heeded = False
 
     def take(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
-        """The new entries of a page, and the next request, if there is one."""
+        """Return the new entries of a page, and the next request, if there is one."""
         if self.paging.style == "keyset":
             return self._keyset(data)
         if self.probing:
@@ -238,7 +238,7 @@ class Walk(Generic[T]):
         if overlaps and first != self.expected:
             self.changed = True
             if self.position > self.start and self.ranks.get(first, -1) < self.pass_from:
-                # Nothing of this page is taken yet: what is taken has no gap before it.
+                # Nothing of this page is taken yet, so that what is taken never has a gap before it.
                 self.back = max(self.back * 2, self.largest)
                 self.position = max(self.start, self.position - self.back)
                 return [], self._at(self.position)
@@ -272,11 +272,11 @@ class Walk(Generic[T]):
         if not items or whole or self._short(data):
             return items, None
         if last is None:
-            raise DecodeError(f"no entry of the page has {self.paging.id}, so iteration can't go on")
+            raise DecodeError(f"no entry of the page has {self.paging.id}, so iteration can't continue")
         return items, self.call.at({f"{self.paging.step}[{self.paging.operator}]": last})
 
     def _read(self, data: PageData[T]) -> list[T]:
-        """The entries of a page that were not given yet; they count as given from now on."""
+        """Return the entries of a page that are new; from now on they count as returned."""
         items: list[T] = []
         for key, entry in zip(data.ids, data.entries, strict=True):
             if entry is None:
@@ -296,7 +296,7 @@ class Walk(Generic[T]):
         return items
 
     def _short(self, data: PageData[T]) -> bool:
-        """Whether a page is shorter than its limit. A server may cap the limit in silence and echo what was asked."""
+        """Return whether a page is shorter than its limit. A server may cap the limit but echo the requested one."""
         size = len(data.ids)
         honest = data.limit != self.call.number(self.paging.limit) or size < self.largest
         return data.limit is not None and size < data.limit and honest
@@ -313,7 +313,7 @@ class Walk(Generic[T]):
         return self.known >= SETTLED and complete
 
     def _again(self) -> PageCall[T] | None:
-        """The list was read to its end: read it again from its head if it changed meanwhile."""
+        """At the end of the list, start again from its head if it has changed meanwhile."""
         if not self.changed or self.passes == PASSES:
             return None
         self.passes += 1
@@ -327,14 +327,14 @@ class Walk(Generic[T]):
 
 
 def check_walk(call: PageCall[Any]) -> None:
-    """Refuse to walk where the order of the entries would leave gaps."""
+    """Refuse a walk in which the order of the entries would leave gaps."""
     paging = call.paging
     if paging.style != "keyset":
         return
     for key, value in call.query:
         sorts = key.startswith("sort_") and (key, value) != ("sort_desc", paging.step)
         if sorts or key == "skip":
-            raise InvalidArgument(key, f"can't be combined with iteration, which goes by {paging.step}: use `items`")
+            raise InvalidArgument(key, f"can't be combined with iteration, which pages by {paging.step}: use `items`")
 
 
 class BasePage(Generic[T]):

@@ -92,12 +92,12 @@ def translate(call: Call[Any], error: Exception) -> PackageError:
     _bare(error)
     found: PackageError
     if isinstance(error, httpx.TimeoutException):
-        found = errors.RequestTimeout(f"{name} got no answer in time ({type(error).__name__})")
+        found = errors.RequestTimeout(f"{name} got no response in time ({type(error).__name__})")
     elif isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        check = "the storage's address is none" if call.operation.foreign else "check the base URL"
+        check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
         found = errors.ConfigurationError(f"{name} can't be sent: {check}")
     elif isinstance(error, httpx.DecodingError):
-        found = errors.DecodeError(f"the answer to {name} is packed in a way that can't be read")
+        found = errors.DecodeError(f"the response to {name} has a content encoding that can't be decoded")
     elif tls is not None:
         reason = getattr(tls, "verify_message", "") or tls.reason or "handshake failed"
         found = errors.TlsFailed(f"{name} failed in the TLS handshake: {reason}")

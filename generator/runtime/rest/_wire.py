@@ -1,4 +1,4 @@
-"""Checking arguments and writing them in the wire's form. Nothing here touches the network.
+"""Check arguments and encode them for the wire. Nothing here touches the network.
 
 Every encoder takes an argument's name and its value and raises `InvalidArgument` with that name.
 """
@@ -38,10 +38,10 @@ class Omit(Enum):
 
 
 OMIT: Final[Literal[Omit.OMIT]] = Omit.OMIT
-"""The default of an argument that may be `None`: leave the field out. `None` itself sends null."""
+"""The default of arguments that accept `None`: the field is left out. `None` itself sends null."""
 
 
-def _kind(value: object) -> str:
+def kind_name(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
@@ -57,7 +57,7 @@ def _bounds(name: str, value: float, what: str, least: float | None, most: float
 
 
 def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any:
-    """Any value that JSON can hold; models and times are written in their wire form."""
+    """Encode any value that JSON can hold; models and times take their wire form."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -76,8 +76,8 @@ def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any
         if isinstance(value, (list, tuple, set, frozenset)):
             return [anything(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
     except RecursionError:
-        raise InvalidArgument(name.partition("[")[0], "is nested too deep, or holds itself") from None
-    raise InvalidArgument(name, f"can't be written as JSON: {_kind(value)}")
+        raise InvalidArgument(name.partition("[")[0], "is nested too deeply, or contains itself") from None
+    raise InvalidArgument(name, f"can't be written as JSON: {kind_name(value)}")
 
 
 def text(
@@ -89,22 +89,22 @@ def text(
     pattern: str | None = None,
 ) -> str:
     if not isinstance(value, str):
-        raise InvalidArgument(name, f"must be text, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be text, not {kind_name(value)}")
     if min_length == 1 and not value:
         raise InvalidArgument(name, "must not be empty")
     _bounds(name, len(value), "have characters:", min_length, max_length)
     if pattern is not None and re.search(pattern, value) is None:
         raise InvalidArgument(name, f"must match {pattern}")
     if SURROGATE.search(value):
-        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't carry")
+        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't encode")
     return str(value)
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgument(name, f"must be an integer, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be an integer, not {kind_name(value)}")
     if value.bit_length() > 63:
-        raise InvalidArgument(name, "is beyond any integer of the platform")
+        raise InvalidArgument(name, "exceeds the platform's 64-bit integers")
     _bounds(name, value, "be", minimum, maximum)
     return int(value)
 
@@ -112,50 +112,50 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
 def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float:
     found = integer(name, value) if isinstance(value, int) else value
     if not isinstance(found, (int, float)) or not math.isfinite(found):
-        raise InvalidArgument(name, f"must be a finite number, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be a finite number, not {kind_name(value)}")
     _bounds(name, found, "be", minimum, maximum)
     return found
 
 
 def boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InvalidArgument(name, f"must be True or False, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be True or False, not {kind_name(value)}")
     return value
 
 
 def flag(name: str, value: Any) -> int:
-    """A bool that the wire writes as 1 or 0."""
+    """Encode a bool as 1 or 0."""
     return 1 if boolean(name, value) else 0
 
 
 def flag_text(name: str, value: Any) -> str:
-    """A bool that the wire writes as "1" or "0"."""
+    """Encode a bool as "1" or "0"."""
     return "1" if boolean(name, value) else "0"
 
 
 def _aware(name: str, value: dt.datetime) -> dt.datetime:
     if value.tzinfo is None:
-        raise InvalidArgument(name, "must name its time zone, as in datetime.now(timezone.utc)")
+        raise InvalidArgument(name, "must have a time zone, as in datetime.now(timezone.utc)")
     return value
 
 
 def iso(name: str, value: Any) -> str:
-    """A time as ISO 8601 in UTC; text is sent as it is."""
+    """Encode a time as ISO 8601 in UTC; text is sent unchanged."""
     if isinstance(value, dt.datetime):
         return _aware(name, value).astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, str):
         return text(name, value, min_length=1)
-    raise InvalidArgument(name, f"must be a datetime or ISO 8601 text, not {_kind(value)}")
+    raise InvalidArgument(name, f"must be a datetime or ISO 8601 text, not {kind_name(value)}")
 
 
 def unix(name: str, value: Any) -> int:
-    """A time as Unix seconds."""
+    """Encode a time as Unix seconds."""
     if isinstance(value, dt.datetime):
         return int(_aware(name, value).timestamp())
     if isinstance(value, float) and math.isfinite(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgument(name, f"must be a datetime or Unix seconds, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be a datetime or Unix seconds, not {kind_name(value)}")
     return integer(name, value)
 
 
@@ -164,25 +164,25 @@ def date(name: str, value: Any) -> str:
         return value.isoformat()
     if isinstance(value, str):
         return text(name, value, min_length=1)
-    raise InvalidArgument(name, f"must be a date or its ISO 8601 text, not {_kind(value)}")
+    raise InvalidArgument(name, f"must be a date or its ISO 8601 text, not {kind_name(value)}")
 
 
 def binary(name: str, value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if not hasattr(value, "read"):
-        raise InvalidArgument(name, f"must be bytes or a binary file, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be bytes or a binary file, not {kind_name(value)}")
     return value
 
 
 async def chunks(file: Any) -> AsyncIterator[bytes]:
-    """A binary file as the async HTTP client reads it."""
+    """Read a binary file as the async HTTP client expects it."""
     while chunk := file.read(CHUNK):
         yield chunk
 
 
 def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
-    """One of a closed set."""
+    """Check a value of a closed set."""
     if not isinstance(value, bool):
         for known in values:
             if known == value:
@@ -192,7 +192,7 @@ def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
 
 def _entries(name: str, value: Any, min_items: int | None, max_items: int | None) -> list[Any]:
     if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(value, Iterable):
-        raise InvalidArgument(name, f"must be a list, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be a list, not {kind_name(value)}")
     entries = list(value)
     if min_items == 1 and not entries:
         raise InvalidArgument(name, "must not be empty")
@@ -210,15 +210,15 @@ def array(
 def commas(
     name: str, value: Any, encode: Encoder, *, min_items: int | None = None, max_items: int | None = None
 ) -> str:
-    """A list as text with commas."""
-    return _joined(name, array(name, value, encode, min_items=min_items, max_items=max_items))
+    """Encode a list as comma-separated text."""
+    return joined(name, array(name, value, encode, min_items=min_items, max_items=max_items))
 
 
-def _joined(name: str, entries: list[Any]) -> str:
-    texts = [_query_text(entry) for entry in entries]
+def joined(name: str, entries: list[Any]) -> str:
+    texts = [query_text(entry) for entry in entries]
     for index, entry in enumerate(texts):
         if "," in entry:
-            raise InvalidArgument(f"{name}[{index}]", "must hold no comma: the wire divides entries by it")
+            raise InvalidArgument(f"{name}[{index}]", "must not contain a comma, which separates entries on the wire")
     return ",".join(texts)
 
 
@@ -231,14 +231,14 @@ def index_map(
     min_items: int | None = None,
     max_items: int | None = None,
 ) -> dict[str, Any]:
-    """A list as an object whose keys count up."""
+    """Encode a list as an object with ascending numbers as keys."""
     found = array(name, value, encode, min_items=min_items, max_items=max_items)
     return {str(start + index): entry for index, entry in enumerate(found)}
 
 
 def mapping(name: str, value: Any, encode: Encoder, *, max_properties: int | None = None) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidArgument(name, f"must be a mapping, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be a mapping, not {kind_name(value)}")
     if max_properties is not None and len(value) > max_properties:
         raise InvalidArgument(name, f"must have at most {max_properties} keys, not {len(value)}")
     found: dict[str, Any] = {}
@@ -249,7 +249,7 @@ def mapping(name: str, value: Any, encode: Encoder, *, max_properties: int | Non
 
 
 def json64(name: str, value: Any) -> str:
-    """A mapping as base64 of its JSON; text is sent as it is."""
+    """Encode a mapping as base64 of its JSON; text is sent unchanged."""
     if isinstance(value, str):
         return text(name, value, min_length=1)
     raw = json.dumps(mapping(name, value, anything), ensure_ascii=False, separators=(",", ":"))
@@ -257,12 +257,12 @@ def json64(name: str, value: Any) -> str:
 
 
 def json_bytes(name: str, value: Any) -> bytes:
-    """A body as JSON."""
+    """Encode a body as JSON."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         problem = type(error).__name__
-    # Raised out here, because those errors may hold the body, which may hold a password.
+    # Raised outside of the handler: a chained error may keep the body, which may hold a password.
     raise InvalidArgument(name, f"can't be written as JSON: {problem}")
 
 
@@ -275,13 +275,13 @@ def record(
     nullable: frozenset[str] = frozenset(),
     further: Encoder | None = None,
 ) -> dict[str, Any]:
-    """A nested object: a mapping with known keys, or a model that an answer gave."""
+    """Encode a nested object: a mapping with known keys, or a model from a response."""
     if _is_model(value) and all(hasattr(value, key) for key in fields):
         given = {key: getattr(value, key) for key in fields}
         rest = value.extra if further is not None else {}
         value = {**rest, **{key: entry for key, entry in given.items() if entry is not None and entry != []}}
     if not isinstance(value, Mapping):
-        raise InvalidArgument(name, f"must be a mapping, not {_kind(value)}")
+        raise InvalidArgument(name, f"must be a mapping, not {kind_name(value)}")
     found: dict[str, Any] = {}
     for key, entry in value.items():
         inside = f"{name}[{key!r}]"
@@ -294,7 +294,7 @@ def record(
         elif further is not None:
             found[text(inside, key, min_length=1)] = further(inside, entry)
         else:
-            raise InvalidArgument(inside, f"is not known; there are {', '.join(fields)}")
+            raise InvalidArgument(inside, f"is unknown; the fields are {', '.join(fields)}")
     for key in required:
         if fields[key][0] not in found:
             raise InvalidArgument(f"{name}[{key!r}]", "is missing")
@@ -302,7 +302,7 @@ def record(
 
 
 def more(name: str, value: Any, known: Iterable[str]) -> dict[str, Any]:
-    """Further fields of a body, none of which may take the place of a known one."""
+    """Encode additional fields of a body, none of which may replace a known one."""
     found = mapping(name, value, anything)
     for key in known:
         if key in found:
@@ -314,9 +314,9 @@ Parts = list[tuple[str, Any]]
 
 
 def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], Parts]:
-    """The fields of a form, and the parts that they are in a multipart form."""
+    """Return the fields of a URL-encoded form, or the parts of a multipart form."""
     pairs = [
-        (key, entry if hasattr(entry, "read") or isinstance(entry, (bytes, dict)) else _query_text(entry))
+        (key, entry if hasattr(entry, "read") or isinstance(entry, (bytes, dict)) else query_text(entry))
         for key, value in body.items()
         for entry in (value if isinstance(value, list) else [value])
     ]
@@ -333,7 +333,7 @@ def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], P
 
 
 def path_text(name: str, value: Any) -> str:
-    """A segment of a path: never empty, never a step up or aside."""
+    """Encode a segment of a path: never empty, never `.` or `..`."""
     segment = text(name, value, min_length=1)
     if not segment.strip() or segment in (".", ".."):
         raise InvalidArgument(name, "must not be empty" if not segment.strip() else f"can't be {segment!r}")
@@ -345,12 +345,12 @@ def path_integer(name: str, value: Any, *, minimum: int = 0, maximum: int | None
 
 
 def path_value(name: str, value: Any) -> str:
-    """An encoded argument of any other kind as a segment."""
-    return path_text(name, _query_text(value))
+    """Encode an argument of any other type as a segment."""
+    return path_text(name, query_text(value))
 
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
-    """One id or several, divided by commas."""
+    """Encode one id or several, separated by commas."""
     if isinstance(value, (str, int)):
         return encode(name, value)
     return ",".join(encode(f"{name}[{index}]", entry) for index, entry in enumerate(_entries(name, value, 1, None)))
@@ -359,17 +359,17 @@ def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
 # -- queries
 
 
-def _query_text(value: Any) -> str:
+def query_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
-DIVIDERS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
 
 
 def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) -> Pairs:
-    """A parameter of a query in one of OpenAPI's styles, or as `json`."""
+    """Encode a query parameter in one of OpenAPI's styles, or as `json`."""
     if style == "json":
         return [(key, json.dumps(value, ensure_ascii=False, separators=(",", ":")))]
     if isinstance(value, dict) and style == "deepObject":
@@ -379,136 +379,38 @@ def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) ->
     if isinstance(value, dict):
         value = [part for pair in value.items() for part in pair]
     if not isinstance(value, list):
-        return [(key, _query_text(value))]
+        return [(key, query_text(value))]
     if explode:
-        return [(key, _query_text(entry)) for entry in value]
-    divider = DIVIDERS.get(style, ",")
-    return [(key, _joined(key, value) if divider == "," else divider.join(map(_query_text, value)))]
+        return [(key, query_text(entry)) for entry in value]
+    separator = SEPARATORS.get(style, ",")
+    return [(key, joined(key, value) if separator == "," else separator.join(map(query_text, value)))]
 
 
 # -- headers
 
 
 def header(name: str, value: Any) -> str:
-    """An encoded argument as the value of a header."""
+    """Return an encoded argument as the value of a header."""
     if isinstance(value, dict):
         value = [part for pair in value.items() for part in pair]
-    found = ",".join(map(_query_text, value)) if isinstance(value, list) else _query_text(value)
+    found = ",".join(map(query_text, value)) if isinstance(value, list) else query_text(value)
     if not (found.isascii() and found.isprintable()):
-        raise InvalidArgument(name, "must be printable ASCII: it goes into a header")
+        raise InvalidArgument(name, "must be printable ASCII, because it is sent in a header")
     return found
 
 
 def keyset_order(query: Pairs, field: str) -> Pairs:
-    """A list that is walked by a field comes in that field's order unless the caller asked for another."""
+    """Sort a list that is paged by a field by that field, unless the caller asked for another order."""
     return query if any(key.startswith("sort_") for key, _ in query) else [*query, ("sort_desc", field)]
 
 
 def query_string(query: Pairs) -> str:
-    """A query as it goes over the wire: brackets stay readable, all else is escaped, a space is a plus."""
+    """Encode a query: brackets stay readable, everything else is escaped, a space becomes a plus."""
     return "&".join(f"{_escape(key, '[]*')}={_escape(value, '*')}" for key, value in query)
 
 
 def _escape(value: str, safe: str) -> str:
     return quote(value, safe=safe + " ").replace(" ", "+")
-
-
-# -- filters
-
-LIST_OPERATORS: Final = frozenset({"in", "nin", "all", "or", "between"})
-
-
-class Filter:
-    """What a field of a list's filters takes."""
-
-    __slots__ = ("encode", "equality", "free", "operators", "type", "wire")
-
-    def __init__(
-        self,
-        wire: str,
-        encode: Encoder,
-        operators: tuple[str, ...],
-        *,
-        equality: bool = True,
-        free: bool = False,
-        type: str = "",
-    ) -> None:
-        self.wire = wire
-        self.encode = encode
-        self.operators = operators
-        self.equality = equality
-        self.free = free
-        self.type = type
-
-    def one(self, name: str, value: Any) -> Any:
-        """A single value: only those have a form in a query."""
-        found = self.encode(name, value)
-        if found is None or isinstance(found, (list, dict)):
-            raise InvalidArgument(name, f"must be a single value, not {_kind(value)}")
-        return found
-
-
-def filters(value: Any, known: Mapping[str, Filter], lists: str) -> Pairs:
-    """Filters as the pairs of a query.
-
-    :param lists: `comma` writes `f[in]=1,2`, `repeat` writes `f[in][]=1&f[in][]=2`, `v1` the form of the first user
-        API, `filter[]=number id in 1,2`.
-    """
-    if not isinstance(value, Mapping):
-        raise InvalidArgument("filters", f"must be a mapping, not {_kind(value)}")
-    found: Pairs = []
-    for name, rule in value.items():
-        inside = f"filters[{name!r}]"
-        known_filter = known.get(name) or known.get("*")
-        if known_filter is None or not isinstance(name, str) or not name:
-            raise InvalidArgument(inside, f"is not known; there are {', '.join(known)}")
-        key = text(inside, name) if known_filter.wire == "*" else known_filter.wire
-        if known_filter.free:
-            if not isinstance(rule, Mapping) or not rule:
-                raise InvalidArgument(inside, "must map a field's name to its filter")
-            for inner, inner_rule in rule.items():
-                where = f"{inside}[{inner!r}]"
-                inner_key = text(where, inner, min_length=1)
-                found += _filter(where, f"{key}[{inner_key}]", inner_rule, known_filter, lists)
-        else:
-            found += _filter(inside, key, rule, known_filter, lists)
-    return found
-
-
-def _filter(inside: str, key: str, rule: Any, known: Filter, lists: str) -> Pairs:
-    if not isinstance(rule, Mapping):
-        if not known.equality:
-            raise InvalidArgument(inside, f"needs an operator: {', '.join(known.operators)}")
-        encoded = known.one(inside, rule)
-        return _v1(inside, key, "eq", [encoded], known) if lists == "v1" else [(key, _query_text(encoded))]
-    if not rule:
-        raise InvalidArgument(inside, "has no operator")
-    found: Pairs = []
-    for operator, operand in rule.items():
-        where = f"{inside}[{operator!r}]"
-        if operator not in known.operators:
-            raise InvalidArgument(where, f"is no operator of it; there are {', '.join(known.operators) or 'none'}")
-        if operator == "calc":
-            operands = [choice(where, operand, ("avg", "min", "max", "sum"))]
-        elif operator in LIST_OPERATORS:
-            operands = array(where, operand, known.one, min_items=1)
-        else:
-            operands = [known.one(where, operand)]
-        if lists == "v1":
-            found += _v1(where, key, operator, operands, known)
-        elif operator in LIST_OPERATORS and lists == "repeat":
-            found += [(f"{key}[{operator}][]", _query_text(entry)) for entry in operands]
-        else:
-            found.append((f"{key}[{operator}]", _operand(where, operator, operands)))
-    return found
-
-
-def _v1(name: str, key: str, operator: str, operands: list[Any], known: Filter) -> Pairs:
-    return [("filter[]", f"{known.type or 'string'} {key} {operator} {_operand(name, operator, operands)}")]
-
-
-def _operand(name: str, operator: str, operands: list[Any]) -> str:
-    return _joined(name, operands) if operator in LIST_OPERATORS else _query_text(operands[0])
 
 
 # -- rules between arguments
@@ -536,4 +438,4 @@ def at_least_one(**arguments: Any) -> None:
 def at_most_one(**arguments: Any) -> None:
     given = _given(arguments)
     if len(given) > 1:
-        raise InvalidArgument(given[1], f"can't stand beside {given[0]}: give one of them")
+        raise InvalidArgument(given[1], f"can't be combined with {given[0]}")

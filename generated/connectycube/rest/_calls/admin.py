@@ -15,6 +15,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, a_map, an_object, objects
+from .._filtering import filter_pairs
 from .._lenient import to_integer
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 from .._wire import OMIT, Omit
@@ -53,7 +54,7 @@ def list_dialogs_call(
     if sort_desc is not None:
         query += wire.pairs("sort_desc", wire.choice("sort_desc", sort_desc, ("created_at", "updated_at", "_id")))
     if filters is not None:
-        query += wire.filters(filters, filters_.ADMIN_DIALOG_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.ADMIN_DIALOG_FILTERS, "comma")
     query = wire.keyset_order(query, "_id")
     return PageCall(_LIST_DIALOGS, path, _LIST_DIALOGS_PAGING, query=query)
 
@@ -92,7 +93,7 @@ def list_messages_call(
     if sort_desc is not None:
         query += wire.pairs("sort_desc", wire.choice("sort_desc", sort_desc, ("created_at", "updated_at", "_id")))
     if filters is not None:
-        query += wire.filters(filters, filters_.ADMIN_MESSAGE_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.ADMIN_MESSAGE_FILTERS, "comma")
     query = wire.keyset_order(query, "_id")
     return PageCall(_LIST_MESSAGES, path, _LIST_MESSAGES_PAGING, query=query)
 

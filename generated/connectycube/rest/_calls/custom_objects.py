@@ -11,6 +11,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, an_object, objects, unwrap
+from .._filtering import filter_pairs
 from .._paging import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("offset", "items", "limit", "_id", "skip", "")
@@ -64,7 +65,7 @@ def list_call(
     if group_by is not None:
         query += wire.pairs("group_by", wire.text("group_by", group_by, min_length=1))
     if filters is not None:
-        query += wire.filters(filters, filters_.CUSTOM_OBJECT_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.CUSTOM_OBJECT_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 
@@ -85,7 +86,7 @@ def count_call(
     path = "/data/" + wire.path_text("class_name", class_name)
     query: wire.Pairs = [("count", "1")]
     if filters is not None:
-        query += wire.filters(filters, filters_.CUSTOM_OBJECT_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.CUSTOM_OBJECT_FILTERS, "comma")
     return Call(_COUNT, path, query=query)
 
 
@@ -203,7 +204,7 @@ def delete_by_criteria_call(
     path = "/data/" + wire.path_text("class_name", class_name) + "/by_criteria"
     query: wire.Pairs = []
     if filters is not None:
-        query += wire.filters(filters, filters_.CUSTOM_OBJECT_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.CUSTOM_OBJECT_FILTERS, "comma")
     return Call(_DELETE_BY_CRITERIA, path, query=query)
 
 

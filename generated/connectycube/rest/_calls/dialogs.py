@@ -14,6 +14,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, an_object, unwrap
+from .._filtering import filter_pairs
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 from .._wire import OMIT, Omit
 
@@ -51,7 +52,7 @@ def list_call(
     if sort_desc is not None:
         query += wire.pairs("sort_desc", wire.choice("sort_desc", sort_desc, ("last_message_date_sent",)))
     if filters is not None:
-        query += wire.filters(filters, filters_.DIALOG_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.DIALOG_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 
@@ -71,7 +72,7 @@ def count_call(
     path = "/chat/Dialog"
     query: wire.Pairs = [("count", "1")]
     if filters is not None:
-        query += wire.filters(filters, filters_.DIALOG_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.DIALOG_FILTERS, "comma")
     return Call(_COUNT, path, query=query)
 
 

@@ -12,6 +12,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, an_object, objects
+from .._filtering import filter_pairs
 from .._paging import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("offset", "", "limit", "_id", "offset", "")
@@ -43,7 +44,7 @@ def list_call(
     if scheduled is not None:
         query += wire.pairs("scheduled", wire.boolean("scheduled", scheduled))
     if filters is not None:
-        query += wire.filters(filters, filters_.MEETING_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.MEETING_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 

@@ -14,6 +14,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, a_map, an_object
+from .._filtering import filter_pairs
 from .._lenient import to_integer, to_list
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 
@@ -59,7 +60,7 @@ def list_call(
     if preview is not None:
         query += wire.pairs("preview", wire.flag("preview", preview))
     if filters is not None:
-        query += wire.filters(filters, filters_.MESSAGE_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.MESSAGE_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 
@@ -81,7 +82,7 @@ def count_call(
     query: wire.Pairs = [("count", "1")]
     query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
     if filters is not None:
-        query += wire.filters(filters, filters_.MESSAGE_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.MESSAGE_FILTERS, "comma")
     return Call(_COUNT, path, query=query)
 
 

@@ -14,6 +14,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import models
 from .._call import Call, Operation, a_count, an_object, unwrap
+from .._filtering import filter_pairs
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 
 _LIST_V1_PAGING = Paging("number", "items", "per_page", "id", "page", "")
@@ -42,7 +43,7 @@ def list_v1_call(
     if order is not None:
         query += wire.pairs("order", wire.text("order", order, pattern="^(asc|desc) \\S+ \\S+$"))
     if filters is not None:
-        query += wire.filters(filters, filters_.USER_V1_FILTERS, "v1")
+        query += filter_pairs(filters, filters_.USER_V1_FILTERS, "v1")
     return PageCall(_LIST_V1, path, _LIST_V1_PAGING, query=query)
 
 
@@ -147,7 +148,7 @@ def list_call(
     if sort_desc is not None:
         query += wire.pairs("sort_desc", wire.text("sort_desc", sort_desc, min_length=1))
     if filters is not None:
-        query += wire.filters(filters, filters_.USER_FILTERS, "repeat")
+        query += filter_pairs(filters, filters_.USER_FILTERS, "repeat")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 

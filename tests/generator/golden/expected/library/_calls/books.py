@@ -12,6 +12,7 @@ from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, an_object, unwrap
+from .._filtering import filter_pairs
 from .._paging import PageCall, PageData, Paging, page_data
 from .._wire import OMIT, Omit
 
@@ -38,7 +39,7 @@ def list_call(
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip))
     if filters is not None:
-        query += wire.filters(filters, filters_.BOOK_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.BOOK_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 
@@ -57,7 +58,7 @@ def count_call(
     path = "/books"
     query: wire.Pairs = [("count", "1")]
     if filters is not None:
-        query += wire.filters(filters, filters_.BOOK_FILTERS, "comma")
+        query += filter_pairs(filters, filters_.BOOK_FILTERS, "comma")
     return Call(_COUNT, path, query=query)
 
 
