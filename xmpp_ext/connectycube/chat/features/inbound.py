@@ -166,6 +166,15 @@ class Inbound:
     def _own_id(self) -> int | None:
         return self._sender(self._traffic.jid).user_id
 
+    def _is_own(self, sender: Sender) -> bool:
+        return sender.user_id is not None and sender.user_id == self._own_id()
+
+    def _place(self, stanza: Any, sender: Sender) -> int | str | None:
+        """Return the dialog of a message, or in a private one the other user."""
+        if sender.dialog_id is not None:
+            return sender.dialog_id
+        return self._sender(stanza.to).identity if self._is_own(sender) else sender.identity
+
     def _repeated(self, stanza: Any, message_id: str | None, sender: Sender, content: tuple[object, ...]) -> bool:
         """Return whether a message is the copy of one sent from here, or is known already.
 
@@ -175,14 +184,9 @@ class Inbound:
         """
         if message_id is None:
             return False
-        user_id, dialog_id, identity = sender
-        own = user_id is not None and user_id == self._own_id()
         if self._messages.own.get(message_id) is not None:
-            return own
-        if dialog_id is not None:
-            key: tuple[int | str | None, str] = dialog_id, message_id
-        else:  # The user's other devices write to someone else.
-            key = self._sender(stanza.to).identity if own else identity, message_id
+            return self._is_own(sender)
+        identity, key = sender.identity, (self._place(stanza, sender), message_id)
         heard, known = (identity, hash((type(stanza), content))), self._messages.heard.get(key)
         if known == heard:
             return True
@@ -190,19 +194,21 @@ class Inbound:
             self._messages.heard.put(key, heard)  # The first one to use an id remains its author.
         return False
 
-    def _is_author(self, sender: Sender, message_id: str) -> bool | None:
-        """Return whether someone who changes a message wrote it; `None` if its author is not known."""
+    def _changed(self, stanza: Any, sender: Sender, message_id: str) -> bool | None:
+        """Note that a message was edited or removed.
+
+        :returns: whether its author did that; `None` if the author is not known.
+        """
         if self._messages.own.get(message_id) is not None:
-            return sender.user_id is not None and sender.user_id == self._own_id()
-        known = self._messages.heard.get((sender.dialog_id or sender.identity, message_id))
-        return None if known is None else known[0] == sender.identity
+            return self._is_own(sender)
+        author = self._messages.changed(self._place(stanza, sender), message_id)
+        return None if author is None else author == sender.identity
 
     def _edit(self, stanza: st.EditMessage) -> None:
         sender, extra, message_id = self._sender(stanza.from_), stanza.extra, stanza.replace.id
         content = message_id, stanza.body, str(extra.params) if extra is not None else ""
         if self._repeated(stanza, stanza.id, sender, content):
             return
-        self._messages.changed(sender.dialog_id or sender.identity, message_id)
         self._bus.emit(
             events.MessageEdited(
                 message_id=message_id,
@@ -210,7 +216,7 @@ class Inbound:
                 user_id=sender.user_id,
                 body=stanza.body or "",
                 last=stanza.replace.last,
-                from_author=self._is_author(sender, message_id),
+                from_author=self._changed(stanza, sender, message_id),
                 jid=stanza.from_,
             )
         )
@@ -219,13 +225,12 @@ class Inbound:
         sender, message_id = self._sender(stanza.from_), stanza.remove.id
         if self._repeated(stanza, stanza.id, sender, (message_id,)):
             return
-        self._messages.changed(sender.dialog_id or sender.identity, message_id)
         self._bus.emit(
             events.MessageDeleted(
                 message_id=message_id,
                 dialog_id=sender.dialog_id or _dialog(stanza.extra),
                 user_id=sender.user_id,
-                from_author=self._is_author(sender, message_id),
+                from_author=self._changed(stanza, sender, message_id),
                 jid=stanza.from_,
             )
         )
@@ -275,7 +280,7 @@ class Inbound:
     def _typing(self, stanza: st.TypingMessage | st.PausedMessage) -> None:
         sender = self._sender(stanza.from_)
         # A group sends the user's own notification back, and a delayed one is out of date.
-        if (sender.user_id is None or sender.user_id != self._own_id()) and stanza.delay is None:
+        if not self._is_own(sender) and stanza.delay is None:
             kind = events.TypingStarted if isinstance(stanza, st.TypingMessage) else events.TypingStopped
             self._bus.emit(kind(user_id=sender.user_id, dialog_id=sender.dialog_id, jid=stanza.from_))
 

@@ -236,11 +236,16 @@ class Messages:
 
     # -- for inbound stanzas
 
-    def changed(self, place: int | str | None, message_id: str) -> None:
-        """Forget the content of a message that was edited or removed: if it is sent once more, that is news."""
+    def changed(self, place: int | str | None, message_id: str) -> int | str | None:
+        """Forget the content of a message that is edited or removed: if it is sent once more, that is news.
+
+        :returns: who sent it, if known.
+        """
         known = self.heard.get((place, message_id))
-        if known is not None:
-            self.heard.put((place, message_id), (known[0], None))
+        if known is None:
+            return None
+        self.heard.put((place, message_id), (known[0], None))
+        return known[0]
 
     def post_delivered(self, message_id: str, sender_id: int, dialog_id: str) -> None:
         """Mark a message as delivered without waiting. The mark survives the loss of the session."""
