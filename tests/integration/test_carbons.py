@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectycube.chat import MessageEdited, MessageRead, MessageReceived, MessageSent, StanzaRejected
+from connectycube.chat import MessageDeleted, MessageEdited, MessageRead, MessageReceived, MessageSent, StanzaRejected
 from tests.integration.bare import Bare
 from tests.integration.chats import Users, people, private
 from tests.integration.server import Server
@@ -62,6 +62,9 @@ def test_message_changes_from_another_device(server: Server, users: Users) -> No
             assert await phone.told.one(MessageEdited) == MessageEdited(
                 message_id=NUMBER, dialog_id=dialog.id, user_id=user.id, body="new", last=True
             )
+            sent = await desk.chat.send(dialog, "hello")
+            await desk.chat.delete_message(dialog, sent.id)
+            assert (await phone.told.one(MessageDeleted)).from_author is True
             await desk.chat.mark_read(NUMBER, sender_id=friend.id, dialog_id=dialog.id)
             assert await phone.told.one(MessageRead) == MessageRead(
                 message_id=NUMBER, dialog_id=dialog.id, user_id=user.id

@@ -107,12 +107,12 @@ def test_reactions(ejabberd: Ejabberd, users: Users) -> None:
             extra = f"<extraParams><dialog_id>{dialog_id}</dialog_id></extraParams>"
             platform.send(
                 f"<message to='{one.user.jid}' type='chat'>{extra}"
-                f"<reactions user_id='77' message_id='{NUMBER}'>"
+                f"<reactions user_id='{peer.id}' message_id='{NUMBER}'>"
                 "<reaction add='true' type='\U0001f44d'/><reaction remove='true' type='x'/>"
                 "<reaction add='true' type='y'/></reactions></message>"
             )
             assert await one.told.one(ReactionsChanged) == ReactionsChanged(
-                message_id=NUMBER, dialog_id=dialog_id, user_id=77, added=("\U0001f44d", "y"), removed=("x",)
+                message_id=NUMBER, dialog_id=dialog_id, user_id=peer.id, added=("\U0001f44d", "y"), removed=("x",)
             )
 
     run(main())

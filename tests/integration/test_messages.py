@@ -257,13 +257,14 @@ def test_message_to_a_room_not_joined_bounces(server: Server, users: Users) -> N
 def test_duplicate_message_is_reported_once(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, third):
-            for body in ("first", "again"):
+            for body in ("first", "first", "another"):
                 await one.chat.send(other.id, body, message_id=NUMBER)
             await one.caught_up(other)
-            # The same id of someone else is another message.
-            await third.chat.send(other.id, "of a third", message_id=NUMBER)
-            found = await other.told.all(MessageReceived, 2)
-            assert [event.message.body for event in found] == ["first", "of a third"]
+            # The same id with another text, or of someone else, is another message.
+            await third.chat.send(other.id, "first", message_id=NUMBER)
+            found = await other.told.all(MessageReceived, 3)
+            assert [event.message.body for event in found] == ["first", "another", "first"]
+            assert [event.message.sender_jid for event in found] == [one.chat.jid] * 2 + [third.chat.jid]
 
     run(main())
 
