@@ -30,6 +30,15 @@ def words(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
+FACT = r"(?:(?:CR|CX|[FXRKUN])-\d{2,3}|(?<=facts )\d\.\d)"
+FACTS = rf"(?:facts )?{FACT}(?:, (?:{FACT}|\d\.\d))*"
+
+
+def without_facts(text: str) -> str:
+    """Leave out references to the wire facts, which would tell nothing to the readers of a docstring."""
+    return re.sub(rf" \({FACTS}\)|(?:^|, ){FACTS}", "", text)
+
+
 def paragraph(text: str, indent: int, hanging: str = "") -> str:
     """Wrap a text into indented lines."""
     lines = textwrap.wrap(

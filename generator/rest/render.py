@@ -13,7 +13,7 @@ from openapi_python_client import Project
 from openapi_python_client.config import Config
 from openapi_python_client.parser import GeneratorData
 
-from ..source_code import constant, docstring, literal, words
+from ..source_code import constant, docstring, literal, without_facts, words
 from ..templating import COMMAND, TEMPLATES, runtime_files
 from ..unasync import unasync
 from .code import Code, enum_doc, model_doc
@@ -93,7 +93,7 @@ class Renderer:
         self.env.tests["plain_name"] = lambda name: name.isidentifier() and not iskeyword(name)
         self.env.globals.update(
             header=self.header,
-            doc=docstring,
+            doc=platform_docstring if self.platform else docstring,
             constant=constant,
             snake=function,
             dict=dict,
@@ -271,3 +271,8 @@ def resource_names(resource: Resource) -> list[str]:
 
 def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOU' else 'a'} `{words(name)}`"
+
+
+def platform_docstring(parts: list[str], indent: int) -> str:
+    """Write a docstring without the ids of wire facts, which are for the readers of the spec."""
+    return docstring([without_facts(part) for part in parts], indent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from ..source_code import literal
+from ..source_code import FACT, literal, without_facts
 from ..templating import COMMAND, environment, runtime_files
 from .code import Code
 from .model import Child, Element, Language, Protocol
@@ -52,18 +52,9 @@ def render(language: Language, sources: str) -> dict[str, str]:
     return files
 
 
-_FACT = r"(?:(?:CR|CX|[FXRKUN])-\d{2,3}|(?<=facts )\d\.\d)"
-_FACTS = rf"(?:facts )?{_FACT}(?:, (?:{_FACT}|\d\.\d))*"
-
-
-def without_facts(text: str) -> str:
-    """Leave out references to the wire facts, which would tell nothing to the readers of a docstring."""
-    return re.sub(rf" \({_FACTS}\)|(?:^|, ){_FACTS}", "", text)
-
-
 def facts(*texts: str) -> str:
     """List the wire facts that some texts refer to, for a comment."""
-    return ", ".join(dict.fromkeys(found for text in texts for found in re.findall(_FACT, text)))
+    return ", ".join(dict.fromkeys(found for text in texts for found in re.findall(FACT, text)))
 
 
 def facts_of(element: Element) -> str:

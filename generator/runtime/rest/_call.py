@@ -228,7 +228,7 @@ def is_expired(status: int, texts: Mapping[str, list[str]]) -> bool:
 
 
 def error_texts(body: Any) -> dict[str, list[str]]:
-    """Return the messages of a refusal in any of the known shapes (U-04): by field, a list, or one text."""
+    """Return the messages of a refusal in any of the known shapes: by field, a list, or one text."""
     found = body
     if isinstance(body, dict):
         found = body.get("errors") or body.get("error") or body.get("message")
@@ -278,7 +278,8 @@ def a_map(data: Any, convert: Callable[[Any], S]) -> dict[str, S]:
 
 
 def a_count(data: Any) -> int:
-    """Return a number in any of the shapes of U-07."""
+    """Return a number in any of the shapes that the platform uses for counts."""
+    # U-07 of the wire facts.
     if isinstance(data, dict):
         for key in ("items", "count", "total_entries", "total"):
             if key in data and not isinstance(data[key], list):

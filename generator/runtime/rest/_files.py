@@ -192,13 +192,13 @@ def check_upload(response: httpx.Response) -> None:
 
 
 def download_call(uid: str, signed_in: bool) -> Call[None]:
-    """Return the first step of a download (R-055)."""
+    """Return the first step of a download."""
     operation: Operation[None] = Operation("files.download", "GET", None, security=("session",) if signed_in else ())
     return Call(operation, f"/blobs/{wire.path_text('uid', uid)}/download")
 
 
 def redirect_call(response: httpx.Response) -> Call[None] | None:
-    """Return the next step of a download, a redirect's target without the platform's headers (U-22), if any.
+    """Return the next step of a download, a redirect's target without the platform's headers, if any.
 
     :raises DecodeError: if the redirect has no usable target.
     """
@@ -274,6 +274,6 @@ def content_length(response: httpx.Response) -> int | None:
 
 
 def file_url(base_url: str, uid: str, token: str | None) -> str:
-    """Return the URL of a file (R-056)."""
+    """Return the URL of a file."""
     url = f"{base_url}/blobs/{wire.path_text('uid', uid)}"
     return url if token is None else f"{url}?{wire.query_string([('token', token)])}"

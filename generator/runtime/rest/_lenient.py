@@ -2,7 +2,7 @@
 
 A field is read completely or not at all: a value that can't be read leaves the field empty and is kept raw in the
 model's `extra`, so that nothing is lost and `to_dict` writes it back. Numbers may come as text, times as ISO 8601 text
-or Unix seconds (milliseconds above 1e11, see CX-07), lists as comma-separated text.
+or Unix seconds (milliseconds above 1e11), lists as comma-separated text.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ class SessionState:
         self.user_id: int | None = None
         self.session: Session | None = None
         self.credentials: dict[str, Any] | None = None
-        """The `user` argument that a lost session is renewed with (R-001)."""
+        """The `user` argument that a lost session is renewed with."""
         self.expiry = ""
-        """When the session ends, in the server's own format (U-09)."""
+        """When the session ends, in the server's own format."""
         self.renewal: Any = None
         """The renewal in progress."""
         self.renewals = 0
@@ -258,7 +258,7 @@ def password_user(login: str | None, email: str | None, password: str) -> dict[s
 
 
 def provider_arguments(provider: str, token: str, secret: str | None, project_id: str | None) -> dict[str, Any]:
-    """Return the arguments of `sessions.create` for an identity provider (R-001)."""
+    """Return the arguments of `sessions.create` for an identity provider."""
     _wire.choice("provider", provider, PROVIDERS)
     token = _wire.text("token", token, min_length=1)
     if provider.startswith("firebase_"):

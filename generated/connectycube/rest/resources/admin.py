@@ -127,7 +127,7 @@ class Admin:
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -463,7 +463,7 @@ class AsyncAdmin:
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

@@ -47,7 +47,7 @@ class Calls:
 
         :param recipientId: User who takes part in the call and gets the signal.
         :param sessionID: Id of the call.
-        :param platform: Platform of this device, such as iOS, Android or Web (CX-29).
+        :param platform: Platform of this device, such as iOS, Android or Web.
         :param userInfo: The application's own fields about the rejection.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
@@ -93,7 +93,7 @@ class AsyncCalls:
 
         :param recipientId: User who takes part in the call and gets the signal.
         :param sessionID: Id of the call.
-        :param platform: Platform of this device, such as iOS, Android or Web (CX-29).
+        :param platform: Platform of this device, such as iOS, Android or Web.
         :param userInfo: The application's own fields about the rejection.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,

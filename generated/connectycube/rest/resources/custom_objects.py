@@ -157,8 +157,8 @@ class CustomObjects:
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
-        On the wire the records are numbered from 0 (CR-33). The server also sends `class_name`; the method returns
-        the records.
+        On the wire the records are numbered from 0. The server also sends `class_name`; the method returns the
+        records.
 
         `POST /data/{class_name}/multi`
 
@@ -204,7 +204,7 @@ class CustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string (CR-09). Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too.
 
         `DELETE /data/{class_name}/by_criteria`
 
@@ -493,8 +493,8 @@ class AsyncCustomObjects:
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
-        On the wire the records are numbered from 0 (CR-33). The server also sends `class_name`; the method returns
-        the records.
+        On the wire the records are numbered from 0. The server also sends `class_name`; the method returns the
+        records.
 
         `POST /data/{class_name}/multi`
 
@@ -540,7 +540,7 @@ class AsyncCustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string (CR-09). Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too.
 
         `DELETE /data/{class_name}/by_criteria`
 

@@ -96,20 +96,20 @@ class Dialogs:
 
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
         dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
-        dialog is usually created in the admin panel and may be rejected here (CR-17). For a private dialog that
-        exists already the server may answer with that one (U-16).
+        dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
+        already the server may answer with that one.
 
         `POST /chat/Dialog`
 
-        :param type: Kind of dialog (CR-16).
-        :param occupants_ids: Users to add, without the current one (CR-07).
+        :param type: Kind of dialog.
+        :param occupants_ids: Users to add, without the current one.
         :param name: Name of the dialog.
         :param photo: Web address or uid of a stored file.
         :param description: Description of the dialog.
         :param admins_ids: Users to make admins, at most five. Limits: at most 5 entries.
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -142,7 +142,7 @@ class Dialogs:
         """Update a dialog.
 
         The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
-        together; the response is the updated dialog (U-15).
+        together; the response is the updated dialog.
 
         `PUT /chat/Dialog/{dialog_id}`
 
@@ -151,7 +151,7 @@ class Dialogs:
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -429,20 +429,20 @@ class AsyncDialogs:
 
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
         dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
-        dialog is usually created in the admin panel and may be rejected here (CR-17). For a private dialog that
-        exists already the server may answer with that one (U-16).
+        dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
+        already the server may answer with that one.
 
         `POST /chat/Dialog`
 
-        :param type: Kind of dialog (CR-16).
-        :param occupants_ids: Users to add, without the current one (CR-07).
+        :param type: Kind of dialog.
+        :param occupants_ids: Users to add, without the current one.
         :param name: Name of the dialog.
         :param photo: Web address or uid of a stored file.
         :param description: Description of the dialog.
         :param admins_ids: Users to make admins, at most five. Limits: at most 5 entries.
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -475,7 +475,7 @@ class AsyncDialogs:
         """Update a dialog.
 
         The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
-        together; the response is the updated dialog (U-15).
+        together; the response is the updated dialog.
 
         `PUT /chat/Dialog/{dialog_id}`
 
@@ -484,7 +484,7 @@ class AsyncDialogs:
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

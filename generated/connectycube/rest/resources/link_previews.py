@@ -39,7 +39,7 @@ class LinkPreviews:
         """Get the title, text and images of a web page.
 
         Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
-        does not mention it (CR-46).
+        does not mention it.
 
         `POST /unfurl`
 
@@ -78,7 +78,7 @@ class AsyncLinkPreviews:
         """Get the title, text and images of a web page.
 
         Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
-        does not mention it (CR-46).
+        does not mention it.
 
         `POST /unfurl`
 

@@ -50,7 +50,7 @@ class Messages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total (U-08).
+        response has no total.
 
         `GET /chat/Message`
 
@@ -110,7 +110,7 @@ class Messages:
 
         `PUT /chat/Message`
 
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
@@ -143,7 +143,7 @@ class Messages:
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
         :param message: Text of the message.
-        :param attachments: Files and other attachments of the message (CR-45).
+        :param attachments: Files and other attachments of the message.
         :param send_to_chat: Deliver the message over the chat as well.
         :param markable: Ask the recipients to report delivery and reading.
         :param extra: Further fields of the body.
@@ -174,12 +174,12 @@ class Messages:
     ) -> None:
         """Mark or update messages in a dialog.
 
-        Other users may not be notified of a new text (U-18).
+        Other users may not be notified of a new text.
 
         `PUT /chat/Message/{message_ids}`
 
         :param message_ids: Ids of the messages.
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
@@ -277,7 +277,7 @@ class Messages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction (CR-43).
+        The dialog's users are notified over the chat. The platform may limit users to one reaction.
 
         `PUT /chat/Message/{message_id}/reactions`
 
@@ -334,7 +334,7 @@ class AsyncMessages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total (U-08).
+        response has no total.
 
         `GET /chat/Message`
 
@@ -394,7 +394,7 @@ class AsyncMessages:
 
         `PUT /chat/Message`
 
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
@@ -427,7 +427,7 @@ class AsyncMessages:
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
         :param message: Text of the message.
-        :param attachments: Files and other attachments of the message (CR-45).
+        :param attachments: Files and other attachments of the message.
         :param send_to_chat: Deliver the message over the chat as well.
         :param markable: Ask the recipients to report delivery and reading.
         :param extra: Further fields of the body.
@@ -458,12 +458,12 @@ class AsyncMessages:
     ) -> None:
         """Mark or update messages in a dialog.
 
-        Other users may not be notified of a new text (U-18).
+        Other users may not be notified of a new text.
 
         `PUT /chat/Message/{message_ids}`
 
         :param message_ids: Ids of the messages.
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
@@ -561,7 +561,7 @@ class AsyncMessages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction (CR-43).
+        The dialog's users are notified over the chat. The platform may limit users to one reaction.
 
         `PUT /chat/Message/{message_id}/reactions`
 

@@ -52,14 +52,13 @@ class PushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each (CR-32).
+        of these users, and the platform adapts the message to each.
 
         `POST /events`
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
-            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts
-            (U-19).
+            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts.
         :param notification_type: Kind of notification; required, and this is the only value.
         :param push_type: The only service to send to; `message` is then a text.
         :param event_type: When to send it; `one_shot` means immediately.
@@ -127,14 +126,13 @@ class AsyncPushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each (CR-32).
+        of these users, and the platform adapts the message to each.
 
         `POST /events`
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
-            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts
-            (U-19).
+            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts.
         :param notification_type: Kind of notification; required, and this is the only value.
         :param push_type: The only service to send to; `message` is then a text.
         :param event_type: When to send it; `one_shot` means immediately.

@@ -44,13 +44,13 @@ class Search:
     ) -> models.SearchResults:
         """Search dialogs, messages and users for a text.
 
-        Searches the texts of messages and the names of dialogs, and according to some sources users (CR-20). The text
-        is sent unchanged. `start_date` requires an `end_date`, at most three months before it.
+        Searches the texts of messages and the names of dialogs, and according to some sources users. The text is sent
+        unchanged. `start_date` requires an `end_date`, at most three months before it.
 
         `GET /chat/search`
 
-        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase (CR-20).
-            Limits: at least 5 characters.
+        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase. Limits:
+            at least 5 characters.
         :param chat_dialog_ids: Dialogs to search, at most ten. Limits: at most 10 entries.
         :param start_date: Latest time to search.
         :param end_date: Earliest time to search. Required with `start_date`, and at most three months before it.
@@ -100,13 +100,13 @@ class AsyncSearch:
     ) -> models.SearchResults:
         """Search dialogs, messages and users for a text.
 
-        Searches the texts of messages and the names of dialogs, and according to some sources users (CR-20). The text
-        is sent unchanged. `start_date` requires an `end_date`, at most three months before it.
+        Searches the texts of messages and the names of dialogs, and according to some sources users. The text is sent
+        unchanged. `start_date` requires an `end_date`, at most three months before it.
 
         `GET /chat/search`
 
-        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase (CR-20).
-            Limits: at least 5 characters.
+        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase. Limits:
+            at least 5 characters.
         :param chat_dialog_ids: Dialogs to search, at most ten. Limits: at most 10 entries.
         :param start_date: Latest time to search.
         :param end_date: Earliest time to search. Required with `start_date`, and at most three months before it.

@@ -63,7 +63,7 @@ class Sessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
+        Signing (`timestamp`, `nonce`, `signature`) is optional.
 
         `POST /session`
 
@@ -150,7 +150,7 @@ class Sessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty (CR-03).
+        `password` any text that is not empty.
 
         `POST /login`
 
@@ -182,7 +182,7 @@ class Sessions:
     ) -> None:
         """Log the user out but keep the session.
 
-        It is not documented whether the session remains valid as an application session (U-12).
+        It is not documented whether the session remains valid as an application session.
 
         `DELETE /login`
 
@@ -249,7 +249,7 @@ class AsyncSessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
+        Signing (`timestamp`, `nonce`, `signature`) is optional.
 
         `POST /session`
 
@@ -336,7 +336,7 @@ class AsyncSessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty (CR-03).
+        `password` any text that is not empty.
 
         `POST /login`
 
@@ -368,7 +368,7 @@ class AsyncSessions:
     ) -> None:
         """Log the user out but keep the session.
 
-        It is not documented whether the session remains valid as an application session (U-12).
+        It is not documented whether the session remains valid as an application session.
 
         `DELETE /login`
 

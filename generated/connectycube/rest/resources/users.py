@@ -82,8 +82,8 @@ class Users:
     ) -> models.User:
         """Sign up a user.
 
-        Sent with the authorization key, so it needs no session (CR-04). Requires `login`, `email` or both, and a
-        password; everything else may be set later.
+        Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
+        everything else may be set later.
 
         `POST /users`
 
@@ -292,7 +292,7 @@ class Users:
         """Get a user by phone number.
 
         Only the vendor's SDKs have it, under two paths; this is the JavaScript SDK's. Replaced by a filter of
-        `users.list` (CR-24).
+        `users.list`.
 
         Deprecated by the platform.
 
@@ -331,7 +331,7 @@ class Users:
     ) -> Page[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown (U-20).
+        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
 
         `GET /users/online`
 
@@ -348,7 +348,7 @@ class Users:
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online` (U-20).
+        Experimental, like `users.list_online`.
 
         `GET /users/online`
 
@@ -434,7 +434,7 @@ class Users:
     ) -> models.User:
         """Update the current user.
 
-        A new `password` requires the `old_password` (CR-28). Users can change only their own account.
+        A new `password` requires the `old_password`. Users can change only their own account.
 
         `PUT /users/{user_id}`
 
@@ -583,8 +583,8 @@ class AsyncUsers:
     ) -> models.User:
         """Sign up a user.
 
-        Sent with the authorization key, so it needs no session (CR-04). Requires `login`, `email` or both, and a
-        password; everything else may be set later.
+        Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
+        everything else may be set later.
 
         `POST /users`
 
@@ -793,7 +793,7 @@ class AsyncUsers:
         """Get a user by phone number.
 
         Only the vendor's SDKs have it, under two paths; this is the JavaScript SDK's. Replaced by a filter of
-        `users.list` (CR-24).
+        `users.list`.
 
         Deprecated by the platform.
 
@@ -832,7 +832,7 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown (U-20).
+        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
 
         `GET /users/online`
 
@@ -849,7 +849,7 @@ class AsyncUsers:
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online` (U-20).
+        Experimental, like `users.list_online`.
 
         `GET /users/online`
 
@@ -935,7 +935,7 @@ class AsyncUsers:
     ) -> models.User:
         """Update the current user.
 
-        A new `password` requires the `old_password` (CR-28). Users can change only their own account.
+        A new `password` requires the `old_password`. Users can change only their own account.
 
         `PUT /users/{user_id}`
 
