@@ -117,6 +117,17 @@ def test_platform_is_never_used_as_a_path(tmp_path: Path) -> None:
         assert compiled(generated(folder, {**document(paths=paths), "x-platform": platform})) > 10
 
 
+@pytest.mark.parametrize("platform", ["connectycube", "other"])
+def test_server_address_is_never_code(tmp_path: Path, platform: str) -> None:
+    address = 'https://chat.test/"""\nraise SystemExit("ran")\n"""'
+    spec = {**document(paths={"/t": {"get": operation()}}), "servers": [{"url": address}], "x-platform": platform}
+    outcome = run("--spec", dump(tmp_path, spec), "--out", tmp_path / "out", "--package", "client")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert compiled(tmp_path / "out" / "client") > 10
+    imported = python("import client; print(client.__name__)", tmp_path / "out")
+    assert (imported.out, imported.err) == ("client\n", "")
+
+
 def test_faults_show_hostile_names_escaped(tmp_path: Path) -> None:
     name = "a\n\x1b[31m\u2028'"
     outcome = run("--spec", dump(tmp_path, {**document(), name: 1}), "--out", tmp_path / "out")

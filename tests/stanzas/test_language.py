@@ -171,7 +171,7 @@ def test_hostile_texts_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("place", ["element", "attribute", "child", "field", "class"])
+@pytest.mark.parametrize("place", ["element", "attribute", "child", "field", "class", "condition"])
 def test_hostile_names_are_rejected(tmp_path: Path, place: str, text: str) -> None:
     element: dict[str, Any] = {"element": "odd", "doc": "x", "examples": [{"xml": "<odd/>"}]}
     match place:
@@ -183,6 +183,8 @@ def test_hostile_names_are_rejected(tmp_path: Path, place: str, text: str) -> No
             element["children"] = [{"field": "a", "element": text, "type": "text"}]
         case "field":
             element["attributes"] = [{"name": "a", "field": text}]
+        case "condition":
+            element["root"] = {"when": [{"attribute": text, "is": "x"}]}
     elements = {text if place == "class" else "Odd": element}
     document = {"protocol": "odd", "title": "x", "source": "XEP", "doc": "x", "elements": elements}
     assert faults(tmp_path, odd=json.dumps(document))
