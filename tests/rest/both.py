@@ -130,6 +130,6 @@ class _Blocking:
         if callable(value) and not isinstance(value, type):
             return lambda *args, **kwargs: self._wrap(value(*args, **kwargs))
         module = type(value).__module__
-        if ".resources." in module or module.endswith((".client", ".pages")):
+        if ".resources." in module or module.endswith(".client") or isinstance(value, AsyncPage):
             return _Blocking(value, self.runner)
         return value
