@@ -18,10 +18,10 @@ install: .venv/.ready ## the package and all tools, in .venv
 demo: .venv/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
 	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
 
-generate: .venv/.ready ## generate generated/ from spec/
+generate: .venv/.ready ## generate generated/ from spec/, and the blocking chat
 	@$(BIN)/python -m generator
 
-check-generated: .venv/.ready ## fail if generated/ is out of date
+check-generated: .venv/.ready ## fail if generated files are out of date
 	@$(BIN)/python -m generator --check
 
 lint: .venv/.ready ## ruff and import-linter

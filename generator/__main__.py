@@ -1,4 +1,7 @@
-"""`python -m generator`: make `generated/` from `spec/`, or a client package from any OpenAPI 3 document."""
+"""`python -m generator`: make `generated/` from `spec/`, or a client package from any OpenAPI 3 document.
+
+With `generated/` it makes the blocking chat, from the asynchronous one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Sequence
 from keyword import iskeyword
 from pathlib import Path
 
-from . import output
+from . import blocking, output
 from .faults import Fault, SpecFaults, printable
 from .machines import generate as machines
 from .rest import conformance
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", type=Path, help="an OpenAPI 3 file or a folder of them (default: spec/)")
     parser.add_argument("--out", type=Path, help="the folder to make the package in (default: generated/)")
     parser.add_argument("--package", help="the package's name, dots allowed")
-    parser.add_argument("--check", action="store_true", help="write nothing, tell what differs")
+    parser.add_argument("--check", action="store_true", help="write nothing, report the differences")
     options = parser.parse_args(arguments)
     if options.spec is None and (options.out or options.package):
         parser.error("--out and --package go with --spec")
@@ -45,9 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = "client" if options.package is None else options.package
             files, folder = foreign(options.spec, name), options.out.joinpath(*name.split("."))
         files = output.formatted(files)
+        twins = output.formatted(blocking.modules(ROOT)) if options.spec is None else {}
         if options.check:
-            return report(output.differences(files, folder), folder)
+            found = output.differences(files, folder)
+            return report(found + blocking.differences(twins, ROOT) if twins else found, folder)
         output.swap(files, folder)
+        blocking.write(twins, ROOT)
     except SpecFaults as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -58,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error}\nnothing was written", file=sys.stderr)
         return 1
     print(f"{len(files)} files written to {folder}")
+    if twins:
+        print(f"{len(twins)} files written to {ROOT / blocking.FOLDER}")
     return 0
 
 
@@ -93,17 +101,17 @@ def rest_part() -> dict[str, str]:
     files = {"openapi.yaml": bundled(document, label)}
     rest, api = package(document, ROOT / SPEC, label)
     if api.warnings:
-        raise SpecFaults([Fault(label, 1, warning, "Mend the spec") for warning in api.warnings])
+        raise SpecFaults([Fault(label, 1, warning, "Fix the spec") for warning in api.warnings])
     files |= {f"connectycube/rest/{name}": text for name, text in rest.items()}
     files |= {f"conformance/{name}": text for name, text in conformance.render(api, label).items()}
     return files
 
 
 def foreign(spec: Path, name: str) -> dict[str, str]:
-    """The files of a package made from somebody else's document."""
+    """Make a client package from any OpenAPI document."""
     if not all(part.isidentifier() and not iskeyword(part) for part in name.split(".")):
-        remedy = "give letters, digits and underscores, and no word of Python's"
-        raise output.GenerationError(f"{name!r} is no name of a package: {remedy}")
+        remedy = "use letters, digits and underscores, and no Python keyword"
+        raise output.GenerationError(f"{name!r} is not a valid package name: {remedy}")
     document = load(spec)
     files, api = package(document, spec, spec.name)
     for warning in api.warnings:
@@ -115,9 +123,9 @@ def report(found: list[str], folder: Path) -> int:
     for line in found:
         print(line, file=sys.stderr)
     if found:
-        print(f"{folder} is not what the spec makes: run `make generate`", file=sys.stderr)
+        print(f"{folder} does not match the spec: run `make generate`", file=sys.stderr)
         return 1
-    print(f"{folder} is what the spec makes")
+    print(f"{folder} matches the spec")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Faults of a spec: where they are, what is wrong, how to mend it."""
+"""Faults of a spec: where each is, what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fault:
 
 
 class SpecFaults(Exception):
-    """All faults that a run found. Nothing has been written."""
+    """All faults that a run found. It has written nothing."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = sorted(set(faults))
@@ -29,11 +29,11 @@ class SpecFaults(Exception):
 
 
 def printable(text: str) -> str:
-    """A text of a spec as it may go to a terminal: on one line, nothing in it can act."""
+    """Escape a text of a spec for a terminal: one line, no control characters."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A remedy for a name that is not known: the nearest known one, if one is near."""
+    """A remedy for an unknown name: the closest known one, or `otherwise` if none is close."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"Write {near[0]!r}" if near else otherwise

@@ -1,4 +1,4 @@
-"""Pieces of Markdown. The spec's texts are data: none can leave its cell, its line or its fence."""
+"""Markdown from the texts of a spec, escaped so that none leaves its cell, its line or its fence."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def header(origin: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A text of the spec as one line of Markdown; what stands between backticks is code, nothing else has a meaning."""
+    """Format a text as one line of Markdown: what is between backticks is code, the rest has no markup."""
     parts = re.split(r"`([^`]+)`", " ".join(text.split()))
     line = "".join(code(part) if number % 2 else _plain(part) for number, part in enumerate(parts))
-    # What would start a list, a heading's underline or a rule.
+    # It would start a list, a heading's underline or a rule.
     return f"&#{ord(line[0])};{line[1:]}" if re.match(r"[-+=:0-9]", line) else line
 
 
@@ -25,7 +25,7 @@ def _plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A text of the spec as code."""
+    """Format a text as inline code."""
     text = " ".join(text.split())
     if re.search(r"[`|\\]", text) or not text:
         return f"<code>{_entities(r'[^A-Za-z0-9 ]', text)}</code>"
@@ -37,7 +37,7 @@ def _entities(characters: str, text: str) -> str:
 
 
 def fence(text: str, language: str) -> str:
-    """A text between fences that are longer than any in it."""
+    """Put a text between fences that are longer than any in it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     marks = "`" * max(3, longest + 1)
     return f"{marks}{language}\n{text.rstrip()}\n{marks}"

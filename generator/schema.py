@@ -1,8 +1,10 @@
-"""What a JSON Schema finds wrong in a file of the spec, as faults with lines."""
+"""Check files of the spec against a JSON Schema, with faults that name the line."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +15,65 @@ from .source import Map, Seq, fault, plain
 
 
 class Schema:
-    """The schema of one language. `guide` is the page that explains the language."""
+    """The schema of one language.
 
-    def __init__(self, path: Path, guide: str) -> None:
-        self.validator = jsonschema.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+    :param source: the schema, or the file that holds it.
+    :param guide: the page that explains the language.
+    """
+
+    def __init__(self, source: Path | dict[str, Any], guide: str) -> None:
+        schema = json.loads(source.read_text(encoding="utf-8")) if isinstance(source, Path) else source
+        self.validator = jsonschema.Draft202012Validator(schema)
         self.remedy = f"See {guide}"
 
     def faults(self, document: Map) -> list[Fault]:
-        return [self._fault(document, error) for error in self.validator.iter_errors(plain(document))]
+        errors = self.validator.iter_errors(plain(document))
+        return [fault for error in errors for fault in self._faults(document, error)]
+
+    def _faults(self, document: Map, error: Any) -> Iterator[Fault]:
+        node, _ = place(document, error.absolute_path)
+        if error.validator == "additionalProperties":
+            for key in unknown(error):
+                yield self._unknown(node, key, error)
+        else:
+            yield self._fault(document, error)
+
+    def _unknown(self, node: Map | Seq, key: str, error: Any) -> Fault:
+        known = list(error.schema["properties"])
+        return fault(node, key, f"unknown key {key!r}", nearest(key, known, f"Known are {', '.join(known)}"))
 
     def _fault(self, document: Map, error: Any) -> Fault:
-        node: Any = document
-        key: Any = None
-        for part in error.absolute_path:
-            below = node[part]
-            if not isinstance(below, (Map, Seq)):
-                key = part
-                break
-            node, key = below, None
-        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-            known = list(error.schema["properties"])
-            extra = [name for name in error.instance if name not in known]
-            key = extra[0]
-            return fault(node, key, f"unknown key {key!r}", nearest(key, known, f"Known are {', '.join(known)}"))
+        node, key = place(document, error.absolute_path)
         if error.validator == "enum" and error.absolute_path and error.absolute_path[-1] == "type":
             problem = f"unknown type {error.instance!r}"
             return fault(node, key, problem, nearest(str(error.instance), error.validator_value, self.remedy))
         if key is None and isinstance(error.instance, str) and isinstance(node, Map) and error.instance in node:
-            # A name that is a key: its own line says more than that of the mapping.
+            # A property name: its own line is more precise than that of the mapping.
             key = error.instance
-        message = error.message if len(error.message) < 160 else f"{error.message[:160]}..."
-        return fault(node, key, message, self.remedy)
+        return fault(node, key, short(error.message, 160), self.remedy)
+
+
+def unknown(error: Any) -> list[str]:
+    """The keys of an object that its schema does not allow."""
+    patterns = error.schema.get("patternProperties", ())
+    return [
+        key
+        for key in error.instance
+        if key not in error.schema["properties"] and not any(re.search(pattern, key) for pattern in patterns)
+    ]
+
+
+def place(node: Map | Seq, path: Iterable[Any]) -> tuple[Map | Seq, Any]:
+    """The innermost mapping or sequence on the way to a value, and the key in it that leads further, if any."""
+    key: Any = None
+    for part in path:
+        below = node[part]
+        if not isinstance(below, (Map, Seq)):
+            key = part
+            break
+        node = below
+    return node, key
+
+
+def short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."

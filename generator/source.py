@@ -1,4 +1,4 @@
-"""YAML and JSON files as plain data that remembers its lines."""
+"""Load YAML and JSON files as plain data that knows its lines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import yaml
 from .faults import Fault, SpecFaults
 
 MOST_NODES = 2_000_000
-"""Nodes that a file may hold with its aliases followed: more is an alias bomb."""
+"""The most nodes that a file may hold with its aliases expanded: more is an alias bomb."""
 
 DEEPEST = 200
-"""Levels that a file may nest."""
+"""The most levels that a file may nest."""
 
 
 class Map(dict[str, Any]):
@@ -63,7 +63,7 @@ _Loader.add_implicit_resolver(
 
 
 _PAIR = re.compile(r"((?<!\\)(?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-"""The two escapes that JSON writes a character outside of the basic plane with."""
+"""The two escapes that JSON uses for a character outside the basic plane."""
 
 
 def _code(match: re.Match[str]) -> int:
@@ -74,17 +74,19 @@ def load(path: Path, name: str) -> Map:
     """Read one file.
 
     :param name: what to call the file in faults.
-    :raises SpecFaults: if it can't be read, is no YAML or holds no mapping.
+    :raises SpecFaults: if it can't be read, is not valid YAML or does not hold a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecFaults([Fault(name, 1, f"can't be read ({error})", "Give a UTF-8 file that may be read")]) from error
+        raise SpecFaults(
+            [Fault(name, 1, f"can't be read ({error})", "Use a UTF-8 file with read permission")]
+        ) from error
     if path.suffix == ".json":
         # YAML has no pairs of surrogates.
         text = _PAIR.sub(lambda match: match[1] + chr(_code(match)), text)
     try:
-        # The composer is C code that recurses without a limit.
+        # The composer is C code and recurses without a limit.
         deep = _too_deep(text)
         if deep:
             raise SpecFaults([_too_much(name, deep)])
@@ -93,11 +95,11 @@ def load(path: Path, name: str) -> Map:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = mark.line + 1 if mark else 1
-        raise SpecFaults([Fault(name, line, f"no YAML: {problem}", "Mend the syntax")]) from error
+        raise SpecFaults([Fault(name, line, f"invalid YAML: {problem}", "Fix the syntax")]) from error
     builder = _Builder(name)
     value = builder.build(node, 0) if node is not None else None
     if not isinstance(value, Map):
-        builder.faults.append(Fault(name, 1, "the document is no mapping", "Start it with `openapi: 3.1.0`"))
+        builder.faults.append(Fault(name, 1, "the document is not a mapping", "Start it with `openapi: 3.1.0`"))
     if builder.faults:
         raise SpecFaults(builder.faults)
     assert isinstance(value, Map)
@@ -105,7 +107,7 @@ def load(path: Path, name: str) -> Map:
 
 
 def _too_deep(text: str) -> int:
-    """The line where a text nests too deep, 0 if it does nowhere."""
+    """The line at which a text nests too deeply, or 0."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -118,8 +120,8 @@ def _too_deep(text: str) -> int:
 
 
 def _too_much(name: str, line: int) -> Fault:
-    problem = "too large or too deep with its aliases followed"
-    return Fault(name, line, problem, "Take levels out, or aliases that repeat each other")
+    problem = "too large or too deeply nested with its aliases expanded"
+    return Fault(name, line, problem, "Remove levels, or aliases of aliases")
 
 
 class _Builder:
@@ -149,11 +151,11 @@ class _Builder:
         for key_node, value_node in node.value:
             key_line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                self.faults.append(Fault(self.file, key_line, "a key is no text", "Write a plain name"))
+                self.faults.append(Fault(self.file, key_line, "a key is not a string", "Write a plain name"))
                 continue
             key = key_node.value
             if key in mapping:
-                self.faults.append(Fault(self.file, key_line, f"key {key!r} stands twice", "Take one of them out"))
+                self.faults.append(Fault(self.file, key_line, f"duplicate key {key!r}", "Remove one of them"))
             mapping.lines[key] = key_line
             mapping[key] = self.build(value_node, depth + 1)
         return mapping
@@ -174,10 +176,10 @@ class _Builder:
                     number = math.inf
                 if abs(number) != math.inf:
                     return number
-                self.faults.append(Fault(self.file, line, "a number can't be read", "Write a smaller one, or text"))
+                self.faults.append(Fault(self.file, line, "not a readable number", "Write a smaller one, or quote it"))
                 return 0
             case tag:
-                self.faults.append(Fault(self.file, line, f"the tag {tag!r} is not known", "Write a plain value"))
+                self.faults.append(Fault(self.file, line, f"unknown tag {tag!r}", "Write a plain value"))
                 return None
 
 

@@ -9,29 +9,38 @@ from typing import Any
 
 
 def literal(value: Any) -> str:
-    """A value of a spec as Python source; a text can't end the literal it stands in."""
+    """Write a value of a spec as a Python literal; no text can end it early."""
     return repr(value)
 
 
 def snake(name: str) -> str:
-    """A class name, or a name of the wire, in snake case."""
+    """Convert a class name or a wire name to snake case."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def constant(name: str) -> str:
-    """The name of a class or of a method in capitals."""
+    """Convert the name of a class or a method to capitals."""
     return snake(name).rstrip("_").upper()
 
 
 def words(text: str) -> str:
-    """A text of a spec on one line, fit for a comment or a docstring."""
+    """Put a text on one line, safe in a comment or a docstring."""
     text = "".join(char if unicodedata.category(char)[0] != "C" or char.isspace() else "" for char in text)
     text = " ".join(text.split())
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
+FACT = r"(?:(?:CR|CX|[FXRKUN])-\d{2,3}|(?<=facts )\d\.\d)"
+FACTS = rf"(?:facts )?{FACT}(?:, (?:{FACT}|\d\.\d))*"
+
+
+def without_facts(text: str) -> str:
+    """Leave out references to the wire facts, which would tell nothing to the readers of a docstring."""
+    return re.sub(rf" \({FACTS}\)|(?:^|, ){FACTS}", "", text)
+
+
 def paragraph(text: str, indent: int, hanging: str = "") -> str:
-    """A text wrapped into lines that start at an indent."""
+    """Wrap a text into indented lines."""
     lines = textwrap.wrap(
         words(text), 118 - indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
     )
@@ -39,7 +48,7 @@ def paragraph(text: str, indent: int, hanging: str = "") -> str:
 
 
 def docstring(parts: list[str], indent: int) -> str:
-    """A docstring of paragraphs; a line that starts with ':' is a field and stands close to its neighbours."""
+    """Write a docstring of paragraphs. Those that start with ':' are fields, with no blank lines between them."""
     pad = " " * indent
     text = ""
     previous_field = False

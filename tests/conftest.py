@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import signal
 
+import hypothesis
 import pytest
+
+from tests.properties import examples
+
+hypothesis.settings.register_profile("project", max_examples=examples(100))
+hypothesis.settings.load_profile("project")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

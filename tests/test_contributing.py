@@ -34,7 +34,7 @@ def block(step: int) -> str:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with an environment that is ready, as after `make install`."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("spec", "generator", "generated"):
+    for name in ("spec", "generator", "generated", "xmpp_ext"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder / name)
@@ -93,20 +93,20 @@ def server() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def test_the_new_method_works(extended: Path, server: tuple[str, list[str]]) -> None:
+def test_new_method_works(extended: Path, server: tuple[str, list[str]]) -> None:
     url, asked = server
     printed = run(extended, sys.executable, "-W", "error", "-c", block(3), CONNECTYCUBE_BASE_URL=url)
     assert printed.splitlines() == ["81002 Ada L.", "81003 Grace H."]
     assert asked == ["GET /whiteboards/66f1b7d4e4b0d93a51c8e601/viewers the-session-token"]
 
 
-def test_its_conformance_tests_pass(extended: Path) -> None:
+def test_conformance_tests_of_the_new_method_pass(extended: Path) -> None:
     printed = run(extended, *block(4).split(), "-v")
     assert re.search(r"whiteboards\.list_viewers [^\]]*\] PASSED", printed), printed
     assert not re.search(r"FAILED|ERROR|SKIPPED", printed), printed
 
 
-def test_generated_files_are_all_that_changed(extended: Path) -> None:
+def test_only_generated_files_changed(extended: Path) -> None:
     changed = {
         path.relative_to(extended).as_posix()
         for path in (extended / "generated").rglob("*")

@@ -50,13 +50,13 @@ def test_async_example_shows_each_step() -> None:
     ]
 
 
-def test_live_wants_credentials() -> None:
+def test_live_requires_credentials() -> None:
     done = run("rest_quickstart.py", "--live")
     assert done.returncode == 2
     assert "set CONNECTYCUBE_APP_ID, CONNECTYCUBE_AUTH_KEY, CONNECTYCUBE_LOGIN, CONNECTYCUBE_PASSWORD" in done.stderr
 
 
-def test_the_demo_ends_by_itself_and_tells_each_step() -> None:
+def test_demo_ends_and_shows_each_step() -> None:
     done = run("demo.py")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.strip() for line in done.stdout.splitlines()]

@@ -35,25 +35,25 @@ def imported(path: Path) -> Iterator[str]:
             yield "connectycube" if node.level else (node.module or "").partition(".")[0]
 
 
-def test_the_contracts_of_import_linter_are_kept() -> None:
+def test_import_linter_contracts() -> None:
     code = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "0 broken" in run.stdout
 
 
-def test_there_are_modules() -> None:
+def test_modules_are_found() -> None:
     found = {path.relative_to(root) for root, path in MODULES}
     assert {Path("rest/client.py"), Path("chat/client.py")} <= found
 
 
 @EACH
-def test_the_product_imports_what_it_declares(root: Path, path: Path) -> None:
+def test_package_imports_only_declared_dependencies(root: Path, path: Path) -> None:
     part = path.relative_to(root).parts[0]
     allowed = ALLOWED[part] | {BRIDGE: {"slixmpp"}, PLUGIN: {"pytest"}}.get(path.name, set())
     assert set(imported(path)) - set(sys.stdlib_module_names) <= allowed
 
 
 @EACH
-def test_the_namespace_has_no_init_of_its_own(root: Path, path: Path) -> None:
+def test_namespace_package_has_no_init(root: Path, path: Path) -> None:
     assert path != root / "__init__.py"

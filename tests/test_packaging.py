@@ -33,12 +33,12 @@ def tox() -> configparser.ConfigParser:
     return parser
 
 
-def test_the_env_lowest_tests_with_the_floors() -> None:
+def test_lowest_env_uses_the_minimum_versions() -> None:
     pins = dict(line.split("==") for line in tox()["testenv:lowest"]["deps"].split())
     assert {name: Version(pin) for name, pin in pins.items()} == floors()
 
 
-def test_the_pythons_are_the_same_everywhere() -> None:
+def test_python_versions_are_the_same_everywhere() -> None:
     listed = {
         entry.rpartition(" ")[2] for entry in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", entry)
     }
@@ -51,7 +51,7 @@ def test_the_pythons_are_the_same_everywhere() -> None:
     assert PROJECT["tool"]["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
 
 
-def test_each_source_root_is_in_both_lists_of_the_build() -> None:
+def test_source_roots_are_in_both_build_lists() -> None:
     build = PROJECT["tool"]["hatch"]["build"]
     packages = build["targets"]["wheel"]["packages"]
     assert [Path(package).parent.as_posix() for package in packages] == build["dev-mode-dirs"]
@@ -63,13 +63,12 @@ def test_each_source_root_is_in_both_lists_of_the_build() -> None:
                 assert (part / "py.typed").is_file(), part
 
 
-def test_the_client_tells_the_version_that_is_installed() -> None:
+def test_client_reports_the_installed_version() -> None:
     version = PROJECT["project"]["version"]
     assert f"x-sdk-version: {version}\n" in (ROOT / "spec/rest/api.yaml").read_text(encoding="utf-8")
-    assert f'USER_AGENT = "connectycube-python/{version}"' in (
-        ROOT / "generated/connectycube/rest/client.py"
-    ).read_text(encoding="utf-8")
+    names = (ROOT / "generated/connectycube/rest/_names.py").read_text(encoding="utf-8")
+    assert f'USER_AGENT: Final = "connectycube-python/{version}"' in names
 
 
-def test_the_group_of_the_sandbox_is_its_extra() -> None:
+def test_sandbox_dependency_group_matches_its_extra() -> None:
     assert PROJECT["dependency-groups"]["sandbox"] == PROJECT["project"]["optional-dependencies"]["sandbox"]

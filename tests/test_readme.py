@@ -34,31 +34,31 @@ def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(found) > 10
 
 
-def test_no_block_is_passed_over() -> None:
+def test_no_block_is_skipped() -> None:
     assert kinds(README) == {"python", "python chat", "python test", "shell"}
     assert kinds(CHAT) == {"python chat"}
 
 
 @pytest.mark.parametrize("page", [README, CHAT], ids=lambda page: page.name)
-def test_the_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
+def test_links_to_files_and_headings_resolve(page: Path) -> None:
     assert broken_links(page) == []
 
 
-def test_the_bot_has_fifteen_lines() -> None:
+def test_bot_has_fifteen_lines() -> None:
     text = README.read_text(encoding="utf-8").partition("## A chat bot in fifteen lines\n\n```python chat\n")[2]
     lines = [line for line in text.partition("```")[0].splitlines() if line]
     assert 0 < len(lines) <= 15
 
 
 @pytest.mark.parametrize(("page", "module"), [(README, errors), (CHAT, chat_errors), (CHAT, chat_events)])
-def test_every_class_stands_in_its_table(page: Path, module: ModuleType) -> None:
+def test_every_class_is_in_its_table(page: Path, module: ModuleType) -> None:
     rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     names = {name.strip("` ") for row in rows for name in row.split("|")[1].split(",")}
     classes = {name for name in module.__all__ if inspect.isclass(getattr(module, name))}
     assert {name for name in classes if issubclass(getattr(module, name), (Exception, Event))} <= names
 
 
-def test_every_argument_of_a_chat_stands_in_the_table() -> None:
+def test_every_chat_argument_is_in_the_table() -> None:
     table = CHAT.read_text(encoding="utf-8").partition("## Configuration")[2].partition("##")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     names = [name.strip("` ") for row in rows for name in row.split(",")]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connectycube.rest._call import Operation, decode, parse_response
 from connectycube.rest._calls import admin, dialogs, messages, users
-from connectycube.rest.pages import PageData
+from connectycube.rest._paging import PageData
 
 SPEC = Path(__file__).parent.parent / "spec/rest"
 
@@ -96,7 +96,7 @@ def test_both_readings_agree(where: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("where", OPERATIONS)
-def test_the_spec_s_example_is_read_quickly(where: str) -> None:
+def test_spec_example_is_read_by_the_fast_reader(where: str) -> None:
     quick, lenient = pages(OPERATIONS[where], json.dumps(example(where)).encode())
     assert quick is not None
     assert parts(quick) == parts(lenient)
@@ -104,7 +104,7 @@ def test_the_spec_s_example_is_read_quickly(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", OPERATIONS)
-def test_what_no_row_takes_is_read_all_the_same(where: str) -> None:
+def test_page_the_fast_reader_rejects_is_still_read(where: str) -> None:
     page = example(where)
     page["items"][0] |= {"mood": "sunny", "created_at": "yesterday"}
     answer = httpx.Response(200, json=page)

@@ -1,4 +1,4 @@
-"""What a type checker tells the user of a wrong call, and that it tells nothing of a right one."""
+"""Type checkers report wrong calls and accept correct ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pyright(folder: Path) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
-def test_exactly_the_marked_lines_are_refused(checker: str, request: pytest.FixtureRequest) -> None:
+def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.FixtureRequest) -> None:
     lines = (CONSUMER / "wrong.txt").read_text(encoding="utf-8").splitlines()
     marked = {("wrong.py", number) for number, line in enumerate(lines, 1) if "# error: " in line}
     found: set[tuple[str, int]] = request.getfixturevalue(checker)

@@ -1,4 +1,4 @@
-"""Many files of one spec as one document."""
+"""Bundle the files of a spec into one document."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Fault, SpecFaults
-from ..source import Map, Seq, fault, load
-from .grammar import KINDS, METHODS
+from ..source import Map, Seq, fault, load, plain
+from .grammar import METHODS, objects
 
 ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
 
@@ -15,9 +15,9 @@ ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
 def read(source: Path, base: Path | None = None) -> Map:
     """Load a file, or all YAML and JSON files of a folder, as one document.
 
-    References to another file of the folder become local ones. Where a name stands in two files, that is a fault.
+    References to other files of the folder become local. A name that two files define is a fault.
 
-    :param base: the folder that file names in faults are relative to; the working folder unless told.
+    :param base: the folder that file names in faults are relative to; by default the working folder.
     :raises SpecFaults: all faults of reading and merging.
     """
     if source.is_dir():
@@ -27,7 +27,7 @@ def read(source: Path, base: Path | None = None) -> Map:
         paths = [source]
     if not paths or not paths[0].exists():
         remedy = "Name a file, or a folder that holds .yaml or .json files"
-        raise SpecFaults([Fault(str(source), 1, "there is no spec", remedy)])
+        raise SpecFaults([Fault(str(source), 1, "no spec found", remedy)])
     documents: dict[str, Map] = {}
     faults: list[Fault] = []
     for path in paths:
@@ -51,25 +51,16 @@ def _label(path: Path, base: Path) -> str:
 
 
 def _localise(document: Map, documents: dict[str, Map], faults: list[Fault]) -> None:
-    """Turn `file.yaml#/x` into `#/x` in all objects of a document; examples are no objects of it."""
-    stack: list[tuple[Any, Any]] = [(document, "document")]
-    while stack:
-        node, shape = stack.pop()
-        if isinstance(node, Seq) and isinstance(shape, list):
-            stack.extend((entry, shape[0]) for entry in node)
-        elif isinstance(node, Map) and isinstance(shape, dict):
-            stack.extend((entry, shape["*"]) for entry in node.values())
-        elif isinstance(node, Map) and isinstance(shape, str):
-            shapes = KINDS[shape]
-            stack.extend((entry, shapes.get(key, shapes.get("*"))) for key, entry in node.items())
-            ref = node.get("$ref")
-            if isinstance(ref, str) and not ref.startswith("#"):
-                file, _, pointer = ref.partition("#")
-                if file.removeprefix("./") in documents:
-                    node["$ref"] = f"#{pointer}"
-                else:
-                    remedy = f"Refer to one of {', '.join(documents)}"
-                    faults.append(fault(node, "$ref", f"the reference {ref!r} leaves the spec", remedy))
+    """Turn `file.yaml#/x` into `#/x` in all objects of a document, but not in its examples."""
+    for node, _ in objects(document, "document"):
+        ref = node.get("$ref")
+        if isinstance(ref, str) and not ref.startswith("#"):
+            file, _, pointer = ref.partition("#")
+            if file.removeprefix("./") in documents:
+                node["$ref"] = f"#{pointer}"
+            else:
+                remedy = f"Refer to one of {', '.join(documents)}"
+                faults.append(fault(node, "$ref", f"the reference {ref!r} leaves the spec", remedy))
 
 
 def _merge(documents: list[Map], faults: list[Fault]) -> Map:
@@ -89,7 +80,7 @@ def _merge(documents: list[Map], faults: list[Fault]) -> Map:
                 tags.extend(value)
                 tags.lines = [*getattr(tags, "lines", []), *value.lines]
             elif key not in ("openapi", "info"):
-                problem = f"{key!r} belongs into the root file"
+                problem = f"{key!r} belongs in the root file"
                 faults.append(fault(document, key, problem, "Move it to api.yaml"))
     return root
 
@@ -107,8 +98,8 @@ def _merge_names(target: Map, entries: Map, faults: list[Fault]) -> None:
         if name in target:
             kind = "operation" if name in METHODS else "name"
             where = f"{getattr(target[name], 'file', target.file)}:{getattr(target[name], 'line', 1)}"
-            problem = f"the {kind} {name!r} stands at {where} already"
-            faults.append(fault(entries, name, problem, "Give each a name of its own"))
+            problem = f"the {kind} {name!r} is already defined at {where}"
+            faults.append(fault(entries, name, problem, "Rename one of them"))
             continue
         target[name] = entry
         target.lines[name] = entries.line_of(name)
@@ -125,14 +116,12 @@ def _child(parent: Map, key: str) -> Map:
 
 
 def publish(document: Map) -> dict[str, Any]:
-    """The bundled document for other tools: plain data in which an operation also answers for its variants.
+    """Make the bundled document for other tools: plain data in which an operation includes its variants.
 
-    OpenAPI has one operation per path and verb. What a variant's request adds is marked `x-of-variant`, its answer
-    stands beside the operation's own under an `anyOf` marked `x-merged: true`; where the operation has no answer of its
-    own, `x-merged: false`.
+    OpenAPI has one operation per path and verb. Parameters that only a variant has are marked `x-of-variant`. The
+    answers of an operation and its variants are listed under an `anyOf`, marked `x-merged: true` if the first is that
+    of the operation itself, and `x-merged: false` if it has none.
     """
-    from ..source import plain
-
     published: dict[str, Any] = plain(document)
     for item in published.get("paths", {}).values():
         for method in METHODS:

@@ -1,27 +1,27 @@
-"""Everything that is looked at in a spec before a line is generated from it."""
+"""Check a spec before anything is generated from it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 import jsonschema
-from referencing import Registry
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from ..faults import Fault, nearest
+from ..schema import Schema, place, short
 from ..source import Map, Seq, fault, plain
-from .grammar import COMPONENTS, EXTENSIONS, HELPERS, KINDS, LISTS, METHODS, OPERATORS, PAGE_KEYS, REQUIRED, TYPES
+from .grammar import METHODS, PAGE_KEYS, TYPES, below, meta_schema, objects, sections
 
 PATH_PARAMETER = re.compile(r"{([^{}]*)}")
 
 
 def check(document: Map) -> list[Fault]:
     """All faults of a bundled document."""
+    structure = _Structure(strict="x-platform" in document)
     checker = _Checker(document)
+    checker.faults += structure.faults(document)
     checker.walk(document, "document")
     checker.version()
     if not checker.faults:
@@ -30,6 +30,62 @@ def check(document: Map) -> list[Fault]:
     if not checker.faults:
         checker.examples()
     return checker.faults
+
+
+class _Structure(Schema):
+    """OpenAPI's meta-schema, with faults in the words of OpenAPI."""
+
+    def __init__(self, strict: bool) -> None:
+        super().__init__(meta_schema(strict), "https://spec.openapis.org/oas/v3.1.0")
+
+    def _unknown(self, node: Map | Seq, key: str, error: Any) -> Fault:
+        is_keyword = key.startswith("x-")
+        otherwise = "docs/spec-language.md lists the keywords" if is_keyword else "Remove it or start it with 'x-'"
+        remedy = nearest(key, error.schema["properties"], otherwise)
+        return fault(node, key, f"unknown key {key!r} in {_article(error)}", remedy)
+
+    def _fault(self, document: Map, error: Any) -> Fault:
+        path = list(error.absolute_path)
+        holder, _ = place(document, path[:-1])
+        at = path[-1] if path else None
+        node, _ = place(document, path)
+        match error.validator:
+            case "required":
+                key = next(key for key in error.validator_value if error.message.startswith(repr(key)))
+                return fault(node, None, f"{_article(error)} without {key!r}", f"Add {key!r}")
+            case "type":
+                label = f"an entry of {path[-2]!r}" if isinstance(at, int) else repr(at)
+                kinds = error.validator_value
+                kind = _TYPE_NAMES[kinds if isinstance(kinds, str) else kinds[0]]
+                wanted = _article(error) if _kind(error) else kind
+                return fault(holder, at, f"{label} is not {kind}", f"Write {wanted}")
+            case "enum":
+                label = repr(path[-2] if isinstance(at, int) else at)
+                known = error.validator_value
+                remedy = nearest(str(error.instance), known, f"Write one of {', '.join(known)}")
+                return fault(holder, at, f"{error.instance!r} is not a value of {label}", remedy)
+        return fault(holder, at, short(error.message), self.remedy)
+
+
+def _article(error: Any) -> str:
+    """The kind of object that an error is about."""
+    kind = _kind(error)
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} object" if kind else "the document"
+
+
+def _kind(error: Any) -> str:
+    name = str(error.schema.get("$comment", "")).rpartition("#")[2]
+    return name.removesuffix("-object").replace("-", " ")
+
+
+_TYPE_NAMES = {
+    "string": "a string",
+    "object": "a mapping",
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+}
 
 
 class _Checker:
@@ -46,31 +102,16 @@ class _Checker:
     def version(self) -> None:
         version = str(self.document.get("openapi", "3.1"))
         if not version.startswith(("3.0", "3.1")):
-            self.add(self.document, "openapi", f"OpenAPI {version} can't be read", "Give a document of 3.0 or 3.1")
+            remedy = "Convert the document to OpenAPI 3.0 or 3.1"
+            self.add(self.document, "openapi", f"OpenAPI {version} is not supported", remedy)
 
-    def walk(self, node: Any, kind: str) -> None:
-        """Check keys and references of one object and all below it."""
-        shapes = KINDS[kind]
-        for key, value in node.items():
-            if "*" in shapes and not key.startswith(("x-", "$")):
-                self.enter(node, key, value, shapes["*"])
-            elif key in shapes:
-                self.enter(node, key, value, shapes[key])
-            elif not key.startswith("x-"):
-                remedy = nearest(key, shapes, "Take it out or start it with 'x-'")
-                self.add(node, key, f"unknown key {key!r} in {_article(kind)}", remedy)
-            elif self.strict and key not in EXTENSIONS.get(kind, ()):
-                known = EXTENSIONS.get(kind, frozenset())
-                remedy = nearest(key, sorted(known), "docs/spec-language.md lists the keywords")
-                self.add(node, key, f"unknown keyword {key!r} in {_article(kind)}", remedy)
-        if "$ref" in node:
-            self.reference(node, kind)
-            return
-        if kind == "schema":
-            self.types(node)
-        for key in REQUIRED.get(kind, ()):
-            if key not in node:
-                self.add(node, None, f"{_article(kind)} without {key!r}", f"Add {key!r}")
+    def walk(self, node: Any, shape: Any) -> None:
+        """Check the references and the types of all objects below a node."""
+        for entry, kind in objects(node, shape):
+            if isinstance(entry.get("$ref"), str):
+                self.reference(entry, kind)
+            elif kind == "schema":
+                self.types(entry)
 
     def types(self, schema: Map) -> None:
         names = schema.get("type", Seq())
@@ -79,59 +120,28 @@ class _Checker:
                 remedy = nearest(str(name), TYPES, f"Write {', '.join(TYPES)}")
                 self.add(schema, "type", f"unknown type {name!r}", remedy)
 
-    def enter(self, parent: Map | Seq, key: Any, value: Any, shape: Any, label: str = "") -> None:
-        """Check what stands under a key.
-
-        :param label: what to call it in a fault.
-        """
-        label = label or repr(key)
-        if shape is None:
-            return
-        if isinstance(shape, str):
-            if isinstance(value, Map):
-                self.walk(value, shape)
-            elif not (shape == "schema" and isinstance(value, bool)):
-                self.add(parent, key, f"{label} is no mapping", f"Write {_article(shape)} there")
-        elif isinstance(shape, list):
-            if not isinstance(value, Seq):
-                self.add(parent, key, f"{label} is no list", f"Write a list of {_plural(shape[0])}")
-                return
-            for index, entry in enumerate(value):
-                self.enter(value, index, entry, shape[0], f"an entry of {label}")
-        elif not isinstance(shape, dict):
-            kinds = shape if isinstance(shape, tuple) else (shape,)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                self.add(parent, key, f"{label} is no {_NAMES[kinds[0]]}", f"Write a {_NAMES[kinds[0]]} there")
-        elif not isinstance(value, Map):
-            self.add(parent, key, f"{label} is no mapping", f"Write names with {_plural(shape['*'])}")
-        else:
-            for name, entry in value.items():
-                if name.startswith("x-") and shape["*"] in ("path", "response"):
-                    continue
-                self.enter(value, name, entry, shape["*"])
-
     def reference(self, node: Map, kind: str) -> None:
         ref = node["$ref"]
-        if not isinstance(ref, str) or not ref.startswith("#/"):
+        if not ref.startswith("#/"):
             problem = f"the reference {ref!r} leaves the spec"
             self.add(node, "$ref", problem, "Refer to '#/components/...' or to a file of the spec's folder")
-            return
-        if not isinstance(resolve(self.document, ref), (Map, bool)):
-            section = COMPONENTS.get(kind, "schemas")
+        elif not isinstance(resolve(self.document, ref), (Map, bool)):
+            section = sections().get(kind, "schemas")
             known = resolve(self.document, f"#/components/{section}")
-            known = known if isinstance(known, Map) else ()
-            remedy = nearest(ref.rpartition("/")[2], known, f"Add it under components/{section}")
+            remedy = nearest(
+                ref.rpartition("/")[2], known if isinstance(known, Map) else (), f"Add it under components/{section}"
+            )
             self.add(node, "$ref", f"the reference {ref!r} points to nothing", remedy)
         elif not deref(self.document, node):
             problem = f"the reference {ref!r} leads back to itself"
-            self.add(node, "$ref", problem, "Refer to an object that is no reference to this one")
+            self.add(node, "$ref", problem, "Refer to an object that does not refer to this one")
 
     def circles(self) -> None:
-        """Find schemas that consist of themselves."""
+        """Find schemas that include themselves."""
         schemas: Map = (self.document.get("components") or {}).get("schemas") or Map()
         parts = {name: {ref for ref in _parts(schema) if ref in schemas} for name, schema in schemas.items()}
         for name in circular(parts):
-            self.add(schemas, name, f"the schema {name!r} consists of itself", "Take it out of what it consists of")
+            self.add(schemas, name, f"the schema {name!r} includes itself", "Break the circle of references")
 
     # -- operations
 
@@ -153,8 +163,8 @@ class _Checker:
         if name is not None:
             where = f"{operation.file}:{operation.line_of('operationId')}"
             if name in seen:
-                problem = f"the operation id {name!r} stands at {seen[name]} already"
-                self.add(operation, "operationId", problem, "Give each operation an id of its own")
+                problem = f"the operation id {name!r} is already defined at {seen[name]}"
+                self.add(operation, "operationId", problem, "Give each operation its own id")
             seen[name] = where
         elif self.strict:
             self.add(operation, None, "an operation without an id", "Add 'operationId: <resource>_<method>'")
@@ -163,11 +173,8 @@ class _Checker:
             place = (parameter.get("in"), parameter.get("name"))
             if place in declared:
                 problem = f"the parameter {place[1]!r} is declared twice"
-                self.add(parameter, "name", problem, "Take one of them out")
+                self.add(parameter, "name", problem, "Remove one of them")
             declared[place] = parameter
-            if parameter.get("in") not in ("path", "query", "header", "cookie"):
-                problem = f"a parameter can't be in {parameter.get('in')!r}"
-                self.add(parameter, "in", problem, "Write path, query, header or cookie")
             if parameter.get("in") == "path" and parameter.get("name") not in names:
                 problem = f"the path parameter {parameter.get('name')!r} is not in the path {path!r}"
                 self.add(parameter, "name", problem, nearest(str(parameter.get("name")), names, "Put it in the path"))
@@ -176,54 +183,25 @@ class _Checker:
                 problem = f"the path parameter {name!r} of {path!r} is not declared"
                 remedy = f"Add a parameter with 'name: {name}' and 'in: path'"
                 self.add(operation, "parameters", problem, remedy)
-        self.keywords(operation)
+        self.page(operation)
 
-    def keywords(self, operation: Map) -> None:
+    def page(self, operation: Map) -> None:
         page = operation.get("x-page")
-        if page is not None:
-            keys = PAGE_KEYS.get(page["style"])
-            if keys is None:
-                self.add(operation, "x-page", "unknown style of page", "Write style: offset, number or keyset")
-            elif set(page) != keys:
-                odd = ", ".join(sorted(set(page) ^ keys))
-                self.add(
-                    operation, "x-page", f"missing or unknown in the page: {odd}", f"Give {', '.join(sorted(keys))}"
-                )
-        helper = operation.get("x-helper")
-        if self.strict and helper is not None and helper not in HELPERS:
-            remedy = nearest(helper, HELPERS, f"Write {', '.join(HELPERS)}")
-            self.add(operation, "x-helper", f"unknown helper {helper!r}", remedy)
-        filters = operation.get("x-filters")
-        if filters is None:
-            return
-        if filters["lists"] not in LISTS:
-            self.add(filters, "lists", f"unknown way to write lists {filters['lists']!r}", f"Write {', '.join(LISTS)}")
-        for field, rule in filters["fields"].items():
-            for operator in rule.get("operators", ()):
-                if operator not in OPERATORS:
-                    problem = f"unknown operator {operator!r} of the filter {field!r}"
-                    self.add(rule, "operators", problem, nearest(str(operator), OPERATORS, "Take it out"))
+        if page is not None and set(page) != PAGE_KEYS[page["style"]]:
+            keys = PAGE_KEYS[page["style"]]
+            odd = ", ".join(sorted(set(page) ^ keys))
+            remedy = f"Give {', '.join(sorted(keys))}"
+            self.add(operation, "x-page", f"missing or unknown in the page: {odd}", remedy)
 
     # -- examples
 
     def examples(self) -> None:
-        old = str(self.document.get("openapi", "")).startswith("3.0")
-        root = _modern(plain(self.document), "document") if old else plain(self.document)
-        resource = DRAFT202012.create_resource(root)
-        self.registry: Registry[Any] = Registry().with_resource("urn:spec", resource)
-        self.modern = old
-        for item in (self.document.get("paths") or {}).values():
-            item = deref(self.document, item)
-            for operation in operations_of(item):
-                for parameter in parameters_of(self.document, item, operation):
-                    self.examples_of(parameter)
-                body = deref(self.document, operation.get("requestBody"))
-                for media in ((body or {}).get("content") or {}).values():
-                    self.examples_of(media)
-                for response in (operation.get("responses") or {}).values():
-                    response = deref(self.document, response)
-                    for media in ((response or {}).get("content") or {}).values():
-                        self.examples_of(media)
+        root = plain(self.document)
+        self.old = str(self.document.get("openapi", "")).startswith("3.0")
+        self.validator = jsonschema.Draft202012Validator(_modern(root, "document") if self.old else root)
+        for node, kind in objects(self.document, "document"):
+            if kind in ("parameter", "media-type"):
+                self.examples_of(node)
 
     def examples_of(self, node: Map) -> None:
         schema = node.get("schema")
@@ -237,21 +215,20 @@ class _Checker:
                 self.example(example, "value", schema, name)
 
     def example(self, node: Map, key: str, schema: Any, name: str = "") -> None:
-        schema = _modern(plain(schema), "schema") if self.modern else plain(schema)
-        value = plain(node[key])
-        validator = jsonschema.Draft202012Validator(_absolute(schema), registry=self.registry, format_checker=None)
+        schema = _modern(plain(schema), "schema") if self.old else plain(schema)
         try:
-            errors = list(validator.iter_errors(value))
+            # References are looked up in the document that the validator was made of.
+            errors = list(self.validator.evolve(schema=schema).iter_errors(plain(node[key])))
         except (Unresolvable, jsonschema.SchemaError, RecursionError, re.error, ArithmeticError) as broken:
-            self.add(node, key, f"the schema of an example can't be used ({_short(str(broken))})", "Mend the schema")
+            self.add(node, key, f"the schema of an example can't be used ({short(str(broken))})", "Fix the schema")
             return
         for found in errors:
             error = jsonschema.exceptions.best_match([found]) or found
-            place = "".join(f"[{part!r}]" for part in error.absolute_path)
+            path = [key, *error.absolute_path]
+            where = "".join(f"[{part!r}]" for part in path[1:])
             label = f"example {name!r}" if name else "the example"
-            holder, at = _deepest(node, key, error.absolute_path)
-            problem = f"{label} breaks its schema{' at ' + place if place else ''}: {_short(error.message)}"
-            self.add(holder, at, problem, "Mend the example or its schema")
+            problem = f"{label} breaks its schema{' at ' + where if where else ''}: {short(error.message)}"
+            self.add(place(node, path[:-1])[0], path[-1], problem, "Fix the example or its schema")
 
 
 def operations_of(item: Map) -> list[Map]:
@@ -287,13 +264,13 @@ def resolve(document: Map, ref: str) -> Any:
 
 
 def component(ref: str) -> str | None:
-    """The name of the schema of the document's components that a reference points to, if it points to one."""
+    """The name of the component schema that a reference points to, or `None`."""
     section, _, name = ref.rpartition("/")
     return _unescaped(name) if section == "#/components/schemas" else None
 
 
 def _unescaped(part: str) -> str:
-    """A part of a reference as the key that it stands for."""
+    """Unescape a part of a reference."""
     return unquote(part).replace("~1", "/").replace("~0", "~")
 
 
@@ -306,72 +283,23 @@ def deref(document: Map, node: Any) -> Any:
     return Map()
 
 
-_NAMES = {str: "text", bool: "truth value", int: "whole number", list: "list", dict: "mapping"}
-
-
-def _plural(shape: Any) -> str:
-    return f"{shape} objects" if isinstance(shape, str) else f"{_NAMES[shape]}s"
-
-
-def _article(kind: str) -> str:
-    if kind.endswith("s"):
-        return kind
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
-
-
-def _short(text: str, most: int = 200) -> str:
-    return text if len(text) <= most else f"{text[:most]}..."
-
-
-def _deepest(node: Map, key: Any, path: Any) -> tuple[Map | Seq, Any]:
-    """The innermost place with a line on the way to a value."""
-    holder: Map | Seq = node
-    for part in path:
-        below = holder[key] if not isinstance(holder, list) or isinstance(key, int) else None
-        if not isinstance(below, (Map, Seq)):
-            break
-        holder, key = below, part
-    return holder, key
-
-
-def _absolute(schema: Any) -> Any:
-    """References of a schema as the registry knows them."""
-
-    def change(node: dict[str, Any]) -> dict[str, Any]:
-        ref = node.get("$ref")
-        return {**node, "$ref": f"urn:spec{ref}"} if isinstance(ref, str) else node
-
-    return rewritten(schema, "schema", change)
-
-
-def _modern(node: Any, kind: str) -> Any:
-    """OpenAPI 3.0's own schema keywords below a node in JSON Schema's form."""
-
-    def change(node: dict[str, Any]) -> dict[str, Any]:
-        node = dict(node)
-        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-            if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
-                node[exclusive] = node.pop(bound)
-        return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
-
-    return rewritten(node, kind, change)
-
-
-def rewritten(node: Any, shape: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """A copy in which all schemas are changed, from the inside out."""
-    if isinstance(shape, list) and isinstance(node, list):
-        return [rewritten(entry, shape[0], change) for entry in node]
-    if isinstance(shape, dict) and isinstance(node, dict):
-        return {key: rewritten(value, shape["*"], change) for key, value in node.items()}
-    if not (isinstance(shape, str) and isinstance(node, dict)):
+def _modern(node: Any, shape: Any) -> Any:
+    """Copy a node of an OpenAPI 3.0 document, with the schemas in the form of JSON Schema."""
+    if isinstance(node, list):
+        return [_modern(entry, inner) for entry, inner in below(node, shape)]
+    if not isinstance(node, dict):
         return node
-    shapes = KINDS[shape]
-    node = {key: rewritten(value, shapes.get(key, shapes.get("*")), change) for key, value in node.items()}
-    return change(node) if shape == "schema" else node
+    node = {key: _modern(entry, inner) for key, (entry, inner) in zip(node, below(node, shape), strict=True)}
+    if shape != "schema":
+        return node
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
+            node[exclusive] = node.pop(bound)
+    return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
 
 
 def _parts(schema: Any) -> list[str]:
-    """The named schemas that a schema consists of: what it stands for, or takes all properties of."""
+    """The named schemas that a schema is made of: those that it equals or inherits from."""
     if not isinstance(schema, dict):
         return []
     if "$ref" in schema:
@@ -384,7 +312,7 @@ def _parts(schema: Any) -> list[str]:
 
 
 def circular(parts: dict[str, set[str]]) -> list[str]:
-    """The names that are reached from themselves."""
+    """The names that can be reached from themselves."""
     left = {name: set(targets) for name, targets in parts.items()}
     while leaves := [name for name, targets in left.items() if not targets & left.keys()]:
         for name in leaves:

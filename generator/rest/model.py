@@ -1,4 +1,4 @@
-"""What the templates see of a spec: names are safe identifiers, everything else is data."""
+"""What the templates see of a spec: its names as safe identifiers, everything else as data."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class Model:
     description: str
     fields: list[Field] = field(default_factory=list)
     additional: Type | None = None
-    """The type of further keys where the schema gives one; `any` where they are welcome as they are."""
+    """The type of additional keys if the schema has one, `any` if it allows all of them."""
     additional_name: str = "extra"
     closed: bool = False
     """No further keys in a request."""
     answered: bool = False
-    """Some answer holds it: it needs a class."""
+    """An answer holds it, so it needs a class."""
     sent: bool = False
-    """Some request holds it: it needs an input type."""
+    """A request holds it, so it needs an input type."""
     input_name: str = ""
     """The name of that type."""
 
@@ -117,7 +117,7 @@ class Page:
     limit: str
     id: str
     step: str
-    """The parameter that moves on: an offset, a number or a field of the filters."""
+    """The parameter that advances: an offset, a number or a field of the filters."""
     operator: str = ""
 
 
@@ -151,7 +151,7 @@ class Operation:
     arguments: list[Argument]
     result: Result
     security: tuple[str, ...]
-    """Names of the security schemes of which one is needed; none for an open call."""
+    """Names of the security schemes of which one is needed; empty for a public operation."""
     body: str = ""
     """json, form, multipart or binary, where there is one."""
     body_required: bool = False
@@ -159,7 +159,7 @@ class Operation:
     """The body is one argument, not its fields."""
     envelope: str = ""
     filled: tuple[tuple[str, str], ...] = ()
-    """Body fields that the client knows: wire name and what it is."""
+    """Body fields that the client fills in: wire name and source of the value."""
     fixed_query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are always sent."""
@@ -167,12 +167,12 @@ class Operation:
     rules: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """exactly-one, at-least-one, at-most-one, each over argument names."""
     additional: Argument | None = None
-    """The argument for further keys of the body."""
+    """The argument for additional keys of the body."""
     server: str = ""
     idempotent: bool = True
     renewable: bool = True
     statuses: tuple[tuple[int, Any], ...] = ()
-    """Documented refusals: status and example."""
+    """Documented errors: status and example."""
     body_examples: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 
@@ -193,7 +193,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A way to prove who calls: a header and what to put before its value."""
+    """A way to authenticate: a header and the prefix of its value."""
 
     name: str
     header: str
@@ -209,13 +209,13 @@ class Api:
     base_url: str
     platform: str
     sdk_version: str = ""
-    """The version that the client tells the server; the API's own unless told."""
+    """The version that the client sends to the server; by default that of the API."""
     schemes: list[Scheme] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)
     enums: list[Enum] = field(default_factory=list)
     helpers: dict[str, str] = field(default_factory=dict)
-    """Operation ids that a hand-written helper does."""
+    """Operation ids that a hand-written helper covers."""
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -15,6 +15,18 @@ ERRORS = """ApiError BadRequest ConfigurationError ConnectionFailed DecodeError 
 RateLimited RequestInfo RequestTimeout STATUS_ERRORS ServerFailure SessionExpired TlsFailed Unauthorized Unavailable
 Unprocessable""".split()
 
+#: The class of each status that has one.
+STATUS_ERRORS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    422: "Unprocessable",
+    429: "RateLimited",
+    500: "ServerFailure",
+    503: "Unavailable",
+}
+
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
     """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit
@@ -43,7 +55,8 @@ LONGEST_MODULE = 100
 
 #: Names that generated functions use themselves: an argument must not take them.
 TAKEN_ARGUMENTS = frozenset(
-    "self cls wire inputs models filters_ calls path query headers body content dict str Any Call PageCall OMIT".split()
+    """self cls wire inputs models filters_ filter_pairs calls path query headers body content dict str Any Call
+    PageCall OMIT""".split()
 )
 
 

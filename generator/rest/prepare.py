@@ -1,97 +1,66 @@
-"""A bundled document in the form that openapi-python-client reads best, and the way back.
+"""The schemas and operations of a document in their Python form, ready for openapi-python-client.
 
-openapi-python-client decides what a schema is in Python. It knows nothing of this project's formats and keywords, so
-each schema is handed to it as its Python side (`format: unix-time` becomes a date-time) with the wire's side kept in
-`x-wire`. Inline objects get a name of their own, unions that Python can't tell apart become free values, and each
-operation is alone under a tag of its own, so that it is found again.
+openapi-python-client knows nothing of this project's formats and keywords. So each schema is prepared as its Python
+side (`format: unix-time` becomes a date-time), with the wire's side kept in `x-wire`. Inline objects get a name, and
+unions that Python can't tell apart become free values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
-
-from openapi_python_client.schema.untrusted_string import UntrustedString
 
 from ..source import Map, plain
 from . import naming
-from .check import PATH_PARAMETER, circular, component, deref, operations_of, parameters_of, resolve
+from .check import circular, component, deref, operations_of, parameters_of, resolve
 from .grammar import METHODS
 
-FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+FORMS = {"multipart/form-data": "multipart", "application/x-www-form-urlencoded": "form"}
+
+PLACES = ("path", "query", "header")
+
+
+@dataclass
+class Part:
+    """A parameter, a body or an answer of an operation."""
+
+    source: Map
+    schema: dict[str, Any]
+    """Prepared."""
+    media: Media | None = None
+    prop: Any = None
+    """What openapi-python-client makes of the schema, if it makes something of it."""
 
 
 @dataclass
 class Slot:
-    """One operation of the document: where it came from and under which tag it is found."""
+    """An operation, or a variant of one."""
 
-    tag: str
     path: str
     method: str
     source: Map
-    data: dict[str, Any]
-    """As handed over: resolved parameters, own answer only."""
+    base: Map
+    """The operation itself, if this is a variant."""
+    operation_id: str
+    tag: str
+    parameters: list[Part]
+    """In the order of their places."""
+    body: Part | None
+    answer: Part | None
+    """The first successful answer that has content."""
 
 
 @dataclass
 class Prepared:
-    document: dict[str, Any]
-    slots: list[Slot]
+    schemas: dict[str, dict[str, Any]]
+    """All objects and enums, those that stand inline included."""
     modules: dict[str, str]
-    """The module of each named schema."""
-    schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
-
-    def schemas_only(self) -> dict[str, Any]:
-        """The document without its operations."""
-        return {**self.document, "paths": {}, "components": {"schemas": self.keyed(self.schemas)}}
-
-    def operations_only(self, known: Container[str]) -> dict[str, Any]:
-        """The document with its known models empty, and without those that are not known."""
-        schemas = {
-            name: {"type": "object"} if node.get("type") == "object" else node
-            for name, node in self.schemas.items()
-            if node.get("type") != "object" or name in known
-        }
-        paths = {
-            PATH_PARAMETER.sub(lambda match: f"{{{self.key(match[1])}}}", path): self.keyed(item)
-            for path, item in self.document["paths"].items()
-        }
-        return {**self.document, "paths": paths, "components": {"schemas": self.keyed(schemas)}}
-
-    def keyed(self, node: Any) -> Any:
-        """The same with a key instead of the name of each property and parameter.
-
-        openapi-python-client makes identifiers of the names and gives up where two of them become the same one.
-        """
-        if isinstance(node, list):
-            return [self.keyed(entry) for entry in node]
-        if not isinstance(node, dict):
-            return node
-        found = {
-            key: self.keyed(value)
-            for key, value in node.items()
-            if key not in ("default", "properties") and (key == "x-enum-varnames" or not key.startswith("x-"))
-        }
-        if isinstance(node.get("properties"), dict):
-            found["properties"] = {self.key(name): self.keyed(value) for name, value in node["properties"].items()}
-            found["required"] = [self.key(name) for name in node.get("required", ())]
-        if "in" in node and "name" in node:
-            found["name"] = self.key(node["name"])
-        return found
-
-    def key(self, name: str) -> str:
-        return self.keys.setdefault(name, f"k{len(self.keys)}")
-
-    def restore(self, properties: Iterable[Any]) -> None:
-        """Give all properties that openapi-python-client made their own names back."""
-        names = {key: name for name, key in self.keys.items()}
-        for entry in {id(entry): entry for entry in properties}.values():
-            entry.name = UntrustedString(names[entry.name.get_untrusted_value()])
+    """The module of each."""
+    slots: list[Slot]
 
     def schema(self, node: Any) -> dict[str, Any]:
-        """A prepared schema with its reference followed; words beside the reference win."""
+        """Follow the reference of a prepared schema; keys beside the reference win."""
         beside: dict[str, Any] = {}
         for _ in range(50):
             if not isinstance(node, dict):
@@ -114,7 +83,7 @@ class Prepared:
         return {name for part in self.parts(node, set()) for name in part.get("required", ())}
 
     def parts(self, node: Any, seen: set[str]) -> Iterator[dict[str, Any]]:
-        """A prepared schema and all that its `allOf` brings in, each once, what is overridden first."""
+        """Yield a prepared schema and all of its `allOf`, each once, those that are overridden first."""
         ref = node.get("$ref") if isinstance(node, dict) else None
         if ref in seen:
             return
@@ -127,7 +96,7 @@ class Prepared:
 
 
 def prepare(document: Map) -> Prepared:
-    """Everything that openapi-python-client needs, and what leads back to the spec."""
+    """Prepare all schemas and operations of a document."""
     return _Preparer(document).run()
 
 
@@ -148,101 +117,75 @@ class _Preparer:
         for name, schema in sources.items():
             own = self.names[name]
             self.modules[own] = module_of(sources, name, schema)
-            self.schemas[own] = self.top(schema, own)
+            self.schemas[own] = self.schema(schema, own, self.modules[own], inline=False)
         self.open_circles()
         slots: list[Slot] = []
-        paths: dict[str, Any] = {}
         for path, item in (self.document.get("paths") or {}).items():
             item = deref(self.document, item)
             for method in METHODS:
                 for operation in operations_of(Map({method: item[method]})) if method in item else ():
-                    base = item[method]
-                    slot = self.slot(len(slots), path, method, item, operation, base)
-                    slots.append(slot)
-                    paths[f"/{slot.tag}{path}"] = {method: slot.data}
-        prepared = {
-            "openapi": "3.1.0",
-            "info": {"title": "spec", "version": "0"},
-            "paths": paths,
-            "components": {"schemas": self.schemas},
-        }
-        return Prepared(prepared, slots, self.modules, self.schemas)
+                    slots.append(self.slot(path, method, item, operation, item[method]))
+        return Prepared(self.schemas, self.modules, slots)
 
     def open_circles(self) -> None:
-        """Lists and maps that hold nothing but themselves hold anything: they would have no end as types."""
+        """Let lists and maps that hold nothing but themselves hold anything: as types they would be infinite."""
         for name in circular({name: set(_held(node)) for name, node in self.schemas.items()}):
             for key, anything in (("items", {}), ("additionalProperties", True)):
                 if key in self.schemas[name]:
                     self.schemas[name][key] = anything
 
-    def slot(self, index: int, path: str, method: str, item: Map, operation: Map, base: Map) -> Slot:
-        tag = f"op{index}"
-        operation_id = operation.get("operationId") or f"{method}_{path}"
-        parent = naming.class_name(operation_id)
-        module = naming.resource(str((operation.get("tags") or base.get("tags") or ["default"])[0]))
-        parameters = []
-        for source in parameters_of(self.document, item, operation):
-            if "x-of-variant" in source or source.get("in") not in ("path", "query", "header"):
-                continue
-            entry = {key: value for key, value in plain(source).items() if key not in ("schema", "content", "examples")}
-            schema = source.get("schema")
-            if schema is None:
-                media = media_of(source)
-                schema = media.entry.get("schema", {})
-                if media.kind == "application/json" and source.get("content"):
-                    entry["x-json"] = True
-            entry["schema"] = self.part(schema, f"{parent}{naming.class_name(str(source.get('name')))}", module, True)
-            if entry.get("in") == "path":
-                entry["required"] = True
-            parameters.append(entry)
-        data: dict[str, Any] = {"operationId": operation_id, "tags": [tag], "parameters": parameters}
+    def slot(self, path: str, method: str, item: Map, operation: Map, base: Map) -> Slot:
+        operation_id = str(operation.get("operationId") or f"{method}_{path}")
+        tag = str((operation.get("tags") or base.get("tags") or ["default"])[0])
+        parent, module = naming.class_name(operation_id), naming.resource(tag)
+        parameters = [
+            self.parameter(source, parent, module)
+            for source in parameters_of(self.document, item, operation)
+            if "x-of-variant" not in source and source.get("in") in PLACES
+        ]
+        parameters.sort(key=lambda part: (PLACES.index(part.source["in"]), _position(path, part.source)))
         body = deref(self.document, operation.get("requestBody"))
-        if body:
-            data["requestBody"] = self.body(body, parent, module)
-        data["responses"] = self.responses(operation, parent, module)
-        return Slot(tag, path, method, operation, data)
+        prepared = self.body(body, parent, module) if body else None
+        answer = self.answer(operation, parent, module)
+        return Slot(path, method, operation, base, operation_id, tag, parameters, prepared, answer)
 
-    def body(self, body: Map, parent: str, module: str) -> dict[str, Any]:
+    def parameter(self, source: Map, parent: str, module: str) -> Part:
+        media = media_of(source) if "schema" not in source and source.get("content") else None
+        schema = source.get("schema", media.entry.get("schema", {}) if media else {})
+        return Part(source, self.part(schema, parent + naming.class_name(str(source["name"])), module, True), media)
+
+    def body(self, body: Map, parent: str, module: str) -> Part:
         media = media_of(body, *FORMS)
-        kind = media.kind
-        if kind == "application/json" or kind in FORMS:
-            prepared = self.part(media.entry.get("schema", {}), f"{parent}Body", module, True)
-        else:
-            kind, prepared = "application/octet-stream", {"type": "string", "format": "binary"}
-        return {"required": bool(body.get("required")), "content": {kind: {"schema": prepared}}}
+        if media.kind == "application/json" or media.kind in FORMS:
+            return Part(body, self.part(media.entry.get("schema", {}), f"{parent}Body", module, True), media)
+        return Part(body, {"type": "string", "format": "binary"}, media)
 
-    def responses(self, operation: Map, parent: str, module: str) -> dict[str, Any]:
-        """The first successful answer, and nothing else."""
+    def answer(self, operation: Map, parent: str, module: str) -> Part | None:
         for status, response in sorted((operation.get("responses") or {}).items()):
             if not (status.startswith("2") or status == "default"):
                 continue
             response = deref(self.document, response)
-            answer: dict[str, Any] = {"description": ""}
-            if response.get("content"):
-                media = media_of(response)
-                schema = media.entry.get("schema", {})
-                if isinstance(schema, dict) and "x-merged" in schema and schema.get("anyOf"):
-                    # What other tools see; the first is this operation's own.
-                    if not schema["x-merged"]:
-                        return {"200": answer}
-                    schema = schema["anyOf"][0]
-                answer["content"] = {media.kind: {"schema": self.part(schema, f"{parent}Response", module, False)}}
-            return {"200": answer}
-        return {"200": {"description": ""}}
+            if not response.get("content"):
+                return None
+            media = media_of(response)
+            schema = media.entry.get("schema", {})
+            if isinstance(schema, dict) and "x-merged" in schema and schema.get("anyOf"):
+                # Merged for other tools: the first is that of the operation itself.
+                if not schema["x-merged"]:
+                    return None
+                schema = schema["anyOf"][0]
+            return Part(response, self.part(schema, f"{parent}Response", module, False), media)
+        return None
 
     # -- schemas
 
     def new_name(self, wanted: str) -> str:
-        """A class name that differs from all others even as the name of a function."""
+        """A class name that stays unique as the name of a function."""
         name = naming.class_name(wanted)
         while naming.function(name) in self.used:
             name += "2" if not name[-1].isdigit() else "0"
         self.used.add(naming.function(name))
         return name
-
-    def top(self, schema: Any, name: str) -> dict[str, Any]:
-        prepared = self.schema(schema, name, self.modules[name], inline=False)
-        return prepared
 
     def part(self, schema: Any, name: str, module: str, flat: bool) -> dict[str, Any]:
         """A schema inside another: an object gets a name.
@@ -288,8 +231,6 @@ class _Preparer:
                 result["x-values"] = schema["enum"]
             else:
                 result["enum"] = schema["enum"]
-                result["x-member-names"] = schema.get("x-enum-varnames", [])
-                result["x-enum-varnames"] = [f"V{index}" for index in range(len(schema["enum"]))]
             kind = "string" if isinstance(schema["enum"][0], str) else "integer"
         for union in ("oneOf", "anyOf"):
             if union in schema:
@@ -311,7 +252,7 @@ class _Preparer:
         return result
 
     def elsewhere(self, ref: str, name: str, module: str, inline: bool) -> dict[str, Any]:
-        """A schema that stands inside another object; one that holds itself is a free value there."""
+        """Prepare a schema that is part of another object; inside itself it is a free value."""
         if ref in self.entered:
             return {}
         self.entered.add(ref)
@@ -331,7 +272,7 @@ class _Preparer:
         if required or own:
             own["required"] = required
         if schema.get("allOf"):
-            result["allOf"] = [self.all_of(part, name, module) for part in schema["allOf"]]
+            result["allOf"] = [self.schema(part, name, module, inline=False) for part in schema["allOf"]]
             # openapi-python-client would take a lone reference for the whole schema.
             result["allOf"].append({"type": "object", **own})
         else:
@@ -341,9 +282,6 @@ class _Preparer:
             additional = self.part(additional, f"{name}Value", module, inline) or True
         if additional is not None:
             result["additionalProperties"] = additional
-
-    def all_of(self, part: Any, name: str, module: str) -> dict[str, Any]:
-        return self.schema(part, name, module, inline=False)
 
     def wired(
         self, result: dict[str, Any], schema: dict[str, Any], wire: str, name: str, module: str, inline: bool
@@ -364,7 +302,7 @@ class _Preparer:
 
 
 def _held(node: Any) -> Iterator[str]:
-    """The named schemas that a prepared list or map holds, directly or in lists and maps of its own."""
+    """The named schemas that a prepared list or map holds, directly or in nested lists and maps."""
     if isinstance(node, dict) and "properties" not in node and "allOf" not in node:
         name = component(node.get("$ref", ""))
         if name is not None:
@@ -399,9 +337,9 @@ class Media:
 
 
 def media_of(holder: Map, *others: str) -> Media:
-    """The media type to use of those that are offered.
+    """Choose one of the media types that are offered.
 
-    :param others: what to take where there is no JSON.
+    :param others: which to prefer if there is no JSON.
     """
     found: dict[str, Media] = {}
     content = holder.get("content") or {}
@@ -415,8 +353,13 @@ def media_of(holder: Map, *others: str) -> Media:
     return Media("application/json", "application/json", Map())
 
 
+def _position(path: str, parameter: Map) -> int:
+    """Where a path has a parameter; all others stay in their order."""
+    return path.find(f"{{{parameter['name']}}}") if parameter["in"] == "path" else 0
+
+
 def module_of(parent: Map, name: str, schema: Any) -> str:
-    """The module of a named schema: the name of the file it stands in."""
+    """The module of a named schema, named after its file."""
     file = getattr(schema, "file", None) or parent.file
     return naming.resource(file.rpartition("/")[2].partition(".")[0])
 

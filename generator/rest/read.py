@@ -1,20 +1,19 @@
-"""From a bundled document, through openapi-python-client, to what the templates see."""
+"""Read a bundled document, with the types from openapi-python-client, into what the templates see."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser import properties as opc
-from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.strings import PythonIdentifier
 
 from ..faults import SpecFaults
 from ..source import Map, fault, plain
 from . import naming
 from .check import PATH_PARAMETER, deref
+from .engine import Contradiction, Engine
 from .model import (
     Api,
     Argument,
@@ -28,20 +27,20 @@ from .model import (
     Type,
 )
 from .prepare import FORMS, Prepared, Slot, media_of
-from .types import Types, all_properties
+from .types import Types
 
 
-def read(document: Map, prepared: Prepared, data: GeneratorData) -> Api:
-    """The whole API as the templates see it."""
-    return _Reader(document, prepared, data).run()
+def read(document: Map, prepared: Prepared, engine: Engine) -> Api:
+    """Read the whole API."""
+    return _Reader(document, prepared, engine).run()
 
 
 class _Reader:
-    def __init__(self, document: Map, prepared: Prepared, data: GeneratorData) -> None:
+    def __init__(self, document: Map, prepared: Prepared, engine: Engine) -> None:
         self.document = document
         self.prepared = prepared
-        self.data = data
-        self.types = Types(prepared, data)
+        self.engine = engine
+        self.types = Types(prepared, engine)
         servers = document.get("servers") or [{}]
         info = document.get("info") or {}
         self.api = Api(
@@ -55,38 +54,47 @@ class _Reader:
         self.api.schemes = self.schemes()
 
     def run(self) -> Api:
-        self.filters: dict[str, Map] = {}
         self.filter_names: list[tuple[Map, str]] = []
-        for slot in self.prepared.slots:
-            if isinstance(slot.source.get("x-filters"), dict):
-                self.filters[str(slot.source.get("operationId"))] = slot.source["x-filters"]
+        self.filters = {
+            slot.operation_id: slot.source["x-filters"] for slot in self.prepared.slots if "x-filters" in slot.source
+        }
         resources: dict[str, Resource] = {}
         for slot in self.prepared.slots:
             if "x-helper" in slot.source:
-                self.api.helpers[str(slot.source.get("operationId"))] = str(slot.source["x-helper"])
+                self.api.helpers[slot.operation_id] = str(slot.source["x-helper"])
                 continue
-            collection = self.data.endpoint_collections_by_tag.get(PythonIdentifier(slot.tag, prefix="tag"))
-            endpoint = collection.endpoints[0] if collection and collection.endpoints else None
-            errors = collection.parse_errors if collection else []
-            if endpoint is None:
-                reasons = "; ".join(str(error.detail or error.header) for error in errors) or "no reason given"
-                self.api.warnings.append(f"left out {slot.method.upper()} {slot.path}: {reasons}")
+            try:
+                self.understand(slot)
+            except Contradiction as reason:
+                self.api.warnings.append(f"left out {slot.method.upper()} {slot.path}: {reason}")
                 continue
             resource = self.resource(slot, resources)
-            resource.operations.append(self.operation(slot, endpoint, resource))
+            resource.operations.append(self.operation(slot, resource))
         self.api.resources = list(resources.values())
         self.types.finish(self.api)
-        self.api.warnings.extend(
-            " ".join(f"left out a schema: {error.header} {error.detail or ''}".split()) for error in self.data.errors
-        )
+        self.api.warnings.extend(f"left out a schema: {error}" for error in self.engine.errors)
         return self.api
+
+    def understand(self, slot: Slot) -> None:
+        """Let openapi-python-client find the types of an operation.
+
+        :raises Contradiction: if it can't tell that of a parameter or of the body.
+        """
+        for part in slot.parameters:
+            part.prop = self.engine.property(part.schema, part.source["in"])
+        if slot.body:
+            slot.body.prop = self.engine.property(slot.body.schema)
+        if slot.answer:
+            # An answer without a type is handed over as it is.
+            with suppress(Contradiction):
+                slot.answer.prop = self.engine.property(slot.answer.schema)
 
     # -- the frame
 
     def schemes(self) -> list[Scheme]:
         schemes = []
         components = self.document.get("components") or {}
-        # What the client's constructor takes itself.
+        # The arguments of every client.
         used = set("base_url path_suffix timeout max_retries http_client httpx".split())
         for name, scheme in (components.get("securitySchemes") or {}).items():
             scheme = deref(self.document, scheme)
@@ -100,7 +108,7 @@ class _Reader:
             else:
                 header = ""
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header):
-                self.api.warnings.append(f"left out the security scheme {name!r}: it is no header")
+                self.api.warnings.append(f"left out the security scheme {name!r}: it is not sent in a header")
                 continue
             argument = naming.unique(naming.field(naming.argument(name)), used)
             used.add(argument)
@@ -108,29 +116,21 @@ class _Reader:
         return schemes
 
     def resource(self, slot: Slot, resources: dict[str, Resource]) -> Resource:
-        base = self.base_of(slot)
-        tag = str((slot.source.get("tags") or base.get("tags") or ["default"])[0])
+        tag = slot.tag
         name = naming.resource(tag)
         if name not in resources:
             tags = {str(entry.get("name")): entry for entry in self.document.get("tags") or ()}
             description = str((tags.get(tag) or {}).get("description") or "")
             class_name = naming.class_name(tag if tag.isidentifier() else name)
             taken = {prefix + entry.class_name for entry in resources.values() for prefix in ("", "Async")}
-            taken |= set(self.types.opc_models)
+            taken |= set(self.engine.models)
             if class_name in taken:
                 class_name = naming.unique(f"{class_name}Resource", taken)
             resources[name] = Resource(name, class_name, description, slot.source.file)
         return resources[name]
 
-    def base_of(self, slot: Slot) -> Map:
-        item = deref(self.document, self.document["paths"][slot.path])
-        base = item[slot.method]
-        assert isinstance(base, Map)
-        return base
-
-    def operation(self, slot: Slot, endpoint: Endpoint, resource: Resource) -> Operation:
-        source, base = slot.source, self.base_of(slot)
-        operation_id = str(source.get("operationId") or f"{slot.method}_{slot.path}")
+    def operation(self, slot: Slot, resource: Resource) -> Operation:
+        source, base, operation_id = slot.source, slot.base, slot.operation_id
         name = naming.unique(naming.method(operation_id, resource.name), {entry.name for entry in resource.operations})
         security = source.get("security", base.get("security", self.document.get("security")))
         operation = Operation(
@@ -144,7 +144,7 @@ class _Reader:
             deprecated=bool(source.get("deprecated")),
             facts=tuple(str(fact) for fact in source.get("x-facts") or ()),
             arguments=[],
-            result=self.result(slot, endpoint),
+            result=self.result(slot),
             security=self.security(security),
             fixed_query=tuple((key, _query_text(value)) for key, value in (source.get("x-fixed-query") or {}).items()),
             idempotent=bool(source.get("x-idempotent", slot.method != "post" and slot.method != "patch")),
@@ -159,8 +159,8 @@ class _Reader:
         filters = source.get("x-filters") or self.filters.get(str(source.get("x-filters-of")))
         if filters:
             operation.filters = self.read_filters(filters)
-        self.parameters(slot, endpoint, operation)
-        self.body(slot, endpoint, operation)
+        self.parameters(slot, operation)
+        self.body(slot, operation)
         operation.rules = tuple(
             (rule, tuple(naming.argument(str(entry)) for entry in group))
             for rule in ("exactly-one", "at-least-one", "at-most-one")
@@ -182,37 +182,36 @@ class _Reader:
         found = []
         for status, response in (source.get("responses") or {}).items():
             if status.isdigit() and int(status) >= 400:
-                media = media_of(deref(self.document, response))
-                example = _first_example(self.document, media.entry)
-                found.append((int(status), plain(example)))
+                examples = self.examples(media_of(deref(self.document, response)).entry)
+                found.append((int(status), examples[0][1] if examples else None))
         return tuple(sorted(found, key=lambda pair: pair[0]))
 
     # -- arguments
 
-    def parameters(self, slot: Slot, endpoint: Endpoint, operation: Operation) -> None:
-        raw = {(entry["in"], entry["name"]): entry for entry in slot.data["parameters"]}
+    def parameters(self, slot: Slot, operation: Operation) -> None:
         used = {"filters"} if operation.filters else set()
         found: dict[tuple[str, str], Argument] = {}
-        for location, prop in endpoint.iter_all_parameters():
-            place, wire = str(location.value), prop.name.get_untrusted_value()
-            entry = raw[place, wire]
+        for part in slot.parameters:
+            entry = part.source
+            place, wire = entry["in"], entry["name"]
             name = naming.unique(naming.argument(str(entry.get("x-python-name", wire))), used)
             used.add(name)
-            kind = self.types.type(prop, entry["schema"])
             default_style = "simple" if place in ("path", "header") else "form"
-            style = "json" if "x-json" in entry else str(entry.get("style", default_style))
-            schema = self.prepared.schema(entry["schema"])
+            style = str(entry.get("style", default_style))
+            if part.media and part.media.kind == "application/json":
+                style = "json"
+            schema = self.prepared.schema(part.schema)
             found[place, wire] = Argument(
                 name=name,
                 wire=wire,
                 place=place,
-                type=kind,
-                required=bool(entry.get("required")),
+                type=self.types.type(part.prop, part.schema),
+                required=bool(entry.get("required")) or place == "path",
                 nullable=False,
                 description=str(entry.get("description") or schema.get("description") or ""),
                 explode=bool(entry.get("explode", style == "form")),
                 style=style,
-                example=plain(self.example_of(slot, place, wire)),
+                example=plain(entry.get("example")),
             )
         operation.arguments.extend(found.values())
         pieces: list[str | Argument] = []
@@ -224,34 +223,24 @@ class _Reader:
         pieces.append(_quoted(slot.path[position:]))
         operation.path = tuple(piece for piece in pieces if piece != "")
 
-    def example_of(self, slot: Slot, place: str, wire: str) -> Any:
-        for entry in slot.data["parameters"]:
-            if (entry["in"], entry["name"]) == (place, wire) and "example" in entry:
-                return entry["example"]
-        return None
-
-    def body(self, slot: Slot, endpoint: Endpoint, operation: Operation) -> None:
-        if not endpoint.bodies:
+    def body(self, slot: Slot, operation: Operation) -> None:
+        body = slot.body
+        if body is None or body.media is None:
             return
-        body = endpoint.bodies[0]
-        raw_body = slot.data["requestBody"]
-        raw = next(iter(raw_body["content"].values()))["schema"]
-        operation.body = {"json": "json", "data": "form", "files": "multipart"}.get(str(body.body_type.value), "binary")
-        operation.body_required = bool(raw_body["required"])
-        media = media_of(deref(self.document, slot.source["requestBody"]), *FORMS).name
-        if operation.body in ("json", "binary") and media != "application/json":
-            operation.headers += (("Content-Type", media),)
+        raw = body.schema
+        operation.body = {"application/json": "json", **FORMS}.get(body.media.kind, "binary")
+        operation.body_required = bool(body.source.get("required"))
+        if operation.body in ("json", "binary") and body.media.name != "application/json":
+            operation.headers += (("Content-Type", body.media.name),)
         operation.envelope = str(slot.source.get("x-request-envelope") or "")
-        operation.body_examples = self.body_examples(slot.source)
-        prop: Any = self.types.whole(body.prop)
+        operation.body_examples = tuple(self.examples(body.media.entry))
+        prop: Any = self.engine.whole(body.prop)
         if operation.envelope:
             inner = self.prepared.properties(raw).get(operation.envelope)
             if inner is None or not isinstance(prop, opc.ModelProperty):
                 problem = f"the body has no object {operation.envelope!r}"
                 raise SpecFaults([fault(slot.source, "x-request-envelope", problem, "Name a property of the body")])
-            prop = self.types.whole(
-                next(entry for entry in all_properties(prop) if entry.name.get_untrusted_value() == operation.envelope)
-            )
+            prop = self.engine.whole(dict(self.engine.properties(prop))[operation.envelope])
             raw = inner
         schema = self.prepared.schema(raw)
         properties = self.prepared.properties(raw)
@@ -282,8 +271,7 @@ class _Reader:
         required = self.prepared.required(raw) if operation.body_required else set()
         used = {entry.name for entry in operation.arguments} | ({"filters"} if operation.filters else set())
         filled = []
-        for inner in all_properties(prop):
-            wire = inner.name.get_untrusted_value()
+        for wire, inner in self.engine.properties(prop):
             node = properties[wire]
             schema = self.prepared.schema(node)
             if "x-from-client" in schema:
@@ -322,16 +310,12 @@ class _Reader:
                 description="Further fields of the body.",
             )
 
-    def body_examples(self, source: Map) -> tuple[tuple[str, Any], ...]:
-        media = media_of(deref(self.document, source.get("requestBody")) or Map()).entry
+    def examples(self, media: Map) -> list[tuple[str, Any]]:
+        """The examples of a body or an answer, by name."""
         if "example" in media:
-            return (("fullest", plain(media["example"])),)
-        found = []
-        for name, example in (media.get("examples") or {}).items():
-            example = deref(self.document, example)
-            if "value" in example:
-                found.append((str(name), plain(example["value"])))
-        return tuple(found)
+            return [("fullest", plain(media["example"]))]
+        found = [(str(name), deref(self.document, entry)) for name, entry in (media.get("examples") or {}).items()]
+        return [(name, plain(example["value"])) for name, example in found if "value" in example]
 
     def read_filters(self, filters: Map) -> Filters:
         fields = []
@@ -355,12 +339,12 @@ class _Reader:
         return Filters(self.filters_name(filters), str(filters["lists"]), tuple(fields), plain(filters.get("example")))
 
     def filters_name(self, filters: Map) -> str:
-        """A class name that no schema and no other filters have."""
+        """A class name that no schema and no other filters use."""
         for known, name in self.filter_names:
             if known == filters:
                 return name
         name = naming.class_name(str(filters["name"]))
-        # In capitals it is the name of the table that stands beside the class.
+        # In capitals it would be the name of the table beside the class.
         name = f"{name}Filters" if name.isupper() else name
         name = naming.unique(name, {*self.prepared.schemas, *(taken for _, taken in self.filter_names)})
         self.filter_names.append((filters, name))
@@ -368,25 +352,22 @@ class _Reader:
 
     # -- answers
 
-    def result(self, slot: Slot, endpoint: Endpoint) -> Result:
-        source = slot.source
+    def result(self, slot: Slot) -> Result:
+        source, answer = slot.source, slot.answer
         envelope = str(source.get("x-response-envelope") or "")
         item_envelope = str(source.get("x-item-envelope") or "")
         examples = self.result_examples(source)
-        content = slot.data["responses"]["200"].get("content")
-        if not content:
+        if answer is None or answer.media is None:
             return Result("none", examples=examples)
-        media, entry = next(iter(content.items()))
+        media = answer.media.kind
         if media != "application/json":
             return Result("text" if media.startswith("text/") else "bytes", media=media)
         if source.get("x-result") == "count":
             return Result("count", examples=examples)
-        patterns = list(endpoint.responses)
-        if not patterns:
-            self.api.warnings.append(f"{slot.method.upper()} {slot.path}: the answer is handed over as it is")
+        prop, raw = answer.prop, answer.schema
+        if prop is None:
+            self.api.warnings.append(f"{slot.method.upper()} {slot.path}: the response is returned as it is")
             return Result("value", Type("any"), examples=examples)
-        prop: Any = patterns[0].prop
-        raw = entry["schema"]
         page = source.get("x-page")
         items = str(page["items"]) if page else ""
         for name in filter(None, (envelope, items)):
@@ -396,32 +377,27 @@ class _Reader:
             if name not in properties:
                 problem = f"the answer has no field {name!r}"
                 raise SpecFaults([fault(source, None, problem, "Name a property of the answer's schema")])
-            whole = self.types.whole(prop)
-            prop = next(inner for inner in all_properties(whole) if inner.name.get_untrusted_value() == name)
+            prop = dict(self.engine.properties(self.engine.whole(prop)))[name]
             raw = properties[name]
         kind = self.types.type(prop, raw)
         if page is None:
             return Result("value", kind, envelope, item_envelope, examples=examples)
         if kind.kind != "list" or kind.item is None:
-            raise SpecFaults([fault(source, "x-page", "the page's items are no list", "Name the list of the answer")])
+            raise SpecFaults(
+                [fault(source, "x-page", "the page's items are not a list", "Name the list of the answer")]
+            )
         step = str(page.get("offset") or page.get("number") or page.get("field"))
         described = Page(page["style"], items, str(page["limit"]), str(page["id"]), step, str(page.get("operator", "")))
         return Result("page", kind.item, envelope, item_envelope, described, examples)
 
     def result_examples(self, source: Map) -> tuple[tuple[int, Any], ...]:
-        found = []
+        found: list[tuple[int, Any]] = []
         for status, response in (source.get("responses") or {}).items():
-            if not (status.startswith("2") and status.isdigit()):
-                continue
-            response = deref(self.document, response)
-            media = media_of(response).entry
-            if not response.get("content"):
-                found.append((int(status), None))
-            elif "example" in media:
-                found.append((int(status), plain(media["example"])))
-            else:
-                for example in (media.get("examples") or {}).values():
-                    found.append((int(status), plain(deref(self.document, example).get("value"))))
+            if status.startswith("2") and status.isdigit():
+                response = deref(self.document, response)
+                if not response.get("content"):
+                    found.append((int(status), None))
+                found += [(int(status), value) for _, value in self.examples(media_of(response).entry)]
         return tuple(found)
 
 
@@ -437,14 +413,6 @@ def _filter_type(schema: dict[str, Any]) -> Type:
         case "bool-int":
             return Type("flag")
     return Type(kind)
-
-
-def _first_example(document: Map, media: Any) -> Any:
-    if "example" in media:
-        return media["example"]
-    for example in (media.get("examples") or {}).values():
-        return deref(document, example).get("value")
-    return None
 
 
 def _server(server: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import PurePath
 from typing import Any
@@ -12,85 +13,63 @@ from openapi_python_client import Project
 from openapi_python_client.config import Config
 from openapi_python_client.parser import GeneratorData
 
-from ..source_code import constant, docstring, literal, words
-from ..templating import COMMAND, TEMPLATES
+from ..source_code import constant, docstring, literal, without_facts, words
+from ..templating import COMMAND, TEMPLATES, runtime_files
+from ..unasync import unasync
 from .code import Code, enum_doc, model_doc
-from .model import Api, Argument, FilterField, Filters, Model, Operation, Type
+from .model import Api, Field, FilterField, Filters, Model, Resource, Type
 from .naming import ERRORS, TAKEN_CLASSES, function
 from .rows import Rows, reader
+from .views import OperationView
 
 PLATFORMS = {"connectycube": "ConnectyCube"}
 """The name of the client of each platform that has templates of its own."""
 
-MODULES = (
-    "errors.py",
-    "_lenient.py",
-    "_wire.py",
-    "_call.py",
-    "pages.py",
-    "_retry.py",
-    "client.py",
-    "inputs.py",
-    "filters.py",
-    "__init__.py",
-)
+MODULES = ("_names.py", "pages.py", "client.py", "inputs.py", "filters.py", "__init__.py")
+
+SESSION_MODULES = ("_session.py", "_async_session.py")
+"""Runtime modules of clients that have sessions."""
+
+RESOURCE_HELPERS = ("_files.py", "_async_files.py")
+"""Runtime modules of resources that have hand-written helpers."""
+
+RUNTIME = "generator/runtime/rest"
 
 
-def modes(client: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Mode:
     """What differs between the sync and the async shell."""
-    hook = "str | models.Session | None"
-    return [
-        {
-            "is_async": False,
-            "prefix": "",
-            "adjective": "A blocking",
-            "concurrency": "Safe to share between threads.",
-            "client": client,
-            "http": "Client",
-            "pool": "_Pool",
-            "def_": "def",
-            "async_": "",
-            "await_": "",
-            "sleep": "sleep",
-            "read": "read",
-            "close": "close",
-            "enter": "__enter__",
-            "exit": "__exit__",
-            "iter": "__iter__",
-            "iterator": "Iterator",
-            "iter_bytes": "iter_bytes",
-            "page": "Page",
-            "raw": "raw",
-            "raw_view": f"_{client}RawView",
-            "renew_once": "renew_once",
-            "hook_result": hook,
-        },
-        {
-            "is_async": True,
-            "prefix": "Async",
-            "adjective": "An async",
-            "concurrency": "For one event loop at a time.",
-            "client": f"Async{client}",
-            "http": "AsyncClient",
-            "pool": "_AsyncPool",
-            "def_": "async def",
-            "async_": "async ",
-            "await_": "await ",
-            "sleep": "asleep",
-            "read": "aread",
-            "close": "aclose",
-            "enter": "__aenter__",
-            "exit": "__aexit__",
-            "iter": "__aiter__",
-            "iterator": "AsyncIterator",
-            "iter_bytes": "aiter_bytes",
-            "page": "AsyncPage",
-            "raw": "araw",
-            "raw_view": f"_Async{client}RawView",
-            "renew_once": "arenew_once",
-            "hook_result": f"Awaitable[{hook}] | {hook}",
-        },
-    ]
+
+    client: str
+    prefix: str = ""
+    def_: str = "def"
+    await_: str = ""
+    raw: str = "raw"
+    adjective: str = "A blocking"
+    concurrency: str = "Safe to share between threads."
+    hook_result: str = "str | models.Session | None"
+
+    @property
+    def is_async(self) -> bool:
+        return bool(self.prefix)
+
+    @property
+    def http(self) -> str:
+        return f"{self.prefix}Client"
+
+
+def modes(client: str) -> tuple[Mode, Mode]:
+    sync = Mode(client)
+    return sync, Mode(
+        client=f"Async{client}",
+        prefix="Async",
+        def_="async def",
+        await_="await ",
+        raw="araw",
+        adjective="An async",
+        concurrency="For one event loop at a time.",
+        hook_result=f"Awaitable[{sync.hook_result}] | {sync.hook_result}",
+    )
 
 
 class Renderer:
@@ -103,90 +82,86 @@ class Renderer:
         self.sources = sources
         self.platform = api.platform if api.platform in PLATFORMS else ""
         self.client = PLATFORMS.get(self.platform, "Client")
+        self.homes = sorted(
+            [(model.name, model.module) for model in api.models if model.answered]
+            + [(enum.name, enum.module) for enum in api.enums]
+        )
         # openapi-python-client's own environment, with this project's templates before its own.
         self.env = Project(openapi=data, config=config, custom_template_path=TEMPLATES / "rest").env
         self.env.undefined = StrictUndefined
         self.env.filters.update(lit=literal, words=words)
         self.env.tests["plain_name"] = lambda name: name.isidentifier() and not iskeyword(name)
+        self.env.globals.update(
+            header=self.header,
+            doc=platform_docstring if self.platform else docstring,
+            constant=constant,
+            snake=function,
+            dict=dict,
+            tuple=tuple,
+            when=lambda condition: f"if {condition}: " if condition else "",
+            enum_doc=enum_doc,
+            model_doc=model_doc,
+            reader=reader,
+            map_of=lambda item: Type("map", item=item),
+            with_article=with_article,
+            operators_name=operators_name,
+            field_docs=field_docs,
+            resource_names=resource_names,
+            uses_v=self.uses_v,
+            filter_entries=self.filter_entries,
+            operator_entries=self.operator_entries,
+            input_entries=self.input_entries,
+            core_module=self.core_module,
+        )
         self.env.globals.update(self.names())
 
     def names(self) -> dict[str, Any]:
-        api, code = self.api, self.code
-        # It goes into headers.
-        version = re.sub(r"[^A-Za-z0-9.+_-]+", "-", api.sdk_version or api.version)
-        inputs = [model for model in api.models if model.sent]
-        homes = self.homes = sorted(
-            [(model.name, model.module) for model in api.models if model.answered]
-            + [(enum.name, enum.module) for enum in api.enums]
-        )
-        filter_names = [group.name for group in api.filters]
-        input_names = [model.input_name for model in inputs]
+        """What the templates know of the API as a whole."""
+        api = self.api
         error = f"{self.client}Error"
-        public = [
-            self.client,
-            f"Async{self.client}",
-            error,
-            *ERRORS,
-            "OMIT",
-            "Omit",
-            "RawResponse",
-            "Page",
-            "AsyncPage",
-        ]
-        public += [name for name, _ in homes] + filter_names + input_names
-        first = api.resources[0] if api.resources else None
+        inputs = [model for model in api.models if model.sent]
+        input_names = sorted(model.input_name for model in inputs)
+        filter_names = sorted(group.name for group in api.filters)
+        classes = [self.client, f"Async{self.client}", error, *ERRORS, "RawResponse", "Page", "AsyncPage"]
+        homes = [name for name, _ in self.homes]
         return {
             "api": api,
-            "code": code,
+            "code": self.code,
+            "rows": self.rows,
             "client": self.client,
-            "error": error,
-            "error_names": sorted([*ERRORS, error]),
-            "session": bool(self.platform),
+            "core": "SessionClient" if self.platform else "ApiClient",
             "platform_folder": self.platform or "generic",
             "modes": modes(self.client),
-            "header": self.header,
-            "doc": docstring,
-            "enum_doc": enum_doc,
-            "model_doc": model_doc,
-            "constant": constant,
-            "snake": function,
-            "dict": dict,
-            "tuple": tuple,
-            "user_agent": f"{self.platform or 'openapi'}-python/{version}",
-            "sdk_header": f"Python {version}",
-            "sample_operation": f"{first.name}.{first.operations[0].name}" if first and first.operations else "x.y",
-            "homes": homes,
-            "rows": self.rows,
-            "reader": reader,
+            "error": error,
+            "error_names": sorted([*ERRORS, error]),
+            "homes": self.homes,
             "inputs": inputs,
-            "input_names": sorted(input_names),
+            "input_names": input_names,
             "filters": api.filters,
-            "filter_names": sorted(filter_names),
+            "filter_names": filter_names,
             "filter_types": sorted({*filter_names, *operator_names(api.filters)}),
-            "public_names": sorted(set(public)),
-            "uses_v": lambda model: any("(v := " in code.decode(entry, model.module) for entry in model.fields),
-            "map_of": lambda item: Type("map", item=item),
-            "a": lambda name: f"{'an' if name[0] in 'AEIOU' else 'a'} `{words(name)}`",
-            "operators_name": operators_name,
-            "is_open": lambda group: any(entry.wire == "*" for entry in group.fields),
-            "open_operators": lambda group: ", ".join(group.fields[0].operators),
-            "filter_entries": self.filter_entries,
-            "filter_fields": filter_fields,
-            "operator_entries": self.operator_entries,
-            "input_entries": self.input_entries,
-            "input_fields": input_fields,
-            "signature": self.signature,
-            "passing": passing,
-            "call_type": self.call_type,
-            "core_type": self.core_type,
-            "return_type": self.return_type,
-            "parser": self.parser,
-            "has_query": has_query,
-            "has_headers": lambda op: bool(op.headers) or any(entry.place == "header" for entry in op.arguments),
-            "body_names": lambda op: tuple(entry.wire for entry in op.arguments if entry.place == "body"),
-            "body_argument": body_argument,
-            "method_doc": self.method_doc,
+            "public_names": sorted({*classes, "OMIT", "Omit", *homes, *filter_names, *input_names}),
+            **self.constants(),
         }
+
+    def constants(self) -> dict[str, Any]:
+        """The values that the runtime takes from `_names`."""
+        api = self.api
+        # It goes into headers.
+        version = re.sub(r"[^A-Za-z0-9.+_-]+", "-", api.sdk_version or api.version)
+        user_agent = f"{self.platform or 'openapi'}-python/{version}"
+        first = api.resources[0] if api.resources else None
+        headers = {"Accept": "application/json", "User-Agent": user_agent}
+        return {
+            "user_agent": user_agent,
+            "standard_headers": {**headers, "CB-SDK": f"Python {version}"} if self.platform else headers,
+            "schemes": {scheme.name: (scheme.header, scheme.prefix) for scheme in api.schemes},
+            "sample_operation": f"{first.name}.{first.operations[0].name}" if first and first.operations else "x.y",
+        }
+
+    def core_module(self, half: str) -> str:
+        """The module of the class that a client is made of; `half` is `_async` or `_sync`."""
+        return f"{half}_session" if self.platform else half
 
     def header(self, template: str, source: str = "") -> str:
         """The fixed first lines of a generated file, the same from whatever folder the generator is run."""
@@ -196,16 +171,12 @@ class Renderer:
         return f"# Generated by `{COMMAND}` from {words(origin)}: do not edit.\n"
 
     def render(self) -> dict[str, str]:
-        files = {"py.typed": ""}
+        helped = {target.partition(".")[0] for target in self.api.helpers.values()} if self.platform else set()
+        files = {"py.typed": "", **self.runtime(helped)}
         for module in MODULES:
             files[module] = self.text(f"package/{module}.jinja")
         if self.rows.models:
             files["_rows.py"] = self.text("package/_rows.py.jinja")
-        if self.platform:
-            files["_session.py"] = self.text("package/_session.py.jinja")
-        helped = {target.partition(".")[0] for target in self.api.helpers.values()} if self.platform else set()
-        for name in sorted(helped):
-            files[f"_{name}.py"] = self.text(f"{self.platform}/_{name}.py.jinja")
         files["models/__init__.py"] = self.text("package/models_init.py.jinja")
         for module in sorted({home for _, home in self.homes}):
             models = [model for model in self.api.models if model.module == module and model.answered]
@@ -217,17 +188,33 @@ class Renderer:
         for folder, doc in (("_calls", "The calls of each resource."), ("resources", "The resources.")):
             files[f"{folder}/__init__.py"] = f'{self.header("")}"""{doc}"""\n'
         for resource in self.api.resources:
-            helpers = resource.name in helped
-            files[f"_calls/{resource.name}.py"] = self.text("package/calls.py.jinja", resource=resource)
-            files[f"resources/{resource.name}.py"] = self.text(
-                "package/resources.py.jinja", resource=resource, helpers=helpers
-            )
+            views = [OperationView(operation, self.code, self.rows) for operation in resource.operations]
+            context = {"resource": resource, "views": views, "helpers": resource.name in helped}
+            files[f"_calls/{resource.name}.py"] = self.text("package/calls.py.jinja", **context)
+            files[f"resources/{resource.name}.py"] = self.text("package/resources.py.jinja", **context)
         return files
+
+    def runtime(self, helped: set[str]) -> dict[str, str]:
+        """The modules that are the same for every spec, with the sync twins of the async ones.
+
+        :param helped: the resources that have hand-written helpers.
+        """
+        optional = {*SESSION_MODULES, *RESOURCE_HELPERS}
+        wanted = {f"{prefix}_{name}.py" for name in helped for prefix in ("", "_async")}
+        if self.platform:
+            wanted.update(SESSION_MODULES)
+        files = runtime_files("rest", lambda name: f"# Generated by `{COMMAND}` from {RUNTIME}: do not edit.\n")
+        files = {name: text for name, text in files.items() if name in wanted or name not in optional}
+        twins = {name: text for name, text in files.items() if name.startswith("_async")}
+        return files | {name.replace("_async", "_sync"): unasync(text) for name, text in twins.items()}
 
     def text(self, template: str, **context: Any) -> str:
         return self.env.get_template(template).render(**context)
 
     # -- what templates ask
+
+    def uses_v(self, model: Model) -> bool:
+        return any("(v := " in self.code.decode(entry, model.module) for entry in model.fields)
 
     def filter_entries(self, group: Filters) -> list[tuple[str, str]]:
         """Keys and annotations of a list's filters."""
@@ -253,214 +240,6 @@ class Renderer:
             entries.append((field.name, f"{'Required' if field.required else 'NotRequired'}[{text}]"))
         return entries
 
-    def signature(self, operation: Operation) -> list[str]:
-        """The parameters of a method; those of a pure call are the same."""
-        code = self.code
-        lines = [f"{entry.name}: {code.argument_annotation(entry)}" for entry in path_arguments(operation)]
-        rest = [entry for entry in operation.arguments if entry.place != "path"]
-        rest.sort(key=lambda entry: not entry.required)
-        keyword = [f"{entry.name}: {code.argument_annotation(entry)}{code.argument_default(entry)}" for entry in rest]
-        if operation.additional:
-            keyword.append(f"{operation.additional.name}: Mapping[str, Any] | None = None")
-        if operation.filters:
-            keyword.insert(
-                sum(entry.required for entry in rest), f"filters: filters_.{operation.filters.name} | None = None"
-            )
-        return lines + (["*", *keyword] if keyword else [])
-
-    def core_type(self, operation: Operation) -> str:
-        """What a call's parser gives."""
-        result = operation.result
-        match result.kind:
-            case "none":
-                return "None"
-            case "count":
-                return "int"
-            case "bytes":
-                return "bytes"
-            case "text":
-                return "str"
-            case "page":
-                assert result.type is not None
-                return f"PageData[{qualified(self.code, result.type)}]"
-            case _:
-                assert result.type is not None
-                return qualified(self.code, result.type)
-
-    def call_type(self, operation: Operation) -> str:
-        if operation.result.kind == "page":
-            assert operation.result.type is not None
-            return f"PageCall[{qualified(self.code, operation.result.type)}]"
-        return f"Call[{self.core_type(operation)}]"
-
-    def return_type(self, operation: Operation, mode: dict[str, Any]) -> str:
-        if operation.result.kind == "page":
-            assert operation.result.type is not None
-            return f"{mode['page']}[{qualified(self.code, operation.result.type, 'builtins.')}]"
-        if operation.result.kind == "value":
-            assert operation.result.type is not None
-            return qualified(self.code, operation.result.type, "builtins.")
-        return self.core_type(operation)
-
-    def parser(self, operation: Operation) -> str:
-        """The expression of a call's parser."""
-        result, code = operation.result, self.code
-        data = f"unwrap(data, {literal(result.envelope)})" if result.envelope else "data"
-        match result.kind:
-            case "none":
-                return "None"
-            case "count":
-                return "a_count"
-            case "bytes":
-                return "lambda data: data"
-            case "text":
-                return 'lambda data: data.decode("utf-8", "replace")'
-        kind = result.type
-        assert kind is not None
-        convert = converter(code, kind)
-        if result.kind == "page":
-            envelope = f", {literal(result.item_envelope)}" if result.item_envelope else ""
-            return f"page_data(_{constant(operation.name)}_PAGING, {convert}{envelope})"
-        if kind.kind == "model":
-            return f"lambda data: {convert}(an_object({data}))"
-        if kind.kind in ("list", "comma", "index_map") and kind.item is not None:
-            inner = converter(code, kind.item)
-            if kind.item.kind == "model":
-                envelope = f", {literal(result.item_envelope)}" if result.item_envelope else ""
-                return f"lambda data: objects({data}, {inner}{envelope})"
-            return f"lambda data: values({data}, {inner})"
-        if kind.kind == "map" and kind.item is not None:
-            return f"lambda data: a_map({data}, {converter(code, kind.item)})"
-        if kind.kind == "any":
-            return f"lambda data: {data}"
-        return f"lambda data: value({data}, {convert})"
-
-    def method_doc(self, operation: Operation) -> list[str]:
-        """The paragraphs of a method's docstring."""
-        summary = operation.summary or f"{operation.method} {path_text(operation)}"
-        parts = [summary, operation.description]
-        if operation.deprecated:
-            parts.append("Deprecated by the platform.")
-        parts.append(f"`{operation.method} {path_text(operation)}`{source_of(operation)}")
-        for entry in [*operation.arguments, *([operation.additional] if operation.additional else [])]:
-            if entry.description:
-                parts.append(f":param {entry.name}: {entry.description}{limits_text(entry)}")
-        if operation.filters:
-            parts.append(f":param filters: see `{operation.filters.name}`.")
-        parts.append(":raises InvalidArgument: if an argument is wrong; nothing is sent then.")
-        if operation.statuses:
-            names = dict.fromkeys(STATUS_NAMES.get(status, "ApiError") for status, _ in operation.statuses)
-            parts.append(f":raises ApiError: if the server refuses; documented are {', '.join(names)}.")
-        return parts
-
-
-STATUS_NAMES = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    422: "Unprocessable",
-    429: "RateLimited",
-    500: "ServerFailure",
-    503: "Unavailable",
-}
-
-
-def qualified(code: Code, kind: Type, builtin: str = "") -> str:
-    """An answer's type outside of the models' modules."""
-    match kind.kind:
-        case "list" | "comma" | "index_map":
-            return f"{builtin}list[{qualified(code, kind.item or Type('any'), builtin)}]"
-        case "map":
-            return f"{builtin}dict[str, {qualified(code, kind.item or Type('any'), builtin)}]"
-        case "model":
-            return f"models.{kind.name}"
-        case "enum" if kind.name:
-            return f"models.{kind.name} | {'str' if kind.text else 'int'}"
-        case _:
-            return code.answer(kind)
-
-
-def converter(code: Code, kind: Type) -> str:
-    """A converter outside of the models' modules."""
-    match kind.kind:
-        case "model":
-            return f"models.{kind.name}.from_dict"
-        case "enum" if kind.name:
-            return f"to_enum(models.{kind.name})"
-        case "list" | "index_map":
-            return f"to_list({_raising(code, kind.item or Type('any'))})"
-        case "comma":
-            return f"to_list({_raising(code, kind.item or Type('any'))}, commas=True)"
-        case "map":
-            return f"to_map({_raising(code, kind.item or Type('any'))})"
-        case _:
-            return code.converter(kind, None)
-
-
-def _raising(code: Code, kind: Type) -> str:
-    return f"models.{kind.name}._convert" if kind.kind == "model" else converter(code, kind)
-
-
-def path_arguments(operation: Operation) -> list[Argument]:
-    return [piece for piece in operation.path if isinstance(piece, Argument)]
-
-
-def path_text(operation: Operation) -> str:
-    return "".join(piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in operation.path)
-
-
-def passing(operation: Operation) -> list[str]:
-    """How a shell hands its arguments to the pure call."""
-    found = [entry.name for entry in path_arguments(operation)]
-    found += [f"{entry.name}={entry.name}" for entry in operation.arguments if entry.place != "path"]
-    if operation.filters:
-        found.append("filters=filters")
-    if operation.additional:
-        found.append(f"{operation.additional.name}={operation.additional.name}")
-    return found
-
-
-def has_query(operation: Operation) -> bool:
-    keyset = operation.result.page is not None and operation.result.page.style == "keyset"
-    in_query = any(entry.place == "query" for entry in operation.arguments)
-    return in_query or bool(operation.filters) or bool(operation.fixed_query) or keyset
-
-
-def body_argument(operation: Operation) -> str:
-    """The argument of `Call` that carries the body."""
-    if not operation.body:
-        return ""
-    form = f"form=wire.form({{}}, multipart={operation.body == 'multipart'}),"
-    if operation.body_whole:
-        return {"json": "json=content,", "binary": "content=content,"}.get(operation.body, form.format("content or {}"))
-    value = f"{{{literal(operation.envelope)}: body}}" if operation.envelope else "body"
-    if operation.body == "json":
-        return f"json={value}," if operation.body_required or operation.filled else f"json={value} if body else None,"
-    return form.format("body")
-
-
-def source_of(operation: Operation) -> str:
-    return f" ({', '.join(operation.facts)})" if operation.facts else ""
-
-
-def limits_text(entry: Argument) -> str:
-    """An argument's limits in words."""
-    limits = dict(entry.type.limits)
-    texts = []
-    for key, text in (
-        ("minimum", "at least {}"),
-        ("maximum", "at most {}"),
-        ("max_length", "at most {} characters"),
-        ("max_items", "at most {} entries"),
-        ("max_properties", "at most {} keys"),
-    ):
-        if key in limits:
-            texts.append(text.format(limits[key]))
-    if limits.get("min_length", 0) > 1:
-        texts.append(f"at least {limits['min_length']} characters")
-    return f" Limits: {', '.join(texts)}." if texts else ""
-
 
 def operators_name(group: Filters, field: FilterField) -> str:
     """The TypedDict of a filter's operators."""
@@ -479,9 +258,21 @@ def operator_names(groups: list[Filters]) -> list[str]:
     ]
 
 
-def filter_fields(group: Filters) -> list[str]:
-    return [f":ivar {words(field.name)}: {field.description}" for field in group.fields if field.description]
+def field_docs(fields: tuple[FilterField, ...] | list[Field]) -> list[str]:
+    """The paragraphs that describe a TypedDict's keys."""
+    return [f":ivar {words(field.name)}: {field.description}" for field in fields if field.description]
 
 
-def input_fields(model: Model) -> list[str]:
-    return [f":ivar {words(field.name)}: {field.description}" for field in model.fields if field.description]
+def resource_names(resource: Resource) -> list[str]:
+    """The classes of a resource's module."""
+    name = resource.class_name
+    return sorted(f"{prefix}{name}{suffix}" for prefix in ("", "Async") for suffix in ("", "WithRawResponse"))
+
+
+def with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} `{words(name)}`"
+
+
+def platform_docstring(parts: list[str], indent: int) -> str:
+    """Write a docstring without the ids of wire facts, which are for the readers of the spec."""
+    return docstring([without_facts(part) for part in parts], indent)

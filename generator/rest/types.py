@@ -1,16 +1,11 @@
-"""openapi-python-client as a library: what it makes of a prepared document, and which type that is here."""
+"""Which type of this project each property of openapi-python-client is."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from openapi_python_client.config import Config, ConfigFile, MetaType
-from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser import properties as opc
-from openapi_python_client.parser.errors import GeneratorError
 from openapi_python_client.parser.properties.boolean import BooleanProperty
 from openapi_python_client.parser.properties.date import DateProperty
 from openapi_python_client.parser.properties.datetime import DateTimeProperty
@@ -20,11 +15,10 @@ from openapi_python_client.parser.properties.int import IntProperty
 from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.string import StringProperty
 
-from ..faults import SpecFaults
-from ..source import Map, fault
 from . import naming
+from .engine import Engine
 from .model import Api, Enum, Field, Model, Type
-from .prepare import Prepared, prepare
+from .prepare import Prepared
 
 LIMITS = {
     "minimum": "minimum",
@@ -48,63 +42,14 @@ SIMPLE = (
 )
 
 
-def configuration(source: Path) -> Config:
-    """openapi-python-client's settings."""
-    return Config.from_sources(
-        config_file=ConfigFile(post_hooks=[]),
-        meta_type=MetaType.NONE,
-        document_source=source,
-        file_encoding="utf-8",
-        overwrite=True,
-        output_path=None,
-    )
-
-
-def parse(document: Map, config: Config) -> tuple[Prepared, GeneratorData]:
-    """Let openapi-python-client read the document.
-
-    :raises SpecFaults: if it can't.
-    """
-    prepared = prepare(document)
-    data = _understand(document, prepared.schemas_only(), config)
-    # It copies each operation several times with all models that it reaches. So the operations are read apart, with
-    # models that reach nothing.
-    known = {str(model.class_info.name) for model in data.models}
-    operations = _understand(document, prepared.operations_only(known), config)
-    data.endpoint_collections_by_tag = operations.endpoint_collections_by_tag
-    data.models += [model for model in operations.models if str(model.class_info.name) not in known]
-    prepared.restore(_properties(data))
-    return prepared, data
-
-
-def _properties(data: GeneratorData) -> Iterator[Any]:
-    for model in data.models:
-        yield from all_properties(model)
-    for collection in data.endpoint_collections_by_tag.values():
-        for endpoint in collection.endpoints:
-            yield from (prop for _, prop in endpoint.iter_all_parameters())
-
-
-def _understand(document: Map, prepared: dict[str, Any], config: Config) -> GeneratorData:
-    data = GeneratorData.from_dict(prepared, config=config)
-    if isinstance(data, GeneratorError):
-        problem = " ".join(f"{data.header} {data.detail or ''}".split())
-        raise SpecFaults([fault(document, None, problem, "Mend what it names")])
-    return data
-
-
 class Types:
-    """Models, enums and plain types, each made once."""
+    """Builds each model, enum and plain type once."""
 
-    def __init__(self, prepared: Prepared, data: GeneratorData) -> None:
+    def __init__(self, prepared: Prepared, engine: Engine) -> None:
         self.prepared = prepared
+        self.engine = engine
         self.models: dict[str, Model] = {}
         self.enums: dict[str, Enum] = {}
-        self.opc_models = {str(model.class_info.name): model for model in data.models}
-
-    def whole(self, prop: Any) -> Any:
-        """A model as it is once all schemas were read: what refers to it holds an early or an empty copy."""
-        return self.opc_models.get(str(prop.class_info.name), prop) if isinstance(prop, opc.ModelProperty) else prop
 
     def type(self, prop: Any, raw: Any) -> Type:
         """The type of a property that openapi-python-client made of a prepared schema."""
@@ -137,7 +82,7 @@ class Types:
         name = str(prop.class_info.name)
         values = tuple(schema["enum"])
         if name not in self.enums:
-            given = list(schema.get("x-member-names") or ())
+            given = list(schema.get("x-enum-varnames") or ())
             given += [None] * (len(values) - len(given))
             members: dict[str, Any] = {}
             for value, label in zip(values, given, strict=False):
@@ -148,7 +93,7 @@ class Types:
 
     def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
         name = str(prop.class_info.name)
-        prop = self.whole(prop)
+        prop = self.engine.whole(prop)
         properties = self.prepared.properties(raw)
         if not properties:
             additional = self.prepared.schema(raw).get("additionalProperties", True)
@@ -172,8 +117,7 @@ class Types:
                 naming.field(str(schema["x-additional-name"])) if ("x-additional-name" in schema) else "extra"
             )
             used.add(model.additional_name)
-        for inner in all_properties(prop):
-            wire = inner.name.get_untrusted_value()
+        for wire, inner in self.engine.properties(prop):
             node = properties[wire]
             own = self.prepared.schema(node)
             field_name = naming.unique(naming.field(str(own.get("x-python-name", wire))), used)
@@ -202,7 +146,7 @@ class Types:
     # -- what is used where
 
     def finish(self, api: Api) -> None:
-        """Give an API the models and enums that its answers and requests hold."""
+        """Add the models and enums that requests and answers use to the API."""
         self.used_enums: set[str] = set()
         for resource in api.resources:
             for operation in resource.operations:
@@ -216,7 +160,7 @@ class Types:
         self.name_inputs(api)
 
     def name_inputs(self, api: Api) -> None:
-        """Give each model that requests hold a name for its input type."""
+        """Name the input type of each model that requests use."""
         used = {model.name for model in api.models if model.answered}
         for model in api.models:
             if model.sent:
@@ -241,13 +185,8 @@ class Types:
             self.mark_type(model.additional, use)
 
 
-def all_properties(prop: opc.ModelProperty) -> list[Any]:
-    """The properties of a model as openapi-python-client has them."""
-    return [*(prop.required_properties or ()), *(prop.optional_properties or ())]
-
-
 def _usable(key: str, limit: Any) -> bool:
-    """Whether a limit means something in Python: not all patterns of JavaScript do."""
+    """Whether Python can check a limit: it can't compile every pattern of JavaScript."""
     if key != "pattern":
         return True
     try:

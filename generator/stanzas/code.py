@@ -1,4 +1,4 @@
-"""Pieces of Python source of a stanza class: annotations, reading, writing."""
+"""Write pieces of the Python source of a stanza class: annotations, reading, writing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Code:
         return function if home == module else f"_{home}.{function}"
 
     def imports(self, elements: list[Element], module: str) -> list[str]:
-        """The other modules that a module needs."""
+        """List the other modules that a module imports."""
         homes = {
             self.elements[child.target].module
             for element in elements
@@ -81,7 +81,7 @@ class Code:
     # -- reading
 
     def read_value(self, value: Value, text: str, what: str) -> str:
-        """The expression that turns a text into a value."""
+        """Write the expression that turns a text into a value."""
         what = literal(what)
         match value.kind:
             case "text":
@@ -101,12 +101,8 @@ class Code:
     def values(self, value: Value) -> str:
         return f"frozenset({literal(sorted(value.values))})"
 
-    def default(self, attribute: Attribute) -> str:
-        """A default as source."""
-        return literal(attribute.default)
-
     def differs(self, attribute: Attribute) -> str:
-        """The condition under which an optional attribute is written."""
+        """Write the condition under which an optional attribute is written."""
         source = f"self.{attribute.field}"
         if attribute.default is None:
             return f"{source} is not None"
@@ -117,7 +113,7 @@ class Code:
     # -- writing
 
     def write_value(self, value: Value, source: str, what: str, place: str) -> str:
-        """The expression that turns a value into escaped text; `place` is text or attribute."""
+        """Write the expression that turns a value into escaped text; `place` is text or attribute."""
         what = literal(what)
         escape = f"escape_{place}"
         match value.kind:
@@ -142,7 +138,7 @@ class Code:
     # -- which class of a family
 
     def condition(self, condition: Condition) -> str:
-        """The expression that tells whether a condition holds; `element`, `tags` and attributes are at hand."""
+        """Write the expression for a condition, in terms of `element`, `tags` and the attributes."""
         if condition.has:
             return self.in_tags(condition.has)
         if condition.lacks:
@@ -161,23 +157,24 @@ class Code:
         return f"({text})" if len(tags) > 1 else text
 
     def matches(self, element: Element) -> str:
-        return " and ".join(self.condition(entry) for entry in element.conditions) or "True"
+        """Write the condition under which an element is of a class that has conditions."""
+        return " and ".join(self.condition(entry) for entry in element.conditions)
 
     def attributes_of(self, members: list[Element]) -> list[str]:
-        """The attributes that conditions ask for."""
+        """List the attributes that occur in conditions."""
         return sorted({entry.attribute for member in members for entry in member.conditions if entry.attribute})
 
     def special_tags(self, members: list[Element]) -> list[str]:
-        """Tags of the children without which none of those can match that need one."""
+        """List the children of which a stanza must have one to be of a class that requires a child."""
         return sorted({tag for member in members for tag in self.first_has(member)})
 
     @staticmethod
     def first_has(member: Element) -> tuple[str, ...]:
-        """The first condition on a child, if there is one."""
+        """Return the first condition on a child, if there is one."""
         return next((entry.has for entry in member.conditions if entry.has), ())
 
     def runs(self, members: list[Element]) -> list[dict[str, Any]]:
-        """The members in order, in runs of those that need some child and those that don't."""
+        """Split the members into runs of classes that all require some child, or all don't."""
         found: list[dict[str, Any]] = []
         for member in members:
             special = bool(self.first_has(member))
@@ -188,14 +185,3 @@ class Code:
 
     def needs_tags(self, members: list[Element]) -> bool:
         return any(self.first_has(member) for member in members)
-
-
-def fields_of(element: Element) -> list[tuple[str, bool]]:
-    """All fields of a class in order, and whether each must be given."""
-    found = [(entry.field, entry.required) for entry in element.attributes if entry.fixed is None]
-    if element.text:
-        found.append((element.text.field, element.text.required))
-    found += [(entry.field, entry.count == "one") for entry in element.children]
-    if element.rest:
-        found.append((element.rest, False))
-    return found

@@ -1,15 +1,15 @@
-"""Conformance tests of stanzas, made from the examples and from the shape of each class."""
+"""Test cases of the stanzas, made from the examples and from the shape of each class."""
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
-from ..source_code import literal, snake
+from ..source_code import literal
 from ..templating import environment
-from .code import Code, fields_of
-from .model import CLIENT, Attribute, Child, Element, Language, Value
+from .model import CLIENT, Attribute, Child, Element, Example, Language, Text, Value
 
-#: A text of each type that reads well, one that does not.
+# By type, a text that can be read, and one that can't.
 GOOD = {
     "text": "some text",
     "int": "7",
@@ -25,38 +25,47 @@ BAD = {"int": "many", "bool": "perhaps", "jid": "@", "time": "yesterday", "unix"
 
 
 def render(language: Language, sources: str) -> dict[str, str]:
-    """The files of `generated/conformance/` by name."""
-    code = Code(language)
+    """Make the test cases for `generated/conformance/`, a module per protocol."""
     env = environment("conformance_stanzas", sources)
-    writer = _Writer(language)
-    env.globals.update(code=code, language=language, writer=writer, fields_of=fields_of)
-    files = {
-        "strategies.py": env.get_template("strategies.py.jinja").render(),
-        "test_stanzas_survive.py": env.get_template("test_survive.py.jinja").render(),
+    env.globals.update(writer=_Writer(language), arguments=_arguments)
+    template = env.get_template("protocol.py.jinja")
+    return {
+        f"protocols/{protocol.module}.py": template.render(protocol=protocol)
+        for protocol in language.protocols
+        if protocol.elements
     }
-    for protocol in language.protocols:
-        if protocol.elements:
-            name = f"test_stanzas_{protocol.module}.py"
-            files[name] = env.get_template("test_protocol.py.jinja").render(protocol=protocol)
-    return files
+
+
+def _arguments(example: Example) -> str:
+    """Write the arguments of an `Example`."""
+    parts = [literal(example.xml)]
+    if example.fields:
+        parts.append(literal(example.fields))
+    if example.builds != example.xml:
+        parts.append(f"builds={literal(example.builds)}")
+    return ", ".join(parts)
 
 
 class _Writer:
-    """Works out XML that must and must not be read, from the language alone."""
+    """Works out XML that must, or must not, be read, from the language alone."""
 
     def __init__(self, language: Language) -> None:
         self.elements = language.elements
 
-    def smallest(self, element: Element, **changes: Any) -> str:
-        """The least XML that reads as a class. `changes`: `without`, `bad`, `extra`, `inside` and `namespace`."""
-        return self._xml(element, changes, "")
+    def smallest(self, element: Element, *, without: Any = None, bad: Any = None) -> str:
+        """Write the least XML that reads as a class, or one that lacks a part or has a bad value in one."""
+        return self._xml(element, "", without=without, bad=bad)
 
-    def _xml(self, element: Element, changes: dict[str, Any], outer: str, full: bool = False, depth: int = 0) -> str:
-        namespace = changes.get("namespace", element.namespace)
-        out = f"<{element.element}" + ("" if namespace == outer else f' xmlns="{namespace}"')
-        bad = changes.get("bad")
+    def fullest(self, element: Element) -> str:
+        """Write XML with everything that a class knows."""
+        return self._xml(element, "", full=True)
+
+    def _xml(
+        self, element: Element, outer: str, *, full: bool = False, depth: int = 0, without: Any = None, bad: Any = None
+    ) -> str:
+        out = f"<{element.element}" + ("" if element.namespace == outer else f' xmlns="{element.namespace}"')
         for entry in element.attributes:
-            if entry is changes.get("without"):
+            if entry is without:
                 continue
             value = entry.fixed
             if entry is bad:
@@ -64,17 +73,13 @@ class _Writer:
             elif value is None and (entry.required or full):
                 value = self.good(entry)
             if value is not None:
-                out += f' {entry.written}="{_escaped(value)}"'
-        out += changes.get("extra", "")
-        inner = changes.get("inside", "")
+                out += f' {entry.written}="{escape(value)}"'
+        inner = ""
         text = element.text
         if text is not None and (text.required or full or text is bad):
-            kind = text.value
-            inner += _escaped(_bad(kind) if text is bad else _good(kind))
+            inner += escape(_bad(text.value) if text is bad else _good(text.value))
         for child in element.children:
-            if child is changes.get("without"):
-                continue
-            if child is bad or child.count == "one" or full:
+            if child is not without and (child is bad or child.count == "one" or full):
                 inner += self._child(child, element.namespace, full, depth, child is bad)
         if full and element.rest:
             inner += "<mood>happy</mood><place><lat>45.07</lat></place>"
@@ -84,7 +89,7 @@ class _Writer:
         namespace = "" if child.namespace == outer else f' xmlns="{child.namespace}"'
         if child.kind == "ref":
             element = self.elements[child.target]
-            return self._xml(element, {}, outer, full and depth < 3, depth + 1)
+            return self._xml(element, outer, full=full and depth < 3, depth=depth + 1)
         if child.kind == "stanza":
             own = "" if outer == CLIENT else f' xmlns="{CLIENT}"'
             return f'<message{own} type="chat"><body>hi</body></message>'
@@ -93,14 +98,10 @@ class _Writer:
         if child.kind == "flag":
             return f"<{child.name}{namespace}/>"
         value = _bad(child.value) if bad else _good(child.value)
-        return f"<{child.name}{namespace}>{_escaped(value)}</{child.name}>"
-
-    def fullest(self, element: Element) -> str:
-        """XML with everything that a class knows."""
-        return self._xml(element, {}, "", full=True)
+        return f"<{child.name}{namespace}>{escape(value)}</{child.name}>"
 
     def good(self, entry: Attribute) -> str | None:
-        """A value that is written, so none that equals the default."""
+        """Return a value that differs from the default, which would not be written."""
         value = entry.value
         if entry.default is None:
             return _good(value)
@@ -111,55 +112,68 @@ class _Writer:
             return next((known for known in value.values if known != entry.default), None)
         return _good(value) if _good(value) != str(entry.default) else str(int(entry.default) + 1)
 
-    def bad_parts(self, element: Element) -> list[tuple[str, Any]]:
-        """What can be of a wrong type."""
-        found: list[tuple[str, Any]] = []
-        for entry in element.attributes:
-            if entry.fixed is None and _bad(entry.value):
-                found.append((entry.field, entry))
-        if element.text is not None and _bad(element.text.value):
-            found.append((element.text.field, element.text))
-        for child in element.children:
-            if child.kind == "text" and _bad(child.value):
-                found.append((child.field, child))
-        return found
+    def wrong_types(self, element: Element) -> dict[str, str]:
+        """Write, by field, the smallest XML but with a value that the field can't hold."""
+        parts = [part for part in element.parts if not isinstance(part, Child) or part.kind == "text"]
+        return {part.field: self.smallest(element, bad=part) for part in parts if _bad(part.value)}
 
-    def required_parts(self, element: Element) -> list[tuple[str, Any]]:
-        """What must be there."""
-        found: list[tuple[str, Any]] = [
-            (entry.field, entry) for entry in element.attributes if entry.required or entry.fixed is not None
-        ]
-        found += [(child.field, child) for child in element.children if child.count == "one"]
-        return found
+    def missing(self, element: Element) -> dict[str, str]:
+        """Write, by field, the smallest XML without it."""
+        parts: list[Any] = [entry for entry in element.attributes if entry.required or entry.fixed is not None]
+        parts += [child for child in element.children if child.count == "one"]
+        return {part.field: self.smallest(element, without=part) for part in parts}
 
-    def strategy(self, value: Value) -> str:
-        """The source of a hypothesis strategy of one value."""
-        match value.kind:
-            case "int":
-                least = -(10**18) if value.least is None else value.least
-                most = 10**18 if value.most is None else value.most
-                return f"st.integers({least}, {most})"
-            case "enum" if value.values:
-                known = f"st.sampled_from({literal(list(value.values))})"
-                return known if value.closed else f"{known} | TEXT"
-            case kind:
-                return kind.upper()
+    def values(self, element: Element) -> list[str]:
+        """Write the entries of a dict of fields to hypothesis strategies."""
+        found = [f"{literal(part.field)}: {_strategy_of(part)}" for part in element.parts]
+        return [*found, f"{literal(element.rest)}: PARAMS"] if element.rest else found
 
-    def child_strategy(self, child: Child) -> str:
-        match child.kind:
-            case "flag":
-                return "st.booleans()"
-            case "ref":
-                base = f"st.deferred(lambda: {snake(child.target)}())"
-            case "stanza":
-                base = "st.deferred(lambda: chat_message())"
-            case "choice":
-                base = f"st.sampled_from({literal(list(child.value.values))})"
-            case _:
-                base = self.strategy(child.value)
-        if child.count == "many":
-            return f"st.lists({base}, max_size=2).map(tuple)"
-        return base if child.count == "one" else f"st.none() | {base}"
+
+def _strategy_of(part: Attribute | Text | Child) -> str:
+    """Write a hypothesis strategy of one field."""
+    match part:
+        case Attribute():
+            strategy, needed = _strategy(part.value), part.required or part.default is not None
+        case Text():
+            # Reading can't tell an empty text from none.
+            strategy, needed = _strategy(part.value, text="SOME_TEXT"), part.required
+        case Child(kind="flag"):
+            return "BOOL"
+        case Child():
+            strategy, needed = _child_strategy(part), part.count == "one"
+            if part.count == "many":
+                return f"many({strategy})"
+    return strategy if needed else f"optional({strategy})"
+
+
+def _child_strategy(child: Child) -> str:
+    match child.kind:
+        case "ref":
+            return f"made({literal(child.target)})"
+        case "stanza":
+            return 'made("ChatMessage")'
+        case "choice":
+            # Only the names of the list: not every text can name an element.
+            return _known(child.value)
+        case _:
+            return _strategy(child.value)
+
+
+def _strategy(value: Value, text: str = "TEXT") -> str:
+    match value.kind:
+        case "text":
+            return text
+        case "int":
+            bounds = {"least": value.least, "most": value.most}
+            return f"integer({', '.join(f'{name}={bound}' for name, bound in bounds.items() if bound is not None)})"
+        case "enum" if value.values:
+            return _known(value) if value.closed else f"{_known(value)} | {text}"
+        case kind:
+            return kind.upper()
+
+
+def _known(value: Value) -> str:
+    return f"known({', '.join(literal(name) for name in value.values)})"
 
 
 def _good(value: Value) -> str:
@@ -176,7 +190,3 @@ def _bad(value: Value) -> str:
     if value.kind == "enum":
         return "none-of-them" if value.closed else ""
     return BAD.get(value.kind, "")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

@@ -1,4 +1,4 @@
-"""Pages about the stanzas. The spec's texts are data: none can leave its cell, its line or its fence."""
+"""Render the pages about the stanzas. No text of the spec can break out of its cell, line or fence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .model import Attribute, Child, Element, Language
 
 @dataclass(frozen=True)
 class Row:
-    """One field; all but `doc` is Markdown already."""
+    """One field; all but `doc` is already Markdown."""
 
     field: str
     wire: str
@@ -22,7 +22,7 @@ class Row:
 
 
 def render(language: Language, sources: str) -> dict[str, str]:
-    """The files of `generated/docs/stanzas/` by name."""
+    """Make the files of `generated/docs/stanzas/`, by name."""
     pages = _Pages(language)
     env = environment("docs", sources)
     env.filters.update(prose=prose, code=code, fence=lambda xml: fence(xml, "xml"))
@@ -41,11 +41,11 @@ class _Pages:
         self.code = Code(language)
 
     def link(self, element: Element) -> str:
-        """A link to a class on its page; no class can have the anchor of a page's title, which has a hyphen."""
+        """Link to a class on its page. A page's title has a hyphen in its anchor, so the two can't clash."""
         return f"[`{element.name}`]({self.pages[element.name]}#{element.name.lower()})"
 
     def kinds(self) -> list[tuple[str, list[Element]]]:
-        """The classes of each kind."""
+        """List the classes of each kind."""
         names = sorted({kind for element in self.elements.values() for kind in element.kinds})
         return [(name, [element for element in self.elements.values() if name in element.kinds]) for name in names]
 

@@ -1,4 +1,4 @@
-"""From the stanza language to all files of the stanza half."""
+"""Make all files of the stanzas from the stanza language."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .prove import prove
 
 
 def package(folder: Path, base: Path, label: str) -> dict[str, str]:
-    """The files by their names below `generated/`.
+    """Make the files, by their names below `generated/`.
 
     :param base: the folder that file names in faults are relative to.
-    :raises SpecFaults: all faults of the language, or all examples that do not hold.
+    :raises SpecFaults: with every fault in the language, or every wrong example.
     """
     language = read(folder, base)
     files = render.render(language, label)

@@ -1,4 +1,4 @@
-"""Reading and checking the stanza language."""
+"""Read and check the stanza language."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from .model import (
 
 XML = "http://www.w3.org/XML/1998/namespace"
 STANZA = "Stanza"
-"""In a `ref`: any root."""
+"""In a `ref`, any root."""
 
 RESERVED = frozenset({"index", "jids", "slixmpp-bridge"})
-"""Names that files of the package and of its pages have themselves."""
+"""Names of other modules of the package and of other pages."""
 
 TAKEN = frozenset({"unknown", "unknown_attributes", "to_xml", "to_element", "from_element", "parse", "element"})
 
 
 def read(folder: Path, base: Path) -> Language:
-    """All files of a folder as one language.
+    """Read all files of a folder as one language.
 
-    :raises SpecFaults: all faults of all files.
+    :raises SpecFaults: with every fault in the files.
     """
     faults: list[Fault] = []
     schema = Schema(folder.parent / "schema" / "stanza.schema.json", "docs/stanza-language.md")
@@ -56,13 +56,13 @@ def read(folder: Path, base: Path) -> Language:
                 problem = f"a protocol can't be called {document['protocol']!r}"
                 faults.append(fault(document, "protocol", problem, "Give it another name"))
             elif document["protocol"] != path.stem:
-                problem = f"the protocol {document['protocol']!r} stands in {path.name}"
+                problem = f"the protocol {document['protocol']!r} is in {path.name}"
                 faults.append(fault(document, "protocol", problem, f"Name the file {document['protocol']}.yaml"))
     if faults:
         raise SpecFaults(faults)
     language = _Reader(documents).run()
     if not language.protocols:
-        raise SpecFaults([Fault(str(folder), 1, "there is no stanza", "Add a .yaml file")])
+        raise SpecFaults([Fault(str(folder), 1, "contains no stanzas", "Add a .yaml file")])
     return language
 
 
@@ -79,8 +79,8 @@ class _Reader:
             for name, source in document["elements"].items():
                 if name in self.sources or name == STANZA:
                     where = self.sources[name].file if name in self.sources else "the language itself"
-                    problem = f"the element {name!r} is defined already in {where}"
-                    self.faults.append(fault(document["elements"], name, problem, "Give each a name of its own"))
+                    problem = f"the element {name!r} is already defined in {where}"
+                    self.faults.append(fault(document["elements"], name, problem, "Rename one of them"))
                     continue
                 self.sources[name] = source
                 self.modules[name] = document
@@ -106,7 +106,7 @@ class _Reader:
     # -- like
 
     def resolve(self, name: str, path: tuple[str, ...]) -> Map:
-        """An element with what it takes over from the one it is like."""
+        """Merge an element with the one that it is like."""
         if name in self.resolved:
             return self.resolved[name]
         source = self.sources[name]
@@ -123,7 +123,7 @@ class _Reader:
                 )
                 return merged
             if parent_name in (*path, name):
-                self.add(source, "like", f"{name} is like itself", "Break the circle")
+                self.add(source, "like", f"{name} is like itself", "Break the cycle")
                 return merged
             parent = self.resolve(parent_name, (*path, name))
             for key in ("element", "namespace", "text", "rest"):
@@ -153,7 +153,7 @@ class _Reader:
 
     def element(self, name: str, source: Map, protocol: Protocol) -> Element:
         if "element" not in source:
-            self.add(source, None, f"{name} does not say its element", "Add 'element:' or 'like:'")
+            self.add(source, None, f"{name} has no element", "Add 'element:' or 'like:'")
         element = Element(
             name=name,
             module=protocol.module,
@@ -166,7 +166,7 @@ class _Reader:
             line=source.line,
         )
         if not _is_name(element.element):
-            self.add(source, "element", f"{element.element!r} is no XML name", "Write an XML name")
+            self.add(source, "element", f"{element.element!r} is not an XML name", "Use an XML name")
         element.attributes = [self.attribute(entry) for entry in source.get("attributes", ())]
         if "text" in source:
             text = source["text"]
@@ -198,7 +198,7 @@ class _Reader:
         prefix, _, local = written.partition(":")
         wire = f"{{{XML}}}{local}" if prefix == "xml" and local else written
         if not all(_is_name(part) for part in written.split(":")) or (":" in written and prefix != "xml"):
-            self.add(entry, "name", f"{written!r} is no attribute name", "Write a plain name or one with 'xml:'")
+            self.add(entry, "name", f"{written!r} is not an attribute name", "Use a plain name or one with 'xml:'")
         field = entry.get("field") or _field(local or written)
         return Attribute(
             field=field,
@@ -229,29 +229,25 @@ class _Reader:
         elif "choice" in entry:
             kind = "choice"
             if count == "many":
-                self.add(entry, "count", "a choice can't stand many times", "Take 'count' out")
+                self.add(entry, "count", "a choice can't occur many times", "Remove 'count'")
         if name and not _is_name(name):
-            self.add(entry, "element", f"{name!r} is no XML name", "Write an XML name")
+            self.add(entry, "element", f"{name!r} is not an XML name", "Use an XML name")
         if kind in ("flag",) and count != "optional":
-            self.add(entry, "count", "a flag is there or not", "Take 'count' out")
+            self.add(entry, "count", "a flag is always optional", "Remove 'count'")
         value = Value("enum", tuple(entry["choice"])) if kind == "choice" else _value(entry)
         return Child(entry["field"], kind, name, namespace, target, value, count, entry.get("doc", ""))
 
     def fields(self, element: Element, source: Map) -> None:
-        """Refuse two fields of one name and names that Python or the class needs itself."""
-        names = [entry.field for entry in element.attributes if entry.fixed is None]
-        names += [entry.field for entry in element.children]
-        names += [element.text.field] if element.text else []
-        names += [element.rest] if element.rest else []
-        for name in names:
-            if names.count(name) > 1:
+        """Reject duplicate fields, and names reserved by Python or by the class."""
+        for name in element.fields:
+            if element.fields.count(name) > 1:
                 self.add(source, None, f"{element.name} has two fields {name!r}", "Give one of them another 'field'")
             if name in TAKEN or keyword.iskeyword(name) or not name.isidentifier():
                 self.add(source, None, f"{element.name} can't have a field {name!r}", "Give it another 'field'")
         tags = [entry.tag for entry in element.children if entry.kind in ("ref", "text", "flag")]
         for tag in set(tags):
             if tags.count(tag) > 1:
-                self.add(source, "children", f"{element.name} has two children {tag}", "Take one of them out")
+                self.add(source, "children", f"{element.name} has two children {tag}", "Remove one of them")
 
     # -- roots
 
@@ -282,7 +278,12 @@ class _Reader:
         for name in entry["field"].split("."):
             child = next((one for one in holder.children if one.field == name), None) if holder else None
             if child is None:
-                self.add(entry, "field", f"there is no field {entry['field']!r}", "Name a child, or a child's child")
+                self.add(
+                    entry,
+                    "field",
+                    f"there is no field {entry['field']!r}",
+                    "Use the field of a child, or of a child's child",
+                )
                 return ()
             tags.append(child.tag)
             holder = self.element_of(child)
@@ -303,7 +304,7 @@ class _Reader:
             child = next((one for one in element.children if one.field == name), None)
             if child is None or not child.name:
                 known = [one.field for one in element.children]
-                self.add(entry, key, f"there is no child {name!r}", nearest(name, known, "Name a child's field"))
+                self.add(entry, key, f"there is no child {name!r}", nearest(name, known, "Use a child's field"))
             else:
                 found.append(child.tag)
         return tuple(found)
@@ -314,7 +315,7 @@ def _families(elements: dict[str, Element]) -> list[Family]:
     for element in sorted(elements.values(), key=lambda one: (one.rank, one.name)):
         if element.is_root:
             name = "".join(char if char.isalnum() and char.isascii() else "_" for char in element.element)
-            function = f"read_{snake(name)}"
+            function = f"load_{snake(name)}"
             if any(other.function == function and tag != element.tag for tag, other in families.items()):
                 function = f"{function}_of_{snake(element.name)}"
             families.setdefault(element.tag, Family(element.tag, function)).members.append(element)

@@ -122,6 +122,16 @@ class Element:
     def tag(self) -> str:
         return f"{{{self.namespace}}}{self.element}" if self.namespace else self.element
 
+    @property
+    def parts(self) -> list[Attribute | Text | Child]:
+        """The attributes, text and children that have a field."""
+        attributes = [entry for entry in self.attributes if entry.fixed is None]
+        return [*attributes, *([self.text] if self.text else []), *self.children]
+
+    @property
+    def fields(self) -> list[str]:
+        return [part.field for part in self.parts] + ([self.rest] if self.rest else [])
+
 
 @dataclass
 class Protocol:

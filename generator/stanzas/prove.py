@@ -1,4 +1,4 @@
-"""Proves the examples of the language on the classes made from it, before anything is written."""
+"""Check the examples of the language with the classes generated from it, before anything is written."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from xml.etree import ElementTree as ET
 
 from ..faults import Fault, nearest
 from ..output import GenerationError, write
-from .code import fields_of
+from ..runtime.conformance.differences import difference
 from .model import Element, Example, Language, Wrong
 
 _numbers = count(1)
 
 
 def prove(files: Mapping[str, str], language: Language) -> list[Fault]:
-    """Hold every example against the class that it stands under.
+    """Check every example with the class that it belongs to.
 
     :param files: the rendered package by name.
-    :returns: a fault for each example that does not read as its class, has other values, or builds other XML, and for
+    :returns: a fault for each example that doesn't read as its class, has other values or builds other XML, and for
         each counter-example that reads as the class.
     :raises GenerationError: if the package can't be imported.
     """
@@ -38,7 +38,7 @@ def prove(files: Mapping[str, str], language: Language) -> list[Fault]:
 
 @contextmanager
 def _imported(files: Mapping[str, str]) -> Iterator[Any]:
-    """The package under a name that nobody else has, for a while."""
+    """Import the package under a unique name, for a while."""
     name = f"_proved_stanzas_{next(_numbers)}"
     bytecode = sys.dont_write_bytecode
     with tempfile.TemporaryDirectory(prefix="proved-") as scratch:
@@ -54,7 +54,7 @@ def _imported(files: Mapping[str, str]) -> Iterator[Any]:
             try:
                 spec.loader.exec_module(package)
                 for entry in folder.glob("*.py"):
-                    # The bridge wants slixmpp, which the generator does without.
+                    # The bridge needs slixmpp, which the generator does not.
                     if entry.stem not in ("__init__", "slixmpp_bridge"):
                         importlib.import_module(f"{name}.{entry.stem}")
             except Exception as error:
@@ -78,33 +78,32 @@ def _example(package: Any, element: Element, example: Example) -> Fault | None:
     try:
         problem, remedy = _prove(package, element, example) or ("", "")
     except package.StanzaError as error:
-        problem, remedy = f"the example is no {element.name}: {error}", "Mend the example or the element"
+        problem, remedy = f"the example is not a valid {element.name}: {error}", "Fix the example or the element"
     return Fault(example.file, example.line, problem, remedy) if problem else None
 
 
 def _prove(package: Any, element: Element, example: Example) -> tuple[str, str] | None:
     found = _read(package, element, example.xml)
     if type(found).__name__ != element.name:
-        remedy = f"Mend the example, or 'when' or 'rank' of {element.name} or {type(found).__name__}"
+        remedy = f"Fix the example, or 'when' or 'rank' of {element.name} or {type(found).__name__}"
         return f"the example of {element.name} reads as {type(found).__name__}", remedy
-    fields = [name for name, _ in fields_of(element)]
     for name, wanted in example.fields.items():
-        if name not in fields:
-            remedy = nearest(name, fields, f"Its fields are {', '.join(fields)}")
+        if name not in element.fields:
+            remedy = nearest(name, element.fields, f"Its fields are {', '.join(element.fields)}")
             return f"{element.name} has no field {name!r}", remedy
         value = json.loads(json.dumps(getattr(found, name), default=str))
         # As text: to Python 1 equals True.
         if json.dumps(value, sort_keys=True) != json.dumps(wanted, sort_keys=True):
-            return f"the field {name!r} of the example is {value!r}, not {wanted!r}", "Mend 'fields' or the example"
+            return f"the field {name!r} of the example is {value!r}, not {wanted!r}", "Fix 'fields' or the example"
     built = found.to_xml()
     try:
-        other = difference(ET.fromstring(built), ET.fromstring(example.builds))
+        other = difference(built, example.builds)
     except ET.ParseError as error:
-        return f"what the example is to build is no XML: {error}", "Mend 'builds'"
+        return f"'builds' is not valid XML: {error}", "Fix it"
     if other:
-        return f"the example builds other XML at {other}", "Mend the example, or say what it builds under 'builds'"
+        return f"the example builds other XML: {other}", "Fix the example, or add the XML under 'builds'"
     if _read(package, element, built) != found:
-        return f"what {element.name} builds reads as another value", "Mend the example or the element"
+        return f"the XML that {element.name} builds reads as another value", "Fix the example or the element"
     return None
 
 
@@ -116,23 +115,4 @@ def _wrong(package: Any, element: Element, wrong: Wrong) -> Fault | None:
     if type(found).__name__ != element.name:
         return None
     problem = f"the counter-example reads as {element.name} ({wrong.why})"
-    return Fault(wrong.file, wrong.line, problem, "Mend it, or make the element narrower")
-
-
-def difference(one: ET.Element, other: ET.Element, path: str = "") -> str | None:
-    """Where two elements differ; the order of children and white space around texts say nothing."""
-    path = f"{path}/{one.tag.rpartition('}')[2]}"
-    if one.tag != other.tag:
-        return f"{path}: {one.tag} instead of {other.tag}"
-    if one.attrib != other.attrib:
-        return f"{path}: attributes {one.attrib} instead of {other.attrib}"
-    if (one.text or "").strip() != (other.text or "").strip():
-        return f"{path}: text {one.text!r} instead of {other.text!r}"
-    left = list(other)
-    for child in one:
-        found = [(difference(child, entry, path), entry) for entry in left if entry.tag == child.tag]
-        same = [entry for problem, entry in found if problem is None]
-        if not same:
-            return found[0][0] if found else f"{path}: {child.tag} is too much"
-        left.remove(same[0])
-    return f"{path}: {left[0].tag} is missing" if left else None
+    return Fault(wrong.file, wrong.line, problem, "Fix it, or make the element stricter")

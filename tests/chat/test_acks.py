@@ -261,17 +261,6 @@ def test_error_fails_the_waiting_send(to: int | str, sender: str, condition: str
     run(main())
 
 
-def test_error_for_an_unknown_message_only_emits_an_event() -> None:
-    async def main() -> None:
-        async with online() as (chat, told, peer):
-            peer.send(fault("never-sent", "forbidden", "5-7001@localhost"))
-            peer.send("<message type='error'/>")
-            assert (await told.one(MessageFailed)).message_id == "never-sent"
-            await chat.send(5, "hello")
-
-    run(main())
-
-
 # Resumption
 
 

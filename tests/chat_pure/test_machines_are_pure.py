@@ -1,4 +1,4 @@
-"""A machine has no clock, no chance, no network and no loop: it imports nothing that could have one."""
+"""Machines are pure: they import nothing with a clock, randomness, a network or an event loop."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from connectycube.chat import machines
 
 FOLDER = Path(machines.__file__).parent
 MODULES = sorted(FOLDER.rglob("*.py"))
-PURE = {"__future__", "attrs", "collections", "collections.abc", "enum", "typing"}
+PURE = {"__future__", "attrs", "collections", "collections.abc", "enum", "itertools", "typing"}
 IMPURE_NAMES = {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
 
 
 def imports_of(source: str) -> set[str]:
-    """The modules that it imports; those of its own package by a dot and their names."""
+    """List the imported modules, with a leading dot for those of the same package."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -27,19 +27,19 @@ def imports_of(source: str) -> set[str]:
     return found
 
 
-def test_all_modules_are_looked_at() -> None:
+def test_every_module_is_checked() -> None:
     expected = "__init__ _machine connection contact_list privacy_lists stream_management".split()
     assert [module.stem for module in MODULES] == expected
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_a_machine_imports_nothing_impure(module: Path) -> None:
+def test_machine_imports_only_pure_modules(module: Path) -> None:
     own = {"." + other.stem for other in MODULES}
     assert imports_of(module.read_text()) <= PURE | own
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_a_machine_calls_nothing_impure(module: Path) -> None:
+def test_machine_calls_only_pure_builtins(module: Path) -> None:
     names = {node.id for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Name)}
     assert not names & IMPURE_NAMES
 
@@ -55,5 +55,5 @@ def test_a_machine_calls_nothing_impure(module: Path) -> None:
         ("from .._stream import Stream", ".._stream"),
     ],
 )
-def test_the_check_would_find_it(source: str, found: str) -> None:
+def test_check_detects_each_form_of_import(source: str, found: str) -> None:
     assert imports_of(source) == {found}

@@ -1,4 +1,4 @@
-"""Handlers in threads and the blocking iterator, without a server: their bounds, and how they end."""
+"""Handlers in threads and the blocking iterator, without a server: their limits, and how they end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def numbered(number: int) -> TypingStarted:
     return TypingStarted(user_id=number, dialog_id=None)
 
 
-def test_a_slow_handler_loses_the_oldest(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_slow_handler_loses_the_oldest_events(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(_workers, "LIMIT", 3)
     workers, begun, go, seen = Workers(), threading.Event(), threading.Event(), list[int | None]()
 
@@ -33,16 +35,16 @@ def test_a_slow_handler_loses_the_oldest(monkeypatch: pytest.MonkeyPatch, caplog
         handler.put(numbered(number))
     assert len(workers.threads) == 1
     go.set()
-    workers.settle(10)
+    workers.join(10)
     assert seen == [0, 5, 6, 7]
     assert handler.queue.dropped == 4
     assert [record.message for record in caplog.records] == [
-        "the handler test_a_slow_handler_loses_the_oldest.<locals>.slow is too slow: its oldest events are dropped"
+        "the handler test_slow_handler_loses_the_oldest_events.<locals>.slow is too slow: its oldest events are dropped"
     ]
     assert workers.threads == set()
 
 
-def test_a_dropped_handler_finishes_what_waits() -> None:
+def test_removed_handler_finishes_its_queue() -> None:
     workers, go, seen = Workers(), threading.Event(), list[int | None]()
 
     def call(event: TypingStarted) -> None:
@@ -60,7 +62,7 @@ def test_a_dropped_handler_finishes_what_waits() -> None:
     assert (seen, thread.is_alive(), workers.threads) == ([0, 1, 2], False, set())
 
 
-def test_a_handler_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_continues_after_an_exception(caplog: pytest.LogCaptureFixture) -> None:
     workers = Workers()
 
     def call(event: TypingStarted) -> None:
@@ -69,11 +71,11 @@ def test_a_handler_that_raises_goes_on(caplog: pytest.LogCaptureFixture) -> None
     handler = Handler(workers, call, 1)
     for number in range(2):
         handler.put(numbered(number))
-    workers.settle(10)
+    workers.join(10)
     assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 2
 
 
-def test_threads_are_made_as_they_are_needed() -> None:
+def test_threads_are_started_on_demand() -> None:
     workers, both = Workers(), threading.Barrier(2, timeout=10)
     handler = Handler(workers, lambda event: both.wait(), 5)
     workers.add(handler)
@@ -81,16 +83,16 @@ def test_threads_are_made_as_they_are_needed() -> None:
     for number in range(2):
         handler.put(numbered(number))
     assert len(workers.threads) <= 2
-    workers.settle(10)
+    workers.join(10)
     assert both.n_waiting == 0
     workers.open()
     for number in range(2):
         handler.put(numbered(number))
-    workers.settle(10)
+    workers.join(10)
     assert workers.threads == set()
 
 
-def test_a_slow_iterator_loses_the_oldest_and_counts() -> None:
+def test_slow_iterator_loses_and_counts_the_oldest_events() -> None:
     stream = BlockingEventStream((TypingStarted,), 2, lambda: None)
     assert all(stream._put(numbered(number)) for number in range(5))
     assert stream._put(StreamFailed(condition="conflict", text=""))
@@ -100,7 +102,7 @@ def test_a_slow_iterator_loses_the_oldest_and_counts() -> None:
     assert stream.dropped == 3
 
 
-def test_an_iterator_that_nobody_has_is_forgotten() -> None:
+def test_abandoned_iterator_is_unregistered() -> None:
     chat = Chat(user_id=81001, password="secret", app_id=7001)
     bus = chat._chat._bus
     chat.events(MessageReceived)
@@ -113,7 +115,7 @@ def test_an_iterator_that_nobody_has_is_forgotten() -> None:
     assert list(kept) == []
 
 
-def test_off_ends_a_handler_that_was_registered_twice() -> None:
+def test_off_unregisters_a_handler_that_was_registered_twice() -> None:
     chat = Chat(user_id=81001, password="secret", app_id=7001)
 
     @chat.on(TypingStarted)

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of `connectycube.stanzas`: `python -m tests.fuzz.harness --runs 1000000`.
 
-An input that fails is shown and kept in `failed/`, where `test_failed.py` finds it.
+An input that fails is printed and kept in `failed/`, where `test_failed.py` finds it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import atheris
 with atheris.instrument_imports(include=["connectycube.stanzas"]):
     from connectycube import stanzas
 
-    # Classes are loaded when they are first used: too late to be instrumented.
+    # Classes are loaded on first use, which is too late to instrument them.
     for name in sorted(Path(stanzas.__file__).parent.glob("*.py")):
         import_module(f"connectycube.stanzas.{name.stem}" if name.stem != "__init__" else "connectycube.stanzas")
 
@@ -29,14 +29,14 @@ from tests.fuzz.target import FAILED, check, examples
 
 
 def fuzz(folder: str, options: argparse.Namespace, corpus: list[bytes], counts: list[ctypes.c_uint64]) -> None:
-    """Fuzz to the bound; ends the process, with 0 if nothing was found."""
+    """Fuzz to the limit and end the process, with status 0 if nothing was found."""
 
     def target(data: bytes) -> None:
         counts[0].value += 1
         try:
             counts[1].value += check(data)
         except Exception:
-            # Where libFuzzer keeps it too, unless Python ends the process first.
+            # libFuzzer keeps it there too, unless Python ends the process first.
             Path(options.failed, f"crash-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
             raise
 
@@ -56,7 +56,7 @@ def main() -> int:
     options = parser.parse_args()
     options.failed.mkdir(parents=True, exist_ok=True)
     corpus = list(examples())
-    # libFuzzer ends its process without a word, so it gets one of its own.
+    # libFuzzer ends its process abruptly, so it gets one of its own.
     context = multiprocessing.get_context("fork")
     counts = [context.RawValue(ctypes.c_uint64, 0) for _ in range(2)]
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Mutations that know XML: most mutated bytes are refused by the XML parser, so what stands behind it sees few."""
+"""Mutations that know XML. The XML parser rejects most mutated bytes, so the code behind it sees few of them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ NAMESPACES = ["", "jabber:client", "urn:other", "http://www.w3.org/XML/1998/name
 class Mutator:
     """A custom mutator for atheris.
 
-    :param corpus: examples whose elements, attributes and texts are put into others.
+    :param corpus: examples whose elements, attributes and texts are inserted into others.
     """
 
     def __init__(self, corpus: Sequence[bytes]) -> None:
@@ -95,7 +95,7 @@ class Mutator:
         return found[:max_size]
 
     def text(self, data: bytes, random: Random) -> bytes:
-        """Bytes put in, taken out or changed, wherever."""
+        """Insert, remove or change bytes."""
         start = random.randrange(len(data) + 1)
         end = min(len(data), start + random.choice((0, 1, 1, 2, 4, 16)))
         match random.randrange(4):
@@ -111,7 +111,7 @@ class Mutator:
         return data[:start] + middle + data[end:]
 
     def tree(self, root: ET.Element, random: Random) -> bytes:
-        """Elements, attributes and texts put in, taken out or changed."""
+        """Insert, remove or change elements, attributes and texts."""
         for _ in range(random.choice((1, 1, 1, 2, 4))):
             self.change(root, random)
         try:

@@ -1,4 +1,4 @@
-"""What must hold for every input, and the examples that fuzzing starts from."""
+"""The check for every input, and the examples that fuzzing starts from."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from generator.stanzas.language import read
 BASE = Path(__file__).resolve().parents[2]
 SPEC = BASE / "spec" / "stanzas"
 FAILED = Path(__file__).with_name("failed")
-"""Inputs that failed once."""
+"""Inputs that once failed."""
 
 
 class Broken(AssertionError):
-    """An input that is not handled as promised."""
+    """An input that is not handled as documented."""
 
 
 def check(data: bytes) -> bool:
-    """Whether an input is a stanza, which then survives being written and read again.
+    """Tell whether an input is a stanza. If so, it must survive being written and read again.
 
-    :raises Broken: if it is neither that nor refused with `StanzaError`.
+    :raises Broken: if it does not, or if it is rejected with an error other than `StanzaError`.
     """
     try:
         stanza = parse(data)
@@ -42,7 +42,7 @@ def check(data: bytes) -> bool:
 
 
 def examples() -> Iterator[bytes]:
-    """The XML of all examples of the spec, right ones and wrong ones."""
+    """Return the XML of all examples of the spec, right and wrong."""
     for element in read(SPEC, BASE).elements.values():
         for example in element.examples:
             yield example.xml.encode()

@@ -1,4 +1,4 @@
-"""A short run of the fuzzer, in a process of its own: what it instruments stays so."""
+"""A short run of the fuzzer, in its own process because instrumented code stays instrumented."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_no_input_fails() -> None:
     assert int(found[2]) > RUNS // 20, "too few inputs get past the XML parser"
 
 
-def test_failures_are_told_and_kept(tmp_path: Path) -> None:
+def test_failures_are_reported_and_kept(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from tests.fuzz import harness\n"

@@ -1,4 +1,4 @@
-"""Inputs that failed once, found by fuzzing or by thought."""
+"""Inputs that once failed, found by fuzzing or by hand."""
 
 from __future__ import annotations
 

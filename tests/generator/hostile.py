@@ -97,7 +97,7 @@ NASTY = [
 
 
 def document(texts: Sequence[str]) -> Node:
-    """A document in which each of the texts stands in every place that takes a free text."""
+    """A document with each of the texts in every place that takes free text."""
     paths: Node = {}
     schemas: Node = {}
     schemes: Node = {}

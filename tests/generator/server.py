@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback: it keeps what it is asked and answers what it is told."""
+"""A real HTTP server on the loopback interface: it records requests and sends the response it is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples are held against their schemas, and a fault names the very line that is wrong."""
+"""Examples are checked against their schemas, and a fault names the exact line."""
 
 from __future__ import annotations
 
@@ -50,38 +50,38 @@ def case(name: str, text: str, *expected: str) -> Any:
     return pytest.param(text, list(expected), id=name)
 
 
-MEND = "Mend the example or its schema."
+FIX = "Fix the example or its schema."
 
 CASES = [
     case(
         "parameter",
         parameter("{type: integer}", "          example: ten\n"),
-        f"api.yaml:19: the example breaks its schema: 'ten' is not of type 'integer'. {MEND}",
+        f"api.yaml:19: the example breaks its schema: 'ten' is not of type 'integer'. {FIX}",
     ),
     case(
         "named example of a parameter",
         parameter("{type: integer, maximum: 9}", "          examples:\n            big:\n              value: 10\n"),
-        f"api.yaml:21: example 'big' breaks its schema: 10 is greater than the maximum of 9. {MEND}",
+        f"api.yaml:21: example 'big' breaks its schema: 10 is greater than the maximum of 9. {FIX}",
     ),
     case(
         "shared parameter",
         HEAD + DONE + "    parameters:\n      - {name: a, in: query, schema: {enum: [b, c]}, example: d}\n",
-        f"api.yaml:17: the example breaks its schema: 'd' is not one of ['b', 'c']. {MEND}",
+        f"api.yaml:17: the example breaks its schema: 'd' is not one of ['b', 'c']. {FIX}",
     ),
     case(
         "body",
         HEAD + BODY + "            example: {}\n" + DONE,
-        f"api.yaml:19: the example breaks its schema: 'name' is a required property. {MEND}",
+        f"api.yaml:19: the example breaks its schema: 'name' is a required property. {FIX}",
     ),
     case(
         "places inside a body",
         HEAD + BODY + "            example:\n              name: longer than five\n              sizes:\n"
         "                - 1\n                - two\n              next:\n                next:\n"
         "                  name: 5\n" + DONE,
-        f"api.yaml:20: the example breaks its schema at ['name']: 'longer than five' is too long. {MEND}",
-        f"api.yaml:23: the example breaks its schema at ['sizes'][1]: 'two' is not of type 'integer'. {MEND}",
-        f"api.yaml:24: the example breaks its schema at ['next']: 'name' is a required property. {MEND}",
-        f"api.yaml:26: the example breaks its schema at ['next']['next']['name']: 5 is not of type 'string'. {MEND}",
+        f"api.yaml:20: the example breaks its schema at ['name']: 'longer than five' is too long. {FIX}",
+        f"api.yaml:23: the example breaks its schema at ['sizes'][1]: 'two' is not of type 'integer'. {FIX}",
+        f"api.yaml:24: the example breaks its schema at ['next']: 'name' is a required property. {FIX}",
+        f"api.yaml:26: the example breaks its schema at ['next']['next']['name']: 5 is not of type 'string'. {FIX}",
     ),
     case(
         "answer",
@@ -89,20 +89,20 @@ CASES = [
         "            application/json:\n              schema: {type: array, items: {$ref: "
         "'#/components/schemas/Thing'}}\n              examples:\n                two:\n                  value:\n"
         "                    - {name: a}\n                    - {name: 2}\n",
-        f"api.yaml:25: example 'two' breaks its schema at [1]['name']: 2 is not of type 'string'. {MEND}",
+        f"api.yaml:25: example 'two' breaks its schema at [1]['name']: 2 is not of type 'string'. {FIX}",
     ),
     case(
         "refusal",
         HEAD + "      responses:\n        '204': {description: Done.}\n        '404':\n          description: No.\n"
         "          content:\n            application/problem+json:\n              schema: {type: string}\n"
         "              example: 1\n",
-        f"api.yaml:22: the example breaks its schema: 1 is not of type 'string'. {MEND}",
+        f"api.yaml:22: the example breaks its schema: 1 is not of type 'string'. {FIX}",
     ),
     case(
-        "schema that can't be used",
+        "unusable schema",
         parameter("{type: string, pattern: '['}", "          example: a\n"),
         "api.yaml:19: the schema of an example can't be used (unterminated character set at position 0). "
-        "Mend the schema.",
+        "Fix the schema.",
     ),
 ]
 
@@ -137,55 +137,55 @@ OLD_WRONG = [
         "not nullable",
         "{type: string, nullable: false}",
         "null",
-        f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {MEND}",
+        f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {FIX}",
     ),
     case(
         "exclusive minimum",
         "{type: integer, minimum: 1, exclusiveMinimum: true}",
         "1",
-        f"api.yaml:19: the example breaks its schema: 1 is less than or equal to the minimum of 1. {MEND}",
+        f"api.yaml:19: the example breaks its schema: 1 is less than or equal to the minimum of 1. {FIX}",
     ),
     case(
         "exclusive maximum",
         "{type: integer, maximum: 9, exclusiveMaximum: true}",
         "9",
-        f"api.yaml:19: the example breaks its schema: 9 is greater than or equal to the maximum of 9. {MEND}",
+        f"api.yaml:19: the example breaks its schema: 9 is greater than or equal to the maximum of 9. {FIX}",
     ),
     case(
         "property named nullable",
         "{type: object, properties: {nullable: {type: boolean}}}",
         "{nullable: 1}",
-        f"api.yaml:19: the example breaks its schema at ['nullable']: 1 is not of type 'boolean'. {MEND}",
+        f"api.yaml:19: the example breaks its schema at ['nullable']: 1 is not of type 'boolean'. {FIX}",
     ),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
-def test_wrong(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_invalid_example(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, text) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), RIGHT)
-def test_right(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_valid_example(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, text) == expected == []
     assert (tmp_path / "out/client/client.py").exists()
 
 
 @pytest.mark.parametrize(("schema", "expected"), [*OLD])
-def test_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
+def test_valid_example_in_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
     text = parameter(schema, f"          example: {expected[0]}\n").replace("3.1.0", "3.0.3")
     assert faults(tmp_path, text) == []
     assert (tmp_path / "out/client/client.py").exists()
 
 
 @pytest.mark.parametrize(("schema", "expected"), OLD_WRONG)
-def test_wrong_in_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
+def test_invalid_example_in_openapi_3_0(tmp_path: Path, schema: str, expected: list[str]) -> None:
     text = parameter(schema, f"          example: {expected[0]}\n").replace("3.1.0", "3.0.3")
     assert faults(tmp_path, text) == expected[1:]
 
 
-def test_nullable_is_no_keyword_of_3_1(tmp_path: Path) -> None:
+def test_nullable_is_ignored_in_openapi_3_1(tmp_path: Path) -> None:
     text = parameter("{type: string, nullable: true}", "          example: null\n")
     assert faults(tmp_path, text) == [
-        f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {MEND}"
+        f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {FIX}"
     ]

@@ -1,4 +1,4 @@
-"""Files that can't be read or merged: each fault says where it is, what is wrong and how to mend it."""
+"""Files that can't be read or merged: each fault says where it is, what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -21,73 +21,71 @@ def faults(tmp_path: Path, **files: str) -> list[str]:
     return [line.removeprefix(f"{spec}/") for line in outcome.faults]
 
 
-TOO_DEEP = (
-    "api.yaml:3: too large or too deep with its aliases followed. Take levels out, or aliases that repeat each other."
-)
+TOO_DEEP = "api.yaml:3: too large or too deeply nested with its aliases expanded. Remove levels, or aliases of aliases."
 
 CASES = [
     pytest.param(
         HEAD + "paths:\n  /a: [\n",
-        "api.yaml:5: no YAML: did not find expected node content. Mend the syntax.",
+        "api.yaml:5: invalid YAML: did not find expected node content. Fix the syntax.",
         id="syntax",
     ),
     pytest.param(
         HEAD + "paths:\n\t/a: {}\n",
-        "api.yaml:4: no YAML: found character that cannot start any token. Mend the syntax.",
+        "api.yaml:4: invalid YAML: found character that cannot start any token. Fix the syntax.",
         id="tab",
     ),
     pytest.param(
         HEAD + "---\nopenapi: 3.1.0\n",
-        "api.yaml:3: no YAML: but found another document. Mend the syntax.",
+        "api.yaml:3: invalid YAML: but found another document. Fix the syntax.",
         id="two documents",
     ),
     pytest.param(
         HEAD + "paths: *nowhere\n",
-        "api.yaml:3: no YAML: found undefined alias. Mend the syntax.",
+        "api.yaml:3: invalid YAML: found undefined alias. Fix the syntax.",
         id="unknown alias",
     ),
     pytest.param(
         "openapi: 3.1.0\x00\n",
-        "api.yaml:1: no YAML: unacceptable character #x0000: control characters are not allowed. Mend the syntax.",
+        "api.yaml:1: invalid YAML: unacceptable character #x0000: control characters are not allowed. Fix the syntax.",
         id="control character",
     ),
     pytest.param(
         "- openapi\n",
-        "api.yaml:1: the document is no mapping. Start it with `openapi: 3.1.0`.",
+        "api.yaml:1: the document is not a mapping. Start it with `openapi: 3.1.0`.",
         id="list",
     ),
-    pytest.param("", "api.yaml:1: the document is no mapping. Start it with `openapi: 3.1.0`.", id="empty"),
+    pytest.param("", "api.yaml:1: the document is not a mapping. Start it with `openapi: 3.1.0`.", id="empty"),
     pytest.param(
         HEAD + "paths:\n  /a: {}\n  /b: {}\n  /a: {}\n",
-        "api.yaml:6: key '/a' stands twice. Take one of them out.",
+        "api.yaml:6: duplicate key '/a'. Remove one of them.",
         id="key twice",
     ),
     pytest.param(
-        HEAD + "paths:\n  ? [a, b]\n  : {}\n", "api.yaml:4: a key is no text. Write a plain name.", id="odd key"
+        HEAD + "paths:\n  ? [a, b]\n  : {}\n", "api.yaml:4: a key is not a string. Write a plain name.", id="odd key"
     ),
     pytest.param(
         HEAD + "paths:\n  /a: !!python/object/apply:os.system ['touch pwned']\n",
-        "api.yaml:4: '/a' is no mapping. Write a path there.",
+        "api.yaml:4: '/a' is not a mapping. Write a path item object.",
         id="object tag",
     ),
     pytest.param(
         HEAD + "paths: {}\nx-a: !!python/name:os.system x\n",
-        "api.yaml:4: the tag 'python/name:os.system' is not known. Write a plain value.",
+        "api.yaml:4: unknown tag 'python/name:os.system'. Write a plain value.",
         id="name tag",
     ),
     pytest.param(
         HEAD + "paths: {}\nx-a: !!int twelve\n",
-        "api.yaml:4: a number can't be read. Write a smaller one, or text.",
+        "api.yaml:4: not a readable number. Write a smaller one, or quote it.",
         id="no number",
     ),
     pytest.param(
         HEAD + f"paths: {{}}\nx-a: {'9' * 5000}\n",
-        "api.yaml:4: a number can't be read. Write a smaller one, or text.",
+        "api.yaml:4: not a readable number. Write a smaller one, or quote it.",
         id="huge integer",
     ),
     pytest.param(
         HEAD + "paths: {}\nx-a: 1e999\n",
-        "api.yaml:4: a number can't be read. Write a smaller one, or text.",
+        "api.yaml:4: not a readable number. Write a smaller one, or quote it.",
         id="infinite number",
     ),
     pytest.param(
@@ -104,7 +102,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "fault"), CASES)
-def test_one_file(tmp_path: Path, text: str, fault: str) -> None:
+def test_invalid_file(tmp_path: Path, text: str, fault: str) -> None:
     assert faults(tmp_path, api=text) == [fault]
 
 
@@ -129,7 +127,7 @@ def test_other_encoding(tmp_path: Path) -> None:
     outcome = run("--spec", spec, "--out", tmp_path / "out")
     assert outcome.faults == [
         f"{spec}/api.yaml:1: can't be read ('utf-8' codec can't decode byte 0xe9 in position 32: invalid continuation "
-        "byte). Give a UTF-8 file that may be read."
+        "byte). Use a UTF-8 file with read permission."
     ]
 
 
@@ -139,19 +137,19 @@ def test_unreadable_file(tmp_path: Path) -> None:
     outcome = run("--spec", spec, "--out", tmp_path / "out")
     assert outcome.faults == [
         f"{spec}/api.yaml:1: can't be read ([Errno 21] Is a directory: '{spec}/api.yaml'). "
-        "Give a UTF-8 file that may be read."
+        "Use a UTF-8 file with read permission."
     ]
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "empty", "texts"])
-def test_no_spec(tmp_path: Path, name: str) -> None:
+def test_missing_spec(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "readme.txt").write_text("no spec")
     outcome = run("--spec", tmp_path / name, "--out", tmp_path / "out")
     assert outcome.status == 1
     assert outcome.faults == [
-        f"{tmp_path / name}:1: there is no spec. Name a file, or a folder that holds .yaml or .json files."
+        f"{tmp_path / name}:1: no spec found. Name a file, or a folder that holds .yaml or .json files."
     ]
 
 
@@ -159,22 +157,22 @@ def test_path_and_verb_in_two_files(tmp_path: Path) -> None:
     one = "paths:\n  /a:\n    get:\n      operationId: a_get\n      responses: {'204': {description: Done.}}\n"
     two = one.replace("a_get", "a_other")
     assert faults(tmp_path, api=HEAD + one, other=HEAD + two) == [
-        "other.yaml:5: the operation 'get' stands at " + str(tmp_path / "spec/api.yaml") + ":6 already. "
-        "Give each a name of its own."
+        "other.yaml:5: the operation 'get' is already defined at " + str(tmp_path / "spec/api.yaml") + ":6. "
+        "Rename one of them."
     ]
 
 
 def test_component_in_two_files(tmp_path: Path) -> None:
     one = "components:\n  schemas:\n    Thing: {type: object}\n"
     assert faults(tmp_path, api=HEAD + one, other=HEAD + one) == [
-        "other.yaml:5: the name 'Thing' stands at " + str(tmp_path / "spec/api.yaml") + ":5 already. "
-        "Give each a name of its own."
+        "other.yaml:5: the name 'Thing' is already defined at " + str(tmp_path / "spec/api.yaml") + ":5. "
+        "Rename one of them."
     ]
 
 
 def test_key_of_the_root_in_another_file(tmp_path: Path) -> None:
     assert faults(tmp_path, api=HEAD, other=HEAD + "servers: [{url: http://localhost}]\n") == [
-        "other.yaml:3: 'servers' belongs into the root file. Move it to api.yaml."
+        "other.yaml:3: 'servers' belongs in the root file. Move it to api.yaml."
     ]
 
 
@@ -207,9 +205,9 @@ def test_json(tmp_path: Path, text: str) -> None:
     assert "\U0001f600 / é \\\\ud83d: a sync and an async client." in init
 
 
-def test_no_json(tmp_path: Path) -> None:
+def test_invalid_json(tmp_path: Path) -> None:
     file = tmp_path / "api.json"
     file.write_text('{"openapi": "3.1.0",\n"info" "x"}', encoding="utf-8")
     outcome = run("--spec", file, "--out", tmp_path / "out")
     assert outcome.status == 1
-    assert outcome.faults == [f"{file}:2: no YAML: did not find expected ',' or '}}'. Mend the syntax."]
+    assert outcome.faults == [f"{file}:2: invalid YAML: did not find expected ',' or '}}'. Fix the syntax."]

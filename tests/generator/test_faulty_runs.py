@@ -1,4 +1,4 @@
-"""A run over a faulty spec: all faults at once, exit status 1, nothing written, what was there stays whole."""
+"""A run over a faulty spec: all faults at once, exit status 1, nothing written, the previous output untouched."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_all_faults_at_once_through_the_command(tmp_path: Path) -> None:
     assert outcome.status == 1
     assert outcome.out == ""
     assert outcome.err == (
-        "spec/api.yaml:2: unknown key 'licence' in an info. Write 'license'.\n"
-        "spec/api.yaml:7: unknown key 'sumary' in an operation. Write 'summary'.\n"
+        "spec/api.yaml:2: unknown key 'licence' in an info object. Write 'license'.\n"
+        "spec/api.yaml:7: unknown key 'sumary' in an operation object. Write 'summary'.\n"
         "spec/api.yaml:8: the reference '#/components/responses/Done' points to nothing. "
         "Add it under components/responses.\n"
         "3 faults in the spec; nothing was written\n"
@@ -64,7 +64,7 @@ def test_one_fault_is_counted_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("through", ["function", "command"])
-def test_the_previous_output_stays_whole(tmp_path: Path, through: str) -> None:
+def test_previous_output_is_untouched(tmp_path: Path, through: str) -> None:
     spec = write(tmp_path, api=GOOD)
     out = tmp_path / "out"
     assert run("--spec", spec, "--out", out).status == 0
@@ -77,8 +77,7 @@ def test_the_previous_output_stays_whole(tmp_path: Path, through: str) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["client"]
 
 
-def test_what_cannot_be_made_is_left_out_with_a_warning(tmp_path: Path) -> None:
-    """And only that."""
+def test_contradictory_schemas_are_left_out_with_a_warning(tmp_path: Path) -> None:
     schemas = {
         "Odd": {"allOf": [{"type": "object"}, {"$ref": "#/components/schemas/Text"}]},
         "Text": {"type": "string"},
@@ -101,7 +100,7 @@ def test_what_cannot_be_made_is_left_out_with_a_warning(tmp_path: Path) -> None:
     assert "odd" not in calls
 
 
-def test_lists_and_maps_that_hold_themselves_hold_anything(tmp_path: Path) -> None:
+def test_lists_and_maps_nested_in_themselves_hold_anything(tmp_path: Path) -> None:
     schemas: Node = {
         "Tree": {"type": "array", "items": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}},
         "Map": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/List"}},

@@ -1,4 +1,4 @@
-"""A large spec is no other work than many small ones."""
+"""A large spec takes no more work than many small ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .support import Node, answered, compiled, document, dump, run
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 23])
-def test_made_up_specs_have_the_wanted_size(count: int) -> None:
+def test_made_up_specs_have_the_requested_size(count: int) -> None:
     paths = made_up.spec(count)["paths"].values()
     assert sum(len(item.keys() - {"parameters"}) for item in paths) == count
 
@@ -28,7 +28,7 @@ def test_two_hundred_operations(tmp_path: Path) -> None:
 
 
 def steps(spec: Path) -> int:
-    """How many calls of functions it takes to read a spec and render its package: no busy machine changes that."""
+    """Count the calls that reading a spec and rendering its package takes, whatever the load of the machine."""
     profile = cProfile.Profile()
     with profile:
         files = foreign(spec, "client")
@@ -36,14 +36,14 @@ def steps(spec: Path) -> int:
     return sum(entry.callcount for entry in profile.getstats())
 
 
-def test_the_work_grows_as_the_spec(tmp_path: Path) -> None:
-    """All schemas of a made-up spec hang together, so whatever follows references too far shows here."""
+def test_work_grows_linearly_with_the_spec(tmp_path: Path) -> None:
+    """All schemas of a made-up spec hang together, so following references too far shows here."""
     steps(made_up.write(5, tmp_path))
     small, large = steps(made_up.write(60, tmp_path)), steps(made_up.write(240, tmp_path))
     assert large < 4.4 * small
 
 
-def test_the_work_does_not_double_with_each_level_of_inheritance(tmp_path: Path) -> None:
+def test_work_does_not_double_with_each_level_of_inheritance(tmp_path: Path) -> None:
     """Each schema takes everything of the one before it twice."""
     found = []
     for levels in (10, 20):

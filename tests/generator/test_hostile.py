@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from . import hostile
 from .support import Node, answered, compiled, document, dump, generated, operation, python, run, tree
 
@@ -20,7 +22,7 @@ for name in client.__all__:
     getattr(client, name)
 for cls in (client.Client, client.AsyncClient):
     made = cls("http://localhost")
-    for name in importlib.import_module("client.client").RESOURCES:
+    for name in importlib.import_module("client._names").RESOURCES:
         getattr(made, name).with_raw_response
 print("imported")
 """
@@ -28,7 +30,7 @@ print("imported")
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package of a document in which every hostile text stands everywhere, and nothing else in its folder."""
+    """The package of a document with every hostile text everywhere, alone in its folder."""
     folder = tmp_path_factory.mktemp("hostile") / "inner" / "folder"
     return generated(folder, hostile.document(list(dict.fromkeys(hostile.NASTY))))
 
@@ -53,13 +55,13 @@ def test_everything_stays_in_the_folder(package: Path) -> None:
     assert not [path for path in outer.rglob("*") if path.is_symlink()]
 
 
-def test_all_operations_are_there(package: Path) -> None:
+def test_all_operations_are_generated(package: Path) -> None:
     """Names that are the same after cleaning get numbers; nothing is lost."""
     count = sum(file.read_text(encoding="utf-8").count("_call(\n") for file in package.glob("_calls/*.py"))
     assert count == 2 * len(dict.fromkeys(hostile.NASTY))
 
 
-def test_no_template_is_run_on_a_text(package: Path) -> None:
+def test_texts_are_never_run_as_templates(package: Path) -> None:
     texts = [file.read_text(encoding="utf-8") for file in package.rglob("*.py")]
     assert any("{{ 7*7 }}" in text for text in texts)
     assert not any("49" in line for text in texts for line in text.splitlines() if "7*7" in line)
@@ -108,22 +110,33 @@ def test_fields_and_arguments_that_collide(tmp_path: Path) -> None:
     assert outcome.out.splitlines() == [str(expected), str(expected)]
 
 
-def test_a_platform_is_no_path(tmp_path: Path) -> None:
+def test_platform_is_never_used_as_a_path(tmp_path: Path) -> None:
     for platform in ("../../x", "package", "..", "{{ 7*7 }}", "generic"):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         paths = {"/t": {"get": operation()}}
         assert compiled(generated(folder, {**document(paths=paths), "x-platform": platform})) > 10
 
 
+@pytest.mark.parametrize("platform", ["connectycube", "other"])
+def test_server_address_is_never_code(tmp_path: Path, platform: str) -> None:
+    address = 'https://chat.test/"""\nraise SystemExit("ran")\n"""'
+    spec = {**document(paths={"/t": {"get": operation()}}), "servers": [{"url": address}], "x-platform": platform}
+    outcome = run("--spec", dump(tmp_path, spec), "--out", tmp_path / "out", "--package", "client")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert compiled(tmp_path / "out" / "client") > 10
+    imported = python("import client; print(client.__name__)", tmp_path / "out")
+    assert (imported.out, imported.err) == ("client\n", "")
+
+
 def test_faults_show_hostile_names_escaped(tmp_path: Path) -> None:
     name = "a\n\x1b[31m\u2028'"
     outcome = run("--spec", dump(tmp_path, {**document(), name: 1}), "--out", tmp_path / "out")
     assert outcome.status == 1
-    assert f"unknown key {name!r} in a document" in outcome.err
+    assert f"unknown key {name!r} in the document" in outcome.err
     assert "\x1b" not in outcome.err
 
 
-def test_warnings_cannot_act_on_a_terminal(tmp_path: Path) -> None:
+def test_warnings_escape_control_characters(tmp_path: Path) -> None:
     schema = {"$ref": "#/components/schemas/Odd"}
     odd = {"allOf": [{"type": "string"}, {"$ref": "#/components/schemas/Text"}]}
     spec = document(
@@ -137,7 +150,7 @@ def test_warnings_cannot_act_on_a_terminal(tmp_path: Path) -> None:
     assert outcome.status == 0
     lines = outcome.err.split("\n")
     assert lines.pop() == ""
-    assert r"warning: left out the security scheme 'k\x1b': it is no header" in lines
+    assert r"warning: left out the security scheme 'k\x1b': it is not sent in a header" in lines
     assert any(r"/a\x1b[31m\n\u2028" in line for line in lines)
     assert all(line.startswith("warning: ") and line.isprintable() for line in lines)
 
@@ -147,7 +160,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.buil
 )
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=examples(15), deadline=None, derandomize=True)
 @given(st.lists(texts, min_size=1, max_size=4, unique=True))
 def test_any_text_anywhere(tmp_path_factory: pytest.TempPathFactory, found: list[str]) -> None:
     folder = tmp_path_factory.mktemp("any")
@@ -156,7 +169,7 @@ def test_any_text_anywhere(tmp_path_factory: pytest.TempPathFactory, found: list
     assert {name for name in tree(folder) if not name.startswith("out/client/")} == {"api.yaml"}
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=examples(8), deadline=None, derandomize=True)
 @given(texts.filter(bool))
 def test_any_text_in_a_page(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     package = generated(tmp_path_factory.mktemp("page"), document(paths={"/t": {"get": hostile.paged(text)}}))

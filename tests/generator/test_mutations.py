@@ -1,4 +1,4 @@
-"""Whatever stands anywhere in a document, a run ends with a package or with faults: never with a traceback."""
+"""Any value anywhere in a document leads to a package or to faults, never to a traceback."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.properties import examples
 
 from .support import SPECS, Node, compiled, dump, run
 
@@ -37,7 +39,7 @@ def changed(document: Node, place: Place, value: Any) -> Node:
 
 
 def without(document: Node, place: Place) -> Node:
-    """A document without what stands at a place."""
+    """A document with the value at a place removed."""
     found = copy.deepcopy(document)
     holder: Any = found
     for key in place[:-1]:
@@ -49,7 +51,7 @@ def without(document: Node, place: Place) -> Node:
 FARM: Node = yaml.safe_load((SPECS / "farm.yaml").read_text())
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=examples(80), deadline=None, derandomize=True)
 @given(st.sampled_from(list(places(FARM))), st.sampled_from(ODD) | st.just(...))
 def test_anything_anywhere(tmp_path_factory: pytest.TempPathFactory, place: Place, value: Any) -> None:
     folder = tmp_path_factory.mktemp("odd")

@@ -23,6 +23,7 @@ import pytest
 
 from generator.source import load, plain
 
+from .refresh_golden import FOLDER
 from .server import Request, Server, running
 from .support import SPECS, run, tree
 
@@ -32,10 +33,11 @@ Caller = Callable[[Call], Any]
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the packages `ordinary.farm` and `ordinary.shop`, on the path."""
+    """A folder with the packages `ordinary.farm`, `ordinary.shop` and `ordinary.library`, on the path."""
     folder = tmp_path_factory.mktemp("packages")
-    for name in ("farm", "shop"):
-        outcome = run("--spec", SPECS / f"{name}.yaml", "--out", folder, "--package", f"ordinary.{name}")
+    for spec in (SPECS / "farm.yaml", SPECS / "shop.yaml", FOLDER / "spec.yaml"):
+        name = "library" if spec.stem == "spec" else spec.stem
+        outcome = run("--spec", spec, "--out", folder, "--package", f"ordinary.{name}")
         assert outcome.status == 0
         assert outcome.err == ""
     sys.path.insert(0, str(folder))
@@ -189,7 +191,7 @@ def test_all_of_and_references(on_farm: Caller, farm: ModuleType, server: Server
     assert farm.Dog.from_dict(dog.to_dict()) == dog
 
 
-def test_answers_are_read_leniently(on_farm: Caller, farm: ModuleType, server: Server) -> None:
+def test_responses_are_read_leniently(on_farm: Caller, farm: ModuleType, server: Server) -> None:
     server.says(b'{"name": 5, "kind": "horse", "legs": "4", "chip": [], "grid": null, "odd": {}}')
     dog = on_farm(lambda farm: farm.animals.get_animals_animal_id(9))
     assert server.last.path == "/api/animals/9"
@@ -198,14 +200,14 @@ def test_answers_are_read_leniently(on_farm: Caller, farm: ModuleType, server: S
     assert dog.extra == {"chip": [], "odd": {}}
 
 
-def test_no_answer(on_farm: Caller, server: Server) -> None:
+def test_empty_response(on_farm: Caller, server: Server) -> None:
     server.says(b"", status=204)
     assert on_farm(lambda farm: farm.animals.remove_animal(9)) is None
     assert server.last.method == "DELETE"
     assert "authorization" not in server.last.headers
 
 
-def test_either_of_two_securities_and_a_media_type_of_json(on_farm: Caller, server: Server) -> None:
+def test_alternative_security_and_json_media_type(on_farm: Caller, server: Server) -> None:
     said(server, {"kind": "cat", "lives": 9})
     found = on_farm(lambda farm: farm.animals.rename_animal(9, name=None, body_animal_id=4))
     assert found == {"kind": "cat", "lives": 9}
@@ -215,7 +217,7 @@ def test_either_of_two_securities_and_a_media_type_of_json(on_farm: Caller, serv
     assert "x-key" not in server.last.headers
 
 
-def test_the_other_security(farm: ModuleType, mode: str, server: Server) -> None:
+def test_second_security_scheme(farm: ModuleType, mode: str, server: Server) -> None:
     call = caller(farm, mode, server, key="the-key")
     call(lambda farm: farm.animals.rename_animal(9))
     assert server.last.headers["x-key"] == "the-key"
@@ -236,13 +238,13 @@ def test_binary_body(on_farm: Caller, server: Server, as_file: bool) -> None:
     assert server.last.headers["content-type"] == "application/octet-stream"
 
 
-def test_binary_answer(on_farm: Caller, server: Server) -> None:
+def test_binary_response(on_farm: Caller, server: Server) -> None:
     server.says(b"\x89PNG\r\n\x1a\n\x00", "image/png")
     assert on_farm(lambda farm: farm.animals.get_photo(9)) == b"\x89PNG\r\n\x1a\n\x00"
     assert server.last.headers["accept"] == "image/png"
 
 
-def test_multipart_body_and_text_answer(on_farm: Caller, server: Server) -> None:
+def test_multipart_body_and_text_response(on_farm: Caller, server: Server) -> None:
     server.says("grüezi".encode(), "text/plain; charset=utf-8")
     found = on_farm(
         lambda farm: farm.animals.send_photo(
@@ -291,13 +293,13 @@ def test_body_that_is_a_list(on_farm: Caller, server: Server) -> None:
 
 
 @pytest.mark.parametrize("value", [{"a": [1, None]}, [1.5], "text", 0, False])
-def test_body_and_answer_without_a_schema(on_farm: Caller, server: Server, value: object) -> None:
+def test_body_and_response_without_a_schema(on_farm: Caller, server: Server, value: object) -> None:
     said(server, value)
     assert on_farm(lambda farm: farm.default.send_anything(body=value)) == value
     assert json.loads(server.last.body) == value
 
 
-def test_wrong_arguments_send_nothing(on_farm: Caller, farm: ModuleType, server: Server) -> None:
+def test_invalid_arguments_send_nothing(on_farm: Caller, farm: ModuleType, server: Server) -> None:
     herd = attrgetter("default.get_herd_date_size_weight_kind_tame_names")
     wrong: list[tuple[str, Call]] = [
         ("kind", lambda farm: farm.animals.list_animals(kind="horse")),
@@ -316,7 +318,7 @@ def test_wrong_arguments_send_nothing(on_farm: Caller, farm: ModuleType, server:
     assert server.requests == []
 
 
-def test_refusal(on_farm: Caller, farm: ModuleType, server: Server) -> None:
+def test_error_response(on_farm: Caller, farm: ModuleType, server: Server) -> None:
     server.says(b'{"detail": "No room."}', "application/problem+json", 422)
     with pytest.raises(farm.Unprocessable) as caught:
         on_farm(lambda farm: farm.animals.add_animal(name="Rex", kind="dog"))
@@ -390,7 +392,7 @@ def test_mypy_and_the_examples_of_a_user(packages: Path) -> None:
     )
     wrong = re.findall(r"^(\S+): error: (.*?)  \[([a-z-]+)\]$", done.stdout, re.MULTILINE)
     assert [(place, code) for place, _, code in wrong] == [("user.py:9", "arg-type"), ("user.py:10", "call-arg")]
-    assert "Found 2 errors in 1 file (checked 37 source files)" in done.stdout
+    assert "Found 2 errors in 1 file (checked 73 source files)" in done.stdout
     assert "2-headed calf" in wrong[0][1]
     assert "kind" in wrong[1][1]
 

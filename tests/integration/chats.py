@@ -1,4 +1,4 @@
-"""Chats of this server's users, and what they are told."""
+"""Chats of this server's users, and the events they receive."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def chat_of(server: Server, user: User, **options: Any) -> AsyncChat:
 
 
 class Told:
-    """What a chat tells, in its order, from the making of this on."""
+    """The events of a chat, in order, from the creation of this object on."""
 
     def __init__(self, chat: AsyncChat) -> None:
         self.seen: Seen[Event] = Seen()
         chat.on()(self.seen.append)
 
     def of(self, kind: type[E]) -> list[E]:
-        """What was told of a kind until now."""
+        """Return the events of one type so far."""
         return [event for event in self.seen.items if isinstance(event, kind)]
 
     async def all(self, kind: type[E], count: int) -> list[E]:
@@ -95,7 +95,7 @@ class Person:
         return self.user.id
 
     async def caught_up(self, other: Person) -> None:
-        """Wait until the other has been told of all that this one has sent: the server keeps the order."""
+        """Wait until the other has received all that this one has sent: the server keeps the order."""
         self._marks += 1
         mark = {"mark": f"{self.chat.jid} {self._marks}"}
         await self.chat.send_system(other.id, mark)

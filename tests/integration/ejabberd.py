@@ -73,7 +73,7 @@ class EjabberdMissing(Exception):
 
 
 class EjabberdFailed(Exception):
-    """The node did not do what it was told."""
+    """The node failed to carry out a command."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ class Ejabberd:
                     select.select([handle], [], [], PATIENCE)
 
     def stop_kindly(self) -> None:
-        """End the node in order: clients are told `system-shutdown`, all is written to disk."""
+        """Shut down cleanly: clients receive `system-shutdown`, all data is written to disk."""
         assert self._process is not None
         self.evaluate("init:stop()")
         self._process.wait(PATIENCE)

@@ -55,7 +55,7 @@ async def present(server: Server, *users: User, **options: Any) -> AsyncIterator
 
 
 async def unplug(person: Person, proxy: FaultProxy) -> None:
-    """Cut, let nobody connect, and wait until the chat has noticed."""
+    """Cut the connection, refuse new ones, and wait until the chat has noticed."""
     known = len(person.told.of(Reconnecting))
     proxy.refuse()
     proxy.cut()

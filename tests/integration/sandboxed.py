@@ -103,7 +103,7 @@ class SandboxServer:
             self.stop_kindly()
 
     def stop_kindly(self) -> None:
-        """End it in order: clients are told `system-shutdown`."""
+        """Shut down cleanly: clients receive `system-shutdown`."""
         server, self._server = self.sandbox, None
         server.stop()
 
@@ -150,7 +150,7 @@ class SandboxServer:
         return self.sandbox.call(count)
 
     def group(self, first: User, *others: User) -> str:
-        """A new group dialog, whose room nobody is in."""
+        """Create a group dialog with an empty room."""
         occupants = sorted({user.id for user in others} - {first.id})
         return self._dialog(first, {"type": 2, "name": "A group", "occupants_ids": occupants})
 

@@ -93,7 +93,7 @@ class Server(Protocol):
         """How many messages wait for a user."""
 
     def group(self, first: User, *others: User) -> str:
-        """A new group dialog, whose room nobody is in."""
+        """Create a group dialog with an empty room."""
 
     def private(self, one: User, other: User) -> str:
         """The private dialog of two users."""

@@ -23,7 +23,7 @@ GRACE = 15.0
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
+    """Return ports that are currently free."""
     found: list[int] = []
     for port in random.sample(PORTS, k=len(PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):

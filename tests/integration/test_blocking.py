@@ -45,7 +45,7 @@ DIALOG = "66f1a7c2e4b0d93a51c8e2b1"
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Each test ends, and leaves no thread. A sandbox has threads of its own."""
+    """Each test ends and leaves no thread. A sandbox has its own threads."""
 
     def threads() -> set[threading.Thread]:
         return {thread for thread in threading.enumerate() if not thread.name.startswith("connectycube-sandbox")}
@@ -83,7 +83,7 @@ def bodies(events: list[MessageReceived]) -> list[str]:
     return [event.message.body for event in events]
 
 
-def test_a_handler_may_send_and_the_main_thread_iterates(chat: Chats) -> None:
+def test_handler_sends_while_main_thread_iterates(chat: Chats) -> None:
     mary, ada = chat(), chat()
     threads: set[threading.Thread] = set()
 
@@ -107,14 +107,14 @@ def test_a_handler_may_send_and_the_main_thread_iterates(chat: Chats) -> None:
     assert list(events) == []
 
 
-def test_the_iterator_ends_with_the_chat(chat: Chats) -> None:
+def test_iterator_ends_on_disconnect(chat: Chats) -> None:
     one = chat()
     events = one.events()
     with one:
         pass
     assert [type(event) for event in events] == [Connected, Disconnected]
     with chat() as friend, online(one):
-        # One that is abandoned, closed or too slow stops nobody.
+        # Abandoned, closed or slow iterators do not block the others.
         one.events()
         with one.events() as closed:
             pass
@@ -128,7 +128,7 @@ def test_the_iterator_ends_with_the_chat(chat: Chats) -> None:
     assert slow.dropped == 4
 
 
-def test_another_thread_disconnects(chat: Chats) -> None:
+def test_disconnect_from_another_thread(chat: Chats) -> None:
     one = chat()
     with one:
         other = threading.Thread(target=one.disconnect)
@@ -142,7 +142,7 @@ def test_another_thread_disconnects(chat: Chats) -> None:
             one.ping()
 
 
-def test_handlers_disconnect(chat: Chats, caplog: pytest.LogCaptureFixture) -> None:
+def test_disconnect_from_handlers(chat: Chats, caplog: pytest.LogCaptureFixture) -> None:
     """All at once: none waits for another one that waits, and what they are told last still comes."""
     one = chat()
     together = threading.Barrier(3)
@@ -163,7 +163,7 @@ def test_handlers_disconnect(chat: Chats, caplog: pytest.LogCaptureFixture) -> N
     assert "still at work" not in caplog.text
 
 
-def test_ctrl_c_leaves_nothing(chat: Chats) -> None:
+def test_ctrl_c_leaks_nothing(chat: Chats) -> None:
     one = chat()
 
     def talk(friend: Chat) -> None:
@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_nothing(chat: Chats) -> None:
         assert one.ping() >= 0
 
 
-def test_ctrl_c_breaks_a_call_off(chat: Chats) -> None:
+def test_ctrl_c_interrupts_a_call(chat: Chats) -> None:
     """Here of a server that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         one = chat(port=server.getsockname()[1])
@@ -200,7 +200,7 @@ def test_ctrl_c_breaks_a_call_off(chat: Chats) -> None:
         assert one.state.name is State.OFFLINE
 
 
-def test_a_disconnect_ends_a_connect(chat: Chats) -> None:
+def test_disconnect_aborts_connect(chat: Chats) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         one = chat(port=server.getsockname()[1])
 
@@ -215,7 +215,7 @@ def test_a_disconnect_ends_a_connect(chat: Chats) -> None:
         helper.join()
 
 
-def test_it_connects_again(chat: Chats) -> None:
+def test_chat_can_connect_again(chat: Chats) -> None:
     one, seen = chat(), queue.SimpleQueue[str]()
     one.on(MessageReceived)(lambda event: seen.put(event.message.body))
     with chat() as friend:
@@ -231,7 +231,7 @@ def test_it_connects_again(chat: Chats) -> None:
             assert not one.online
 
 
-def test_a_wrong_password(chat: Chats) -> None:
+def test_wrong_password(chat: Chats) -> None:
     one = chat(password="wrong")
     events = one.events()
     with pytest.raises(AuthenticationFailed):
@@ -265,7 +265,7 @@ OFFLINE: list[tuple[type[ChatError], Callable[[Chat], object]]] = [
 ]
 
 
-def test_offline_each_call_raises_what_the_asynchronous_one_raises(chat: Chats) -> None:
+def test_offline_calls_raise_the_same_errors_as_async(chat: Chats) -> None:
     one = chat()
 
     def check() -> None:
@@ -283,7 +283,7 @@ def test_offline_each_call_raises_what_the_asynchronous_one_raises(chat: Chats) 
     check()
 
 
-def test_its_own_thread_is_told_not_to_wait_for_itself(chat: Chats) -> None:
+def test_calls_from_the_chat_thread_are_rejected(chat: Chats) -> None:
     with chat() as one:
         seen: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
 
@@ -294,14 +294,14 @@ def test_its_own_thread_is_told_not_to_wait_for_itself(chat: Chats) -> None:
                 except RuntimeError as error:
                     seen.put(error)
 
-        one._loop.there(wrong)
+        one._loop.call_sync(wrong)
         assert {str(seen.get_nowait()) for _ in range(4)} == {
             "the chat was called in its own thread, which would wait for itself for ever"
         }
         assert one.ping() >= 0
 
 
-def test_a_handler_that_raises_is_logged(chat: Chats, caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_exception_is_logged(chat: Chats, caplog: pytest.LogCaptureFixture) -> None:
     one, seen = chat(), queue.SimpleQueue[str]()
 
     @one.on(MessageReceived)
@@ -323,7 +323,7 @@ def test_a_handler_that_raises_is_logged(chat: Chats, caplog: pytest.LogCaptureF
     assert [record.exc_text is not None for record in caplog.records if "picky raised" in record.message] == [True]
 
 
-def test_a_handler_may_have_several_threads(chat: Chats) -> None:
+def test_handler_can_use_several_threads(chat: Chats) -> None:
     one, both = chat(), threading.Barrier(3)
     with chat() as friend, online(one):
         one.on(MessageReceived, concurrency=2)(lambda event: both.wait())
@@ -332,7 +332,7 @@ def test_a_handler_may_have_several_threads(chat: Chats) -> None:
         both.wait()
 
 
-def test_a_handler_that_does_not_end_is_left_behind(chat: Chats, caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_that_never_returns_is_abandoned(chat: Chats, caplog: pytest.LogCaptureFixture) -> None:
     one = chat()
     begun, go, seen = threading.Event(), threading.Event(), list[threading.Thread]()
 
@@ -353,7 +353,7 @@ def test_a_handler_that_does_not_end_is_left_behind(chat: Chats, caplog: pytest.
     assert len(seen) == 1
 
 
-def test_coroutine_functions_are_for_the_other_one(chat: Chats) -> None:
+def test_coroutine_handlers_are_rejected(chat: Chats) -> None:
     async def handler(event: Event) -> None: ...
 
     for wrong in (handler, "handler"):
@@ -362,7 +362,7 @@ def test_coroutine_functions_are_for_the_other_one(chat: Chats) -> None:
 
 
 @pytest.mark.parametrize("kind", [ConnectyCube, AsyncConnectyCube])
-def test_it_takes_the_session_of_both_rest_clients(
+def test_accepts_sessions_from_both_rest_clients(
     chat: Chats, users: Users, kind: type[ConnectyCube | AsyncConnectyCube], caplog: pytest.LogCaptureFixture
 ) -> None:
     user = users()
@@ -378,7 +378,7 @@ def test_it_takes_the_session_of_both_rest_clients(
     assert ("could not be renewed" in caplog.text) == (kind is ConnectyCube)
 
 
-def test_contacts_through_the_twin(chat: Chats) -> None:
+def test_contacts_through_blocking_chat(chat: Chats) -> None:
     with chat() as mary, chat() as ada:
         asked, accepted = ada.events(ContactRequested), mary.events(ContactAccepted)
         changed = mary.events(ContactsChanged)
@@ -413,7 +413,7 @@ def test_contacts_through_the_twin(chat: Chats) -> None:
         ada.contacts.reject(mary.user_id)
 
 
-def test_privacy_through_the_twin(chat: Chats) -> None:
+def test_privacy_through_blocking_chat(chat: Chats) -> None:
     with chat() as mary, chat() as ada:
         mary.privacy.block(ada.user_id)
         assert (mary.privacy.blocked(), mary.privacy.default) == ((ada.user_id,), "blocked")
@@ -435,7 +435,7 @@ def test_privacy_through_the_twin(chat: Chats) -> None:
         assert mary.privacy.names() == ()
 
 
-def test_rooms_and_last_activity_through_the_twin(server: Server, users: Users, chat: Chats) -> None:
+def test_rooms_and_last_activity_through_blocking_chat(server: Server, users: Users, chat: Chats) -> None:
     host, guest = users(), users()
     group = server.group(host, guest)
     with chat(host) as friend, chat(guest) as one:
@@ -462,7 +462,7 @@ chat.send(chat.user_id, "Hello")
 """
 
 
-def test_a_program_that_forgets_to_disconnect_ends(server: Server, users: Users) -> None:
+def test_program_exits_without_disconnecting(server: Server, users: Users) -> None:
     user = users()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORGETFUL, str(server.ports.tls), str(user.id), user.password],

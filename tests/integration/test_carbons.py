@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectycube.chat import MessageEdited, MessageRead, MessageReceived, MessageSent, StanzaRejected
+from connectycube.chat import MessageDeleted, MessageEdited, MessageRead, MessageReceived, MessageSent, StanzaRejected
 from tests.integration.bare import Bare
 from tests.integration.chats import Users, people, private
 from tests.integration.server import Server
@@ -13,7 +13,7 @@ from tests.integration.support import run
 NUMBER = "66f1a7c2e4b0d93a51c8e2ac"
 
 
-def test_what_another_device_sends(server: Server, users: Users) -> None:
+def test_messages_sent_from_another_device(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, user, users()) as (desk, phone, other):
@@ -29,7 +29,7 @@ def test_what_another_device_sends(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_what_another_device_gets(server: Server, users: Users) -> None:
+def test_messages_received_on_another_device(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
         async with people(server, user, user) as (desk, phone), Bare(server.ports.starttls) as bare:
@@ -53,7 +53,7 @@ def test_what_another_device_gets(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_what_another_device_does_with_messages(server: Server, users: Users) -> None:
+def test_message_changes_from_another_device(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
         async with people(server, user, user, friend) as (desk, phone, other):
@@ -62,6 +62,9 @@ def test_what_another_device_does_with_messages(server: Server, users: Users) ->
             assert await phone.told.one(MessageEdited) == MessageEdited(
                 message_id=NUMBER, dialog_id=dialog.id, user_id=user.id, body="new", last=True
             )
+            sent = await desk.chat.send(dialog, "hello")
+            await desk.chat.delete_message(dialog, sent.id)
+            assert (await phone.told.one(MessageDeleted)).from_author is True
             await desk.chat.mark_read(NUMBER, sender_id=friend.id, dialog_id=dialog.id)
             assert await phone.told.one(MessageRead) == MessageRead(
                 message_id=NUMBER, dialog_id=dialog.id, user_id=user.id
@@ -72,7 +75,7 @@ def test_what_another_device_does_with_messages(server: Server, users: Users) ->
     run(main())
 
 
-def test_a_message_for_all_devices_reaches_each_once(server: Server, users: Users) -> None:
+def test_message_reaches_each_device_once(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, user, users()) as (desk, phone, other):
@@ -87,7 +90,7 @@ def test_a_message_for_all_devices_reaches_each_once(server: Server, users: User
 
 @pytest.mark.parametrize("kind", ["sent", "received"])
 @pytest.mark.parametrize("sender", ["stranger", "own-device"])
-def test_a_forged_copy_is_not_believed(server: Server, users: Users, kind: str, sender: str) -> None:
+def test_forged_carbon_is_ignored(server: Server, users: Users, kind: str, sender: str) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user) as (one,), Bare(server.ports.starttls) as bare:

@@ -89,7 +89,7 @@ async def refused(chat: AsyncChat, error: type[ConnectError]) -> ConnectError:
 
 
 @pytest.mark.parametrize(("tls", "listener"), [("direct", "tls"), ("starttls", "starttls"), ("none", "starttls")])
-def test_each_way_of_connecting(server: Server, users: Users, tls: str, listener: str) -> None:
+def test_each_transport_connects(server: Server, users: Users, tls: str, listener: str) -> None:
     async def main() -> None:
         async with people(server, users(), users(), tls=tls, port=getattr(server.ports, listener)) as (one, other):
             assert one.chat.state.name is State.ONLINE
@@ -113,7 +113,9 @@ def test_each_way_of_connecting(server: Server, users: Users, tls: str, listener
         ("none", "starttls", "c2s"),
     ],
 )
-def test_the_server_sees_the_same_way(ejabberd: Ejabberd, users: Users, tls: str, listener: str, shown: str) -> None:
+def test_server_reports_the_same_transport(
+    ejabberd: Ejabberd, users: Users, tls: str, listener: str, shown: str
+) -> None:
     async def main() -> None:
         async with people(ejabberd, users(), tls=tls, port=getattr(ejabberd.ports, listener)) as (one,):
             assert kind_of_connection(ejabberd, one.chat) == shown
@@ -123,7 +125,7 @@ def test_the_server_sees_the_same_way(ejabberd: Ejabberd, users: Users, tls: str
 
 @pytest.mark.parametrize("tls", ["direct", "starttls"])
 @pytest.mark.parametrize("kind", ["other-ca", "other-name", "expired"])
-def test_a_wrong_certificate_is_refused(
+def test_invalid_certificate_is_rejected(
     ejabberd: Ejabberd, users: Users, proxy: Proxies, kind: Certificate, tls: str
 ) -> None:
     async def main() -> None:
@@ -142,21 +144,21 @@ def test_a_wrong_certificate_is_refused(
     run(main())
 
 
-def test_the_system_does_not_know_this_authority(server: Server, users: Users) -> None:
+def test_system_trust_store_rejects_test_authority(server: Server, users: Users) -> None:
     async def main() -> None:
         await refused(chat_of(server, users(), ssl_context=None), TlsRefused)
 
     run(main())
 
 
-def test_a_server_without_tls_is_no_network_failure(server: Server, users: Users) -> None:
+def test_missing_tls_is_not_a_network_failure(server: Server, users: Users) -> None:
     async def main() -> None:
         await refused(chat_of(server, users(), port=server.ports.starttls), TlsRefused)
 
     run(main())
 
 
-def test_a_server_that_insists_on_tls_gets_nothing_without(ejabberd: Ejabberd, users: Users) -> None:
+def test_required_tls_is_not_bypassed(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(ejabberd, users(), tls="none", port=ejabberd.ports.starttls_required)
         error = await refused(chat, ConnectError)
@@ -165,7 +167,7 @@ def test_a_server_that_insists_on_tls_gets_nothing_without(ejabberd: Ejabberd, u
     run(main())
 
 
-def test_a_host_that_is_not_served_is_final(server: Server, users: Users) -> None:
+def test_unknown_host_is_a_final_error(server: Server, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(server, users(), tls="none", port=server.ports.starttls, host="127.0.0.1")
         error = await refused(chat, ConnectError)
@@ -186,7 +188,7 @@ def test_a_host_that_is_not_served_is_final(server: Server, users: Users) -> Non
         (("SCRAM-SHA-256", "SCRAM-SHA-512"), "SCRAM-SHA-1"),
     ],
 )
-def test_the_best_scram_is_used(
+def test_strongest_scram_mechanism_is_used(
     ejabberd: Ejabberd, users: Users, tls: str, disabled: tuple[str, ...], used: str
 ) -> None:
     async def main() -> None:
@@ -201,7 +203,7 @@ def test_the_best_scram_is_used(
 SCRAMS = ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-def test_plain_is_used_where_there_is_only_that(ejabberd: Ejabberd, users: Users) -> None:
+def test_plain_is_used_when_nothing_else_is_offered(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         with without(ejabberd, *SCRAMS), log_of_logins(ejabberd) as log:
             async with people(ejabberd, users()) as (one,):
@@ -210,7 +212,7 @@ def test_plain_is_used_where_there_is_only_that(ejabberd: Ejabberd, users: Users
     run(main())
 
 
-def test_plain_needs_tls_or_to_be_allowed_twice(ejabberd: Ejabberd, users: Users) -> None:
+def test_plain_requires_tls_or_two_explicit_options(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         user, open_way = users(), {"tls": "none", "port": ejabberd.ports.starttls}
         with without(ejabberd, *SCRAMS), log_of_logins(ejabberd) as log:
@@ -223,7 +225,7 @@ def test_plain_needs_tls_or_to_be_allowed_twice(ejabberd: Ejabberd, users: Users
     run(main())
 
 
-def test_without_tls_only_this_machine_is_spoken_to(server: Server, users: Users) -> None:
+def test_connections_without_tls_are_limited_to_localhost(server: Server, users: Users) -> None:
     user = users()
     with pytest.raises(ConfigurationError, match="allow_insecure"):
         chat_of(server, user, tls="none", host="chat.example.com")
@@ -236,7 +238,7 @@ def test_without_tls_only_this_machine_is_spoken_to(server: Server, users: Users
 
 
 @pytest.mark.parametrize("disabled", [(), SCRAMS])
-def test_a_wrong_password_is_tried_once(
+def test_wrong_password_is_tried_once(
     ejabberd: Ejabberd, users: Users, proxy: Proxies, disabled: tuple[str, ...]
 ) -> None:
     async def main() -> None:
@@ -252,7 +254,7 @@ def test_a_wrong_password_is_tried_once(
     run(main())
 
 
-def test_nobody_knows_an_unknown_user(server: Server) -> None:
+def test_unknown_user_is_rejected(server: Server) -> None:
     async def main() -> None:
         error = await refused(chat_of(server, User(1, "some-password")), AuthenticationFailed)
         assert error.condition == "not-authorized"
@@ -260,7 +262,7 @@ def test_nobody_knows_an_unknown_user(server: Server) -> None:
     run(main())
 
 
-def test_the_resource_is_made_by_the_server_or_asked_for(server: Server, users: Users) -> None:
+def test_resource_is_assigned_or_requested(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, user) as (one, other), people(server, user, resource="a desk") as (third,):
@@ -273,7 +275,7 @@ def test_the_resource_is_made_by_the_server_or_asked_for(server: Server, users: 
     run(main())
 
 
-def test_a_password_of_any_script(ejabberd: Ejabberd, users: Users) -> None:
+def test_password_in_any_script(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         user = ejabberd.set_password(users(), "pä<ss>&'\"wörd пароль 密码 =,")
         for disabled in ((), SCRAMS):
@@ -293,7 +295,7 @@ def cube_of(user: User) -> AsyncConnectyCube:
     return cube
 
 
-def test_the_token_is_read_afresh_when_connecting_again(server: Server, users: Users, proxy: Proxies) -> None:
+def test_token_is_read_again_on_reconnect(server: Server, users: Users, proxy: Proxies) -> None:
     async def main() -> None:
         user = users()
         async with (
@@ -309,7 +311,7 @@ def test_the_token_is_read_afresh_when_connecting_again(server: Server, users: U
     run(main())
 
 
-def test_an_old_token_ends_the_connection(server: Server, users: Users, proxy: Proxies) -> None:
+def test_expired_token_ends_the_connection(server: Server, users: Users, proxy: Proxies) -> None:
     async def main() -> None:
         user = users()
         transport = httpx.MockTransport(lambda request: httpx.Response(401, json={"errors": {"base": ["gone"]}}))
@@ -328,7 +330,7 @@ def test_an_old_token_ends_the_connection(server: Server, users: Users, proxy: P
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_refused_token_is_renewed_over_rest(server: Server, users: Users, asynchronous: bool) -> None:
+def test_rejected_token_is_renewed_over_rest(server: Server, users: Users, asynchronous: bool) -> None:
     async def main() -> None:
         user = users()
         asked: list[str] = []
@@ -360,7 +362,7 @@ def test_a_refused_token_is_renewed_over_rest(server: Server, users: Users, asyn
     run(main())
 
 
-def test_host_and_application_come_from_the_cube() -> None:
+def test_host_and_application_come_from_the_client() -> None:
     async def main() -> None:
         async with cube_of(User(5, "token")) as cube:
             assert "chat.example.com" in repr(AsyncChat(cube, app_id=7))
@@ -377,7 +379,7 @@ def test_host_and_application_come_from_the_cube() -> None:
 
 
 @pytest.mark.parametrize("disabled", [(), SCRAMS])
-def test_secrets_are_never_told(
+def test_secrets_are_never_exposed(
     ejabberd: Ejabberd, users: Users, caplog: pytest.LogCaptureFixture, disabled: tuple[str, ...], proxy: Proxies
 ) -> None:
     caplog.set_level(logging.DEBUG)

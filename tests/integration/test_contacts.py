@@ -1,4 +1,4 @@
-"""The contact list: asking, accepting, rejecting, removing, renaming; each change told once on every device."""
+"""The contact list: asking, accepting, rejecting, removing, renaming; every device sees each change once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def subscription(one: Person, other: Person) -> Subscription | None:
     return None if contact is None else contact.subscription
 
 
-def test_a_request_is_accepted(server: Server, users: Users) -> None:
+def test_accept_request(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             mine, theirs = one.chat.contacts, other.chat.contacts
@@ -77,7 +77,7 @@ def test_a_request_is_accepted(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_request_is_accepted_one_way(server: Server, users: Users) -> None:
+def test_accept_request_one_way(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             await one.chat.contacts.request(other.id)
@@ -98,7 +98,7 @@ def test_a_request_is_accepted_one_way(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_request_is_rejected(server: Server, users: Users) -> None:
+def test_reject_request(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             for times in (1, 2):
@@ -116,7 +116,7 @@ def test_a_request_is_rejected(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_request_is_withdrawn(server: Server, users: Users) -> None:
+def test_withdraw_request(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             await one.chat.contacts.request(other.id)
@@ -134,7 +134,7 @@ def test_a_request_is_withdrawn(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_two_ask_each_other_at_once(server: Server, users: Users) -> None:
+def test_simultaneous_requests(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             await asyncio.gather(one.chat.contacts.request(other.id), other.chat.contacts.request(one.id))
@@ -152,7 +152,7 @@ def test_two_ask_each_other_at_once(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_contact_is_removed_on_both_sides(server: Server, users: Users) -> None:
+def test_remove_contact_on_both_sides(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             await befriend(one, other)
@@ -170,7 +170,7 @@ def test_a_contact_is_removed_on_both_sides(server: Server, users: Users) -> Non
     run(main())
 
 
-def test_a_contact_is_renamed(server: Server, users: Users) -> None:
+def test_rename_contact(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, users(), user) as (one, other, phone):
@@ -193,7 +193,7 @@ def test_a_contact_is_renamed(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_the_list_is_loaded(server: Server, users: Users) -> None:
+def test_load_contact_list(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, users(), users()) as (friend, asked):
@@ -212,7 +212,7 @@ def test_the_list_is_loaded(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_what_happened_while_away_is_told_on_return(server: Server, users: Users) -> None:
+def test_offline_changes_arrive_on_return(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, asks, accepts):
             await one.chat.contacts.request(accepts.id)
@@ -224,7 +224,7 @@ def test_what_happened_while_away_is_told_on_return(server: Server, users: Users
             assert await one.told.one(ContactRequested) == ContactRequested(user_id=asks.id)
             await eventually(lambda: subscription(one, accepts) == subscription(accepts, one) == Subscription.BOTH)
             assert ContactsChanged(user_ids=(accepts.id,)) in one.told.of(ContactsChanged)
-            # The server says the request again in each session until it is answered; it is told once.
+            # The server repeats the request in each session until it is answered; it is reported once.
             await one.chat.disconnect()
             await one.chat.connect()
             await asks.caught_up(one)
@@ -234,7 +234,7 @@ def test_what_happened_while_away_is_told_on_return(server: Server, users: Users
     run(main())
 
 
-def test_the_second_device_is_told_as_well(server: Server, users: Users) -> None:
+def test_second_device_receives_changes(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, user, users(), users()) as (desk, phone, other, third):
@@ -265,7 +265,7 @@ def test_the_second_device_is_told_as_well(server: Server, users: Users) -> None
     run(main())
 
 
-def test_the_list_has_a_limit(server: Server, users: Users) -> None:
+def test_contact_list_limit(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users(), users()) as (one, *others):
             contacts = one.chat.contacts
@@ -298,7 +298,7 @@ def test_the_list_has_a_limit(server: Server, users: Users) -> None:
         ("rename", (1, "x"), "not a contact"),
     ],
 )
-def test_what_is_not_there_is_refused(
+def test_missing_contacts_are_rejected(
     server: Server, users: Users, method: str, arguments: tuple[Any, ...], problem: str
 ) -> None:
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""What is sent arrives once and in order, or is told as not sent: over cuts, and where callers give up."""
+"""Messages arrive once and in order or are reported as not sent, despite cuts and callers that give up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def begin(chat: AsyncChat, to: int, *texts: str) -> list[asyncio.Task[SentMessag
 # Acknowledgements
 
 
-def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(server: Server, users: Users) -> None:
+def test_send_waits_only_for_the_acknowledgement(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
@@ -56,7 +56,7 @@ def test_a_send_waits_for_the_acknowledgement_and_for_nothing_else(server: Serve
 
 
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_send_that_takes_too_long_fails_with_its_id(server: Server, users: Users, managed: bool) -> None:
+def test_send_timeout_reports_the_message_id(server: Server, users: Users, managed: bool) -> None:
     async def main() -> None:
         options = {"send_timeout": 1, "stream_management": managed}
         async with behind(server, users(), **options) as (sender, proxy), present(server, users()) as (reader,):
@@ -64,18 +64,18 @@ def test_a_send_that_takes_too_long_fails_with_its_id(server: Server, users: Use
             with pytest.raises(MessageNotSent, match="1 seconds") as caught:
                 await sender.chat.send(reader.id, "x", message_id=ID)
             assert caught.value.message_id == ID
-            # The late acknowledgement harms nobody, and the id is free again.
+            # The late acknowledgement is harmless, and the id is free again.
             proxy.resume()
             await sender.caught_up(reader)
             assert sender.told.of(MessageSent) == []
-            await sender.chat.send(reader.id, "again", message_id=ID)
+            await sender.chat.send(reader.id, "x", message_id=ID)
             await sender.caught_up(reader)
             assert bodies(reader) == ["x"]
 
     run(main())
 
 
-def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(server: Server, users: Users) -> None:
+def test_abandoned_send_is_not_sent_in_the_next_session(server: Server, users: Users) -> None:
     async def main() -> None:
         one, other = behind(server, users(), send_timeout=0.05), present(server, users())
         async with one as (sender, proxy), other as (reader,):
@@ -98,7 +98,7 @@ def test_a_send_that_is_given_up_is_not_sent_in_the_next_session(server: Server,
     run(main())
 
 
-def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(server: Server, users: Users) -> None:
+def test_cancel_send_while_awaiting_acknowledgement(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
@@ -115,7 +115,7 @@ def test_a_send_is_cancelled_while_its_acknowledgement_is_awaited(server: Server
     run(main())
 
 
-def test_an_id_is_on_its_way_once(server: Server, users: Users) -> None:
+def test_message_id_in_flight_is_unique(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             await unplug(sender, proxy)
@@ -134,7 +134,7 @@ def test_an_id_is_on_its_way_once(server: Server, users: Users) -> None:
 # Disconnecting
 
 
-def test_disconnecting_waits_until_all_is_acknowledged(server: Server, users: Users) -> None:
+def test_disconnect_waits_for_acknowledgements(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("down")
@@ -151,7 +151,7 @@ def test_disconnecting_waits_until_all_is_acknowledged(server: Server, users: Us
     run(main())
 
 
-def test_disconnecting_right_after_sending_flushes(server: Server, users: Users) -> None:
+def test_disconnect_right_after_send_flushes(server: Server, users: Users) -> None:
     async def main() -> None:
         async with present(server, users(), users()) as (sender, reader):
             sending = begin(sender.chat, reader.id, *map(str, range(200)))
@@ -164,7 +164,7 @@ def test_disconnecting_right_after_sending_flushes(server: Server, users: Users)
     run(main())
 
 
-def test_disconnecting_tells_what_was_not_acknowledged(server: Server, users: Users) -> None:
+def test_disconnect_reports_unacknowledged_messages(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             await sender.chat.send(reader.id, "first")
@@ -183,7 +183,7 @@ def test_disconnecting_tells_what_was_not_acknowledged(server: Server, users: Us
     run(main())
 
 
-def test_a_flush_survives_a_cut(server: Server, users: Users) -> None:
+def test_flush_survives_a_cut(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("up")
@@ -202,8 +202,8 @@ def test_a_flush_survives_a_cut(server: Server, users: Users) -> None:
 
 
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_flush_ends_where_nothing_can_come_any_more(server: Server, users: Users, managed: bool) -> None:
-    """The wait for the next attempt is no time in which anything is acknowledged."""
+def test_flush_ends_when_no_acknowledgement_can_arrive(server: Server, users: Users, managed: bool) -> None:
+    """Nothing can be acknowledged during the wait for the next attempt."""
 
     async def main() -> None:
         options = {"backoff": NEVER, "stream_management": managed}
@@ -225,7 +225,7 @@ def test_a_flush_ends_where_nothing_can_come_any_more(server: Server, users: Use
 # Over cuts
 
 
-def test_what_is_sent_while_reconnecting_waits_and_keeps_its_order(server: Server, users: Users) -> None:
+def test_sends_during_reconnect_wait_and_keep_order(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             proxy.stall("up")

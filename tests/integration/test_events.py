@@ -1,4 +1,4 @@
-"""Handlers and iterators: who gets what, in which order, and that nobody waits for anybody."""
+"""Handlers and iterators: which events they get, in which order, and that none blocks another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.integration.support import Seen, run
 # Handlers
 
 
-def test_handlers_get_what_they_want_in_order(server: Server, users: Users) -> None:
+def test_handlers_receive_their_events_in_order(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             plain: list[Event] = []
@@ -64,7 +64,7 @@ def test_handlers_get_what_they_want_in_order(server: Server, users: Users) -> N
     run(main())
 
 
-def test_a_handler_that_is_switched_off_hears_no_more(server: Server, users: Users) -> None:
+def test_unregistered_handler_receives_no_events(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             seen: list[Event] = []
@@ -87,7 +87,7 @@ def test_a_handler_that_is_switched_off_hears_no_more(server: Server, users: Use
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_so_many_events_are_handled_at_a_time(server: Server, users: Users, concurrency: int) -> None:
+def test_concurrent_handling_is_limited(server: Server, users: Users, concurrency: int) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             begun: Seen[str] = Seen()
@@ -113,7 +113,7 @@ def test_so_many_events_are_handled_at_a_time(server: Server, users: Users, conc
     run(main())
 
 
-def test_a_handler_that_raises_stops_nobody(server: Server, users: Users, caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_exception_does_not_stop_others(server: Server, users: Users, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             seen: Seen[str] = Seen()
@@ -145,7 +145,7 @@ def test_a_handler_that_raises_stops_nobody(server: Server, users: Users, caplog
     run(main())
 
 
-def test_a_handler_may_use_the_chat(server: Server, users: Users) -> None:
+def test_handler_can_use_the_chat(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
 
@@ -162,7 +162,7 @@ def test_a_handler_may_use_the_chat(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_disconnecting_waits_for_handlers_but_not_for_ever(server: Server, users: Users) -> None:
+def test_disconnect_waits_for_handlers_up_to_a_limit(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             begun, ended = asyncio.Event(), asyncio.Event()
@@ -183,7 +183,7 @@ def test_disconnecting_waits_for_handlers_but_not_for_ever(server: Server, users
     run(main())
 
 
-def test_a_handler_that_is_too_slow_loses_the_oldest(
+def test_slow_handler_loses_oldest_events(
     server: Server, users: Users, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_bus, "LIMIT", 3)
@@ -213,7 +213,7 @@ def test_a_handler_that_is_too_slow_loses_the_oldest(
 # Iterators
 
 
-def test_an_iterator_has_all_from_its_making_to_the_end(server: Server, users: Users) -> None:
+def test_iterator_yields_all_events_since_its_creation(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         chat: AsyncChat = chat_of(server, user, mark_delivered="never")
@@ -237,7 +237,7 @@ def test_an_iterator_has_all_from_its_making_to_the_end(server: Server, users: U
     run(main())
 
 
-def test_an_iterator_ends_when_the_chat_is_given_up(server: Server, users: Users) -> None:
+def test_iterator_ends_when_the_chat_gives_up(server: Server, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(server, User(users().id, "wrong"))
         async with chat.events() as events:
@@ -248,7 +248,7 @@ def test_an_iterator_ends_when_the_chat_is_given_up(server: Server, users: Users
     run(main())
 
 
-def test_who_waits_on_an_iterator_is_let_go(server: Server, users: Users) -> None:
+def test_waiting_iterator_is_released(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             events = one.chat.events(MessageReceived)
@@ -266,7 +266,7 @@ def test_who_waits_on_an_iterator_is_let_go(server: Server, users: Users) -> Non
     run(main())
 
 
-def test_a_slow_iterator_is_bounded_and_stops_nobody(
+def test_slow_iterator_is_bounded_and_blocks_nobody(
     server: Server, users: Users, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -287,7 +287,7 @@ def test_a_slow_iterator_is_bounded_and_stops_nobody(
     run(main())
 
 
-def test_an_iterator_that_is_abandoned_is_collected(server: Server, users: Users) -> None:
+def test_abandoned_iterator_is_collected(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             events = other.chat.events(MessageReceived)
@@ -306,7 +306,7 @@ def test_an_iterator_that_is_abandoned_is_collected(server: Server, users: Users
 # What is asked wrongly
 
 
-def test_wrong_arguments(server: Server) -> None:
+def test_invalid_arguments(server: Server) -> None:
     chat = chat_of(server, User(5, "password"))
     for types in ((int,), ("MessageReceived",), (MessageReceived, Exception), (Connected(jid=""),)):
         with pytest.raises(InvalidArgument, match="types"):

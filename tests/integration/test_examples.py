@@ -96,7 +96,7 @@ def scripts(server: Server) -> Iterator[Scripts]:
         yield Scripts(server)
 
 
-def test_the_echo_bot(scripts: Scripts, users: Users) -> None:
+def test_echo_bot(scripts: Scripts, users: Users) -> None:
     bot, friend = users(), users()
     with scripts.running("echo_bot.py", users=(bot,)) as line, scripts.chat(friend) as chat:
         assert line() == f"user {bot.id} is online"
@@ -121,7 +121,7 @@ def test_two_users(scripts: Scripts, users: Users) -> None:
     ]
 
 
-def test_the_contact_list(scripts: Scripts, users: Users) -> None:
+def test_contact_list(scripts: Scripts, users: Users) -> None:
     mary, ada = users(), users()
 
     def run(user: User, *arguments: object) -> tuple[int, list[str], str]:
@@ -189,13 +189,13 @@ def test_moderation(scripts: Scripts, server: Server, users: Users) -> None:
 
 
 @pytest.mark.parametrize("name", ["echo_bot.py", "two_users.py", "contact_list.py"])
-def test_they_want_an_account(name: str, scripts: Scripts) -> None:
+def test_examples_require_an_account(name: str, scripts: Scripts) -> None:
     code, lines, errors = scripts.run(name)
     assert (code, lines) == (1, [])
     assert errors == "set CONNECTYCUBE_USER_ID, CONNECTYCUBE_PASSWORD: see examples/chat_account.py\n"
 
 
-def test_moderation_wants_words(scripts: Scripts) -> None:
+def test_moderation_requires_words(scripts: Scripts) -> None:
     assert scripts.run("moderation.py", "66f1a7c2e4b0d93a51c8e2d1") == (
         1,
         [],
@@ -203,7 +203,7 @@ def test_moderation_wants_words(scripts: Scripts) -> None:
     )
 
 
-def test_each_example_is_tested() -> None:
+def test_every_example_is_tested() -> None:
     tested = Path(__file__).read_text("utf-8") + (Path(__file__).parents[1] / "test_examples.py").read_text("utf-8")
     helpers = {"chat_account.py", "local_server.py"}
     for path in EXAMPLES.glob("*.py"):

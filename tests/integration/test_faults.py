@@ -102,7 +102,7 @@ async def check(reader: Person, sent: list[str]) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_cut_on_the_way_to_the_first_session(server: Server, users: Users, step: str) -> None:
+def test_cut_before_the_first_session(server: Server, users: Users, step: str) -> None:
     async def main() -> None:
         async with line(server, **PLAIN) as proxy, present(server, users()) as (other,):
             person = Person(server, users(), port=proxy.port, backoff=FAST, **PLAIN)
@@ -117,7 +117,7 @@ def test_a_cut_on_the_way_to_the_first_session(server: Server, users: Users, ste
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_cut_on_the_way_back(server: Server, users: Users, step: str) -> None:
+def test_cut_while_reconnecting(server: Server, users: Users, step: str) -> None:
     """The next step of a resumption is cut, too: whatever became of it, the chat comes back."""
 
     async def main() -> None:
@@ -142,7 +142,7 @@ def test_a_cut_on_the_way_back(server: Server, users: Users, step: str) -> None:
 
 
 @pytest.mark.parametrize("step", [*STEPS][::2])
-def test_a_stall_on_the_way_is_given_up_in_time(server: Server, users: Users, step: str) -> None:
+def test_stalled_connect_times_out(server: Server, users: Users, step: str) -> None:
     async def main() -> None:
         async with line(server, **PLAIN) as proxy:
             person = Person(server, users(), port=proxy.port, backoff=FAST, timeout=0.3, **PLAIN)
@@ -181,7 +181,7 @@ def arm_stall(proxy: FaultProxy, direction: Direction, pattern: bytes) -> Fault:
 @pytest.mark.parametrize("tls", ["direct", "starttls"])
 @pytest.mark.parametrize("direction", ["up", "down"])
 @pytest.mark.parametrize("kind", ["cut", "halve", "corrupt"])
-def test_a_fault_in_the_handshake(server: Server, users: Users, tls: str, direction: Direction, kind: str) -> None:
+def test_fault_during_handshake(server: Server, users: Users, tls: str, direction: Direction, kind: str) -> None:
     async def main() -> None:
         async with line(server, tls=tls) as proxy:
             person = Person(server, users(), port=proxy.port, backoff=FAST, tls=tls, timeout=2)
@@ -200,7 +200,7 @@ def test_a_fault_in_the_handshake(server: Server, users: Users, tls: str, direct
             fault = make[kind]()
             (error,) = await asyncio.gather(connecting, return_exceptions=True)
             if error is not None:
-                # What is not TLS is no passing trouble of the network.
+                # Data that is not TLS is not a transient network problem.
                 assert kind == "corrupt"
                 assert isinstance(error, (TlsRefused, StreamRefused))
                 assert person.told.of(Reconnecting) == []
@@ -213,7 +213,7 @@ def test_a_fault_in_the_handshake(server: Server, users: Users, tls: str, direct
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_a_corrupted_record_ends_the_stream_not_the_session(server: Server, users: Users, direction: Direction) -> None:
+def test_corrupted_record_ends_the_stream_not_the_session(server: Server, users: Users, direction: Direction) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy), present(server, users()) as (other,):
             fault = proxy.corrupt(direction)
@@ -233,7 +233,7 @@ def test_a_corrupted_record_ends_the_stream_not_the_session(server: Server, user
 
 @pytest.mark.parametrize("place", LIVE)
 @pytest.mark.parametrize(("kind", "managed"), [("cut", True), ("cut", False), ("stall", True)])
-def test_a_fault_in_a_session(server: Server, users: Users, place: str, kind: str, managed: bool) -> None:
+def test_fault_during_session(server: Server, users: Users, place: str, kind: str, managed: bool) -> None:
     direction, pattern, include = LIVE[place]
     if not managed and pattern.startswith((b"<a", b"<r")):
         pattern = b"urn:xmpp:ping" if direction == "up" else b"<iq "
@@ -268,7 +268,7 @@ def test_a_fault_in_a_session(server: Server, users: Users, place: str, kind: st
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_chunk_is_halved(server: Server, users: Users, direction: Direction, managed: bool) -> None:
+def test_split_chunks(server: Server, users: Users, direction: Direction, managed: bool) -> None:
     async def main() -> None:
         one, two = behind(server, users(), stream_management=managed), present(server, users())
         async with one as (person, proxy), two as (other,):
@@ -285,7 +285,7 @@ def test_a_chunk_is_halved(server: Server, users: Users, direction: Direction, m
     run(main())
 
 
-def test_a_slow_line_harms_nobody(server: Server, users: Users) -> None:
+def test_slow_connection_is_harmless(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy), present(server, users()) as (other,):
             proxy.delay("up", 0.1)
@@ -304,7 +304,7 @@ def test_a_slow_line_harms_nobody(server: Server, users: Users) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_faults_at_random(server: Server, users: Users, seed: int) -> None:
+def test_random_faults(server: Server, users: Users, seed: int) -> None:
     """Cuts and stalls, halves and flipped bits in a random order, with TLS, while two write to each other."""
 
     async def main() -> None:

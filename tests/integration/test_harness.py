@@ -94,7 +94,7 @@ async def present(ejabberd: Ejabberd, user: User, resource: str = "bare") -> Asy
         yield bare
 
 
-def test_each_listener_offers_what_it_is_for(ejabberd: Ejabberd) -> None:
+def test_each_listener_offers_its_features(ejabberd: Ejabberd) -> None:
     offered = {"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
 
     async def main() -> None:
@@ -114,7 +114,7 @@ def test_each_listener_offers_what_it_is_for(ejabberd: Ejabberd) -> None:
     run(main())
 
 
-def test_xmpp_over_websocket_is_there(ejabberd: Ejabberd) -> None:
+def test_xmpp_over_websocket_is_available(ejabberd: Ejabberd) -> None:
     async def main() -> None:
         async with dialled(ejabberd.ports.http) as (reader, writer):
             writer.write(
@@ -130,7 +130,7 @@ def test_xmpp_over_websocket_is_there(ejabberd: Ejabberd) -> None:
 
 
 @pytest.mark.parametrize("kind", ["other-ca", "other-name", "expired"])
-def test_wrong_certificates_are_shown(ejabberd: Ejabberd, kind: Certificate) -> None:
+def test_invalid_certificates_are_presented(ejabberd: Ejabberd, kind: Certificate) -> None:
     async def main() -> None:
         with ejabberd.certificate(kind):
             with pytest.raises(ssl.SSLCertVerificationError):
@@ -145,7 +145,7 @@ def test_wrong_certificates_are_shown(ejabberd: Ejabberd, kind: Certificate) -> 
     run(main())
 
 
-def test_a_room_works_from_its_first_join(ejabberd: Ejabberd, users: Users) -> None:
+def test_room_works_from_the_first_join(ejabberd: Ejabberd, users: Users) -> None:
     one, other = users(), users()
     room = room_jid(f"{one.id:024x}")
     join = "<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x>"
@@ -172,7 +172,7 @@ def test_a_room_works_from_its_first_join(ejabberd: Ejabberd, users: Users) -> N
     run(main())
 
 
-def test_a_lost_stream_is_resumed(ejabberd: Ejabberd, users: Users) -> None:
+def test_lost_stream_is_resumed(ejabberd: Ejabberd, users: Users) -> None:
     one, other = users(), users()
 
     async def main() -> None:
@@ -197,7 +197,7 @@ def test_a_lost_stream_is_resumed(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_the_roster_and_privacy_lists_answer(ejabberd: Ejabberd, users: Users) -> None:
+def test_roster_and_privacy_lists_respond(ejabberd: Ejabberd, users: Users) -> None:
     one, other = users(), users()
 
     async def main() -> None:
@@ -232,7 +232,7 @@ def test_the_roster_and_privacy_lists_answer(ejabberd: Ejabberd, users: Users) -
     run(main())
 
 
-def test_a_user_of_a_room_is_blocked_by_the_resource(ejabberd: Ejabberd, users: Users) -> None:
+def test_room_user_is_blocked_by_resource(ejabberd: Ejabberd, users: Users) -> None:
     one, other, third = users(), users(), users()
     room = room_jid(f"{one.id:024x}")
 
@@ -257,7 +257,7 @@ def test_a_user_of_a_room_is_blocked_by_the_resource(ejabberd: Ejabberd, users: 
     run(main())
 
 
-def test_sessions_are_kicked_replaced_and_taken_away(ejabberd: Ejabberd, users: Users) -> None:
+def test_sessions_are_kicked_replaced_and_removed(ejabberd: Ejabberd, users: Users) -> None:
     user = users()
 
     async def condition(bare: Bare) -> str:
@@ -286,7 +286,7 @@ def test_sessions_are_kicked_replaced_and_taken_away(ejabberd: Ejabberd, users: 
     run(main())
 
 
-def test_messages_wait_for_who_is_away(ejabberd: Ejabberd, users: Users) -> None:
+def test_messages_wait_for_offline_users(ejabberd: Ejabberd, users: Users) -> None:
     one, other = users(), users()
 
     async def main() -> None:
@@ -300,7 +300,7 @@ def test_messages_wait_for_who_is_away(ejabberd: Ejabberd, users: Users) -> None
 
 
 @pytest.mark.parametrize("hard", [False, True])
-def test_ports_and_users_outlive_the_node(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
+def test_ports_and_users_survive_a_restart(ejabberd: Ejabberd, users: Users, hard: bool) -> None:
     user, ports = users(), ejabberd.ports
 
     async def main() -> None:
@@ -335,7 +335,7 @@ def gone(pids: list[int]) -> None:
             os.close(handle)
 
 
-def test_nothing_of_a_stopped_node_is_left() -> None:
+def test_stopped_node_leaves_nothing_behind() -> None:
     with Ejabberd() as own:
         processes = [own.pid, *children_of(own.pid)]
         assert own.folder.is_dir()
@@ -343,7 +343,7 @@ def test_nothing_of_a_stopped_node_is_left() -> None:
     assert not own.folder.exists()
 
 
-def test_a_node_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> None:
+def test_node_stops_with_its_parent_process(tmp_path: Path) -> None:
     script = (
         "from tests.integration.ejabberd import Ejabberd, children_of\n"
         "own = Ejabberd()\n"
@@ -367,7 +367,7 @@ def test_a_node_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_machine_without_ejabberd_is_told_what_to_do() -> None:
+def test_missing_ejabberd_explains_how_to_install_it() -> None:
     done = subprocess.run(
         [
             sys.executable,
@@ -375,7 +375,7 @@ def test_a_machine_without_ejabberd_is_told_what_to_do() -> None:
             "pytest",
             "--server",
             "ejabberd",
-            f"{__file__}::test_each_listener_offers_what_it_is_for",
+            f"{__file__}::test_each_listener_offers_its_features",
         ],
         cwd=PROJECT,
         env={**os.environ, "PATH": "/nowhere"},
@@ -391,7 +391,7 @@ def test_a_machine_without_ejabberd_is_told_what_to_do() -> None:
 # Through the proxy
 
 
-def test_tls_passes_the_proxy(ejabberd: Ejabberd, users: Users, proxy: Proxies) -> None:
+def test_tls_passes_through_the_proxy(ejabberd: Ejabberd, users: Users, proxy: Proxies) -> None:
     async def main() -> None:
         async with proxy(ejabberd.ports.tls) as between:
             async with Bare(between.port, ejabberd.ssl_context()) as bare:

@@ -51,7 +51,7 @@ TURNS = [*range(12), *range(12, 60, 4)]
 
 
 def debug(main: Coroutine[Any, Any, None]) -> None:
-    """Run in asyncio's debug mode, in which a task that is never awaited and a resource that is left are told."""
+    """Run in asyncio's debug mode, which reports tasks never awaited and leaked resources."""
     with asyncio.Runner(debug=True) as runner:
         runner.run(main)
     gc.collect()
@@ -70,7 +70,7 @@ def timers() -> int:
     ("tls", "managed", "count"),
     [("direct", True, 50), ("direct", False, 10), ("starttls", True, 10), ("none", True, 10), ("none", False, 10)],
 )
-def test_nothing_is_left_of_sessions(server: Server, users: Users, tls: str, managed: bool, count: int) -> None:
+def test_sessions_leave_nothing_behind(server: Server, users: Users, tls: str, managed: bool, count: int) -> None:
     port = server.ports.tls if tls == "direct" else server.ports.starttls
     user = users()
 
@@ -94,7 +94,7 @@ def test_nothing_is_left_of_sessions(server: Server, users: Users, tls: str, man
     debug(main())
 
 
-def test_nothing_is_left_of_a_chat_that_was_lost(server: Server, users: Users) -> None:
+def test_lost_chat_leaves_nothing_behind(server: Server, users: Users) -> None:
     user = users()
 
     async def main() -> None:
@@ -121,7 +121,7 @@ def test_nothing_is_left_of_a_chat_that_was_lost(server: Server, users: Users) -
 
 
 @pytest.mark.parametrize("tls", ["direct", "starttls"])
-def test_connecting_is_cancelled_anywhere(server: Server, users: Users, tls: str) -> None:
+def test_cancel_connect_at_any_point(server: Server, users: Users, tls: str) -> None:
     port = server.ports.tls if tls == "direct" else server.ports.starttls
     user = users()
 
@@ -151,7 +151,7 @@ def test_connecting_is_cancelled_anywhere(server: Server, users: Users, tls: str
     debug(main())
 
 
-def test_disconnecting_anywhere(server: Server, users: Users) -> None:
+def test_disconnect_at_any_point(server: Server, users: Users) -> None:
     user = users()
 
     async def main() -> None:
@@ -174,7 +174,7 @@ def test_disconnecting_anywhere(server: Server, users: Users) -> None:
     debug(main())
 
 
-def test_disconnecting_at_random_while_the_line_breaks(server: Server, users: Users) -> None:
+def test_disconnect_at_random_during_cuts(server: Server, users: Users) -> None:
     user = users()
 
     async def main() -> None:
@@ -207,7 +207,7 @@ def test_disconnecting_at_random_while_the_line_breaks(server: Server, users: Us
 # Once, twice, at once
 
 
-def test_connecting_twice_is_connecting_once(server: Server, users: Users) -> None:
+def test_connecting_twice_connects_once(server: Server, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(server, users())
         told = Told(chat)
@@ -221,7 +221,7 @@ def test_connecting_twice_is_connecting_once(server: Server, users: Users) -> No
     run(main())
 
 
-def test_of_two_who_connect_one_gives_up(server: Server, users: Users) -> None:
+def test_cancelling_one_connect_keeps_the_other(server: Server, users: Users) -> None:
     async def main() -> None:
         chat = chat_of(server, users())
         one, other = (asyncio.ensure_future(chat.connect()) for _ in range(2))
@@ -234,7 +234,7 @@ def test_of_two_who_connect_one_gives_up(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_disconnecting_in_a_handler(server: Server, users: Users) -> None:
+def test_disconnect_in_a_handler(server: Server, users: Users) -> None:
     async def main() -> None:
         async with present(server, users(), users()) as (person, other):
             done = asyncio.Event()
@@ -252,7 +252,7 @@ def test_disconnecting_in_a_handler(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_handlers_that_raise_stop_nobody(server: Server, users: Users, caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_exceptions_do_not_stop_others(server: Server, users: Users, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
 

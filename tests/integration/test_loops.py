@@ -30,7 +30,7 @@ from tests.integration.support import drained, run
 # Loops
 
 
-def test_one_chat_in_two_loops(server: Server, users: Users) -> None:
+def test_one_chat_in_successive_loops(server: Server, users: Users) -> None:
     user = users()
     chat = chat_of(server, user)
     told: list[Event] = []
@@ -49,8 +49,8 @@ def test_one_chat_in_two_loops(server: Server, users: Users) -> None:
     ] * 2
 
 
-def test_a_loop_that_ends_without_disconnecting(server: Server, users: Users) -> None:
-    """The socket is lost with its loop, which Python tells; the chat itself can be used again."""
+def test_loop_ends_without_disconnect(server: Server, users: Users) -> None:
+    """The socket is lost with its loop, which Python reports; the chat itself can be used again."""
     user = users()
     chat = chat_of(server, user)
 
@@ -80,7 +80,7 @@ def test_a_loop_that_ends_without_disconnecting(server: Server, users: Users) ->
         gc.collect()
 
 
-def test_a_chat_is_not_used_in_two_loops_at_once(server: Server, users: Users) -> None:
+def test_chat_cannot_be_used_in_two_loops_at_once(server: Server, users: Users) -> None:
     async def main() -> None:
         async with chat_of(server, users()) as chat:
 
@@ -94,7 +94,7 @@ def test_a_chat_is_not_used_in_two_loops_at_once(server: Server, users: Users) -
     run(main())
 
 
-def test_chats_share_the_context_and_nothing_else(server: Server, users: Users, monkeypatch: Any) -> None:
+def test_chats_share_only_the_context(server: Server, users: Users, monkeypatch: Any) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(server.ca_file))
 
     async def main() -> None:
@@ -119,7 +119,7 @@ def test_chats_share_the_context_and_nothing_else(server: Server, users: Users, 
     run(main())
 
 
-def test_nothing_global_is_changed(server: Server, users: Users) -> None:
+def test_global_state_is_unchanged(server: Server, users: Users) -> None:
     user = users()
     script = f"""
 import asyncio, logging, signal, ssl, sys, threading
@@ -173,7 +173,7 @@ print([key for key in before if before[key] != after.get(key)])
 # Memory
 
 
-def test_a_consumer_that_never_reads_costs_little(
+def test_consumer_that_never_reads_costs_little(
     ejabberd: Ejabberd, users: Users, caplog: pytest.LogCaptureFixture
 ) -> None:
     count = 50_000

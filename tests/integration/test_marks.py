@@ -57,7 +57,7 @@ async def received(person: Person) -> ChatMessage:
 
 @pytest.mark.parametrize("group", [False, True])
 @pytest.mark.parametrize("last", [True, False])
-def test_an_edit(server: Server, users: Users, group: bool, last: bool) -> None:
+def test_edit(server: Server, users: Users, group: bool, last: bool) -> None:
     async def main() -> None:
         async with pair(server, users, group) as (one, other, to, dialog_id):
             await one.chat.edit_message(to, NUMBER, "new <text>", last=last, extra={"why": "typo"})
@@ -74,7 +74,7 @@ def test_an_edit(server: Server, users: Users, group: bool, last: bool) -> None:
 
 
 @pytest.mark.parametrize("group", [False, True])
-def test_a_removal(server: Server, users: Users, group: bool) -> None:
+def test_removal(server: Server, users: Users, group: bool) -> None:
     async def main() -> None:
         async with pair(server, users, group) as (one, other, to, dialog_id):
             await one.chat.delete_message(to, NUMBER)
@@ -88,7 +88,7 @@ def test_a_removal(server: Server, users: Users, group: bool) -> None:
     run(main())
 
 
-def test_an_edit_to_a_user_names_no_dialog(server: Server, users: Users) -> None:
+def test_edit_to_a_user_has_no_dialog(server: Server, users: Users) -> None:
     async def main() -> None:
         async with pair(server, users, False) as (one, other, *_):
             await one.chat.edit_message(other.id, NUMBER, "new")
@@ -107,12 +107,12 @@ def test_reactions(ejabberd: Ejabberd, users: Users) -> None:
             extra = f"<extraParams><dialog_id>{dialog_id}</dialog_id></extraParams>"
             platform.send(
                 f"<message to='{one.user.jid}' type='chat'>{extra}"
-                f"<reactions user_id='77' message_id='{NUMBER}'>"
+                f"<reactions user_id='{peer.id}' message_id='{NUMBER}'>"
                 "<reaction add='true' type='\U0001f44d'/><reaction remove='true' type='x'/>"
                 "<reaction add='true' type='y'/></reactions></message>"
             )
             assert await one.told.one(ReactionsChanged) == ReactionsChanged(
-                message_id=NUMBER, dialog_id=dialog_id, user_id=77, added=("\U0001f44d", "y"), removed=("x",)
+                message_id=NUMBER, dialog_id=dialog_id, user_id=peer.id, added=("\U0001f44d", "y"), removed=("x",)
             )
 
     run(main())
@@ -131,7 +131,7 @@ def test_reactions(ejabberd: Ejabberd, users: Users) -> None:
         ("never", True, False),
     ],
 )
-def test_delivered_marks_by_themselves(
+def test_automatic_delivered_marks(
     server: Server, users: Users, group: bool, mode: str, markable: bool, marked: bool
 ) -> None:
     async def main() -> None:
@@ -146,7 +146,7 @@ def test_delivered_marks_by_themselves(
     run(main())
 
 
-def test_without_a_dialog_nothing_is_marked_by_itself(ejabberd: Ejabberd, users: Users) -> None:
+def test_no_automatic_marks_without_a_dialog(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         async with pair(ejabberd, users, False) as (one, other, *_):
             await one.chat.send(other.id, "hello")
@@ -159,7 +159,7 @@ def test_without_a_dialog_nothing_is_marked_by_itself(ejabberd: Ejabberd, users:
 
 @pytest.mark.parametrize("group", [False, True])
 @pytest.mark.parametrize("by_id", [False, True])
-def test_marks_by_hand(server: Server, users: Users, group: bool, by_id: bool) -> None:
+def test_manual_marks(server: Server, users: Users, group: bool, by_id: bool) -> None:
     async def main() -> None:
         async with pair(server, users, group, mark_delivered="never") as (one, other, to, dialog_id):
             sent = await one.chat.send(to, "hello")
@@ -179,7 +179,7 @@ def test_marks_by_hand(server: Server, users: Users, group: bool, by_id: bool) -
     run(main())
 
 
-def test_a_mark_without_a_dialog(server: Server, users: Users) -> None:
+def test_mark_without_a_dialog(server: Server, users: Users) -> None:
     async def main() -> None:
         async with pair(server, users, False) as (one, other, *_):
             await other.chat.mark_read(NUMBER, sender_id=one.id)
@@ -212,7 +212,7 @@ def test_typing(server: Server, users: Users, group: bool) -> None:
     run(main())
 
 
-def test_what_one_types_elsewhere_is_not_told(server: Server, users: Users) -> None:
+def test_own_typing_on_another_device_is_ignored(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
         async with people(server, user, user, friend) as (desk, phone, other):
@@ -255,7 +255,7 @@ SIGNAL = (
 )
 
 
-def test_signals_of_a_call(server: Server, users: Users) -> None:
+def test_call_signals(server: Server, users: Users) -> None:
     async def main() -> None:
         caller = users()
         async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
@@ -272,7 +272,7 @@ def test_signals_of_a_call(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_what_comes_late_is_over(server: Server, users: Users) -> None:
+def test_late_events_are_dropped(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
             await bare.login(users())
@@ -295,7 +295,7 @@ KINDS: list[tuple[type[Event], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "xml"), KINDS)
-def test_what_comes_twice_is_told_once(server: Server, users: Users, kind: type[Event], xml: str) -> None:
+def test_duplicates_are_reported_once(server: Server, users: Users, kind: type[Event], xml: str) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
             await bare.login(users())

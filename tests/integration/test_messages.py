@@ -39,7 +39,7 @@ async def received(person: Person) -> ChatMessage:
 # Private dialogs
 
 
-def test_a_private_message(server: Server, users: Users) -> None:
+def test_private_message(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             before = int(time.time())
@@ -47,7 +47,7 @@ def test_a_private_message(server: Server, users: Users) -> None:
             assert re.fullmatch("[0-9a-f]{24}", sent.id)
             assert before <= sent.date_sent <= time.time()
             assert sent == SentMessage(id=sent.id, dialog_id=None, date_sent=sent.date_sent)
-            # The platform names the dialog by itself.
+            # The platform adds the dialog id.
             assert evolve(await received(other), dialog_id=None) == ChatMessage(
                 id=sent.id,
                 body="Hello, <wörld> & \U0001f600\n\ttwo",
@@ -66,7 +66,7 @@ def test_a_private_message(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_private_dialog_names_itself(server: Server, users: Users) -> None:
+def test_private_message_carries_its_dialog(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             dialog = private(server, one, other)
@@ -117,7 +117,7 @@ def test_a_private_dialog_names_itself(server: Server, users: Users) -> None:
         ),
     ],
 )
-def test_what_is_sent_arrives(
+def test_sent_fields_arrive(
     server: Server, users: Users, group: bool, options: dict[str, Any], arrives: dict[str, Any]
 ) -> None:
     if "message_id" in options:
@@ -157,7 +157,7 @@ DESTROY = "{urn:xmpp:message-destroy-after:0}destroy"
         ({"markable": False}, {SAVE: "1"}),
     ],
 )
-def test_what_is_on_the_wire(server: Server, users: Users, options: dict[str, Any], there: dict[str, str]) -> None:
+def test_wire_format(server: Server, users: Users, options: dict[str, Any], there: dict[str, str]) -> None:
     async def main() -> None:
         reader = users()
         async with people(server, users()) as (one,), Bare(server.ports.starttls) as bare:
@@ -175,7 +175,7 @@ def test_what_is_on_the_wire(server: Server, users: Users, options: dict[str, An
 # Groups
 
 
-def test_a_group_message(server: Server, users: Users) -> None:
+def test_group_message(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, third):
             group = await gather(server, one, other, third)
@@ -199,7 +199,7 @@ def test_a_group_message(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_the_own_second_device_gets_what_the_first_sends_to_a_group(server: Server, users: Users) -> None:
+def test_second_device_receives_own_group_messages(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, user) as (desk, phone):
@@ -210,7 +210,7 @@ def test_the_own_second_device_gets_what_the_first_sends_to_a_group(server: Serv
     run(main())
 
 
-def test_order_is_kept(server: Server, users: Users) -> None:
+def test_order_is_preserved(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             texts = [str(number) for number in range(200)]
@@ -224,7 +224,7 @@ def test_order_is_kept(server: Server, users: Users) -> None:
 # Messages that do not arrive
 
 
-def test_a_message_to_nobody_comes_back(server: Server, users: Users) -> None:
+def test_message_to_unknown_user_bounces(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             message_id = await refused(one, 1)
@@ -234,7 +234,7 @@ def test_a_message_to_nobody_comes_back(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_message_to_a_room_that_one_is_not_in_comes_back(server: Server, users: Users) -> None:
+def test_message_to_a_room_not_joined_bounces(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             missing, shut = "66f1a7c2e4b0d93a51c8e203", await gather(server, other)
@@ -254,16 +254,17 @@ def test_a_message_to_a_room_that_one_is_not_in_comes_back(server: Server, users
 # Repeats
 
 
-def test_a_message_that_comes_twice_is_told_once(server: Server, users: Users) -> None:
+def test_duplicate_message_is_reported_once(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, third):
-            for body in ("first", "again"):
+            for body in ("first", "first", "another"):
                 await one.chat.send(other.id, body, message_id=NUMBER)
             await one.caught_up(other)
-            # The same id of someone else is another message.
-            await third.chat.send(other.id, "of a third", message_id=NUMBER)
-            found = await other.told.all(MessageReceived, 2)
-            assert [event.message.body for event in found] == ["first", "of a third"]
+            # The same id with another text, or of someone else, is another message.
+            await third.chat.send(other.id, "first", message_id=NUMBER)
+            found = await other.told.all(MessageReceived, 3)
+            assert [event.message.body for event in found] == ["first", "another", "first"]
+            assert [event.message.sender_jid for event in found] == [one.chat.jid] * 2 + [third.chat.jid]
 
     run(main())
 
@@ -271,7 +272,7 @@ def test_a_message_that_comes_twice_is_told_once(server: Server, users: Users) -
 # Offline messages
 
 
-def test_messages_wait_for_who_is_away(server: Server, users: Users) -> None:
+def test_messages_wait_for_offline_users(server: Server, users: Users) -> None:
     async def main() -> None:
         away = users()
         async with people(server, users()) as (one,):

@@ -78,7 +78,7 @@ def ada(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     assert set(threading.enumerate()) <= before
 
 
-def test_the_readme(ada: Chat) -> None:
+def test_readme(ada: Chat) -> None:
     """Its first block is a bot, which runs until Ctrl-C."""
     namespace: dict[str, Any] = {"__name__": "readme"}
     bot, *others = blocks(README, "python chat")
@@ -106,7 +106,7 @@ def test_the_readme(ada: Chat) -> None:
     assert [next(answers).message.body for _ in others] == ["Climbing on Sunday?"]
 
 
-def test_the_page_of_the_chat(ada: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+def test_chat_page(ada: Chat, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, Any] = {"__name__": "chat"}
     said = ada.events(MessageReceived)
     found = list(blocks(CHAT, "python chat"))

@@ -43,7 +43,7 @@ def offline(user: User) -> ContactPresence:
     return ContactPresence(user_id=user.id, online=False, status=None)
 
 
-def test_a_contact_comes_and_goes(server: Server, users: Users) -> None:
+def test_contact_goes_online_and_offline(server: Server, users: Users) -> None:
     async def main() -> None:
         mine, theirs = await friends(server, users)
         async with people(server, mine) as (one,):
@@ -65,7 +65,7 @@ def test_a_contact_comes_and_goes(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_status_is_told(server: Server, users: Users) -> None:
+def test_status_is_reported(server: Server, users: Users) -> None:
     async def main() -> None:
         mine, theirs = await friends(server, users)
         async with people(server, mine, theirs) as (one, other):
@@ -82,7 +82,7 @@ def test_a_status_is_told(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_contact_is_online_until_the_last_device_goes(server: Server, users: Users) -> None:
+def test_contact_is_online_until_the_last_device_leaves(server: Server, users: Users) -> None:
     async def main() -> None:
         mine, theirs = await friends(server, users)
         async with people(server, mine) as (one,):
@@ -99,7 +99,7 @@ def test_a_contact_is_online_until_the_last_device_goes(server: Server, users: U
     run(main())
 
 
-def test_strangers_and_lost_contacts_are_not_told(server: Server, users: Users) -> None:
+def test_strangers_and_former_contacts_see_no_presence(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, stranger):
             await befriend(one, other)
@@ -119,7 +119,7 @@ def test_strangers_and_lost_contacts_are_not_told(server: Server, users: Users) 
     run(main())
 
 
-def test_nobody_is_online_to_who_is_offline(server: Server, users: Users) -> None:
+def test_nobody_is_online_while_offline(server: Server, users: Users) -> None:
     async def main() -> None:
         mine, theirs = await friends(server, users)
         async with people(server, mine, theirs) as (one, other):
@@ -134,7 +134,7 @@ def test_nobody_is_online_to_who_is_offline(server: Server, users: Users) -> Non
     run(main())
 
 
-def test_who_says_nothing_is_not_seen(server: Server, users: Users) -> None:
+def test_users_without_presence_are_not_seen(server: Server, users: Users) -> None:
     async def main() -> None:
         mine, theirs = await friends(server, users)
         async with people(server, mine) as (one,), people(server, theirs, initial_presence=False) as (shy,):
@@ -168,7 +168,7 @@ def test_last_activity(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_what_a_server_has_not_is_a_typed_error(ejabberd: Ejabberd, users: Users) -> None:
+def test_unsupported_feature_is_a_typed_error(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         mine, theirs = await friends(ejabberd, users)
         async with people(ejabberd, mine) as (one,):
@@ -201,7 +201,7 @@ def test_pings(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_ping_in_vain(server: Server, users: Users) -> None:
+def test_unanswered_ping(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             with pytest.raises(RequestUnanswered):
@@ -212,7 +212,7 @@ def test_a_ping_in_vain(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_nothing_of_this_goes_without_a_connection(server: Server, users: Users) -> None:
+def test_calls_require_a_connection(server: Server, users: Users) -> None:
     async def main() -> None:
         chat: AsyncChat = chat_of(server, users())
         told = Told(chat)

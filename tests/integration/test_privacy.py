@@ -40,7 +40,7 @@ async def state(person: Person) -> tuple[tuple[str, ...], str | None, tuple[int,
 # Lists
 
 
-def test_the_life_of_a_list(server: Server, users: Users) -> None:
+def test_list_lifecycle(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy
@@ -69,7 +69,7 @@ def test_the_life_of_a_list(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_list_in_force_is_changed_and_stays_in_force(server: Server, users: Users) -> None:
+def test_changed_active_list_stays_active(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy
@@ -89,7 +89,7 @@ def test_a_list_in_force_is_changed_and_stays_in_force(server: Server, users: Us
 
 @pytest.mark.parametrize("method", ["set", "update"])
 @pytest.mark.parametrize("in_force", [False, True])
-def test_an_empty_list_is_deleted(server: Server, users: Users, method: str, in_force: bool) -> None:
+def test_empty_list_is_deleted(server: Server, users: Users, method: str, in_force: bool) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy
@@ -102,7 +102,7 @@ def test_an_empty_list_is_deleted(server: Server, users: Users, method: str, in_
     run(main())
 
 
-def test_rules_of_one_user_collapse(server: Server, users: Users) -> None:
+def test_rules_for_one_user_collapse(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             rules = [PrivacyRule(5), PrivacyRule(6), PrivacyRule(5, deny=False)]
@@ -112,7 +112,7 @@ def test_rules_of_one_user_collapse(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_what_the_server_refuses(server: Server, users: Users) -> None:
+def test_server_rejections(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy
@@ -130,7 +130,7 @@ def test_what_the_server_refuses(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_another_device_that_uses_the_list(server: Server, users: Users) -> None:
+def test_list_in_use_by_another_device(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user) as (one,):
@@ -152,7 +152,7 @@ def test_another_device_that_uses_the_list(server: Server, users: Users) -> None
     run(main())
 
 
-def test_changes_are_told_on_every_device(server: Server, users: Users) -> None:
+def test_changes_reach_every_device(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, user, user) as (one, other):
@@ -167,7 +167,7 @@ def test_changes_are_told_on_every_device(server: Server, users: Users) -> None:
 # Blocking
 
 
-def test_a_blocked_user_is_told_so(server: Server, users: Users) -> None:
+def test_blocked_user_receives_an_error(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, third):
             await one.chat.privacy.block(other.id)
@@ -189,7 +189,7 @@ def test_a_blocked_user_is_told_so(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_mutual_block_holds_for_both(server: Server, users: Users) -> None:
+def test_mutual_block_applies_to_both(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             await one.chat.privacy.block(other.id, mutual=True)
@@ -213,7 +213,7 @@ def test_a_mutual_block_holds_for_both(server: Server, users: Users) -> None:
 
 
 @pytest.mark.parametrize("groups", [True, False])
-def test_in_groups_a_blocked_user_is_not_heard(server: Server, users: Users, groups: bool) -> None:
+def test_blocked_user_is_silent_in_groups(server: Server, users: Users, groups: bool) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, third):
             group = await gather(server, one, other, third)
@@ -231,7 +231,7 @@ def test_in_groups_a_blocked_user_is_not_heard(server: Server, users: Users, gro
     run(main())
 
 
-def test_a_blocked_contact_sees_nothing(server: Server, users: Users) -> None:
+def test_blocked_contact_sees_nothing(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
             await befriend(one, other)
@@ -245,7 +245,7 @@ def test_a_blocked_contact_sees_nothing(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_blocking_at_once_forgets_nobody(server: Server, users: Users) -> None:
+def test_concurrent_blocks_are_all_kept(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy
@@ -260,7 +260,7 @@ def test_blocking_at_once_forgets_nobody(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_blocking_uses_the_list_in_force_and_keeps_what_others_wrote(server: Server, users: Users) -> None:
+def test_blocking_updates_the_active_list_and_keeps_other_rules(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         items = (
@@ -301,7 +301,7 @@ def test_blocking_uses_the_list_in_force_and_keeps_what_others_wrote(server: Ser
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 5])
-def test_a_list_needs_a_name(server: Server, users: Users, name: str) -> None:
+def test_list_requires_a_name(server: Server, users: Users, name: str) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy
@@ -321,7 +321,7 @@ def test_a_list_needs_a_name(server: Server, users: Users, name: str) -> None:
     run(main())
 
 
-def test_a_request_that_is_broken_off_spoils_nothing(server: Server, users: Users) -> None:
+def test_interrupted_request_is_harmless(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             privacy = one.chat.privacy

@@ -42,7 +42,7 @@ def names(person: Person, *leave_out: type[Event]) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["reset", "fin"])
-def test_a_session_is_resumed_and_nothing_lost(server: Server, users: Users, how: How) -> None:
+def test_session_is_resumed_without_loss(server: Server, users: Users, how: How) -> None:
     async def main() -> None:
         async with behind(server, users()) as (reader, proxy), present(server, users()) as (sender,):
             jid = reader.chat.jid
@@ -69,7 +69,7 @@ def test_a_session_is_resumed_and_nothing_lost(server: Server, users: Users, how
     run(main())
 
 
-def test_requests_survive_a_resumption(server: Server, users: Users) -> None:
+def test_requests_survive_resumption(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
             proxy.stall("up")
@@ -105,7 +105,7 @@ def test_many_cuts_in_a_row(server: Server, users: Users) -> None:
 # When
 
 
-def test_the_waits_grow_up_to_a_ceiling_and_begin_anew(server: Server, users: Users) -> None:
+def test_delays_grow_to_a_maximum_and_reset(server: Server, users: Users) -> None:
     backoff = Backoff(first=0.01, factor=2, maximum=0.04, spread=0)
 
     async def main() -> None:
@@ -133,7 +133,7 @@ def test_the_waits_grow_up_to_a_ceiling_and_begin_anew(server: Server, users: Us
     run(main())
 
 
-def test_a_connection_that_is_not_stable_does_not_shorten_the_wait(server: Server, users: Users) -> None:
+def test_unstable_connection_does_not_reset_the_delay(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), stable_after=3600) as (person, proxy):
             for number in range(1, 6):
@@ -144,7 +144,7 @@ def test_a_connection_that_is_not_stable_does_not_shorten_the_wait(server: Serve
     run(main())
 
 
-def test_waits_are_spread_by_chance(server: Server, users: Users) -> None:
+def test_delays_have_jitter(server: Server, users: Users) -> None:
     backoff = Backoff(first=0.02, factor=1, maximum=0.02, spread=0.5)
 
     async def main() -> None:
@@ -157,7 +157,7 @@ def test_waits_are_spread_by_chance(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_state_and_event_say_why_and_when(server: Server, users: Users) -> None:
+def test_state_and_event_give_reason_and_time(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), backoff=NEVER) as (person, proxy):
             before = dt.datetime.now(dt.UTC)
@@ -177,7 +177,7 @@ def test_state_and_event_say_why_and_when(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_disconnecting_ends_a_wait_at_once(server: Server, users: Users) -> None:
+def test_disconnect_ends_the_delay_at_once(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), backoff=NEVER) as (person, proxy), present(server, users()) as (other,):
             proxy.cut()
@@ -196,7 +196,7 @@ def test_disconnecting_ends_a_wait_at_once(server: Server, users: Users) -> None
     run(main())
 
 
-def test_connecting_ends_a_wait_too(server: Server, users: Users) -> None:
+def test_connect_ends_the_delay(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), backoff=NEVER) as (person, proxy):
             proxy.cut()
@@ -209,7 +209,7 @@ def test_connecting_ends_a_wait_too(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_who_helps_a_chat_back_does_not_end_it_by_giving_up(server: Server, users: Users) -> None:
+def test_cancelled_connect_does_not_stop_reconnection(server: Server, users: Users) -> None:
     """`connect` during a wait has a time of its own; what was there before it goes on after it."""
 
     async def main() -> None:
@@ -233,7 +233,7 @@ def test_who_helps_a_chat_back_does_not_end_it_by_giving_up(server: Server, user
 # Why not
 
 
-def test_without_auto_reconnect_it_is_left_to_the_user(server: Server, users: Users) -> None:
+def test_no_reconnect_without_auto_reconnect(server: Server, users: Users) -> None:
     async def main() -> None:
         async with (
             behind(server, users(), auto_reconnect=False) as (person, proxy),
@@ -261,7 +261,7 @@ def test_without_auto_reconnect_it_is_left_to_the_user(server: Server, users: Us
     run(main())
 
 
-def test_a_first_connection_is_tried_again_only_with_auto_reconnect(server: Server, users: Users) -> None:
+def test_first_connection_is_retried_only_with_auto_reconnect(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with line(server) as proxy:
@@ -283,7 +283,7 @@ def test_a_first_connection_is_tried_again_only_with_auto_reconnect(server: Serv
     run(main())
 
 
-def test_a_changed_password_is_tried_once(server: Server, users: Users) -> None:
+def test_changed_password_is_tried_once(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
             await unplug(person, proxy)
@@ -307,7 +307,7 @@ def test_a_changed_password_is_tried_once(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_conflict_is_not_fought_out(server: Server, users: Users) -> None:
+def test_no_reconnect_after_a_conflict(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         one, other = (behind(server, user, resource="phone") for _ in range(2))
@@ -323,7 +323,7 @@ def test_a_conflict_is_not_fought_out(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_refusal_by_policy_is_final(server: Server, users: Users) -> None:
+def test_policy_violation_is_final(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
             assert server.kick(person.user) == 1
@@ -338,7 +338,7 @@ def test_a_refusal_by_policy_is_final(server: Server, users: Users) -> None:
 # A peer that is dead
 
 
-def test_a_dead_peer_is_found_within_two_intervals(server: Server, users: Users) -> None:
+def test_dead_peer_is_detected_within_two_intervals(server: Server, users: Users) -> None:
     interval = 0.4
 
     async def main() -> None:
@@ -362,17 +362,18 @@ def test_a_dead_peer_is_found_within_two_intervals(server: Server, users: Users)
     run(main())
 
 
-def test_a_silent_peer_that_answers_is_kept(server: Server, users: Users) -> None:
+def test_silent_peer_that_answers_pings_is_kept(server: Server, users: Users) -> None:
     async def main() -> None:
-        async with behind(server, users(), keepalive=0.3) as (person, proxy):
+        # Long enough for an answer on a machine under load.
+        async with behind(server, users(), keepalive=1.5) as (person, proxy):
             down = proxy.forwarded["down"]
-            await proxy.until(lambda: proxy.forwarded["down"] > down + 300)
+            await proxy.until(lambda: proxy.forwarded["down"] > down + 100)
             assert person.told.of(Reconnecting) == []
 
     run(main())
 
 
-def test_a_loop_that_was_blocked_is_not_taken_for_a_dead_peer(server: Server, users: Users) -> None:
+def test_blocked_loop_is_not_mistaken_for_a_dead_peer(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), keepalive=0.3) as (person, _):
             await person.chat.ping()

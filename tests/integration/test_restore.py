@@ -106,7 +106,7 @@ def test_rooms(server: Server, users: Users) -> None:
 
 @pytest.mark.parametrize("place", ["urn:xmpp:carbons", "jabber:iq:roster", 0, 1])
 @pytest.mark.parametrize("managed", [True, False])
-def test_cut_while_the_session_is_set_up(server: Server, users: Users, place: str | int, managed: bool) -> None:
+def test_cut_during_session_setup(server: Server, users: Users, place: str | int, managed: bool) -> None:
     """Before a request, or before one of the rooms is joined."""
 
     async def main() -> None:
@@ -130,7 +130,7 @@ def test_cut_while_the_session_is_set_up(server: Server, users: Users, place: st
     run(main())
 
 
-def test_two_sessions_in_a_row_are_lost_while_they_are_set_up(server: Server, users: Users) -> None:
+def test_two_successive_cuts_during_session_setup(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users(), **PLAIN) as (person, proxy), present(server, users()) as (other,):
             rooms = await two_rooms(server, person, other)
@@ -180,7 +180,7 @@ def test_client_state_and_status_streaming(server: Server, users: Users) -> None
 
 
 @pytest.mark.parametrize("changed", [True, False])
-def test_the_privacy_list_in_force_is_looked_at(server: Server, users: Users, changed: bool) -> None:
+def test_active_privacy_list_is_checked(server: Server, users: Users, changed: bool) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
             await person.chat.privacy.set("spam", [PrivacyRule(users().id)])
@@ -201,7 +201,7 @@ def test_the_privacy_list_in_force_is_looked_at(server: Server, users: Users, ch
     run(main())
 
 
-def test_what_was_not_acknowledged_is_sent_again_with_its_id(server: Server, users: Users) -> None:
+def test_unacknowledged_messages_are_resent_with_their_ids(server: Server, users: Users) -> None:
     """The server has got the messages and delivered them, only its acknowledgement is lost, and the session too."""
 
     async def main() -> None:
@@ -225,7 +225,7 @@ def test_what_was_not_acknowledged_is_sent_again_with_its_id(server: Server, use
     run(main())
 
 
-def test_a_repeat_in_a_group_is_dropped_too(server: Server, users: Users) -> None:
+def test_group_duplicates_are_dropped(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (sender, proxy), present(server, users()) as (reader,):
             group = await gather(server, sender, reader)
@@ -244,7 +244,7 @@ def test_a_repeat_in_a_group_is_dropped_too(server: Server, users: Users) -> Non
     run(main())
 
 
-def test_delivered_marks_are_not_lost_with_a_session(server: Server, users: Users) -> None:
+def test_delivered_marks_survive_a_lost_session(server: Server, users: Users) -> None:
     """A mark that the server has not got goes out again in the next session."""
 
     async def main() -> None:
@@ -269,7 +269,7 @@ def test_delivered_marks_are_not_lost_with_a_session(server: Server, users: User
     run(main())
 
 
-def test_a_new_beginning_is_without_what_was_restored(server: Server, users: Users) -> None:
+def test_fresh_connect_restores_nothing(server: Server, users: Users) -> None:
     """Rooms and the like are kept over reconnects, not over `disconnect`."""
     server.play_platform()
 
@@ -297,7 +297,7 @@ def test_a_new_beginning_is_without_what_was_restored(server: Server, users: Use
 
 
 @pytest.mark.parametrize("hard", [True, False])
-def test_a_server_goes_and_comes_back(server: Server, users: Users, hard: bool) -> None:
+def test_server_restart(server: Server, users: Users, hard: bool) -> None:
     async def main() -> None:
         async with present(server, users(), users(), backoff=FAST) as (one, other):
             if hard:

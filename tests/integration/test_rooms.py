@@ -27,7 +27,7 @@ OWNER = "http://jabber.org/protocol/muc#owner"
 
 
 def group(server: Server, *persons: Person) -> str:
-    """A dialog whose room nobody was in before."""
+    """A dialog whose room has not been joined before."""
     return server.group(*(person.user for person in persons))
 
 
@@ -38,7 +38,7 @@ def occupants(person: Person) -> list[Event]:
     ]
 
 
-def test_who_comes_and_goes_is_told(server: Server, users: Users) -> None:
+def test_joins_and_leaves_are_reported(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, third):
             dialog = group(server, one, other, third)
@@ -57,7 +57,7 @@ def test_who_comes_and_goes_is_told(server: Server, users: Users) -> None:
             # Who was there before is no news, nor is one's own coming and going.
             assert occupants(other) == [OccupantJoined(dialog_id=dialog, user_id=third.id)]
             assert occupants(third) == [OccupantLeft(dialog_id=dialog, user_id=other.id)]
-            # Joining again is none either.
+            # Joining again is not reported either.
             await one.chat.join(dialog)
             await other.chat.join(dialog)
             await one.told.all(OccupantJoined, 3)
@@ -67,7 +67,7 @@ def test_who_comes_and_goes_is_told(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_second_device_in_a_room_is_nobody_else(server: Server, users: Users) -> None:
+def test_second_device_is_the_same_occupant(server: Server, users: Users) -> None:
     async def main() -> None:
         user = users()
         async with people(server, users(), user, user) as (one, desk, phone):
@@ -87,7 +87,7 @@ def test_a_second_device_in_a_room_is_nobody_else(server: Server, users: Users) 
     run(main())
 
 
-def test_who_disconnects_has_left(server: Server, users: Users) -> None:
+def test_disconnect_leaves_the_room(server: Server, users: Users) -> None:
     async def main() -> None:
         guest = users()
         async with people(server, users()) as (one,):
@@ -102,7 +102,7 @@ def test_who_disconnects_has_left(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_who_is_online(server: Server, users: Users) -> None:
+def test_online_occupants(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users(), users()) as (one, other, outside):
             dialog = group(server, one, other, outside)
@@ -117,7 +117,7 @@ def test_who_is_online(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_a_room_that_was_left_is_silent(ejabberd: Ejabberd, users: Users) -> None:
+def test_left_room_is_silent(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         async with people(ejabberd, users(), users()) as (one, other):
             dialog = group(ejabberd, one, other)
@@ -139,7 +139,7 @@ def test_a_room_that_was_left_is_silent(ejabberd: Ejabberd, users: Users) -> Non
     run(main())
 
 
-def test_the_same_room_is_joined_at_once_by_two_tasks(server: Server, users: Users) -> None:
+def test_two_tasks_join_the_same_room_concurrently(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             dialogs = [group(server, one) for _ in range(5)]
@@ -154,7 +154,7 @@ def test_the_same_room_is_joined_at_once_by_two_tasks(server: Server, users: Use
 
 
 @pytest.mark.parametrize(("item", "who"), [("role='none'", "nick"), ("affiliation='outcast'", "jid")])
-def test_who_is_put_out_is_told(ejabberd: Ejabberd, users: Users, item: str, who: str) -> None:
+def test_removed_user_is_notified(ejabberd: Ejabberd, users: Users, item: str, who: str) -> None:
     async def main() -> None:
         async with Bare(ejabberd.ports.starttls) as owner, people(ejabberd, users(), users()) as (one, other):
             dialog = group(ejabberd, one, other)
@@ -182,7 +182,7 @@ def test_who_is_put_out_is_told(ejabberd: Ejabberd, users: Users, item: str, who
     run(main())
 
 
-def test_a_room_for_members_refuses(ejabberd: Ejabberd, users: Users) -> None:
+def test_members_only_room_rejects_others(ejabberd: Ejabberd, users: Users) -> None:
     async def main() -> None:
         async with Bare(ejabberd.ports.starttls) as owner, people(ejabberd, users()) as (one,):
             dialog = group(ejabberd, one)
@@ -206,7 +206,7 @@ def test_a_room_for_members_refuses(ejabberd: Ejabberd, users: Users) -> None:
     run(main())
 
 
-def test_a_private_dialog_has_no_room(server: Server, users: Users) -> None:
+def test_private_dialog_has_no_room(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users()) as (one,):
             private = Dialog(id="66f1a7c2e4b0d93a51c8e203", type=DialogType.PRIVATE, occupants_ids=[one.id, 5])

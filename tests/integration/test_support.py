@@ -130,7 +130,7 @@ def test_proxy_stalls_and_resumes(direction: Direction) -> None:
     run(main())
 
 
-def test_a_stalled_connection_is_cut() -> None:
+def test_proxy_cuts_a_stalled_connection() -> None:
     async def main() -> None:
         async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
             proxy.stall()
@@ -159,7 +159,7 @@ def test_proxy_delays() -> None:
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 @pytest.mark.parametrize("how", ["reset", "fin"])
-def test_proxy_halves(direction: Direction, how: How) -> None:
+def test_proxy_splits_chunks(direction: Direction, how: How) -> None:
     async def main() -> None:
         async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
             fault = proxy.halve(direction, how)
@@ -207,7 +207,7 @@ def test_proxy_cuts_after_bytes() -> None:
 
 
 @pytest.mark.parametrize(("include", "expected"), [(True, b"a<enabled/>"), (False, b"a<ena")])
-def test_proxy_cuts_where_a_pattern_passes(include: bool, expected: bytes) -> None:
+def test_proxy_cuts_at_a_pattern(include: bool, expected: bytes) -> None:
     async def main() -> None:
         async with proxied() as proxy, dialled(proxy.port) as (reader, writer):
             fault = proxy.cut_when("down", b"<enabled/>", "fin", include=include)
@@ -222,7 +222,7 @@ def test_proxy_cuts_where_a_pattern_passes(include: bool, expected: bytes) -> No
     run(main())
 
 
-def test_proxy_cuts_at_random_and_again_so() -> None:
+def test_random_proxy_cuts_are_reproducible() -> None:
     async def lengths(seed: int) -> list[int]:
         found = []
         async with proxied() as proxy:
@@ -250,7 +250,7 @@ def test_proxy_cuts_at_random_and_again_so() -> None:
     run(main())
 
 
-def test_proxy_before_nobody_resets() -> None:
+def test_proxy_without_a_target_resets() -> None:
     async def main() -> None:
         async with echo() as port:
             pass
@@ -263,7 +263,7 @@ def test_proxy_before_nobody_resets() -> None:
 # The helpers
 
 
-def test_a_coroutine_that_hangs_is_told_with_its_stack() -> None:
+def test_hanging_coroutine_is_reported_with_its_stack() -> None:
     async def hangs() -> None:
         await asyncio.Event().wait()
 
@@ -271,7 +271,7 @@ def test_a_coroutine_that_hangs_is_told_with_its_stack() -> None:
         run(hangs(), timeout=0.05)
 
 
-def test_a_task_left_behind_is_told() -> None:
+def test_leftover_task_is_reported() -> None:
     async def forgotten() -> None:
         await asyncio.Event().wait()
 
@@ -282,7 +282,7 @@ def test_a_task_left_behind_is_told() -> None:
         run(main())
 
 
-def test_a_blocked_loop_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocked_loop_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.integration.support.GRACE", 0.05)
 
     async def blocks() -> None:

@@ -331,7 +331,7 @@ async def test_edits_both_ways(stage: Stage, kind: str) -> None:
     change = {"to": to_ours, "dialogId": dialog_id, "body": "changed", "originMessageId": number, "last": True}
     await js.call("chat.editMessage", change)
     assert await ours.told.one(MessageEdited) == MessageEdited(
-        message_id=number, dialog_id=dialog_id, user_id=js.id, body="changed", last=True
+        message_id=number, dialog_id=dialog_id, user_id=js.id, body="changed", last=True, from_author=True
     )
     sent = await ours.chat.send(to_js, "second")
     await ours.chat.edit_message(to_js, sent.id, "changed, too", last=False)
@@ -349,7 +349,9 @@ async def test_removals_both_ways(stage: Stage, kind: str) -> None:
     kept = {"save_to_history": 1, "dialog_id": dialog_id}
     number = await js.call("chat.send", to_ours, {"body": "first", "extension": kept})
     await js.call("chat.deleteMessage", {"to": to_ours, "dialogId": dialog_id, "messageId": number})
-    assert await ours.told.one(MessageDeleted) == MessageDeleted(message_id=number, dialog_id=dialog_id, user_id=js.id)
+    assert await ours.told.one(MessageDeleted) == MessageDeleted(
+        message_id=number, dialog_id=dialog_id, user_id=js.id, from_author=True
+    )
     sent = await ours.chat.send(to_js, "second")
     await ours.chat.delete_message(to_js, sent.id)
     removal = await js.event("onMessageDeleteListener", lambda args: bool(args[0] == sent.id))

@@ -77,5 +77,5 @@ def test_faults_of_all_parts_are_reported_together(tmp_path: Path, monkeypatch: 
         generator.own()
     assert [(fault.file, fault.problem) for fault in caught.value.faults] == [
         ("spec/machines/connection.yaml", "there is no state 'ofline'"),
-        ("spec/stanzas/bind.yaml", "the protocol 'bound' stands in bind.yaml"),
+        ("spec/stanzas/bind.yaml", "the protocol 'bound' is in bind.yaml"),
     ]

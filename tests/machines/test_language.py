@@ -235,7 +235,7 @@ def test_states_reachable_only_from_unreachable_ones_are_reported(tmp_path: Path
 
 def test_a_name_twice(tmp_path: Path) -> None:
     text = changed("  closed: {doc: Closed.}\n", "  closed: {doc: Closed.}\n  closed: {doc: Closed.}\n")
-    problem = "key 'closed' stands twice. Take one of them out."
+    problem = "duplicate key 'closed'. Remove one of them."
     assert faults(tmp_path, door=text) == [f"machines/door.yaml:{line('  closed: {') + 1}: {problem}"]
 
 
@@ -260,7 +260,7 @@ def test_a_name_of_the_pages(tmp_path: Path) -> None:
 
 def test_no_yaml(tmp_path: Path) -> None:
     [found] = faults(tmp_path, door="machine: [\n")
-    assert found.startswith("machines/door.yaml:2: no YAML: ")
+    assert found.startswith("machines/door.yaml:2: invalid YAML: ")
 
 
 def test_no_machine(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def _walk(page: AsyncPage[T]) -> list[T]:
 
 
 class _Blocking:
-    """Stands in for a client, resource or page of the async half and waits for what its methods return."""
+    """Wrap an async client, resource or page and wait for the results of its methods."""
 
     def __init__(self, target: Any, runner: asyncio.Runner) -> None:
         self.target = target
@@ -130,6 +130,6 @@ class _Blocking:
         if callable(value) and not isinstance(value, type):
             return lambda *args, **kwargs: self._wrap(value(*args, **kwargs))
         module = type(value).__module__
-        if ".resources." in module or module.endswith((".client", ".pages")):
+        if ".resources." in module or module.endswith(".client") or isinstance(value, AsyncPage):
             return _Blocking(value, self.runner)
         return value

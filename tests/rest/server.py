@@ -255,7 +255,7 @@ def _read(reader: Any, drain: bool) -> Request | None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -33,7 +33,7 @@ def test_bytes(both: Both, server: Server, storage: Server) -> None:
     assert storage.requests[0].target == f"/bucket/{UID}?signature=1%2B2"
 
 
-def test_an_empty_file(both: Both, server: Server, storage: Server) -> None:
+def test_empty_file(both: Both, server: Server, storage: Server) -> None:
     play(server, storage, Answer(200, b""))
     assert both.cube(server.url).files.download(UID) == b""
 
@@ -47,9 +47,7 @@ def test_to_a_path(both: Both, server: Server, storage: Server, tmp_path: Path, 
     assert os.listdir(tmp_path) == ["rock.jpg"]
 
 
-def test_the_new_file_may_be_read_by_whom_the_user_s_mask_allows(
-    both: Both, server: Server, storage: Server, tmp_path: Path
-) -> None:
+def test_new_file_respects_the_umask(both: Both, server: Server, storage: Server, tmp_path: Path) -> None:
     play(server, storage)
     both.cube(server.url).files.download(UID, tmp_path / "rock.jpg")
     (tmp_path / "ordinary").touch()
@@ -97,13 +95,13 @@ def test_without_a_redirect(both: Both, server: Server) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_each_kind_of_redirect(both: Both, server: Server, storage: Server, status: int) -> None:
+def test_each_redirect_status(both: Both, server: Server, storage: Server, status: int) -> None:
     play(server, storage)
     server.on("GET", PATH, Answer(status, b"", {"Location": f"{storage.url}/bucket/{UID}"}))
     assert both.cube(server.url).files.download(UID) == CONTENT
 
 
-def test_the_storage_sees_nothing_of_the_platform_s(both: Both, server: Server, storage: Server) -> None:
+def test_storage_receives_no_platform_data(both: Both, server: Server, storage: Server) -> None:
     play(server, storage, Answer(302, b"", {"Location": "/elsewhere"}))
     storage.on("GET", "/elsewhere", Answer(200, CONTENT))
     http = both.http(
@@ -120,13 +118,13 @@ def test_the_storage_sees_nothing_of_the_platform_s(both: Both, server: Server, 
         assert "hidden" not in request.target
 
 
-def test_a_public_file_needs_no_session(both: Both, server: Server, storage: Server) -> None:
+def test_public_file_needs_no_session(both: Both, server: Server, storage: Server) -> None:
     play(server, storage)
     assert both.cube(server.url, token=None).files.download(UID) == CONTENT
     assert server.requests[0].header("CB-Token") is None
 
 
-def test_a_lost_session_is_renewed(both: Both, server: Server, storage: Server) -> None:
+def test_lost_session_is_renewed(both: Both, server: Server, storage: Server) -> None:
     play(server, storage)
     gone = Answer(401, {"errors": {"base": ["Required session does not exist"]}})
     server.on("GET", PATH, gone, Answer(200, CONTENT))
@@ -134,9 +132,7 @@ def test_a_lost_session_is_renewed(both: Both, server: Server, storage: Server) 
     assert cube.files.download(UID) == CONTENT
 
 
-def test_a_busy_platform_or_storage_is_asked_again(
-    both: Both, server: Server, storage: Server, waits: list[float]
-) -> None:
+def test_busy_platform_or_storage_is_retried(both: Both, server: Server, storage: Server, waits: list[float]) -> None:
     play(server, storage, Answer(503), Answer(close=True), Answer(200, CONTENT))
     assert both.cube(server.url).files.download(UID) == CONTENT
     assert len(storage.requests) == 3
@@ -159,7 +155,7 @@ FAILURES: dict[str, tuple[Answer, type[errors.ConnectyCubeError]]] = {
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_failure_leaves_no_file_and_touches_none(
+def test_failed_download_leaves_files_untouched(
     both: Both, server: Server, storage: Server, tmp_path: Path, kind: str
 ) -> None:
     answer, expected = FAILURES[kind]
@@ -175,16 +171,14 @@ def test_a_failure_leaves_no_file_and_touches_none(
     assert old.read_bytes() == b"old"
 
 
-def test_a_file_that_the_platform_does_not_have(both: Both, server: Server, tmp_path: Path) -> None:
+def test_unknown_file(both: Both, server: Server, tmp_path: Path) -> None:
     server.on("GET", PATH, Answer(404, {"errors": {"base": ["not found"]}}))
     with pytest.raises(errors.NotFound, match=r"files\.download was refused with 404: not found"):
         both.cube(server.url).files.download(UID, tmp_path / "rock.jpg")
     assert os.listdir(tmp_path) == []
 
 
-def test_a_whole_file_takes_the_place_of_an_old_one(
-    both: Both, server: Server, storage: Server, tmp_path: Path
-) -> None:
+def test_complete_download_replaces_an_old_file(both: Both, server: Server, storage: Server, tmp_path: Path) -> None:
     play(server, storage)
     path = tmp_path / "rock.jpg"
     path.write_bytes(b"old")
@@ -192,7 +186,7 @@ def test_a_whole_file_takes_the_place_of_an_old_one(
     assert path.read_bytes() == CONTENT
 
 
-def test_redirects_in_a_circle(both: Both, server: Server) -> None:
+def test_redirect_loop(both: Both, server: Server) -> None:
     server.on("GET", PATH, Answer(302, b"", {"Location": PATH}))
     with pytest.raises(errors.ConnectionFailed, match="redirected more than 5 times") as caught:
         both.cube(server.url).files.download(UID)
@@ -200,7 +194,7 @@ def test_redirects_in_a_circle(both: Both, server: Server) -> None:
     assert len(server.requests) == 6
 
 
-def test_progress_that_raises_stops_the_download(both: Both, server: Server, storage: Server, tmp_path: Path) -> None:
+def test_progress_exception_stops_the_download(both: Both, server: Server, storage: Server, tmp_path: Path) -> None:
     class Stopped(Exception):
         pass
 
@@ -214,19 +208,19 @@ def test_progress_that_raises_stops_the_download(both: Both, server: Server, sto
 
 
 @pytest.mark.parametrize("uid", ["", " ", ".", "..", 7, None])
-def test_a_wrong_uid(both: Both, server: Server, uid: Any) -> None:
+def test_invalid_uid(both: Both, server: Server, uid: Any) -> None:
     with pytest.raises(errors.InvalidArgument):
         both.cube(server.url).files.download(uid)
     assert server.requests == []
 
 
-def test_a_uid_can_not_leave_its_place_in_the_path(both: Both, server: Server) -> None:
+def test_uid_is_escaped_in_the_path(both: Both, server: Server) -> None:
     server.on("GET", "/blobs/..%2Fusers%3F/download", Answer(200, b"x"))
     assert both.cube(server.url).files.download("../users?") == b"x"
 
 
 @pytest.mark.parametrize("kind", ["no such folder", "a folder", "a text file", "a text stream", "a number"])
-def test_a_target_that_can_not_be_written(both: Both, server: Server, tmp_path: Path, kind: str) -> None:
+def test_unwritable_target(both: Both, server: Server, tmp_path: Path, kind: str) -> None:
     targets: dict[str, Any] = {
         "no such folder": tmp_path / "none" / "rock.jpg",
         "a folder": tmp_path,
@@ -244,7 +238,7 @@ def test_a_target_that_can_not_be_written(both: Both, server: Server, tmp_path: 
 # -- addresses
 
 
-def test_addresses_of_files(both: Both, server: Server) -> None:
+def test_file_urls(both: Both, server: Server) -> None:
     cube = both.cube(server.url)
     assert cube.files.url(UID) == f"{server.url}/blobs/{UID}"
     assert cube.files.url(UID, private=True) == f"{server.url}/blobs/{UID}?token={TOKEN}"

@@ -25,7 +25,7 @@ def nothing_left_open() -> Any:
     gc.collect()
 
 
-def test_closing_closes_the_connections(both: Both, server: Server) -> None:
+def test_close_closes_connections(both: Both, server: Server) -> None:
     server.on("GET", "/chat/Dialog", PAGE)
     cube = both.cube(server.url)
     cube.dialogs.list()
@@ -37,7 +37,7 @@ def test_closing_closes_the_connections(both: Both, server: Server) -> None:
     assert server.open_connections() == 0
 
 
-def test_closing_twice_is_no_error(both: Both, server: Server) -> None:
+def test_closing_twice_is_allowed(both: Both, server: Server) -> None:
     server.on("GET", "/chat/Dialog", PAGE)
     cube = both.cube(server.url)
     cube.dialogs.list()
@@ -45,7 +45,7 @@ def test_closing_twice_is_no_error(both: Both, server: Server) -> None:
     both.close(cube)
 
 
-def test_a_closed_client_says_so(both: Both, server: Server) -> None:
+def test_closed_client_rejects_calls(both: Both, server: Server) -> None:
     cube = both.cube(server.url)
     copy = cube.with_options(timeout=1)
     both.close(cube)
@@ -58,7 +58,7 @@ def test_a_closed_client_says_so(both: Both, server: Server) -> None:
     assert server.requests == []
 
 
-def test_so_does_one_whose_http_client_was_closed(both: Both, server: Server) -> None:
+def test_client_with_a_closed_http_client_rejects_calls(both: Both, server: Server) -> None:
     http = both.http()
     cube = both.cube(server.url, http_client=http)
     both.run(http.aclose() if both.is_async else http.close())
@@ -66,7 +66,7 @@ def test_so_does_one_whose_http_client_was_closed(both: Both, server: Server) ->
         cube.dialogs.list()
 
 
-def test_an_http_client_from_outside_stays_open(both: Both, server: Server) -> None:
+def test_external_http_client_stays_open(both: Both, server: Server) -> None:
     server.on("GET", "/chat/Dialog", PAGE)
     http = both.http()
     cube = both.cube(server.url, http_client=http)
@@ -77,7 +77,7 @@ def test_an_http_client_from_outside_stays_open(both: Both, server: Server) -> N
     assert server.connections == 1
 
 
-def test_closing_a_copy_leaves_the_client_open(both: Both, server: Server) -> None:
+def test_closing_a_copy_keeps_the_client_open(both: Both, server: Server) -> None:
     server.on("GET", "/chat/Dialog", PAGE)
     cube = both.cube(server.url)
     both.close(cube.with_options(timeout=1))
@@ -117,8 +117,8 @@ def test_context_managers_close_after_an_error(server: Server) -> None:
 
 
 @pytest.mark.parametrize("answer", [Answer(404), Answer(200, b"x" * 200_000, cut=100_000), Answer(302)])
-def test_a_download_that_fails_gives_its_connection_back(both: Both, server: Server, answer: Answer) -> None:
-    """With one connection at most, a lost one would block the next call for ever."""
+def test_failed_download_releases_its_connection(both: Both, server: Server, answer: Answer) -> None:
+    """With a single connection, a leaked one would block the next call forever."""
     server.on("GET", f"/blobs/{UID}/download", answer)
     server.on("GET", "/chat/Dialog", PAGE)
     http = both.http(limits=httpx.Limits(max_connections=1))
@@ -128,7 +128,7 @@ def test_a_download_that_fails_gives_its_connection_back(both: Both, server: Ser
     cube.dialogs.list()
 
 
-def test_a_client_of_each_event_loop(server: Server) -> None:
+def test_one_client_per_event_loop(server: Server) -> None:
     server.on("GET", "/chat/Dialog", PAGE)
 
     async def run() -> None:
@@ -140,7 +140,7 @@ def test_a_client_of_each_event_loop(server: Server) -> None:
     assert len(server.requests) == 2
 
 
-def test_one_client_in_one_event_loop_after_another(server: Server) -> None:
+def test_one_client_in_successive_event_loops(server: Server) -> None:
     server.on("GET", "/chat/Dialog", PAGE)
     cube = AsyncConnectyCube(base_url=server.url, token=TOKEN)
     copy = cube.with_options(timeout=5)
@@ -162,7 +162,7 @@ def test_one_client_in_one_event_loop_after_another(server: Server) -> None:
         asyncio.run(run())
 
 
-def test_a_client_that_was_never_used_needs_no_loop() -> None:
+def test_unused_client_needs_no_event_loop() -> None:
     """The async client may be made at the top of a module."""
     cube = AsyncConnectyCube(base_url="http://127.0.0.1:9", token=TOKEN)
     asyncio.run(cube.aclose())

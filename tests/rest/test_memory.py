@@ -23,7 +23,7 @@ Measure = Callable[[str, str], int]
 
 @pytest.fixture
 def measure(tmp_path: Path) -> Iterator[Measure]:
-    """Runs one transfer in a process of its own and gives the growth of its memory in bytes."""
+    """Run one transfer in its own process and return its memory growth in bytes."""
     large, small = tmp_path / "large", tmp_path / "small"
     for path, size in ((large, LARGE), (small, SMALL)):
         with path.open("wb") as file:
@@ -50,7 +50,7 @@ def measure(tmp_path: Path) -> Iterator[Measure]:
 
 @pytest.mark.parametrize("what", ["upload", "upload of a stream", "download"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_large_file_takes_little_memory(
+def test_large_file_uses_little_memory(
     measure: Measure, record_property: Callable[[str, object], None], kind: str, what: str
 ) -> None:
     growth = measure(kind, what)
@@ -59,5 +59,5 @@ def test_a_large_file_takes_little_memory(
     assert growth < 20 * MEGABYTE
 
 
-def test_the_measure_sees_a_file_that_is_held_in_memory(measure: Measure) -> None:
+def test_measurement_detects_a_file_held_in_memory(measure: Measure) -> None:
     assert measure("sync", "upload of bytes") > 90 * MEGABYTE

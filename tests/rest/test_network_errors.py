@@ -39,14 +39,14 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_nobody_listens(both: Both) -> None:
+def test_connection_refused(both: Both) -> None:
     with pytest.raises(errors.ConnectionFailed, match=r"dialogs\.list") as caught:
         both.cube(f"http://127.0.0.1:{free_port()}", max_retries=0).dialogs.list()
     assert caught.value.operation == "dialogs.list"
     assert not isinstance(caught.value, errors.TlsFailed)
 
 
-def test_there_is_no_network(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_name(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
@@ -59,7 +59,7 @@ def test_there_is_no_network(both: Both, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     "answer", [Answer(close=True), Answer(reset=True), Answer(200, b"x" * 4000, cut=2000), Answer(200, b"x", cut=0)]
 )
-def test_the_connection_breaks(both: Both, server: Server, answer: Answer) -> None:
+def test_broken_connection(both: Both, server: Server, answer: Answer) -> None:
     server.on("GET", "/chat/Dialog", answer)
     with pytest.raises(errors.ConnectionFailed, match=r"^dialogs\.list failed: .") as caught:
         both.cube(server.url, max_retries=0).dialogs.list()
@@ -67,7 +67,7 @@ def test_the_connection_breaks(both: Both, server: Server, answer: Answer) -> No
     assert isinstance(caught.value.__cause__, httpx.TransportError)
 
 
-def test_what_answers_is_no_http_server(both: Both) -> None:
+def test_server_does_not_speak_http(both: Both) -> None:
     def greet(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
@@ -86,11 +86,11 @@ def test_what_answers_is_no_http_server(both: Both) -> None:
 # -- time-outs
 
 
-def test_a_silent_server_is_not_waited_for_for_ever(both: Both, server: Server) -> None:
+def test_silent_server_times_out(both: Both, server: Server) -> None:
     released = threading.Event()
     server.on("GET", "/chat/Dialog", Answer(200, stall=released))
     try:
-        with pytest.raises(errors.RequestTimeout, match=r"dialogs\.list got no answer in time") as caught:
+        with pytest.raises(errors.RequestTimeout, match=r"dialogs\.list got no response in time") as caught:
             both.cube(server.url, max_retries=0, timeout=AT_ONCE).dialogs.list()
         assert caught.value.operation == "dialogs.list"
         assert isinstance(caught.value.__cause__, httpx.ReadTimeout)
@@ -98,7 +98,7 @@ def test_a_silent_server_is_not_waited_for_for_ever(both: Both, server: Server) 
         released.set()
 
 
-def test_a_copy_has_its_own_time_out(both: Both, server: Server) -> None:
+def test_copy_has_its_own_timeout(both: Both, server: Server) -> None:
     released = threading.Event()
     server.on("GET", "/chat/Dialog", Answer(200, stall=released))
     cube = both.cube(server.url, max_retries=0, timeout=None)
@@ -109,7 +109,7 @@ def test_a_copy_has_its_own_time_out(both: Both, server: Server) -> None:
         released.set()
 
 
-def test_a_host_that_takes_no_connection(both: Both) -> None:
+def test_host_that_accepts_no_connection(both: Both) -> None:
     """A port whose queue is full keeps a connection waiting, as a firewall does that drops packets."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.bind(("127.0.0.1", 0))
@@ -124,7 +124,7 @@ def test_a_host_that_takes_no_connection(both: Both) -> None:
             cube.dialogs.list()
 
 
-def test_a_time_out_of_a_get_is_tried_again(both: Both, server: Server, waits: list[float]) -> None:
+def test_get_timeout_is_retried(both: Both, server: Server, waits: list[float]) -> None:
     released = threading.Event()
     server.on("GET", "/chat/Dialog", Answer(200, stall=released), PAGE)
     try:
@@ -134,7 +134,7 @@ def test_a_time_out_of_a_get_is_tried_again(both: Both, server: Server, waits: l
     assert len(waits) == 1
 
 
-def test_a_time_out_of_a_post_is_not(both: Both, server: Server, waits: list[float]) -> None:
+def test_post_timeout_is_not_retried(both: Both, server: Server, waits: list[float]) -> None:
     released = threading.Event()
     server.on("POST", "/chat/Dialog", Answer(200, {"_id": "a"}, stall=released))
     try:
@@ -149,7 +149,7 @@ def test_a_time_out_of_a_post_is_not(both: Both, server: Server, waits: list[flo
 # -- TLS
 
 
-def test_a_certificate_that_nobody_vouches_for(both: Both, authority: trustme.CA, waits: list[float]) -> None:
+def test_untrusted_certificate(both: Both, authority: trustme.CA, waits: list[float]) -> None:
     refused = pytest.raises(errors.TlsFailed, match=r"dialogs\.list failed in the TLS handshake: .*issuer")
     with tls_server(authority) as server, refused as caught:
         both.cube(server.url).dialogs.list()
@@ -158,7 +158,7 @@ def test_a_certificate_that_nobody_vouches_for(both: Both, authority: trustme.CA
     assert waits == []
 
 
-def test_a_certificate_of_another_host(both: Both, authority: trustme.CA) -> None:
+def test_certificate_for_another_host(both: Both, authority: trustme.CA) -> None:
     http = both.http(verify=trusting(authority))
     refused = pytest.raises(errors.TlsFailed, match=r"not valid for '127\.0\.0\.1'")
     with tls_server(authority, "other.example") as server, refused:
@@ -166,7 +166,7 @@ def test_a_certificate_of_another_host(both: Both, authority: trustme.CA) -> Non
     assert server.requests == []
 
 
-def test_the_tls_settings_of_a_given_http_client_are_used(both: Both, authority: trustme.CA) -> None:
+def test_tls_settings_of_a_custom_http_client_are_used(both: Both, authority: trustme.CA) -> None:
     http = both.http(verify=trusting(authority))
     with tls_server(authority) as server:
         cube = both.cube(server.url, http_client=http)
@@ -176,24 +176,24 @@ def test_the_tls_settings_of_a_given_http_client_are_used(both: Both, authority:
         assert len(both.cube(server.url, http_client=http).dialogs.list().items) == 1
 
 
-def test_https_to_a_port_without_tls(both: Both, server: Server) -> None:
+def test_https_to_a_plain_http_port(both: Both, server: Server) -> None:
     with pytest.raises(errors.ConnectionFailed) as caught:
         both.cube(server.url.replace("http:", "https:"), max_retries=0).dialogs.list()
     assert caught.value.operation == "dialogs.list"
     assert server.requests == []
 
 
-def test_http_to_a_port_with_tls(both: Both, authority: trustme.CA) -> None:
+def test_http_to_a_tls_port(both: Both, authority: trustme.CA) -> None:
     with tls_server(authority) as server, pytest.raises(errors.ConnectionFailed) as caught:
         both.cube(server.url.replace("https:", "http:"), max_retries=0).dialogs.list()
     assert caught.value.operation == "dialogs.list"
 
 
 @pytest.mark.parametrize("broken", [Answer(close=True), Answer(200, b"x" * 100, cut=50)])
-def test_a_break_under_tls_is_a_break_and_tried_again(
+def test_broken_tls_connection_is_retried(
     both: Both, authority: trustme.CA, waits: list[float], broken: Answer
 ) -> None:
-    """The server goes away without TLS's good-bye, which OpenSSL reports as an error of its own."""
+    """The server closes without `close_notify`, which OpenSSL reports as a distinct error."""
     http = both.http(verify=trusting(authority))
     with tls_server(authority) as server:
         server.on("GET", "/chat/Dialog", broken, PAGE)
@@ -205,9 +205,7 @@ def test_a_break_under_tls_is_a_break_and_tried_again(
     assert len(waits) == 3
 
 
-def test_a_break_in_the_handshake_is_tried_again_even_for_a_post(
-    both: Both, authority: trustme.CA, waits: list[float]
-) -> None:
+def test_broken_handshake_is_retried_even_for_a_post(both: Both, authority: trustme.CA, waits: list[float]) -> None:
     http = both.http(verify=trusting(authority))
     with tls_server(authority) as server:
         server.refuse_before = 2
@@ -234,7 +232,7 @@ def test_a_break_in_the_handshake_is_tried_again_even_for_a_post(
         "https://api.example/#hidden-word",
     ],
 )
-def test_a_base_url_that_is_none(both: Both, address: str) -> None:
+def test_invalid_base_url(both: Both, address: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="base_url") as caught:
         both.cube(address)
     assert "hidden-word" not in str(caught.value)
@@ -242,7 +240,7 @@ def test_a_base_url_that_is_none(both: Both, address: str) -> None:
 
 @pytest.mark.parametrize("secret", ["hidden\n", "hidden\nX-Injected: 1", "hidden wörd", " hidden", "hidden\0"])
 @pytest.mark.parametrize("what", ["token", "auth_key", "admin_key"])
-def test_a_secret_that_no_header_can_carry(both: Both, server: Server, what: str, secret: str) -> None:
+def test_secret_invalid_in_a_header(both: Both, server: Server, what: str, secret: str) -> None:
     """A key read from a file often ends in a line break."""
     cube = both.cube(server.url, **{"token": None, what: secret})
     calls: dict[str, Callable[[], object]] = {
@@ -261,13 +259,13 @@ def test_a_secret_that_no_header_can_carry(both: Both, server: Server, what: str
     "headers",
     [{"X-Trace": "hidden\r\nX-Injected: 1"}, {"X-Trace": "wörd"}, {"X Trace": "1"}, {"": "1"}, {"X-Trace": 1}],
 )
-def test_a_header_that_can_not_be_sent(both: Both, server: Server, headers: dict[str, str]) -> None:
+def test_invalid_header(both: Both, server: Server, headers: dict[str, str]) -> None:
     with pytest.raises(errors.ConfigurationError) as caught:
         both.cube(server.url).with_options(headers=headers)
     assert "hidden" not in str(caught.value)
 
 
-def test_a_bad_header_of_a_given_http_client_is_not_quoted(both: Both, server: Server) -> None:
+def test_invalid_header_of_a_custom_http_client_is_not_quoted(both: Both, server: Server) -> None:
     http = both.http(headers={"X-Gateway-Key": "hidden-word\n"})
     with pytest.raises(errors.ConnectionFailed, match="breaks the rules of HTTP") as caught:
         both.cube(server.url, http_client=http).dialogs.list()

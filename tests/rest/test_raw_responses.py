@@ -14,7 +14,7 @@ DIALOG = {"_id": "66f1a7c2e4b0d93a51c8e110", "name": "Ropes", "type": 3}
 ITEMS = [{"_id": f"66f1a7c2e4b0d93a51c8e1{number:02}"} for number in range(5)]
 
 
-def test_a_success(both: Both, server: Server) -> None:
+def test_success(both: Both, server: Server) -> None:
     server.on("POST", "/chat/Dialog", Answer(201, DIALOG, {"X-Request-Id": "r-17"}))
     raw = both.cube(server.url).dialogs.with_raw_response.create(type=3, occupants_ids=[81002])
     assert raw.status == 201
@@ -28,7 +28,7 @@ def test_a_success(both: Both, server: Server) -> None:
     assert request.header("CB-Token") == TOKEN
 
 
-def test_a_success_without_a_body(both: Both, server: Server) -> None:
+def test_success_without_a_body(both: Both, server: Server) -> None:
     server.on("DELETE", "/chat/Dialog/a", Answer(200, b"fine"))
     raw = both.cube(server.url).dialogs.with_raw_response.delete("a")
     assert (raw.status, raw.body) == (200, b"fine")
@@ -38,7 +38,7 @@ def test_a_success_without_a_body(both: Both, server: Server) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(404, errors.NotFound), (401, errors.Unauthorized), (302, errors.ApiError)]
 )
-def test_a_refusal_raises_only_when_it_is_parsed(
+def test_error_response_raises_only_when_parsed(
     both: Both, server: Server, status: int, kind: type[errors.ApiError]
 ) -> None:
     server.on("GET", "/users/81001", Answer(status, {"errors": {"base": ["no"]}}))
@@ -50,7 +50,7 @@ def test_a_refusal_raises_only_when_it_is_parsed(
             raw.parse()
 
 
-def test_what_can_not_be_read_raises_only_when_it_is_parsed(both: Both, server: Server) -> None:
+def test_unreadable_response_raises_only_when_parsed(both: Both, server: Server) -> None:
     server.on("GET", "/users/81001", Answer(200, b"<html>"))
     raw = both.cube(server.url).users.with_raw_response.get(81001)
     assert raw.body == b"<html>"
@@ -58,7 +58,7 @@ def test_what_can_not_be_read_raises_only_when_it_is_parsed(both: Both, server: 
         raw.parse()
 
 
-def test_a_parsed_page_walks_on(both: Both, server: Server) -> None:
+def test_parsed_page_can_be_iterated(both: Both, server: Server) -> None:
     first = {"items": ITEMS[:3], "total_entries": 5, "limit": 3, "skip": 0}
     second = {"items": ITEMS[2:], "total_entries": 5, "limit": 3, "skip": 2}
     server.on("GET", "/chat/Dialog", Answer(200, first), Answer(200, second))
@@ -69,25 +69,25 @@ def test_a_parsed_page_walks_on(both: Both, server: Server) -> None:
     assert len(server.requests) == 2
 
 
-def test_retries_are_the_client_s(both: Both, server: Server, waits: list[float]) -> None:
+def test_client_retries_apply(both: Both, server: Server, waits: list[float]) -> None:
     server.on("GET", "/users/81001", Answer(503), Answer(503), Answer(503), Answer(200))
     assert both.cube(server.url).users.with_raw_response.get(81001).status == 503
     assert len(server.requests) == 3
 
 
-def test_a_wrong_argument_raises_at_once(both: Both, server: Server) -> None:
+def test_invalid_argument_raises_at_once(both: Both, server: Server) -> None:
     with pytest.raises(errors.InvalidArgument):
         both.cube(server.url).dialogs.with_raw_response.list(limit=-1)
     assert server.requests == []
 
 
-def test_a_break_raises_at_once(both: Both, server: Server) -> None:
+def test_broken_connection_raises_at_once(both: Both, server: Server) -> None:
     server.on("GET", "/users/81001", Answer(close=True))
     with pytest.raises(errors.ConnectionFailed):
         both.cube(server.url, max_retries=0).users.with_raw_response.get(81001)
 
 
-def test_a_copy_s_settings_hold(both: Both, server: Server) -> None:
+def test_settings_of_a_copy_apply(both: Both, server: Server) -> None:
     server.on("GET", "/users/81001", Answer(200, {"user": {"id": 81001}}))
     cube = both.cube(server.url).with_options(headers={"X-Trace": "17"})
     assert cube.users.with_raw_response.get(81001).parse().id == 81001

@@ -57,7 +57,7 @@ def test_each_status_has_its_class(both: Both, server: Server, status: int) -> N
         assert str(error) == f"dialogs.update was refused with {status}: no climbing today"
 
 
-def test_a_session_that_is_gone_has_a_class_of_its_own(both: Both, server: Server) -> None:
+def test_expired_session_has_its_own_class(both: Both, server: Server) -> None:
     body = {"errors": {"base": ["Required session does not exist"]}}
     server.on("GET", "/chat/Dialog", Answer(401, body))
     with pytest.raises(errors.SessionExpired) as caught:
@@ -91,7 +91,7 @@ BODIES: dict[str, tuple[Any, dict[str, list[str]], Any]] = {
 
 
 @pytest.mark.parametrize("shape", BODIES)
-def test_the_texts_of_a_refusal_are_found_in_any_shape(both: Both, server: Server, shape: str) -> None:
+def test_error_messages_are_found_in_any_shape(both: Both, server: Server, shape: str) -> None:
     sent, texts, body = BODIES[shape]
     server.on("GET", "/chat/Dialog", Answer(422, sent))
     with pytest.raises(errors.Unprocessable) as caught:
@@ -107,7 +107,7 @@ def test_the_texts_of_a_refusal_are_found_in_any_shape(both: Both, server: Serve
     assert str(caught.value) == f"dialogs.list was refused with 422: {expected or 'no reason given'}"
 
 
-def test_the_address_in_an_error_has_no_query(both: Both, server: Server) -> None:
+def test_url_in_an_error_has_no_query(both: Both, server: Server) -> None:
     server.on("GET", "/users/by_email", Answer(404, {"errors": ["none"]}))
     with pytest.raises(errors.NotFound) as caught:
         both.cube(server.url).users.get_by_email(email="mary@mail.example")
@@ -115,7 +115,7 @@ def test_the_address_in_an_error_has_no_query(both: Both, server: Server) -> Non
     assert caught.value.request.url == f"{server.url}/users/by_email"
 
 
-def test_headers_of_a_refusal(both: Both, server: Server) -> None:
+def test_error_response_headers(both: Both, server: Server) -> None:
     server.on("GET", "/chat/Dialog", Answer(403, b"", {"X-Request-Id": "r-17"}))
     with pytest.raises(errors.Forbidden) as caught:
         both.cube(server.url).dialogs.list()
@@ -125,23 +125,23 @@ def test_headers_of_a_refusal(both: Both, server: Server) -> None:
 # -- successes that can't be read
 
 UNREADABLE: dict[str, tuple[bytes, dict[str, str], str]] = {
-    "HTML": (b"<html>Welcome to the hotel</html>", {"Content-Type": "text/html"}, "is no JSON"),
+    "HTML": (b"<html>Welcome to the hotel</html>", {"Content-Type": "text/html"}, "is not JSON"),
     "nothing": (b"", {}, "is empty"),
-    "blanks": (b"  \n", {}, "is no JSON"),
-    "cut JSON": (b'{"items": [{"_id": "66f1', {}, "was cut off"),
-    "JSON and more": (b'{"items": []} trailing', {}, "is no JSON"),
-    "no UTF-8": (b'{"items": ["\xff"]}', {}, "is no JSON"),
-    "a deep nest": (b"[" * 100_000, {}, "is no JSON"),
+    "blanks": (b"  \n", {}, "is not JSON"),
+    "cut JSON": (b'{"items": [{"_id": "66f1', {}, "is truncated"),
+    "JSON and more": (b'{"items": []} trailing', {}, "is not JSON"),
+    "no UTF-8": (b'{"items": ["\xff"]}', {}, "is not JSON"),
+    "a deep nest": (b"[" * 100_000, {}, "is not JSON"),
     "text": (b'"items"', {}, "is text where the spec has"),
     "a number": (b"7", {}, "is a number where the spec has"),
     "a list of numbers": (b'{"items": [1, 2]}', {}, "is a number where the spec has an object"),
-    "bad gzip": (b"\x1f\x8b nonsense", {"Content-Encoding": "gzip"}, "packed"),
+    "bad gzip": (b"\x1f\x8b nonsense", {"Content-Encoding": "gzip"}, "content encoding"),
     "cut gzip": (gzip.compress(b'{"items": []}' * 50)[:20], {"Content-Encoding": "gzip"}, ""),
 }
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_a_success_that_can_not_be_read(both: Both, server: Server, waits: list[float], kind: str) -> None:
+def test_unreadable_success(both: Both, server: Server, waits: list[float], kind: str) -> None:
     body, headers, words = UNREADABLE[kind]
     server.on("GET", "/chat/Dialog", Answer(200, body, headers))
     with pytest.raises(errors.DecodeError) as caught:
@@ -154,7 +154,7 @@ def test_a_success_that_can_not_be_read(both: Both, server: Server, waits: list[
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"text"', b"true"])
-def test_a_success_of_another_shape_than_one_object(both: Both, server: Server, body: bytes) -> None:
+def test_success_that_is_not_an_object(both: Both, server: Server, body: bytes) -> None:
     server.on("POST", "/chat/Dialog", Answer(201, body, {"Content-Type": "application/json"}))
     with pytest.raises(errors.DecodeError, match=r"dialogs\.create") as caught:
         both.cube(server.url).dialogs.create(type=3, occupants_ids=[81002])
@@ -162,7 +162,7 @@ def test_a_success_of_another_shape_than_one_object(both: Both, server: Server, 
 
 
 @pytest.mark.parametrize("body", [b"", b"OK", b"<html>", b"{}"])
-def test_where_nothing_is_due_anything_will_do(both: Both, server: Server, body: bytes) -> None:
+def test_any_body_is_accepted_where_none_is_expected(both: Both, server: Server, body: bytes) -> None:
     server.on("DELETE", f"/chat/Dialog/{DIALOG}", Answer(200, body))
     cube = both.cube(server.url)
     cube.dialogs.delete(DIALOG)
@@ -170,18 +170,18 @@ def test_where_nothing_is_due_anything_will_do(both: Both, server: Server, body:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
-def test_every_success_is_one(both: Both, server: Server, status: int) -> None:
+def test_every_2xx_status_is_a_success(both: Both, server: Server, status: int) -> None:
     server.on("POST", "/chat/Dialog", Answer(status, {"_id": DIALOG}))
     assert both.cube(server.url).dialogs.create(type=3, occupants_ids=[81002]).id == DIALOG
 
 
-def test_gzip_is_read(both: Both, server: Server) -> None:
+def test_gzip_is_decoded(both: Both, server: Server) -> None:
     body = gzip.compress(b'{"items": [{"_id": "%s"}], "limit": 100}' % DIALOG.encode())
     server.on("GET", "/chat/Dialog", Answer(200, body, {"Content-Encoding": "gzip"}))
     assert both.cube(server.url).dialogs.list().items[0].id == DIALOG
 
 
-def test_a_redirect_of_the_api_is_not_followed(both: Both, server: Server, storage: Server) -> None:
+def test_api_redirect_is_not_followed(both: Both, server: Server, storage: Server) -> None:
     server.on("GET", "/chat/Dialog", Answer(302, b"", {"Location": storage.url + "/chat/Dialog"}))
     with pytest.raises(errors.ApiError):
         both.cube(server.url).dialogs.list()

@@ -72,7 +72,7 @@ def dialogs(cube: ConnectyCube) -> Any:
     return cube.dialogs.list()
 
 
-def test_a_lost_session_is_renewed_with_the_same_password(both: Both, platform: Platform) -> None:
+def test_lost_session_is_renewed_with_the_same_password(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     platform.expire()
     assert len(cube.dialogs.list().items) == 1
@@ -85,7 +85,7 @@ def test_a_lost_session_is_renewed_with_the_same_password(both: Both, platform: 
     assert platform.given == 3
 
 
-def test_many_calls_at_once_renew_once(both: Both, platform: Platform) -> None:
+def test_concurrent_calls_renew_once(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     platform.expire(wanted=MANY)
     answers = both.gather(cube, dialogs, MANY)
@@ -95,7 +95,7 @@ def test_many_calls_at_once_renew_once(both: Both, platform: Platform) -> None:
     assert len(platform.server.to("/chat/Dialog")) == 2 * MANY
 
 
-def test_a_renewal_that_fails_reaches_every_call(both: Both, platform: Platform) -> None:
+def test_failed_renewal_reaches_every_call(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     platform.expire(wanted=MANY)
 
@@ -122,7 +122,7 @@ def test_a_renewal_that_fails_reaches_every_call(both: Both, platform: Platform)
         (GONE, errors.SessionExpired),
     ],
 )
-def test_after_a_renewal_that_failed_the_next_call_tries_again(
+def test_next_call_retries_a_failed_renewal(
     both: Both, platform: Platform, answer: Answer, kind: type[errors.ConnectyCubeError]
 ) -> None:
     cube = signed_in(both, platform)
@@ -136,7 +136,7 @@ def test_after_a_renewal_that_failed_the_next_call_tries_again(
     assert len(cube.dialogs.list().items) == 1
 
 
-def test_a_call_renews_once_at_most(both: Both, platform: Platform) -> None:
+def test_call_renews_at_most_once(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     platform.server.on("GET", "/chat/Dialog", GONE)
     with pytest.raises(errors.SessionExpired) as caught:
@@ -146,7 +146,7 @@ def test_a_call_renews_once_at_most(both: Both, platform: Platform) -> None:
     assert len(platform.server.to("/chat/Dialog")) == 2
 
 
-def test_a_post_is_made_again_with_the_new_session(both: Both, platform: Platform) -> None:
+def test_post_is_repeated_with_the_new_session(both: Both, platform: Platform) -> None:
     """The server refused it, so nothing was done."""
     cube = signed_in(both, platform)
     platform.server.on("POST", "/chat/Dialog", GONE, Answer(201, ITEM))
@@ -156,7 +156,7 @@ def test_a_post_is_made_again_with_the_new_session(both: Both, platform: Platfor
     assert second.header("CB-Token") == "token-2"
 
 
-def test_an_ordinary_401_renews_nothing(both: Both, platform: Platform) -> None:
+def test_ordinary_401_does_not_renew(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     platform.server.on("GET", "/chat/Dialog", Answer(401, {"errors": {"base": ["Unauthorized"]}}))
     with pytest.raises(errors.Unauthorized):
@@ -175,7 +175,7 @@ SESSION_CALLS: dict[str, tuple[str, str, Callable[[ConnectyCube], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", SESSION_CALLS)
-def test_calls_about_the_session_itself_renew_nothing(both: Both, platform: Platform, kind: str) -> None:
+def test_session_calls_do_not_renew(both: Both, platform: Platform, kind: str) -> None:
     method, path, call = SESSION_CALLS[kind]
     cube = signed_in(both, platform)
     platform.server.on(method, path, GONE)
@@ -185,7 +185,7 @@ def test_calls_about_the_session_itself_renew_nothing(both: Both, platform: Plat
     assert len(platform.server.requests) == 2
 
 
-def test_without_password_and_hook_the_loss_is_reported(both: Both, platform: Platform) -> None:
+def test_loss_is_reported_without_password_or_hook(both: Both, platform: Platform) -> None:
     cube = both.cube(platform.server.url, token="token-from-elsewhere")
     with pytest.raises(errors.SessionExpired) as caught:
         cube.dialogs.list()
@@ -193,7 +193,7 @@ def test_without_password_and_hook_the_loss_is_reported(both: Both, platform: Pl
     assert platform.given == 0
 
 
-def test_what_a_copy_renews_is_renewed_for_all(both: Both, platform: Platform) -> None:
+def test_renewal_by_a_copy_is_shared(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     copy = cube.with_options(timeout=5)
     platform.expire()
@@ -202,7 +202,7 @@ def test_what_a_copy_renews_is_renewed_for_all(both: Both, platform: Platform) -
     assert platform.given == 2
 
 
-def test_a_raw_answer_is_renewed_as_well(both: Both, platform: Platform) -> None:
+def test_raw_call_renews_the_session(both: Both, platform: Platform) -> None:
     cube = signed_in(both, platform)
     platform.expire()
     assert cube.dialogs.with_raw_response.list().status == 200
@@ -224,7 +224,7 @@ def asked(both: Both, platform: Platform, answer: Callable[[Any], Any]) -> tuple
     return cube, clients
 
 
-def test_the_hook_gives_a_token(both: Both, platform: Platform) -> None:
+def test_hook_returns_a_token(both: Both, platform: Platform) -> None:
     cube, clients = asked(both, platform, lambda _: "token-from-hook")
     assert len(cube.dialogs.list().items) == 1
     assert clients == [raw(cube)]
@@ -232,7 +232,7 @@ def test_the_hook_gives_a_token(both: Both, platform: Platform) -> None:
     assert cube.session.token == "token-from-hook"
 
 
-def test_the_hook_gives_a_session(both: Both, platform: Platform) -> None:
+def test_hook_returns_a_session(both: Both, platform: Platform) -> None:
     given = models.Session(token="token-from-hook", user_id=81001)
     cube, clients = asked(both, platform, lambda _: given)
     assert len(cube.dialogs.list().items) == 1
@@ -240,7 +240,7 @@ def test_the_hook_gives_a_session(both: Both, platform: Platform) -> None:
     assert cube.session is given
 
 
-def test_the_hook_may_be_a_plain_function_of_an_async_client(platform: Platform) -> None:
+def test_async_client_accepts_a_plain_function_hook(platform: Platform) -> None:
     platform.valid = "token-from-hook"
 
     async def run() -> None:
@@ -253,7 +253,7 @@ def test_the_hook_may_be_a_plain_function_of_an_async_client(platform: Platform)
 
 
 @pytest.mark.parametrize("given", [None, models.Session(), TOKEN, models.Session(token=TOKEN)])
-def test_a_hook_that_has_nothing_new_leaves_the_loss(both: Both, platform: Platform, given: Any) -> None:
+def test_hook_without_a_new_session_reports_the_loss(both: Both, platform: Platform, given: Any) -> None:
     cube, clients = asked(both, platform, lambda _: given)
     for calls in (1, 2):
         with pytest.raises(errors.SessionExpired) as caught:
@@ -264,7 +264,7 @@ def test_a_hook_that_has_nothing_new_leaves_the_loss(both: Both, platform: Platf
 
 
 @pytest.mark.parametrize("given", [7, "", object(), {"token": "token-from-hook"}, models.Session(token="")])
-def test_a_hook_that_gives_something_else_is_told_so(both: Both, platform: Platform, given: Any) -> None:
+def test_invalid_hook_result_is_rejected(both: Both, platform: Platform, given: Any) -> None:
     cube, _ = asked(both, platform, lambda _: given)
     with pytest.raises(errors.ConfigurationError, match="on_session_expired must return"):
         cube.dialogs.list()
@@ -274,7 +274,7 @@ class HookFailed(Exception):
     pass
 
 
-def test_what_a_hook_raises_reaches_the_call_and_the_next_call_asks_again(both: Both, platform: Platform) -> None:
+def test_hook_exception_reaches_the_call_and_the_next_call_retries(both: Both, platform: Platform) -> None:
     def fail(_: Any) -> Any:
         raise HookFailed
 
@@ -285,14 +285,14 @@ def test_what_a_hook_raises_reaches_the_call_and_the_next_call_asks_again(both: 
         assert len(clients) == calls
 
 
-def test_many_calls_at_once_ask_once(both: Both, platform: Platform) -> None:
+def test_concurrent_calls_run_the_hook_once(both: Both, platform: Platform) -> None:
     cube, clients = asked(both, platform, lambda _: "token-from-hook")
     answers = both.gather(cube, dialogs, MANY)
     assert {type(answer).__name__ for answer in answers} == {"AsyncPage" if both.is_async else "Page"}
     assert len(clients) == 1
 
 
-def test_the_hook_logs_in_with_the_client_itself(platform: Platform) -> None:
+def test_hook_logs_in_with_the_same_client(platform: Platform) -> None:
     def hook(cube: ConnectyCube) -> models.Session:
         return cube.login(login="mary", password=PASSWORD)
 
@@ -305,7 +305,7 @@ def test_the_hook_logs_in_with_the_client_itself(platform: Platform) -> None:
     assert platform.given == 2
 
 
-def test_the_async_hook_logs_in_with_the_client_itself(platform: Platform) -> None:
+def test_async_hook_logs_in_with_the_same_client(platform: Platform) -> None:
     async def hook(cube: AsyncConnectyCube) -> None:
         await cube.login(login="mary", password=PASSWORD)
 
@@ -320,7 +320,7 @@ def test_the_async_hook_logs_in_with_the_client_itself(platform: Platform) -> No
     assert platform.given == 1
 
 
-def test_calls_of_the_hook_that_need_the_session_do_not_wait_for_themselves(platform: Platform) -> None:
+def test_session_calls_inside_the_hook_do_not_deadlock(platform: Platform) -> None:
     found: list[BaseException] = []
 
     def hook(cube: ConnectyCube) -> None:
@@ -341,7 +341,7 @@ def test_calls_of_the_hook_that_need_the_session_do_not_wait_for_themselves(plat
 
 
 @pytest.mark.parametrize("cancelled", ["the first", "another", "all"])
-def test_a_cancelled_task_does_not_hurt_the_others(platform: Platform, cancelled: str) -> None:
+def test_cancelled_task_does_not_affect_others(platform: Platform, cancelled: str) -> None:
     release = threading.Event()
 
     def slow(request: Request) -> Answer:
@@ -370,7 +370,7 @@ def test_a_cancelled_task_does_not_hurt_the_others(platform: Platform, cancelled
     asyncio.run(run())
 
 
-def test_an_event_loop_that_ends_in_a_renewal_leaves_the_client_usable(platform: Platform) -> None:
+def test_client_survives_an_event_loop_ending_during_renewal(platform: Platform) -> None:
     """`asyncio.run` cancels the renewal; the next loop makes a new one."""
     release = threading.Event()
     cube = AsyncConnectyCube(APP_ID, AUTH_KEY, base_url=platform.server.url)

@@ -42,7 +42,7 @@ REPEATED_ONCE: dict[str, tuple[str, str, Any, Call]] = {
 
 @pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504, 520])
 @pytest.mark.parametrize("kind", IDEMPOTENT)
-def test_an_idempotent_call_is_repeated_after_a_status_that_may_pass(
+def test_idempotent_call_is_retried_after_a_transient_status(
     both: Both, server: Server, waits: list[float], kind: str, status: int
 ) -> None:
     method, path, body, call = IDEMPOTENT[kind]
@@ -53,7 +53,7 @@ def test_an_idempotent_call_is_repeated_after_a_status_that_may_pass(
 
 
 @pytest.mark.parametrize("kind", IDEMPOTENT)
-def test_each_attempt_sends_the_same(both: Both, server: Server, waits: list[float], kind: str) -> None:
+def test_each_attempt_sends_the_same_request(both: Both, server: Server, waits: list[float], kind: str) -> None:
     method, path, body, call = IDEMPOTENT[kind]
     server.on(method, path, Answer(503), Answer(200, body))
     call(both.cube(server.url))
@@ -62,9 +62,7 @@ def test_each_attempt_sends_the_same(both: Both, server: Server, waits: list[flo
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-def test_a_refusal_that_will_not_pass_is_not_repeated(
-    both: Both, server: Server, waits: list[float], status: int
-) -> None:
+def test_permanent_error_is_not_retried(both: Both, server: Server, waits: list[float], status: int) -> None:
     server.on("GET", "/chat/Dialog", Answer(status, {"errors": ["no"]}))
     with pytest.raises(errors.ApiError):
         both.cube(server.url).dialogs.list()
@@ -73,9 +71,7 @@ def test_a_refusal_that_will_not_pass_is_not_repeated(
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 2, 5])
-def test_there_are_no_more_attempts_than_asked_for(
-    both: Both, server: Server, waits: list[float], max_retries: int
-) -> None:
+def test_number_of_attempts_is_limited(both: Both, server: Server, waits: list[float], max_retries: int) -> None:
     server.on("GET", "/chat/Dialog", Answer(503, {"errors": {"base": ["busy"]}}))
     cube = both.cube(server.url, max_retries=max_retries)
     with pytest.raises(errors.Unavailable, match="busy"):
@@ -83,7 +79,7 @@ def test_there_are_no_more_attempts_than_asked_for(
     assert len(server.requests) == 1 + max_retries
 
 
-def test_a_copy_has_its_own_number_of_attempts(both: Both, server: Server, waits: list[float]) -> None:
+def test_copy_has_its_own_number_of_attempts(both: Both, server: Server, waits: list[float]) -> None:
     server.on("GET", "/chat/Dialog", Answer(503))
     cube = both.cube(server.url, max_retries=4)
     for client, attempts in ((cube.with_options(max_retries=0), 1), (cube.with_options(max_retries=1), 2), (cube, 5)):
@@ -94,14 +90,14 @@ def test_a_copy_has_its_own_number_of_attempts(both: Both, server: Server, waits
 
 
 @pytest.mark.parametrize("wrong", [-1, True, 1.5, "2", None])
-def test_a_wrong_number_of_attempts_is_refused_at_once(both: Both, wrong: object) -> None:
+def test_invalid_number_of_attempts_is_rejected(both: Both, wrong: object) -> None:
     with pytest.raises(errors.ConfigurationError, match="max_retries"):
         both.cube("http://127.0.0.1:9", max_retries=wrong)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 @pytest.mark.parametrize("kind", REPEATED_ONCE)
-def test_what_the_server_may_have_done_is_not_asked_twice(
+def test_call_the_server_may_have_handled_is_not_retried(
     both: Both, server: Server, waits: list[float], kind: str, status: int
 ) -> None:
     method, path, _, call = REPEATED_ONCE[kind]
@@ -114,7 +110,7 @@ def test_what_the_server_may_have_done_is_not_asked_twice(
 
 @pytest.mark.parametrize("broken", ["close", "reset", "cut"])
 @pytest.mark.parametrize("kind", REPEATED_ONCE)
-def test_nor_is_it_after_a_break_once_it_was_sent(
+def test_sent_call_is_not_retried_after_a_broken_connection(
     both: Both, server: Server, waits: list[float], kind: str, broken: str
 ) -> None:
     method, path, body, call = REPEATED_ONCE[kind]
@@ -126,7 +122,7 @@ def test_nor_is_it_after_a_break_once_it_was_sent(
 
 @pytest.mark.parametrize("broken", ["close", "reset", "cut"])
 @pytest.mark.parametrize("kind", IDEMPOTENT)
-def test_an_idempotent_call_is_repeated_after_a_break(
+def test_idempotent_call_is_retried_after_a_broken_connection(
     both: Both, server: Server, waits: list[float], kind: str, broken: str
 ) -> None:
     method, path, body, call = IDEMPOTENT[kind]
@@ -140,7 +136,7 @@ def _broken(how: str) -> Answer:
 
 
 @pytest.mark.parametrize("kind", IDEMPOTENT)
-def test_an_idempotent_call_is_repeated_after_a_reset_before_it_was_read(
+def test_idempotent_call_is_retried_after_an_early_reset(
     both: Both, server: Server, waits: list[float], kind: str
 ) -> None:
     method, path, body, call = IDEMPOTENT[kind]
@@ -152,7 +148,7 @@ def test_an_idempotent_call_is_repeated_after_a_reset_before_it_was_read(
 
 
 @pytest.mark.parametrize("kind", [*IDEMPOTENT, *REPEATED_ONCE])
-def test_any_call_is_repeated_while_nobody_listens(
+def test_any_call_is_retried_while_connections_are_refused(
     both: Both, kind: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second wait is used to start the server."""
@@ -179,7 +175,7 @@ def test_any_call_is_repeated_while_nobody_listens(
         late.stop()
 
 
-def test_a_port_that_stays_closed_is_reported_after_the_last_attempt(both: Both, waits: list[float]) -> None:
+def test_closed_port_is_reported_after_the_last_attempt(both: Both, waits: list[float]) -> None:
     cube = both.cube(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(errors.ConnectionFailed) as caught:
         cube.dialogs.create(type=3, occupants_ids=[81002])
@@ -191,13 +187,13 @@ def test_a_port_that_stays_closed_is_reported_after_the_last_attempt(both: Both,
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_wait_that_the_server_asks_for_is_kept(both: Both, server: Server, waits: list[float], status: int) -> None:
+def test_retry_after_is_respected(both: Both, server: Server, waits: list[float], status: int) -> None:
     server.on("GET", "/chat/Dialog", Answer(status, headers={"Retry-After": "7"}), Answer(200, {"items": []}))
     both.cube(server.url).dialogs.list()
     assert waits == [7.0]
 
 
-def test_the_wait_may_be_a_date(both: Both, server: Server, waits: list[float]) -> None:
+def test_retry_after_can_be_a_date(both: Both, server: Server, waits: list[float]) -> None:
     def busy(_: Request) -> Answer:
         until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=12)
         return Answer(503, headers={"Retry-After": format_datetime(until, usegmt=True)})
@@ -210,7 +206,7 @@ def test_the_wait_may_be_a_date(both: Both, server: Server, waits: list[float]) 
 
 
 @pytest.mark.parametrize("wait", ["31", "3600", "9" * 5000, "Fri, 31 Dec 2100 23:59:59 GMT"])
-def test_too_long_a_wait_is_not_begun(both: Both, server: Server, waits: list[float], wait: str) -> None:
+def test_too_long_retry_after_is_not_waited_for(both: Both, server: Server, waits: list[float], wait: str) -> None:
     server.on("GET", "/chat/Dialog", Answer(429, {"errors": ["slow down"]}, {"Retry-After": wait}))
     with pytest.raises(errors.RateLimited, match="slow down") as caught:
         both.cube(server.url).dialogs.list()
@@ -219,16 +215,14 @@ def test_too_long_a_wait_is_not_begun(both: Both, server: Server, waits: list[fl
 
 
 @pytest.mark.parametrize("wait", ["", "0", "soon", "-5", "Fri, 31 Dec 1999 23:59:59 GMT", "1e3"])
-def test_a_wait_that_says_nothing_leaves_the_client_its_own(
-    both: Both, server: Server, waits: list[float], wait: str
-) -> None:
+def test_invalid_retry_after_is_ignored(both: Both, server: Server, waits: list[float], wait: str) -> None:
     server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": wait}), Answer(200, {"items": []}))
     both.cube(server.url).dialogs.list()
     assert len(waits) == 1
     assert 0 <= waits[0] <= 0.5
 
 
-def test_the_waits_grow_and_are_spread(
+def test_delays_grow_and_have_jitter(
     both: Both, server: Server, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Full jitter: from nothing to 0.5 s, 1 s, 2 s and so on, but never over 30 s."""
@@ -249,9 +243,7 @@ def test_the_waits_grow_and_are_spread(
     assert len(server.requests) == 1 + len(waits)
 
 
-def test_the_server_can_not_make_a_call_wait_longer_than_the_hard_cap(
-    both: Both, server: Server, waits: list[float]
-) -> None:
+def test_retry_after_is_limited_by_the_hard_cap(both: Both, server: Server, waits: list[float]) -> None:
     """A third wait of 25 s would pass 60 s: it is not cut short, which would come too early, but given up."""
     server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": "25"}))
     with pytest.raises(errors.Unavailable):

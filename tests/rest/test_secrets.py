@@ -83,7 +83,7 @@ LOGINS: dict[str, Step] = {
 
 
 @pytest.mark.parametrize("kind", LOGINS)
-def test_a_login(both: Both, server: Server, logs: Logs, kind: str) -> None:
+def test_login(both: Both, server: Server, logs: Logs, kind: str) -> None:
     server.on("POST", "/session", Answer(201, OPENED))
     cube = cube_of(both, server)
     given = LOGINS[kind](cube)
@@ -111,7 +111,7 @@ BAD_LOGINS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("kind", BAD_LOGINS)
-def test_a_login_that_fails(both: Both, server: Server, logs: Logs, waits: list[float], kind: str) -> None:
+def test_failed_login(both: Both, server: Server, logs: Logs, waits: list[float], kind: str) -> None:
     server.on("POST", "/session", BAD_LOGINS[kind])
     for step in LOGINS.values():
         cube = cube_of(both, server)
@@ -129,7 +129,7 @@ def test_a_login_that_fails(both: Both, server: Server, logs: Logs, waits: list[
     assert_logs_quiet(logs)
 
 
-def test_time_outs_and_breaks(both: Both, server: Server, logs: Logs, waits: list[float]) -> None:
+def test_timeouts_and_broken_connections(both: Both, server: Server, logs: Logs, waits: list[float]) -> None:
     released = threading.Event()
     try:
         for answer in (Answer(200, stall=released), Answer(reset=True)):
@@ -151,7 +151,7 @@ def test_time_outs_and_breaks(both: Both, server: Server, logs: Logs, waits: lis
     assert "httpx_retries.retry" in names
 
 
-def test_a_renewal_that_fails(both: Both, server: Server, logs: Logs) -> None:
+def test_failed_renewal(both: Both, server: Server, logs: Logs) -> None:
     gone = Answer(401, {"errors": {"base": ["Required session does not exist"]}})
     server.on("POST", "/session", Answer(201, OPENED), Answer(401, {"errors": ["Unauthorized"]}))
     server.on("GET", "/chat/Dialog", gone)
@@ -164,7 +164,7 @@ def test_a_renewal_that_fails(both: Both, server: Server, logs: Logs) -> None:
 
 
 @pytest.mark.parametrize("given", [{"token": NEW}, [NEW], NEW.encode()])
-def test_a_hook_that_gives_something_else(both: Both, server: Server, given: Any) -> None:
+def test_invalid_hook_result(both: Both, server: Server, given: Any) -> None:
     server.on("GET", "/chat/Dialog", Answer(401, {"errors": {"base": ["Required session does not exist"]}}))
     cube = cube_of(both, server, token=TOKEN, on_session_expired=both.hook(lambda _: given))
     with pytest.raises(errors.ConfigurationError) as caught:
@@ -217,14 +217,14 @@ WRONG: dict[str, Step] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_arguments_that_can_not_be_sent(both: Both, server: Server, kind: str) -> None:
+def test_invalid_arguments(both: Both, server: Server, kind: str) -> None:
     with pytest.raises(errors.ConnectyCubeError) as caught:
         WRONG[kind](cube_of(both, server, token=TOKEN))
     assert_error_quiet(caught.value)
     assert server.requests == []
 
 
-def test_an_auth_key_that_can_not_be_sent(both: Both, server: Server) -> None:
+def test_invalid_auth_key(both: Both, server: Server) -> None:
     cube = cube_of(both, server, auth_key=AUTH_KEY + "\udc80")
     with pytest.raises(errors.ConnectyCubeError) as caught:
         cube.login(login="mary", password=PASSWORD)
@@ -279,7 +279,7 @@ def test_downloads(
     assert_logs_quiet(logs)
 
 
-def test_a_storage_that_is_silent_or_gone(both: Both, server: Server, storage: Server, logs: Logs) -> None:
+def test_silent_or_unreachable_storage(both: Both, server: Server, storage: Server, logs: Logs) -> None:
     released = threading.Event()
     server.on("GET", PATH, Answer(301, b"", {"Location": f"{storage.url}/bucket?X-Amz-Signature={READ_SIGNATURE}"}))
     storage.on("GET", "/bucket", Answer(200, stall=released))
@@ -297,7 +297,7 @@ def test_a_storage_that_is_silent_or_gone(both: Both, server: Server, storage: S
     assert_logs_quiet(logs)
 
 
-def test_other_logs_of_httpcore_stay_whole(both: Both, server: Server, logs: Logs) -> None:
+def test_other_httpcore_logs_are_unchanged(both: Both, server: Server, logs: Logs) -> None:
     """Only a download's headers are kept out."""
     server.on("GET", "/chat/Dialog", Answer(200, {"items": []}))
     server.on("GET", PATH, Answer(200, b"x"))
@@ -312,7 +312,7 @@ def test_other_logs_of_httpcore_stay_whole(both: Both, server: Server, logs: Log
     assert headers_shown() == 1
 
 
-def test_models_hide_what_is_secret() -> None:
+def test_models_hide_secrets() -> None:
     shown: list[Any] = [
         models.Session.from_dict({"token": NEW, "odd": NEW}),
         models.Session.from_dict({"token": [NEW]}),

@@ -1,4 +1,4 @@
-"""Opening, adopting and ending sessions, and what goes over the wire for it."""
+"""Opening, adopting and ending sessions, and the requests this sends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ LOGINS: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("kind", LOGINS)
-def test_a_login_is_one_request_and_its_token_is_used(both: Both, server: Server, kind: str) -> None:
+def test_login_is_one_request_and_its_token_is_used(both: Both, server: Server, kind: str) -> None:
     login, body = LOGINS[kind]
     server.on("POST", "/session", OPENED)
     server.on("GET", "/chat/Dialog", EMPTY)
@@ -91,7 +91,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_wrong_login_sends_nothing(both: Both, server: Server, kind: str) -> None:
+def test_invalid_login_sends_nothing(both: Both, server: Server, kind: str) -> None:
     cube = both.cube(server.url)
     with pytest.raises(errors.InvalidArgument):
         WRONG[kind](cube)
@@ -101,7 +101,7 @@ def test_a_wrong_login_sends_nothing(both: Both, server: Server, kind: str) -> N
 
 
 @pytest.mark.parametrize("missing", ["app_id", "auth_key"])
-def test_missing_credentials_say_what_to_do(both: Both, server: Server, missing: str) -> None:
+def test_missing_credentials_explain_the_fix(both: Both, server: Server, missing: str) -> None:
     cube = both.cube(server.url, token=None, **{missing: None})
     with pytest.raises(errors.ConfigurationError, match=f"pass it, or set CONNECTYCUBE_{missing.upper()}") as caught:
         cube.login(login="mary", password=PASSWORD)
@@ -117,7 +117,7 @@ def test_missing_credentials_say_what_to_do(both: Both, server: Server, missing:
         (lambda cube: cube.admin.list_dialogs(), "pass admin_key, or set CONNECTYCUBE_ADMIN_KEY"),
     ],
 )
-def test_a_call_without_what_it_needs_says_what_to_do(both: Both, server: Server, call: Any, words: str) -> None:
+def test_call_without_credentials_explains_the_fix(both: Both, server: Server, call: Any, words: str) -> None:
     cube = both.cube(server.url, token=None, auth_key=None)
     with pytest.raises(errors.ConfigurationError, match=words) as caught:
         call(cube)
@@ -142,7 +142,7 @@ def test_credentials_come_from_the_environment(both: Both, server: Server, monke
     assert server.requests[-1].header("CB-Administration-API-Key") == "adm-1"
 
 
-def test_arguments_go_before_the_environment(both: Both, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_override_the_environment(both: Both, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("APP_ID", "AUTH_KEY", "ADMIN_KEY", "BASE_URL"):
         monkeypatch.setenv(f"CONNECTYCUBE_{name}", "http://127.0.0.1:9")
     server.on("POST", "/session", OPENED)
@@ -154,7 +154,7 @@ def test_arguments_go_before_the_environment(both: Both, server: Server, monkeyp
     assert server.requests[-1].header("CB-Administration-API-Key") == "adm-2"
 
 
-def test_a_session_from_elsewhere(both: Both, server: Server) -> None:
+def test_existing_session(both: Both, server: Server) -> None:
     server.on("GET", "/chat/Dialog", EMPTY)
     cube = both.cube(server.url, token=None)
     assert cube.session is None
@@ -178,14 +178,14 @@ def test_logout_ends_the_session_and_forgets_it(both: Both, server: Server) -> N
         cube.dialogs.list()
 
 
-def test_logout_of_a_session_that_is_gone(both: Both, server: Server) -> None:
+def test_logout_from_an_expired_session(both: Both, server: Server) -> None:
     server.on("DELETE", "/session", Answer(401, {"errors": {"base": ["Required session does not exist"]}}))
     cube = both.cube(server.url)
     cube.logout()
     assert cube.session is None
 
 
-def test_a_logout_that_fails_still_forgets(both: Both, server: Server) -> None:
+def test_failed_logout_still_forgets_the_session(both: Both, server: Server) -> None:
     server.on("DELETE", "/session", Answer(close=True))
     cube = both.cube(server.url, max_retries=0)
     with pytest.raises(errors.ConnectionFailed):
@@ -196,7 +196,7 @@ def test_a_logout_that_fails_still_forgets(both: Both, server: Server) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"session": {}}, {"session": {"id": 1, "token": None}}, {"session": {"token": ""}}]
 )
-def test_an_answer_without_a_token_is_no_session(both: Both, server: Server, body: Any) -> None:
+def test_response_without_a_token_is_not_a_session(both: Both, server: Server, body: Any) -> None:
     server.on("POST", "/session", Answer(201, body))
     cube = both.cube(server.url)
     with pytest.raises(errors.DecodeError, match="no token") as caught:
@@ -206,7 +206,7 @@ def test_an_answer_without_a_token_is_no_session(both: Both, server: Server, bod
     assert cube.session.token == TOKEN
 
 
-def test_a_refused_login_changes_nothing(both: Both, server: Server) -> None:
+def test_rejected_login_changes_nothing(both: Both, server: Server) -> None:
     server.on("POST", "/session", Answer(401, {"errors": ["Unauthorized"]}))
     cube = both.cube(server.url)
     with pytest.raises(errors.Unauthorized) as caught:
@@ -216,7 +216,7 @@ def test_a_refused_login_changes_nothing(both: Both, server: Server) -> None:
     assert cube.session.token == TOKEN
 
 
-def test_a_login_while_a_session_is_open_takes_its_place(both: Both, server: Server) -> None:
+def test_login_replaces_an_open_session(both: Both, server: Server) -> None:
     server.on("POST", "/session", OPENED)
     cube = both.cube(server.url)
     cube.login(login="mary", password=PASSWORD)
@@ -241,7 +241,7 @@ ENDS: dict[str, dt.datetime | None] = {
 
 
 @pytest.mark.parametrize("header", ENDS)
-def test_every_answer_tells_when_the_session_ends(both: Both, server: Server, header: str) -> None:
+def test_every_response_updates_the_session_expiry(both: Both, server: Server, header: str) -> None:
     server.on("GET", "/chat/Dialog", EMPTY, Answer(200, {"items": []}, {"CB-Token-ExpirationDate": header}))
     cube = both.cube(server.url)
     cube.dialogs.list()
@@ -250,7 +250,7 @@ def test_every_answer_tells_when_the_session_ends(both: Both, server: Server, he
     assert cube.session_expires_at == ENDS[header]
 
 
-def test_the_answer_to_a_login_tells_it_too(both: Both, server: Server) -> None:
+def test_login_response_sets_the_session_expiry(both: Both, server: Server) -> None:
     headers = {"CB-Token-ExpirationDate": "2026-02-03 10:15:30 UTC"}
     server.on("POST", "/session", Answer(201, OPENED.body, headers), OPENED)
     cube = both.cube(server.url, token=None)
@@ -260,7 +260,7 @@ def test_the_answer_to_a_login_tells_it_too(both: Both, server: Server) -> None:
     assert cube.session_expires_at is None
 
 
-def test_a_refusal_tells_it_and_copies_share_it(both: Both, server: Server) -> None:
+def test_error_response_updates_the_shared_session_expiry(both: Both, server: Server) -> None:
     headers = {"CB-Token-ExpirationDate": "2026-02-03 10:15:30 UTC"}
     server.on("GET", "/chat/Dialog", Answer(403, b"", headers), EMPTY)
     cube = both.cube(server.url)
@@ -292,7 +292,7 @@ def test_copies_share_the_session(both: Both, server: Server) -> None:
     assert cube.session is None
 
 
-def test_further_headers_replace_the_client_s_own_in_any_case(both: Both, server: Server) -> None:
+def test_extra_headers_override_defaults_case_insensitively(both: Both, server: Server) -> None:
     server.on("POST", "/chat/Dialog", Answer(201, {"_id": "66f1a7c2e4b0d93a51c8e110"}))
     cube = both.cube(server.url).with_options(headers={"user-agent": "rope/1", "cb-sdk": "Rope", "content-type": "x/y"})
     cube.dialogs.create(type=3, occupants_ids=[81002])

@@ -106,7 +106,7 @@ def test_the_three_steps(both: Both, server: Server, storage: Server, tmp_path: 
     assert (file.id, file.uid, file.size) == (5001, UID, len(content))
 
 
-def test_a_plus_stays_a_plus(both: Both, server: Server, storage: Server) -> None:
+def test_plus_sign_is_preserved(both: Both, server: Server, storage: Server) -> None:
     """Decoded once and not as a form: base64 holds pluses (CR-15)."""
     play(server, storage, query="a=x%2By&b=x+y&c=x%252By&d=%C3%A9")
     both.cube(server.url).files.upload(b"x")
@@ -141,7 +141,7 @@ def test_name_and_type(
     assert (last.filename, last.content_type) == (sent_name, sent_type)
 
 
-def test_quotes_in_a_name_can_not_end_it(both: Both, server: Server, storage: Server) -> None:
+def test_quotes_in_a_file_name_are_escaped(both: Both, server: Server, storage: Server) -> None:
     play(server, storage)
     both.cube(server.url).files.upload(b"x", name='a"; name="key\r\nX: 1')
     assert parts(storage.requests[0])[-1].filename == "a%22; name=%22key%0D%0AX: 1"
@@ -150,7 +150,7 @@ def test_quotes_in_a_name_can_not_end_it(both: Both, server: Server, storage: Se
 # -- nothing of the platform's goes to the storage
 
 
-def test_the_storage_sees_nothing_of_the_platform_s(both: Both, server: Server, storage: Server) -> None:
+def test_storage_receives_no_platform_data(both: Both, server: Server, storage: Server) -> None:
     """Neither what this client adds nor what an HTTP client from outside adds to each request."""
     play(server, storage)
     http = both.http(
@@ -175,7 +175,7 @@ def test_the_storage_sees_nothing_of_the_platform_s(both: Both, server: Server, 
 # -- what goes wrong
 
 
-def test_the_storage_s_refusal_is_told_in_its_own_words(both: Both, server: Server, storage: Server) -> None:
+def test_storage_error_message_is_reported(both: Both, server: Server, storage: Server) -> None:
     play(server, storage)
     text = (
         b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>\n<Message>Policy &amp; time expired.</Message></Error>"
@@ -191,7 +191,7 @@ def test_the_storage_s_refusal_is_told_in_its_own_words(both: Both, server: Serv
     assert len(server.requests) == 1
 
 
-def test_the_storage_is_not_asked_twice(both: Both, server: Server, storage: Server, waits: list[float]) -> None:
+def test_storage_upload_is_not_retried(both: Both, server: Server, storage: Server, waits: list[float]) -> None:
     play(server, storage)
     storage.on("POST", "/bucket", Answer(503, b"<Error><Message>Slow down</Message></Error>"))
     with pytest.raises(errors.Unavailable, match="Slow down"):
@@ -204,7 +204,7 @@ def test_the_storage_is_not_asked_twice(both: Both, server: Server, storage: Ser
     assert waits == []
 
 
-def test_unless_nothing_reached_it(
+def test_storage_upload_is_retried_if_nothing_was_sent(
     both: Both, server: Server, storage: Server, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait is used to start a storage that was down."""
@@ -229,7 +229,7 @@ def test_unless_nothing_reached_it(
     assert told == sorted(set(told))
 
 
-def test_complete_is_tried_again(both: Both, server: Server, storage: Server, waits: list[float]) -> None:
+def test_complete_is_retried(both: Both, server: Server, storage: Server, waits: list[float]) -> None:
     play(server, storage)
     server.on("PUT", "/blobs/5001/complete", Answer(503), Answer(close=True), Answer(200))
     both.cube(server.url).files.upload(b"x")
@@ -238,7 +238,7 @@ def test_complete_is_tried_again(both: Both, server: Server, storage: Server, wa
     assert len(waits) == 2
 
 
-def test_a_session_that_ends_during_the_upload_is_renewed(both: Both, server: Server, storage: Server) -> None:
+def test_session_expiring_during_the_upload_is_renewed(both: Both, server: Server, storage: Server) -> None:
     play(server, storage)
     gone = Answer(401, {"errors": {"base": ["Required session does not exist"]}})
     server.on("PUT", "/blobs/5001/complete", gone, Answer(200))
@@ -260,15 +260,15 @@ def test_a_session_that_ends_during_the_upload_is_renewed(both: Both, server: Se
         {"blob_object_access": {"params": "https://s3.example/?key=1"}},
     ],
 )
-def test_no_upload_address(both: Both, server: Server, blob: dict[str, Any]) -> None:
+def test_missing_upload_url(both: Both, server: Server, blob: dict[str, Any]) -> None:
     server.on("POST", "/blobs", Answer(201, {"blob": blob}))
-    with pytest.raises(errors.DecodeError, match=r"the answer to files\.create has no") as caught:
+    with pytest.raises(errors.DecodeError, match=r"the response to files\.create has no") as caught:
         both.cube(server.url).files.upload(b"x")
     assert caught.value.operation == "files.create"
     assert len(server.requests) == 1
 
 
-def test_progress_that_raises_stops_the_upload(both: Both, server: Server, storage: Server) -> None:
+def test_progress_exception_stops_the_upload(both: Both, server: Server, storage: Server) -> None:
     class Stopped(Exception):
         pass
 
@@ -281,7 +281,7 @@ def test_progress_that_raises_stops_the_upload(both: Both, server: Server, stora
     assert len(server.requests) == 1
 
 
-def test_a_file_that_grows_meanwhile_is_sent_as_it_was(
+def test_file_growing_during_upload_keeps_its_original_size(
     both: Both, server: Server, storage: Server, tmp_path: Path
 ) -> None:
     """A log file that is being written, for one."""
@@ -337,7 +337,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_file_that_can_not_be_sent(both: Both, server: Server, tmp_path: Path, kind: str) -> None:
+def test_invalid_file(both: Both, server: Server, tmp_path: Path, kind: str) -> None:
     make, words = REFUSED[kind]
     source = make(tmp_path)
     with pytest.raises(errors.InvalidArgument, match=words) as caught:
@@ -348,7 +348,7 @@ def test_a_file_that_can_not_be_sent(both: Both, server: Server, tmp_path: Path,
         source.close()
 
 
-def test_an_endless_stream_is_not_read_to_its_end(both: Both, server: Server) -> None:
+def test_endless_stream_is_not_read_completely(both: Both, server: Server) -> None:
     class Endless:
         taken = 0
 
@@ -363,7 +363,7 @@ def test_an_endless_stream_is_not_read_to_its_end(both: Both, server: Server) ->
     assert server.requests == []
 
 
-def test_a_stream_that_breaks_is_not_sent(both: Both, server: Server) -> None:
+def test_failing_stream_is_not_sent(both: Both, server: Server) -> None:
     class Broken(Pipe):
         def readinto(self, buffer: Any) -> int:
             if self.taken > 2 * 1024 * 1024:
@@ -377,7 +377,7 @@ def test_a_stream_that_breaks_is_not_sent(both: Both, server: Server) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"name": "x" * 101}, {"content_type": 7}, {"public": "yes"}])
-def test_wrong_arguments(both: Both, server: Server, arguments: dict[str, Any]) -> None:
+def test_invalid_arguments(both: Both, server: Server, arguments: dict[str, Any]) -> None:
     with pytest.raises(errors.InvalidArgument):
         both.cube(server.url).files.upload(b"x", **arguments)
     assert server.requests == []

@@ -13,7 +13,7 @@ import httpx
 from connectycube.rest import AsyncConnectyCube, ConnectyCube
 
 MOST_REQUESTS = 3000
-"""Whoever asks more often than this walks in a circle."""
+"""More requests than this mean an endless loop."""
 
 Change = tuple[str, int]
 """insert, delete, touch (move to the head) or sink (move to the end), and the place or entry by its index."""

@@ -1,4 +1,4 @@
-"""All methods of all resources, and right and wrong values for their arguments, told by their annotations."""
+"""All methods of all resources, with valid and invalid arguments derived from their annotations."""
 
 from __future__ import annotations
 

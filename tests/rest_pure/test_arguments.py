@@ -27,7 +27,7 @@ def refused(cube: ConnectyCube, name: str, arguments: dict[str, Any], argument: 
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_smallest_call_is_sent(name: str) -> None:
+def test_minimal_call_is_sent(name: str) -> None:
     sent: list[httpx.Request] = []
 
     def take(request: httpx.Request) -> httpx.Response:
@@ -40,7 +40,7 @@ def test_the_smallest_call_is_sent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_value_of_another_kind(name: str) -> None:
+def test_value_of_the_wrong_type(name: str) -> None:
     annotations = hints(METHODS[name])
     arguments = smallest(name)
     with client(refuse) as cube:
@@ -52,7 +52,7 @@ def test_a_value_of_another_kind(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_none_where_a_value_is_needed(name: str) -> None:
+def test_none_for_a_required_value(name: str) -> None:
     with client(refuse) as cube:
         for argument, parameter in parameters(METHODS[name]).items():
             if parameter.default is parameter.empty:
@@ -76,7 +76,7 @@ def test_negative_ids_in_the_path() -> None:
                     refused(cube, name, {**smallest(name), argument: -1}, argument)
 
 
-def test_the_async_client_refuses_the_same() -> None:
+def test_async_client_rejects_the_same_arguments() -> None:
     async def run() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as http:
             cube = AsyncConnectyCube("1", "key", http_client=http, token="token", admin_key="admin")
@@ -89,7 +89,7 @@ def test_the_async_client_refuses_the_same() -> None:
     asyncio.run(run())
 
 
-def test_an_unknown_argument_is_a_type_error() -> None:
+def test_unknown_argument_is_a_type_error() -> None:
     with client(refuse) as cube:
         for name in METHODS:
             with pytest.raises(TypeError, match="unexpected keyword"):

@@ -69,20 +69,20 @@ def body(action: Callable[[ConnectyCube], Any]) -> Any:
         (".a", ".a"),
     ],
 )
-def test_an_id_is_one_escaped_segment(value: str, escaped: str) -> None:
+def test_id_is_one_escaped_segment(value: str, escaped: str) -> None:
     assert target(lambda cube: cube.dialogs.update(value, name="n")) == f"/chat/Dialog/{escaped}"
     assert target(lambda cube: cube.dialogs.subscribe(value)) == f"/chat/Dialog/{escaped}/subscribe"
     assert target(lambda cube: cube.messages.delete([value, "b"])) == f"/chat/Message/{escaped},b"
 
 
-def test_one_id_or_several() -> None:
+def test_single_or_multiple_ids() -> None:
     assert target(lambda cube: cube.messages.delete("a")) == "/chat/Message/a"
     assert target(lambda cube: cube.messages.delete(["a"])) == "/chat/Message/a"
     assert target(lambda cube: cube.messages.delete(("a", "b", "c"))) == "/chat/Message/a,b,c"
     assert target(lambda cube: cube.messages.delete(id for id in "ab")) == "/chat/Message/a,b"  # type: ignore[arg-type]
 
 
-def test_the_suffix_goes_behind_the_path() -> None:
+def test_suffix_is_appended_to_the_path() -> None:
     path = target(lambda cube: cube.dialogs.list(limit=5), path_suffix=".json")
     assert path == "/chat/Dialog.json?limit=5"
 
@@ -108,7 +108,7 @@ def test_the_suffix_goes_behind_the_path() -> None:
     ],
     ids=str,
 )
-def test_filters_of_chat(filters: Any, query: str) -> None:
+def test_chat_filters(filters: Any, query: str) -> None:
     assert target(lambda cube: cube.dialogs.list(filters=filters)) == f"/chat/Dialog?{query}"
     assert target(lambda cube: cube.dialogs.count(filters=filters)) == f"/chat/Dialog?count=1&{query}"
 
@@ -124,7 +124,7 @@ def test_filters_of_chat(filters: Any, query: str) -> None:
     ],
     ids=str,
 )
-def test_filters_of_users(filters: Any, query: str) -> None:
+def test_user_filters(filters: Any, query: str) -> None:
     assert target(lambda cube: cube.users.list(filters=filters)) == f"/users/v2?{query}"
 
 
@@ -137,7 +137,7 @@ def test_filters_of_users(filters: Any, query: str) -> None:
     ],
     ids=str,
 )
-def test_filters_of_the_first_user_api(filters: Any, query: str) -> None:
+def test_user_filters_of_v1(filters: Any, query: str) -> None:
     assert target(lambda cube: cube.users.list_v1(filters=filters)) == f"/users?{query}"
 
 
@@ -155,11 +155,11 @@ def test_filters_of_the_first_user_api(filters: Any, query: str) -> None:
     ],
     ids=str,
 )
-def test_filters_of_custom_objects(filters: Any, query: str) -> None:
+def test_custom_object_filters(filters: Any, query: str) -> None:
     assert target(lambda cube: cube.custom_objects.list("Boat", filters=filters)) == f"/data/Boat?{query}"
 
 
-def test_truth_values_are_what_the_wire_wants() -> None:
+def test_booleans_use_the_wire_format() -> None:
     assert target(lambda cube: cube.dialogs.delete("d", force=True)) == "/chat/Dialog/d?force=1"
     assert target(lambda cube: cube.dialogs.delete("d", force=False)) == "/chat/Dialog/d?force=0"
     assert target(lambda cube: cube.messages.list(chat_dialog_id="d", mark_as_read=False, preview=True)) == (
@@ -193,7 +193,7 @@ def test_times_in_a_query() -> None:
     )
 
 
-def test_what_is_left_out_is_not_sent() -> None:
+def test_omitted_arguments_are_not_sent() -> None:
     assert target(lambda cube: cube.dialogs.list()) == "/chat/Dialog"
     assert body(lambda cube: cube.dialogs.update("d", name="n", photo=None)) == {"name": "n"}
 
@@ -201,7 +201,7 @@ def test_what_is_left_out_is_not_sent() -> None:
 # -- bodies
 
 
-def test_none_resets_and_omit_leaves_alone() -> None:
+def test_none_resets_and_omit_keeps() -> None:
     assert body(lambda cube: cube.dialogs.update("d", extensions=None)) == {"extensions": None}
     assert body(lambda cube: cube.dialogs.update("d", extensions=OMIT, name="n")) == {"name": "n"}
     assert body(lambda cube: cube.dialogs.update("d", extensions={})) == {"extensions": {}}
@@ -210,7 +210,7 @@ def test_none_resets_and_omit_leaves_alone() -> None:
     assert isinstance(OMIT, Omit)
 
 
-def test_omit_is_no_value_of_other_arguments() -> None:
+def test_omit_is_rejected_for_other_arguments() -> None:
     with pytest.raises(InvalidArgument, match="name must be text"):
         sent(lambda cube: cube.dialogs.update("d", name=OMIT))  # type: ignore[arg-type]
 
@@ -231,7 +231,7 @@ def test_lists_in_a_body() -> None:
     }
 
 
-def test_a_push_message_is_base64_of_its_json() -> None:
+def test_push_message_is_base64_encoded_json() -> None:
     def create(message: Any) -> Any:
         event = body(
             lambda cube: cube.push_events.create(
@@ -249,12 +249,12 @@ def test_a_push_message_is_base64_of_its_json() -> None:
     assert create("payload=abc") == "payload=abc"
 
 
-def test_members_of_enums_and_their_values_are_the_same() -> None:
+def test_enum_members_and_values_are_interchangeable() -> None:
     assert body(lambda cube: cube.dialogs.create(type=DialogType.GROUP)) == {"type": 2}
     assert body(lambda cube: cube.dialogs.create(type=2)) == {"type": 2}
 
 
-def test_further_fields_stand_beside_the_known_ones() -> None:
+def test_extra_fields_are_sent_beside_known_ones() -> None:
     assert body(
         lambda cube: cube.custom_objects.create("Boat", fields={"name": "x", "built": MOMENT, "tags": ("a",)})
     ) == {
@@ -270,7 +270,7 @@ def test_further_fields_stand_beside_the_known_ones() -> None:
         sent(lambda cube: cube.messages.create_system(recipientId=5, extra={"recipientId": 6}))
 
 
-def test_what_json_can_not_hold_is_named() -> None:
+def test_value_json_cannot_represent_is_named() -> None:
     endless: list[Any] = []
     endless.append(endless)
     for value in (endless, {"x": b"bytes"}, float("nan"), {1, object()}):
@@ -282,7 +282,7 @@ def test_what_json_can_not_hold_is_named() -> None:
 # -- answers given back
 
 
-def test_permissions_of_a_dialog_can_be_given_back() -> None:
+def test_dialog_permissions_can_be_sent_back() -> None:
     dialog = Dialog.from_dict({"_id": "d", "permissions": {"allow_preview": "1"}})
     assert dialog.permissions is not None
     expected = {"permissions": {"allow_preview": True}}
@@ -292,7 +292,7 @@ def test_permissions_of_a_dialog_can_be_given_back() -> None:
     assert body(lambda cube: cube.dialogs.update("d", permissions={"allow_preview": True})) == expected
 
 
-def test_attachments_of_a_message_can_be_given_back() -> None:
+def test_message_attachments_can_be_sent_back() -> None:
     attachment = {"type": "photo", "id": "a", "url": "https://example.com/a", "blurhash": "LEHV", "rotation": 90}
     message = Message.from_dict({"attachments": [attachment]})
     assert body(lambda cube: cube.messages.create(chat_dialog_id="d", attachments=message.attachments)) == {
@@ -301,7 +301,7 @@ def test_attachments_of_a_message_can_be_given_back() -> None:
     }
 
 
-def test_parts_of_a_meeting_can_be_given_back() -> None:
+def test_meeting_parts_can_be_sent_back() -> None:
     parts = {
         "attendees": [{"id": 5}, {"email": "a@example.com"}],
         "notify_before": {"metric": "minutes", "value": 15},
@@ -323,12 +323,12 @@ def test_parts_of_a_meeting_can_be_given_back() -> None:
     [Message(), Dialog(id="d"), DialogPermissions, Attachment(type="photo")],
     ids=lambda value: repr(value)[:20],
 )
-def test_a_model_of_another_kind_is_refused(value: Any) -> None:
+def test_model_of_another_type_is_rejected(value: Any) -> None:
     with pytest.raises(InvalidArgument, match="permissions must be a mapping"):
         sent(lambda cube: cube.dialogs.update("d", permissions=value))
 
 
-def test_a_model_with_wrong_values_is_refused() -> None:
+def test_model_with_invalid_values_is_rejected() -> None:
     with pytest.raises(InvalidArgument, match=r"permissions\['allow_preview'\] must be True or False"):
         sent(lambda cube: cube.dialogs.update("d", permissions=DialogPermissions(allow_preview="yes")))  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match=r"attachments\[0\]\['type'\] holds a lone surrogate"):

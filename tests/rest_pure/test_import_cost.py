@@ -1,4 +1,4 @@
-"""Importing the client loads nothing that a program may not need: told by the modules, not by a clock."""
+"""Importing the client loads only what is needed, measured in modules rather than time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def later(modules: set[str]) -> set[str]:
     return {module for module in modules if any(module == name or module.startswith(f"{name}.") for name in LATER)}
 
 
-def test_the_client_alone() -> None:
+def test_client_alone() -> None:
     modules = loaded("from connectycube.rest import ConnectyCube")
     assert f"{REST}.client" in modules
     assert later(modules) == set()
 
 
-def test_making_a_client_loads_no_more() -> None:
+def test_creating_a_client_loads_nothing_more() -> None:
     assert later(loaded("from connectycube.rest import ConnectyCube; ConnectyCube('1', 'key').close()")) == set()
 
 
-def test_a_resource_loads_its_own_models_only() -> None:
+def test_resource_loads_only_its_own_models() -> None:
     modules = loaded("from connectycube.rest import ConnectyCube; ConnectyCube('1', 'key').whiteboards")
     assert f"{REST}.resources.whiteboards" in modules
     assert f"{REST}.resources.dialogs" not in modules
@@ -43,6 +43,6 @@ def test_a_resource_loads_its_own_models_only() -> None:
     assert "httpx_retries" not in modules
 
 
-def test_a_name_loads_its_own_module_only() -> None:
+def test_name_loads_only_its_own_module() -> None:
     modules = loaded("from connectycube.rest import Whiteboard")
     assert {module for module in modules if module.startswith(f"{REST}.models.")} == {f"{REST}.models.whiteboards"}

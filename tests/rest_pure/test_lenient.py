@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from .schemas import MODELS, answers, instances, properties
 
 CASES = 100_000
@@ -87,8 +89,8 @@ def answered(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 @given(answered())
-@settings(max_examples=1000, deadline=None)
-def test_any_json_at_all(case: tuple[str, dict[str, Any]]) -> None:
+@settings(max_examples=examples(1000), deadline=None)
+def test_any_json(case: tuple[str, dict[str, Any]]) -> None:
     name, data = case
     check(MODELS[name], data)
 
@@ -100,12 +102,12 @@ def filled(data: dict[str, Any]) -> set[str]:
 EXAMPLES = [found for schema, example in answers() for found in instances(schema, example)]
 
 
-def test_each_model_has_an_example() -> None:
+def test_every_model_has_an_example() -> None:
     assert {name for name, _ in EXAMPLES} == set(MODELS)
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
-def test_a_documented_answer_is_read_whole(name: str, example: dict[str, Any]) -> None:
+def test_documented_response_is_read_completely(name: str, example: dict[str, Any]) -> None:
     found = MODELS[name].from_dict(example)
     assert not set(found.extra) & set(properties(name)), "a field can't be read"
     written = found.to_dict()
@@ -114,7 +116,7 @@ def test_a_documented_answer_is_read_whole(name: str, example: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_null_and_absent_are_the_same(name: str) -> None:
+def test_null_and_absent_are_equivalent(name: str) -> None:
     model = MODELS[name]
     empty = model.from_dict({})
     assert model.from_dict(dict.fromkeys(properties(name))) == empty == model()
@@ -123,7 +125,7 @@ def test_null_and_absent_are_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_the_spec_does_not_know_is_kept_as_it_is(name: str) -> None:
+def test_unknown_fields_are_kept_unchanged(name: str) -> None:
     raw = {"a new field": [1, {"deep": None}], "another": math.nan}
     found = MODELS[name].from_dict(raw)
     further = (

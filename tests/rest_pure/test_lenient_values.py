@@ -62,7 +62,7 @@ def shown(value: object) -> str:
     ids=shown,
 )
 @pytest.mark.parametrize("field", ["created_at", "last_message_date_sent"])
-def test_a_time_in_any_form(field: str, raw: Any, expected: dt.datetime) -> None:
+def test_time_in_any_form(field: str, raw: Any, expected: dt.datetime) -> None:
     dialog = Dialog.from_dict({field: raw})
     found = getattr(dialog, field)
     assert found == expected
@@ -79,14 +79,14 @@ def test_a_time_in_any_form(field: str, raw: Any, expected: dt.datetime) -> None
     ],
     ids=shown,
 )
-def test_what_is_no_time_stays_raw(raw: Any) -> None:
+def test_invalid_time_stays_raw(raw: Any) -> None:
     dialog = Dialog.from_dict({"created_at": raw})
     assert dialog.created_at is None
     assert dialog.extra["created_at"] is raw
     assert dialog.to_dict()["created_at"] is raw
 
 
-def test_times_are_written_as_their_field_wants_them() -> None:
+def test_times_use_the_format_of_their_field() -> None:
     dialog = Dialog(created_at=MOMENT.astimezone(dt.timezone(dt.timedelta(hours=5))), last_message_date_sent=MOMENT)
     assert dialog.to_dict() == {"created_at": "2026-02-03T10:15:30Z", "last_message_date_sent": SECONDS}
 
@@ -101,7 +101,7 @@ def test_times_are_written_as_their_field_wants_them() -> None:
     ],
     ids=shown,
 )
-def test_unix_times_survive_the_way_there_and_back(time: dt.datetime) -> None:
+def test_unix_times_round_trip(time: dt.datetime) -> None:
     message = Message(date_sent=time)
     assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message
 
@@ -114,20 +114,20 @@ def test_unix_times_survive_the_way_there_and_back(time: dt.datetime) -> None:
     ],
     ids=shown,
 )
-def test_a_truth_value_in_any_spelling(raw: Any, expected: bool) -> None:
+def test_boolean_in_any_spelling(raw: Any, expected: bool) -> None:
     assert Message.from_dict({"read": raw}).read is expected
     assert DialogNotifications.from_dict({"enabled": raw}).enabled is expected
     assert User.from_dict({"is_guest": raw}).is_guest is expected
 
 
 @pytest.mark.parametrize("raw", [2, -1, "yes", "", "1.0", [], {}, math.nan], ids=shown)
-def test_what_is_no_truth_value_stays_raw(raw: Any) -> None:
+def test_invalid_boolean_stays_raw(raw: Any) -> None:
     message = Message.from_dict({"read": raw})
     assert message.read is None
     assert message.extra == {"read": raw}
 
 
-def test_truth_values_are_written_as_numbers_where_the_wire_has_them() -> None:
+def test_booleans_are_written_as_numbers_where_required() -> None:
     assert Message(read=True).to_dict() == {"read": 1}
     assert DialogNotifications(enabled=False).to_dict() == {"enabled": 0}
 
@@ -135,37 +135,37 @@ def test_truth_values_are_written_as_numbers_where_the_wire_has_them() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"), [("12", 12), (" 12 ", 12), ("-3", -3), (12.0, 12), (2**70, 2**70)], ids=shown
 )
-def test_an_integer_in_any_form(raw: Any, expected: int) -> None:
+def test_integer_in_any_form(raw: Any, expected: int) -> None:
     found = Dialog.from_dict({"user_id": raw}).user_id
     assert found == expected
     assert type(found) is int
 
 
 @pytest.mark.parametrize("raw", ["", "1.5", 1.5, "1_000", "٣", "--1", [], {}, math.nan, "9" * 5000], ids=shown)
-def test_what_is_no_integer_stays_raw(raw: Any) -> None:
+def test_invalid_integer_stays_raw(raw: Any) -> None:
     dialog = Dialog.from_dict({"user_id": raw})
     assert dialog.user_id is None
     assert dialog.extra == {"user_id": raw}
 
 
 @pytest.mark.parametrize(("raw", "expected"), [(12, "12"), (1.5, "1.5"), ("", "")], ids=shown)
-def test_a_text_may_come_as_a_number(raw: Any, expected: str) -> None:
+def test_text_can_arrive_as_a_number(raw: Any, expected: str) -> None:
     assert Attachment.from_dict({"id": raw}).id == expected
 
 
 @pytest.mark.parametrize(("raw", "expected"), [("1.5", 1.5), (3, 3.0), ("1e3", 1000.0)], ids=shown)
-def test_a_number_in_any_form(raw: Any, expected: float) -> None:
+def test_number_in_any_form(raw: Any, expected: float) -> None:
     assert MeetingRecording.from_dict({"duration": raw}).duration == expected
 
 
 @pytest.mark.parametrize("raw", [2**53 + 1, 10**400, math.inf, "nan", "1_0", True], ids=shown)
-def test_a_number_that_a_float_can_not_hold_stays_raw(raw: Any) -> None:
+def test_number_too_large_for_a_float_stays_raw(raw: Any) -> None:
     recording = MeetingRecording.from_dict({"duration": raw})
     assert recording.duration is None
     assert recording.extra == {"duration": raw}
 
 
-def test_an_enum_is_open() -> None:
+def test_enums_are_open() -> None:
     assert Dialog.from_dict({"type": 3}).type is DialogType.PRIVATE
     assert Dialog.from_dict({"type": "3"}).type is DialogType.PRIVATE
     assert Dialog.from_dict({"type": 77}).type == 77
@@ -177,7 +177,7 @@ def test_an_enum_is_open() -> None:
 
 
 @pytest.mark.parametrize("name", ENUMS)
-def test_members_are_their_wire_values(name: str) -> None:
+def test_members_equal_their_wire_values(name: str) -> None:
     for member in ENUMS[name]:
         assert json.loads(json.dumps(member)) == member.value == member
         assert str(member) == str(member.value)
@@ -199,18 +199,18 @@ def test_members_are_their_wire_values(name: str) -> None:
     ],
     ids=shown,
 )
-def test_a_list_may_come_as_text_with_commas_or_numbered(raw: Any, expected: list[str]) -> None:
+def test_list_can_arrive_comma_separated_or_indexed(raw: Any, expected: list[str]) -> None:
     user = User.from_dict({"user_tags": raw})
     assert user.user_tags == expected
     assert user.extra == {}
     assert User.from_dict(user.to_dict()) == user
 
 
-def test_tags_are_written_as_text_with_commas() -> None:
+def test_tags_are_written_comma_separated() -> None:
     assert User(user_tags=["a", "b"]).to_dict() == {"user_tags": "a,b"}
 
 
-def test_a_list_is_read_whole_or_not_at_all() -> None:
+def test_list_is_read_completely_or_not_at_all() -> None:
     message = Message.from_dict({"read_ids": [1, "2"], "delivered_ids": [1, "x"], "attachments": [{}, "y"]})
     assert message.read_ids == [1, 2]
     assert message.delivered_ids == []
@@ -218,12 +218,12 @@ def test_a_list_is_read_whole_or_not_at_all() -> None:
     assert message.extra == {"delivered_ids": [1, "x"], "attachments": [{}, "y"]}
 
 
-def test_attachments_may_be_numbered_objects() -> None:
+def test_attachments_can_be_indexed_objects() -> None:
     message = Message.from_dict({"attachments": {"1": {"id": "b"}, "0": {"id": "a"}}})
     assert [attachment.id for attachment in message.attachments] == ["a", "b"]
 
 
-def test_further_fields_of_a_model_are_typed() -> None:
+def test_extra_fields_of_a_model_are_typed() -> None:
     counts = UnreadCount.from_dict({"total": "7", "d1": 3, "d2": "4", "d3": "many"})
     assert counts.total == 7
     assert counts.dialogs == {"d1": 3, "d2": 4}
@@ -231,20 +231,20 @@ def test_further_fields_of_a_model_are_typed() -> None:
     assert counts.to_dict() == {"total": 7, "d1": 3, "d2": 4, "d3": "many"}
 
 
-def test_the_fields_of_a_custom_object_are_kept_apart() -> None:
+def test_custom_object_fields_are_kept_separate() -> None:
     record = CustomObject.from_dict({"_id": "r", "user_id": 5, "shelf": None, "rating": [4, {"by": 1}]})
     assert (record.id, record.user_id) == ("r", 5)
     assert record.fields == {"shelf": None, "rating": [4, {"by": 1}]}
     assert record.extra == {}
 
 
-def test_rejected_contacts_stand_under_their_index() -> None:
+def test_rejected_contacts_are_keyed_by_index() -> None:
     result = AddressBookResult.from_dict({"deleted": 0, "created": "2", "rejected": {"1": ["Phone is invalid"]}})
     assert result.created == 2
     assert result.rejected == {"1": ["Phone is invalid"]}
 
 
-def test_the_token_is_no_part_of_a_repr_even_if_it_can_not_be_read() -> None:
+def test_repr_hides_even_an_unreadable_token() -> None:
     session = Session.from_dict({"id": 1, "token": "sesame"})
     odd = Session.from_dict({"id": 1, "token": ["sesame"]})
     assert odd.extra == {"token": ["sesame"]}
@@ -273,7 +273,7 @@ def answered(body: Any) -> Any:
     ],
     ids=shown,
 )
-def test_a_count_in_any_shape(body: Any) -> None:
+def test_count_in_any_shape(body: Any) -> None:
     with answered(body) as cube:
         assert cube.dialogs.count() == 12
 
@@ -281,32 +281,32 @@ def test_a_count_in_any_shape(body: Any) -> None:
 @pytest.mark.parametrize(
     "body", [None, [], {}, {"items": []}, {"count": None}, {"count": True}, "many", 1.5, [12]], ids=shown
 )
-def test_what_is_no_count_is_a_decode_error(body: Any) -> None:
+def test_invalid_count_is_a_decode_error(body: Any) -> None:
     with answered(body) as cube, pytest.raises(DecodeError):
         cube.dialogs.count()
 
 
 @pytest.mark.parametrize("body", [{"user": {"id": 5}}, {"id": 5}], ids=shown)
-def test_an_envelope_may_be_missing(body: Any) -> None:
+def test_envelope_can_be_missing(body: Any) -> None:
     with answered(body) as cube:
         assert cube.users.get(5).id == 5
 
 
 @pytest.mark.parametrize("body", [{"results": {"messages": [{"_id": "m"}]}}, {"messages": [{"_id": "m"}]}], ids=shown)
-def test_search_results_may_stand_at_the_top(body: Any) -> None:
+def test_search_results_can_be_at_the_top_level(body: Any) -> None:
     with answered(body) as cube:
         assert [message.id for message in cube.search.query(search_text="hello").messages] == ["m"]
 
 
 @pytest.mark.parametrize("entry", [{"user": {"id": 5}}, {"id": 5}], ids=shown)
-def test_envelopes_of_entries_may_be_missing(entry: Any) -> None:
+def test_entry_envelopes_can_be_missing(entry: Any) -> None:
     with answered({"items": [entry]}) as cube:
         assert [found.id for found in cube.address_book.list_registered()] == [5]
         assert [found.id for found in cube.dialogs.list_occupants("d").items] == [5]
         assert [found.id for found in cube.users.list_v1().items] == [5]
 
 
-def test_a_subscription_may_come_alone() -> None:
+def test_subscription_can_arrive_alone() -> None:
     arguments: Any = {
         "notification_channel": "gcm",
         "push_token": {"environment": "production", "client_identification_sequence": "t"},
@@ -318,6 +318,6 @@ def test_a_subscription_may_come_alone() -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 3, True], ids=shown)
-def test_an_answer_of_another_kind_is_a_decode_error(body: Any) -> None:
+def test_response_of_the_wrong_type_is_a_decode_error(body: Any) -> None:
     with answered(body) as cube, pytest.raises(DecodeError, match=r"dialogs\.create"):
         cube.dialogs.create(type=2)

@@ -19,7 +19,7 @@ from .test_lenient import EXAMPLES
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_is_slotted_and_made_by_keywords(name: str) -> None:
+def test_model_has_slots_and_takes_keywords(name: str) -> None:
     model = MODELS[name]
     empty = model()
     assert attrs.fields_dict(model).keys() == {*inspect.signature(model).parameters}
@@ -36,7 +36,7 @@ def test_a_model_is_slotted_and_made_by_keywords(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
-def test_copies_are_equal_and_apart(name: str, example: dict[str, object]) -> None:
+def test_copies_are_equal_and_independent(name: str, example: dict[str, object]) -> None:
     found = MODELS[name].from_dict(example)
     found.extra["unknown"] = [1]
     for twin in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found)), attrs.evolve(found)):
@@ -61,7 +61,7 @@ def test_fields_can_be_set() -> None:
     assert dialog.to_dict() == {"name": "Crew"}
 
 
-def test_a_written_model_is_apart_from_the_model() -> None:
+def test_to_dict_is_independent_of_the_model() -> None:
     dialog = Dialog(occupants_ids=[1], extra={"a": 1})
     written = dialog.to_dict()
     written["occupants_ids"].append(2)
@@ -69,7 +69,7 @@ def test_a_written_model_is_apart_from_the_model() -> None:
     assert dialog == Dialog(occupants_ids=[1], extra={"a": 1})
 
 
-def test_a_repr_shows_what_is_there() -> None:
+def test_repr_shows_the_fields_that_are_set() -> None:
     assert repr(Dialog(id="d", type=DialogType.GROUP, occupants_ids=[1, 2], unread_messages_count=0)) == (
         "Dialog(id='d', type=<DialogType.GROUP: 2>, occupants_ids=[1, 2], unread_messages_count=0)"
     )
@@ -77,21 +77,21 @@ def test_a_repr_shows_what_is_there() -> None:
     assert repr(Message(attachments=[Attachment(type="photo")])) == "Message(attachments=[Attachment(type='photo')])"
 
 
-def test_a_repr_is_short() -> None:
+def test_repr_is_short() -> None:
     long = Message(message="x" * 10_000, read_ids=list(range(1000)), extra={"y": "z" * 10_000})
     assert len(repr(long)) < 400
     full = Dialog.from_dict({"_id": "d", "name": "n" * 500, "occupants_ids": [10**9] * 500, "last_message": "m" * 900})
     assert len(repr(full)) < 400
 
 
-def test_a_repr_hides_the_token_in_a_session_and_around_it() -> None:
+def test_repr_hides_the_token_in_a_session_and_its_container() -> None:
     session = Session(id=1, token="sesame", ts=dt.datetime(2026, 2, 3, tzinfo=dt.UTC))
     assert "sesame" not in repr(session)
     assert "sesame" not in repr([session])
     assert "token" not in repr(session)
 
 
-def test_reprs_of_clients_and_their_parts() -> None:
+def test_repr_of_clients_and_their_parts() -> None:
     server = ListServer(numbered(3), cap=2)
     with client(server.answer) as cube:
         assert repr(cube) == "<ConnectyCube https://api.connectycube.com>"
@@ -113,5 +113,5 @@ def test_errors_can_be_copied_and_pickled() -> None:
     assert str(copy.copy(error)) == str(error)
 
 
-def test_a_client_without_credentials_has_a_repr() -> None:
+def test_repr_of_a_client_without_credentials() -> None:
     assert repr(ConnectyCube()) == "<ConnectyCube https://api.connectycube.com>"

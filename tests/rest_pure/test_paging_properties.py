@@ -7,6 +7,8 @@ import copy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.properties import examples
+
 from .lists import Change, Echo, ListServer, numbered, walk, walk_async
 
 PLACES = st.integers(0, 40)
@@ -17,7 +19,7 @@ AT_THE_HEAD = st.one_of(
 )
 ECHOES = st.sampled_from(["none", "honest", "asked"])
 
-steadily = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+steadily = settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def scripts(change: st.SearchStrategy[Change], most: int) -> st.SearchStrategy[list[list[Change]]]:
@@ -40,7 +42,7 @@ def bound(server: ListServer) -> int:
     script=scripts(COME_AND_GO, 12),
 )
 @steadily
-def test_what_keeps_its_order_comes_exactly_once(
+def test_entries_in_stable_order_are_returned_exactly_once(
     count: int, cap: int, limit: int | None, skip: int | None, total: bool, echo: Echo, script: list[list[Change]]
 ) -> None:
     server = ListServer(numbered(count), cap, total, echo, script)
@@ -58,7 +60,7 @@ def test_what_keeps_its_order_comes_exactly_once(
     script=scripts(AT_THE_HEAD, 9),
 )
 @steadily
-def test_what_moves_to_the_head_comes_exactly_once_where_the_total_is_told(
+def test_entries_moving_to_the_front_are_returned_once_if_the_total_is_known(
     count: int, cap: int, limit: int | None, echo: Echo, script: list[list[Change]]
 ) -> None:
     server = ListServer(numbered(count), cap, True, echo, script)
@@ -77,7 +79,7 @@ def test_what_moves_to_the_head_comes_exactly_once_where_the_total_is_told(
     echo=ECHOES,
 )
 @steadily
-def test_a_list_at_rest_comes_whole_and_in_order(
+def test_unchanged_list_is_complete_and_ordered(
     count: int, cap: int, limit: int | None, skip: int | None, total: bool, echo: Echo
 ) -> None:
     server = ListServer(numbered(count), cap, total, echo)
@@ -88,8 +90,8 @@ def test_a_list_at_rest_comes_whole_and_in_order(
 
 
 @given(count=st.integers(0, 15), limit=st.integers(1, 5), total=st.booleans(), script=scripts(COME_AND_GO, 8))
-@settings(max_examples=60, deadline=None)
-def test_the_async_client_asks_and_gives_the_same(
+@settings(max_examples=examples(60), deadline=None)
+def test_async_client_sends_and_returns_the_same(
     count: int, limit: int, total: bool, script: list[list[Change]]
 ) -> None:
     server = ListServer(numbered(count), 4, total, "none", script)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectycube.rest import DecodeError, InvalidArgument
+from tests.properties import examples
 
 from .lists import Change, ListServer, client, numbered
 
@@ -47,18 +48,18 @@ def walk_numbers(server: NumberServer, **arguments: Any) -> list[str]:
 
 @pytest.mark.parametrize("echo", ["none", "honest", "asked"])
 @pytest.mark.parametrize("total", [True, False])
-def test_numbers_count_up_to_the_end(echo: Any, total: bool) -> None:
+def test_page_numbers_increase_to_the_end(echo: Any, total: bool) -> None:
     server = NumberServer(people(70), 30, total, echo)
     assert walk_numbers(server, per_page=100) == people(70)
     assert [int(params.get("page", 1)) for params in server.requests][:3] == [1, 2, 3]
 
 
-def test_a_walk_starts_at_the_page_that_was_asked_for() -> None:
+def test_iteration_starts_at_the_requested_page() -> None:
     server = NumberServer(people(25), 10)
     assert walk_numbers(server, page=2, per_page=10) == people(25)[10:]
 
 
-def test_a_server_that_ignores_the_number_has_one_page() -> None:
+def test_server_that_ignores_the_page_number_has_one_page() -> None:
     server = NumberServer(people(25), 10, total=False, ignores_place=True)
     assert walk_numbers(server) == people(10)
     assert len(server.requests) <= 3
@@ -76,8 +77,8 @@ one_way: st.SearchStrategy[list[Change]] = st.one_of(
     per_page=st.none() | st.integers(1, 10),
     script=st.lists(one_way, max_size=9),
 )
-@settings(max_examples=200, deadline=None)
-def test_changes_that_show_in_the_total_leave_nobody_out(
+@settings(max_examples=examples(200), deadline=None)
+def test_changes_visible_in_the_total_skip_nobody(
     count: int, cap: int, per_page: int | None, script: list[list[Change]]
 ) -> None:
     server = NumberServer(people(count), cap, script=script)
@@ -118,14 +119,14 @@ def walk_keys(server: FieldServer, **arguments: Any) -> list[str]:
 @pytest.mark.parametrize("echo", ["none", "honest", "asked"])
 @pytest.mark.parametrize("total", [True, False])
 @pytest.mark.parametrize("limit", [None, 1, 7, 100])
-def test_a_field_leads_to_the_end(echo: Any, total: bool, limit: int | None) -> None:
+def test_iteration_by_field_reaches_the_end(echo: Any, total: bool, limit: int | None) -> None:
     server = FieldServer(keys(25), 10, total, echo)
     assert walk_keys(server, limit=limit) == keys(25)[::-1]
     assert all(params["sort_desc"] == "_id" for params in server.requests)
     assert len(server.requests) <= 27
 
 
-def test_the_order_may_be_named() -> None:
+def test_explicit_order() -> None:
     assert walk_keys(FieldServer(keys(25), 10), sort_desc="_id") == keys(25)[::-1]
 
 
@@ -137,12 +138,12 @@ def test_the_order_may_be_named() -> None:
         ({"gt": "k003", "lt": "k020"}, keys(20)[:3:-1]),
     ],
 )
-def test_a_filter_of_one_s_own_on_the_field_stays(own: dict[str, str], expected: list[str]) -> None:
+def test_own_filter_on_the_field_is_kept(own: dict[str, str], expected: list[str]) -> None:
     assert walk_keys(FieldServer(keys(25), 4), filters={"id": own}) == expected
 
 
 @pytest.mark.parametrize("arguments", [{"sort_asc": "_id"}, {"sort_desc": "created_at"}, {"sort_asc": "updated_at"}])
-def test_another_order_gives_a_page_but_refuses_to_walk(arguments: dict[str, str]) -> None:
+def test_other_order_returns_a_page_but_rejects_iteration(arguments: dict[str, str]) -> None:
     server = FieldServer(keys(25), 10)
     with client(server.answer) as cube:
         page = cube.admin.list_messages(**arguments)  # type: ignore[arg-type]
@@ -159,8 +160,8 @@ def test_another_order_gives_a_page_but_refuses_to_walk(arguments: dict[str, str
     total=st.booleans(),
     script=st.lists(st.lists(st.tuples(st.sampled_from(["insert", "delete"]), st.integers(0, 30)), max_size=5)),
 )
-@settings(max_examples=200, deadline=None)
-def test_a_walk_by_field_leaves_nothing_out(count: int, cap: int, total: bool, script: list[list[Change]]) -> None:
+@settings(max_examples=examples(200), deadline=None)
+def test_iteration_by_field_skips_nothing(count: int, cap: int, total: bool, script: list[list[Change]]) -> None:
     server = FieldServer(keys(count), cap, total, script=script)
     given_ids = walk_keys(server)
     assert given_ids == sorted(set(given_ids), reverse=True)
@@ -168,14 +169,14 @@ def test_a_walk_by_field_leaves_nothing_out(count: int, cap: int, total: bool, s
     assert len(server.requests) <= server.longest + 2
 
 
-def test_a_server_that_ignores_the_field_has_one_page() -> None:
+def test_server_that_ignores_the_field_has_one_page() -> None:
     server = FieldServer(keys(25), 10, total=False)
     server.page = lambda params: {"items": [{"_id": key} for key in keys(5)]}  # type: ignore[method-assign]
     assert walk_keys(server) == keys(5)
     assert len(server.requests) == 2
 
 
-def test_entries_without_the_field_stop_the_walk_loudly() -> None:
+def test_entries_without_the_field_raise() -> None:
     server = FieldServer(keys(25), 10)
     server.render = lambda entry: {"message": entry}
     with client(server.answer) as cube:
@@ -184,13 +185,13 @@ def test_entries_without_the_field_stop_the_walk_loudly() -> None:
             list(page)
 
 
-def test_null_entries_do_not_stop_a_walk_by_field() -> None:
+def test_null_entries_do_not_stop_iteration_by_field() -> None:
     server = FieldServer(keys(6), 3)
     server.render = lambda entry: None if entry in ("k003", "k000") else {"_id": entry}
     assert walk_keys(server) == ["k005", "k004", "k002", "k001"]
 
 
-def test_numbers_of_dialogs_are_no_pages_by_number() -> None:
+def test_dialog_lists_do_not_use_page_numbers() -> None:
     server = ListServer(numbered(5), cap=2)
     with client(server.answer) as cube:
         assert [dialog.id for dialog in cube.dialogs.list()] == numbered(5)

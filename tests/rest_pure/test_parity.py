@@ -66,18 +66,18 @@ NEVER_AWAITED = {"use_session", "with_options", "url"}
 """Methods that ask no server."""
 
 
-def test_the_clients() -> None:
+def test_clients() -> None:
     same(ConnectyCube, AsyncConnectyCube, {"aclose": "close"})
     assert signature(AsyncConnectyCube.__init__) == signature(ConnectyCube.__init__)
     assert plain(AsyncConnectyCube.__doc__ or "") == plain(ConnectyCube.__doc__ or "")
 
 
-def test_the_resources_have_the_same_names() -> None:
+def test_resources_have_the_same_names() -> None:
     assert list(resources(AsyncConnectyCube)) == list(resources(ConnectyCube))
 
 
 @pytest.mark.parametrize("name", resources())
-def test_a_resource(name: str) -> None:
+def test_resource(name: str) -> None:
     sync, twin = resources()[name], resources(AsyncConnectyCube)[name]
     assert twin.__name__ == f"Async{sync.__name__}"
     assert twin.__doc__ == sync.__doc__
@@ -85,7 +85,7 @@ def test_a_resource(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", resources())
-def test_raw_answers_of_a_resource(name: str) -> None:
+def test_raw_responses_of_a_resource(name: str) -> None:
     cube, twin = ConnectyCube("1", "key"), AsyncConnectyCube("1", "key")
     sync = vars(getattr(cube, name).with_raw_response)
     other = vars(getattr(twin, name).with_raw_response)

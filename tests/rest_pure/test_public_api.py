@@ -20,7 +20,7 @@ from connectycube.rest.pages import AsyncPage, Page
 from .signatures import resources
 
 NAMES = Path(__file__).with_name("public_names.txt").read_text("utf-8").split()
-"""One name in a line. Whoever changes it says so in CHANGELOG.md."""
+"""One name per line. Record changes in CHANGELOG.md."""
 
 CLIENTS = (ConnectyCube, AsyncConnectyCube)
 
@@ -35,48 +35,47 @@ def public_modules() -> Iterator[ModuleType]:
 MODULES = {module.__name__: module for module in public_modules()}
 
 
-def test_the_public_names_are_the_committed_ones() -> None:
+def test_public_names_match_the_committed_list() -> None:
     assert sorted(connectycube.rest.__all__) == NAMES
 
 
-def test_the_committed_names_of_the_contract_are_there() -> None:
+def test_contract_names_exist() -> None:
     contract = {"ConnectyCube", "AsyncConnectyCube", "ConnectyCubeError", "ApiError", "ConnectionFailed"}
     contract |= {"RequestTimeout", "DecodeError", "ConfigurationError", "Dialog", "Message", "User", "Page"}
     assert contract < set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_public_name_can_be_imported(name: str) -> None:
+def test_public_name_can_be_imported(name: str) -> None:
     assert getattr(connectycube.rest, name) is not None
     assert name in dir(connectycube.rest)
     assert not name.startswith("_")
 
 
-def test_dir_shows_the_public_names_only() -> None:
+def test_dir_shows_only_public_names() -> None:
     assert dir(connectycube.rest) == sorted(connectycube.rest.__all__)
     assert dir(connectycube.rest.models) == sorted(connectycube.rest.models.__all__)
 
 
 @pytest.mark.parametrize("name", ["Dialogue", "_secret", "annotations_", "__wrapped__"])
-def test_an_unknown_name_is_an_attribute_error(name: str) -> None:
+def test_unknown_name_is_an_attribute_error(name: str) -> None:
     for module in (connectycube.rest, connectycube.rest.models):
         with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute '{name}'"):
             getattr(module, name)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_all_tells_what_a_module_has(name: str) -> None:
+def test_all_lists_what_a_module_defines(name: str) -> None:
     module = MODULES[name]
     listed = set(getattr(module, "__all__", ()))
     assert not {entry for entry in listed if entry.startswith("_") or not hasattr(module, entry)}
     assert len(listed) == len(getattr(module, "__all__", ()))
     assert module.__doc__
-    if module is not connectycube.rest.pages:  # It shares the parts of a page with the calls.
-        own = {key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == name}
-        assert {key for key in own if not key.startswith("_")} <= listed
+    own = {key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == name}
+    assert {key for key in own if not key.startswith("_")} <= listed
 
 
-def test_the_package_exports_the_classes_of_its_modules() -> None:
+def test_package_exports_the_classes_of_its_modules() -> None:
     exported = set(connectycube.rest.__all__)
     for module in ("client", "errors", "inputs", "models", "pages"):
         found = MODULES[f"connectycube.rest.{module}"]
@@ -84,7 +83,7 @@ def test_the_package_exports_the_classes_of_its_modules() -> None:
         assert classes <= exported, module
 
 
-def test_each_name_has_one_home() -> None:
+def test_each_name_is_defined_in_one_module() -> None:
     for name in NAMES:
         found = getattr(connectycube.rest, name)
         if inspect.isclass(found):
@@ -119,7 +118,7 @@ def described(doc: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_describes_each_argument(name: str) -> None:
+def test_function_docstrings_describe_each_argument(name: str) -> None:
     function = FUNCTIONS[name]
     doc = inspect.getdoc(function) or ""
     assert re.match(r"[A-Z`].+[.:]", doc), "no summary"
@@ -129,32 +128,32 @@ def test_a_function_describes_each_argument(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_class_says_what_it_is(name: str) -> None:
+def test_classes_have_docstrings(name: str) -> None:
     found = getattr(connectycube.rest, name)
     if inspect.isclass(found):
         assert re.match(r"[A-Z`0-9].+[.]", inspect.getdoc(found) or ""), "no summary"
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_the_clients_describe_how_they_are_made(kind: type) -> None:
+def test_client_docstrings_describe_construction(kind: type) -> None:
     assert described(kind.__doc__ or "") == set(inspect.signature(kind).parameters)
 
 
 @pytest.mark.parametrize("name", connectycube.rest.models.__all__)
-def test_a_model_describes_each_field(name: str) -> None:
+def test_model_docstrings_describe_each_field(name: str) -> None:
     model = getattr(connectycube.rest.models, name)
     if hasattr(model, "from_dict"):
         assert described(model.__doc__ or "") == set(inspect.signature(model).parameters)
 
 
 @pytest.mark.parametrize("name", MODULES["connectycube.rest.inputs"].__all__)
-def test_an_input_describes_each_key(name: str) -> None:
+def test_input_docstrings_describe_each_key(name: str) -> None:
     found = getattr(connectycube.rest, name)
     assert described(found.__doc__ or "") == set(found.__annotations__)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_resources_and_properties_say_what_they_are(kind: type) -> None:
+def test_resources_and_properties_have_docstrings(kind: type) -> None:
     for name, value in inspect.getmembers(
         kind, lambda entry: hasattr(entry, "__get__") and not inspect.isfunction(entry)
     ):

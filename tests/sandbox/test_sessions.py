@@ -127,7 +127,7 @@ def test_other_sessions_are_ended_by_id_and_all_at_once(join: Join, both: Both, 
     assert sandbox.call(sandbox.core.db.column, "SELECT id FROM sessions") == []
 
 
-def test_a_stranger_s_session_can_t_be_ended(join: Join) -> None:
+def test_sessions_of_others_cannot_be_ended(join: Join) -> None:
     mary, ada = join("mary"), join("ada")
     with pytest.raises(errors.NotFound):
         ada.sessions.delete_by_id(session_id(mary))

@@ -12,16 +12,16 @@ from generator.stanzas.model import Language
 ROOT = Path(__file__).parent.parent.parent
 SPEC = ROOT / "spec" / "stanzas"
 HEAD = "protocol: {name}\ntitle: Odd\nsource: XEP-0000\ndoc: Odd stanzas.\nelements:\n"
-"""Five lines: the first element stands in line 6."""
+"""Five lines; the first element is in line 6."""
 
 
 def protocol(elements: str, name: str = "odd") -> str:
-    """A file with these elements, which are indented as they stand in it."""
+    """Write a file with these elements, which are already indented."""
     return HEAD.format(name=name) + elements
 
 
 def write(folder: Path, **files: str) -> Path:
-    """A folder of specs; each file is named by its protocol."""
+    """Write a folder of specs, each file named after its protocol."""
     spec = folder / "stanzas"
     spec.mkdir(exist_ok=True)
     (folder / "schema").mkdir(exist_ok=True)
@@ -32,12 +32,12 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def load(folder: Path, **files: str) -> Language:
-    """The language of some files."""
+    """Read the language of some files."""
     return read(write(folder, **files), folder)
 
 
 def faults(folder: Path, **files: str) -> list[str]:
-    """What is wrong with some files."""
+    """Return what is wrong with some files."""
     try:
         load(folder, **files)
     except SpecFaults as error:

@@ -1,4 +1,4 @@
-"""What fields can't hold is told by their name; what they can is written so that any XML parser reads it."""
+"""Errors name the field that can't be written; all else is written so that any XML parser reads it."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def test_json_carries_all_characters(bad: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", " ", "1a", "a b", "a:b", "-a", "a>", "a/", 'a"', "a=", "é\ud800", "é ", "é/", "\0", "<a", 5, None]
 )
-def test_params_need_names_of_elements(name: Any) -> None:
+def test_params_must_be_named_like_elements(name: Any) -> None:
     for params in ({name: "x"}, {name: None}):
-        refuses(chat(extra=ExtraParams(params=any_(params))), "params", "is no XML name")
-    refuses(chat(extra=ExtraParams(params=any_({"a": {name: "x"}}))), "params['a']", "is no XML name")
+        refuses(chat(extra=ExtraParams(params=any_(params))), "params", "is not an XML name")
+    refuses(chat(extra=ExtraParams(params=any_({"a": {name: "x"}}))), "params['a']", "is not an XML name")
 
 
 @pytest.mark.parametrize("name", ["dialog_id", "attachment", "save_to_history", "moduleIdentifier", "date_sent"])
-def test_params_do_not_stand_for_fields(name: str) -> None:
+def test_params_cannot_replace_fields(name: str) -> None:
     refuses(chat(extra=ExtraParams(params={name: "x"})), f"params[{name!r}]", "field of its own")
     assert ExtraParams(params={"a": {name: "x"}}).to_xml()
 
@@ -253,11 +253,11 @@ def test_unknown_attributes_must_be_attributes(wrong: Any) -> None:
         chat(body="a", unknown_attributes=(wrong,)).to_xml()
 
 
-def test_unknown_attributes_stand_once() -> None:
+def test_unknown_attributes_are_unique() -> None:
     refuses(chat(body="a", unknown_attributes=(("a", "1"), ("a", "2"))), "unknown_attributes")
 
 
-def test_unknown_attributes_of_namespaces() -> None:
+def test_unknown_attributes_with_namespaces() -> None:
     attributes = (("{urn:x}a", "1"), ("{urn:y}a", "2"), ("a", "3"), ('{urn:"<&}a', "4"))
     made = chat(body="a", unknown_attributes=attributes)
     assert parse(made.to_xml()) == made
@@ -286,6 +286,6 @@ def test_the_path_leads_to_the_field() -> None:
         chat(extra=ExtraParams(params={"a": "\0"})).to_xml()
 
 
-def test_base_classes_are_no_stanzas() -> None:
+def test_base_classes_cannot_be_written() -> None:
     with pytest.raises((NotImplementedError, AttributeError)):
         Stanza().to_xml()

@@ -32,7 +32,7 @@ def headings(text: str) -> list[str]:
 
 
 def cells(text: str) -> list[list[str]]:
-    """The rows of all tables, as source."""
+    """Return the rows of all tables, as source."""
     rows: list[list[str]] = []
     found = tokens(text)
     for number, token in enumerate(found):
@@ -138,7 +138,7 @@ def test_no_text_breaks_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["- item", "1. item", "===", "---", "+ item", "# title", "> quote", "```", "    code"])
-def test_a_line_stays_a_paragraph(tmp_path: Path, text: str) -> None:
+def test_line_stays_a_paragraph(tmp_path: Path, text: str) -> None:
     elements = f'  Odd:\n    element: odd\n    doc: "{text}"\n    examples: [{{xml: <odd/>}}]\n'
     page = render(load(tmp_path, odd=protocol(elements)), "spec/stanzas")["odd.md"]
     section = tokens(page.partition("\n## Odd\n")[2])

@@ -1,4 +1,4 @@
-"""Where the platform's own SDKs disagree, the advice of the facts holds (CX-01, CX-09, CX-17, CX-20)."""
+"""Follow the wire facts where the platform's own SDKs disagree (CX-01, CX-09, CX-17, CX-20)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORWARDED = (
 )
 
 
-def test_a_carbon_is_no_mark() -> None:
+def test_carbon_is_not_a_mark() -> None:
     """CX-09: both are called `received`; the namespace tells them apart."""
     assert isinstance(parse(FORWARDED), ReceivedCarbonMessage)
     assert not isinstance(parse(FORWARDED), DeliveredMark)
@@ -31,7 +31,7 @@ def test_a_carbon_is_no_mark() -> None:
     assert not isinstance(receipt, DeliveredMark)
 
 
-def test_both_ways_to_be_markable_are_read() -> None:
+def test_both_forms_of_markable_are_read() -> None:
     """CX-01: the element is sent."""
     one = parse('<message type="chat"><body>a</body><markable xmlns="urn:xmpp:chat-markers:0"/></message>')
     two = parse('<message type="chat"><body>a</body><extraParams><markable>1</markable></extraParams></message>')
@@ -44,8 +44,8 @@ def test_both_ways_to_be_markable_are_read() -> None:
     assert '<markable xmlns="urn:xmpp:chat-markers:0"/>' in written
 
 
-def test_a_file_has_both_keys() -> None:
-    """CX-17: `id` and `uid` are sent, and neither is lost in reading."""
+def test_file_has_both_keys() -> None:
+    """CX-17: `id` and `uid` are sent, and reading loses neither."""
     both = Attachment.parse('<attachment type="photo" id="7" uid="u"/>')
     assert (both.id, both.uid) == ("7", "u")
     written = Attachment(type="photo", id="u", uid="u").to_xml()

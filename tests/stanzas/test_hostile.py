@@ -1,4 +1,4 @@
-"""Hostile input gives `StanzaError` or a stanza, whatever it is."""
+"""Hostile input gives a stanza or `StanzaError`, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def body(xml: str | bytes | ET.Element) -> str | None:
 
 @pytest.fixture(autouse=True)
 def _reads_on() -> Any:
-    """After every hostile input the next stanza is read as if nothing had been."""
+    """Check after every hostile input that the next stanza is read as usual."""
     yield
     assert body(GOOD) == "hi"
 
@@ -86,7 +86,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_is_refused(text: str) -> None:
+def test_is_rejected(text: str) -> None:
     with pytest.raises(StanzaError):
         parse(text)
     with pytest.raises(StanzaError):
@@ -102,12 +102,12 @@ def test_is_refused(text: str) -> None:
         for bad in (b"\xff", b"\xc0\xbc", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe9")
     ],
 )
-def test_other_encodings_are_refused(data: bytes) -> None:
+def test_other_encodings_are_rejected(data: bytes) -> None:
     with pytest.raises(StanzaError):
         parse(data)
 
 
-def test_byte_order_mark_is_no_part_of_a_stanza() -> None:
+def test_byte_order_mark_is_rejected() -> None:
     with pytest.raises(StanzaError):
         parse("\ufeff" + GOOD)
 
@@ -120,15 +120,15 @@ def test_cdata_is_text() -> None:
     assert body(GOOD.replace("hi", "<![CDATA[<!-- & <?x?> <!DOCTYPE a>]]>")) == "<!-- & <?x?> <!DOCTYPE a>"
 
 
-def test_marks_of_declarations_are_text_where_escaped() -> None:
+def test_escaped_declarations_are_text() -> None:
     assert body(GOOD.replace("hi", "&lt;!DOCTYPE a> ?> !")) == "<!DOCTYPE a> ?> !"
 
 
-def test_prefixed_names_mean_the_same() -> None:
+def test_prefixed_names_are_equivalent() -> None:
     assert body('<p:message xmlns:p="jabber:client" type="chat"><p:body>hi</p:body></p:message>') == "hi"
 
 
-def test_space_around_is_passed_over() -> None:
+def test_surrounding_space_is_ignored() -> None:
     assert body(f"\r\n {GOOD}\n") == "hi"
 
 
@@ -140,7 +140,7 @@ def test_xml_attributes_are_kept() -> None:
     assert parse(found.to_xml()) == found
 
 
-def test_attributes_without_end() -> None:
+def test_many_attributes() -> None:
     attributes = " ".join(f'a{number}="{number}"' for number in range(20_000))
     found = parse(GOOD.replace("type=", f"{attributes} type="))
     assert len(found.unknown_attributes) == 20_000  # type: ignore[attr-defined]
@@ -157,7 +157,7 @@ def carbons(levels: int) -> str:
     return "".join([*starts, GOOD, *ends]).replace("<message from", '<message xmlns="jabber:client" from')
 
 
-# `{}` is the place; the number says how many elements are around it.
+# `{}` is the place; the number counts the elements around it.
 PLACES = {
     "unknown child": (1, chat("{}")),
     "params": (2, chat("<extraParams>{}</extraParams>")),
@@ -178,7 +178,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize(("around", "place"), PLACES.values(), ids=PLACES)
-def test_nesting_has_a_bound(around: int, place: str) -> None:
+def test_nesting_is_limited(around: int, place: str) -> None:
     def nested(levels: int) -> str:
         return place.format("<a>" * levels + "</a>" * levels)
 
@@ -207,7 +207,7 @@ def test_wide_is_not_deep() -> None:
 
 
 @pytest.mark.parametrize("given", [GOOD, GOOD.encode()], ids=["text", "bytes"])
-def test_size_has_a_bound(given: str | bytes) -> None:
+def test_size_is_limited(given: str | bytes) -> None:
     assert body(given) == "hi"
     assert parse(given, max_size=len(given)) == parse(given)
     with pytest.raises(StanzaError, match=f"larger than {len(given) - 1}"):
@@ -216,7 +216,7 @@ def test_size_has_a_bound(given: str | bytes) -> None:
         ChatMessage.parse(given, max_size=10)
 
 
-def test_size_has_a_bound_unless_told_otherwise() -> None:
+def test_default_size_limit_can_be_raised() -> None:
     large = GOOD.replace("hi", "a" * MAX_SIZE)
     with pytest.raises(StanzaError, match="larger than"):
         parse(large)
@@ -245,7 +245,7 @@ def test_elements_of_slixmpp() -> None:
 
 
 @pytest.mark.parametrize("given", [None, 5, 1.5, [GOOD], {"xml": GOOD}, object(), ET.ElementTree(ET.Element("a"))])
-def test_other_types_are_refused(given: Any) -> None:
+def test_other_types_are_rejected(given: Any) -> None:
     with pytest.raises(TypeError):
         parse(given)
 
@@ -266,7 +266,7 @@ def test_threads_read_in_parallel() -> None:
 
 
 def test_parsers_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Expat keeps each name that it has seen: a parser is given up before they fill the memory."""
+    """Expat keeps each name that it has seen, so a parser is replaced before they fill the memory."""
     made: list[int] = []
 
     class Counted(_xml._Stream):
@@ -290,7 +290,7 @@ def test_parsers_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(made) <= 1_000
 
 
-def test_errors_do_not_leave_parsers_behind() -> None:
+def test_broken_parsers_are_not_kept() -> None:
     body(GOOD)
     kept = len(_xml._streams)
     for text in REFUSED.values():

@@ -24,7 +24,7 @@ def test_user() -> None:
     assert UserJID.parse(USER) == made == made.bare
 
 
-def test_resource_is_kept_as_it_is() -> None:
+def test_resource_is_kept_unchanged() -> None:
     text = f"{USER}/Phone/1 @ Home"
     found = UserJID.parse(text)
     assert found.resource == "Phone/1 @ Home"
@@ -222,7 +222,7 @@ def test_rooms_survive(user_id: int, app_id: int, host: str, dialog: str) -> Non
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
+def test_any_text_is_an_address_or_rejected(text: str) -> None:
     for kind in WRONG:
         try:
             found = kind.parse(text)

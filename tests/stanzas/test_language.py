@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from generator.stanzas.prove import prove
 from generator.stanzas.render import render
+from tests.properties import examples
 from tests.stanzas.specs import faults, load, protocol
 
 GOOD = "  Odd:\n    element: odd\n    doc: An odd one.\n    examples: [{xml: <odd/>}]\n"
 
 
 def with_keys(text: str) -> str:
-    """The good element with further keys: they start in line 10."""
+    """Add keys to the good element, from line 10."""
     return protocol(GOOD + "".join(f"    {line}\n" for line in text.splitlines()))
 
 
@@ -28,22 +29,25 @@ def with_keys(text: str) -> str:
         ("attributes:\n  - {name: a, type: txt}", "11: unknown type 'txt'. Write 'text'."),
         ("like: Even", "10: there is no element 'Even'. Define it."),
         ("children:\n  - {field: a, ref: Od}", "11: there is no element 'Od'. Write 'Odd'."),
-        ("root:\n  when:\n    - {has: a}", "12: there is no child 'a'. Name a child's field."),
-        ("root:\n  when:\n    - {field: a.b, is: c}", "12: there is no field 'a.b'. Name a child, or a child's child."),
-        ("like: Odd", "10: Odd is like itself. Break the circle."),
+        ("root:\n  when:\n    - {has: a}", "12: there is no child 'a'. Use a child's field."),
+        (
+            "root:\n  when:\n    - {field: a.b, is: c}",
+            "12: there is no field 'a.b'. Use the field of a child, or of a child's child.",
+        ),
+        ("like: Odd", "10: Odd is like itself. Break the cycle."),
         (
             "attributes:\n  - {name: a b, field: c}",
-            "11: 'a b' is no attribute name. Write a plain name or one with 'xml:'.",
+            "11: 'a b' is not an attribute name. Use a plain name or one with 'xml:'.",
         ),
-        ("attributes:\n  - {name: 'x:a'}", "11: 'x:a' is no attribute name. Write a plain name or one with 'xml:'."),
-        ("children:\n  - {field: a, element: <a>, type: text}", "11: '<a>' is no XML name. Write an XML name."),
+        ("attributes:\n  - {name: 'x:a'}", "11: 'x:a' is not an attribute name. Use a plain name or one with 'xml:'."),
+        ("children:\n  - {field: a, element: <a>, type: text}", "11: '<a>' is not an XML name. Use an XML name."),
         (
             "attributes:\n  - {name: a}\ntext: {field: a}",
             "7: Odd has two fields 'a'. Give one of them another 'field'.",
         ),
         ("attributes:\n  - {name: a, field: class}", "7: Odd can't have a field 'class'. Give it another 'field'."),
         ("attributes:\n  - {name: parse}", "7: Odd can't have a field 'parse'. Give it another 'field'."),
-        ("doc: again", "10: key 'doc' stands twice. Take one of them out."),
+        ("doc: again", "10: duplicate key 'doc'. Remove one of them."),
     ],
 )
 def test_fault(tmp_path: Path, keys: str, problem: str) -> None:
@@ -51,22 +55,22 @@ def test_fault(tmp_path: Path, keys: str, problem: str) -> None:
 
 
 def test_duplicate_element_in_a_file(tmp_path: Path) -> None:
-    problem = "stanzas/odd.yaml:10: key 'Odd' stands twice. Take one of them out."
+    problem = "stanzas/odd.yaml:10: duplicate key 'Odd'. Remove one of them."
     assert faults(tmp_path, odd=protocol(GOOD + GOOD)) == [problem]
 
 
 def test_duplicate_element_in_two_files(tmp_path: Path) -> None:
     found = faults(tmp_path, odd=protocol(GOOD), other=protocol(GOOD, "other"))
-    problem = "the element 'Odd' is defined already in stanzas/odd.yaml. Give each a name of its own."
+    problem = "the element 'Odd' is already defined in stanzas/odd.yaml. Rename one of them."
     assert found == [f"stanzas/other.yaml:6: {problem}"]
 
 
-def test_circle(tmp_path: Path) -> None:
+def test_cycle(tmp_path: Path) -> None:
     elements = "".join(
         f"  {one}:\n    doc: x\n    like: {two}\n    element: x\n    examples: [{{xml: <x/>}}]\n"
         for one, two in (("One", "Two"), ("Two", "One"))
     )
-    assert faults(tmp_path, odd=protocol(elements)) == ["stanzas/odd.yaml:13: Two is like itself. Break the circle."]
+    assert faults(tmp_path, odd=protocol(elements)) == ["stanzas/odd.yaml:13: Two is like itself. Break the cycle."]
 
 
 def test_no_example(tmp_path: Path) -> None:
@@ -76,21 +80,21 @@ def test_no_example(tmp_path: Path) -> None:
 
 def test_bad_element_name(tmp_path: Path) -> None:
     found = faults(tmp_path, odd=protocol(GOOD.replace("element: odd", "element: o>dd")))
-    assert found == ["stanzas/odd.yaml:7: 'o>dd' is no XML name. Write an XML name."]
+    assert found == ["stanzas/odd.yaml:7: 'o>dd' is not an XML name. Use an XML name."]
 
 
-def test_protocol_of_another_file(tmp_path: Path) -> None:
-    problem = "the protocol 'even' stands in odd.yaml. Name the file even.yaml."
+def test_protocol_must_match_file_name(tmp_path: Path) -> None:
+    problem = "the protocol 'even' is in odd.yaml. Name the file even.yaml."
     assert faults(tmp_path, odd=protocol(GOOD, "even")) == [f"stanzas/odd.yaml:1: {problem}"]
 
 
-def test_no_yaml(tmp_path: Path) -> None:
+def test_invalid_yaml(tmp_path: Path) -> None:
     [found] = faults(tmp_path, odd="protocol: [\n")
-    assert found.startswith("stanzas/odd.yaml:2: no YAML: ")
-    assert found.endswith(". Mend the syntax.")
+    assert found.startswith("stanzas/odd.yaml:2: invalid YAML: ")
+    assert found.endswith(". Fix the syntax.")
 
 
-def test_all_faults_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported(tmp_path: Path) -> None:
     found = faults(tmp_path, odd="protocol: [\n", other=protocol(GOOD, "third"), more=protocol("  odd: 1\n", "more"))
     assert {one.partition(":")[0] for one in found} == {f"stanzas/{name}.yaml" for name in ("odd", "other", "more")}
 
@@ -116,16 +120,19 @@ HOSTILE = [
     f'\\"""; {ATTACK}',
     f"{{% raw %}}\r{ATTACK}\u2028{ATTACK}",
 ]
-# JSON writes what is beyond as two surrogates, which YAML does not read.
+# JSON writes higher characters as two surrogates, which YAML does not read.
 AROUND = st.text(st.characters(max_codepoint=0xFFFD, exclude_categories=["Cs"]), max_size=8)
 TEXTS = st.builds("{}{}{}".format, AROUND, st.sampled_from(HOSTILE), AROUND)
 
 
 @settings(
-    max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(12),
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(text=TEXTS)
-def test_hostile_texts_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_hostile_texts_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     hacked: list[Any] = []
     monkeypatch.setattr(builtins, "hacked", hacked, raising=False)
     document: dict[str, Any] = {
@@ -164,8 +171,8 @@ def test_hostile_texts_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("place", ["element", "attribute", "child", "field", "class"])
-def test_hostile_names_are_refused(tmp_path: Path, place: str, text: str) -> None:
+@pytest.mark.parametrize("place", ["element", "attribute", "child", "field", "class", "condition"])
+def test_hostile_names_are_rejected(tmp_path: Path, place: str, text: str) -> None:
     element: dict[str, Any] = {"element": "odd", "doc": "x", "examples": [{"xml": "<odd/>"}]}
     match place:
         case "element":
@@ -176,6 +183,8 @@ def test_hostile_names_are_refused(tmp_path: Path, place: str, text: str) -> Non
             element["children"] = [{"field": "a", "element": text, "type": "text"}]
         case "field":
             element["attributes"] = [{"name": "a", "field": text}]
+        case "condition":
+            element["root"] = {"when": [{"attribute": text, "is": "x"}]}
     elements = {text if place == "class" else "Odd": element}
     document = {"protocol": "odd", "title": "x", "source": "XEP", "doc": "x", "elements": elements}
     assert faults(tmp_path, odd=json.dumps(document))

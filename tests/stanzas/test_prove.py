@@ -29,7 +29,7 @@ PLACE = "stanzas/odd.yaml:15: "
 
 
 def proved(folder: Path, *entries: str, elements: str = ODD) -> list[str]:
-    """The faults of a small spec; the first entry stands in line 15."""
+    """Return the faults of a small spec. The first entry is in line 15."""
     language = load(folder, odd=protocol(elements + "".join(f"{entry}\n" for entry in entries)))
     return [str(fault) for fault in prove(render(language, "spec/stanzas"), language)]
 
@@ -38,11 +38,11 @@ def example(text: str) -> str:
     return f"      - {{{text}}}"
 
 
-def test_all_examples_hold() -> None:
+def test_all_examples_are_right() -> None:
     assert prove(FILES, LANGUAGE) == []
 
 
-def test_good_examples_have_no_fault(tmp_path: Path) -> None:
+def test_right_examples_have_no_fault(tmp_path: Path) -> None:
     entries = [
         example(
             'xml: \'<odd xmlns="jabber:client" number="7"><x/><inner>a</inner></odd>\', fields: {number: 7, inner: a}'
@@ -55,48 +55,51 @@ def test_good_examples_have_no_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("xml: <odd>", "the example is no Odd: no XML: one whole element is needed. Mend the example or the element."),
+        (
+            "xml: <odd>",
+            "the example is not a valid Odd: invalid XML: expected one whole element. Fix the example or the element.",
+        ),
         (
             "xml: <odd number='x'/>",
-            "the example is no Odd: odd: number is no integer: 'x'. Mend the example or the element.",
+            "the example is not a valid Odd: odd: number is not an integer: 'x'. Fix the example or the element.",
         ),
         ("xml: <odd/>, fields: {numbr: 1}", "Odd has no field 'numbr'. Write 'number'."),
         (
             "xml: <odd number='1'/>, fields: {number: 2}",
-            "the field 'number' of the example is 1, not 2. Mend 'fields' or the example.",
+            "the field 'number' of the example is 1, not 2. Fix 'fields' or the example.",
         ),
         (
             "xml: <odd number='1'/>, fields: {number: true}",
-            "the field 'number' of the example is 1, not True. Mend 'fields' or the example.",
+            "the field 'number' of the example is 1, not True. Fix 'fields' or the example.",
         ),
         (
             'xml: \'<odd xmlns="jabber:client" word="none"/>\'',
-            "the example builds other XML at /odd: attributes {} instead of {'word': 'none'}. "
-            "Mend the example, or say what it builds under 'builds'.",
+            "the example builds other XML: /odd: attributes {} instead of {'word': 'none'}. "
+            "Fix the example, or add the XML under 'builds'.",
         ),
         (
             "xml: '<odd><inner>a</inner></odd>', builds: '<odd xmlns=\"jabber:client\"><inner>b</inner></odd>'",
-            "the example builds other XML at /odd/inner: text 'a' instead of 'b'. "
-            "Mend the example, or say what it builds under 'builds'.",
+            "the example builds other XML: /odd/inner: text 'a' instead of 'b'. "
+            "Fix the example, or add the XML under 'builds'.",
         ),
         (
             "xml: '<odd><inner>a</inner></odd>', builds: '<odd xmlns=\"jabber:client\"/>'",
-            "the example builds other XML at /odd: {jabber:client}inner is too much. "
-            "Mend the example, or say what it builds under 'builds'.",
+            "the example builds other XML: /odd: unexpected {jabber:client}inner. "
+            "Fix the example, or add the XML under 'builds'.",
         ),
         (
             "xml: <odd/>, builds: '<odd xmlns=\"jabber:client\"><x/></odd>'",
-            "the example builds other XML at /odd: {jabber:client}x is missing. "
-            "Mend the example, or say what it builds under 'builds'.",
+            "the example builds other XML: /odd: {jabber:client}x is missing. "
+            "Fix the example, or add the XML under 'builds'.",
         ),
         (
             "xml: <odd/>, builds: <even/>",
-            "the example builds other XML at /odd: {jabber:client}odd instead of even. "
-            "Mend the example, or say what it builds under 'builds'.",
+            "the example builds other XML: /odd: {jabber:client}odd instead of even. "
+            "Fix the example, or add the XML under 'builds'.",
         ),
         (
             "xml: <odd/>, builds: <odd",
-            "what the example is to build is no XML: unclosed token: line 1, column 0. Mend 'builds'.",
+            "'builds' is not valid XML: unclosed token: line 1, column 0. Fix it.",
         ),
     ],
 )
@@ -106,7 +109,7 @@ def test_fault_of_an_example(tmp_path: Path, entry: str, problem: str) -> None:
 
 def test_counter_example_that_reads(tmp_path: Path) -> None:
     wrong = "    wrong:\n      - xml: <odd/>\n        why: odd"
-    problem = "the counter-example reads as Odd (odd). Mend it, or make the element narrower."
+    problem = "the counter-example reads as Odd (odd). Fix it, or make the element stricter."
     good = example("xml: '<odd xmlns=\"jabber:client\"/>'")
     assert proved(tmp_path, good, wrong) == [f"stanzas/odd.yaml:17: {problem}"]
 
@@ -128,16 +131,16 @@ def test_example_of_another_root(tmp_path: Path) -> None:
 """
     assert proved(tmp_path, elements=elements) == [
         "stanzas/odd.yaml:16: the example of Second reads as First. "
-        "Mend the example, or 'when' or 'rank' of Second or First.",
-        "stanzas/odd.yaml:11: the counter-example reads as First (never). Mend it, or make the element narrower.",
+        "Fix the example, or 'when' or 'rank' of Second or First.",
+        "stanzas/odd.yaml:11: the counter-example reads as First (never). Fix it, or make the element stricter.",
     ]
 
 
-def test_all_faults_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported(tmp_path: Path) -> None:
     assert len(proved(tmp_path, example("xml: <odd"), example("xml: <even/>"), example("xml: <odd number='x'/>"))) == 3
 
 
-def test_nothing_is_left() -> None:
+def test_nothing_is_left_behind() -> None:
     path, writes = list(sys.path), sys.dont_write_bytecode
     modules, caches, lines = set(sys.modules), set(sys.path_importer_cache), set(linecache.cache)
     prove(FILES, LANGUAGE)
@@ -148,7 +151,7 @@ def test_nothing_is_left() -> None:
     assert set(linecache.cache) == lines
 
 
-def test_the_own_package_is_not_used() -> None:
+def test_the_installed_package_is_not_used() -> None:
     with pytest.raises(GenerationError, match=r"^the stanzas can't be imported: ZeroDivisionError: division by zero$"):
         prove({**FILES, "bind.py": "1 / 0\n"}, LANGUAGE)
     assert [name for name in sys.modules if name.startswith("_proved")] == []

@@ -1,4 +1,4 @@
-"""The bridge to slixmpp, with a real client that is fed in memory."""
+"""The bridge to slixmpp, with a real client that gets its stanzas from memory."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def feed(client: ClientXMPP, *stanzas: str) -> None:
     asyncio.get_event_loop_policy().get_event_loop().run_until_complete(run())
 
 
-def test_stanzas_come_typed(client: ClientXMPP) -> None:
+def test_stanzas_arrive_typed(client: ClientXMPP) -> None:
     found: list[Stanza] = []
     end = on(client, found.append)
     feed(client, MESSAGE, '<iq xmlns="jabber:client" id="1" type="result"/>', '<a xmlns="urn:xmpp:sm:3" h="3"/>')
@@ -59,14 +59,14 @@ def test_stanzas_come_typed(client: ClientXMPP) -> None:
     assert len(found) == 3
 
 
-def test_only_the_named_classes_come(client: ClientXMPP) -> None:
+def test_only_the_given_classes_arrive(client: ClientXMPP) -> None:
     found: list[Stanza] = []
     on(client, found.append, IqResult, Ack)
     feed(client, MESSAGE, '<a xmlns="urn:xmpp:sm:3" h="3"/>')
     assert [type(stanza) for stanza in found] == [Ack]
 
 
-def test_wrong_stanzas_are_told(client: ClientXMPP) -> None:
+def test_wrong_stanzas_are_reported(client: ClientXMPP) -> None:
     found: list[Stanza] = []
     wrong: list[tuple[Element, StanzaError]] = []
     on(client, found.append, on_error=lambda element, error: wrong.append((element, error)))
@@ -77,7 +77,7 @@ def test_wrong_stanzas_are_told(client: ClientXMPP) -> None:
     assert error.path == ("message", "extraParams")
 
 
-def test_wrong_stanzas_stop_nothing(client: ClientXMPP) -> None:
+def test_wrong_stanzas_do_not_stop_others(client: ClientXMPP) -> None:
     found: list[Stanza] = []
     on(client, found.append)
     feed(client, WRONG, MESSAGE)
@@ -94,7 +94,7 @@ def test_stanzas_are_sent(client: ClientXMPP, monkeypatch: pytest.MonkeyPatch) -
     assert len(sent) == 1
 
 
-def test_the_package_does_not_need_slixmpp() -> None:
+def test_package_does_not_need_slixmpp() -> None:
     code = (
         "import sys; sys.modules['slixmpp'] = None\n"
         "from connectycube import stanzas\n"
@@ -104,7 +104,7 @@ def test_the_package_does_not_need_slixmpp() -> None:
 
 
 @pytest.mark.parametrize("way", ["presence_in", "presence_out"])
-def test_presence_of_a_privacy_item_is_not_mixed_up(way: str) -> None:
+def test_presence_directions_of_a_privacy_item_stay_apart(way: str) -> None:
     """slixmpp 1.17 reads and writes both as `presence-in`."""
     made = PrivacyItem(action="deny", order=1, **{way: True})  # type: ignore[arg-type]
     (flag,) = made.to_element()

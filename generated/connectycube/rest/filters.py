@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from . import _wire as wire
+from ._filtering import Filter
 
 __all__ = [
     "AdminDialogFilters",
@@ -185,38 +186,38 @@ class AdminDialogFilters(TypedDict, total=False):
     extensions: Mapping[str, str | AdminDialogFiltersExtensions]
 
 
-ADMIN_DIALOG_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+ADMIN_DIALOG_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "_id",
         wire.text,
         ("lt", "lte", "gt", "gte"),
     ),
-    "created_at": wire.Filter(
+    "created_at": Filter(
         "created_at",
         wire.unix,
         ("lt", "lte", "gt", "gte"),
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.unix,
         ("lt", "lte", "gt", "gte"),
     ),
-    "type": wire.Filter(
+    "type": Filter(
         "type",
         wire.integer,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
     ),
-    "name": wire.Filter(
+    "name": Filter(
         "name",
         wire.text,
         ("ne", "in", "nin", "ctn"),
     ),
-    "last_message_date_sent": wire.Filter(
+    "last_message_date_sent": Filter(
         "last_message_date_sent",
         wire.unix,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin"),
     ),
-    "extensions": wire.Filter(
+    "extensions": Filter(
         "extensions",
         wire.text,
         ("ne", "in", "nin", "ctn"),
@@ -265,18 +266,18 @@ class AdminMessageFilters(TypedDict, total=False):
     updated_at: dt.datetime | int | AdminMessageFiltersUpdatedAt
 
 
-ADMIN_MESSAGE_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+ADMIN_MESSAGE_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "_id",
         wire.text,
         ("lt", "lte", "gt", "gte"),
     ),
-    "created_at": wire.Filter(
+    "created_at": Filter(
         "created_at",
         wire.unix,
         ("lt", "lte", "gt", "gte"),
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.unix,
         ("lt", "lte", "gt", "gte"),
@@ -286,8 +287,8 @@ ADMIN_MESSAGE_FILTERS: dict[str, wire.Filter] = {
 CustomObjectFilters = Mapping[str, Any]
 """Any field: a plain value, or a mapping of operators (gt, lt, gte, lte, ne, in, nin, all, or, ctn, near, calc) to values."""
 
-CUSTOM_OBJECT_FILTERS: dict[str, wire.Filter] = {
-    "*": wire.Filter(
+CUSTOM_OBJECT_FILTERS: dict[str, Filter] = {
+    "*": Filter(
         "*",
         wire.anything,
         ("gt", "lt", "gte", "lte", "ne", "in", "nin", "all", "or", "ctn", "near", "calc"),
@@ -442,38 +443,38 @@ class DialogFilters(TypedDict, total=False):
     extensions: Mapping[str, str | DialogFiltersExtensions]
 
 
-DIALOG_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+DIALOG_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "_id",
         wire.text,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "type": wire.Filter(
+    "type": Filter(
         "type",
         wire.integer,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "name": wire.Filter(
+    "name": Filter(
         "name",
         wire.text,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "last_message_date_sent": wire.Filter(
+    "last_message_date_sent": Filter(
         "last_message_date_sent",
         wire.unix,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "created_at": wire.Filter(
+    "created_at": Filter(
         "created_at",
         wire.unix,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.unix,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "extensions": wire.Filter(
+    "extensions": Filter(
         "extensions",
         wire.text,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
@@ -533,23 +534,23 @@ class MeetingFilters(TypedDict, total=False):
     updated_at: dt.datetime | str | MeetingFiltersUpdatedAt
 
 
-MEETING_FILTERS: dict[str, wire.Filter] = {
-    "start_date": wire.Filter(
+MEETING_FILTERS: dict[str, Filter] = {
+    "start_date": Filter(
         "start_date",
         wire.unix,
         ("lt", "lte", "gt", "gte"),
     ),
-    "end_date": wire.Filter(
+    "end_date": Filter(
         "end_date",
         wire.unix,
         ("lt", "lte", "gt", "gte"),
     ),
-    "created_at": wire.Filter(
+    "created_at": Filter(
         "created_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
@@ -708,38 +709,38 @@ MessageFilters.__doc__ = """Filters by field: a plain value, or a mapping of ope
 """
 
 
-MESSAGE_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+MESSAGE_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "_id",
         wire.text,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "message": wire.Filter(
+    "message": Filter(
         "message",
         wire.text,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "date_sent": wire.Filter(
+    "date_sent": Filter(
         "date_sent",
         wire.unix,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "sender_id": wire.Filter(
+    "sender_id": Filter(
         "sender_id",
         wire.integer,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "recipient_id": wire.Filter(
+    "recipient_id": Filter(
         "recipient_id",
         wire.integer,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "attachments.type": wire.Filter(
+    "attachments.type": Filter(
         "attachments.type",
         wire.text,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.unix,
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
@@ -1077,120 +1078,120 @@ class UserV1Filters(TypedDict, total=False):
     last_request_at: UserV1FiltersLastRequestAt
 
 
-USER_V1_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+USER_V1_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "id",
         wire.integer,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="number",
     ),
-    "login": wire.Filter(
+    "login": Filter(
         "login",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "email": wire.Filter(
+    "email": Filter(
         "email",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "full_name": wire.Filter(
+    "full_name": Filter(
         "full_name",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "phone": wire.Filter(
+    "phone": Filter(
         "phone",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "website": wire.Filter(
+    "website": Filter(
         "website",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "external_user_id": wire.Filter(
+    "external_user_id": Filter(
         "external_user_id",
         wire.integer,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="number",
     ),
-    "external_id": wire.Filter(
+    "external_id": Filter(
         "external_id",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "facebook_id": wire.Filter(
+    "facebook_id": Filter(
         "facebook_id",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "twitter_id": wire.Filter(
+    "twitter_id": Filter(
         "twitter_id",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "blob_id": wire.Filter(
+    "blob_id": Filter(
         "blob_id",
         wire.integer,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="number",
     ),
-    "avatar": wire.Filter(
+    "avatar": Filter(
         "avatar",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "user_tags": wire.Filter(
+    "user_tags": Filter(
         "user_tags",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="string",
     ),
-    "timezone": wire.Filter(
+    "timezone": Filter(
         "timezone",
         wire.integer,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="number",
     ),
-    "created_at": wire.Filter(
+    "created_at": Filter(
         "created_at",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="date",
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="date",
     ),
-    "last_request_at": wire.Filter(
+    "last_request_at": Filter(
         "last_request_at",
         wire.text,
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
@@ -1365,63 +1366,63 @@ class UserFilters(TypedDict, total=False):
     last_request_at: dt.datetime | str | UserFiltersLastRequestAt
 
 
-USER_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+USER_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "id",
         wire.integer,
         ("in", "nin"),
     ),
-    "login": wire.Filter(
+    "login": Filter(
         "login",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "email": wire.Filter(
+    "email": Filter(
         "email",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "full_name": wire.Filter(
+    "full_name": Filter(
         "full_name",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "phone": wire.Filter(
+    "phone": Filter(
         "phone",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "external_id": wire.Filter(
+    "external_id": Filter(
         "external_id",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "facebook_id": wire.Filter(
+    "facebook_id": Filter(
         "facebook_id",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "twitter_id": wire.Filter(
+    "twitter_id": Filter(
         "twitter_id",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "user_tags": wire.Filter(
+    "user_tags": Filter(
         "user_tags",
         wire.text,
         ("in", "nin", "start_with"),
     ),
-    "created_at": wire.Filter(
+    "created_at": Filter(
         "created_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
     ),
-    "updated_at": wire.Filter(
+    "updated_at": Filter(
         "updated_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),
     ),
-    "last_request_at": wire.Filter(
+    "last_request_at": Filter(
         "last_request_at",
         wire.iso,
         ("lt", "lte", "gt", "gte"),

@@ -61,7 +61,7 @@ def address_book_contact(name: str, value: Any) -> dict[str, Any]:
 
 
 class DialogPermissionsInput(TypedDict):
-    """What users outside a dialog may do with it (X-17).
+    """What users outside a dialog may do with it.
 
     :ivar allow_preview: Whether users who are not in the dialog may list its last messages.
     """
@@ -308,7 +308,7 @@ def dialog_admins(name: str, value: Any) -> dict[str, Any]:
 class PushEventUserInput(TypedDict):
     """Users to notify, by ids or by tags.
 
-    :ivar ids: Ids of the users (CR-31).
+    :ivar ids: Ids of the users.
     :ivar tags: Their tags.
     """
 
@@ -372,8 +372,8 @@ class PushTokenInput(TypedDict):
     :ivar environment: Which of the push services' environments is meant.
     :ivar client_identification_sequence: Token from APNs or FCM.
     :ivar web_endpoint: `endpoint` of the browser's subscription.
-    :ivar web_auth: `keys.auth` of the browser's subscription (CR-30).
-    :ivar web_p256dh: `keys.p256dh` of the browser's subscription (CR-30).
+    :ivar web_auth: `keys.auth` of the browser's subscription.
+    :ivar web_p256dh: `keys.p256dh` of the browser's subscription.
     :ivar bundle_identifier: Bundle id or package name of the application on the device.
     """
 

@@ -2,8 +2,8 @@
 
 """Resource and session (RFC 6120 section 7).
 
-Binding of a resource, which gives the connection its full JID, and the session of the older RFC 3921, which newer
-servers offer only for old clients.
+Resource binding, which gives the connection its full JID, and the session of the older RFC 3921, which newer servers
+offer only for old clients.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+    to_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_jid,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -36,13 +40,14 @@ _new = object.__new__
 __all__ = ["Bind", "BindRequest", "BindResult", "BoundResource", "Session", "SessionRequest"]
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class Bind(Element):
-    """In the stream's features, the offer of a resource; from a client, the wish for one.
+    """In the stream features, the offer to bind a resource; from a client, the request for one.
 
-    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7 (K-05).
+    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7.
 
-    :ivar resource: The wished one; without it the server makes one.
+    :ivar resource: The requested resource; the server generates one if absent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -78,7 +83,7 @@ class Bind(Element):
 
 
 def read_bind(element: XMLElement) -> Bind:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Bind)
         found.unknown_attributes = tuple(element.items())
@@ -100,11 +105,12 @@ def read_bind(element: XMLElement) -> Bind:
         raise
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class BoundResource(Element):
     """The resource that was bound.
 
-    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7 (K-05).
+    `bind` of `urn:ietf:params:xml:ns:xmpp-bind`: RFC 6120 sections 7.6 and 7.7.
 
     :ivar jid: Full JID of the connection.
     :ivar unknown: children that have no field, as XML text.
@@ -141,7 +147,7 @@ class BoundResource(Element):
 
 
 def read_bound_resource(element: XMLElement) -> BoundResource:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BoundResource)
         found.unknown_attributes = tuple(element.items())
@@ -163,17 +169,18 @@ def read_bound_resource(element: XMLElement) -> BoundResource:
         raise
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class BindRequest(Stanza):
     """Asks the server to bind a resource.
 
-    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1 (K-05).
+    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar bind: The wish.
+    :ivar bind: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -223,7 +230,7 @@ _BIND_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_bind_request(element: XMLElement) -> BindRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BindRequest)
         attributes = element.attrib
@@ -270,15 +277,16 @@ def read_bind_request(element: XMLElement) -> BindRequest:
         raise
 
 
+# Wire facts: K-05
 @define(kw_only=True)
 class BindResult(Stanza):
     """Tells the connection its full JID.
 
-    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1 (K-05).
+    `iq` of `jabber:client`: RFC 6120 sections 7.6.1 and 7.7.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar bind: What was bound.
     :ivar unknown: children that have no field, as XML text.
@@ -330,7 +338,7 @@ _BIND_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_bind_result(element: XMLElement) -> BindResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BindResult)
         attributes = element.attrib
@@ -377,13 +385,14 @@ def read_bind_result(element: XMLElement) -> BindResult:
         raise
 
 
+# Wire facts: K-06
 @define(kw_only=True)
 class Session(Element):
-    """In the stream's features, the offer of a session; from a client, the wish for one.
+    """In the stream features, the offer of a session; from a client, the request for one.
 
-    `session` of `urn:ietf:params:xml:ns:xmpp-session`: RFC 3921 section 3, facts K-06 (K-06).
+    `session` of `urn:ietf:params:xml:ns:xmpp-session`: RFC 3921 section 3.
 
-    :ivar optional: In an offer, whether the step may be left out.
+    :ivar optional: In an offer, whether the step may be skipped.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -419,7 +428,7 @@ class Session(Element):
 
 
 def read_session(element: XMLElement) -> Session:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Session)
         found.unknown_attributes = tuple(element.items())
@@ -441,17 +450,18 @@ def read_session(element: XMLElement) -> Session:
         raise
 
 
+# Wire facts: K-06
 @define(kw_only=True)
 class SessionRequest(Stanza):
-    """Starts a session as old servers need it; the result is empty.
+    """Starts a session, which old servers require; the result is empty.
 
-    `iq` of `jabber:client`: RFC 3921 section 3, facts K-06 (K-06).
+    `iq` of `jabber:client`: RFC 3921 section 3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar session: The wish.
+    :ivar session: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -501,7 +511,7 @@ _SESSION_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_session_request(element: XMLElement) -> SessionRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SessionRequest)
         attributes = element.attrib

@@ -2,10 +2,11 @@
 
 """Carbons (XEP-0280).
 
-Copies of what the user's other devices send and receive. Believe a carbon only if it comes from the user's own bare
-JID (XEP-0280 section 11). A carbon of a received message is no mark, although its element is called `received` too
-(CX-09).
+Copies of what the user's other devices send and receive. Trust a carbon only if it comes from the user's own bare JID
+(XEP-0280 section 11). A carbon of a received message is not a mark, although its element is called `received` too.
 """
+
+# Wire facts: CX-09
 
 from __future__ import annotations
 
@@ -16,19 +17,23 @@ from attrs import define
 
 from . import _roots
 from . import delay as _delay
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -45,14 +50,15 @@ __all__ = [
 ]
 
 
+# Wire facts: K-28, K-29
 @define(kw_only=True)
 class Forwarded(Element):
     """A stanza inside another.
 
-    `forwarded` of `urn:xmpp:forward:0`: XEP-0297 section 3 (K-28, K-29).
+    `forwarded` of `urn:xmpp:forward:0`: XEP-0297 section 3.
 
     :ivar delay: When the stanza was first sent.
-    :ivar stanza: The stanza, of whichever class it is.
+    :ivar stanza: The stanza, of any class.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -90,7 +96,7 @@ class Forwarded(Element):
 
 
 def read_forwarded(element: XMLElement) -> Forwarded:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Forwarded)
         found.unknown_attributes = tuple(element.items())
@@ -115,11 +121,12 @@ def read_forwarded(element: XMLElement) -> Forwarded:
         raise
 
 
+# Wire facts: K-28
 @define(kw_only=True)
 class CarbonSent(Element):
     """A message that another device of the user sent.
 
-    `sent` of `urn:xmpp:carbons:2`: XEP-0280 section 7 (K-28).
+    `sent` of `urn:xmpp:carbons:2`: XEP-0280 section 7.
 
     :ivar forwarded: Holds the message.
     :ivar unknown: children that have no field, as XML text.
@@ -154,7 +161,7 @@ class CarbonSent(Element):
 
 
 def read_carbon_sent(element: XMLElement) -> CarbonSent:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CarbonSent)
         found.unknown_attributes = tuple(element.items())
@@ -176,11 +183,12 @@ def read_carbon_sent(element: XMLElement) -> CarbonSent:
         raise
 
 
+# Wire facts: K-29, CX-09
 @define(kw_only=True)
 class CarbonReceived(Element):
     """A message that another device of the user received.
 
-    `received` of `urn:xmpp:carbons:2`: XEP-0280 section 6, CX-09 (K-29).
+    `received` of `urn:xmpp:carbons:2`: XEP-0280 section 6.
 
     :ivar forwarded: Holds the message.
     :ivar unknown: children that have no field, as XML text.
@@ -215,7 +223,7 @@ class CarbonReceived(Element):
 
 
 def read_carbon_received(element: XMLElement) -> CarbonReceived:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CarbonReceived)
         found.unknown_attributes = tuple(element.items())
@@ -237,17 +245,18 @@ def read_carbon_received(element: XMLElement) -> CarbonReceived:
         raise
 
 
+# Wire facts: K-28
 @define(kw_only=True)
 class SentCarbonMessage(Stanza):
-    """Brings a copy of a message that another device of the user sent; believe it only from the own bare JID.
+    """Carries a copy of a message that another device of the user sent; trust it only from the user's own bare JID.
 
-    `message` of `jabber:client`: XEP-0280 section 7 (K-28).
+    `message` of `jabber:client`: XEP-0280 section 7.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar type: As in the message that it brings.
+    :ivar type: The type of the message that it carries.
     :ivar sent: Holds the message.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -301,7 +310,7 @@ _SENT_CARBON_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_sent_carbon_message(element: XMLElement) -> SentCarbonMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SentCarbonMessage)
         attributes = element.attrib
@@ -353,17 +362,18 @@ def read_sent_carbon_message(element: XMLElement) -> SentCarbonMessage:
         raise
 
 
+# Wire facts: K-29, CX-09
 @define(kw_only=True)
 class ReceivedCarbonMessage(Stanza):
-    """Brings a copy of a message that another device of the user received; believe it only from the own bare JID.
+    """Carries a copy of a message that another device of the user received; trust it only from the user's own bare JID.
 
-    `message` of `jabber:client`: XEP-0280 section 6, CX-09 (K-29).
+    `message` of `jabber:client`: XEP-0280 section 6.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar type: As in the message that it brings.
+    :ivar type: The type of the message that it carries.
     :ivar received: Holds the message.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -417,7 +427,7 @@ _RECEIVED_CARBON_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_received_carbon_message(element: XMLElement) -> ReceivedCarbonMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ReceivedCarbonMessage)
         attributes = element.attrib
@@ -469,11 +479,12 @@ def read_received_carbon_message(element: XMLElement) -> ReceivedCarbonMessage:
         raise
 
 
+# Wire facts: K-53
 @define(kw_only=True)
 class CarbonsEnable(Element):
-    """Asks for copies.
+    """Turns copies on.
 
-    `enable` of `urn:xmpp:carbons:2`: XEP-0280 section 4 (K-53).
+    `enable` of `urn:xmpp:carbons:2`: XEP-0280 section 4.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -501,7 +512,7 @@ class CarbonsEnable(Element):
 
 
 def read_carbons_enable(element: XMLElement) -> CarbonsEnable:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(CarbonsEnable)
         found.unknown_attributes = tuple(element.items())
@@ -518,17 +529,18 @@ def read_carbons_enable(element: XMLElement) -> CarbonsEnable:
         raise
 
 
+# Wire facts: K-53
 @define(kw_only=True)
 class EnableCarbonsRequest(Stanza):
     """Asks the server to copy to this device what the user's other devices send and receive; the result is empty.
 
-    `iq` of `jabber:client`: XEP-0280 section 4 (K-53).
+    `iq` of `jabber:client`: XEP-0280 section 4.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar enable: What is asked for.
+    :ivar enable: What to enable.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -578,7 +590,7 @@ _ENABLE_CARBONS_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_enable_carbons_request(element: XMLElement) -> EnableCarbonsRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(EnableCarbonsRequest)
         attributes = element.attrib

@@ -2,10 +2,11 @@
 
 """Chat markers (XEP-0333).
 
-Marks that say how far a message got. Both go as `chat` messages to the sender's user JID, also for a message of a
-group (CX-03). Namespaces are compared, never local names alone: a carbon and an XEP-0184 receipt are called
-`received` too (CX-09).
+Marks that say how far a message got. Both are sent as `chat` messages to the sender's user JID, even for a group
+message. Compare namespaces, never local names alone: a carbon and an XEP-0184 receipt are called `received` too.
 """
+
+# Wire facts: CX-03, CX-09
 
 from __future__ import annotations
 
@@ -15,19 +16,23 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -36,11 +41,12 @@ _new = object.__new__
 __all__ = ["DeliveredMark", "Displayed", "Markable", "ReadMark", "Received"]
 
 
+# Wire facts: K-17, CX-01
 @define(kw_only=True)
 class Markable(Element):
     """The sender wants to know how far the message gets.
 
-    `markable` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.2, CX-01 (K-17).
+    `markable` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -68,7 +74,7 @@ class Markable(Element):
 
 
 def read_markable(element: XMLElement) -> Markable:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Markable)
         found.unknown_attributes = tuple(element.items())
@@ -85,11 +91,12 @@ def read_markable(element: XMLElement) -> Markable:
         raise
 
 
+# Wire facts: K-20
 @define(kw_only=True)
 class Received(Element):
     """The message has reached a device.
 
-    `received` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.3 (K-20).
+    `received` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.3.
 
     :ivar id: Id of the marked message.
     :ivar unknown: children that have no field, as XML text.
@@ -123,7 +130,7 @@ _RECEIVED_ATTRIBUTES: frozenset[str] = frozenset(["id"])
 
 
 def read_received(element: XMLElement) -> Received:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Received)
         attributes = element.attrib
@@ -148,11 +155,12 @@ def read_received(element: XMLElement) -> Received:
         raise
 
 
+# Wire facts: K-21
 @define(kw_only=True)
 class Displayed(Element):
     """The message has been read.
 
-    `displayed` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.4 (K-21).
+    `displayed` of `urn:xmpp:chat-markers:0`: XEP-0333 section 4.4.
 
     :ivar id: Id of the marked message.
     :ivar unknown: children that have no field, as XML text.
@@ -186,7 +194,7 @@ _DISPLAYED_ATTRIBUTES: frozenset[str] = frozenset(["id"])
 
 
 def read_displayed(element: XMLElement) -> Displayed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Displayed)
         attributes = element.attrib
@@ -211,11 +219,12 @@ def read_displayed(element: XMLElement) -> Displayed:
         raise
 
 
+# Wire facts: K-20, CX-03
 @define(kw_only=True)
 class DeliveredMark(Stanza):
     """Tells the sender that a message has reached this device.
 
-    `message` of `jabber:client`: XEP-0333, CX-03 (K-20).
+    `message` of `jabber:client`: XEP-0333.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -223,7 +232,7 @@ class DeliveredMark(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: Always `chat`.
     :ivar received: The mark.
-    :ivar extra: Parameters; `dialog_id` among them.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -281,7 +290,7 @@ _DELIVERED_MARK_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_delivered_mark(element: XMLElement) -> DeliveredMark:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DeliveredMark)
         attributes = element.attrib
@@ -336,11 +345,12 @@ def read_delivered_mark(element: XMLElement) -> DeliveredMark:
         raise
 
 
+# Wire facts: K-21, CX-03
 @define(kw_only=True)
 class ReadMark(Stanza):
     """Tells the sender that a message has been read.
 
-    `message` of `jabber:client`: XEP-0333, CX-03 (K-21).
+    `message` of `jabber:client`: XEP-0333.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -348,7 +358,7 @@ class ReadMark(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: Always `chat`.
     :ivar displayed: The mark.
-    :ivar extra: Parameters; `dialog_id` among them.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -406,7 +416,7 @@ _READ_MARK_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_read_mark(element: XMLElement) -> ReadMark:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ReadMark)
         attributes = element.attrib

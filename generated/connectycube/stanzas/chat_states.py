@@ -3,7 +3,7 @@
 """Chat states (XEP-0085).
 
 Whether the other side is typing. The platform uses `composing` and `paused`; the other states come from general XMPP
-clients. A content message that carries a state stays a content message.
+clients. A content message that carries a state is still a content message.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_enum,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_enum,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_enum,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_enum,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -39,11 +43,12 @@ _new = object.__new__
 __all__ = ["Active", "ChatStateMessage", "Composing", "Gone", "Inactive", "Paused", "PausedMessage", "TypingMessage"]
 
 
+# Wire facts: K-18
 @define(kw_only=True)
 class Composing(Element):
     """The user is typing.
 
-    `composing` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2 (K-18).
+    `composing` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -75,7 +80,7 @@ class Composing(Element):
 
 
 def read_composing(element: XMLElement) -> Composing:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Composing)
         found.unknown_attributes = tuple(element.items())
@@ -92,11 +97,12 @@ def read_composing(element: XMLElement) -> Composing:
         raise
 
 
+# Wire facts: K-19
 @define(kw_only=True)
 class Paused(Element):
     """The user was typing and has stopped.
 
-    `paused` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2 (K-19).
+    `paused` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -128,7 +134,7 @@ class Paused(Element):
 
 
 def read_paused(element: XMLElement) -> Paused:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Paused)
         found.unknown_attributes = tuple(element.items())
@@ -147,7 +153,7 @@ def read_paused(element: XMLElement) -> Paused:
 
 @define(kw_only=True)
 class Active(Element):
-    """The user takes part in the chat; mostly sent along with a text.
+    """The user takes part in the chat; usually sent with a text.
 
     `active` of `http://jabber.org/protocol/chatstates`: XEP-0085 section 2.
 
@@ -181,7 +187,7 @@ class Active(Element):
 
 
 def read_active(element: XMLElement) -> Active:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Active)
         found.unknown_attributes = tuple(element.items())
@@ -234,7 +240,7 @@ class Inactive(Element):
 
 
 def read_inactive(element: XMLElement) -> Inactive:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Inactive)
         found.unknown_attributes = tuple(element.items())
@@ -287,7 +293,7 @@ class Gone(Element):
 
 
 def read_gone(element: XMLElement) -> Gone:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Gone)
         found.unknown_attributes = tuple(element.items())
@@ -304,11 +310,12 @@ def read_gone(element: XMLElement) -> Gone:
         raise
 
 
+# Wire facts: K-18, CX-21, K-30
 @define(kw_only=True)
 class TypingMessage(Stanza):
-    """Tells the other side that the user is typing. Write an `id` as the documentation does; other SDKs send none.
+    """Tells the other side that the user is typing. Set an `id`; other SDKs send none.
 
-    `message` of `jabber:client`: XEP-0085 section 5.1, CX-21 (K-18).
+    `message` of `jabber:client`: XEP-0085 section 5.1.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -316,8 +323,8 @@ class TypingMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar composing: The state.
-    :ivar body: Never there: a message with a text is a content message.
-    :ivar delay: The server kept the message (K-30); its state is out of date then.
+    :ivar body: Always absent: a message with a text is a content message.
+    :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -377,7 +384,7 @@ _TYPING_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_typing_message(element: XMLElement) -> TypingMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(TypingMessage)
         attributes = element.attrib
@@ -435,11 +442,12 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
         raise
 
 
+# Wire facts: K-19, CX-21, K-30
 @define(kw_only=True)
 class PausedMessage(Stanza):
     """Tells the other side that the user has stopped typing.
 
-    `message` of `jabber:client`: XEP-0085 section 5.1, CX-21 (K-19).
+    `message` of `jabber:client`: XEP-0085 section 5.1.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -447,8 +455,8 @@ class PausedMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar paused: The state.
-    :ivar body: Never there: a message with a text is a content message.
-    :ivar delay: The server kept the message (K-30); its state is out of date then.
+    :ivar body: Always absent: a message with a text is a content message.
+    :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -508,7 +516,7 @@ _PAUSED_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_paused_message(element: XMLElement) -> PausedMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PausedMessage)
         attributes = element.attrib
@@ -566,6 +574,7 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
         raise
 
 
+# Wire facts: K-30
 @define(kw_only=True)
 class ChatStateMessage(Stanza):
     """Any other message that carries a chat state and nothing else, as general XMPP clients send it.
@@ -582,9 +591,9 @@ class ChatStateMessage(Stanza):
     :ivar gone: The user has left the chat.
     :ivar inactive: The user has not looked at the chat for a while.
     :ivar paused: The user was typing and has stopped.
-    :ivar body: Never there: a message with a text is a content message.
-    :ivar extra: Never there: it may hold attachments, and those are content.
-    :ivar delay: The server kept the message (K-30); its state is out of date then.
+    :ivar body: Always absent: a message with a text is a content message.
+    :ivar extra: Always absent: it may hold attachments, which are content.
+    :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -671,7 +680,7 @@ _CHAT_STATE_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ChatStateMessage)
         attributes = element.attrib

@@ -2,8 +2,8 @@
 
 """Edits (XEP-0308).
 
-A message that takes the place of an earlier one. The platform adds `last` to the element and allows edits of messages
-that are not the last.
+A message that replaces an earlier one. The platform adds `last` to the element and allows edits of any earlier
+message.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_bool,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_bool_words,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_bool,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -39,14 +43,15 @@ _new = object.__new__
 __all__ = ["EditMessage", "Replace"]
 
 
+# Wire facts: K-22, U-32
 @define(kw_only=True)
 class Replace(Element):
-    """Names the message that is edited.
+    """Identifies the edited message.
 
-    `replace` of `urn:xmpp:message-correct:0`: XEP-0308 section 4, U-32 (K-22).
+    `replace` of `urn:xmpp:message-correct:0`: XEP-0308 section 4.
 
     :ivar id: Id of the edited message.
-    :ivar last: Whether it is the last message of its dialog; always write it (U-32), others may leave it out.
+    :ivar last: Whether it is the last message of its dialog; always set it, although others may leave it out.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -81,7 +86,7 @@ _REPLACE_ATTRIBUTES: frozenset[str] = frozenset(["id", "last"])
 
 
 def read_replace(element: XMLElement) -> Replace:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Replace)
         attributes = element.attrib
@@ -111,11 +116,12 @@ def read_replace(element: XMLElement) -> Replace:
         raise
 
 
+# Wire facts: K-22, K-30
 @define(kw_only=True)
 class EditMessage(Stanza):
-    """Gives an earlier message a new text. It has an id of its own; a group sends it back to its sender as well.
+    """Gives an earlier message a new text. It has its own id; a group also sends it back to its sender.
 
-    `message` of `jabber:client`: XEP-0308 section 4, facts K-22 (K-22).
+    `message` of `jabber:client`: XEP-0308 section 4.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -124,8 +130,8 @@ class EditMessage(Stanza):
     :ivar type: `chat` to a user, `groupchat` to a room.
     :ivar body: The new text.
     :ivar replace: Which message is edited.
-    :ivar delay: The server kept the message before it delivered it (K-30).
-    :ivar extra: Parameters, `dialog_id` among them.
+    :ivar delay: Present if the server stored the message before delivering it.
+    :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -191,7 +197,7 @@ _EDIT_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_edit_message(element: XMLElement) -> EditMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(EditMessage)
         attributes = element.attrib

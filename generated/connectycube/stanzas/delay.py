@@ -2,7 +2,7 @@
 
 """Delayed delivery (XEP-0203).
 
-A stamp on stanzas that a server kept before it delivered them.
+A timestamp on stanzas that a server stored before delivering them.
 """
 
 from __future__ import annotations
@@ -13,20 +13,24 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    from_time,
+    is_jid,
+    no_jid,
+    to_time,
+)
 from ._xml import (
     Element,
     StanzaError,
     escape_text,
-    from_jid,
-    from_time,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_time,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -34,13 +38,14 @@ _new = object.__new__
 __all__ = ["Delay"]
 
 
+# Wire facts: K-30
 @define(kw_only=True)
 class Delay(Element):
-    """When a stanza was first sent, and who kept it.
+    """When a stanza was first sent, and who stored it.
 
-    `delay` of `urn:xmpp:delay`: XEP-0203 section 2 (K-30).
+    `delay` of `urn:xmpp:delay`: XEP-0203 section 2.
 
-    :ivar from_: Who kept it.
+    :ivar from_: Who stored it.
     :ivar stamp: When it was first sent.
     :ivar reason: Why it was delayed.
     :ivar unknown: children that have no field, as XML text.
@@ -82,7 +87,7 @@ _DELAY_ATTRIBUTES: frozenset[str] = frozenset(["from", "stamp"])
 
 
 def read_delay(element: XMLElement) -> Delay:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Delay)
         attributes = element.attrib

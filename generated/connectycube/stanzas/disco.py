@@ -2,9 +2,11 @@
 
 """Service discovery (XEP-0030).
 
-What an address is, what it can do and what belongs to it. The items of a room are the users who are online in it; the
-user id is the resource of an item's JID (K-54).
+What an address is, what it supports and what belongs to it. The items of a room are the users who are online in it;
+the user id is the resource of an item's JID.
 """
+
+# Wire facts: K-54
 
 from __future__ import annotations
 
@@ -13,19 +15,23 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -44,15 +50,16 @@ __all__ = [
 ]
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItem(Element):
-    """One thing that belongs to an address; in a room, one user who is online.
+    """An item that belongs to an address; in a room, a user who is online.
 
-    `item` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1 (K-54).
+    `item` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1.
 
     :ivar jid: Its address; in a room, the room with the user id as resource.
     :ivar node: Its part of the address.
-    :ivar name: Its name for people.
+    :ivar name: Its human-readable name.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -94,7 +101,7 @@ _DISCO_ITEM_ATTRIBUTES: frozenset[str] = frozenset(["jid", "node", "name"])
 
 
 def read_disco_item(element: XMLElement) -> DiscoItem:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItem)
         attributes = element.attrib
@@ -129,13 +136,14 @@ def read_disco_item(element: XMLElement) -> DiscoItem:
         raise
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItems(Element):
-    """What belongs to an address; empty in a question.
+    """What belongs to an address; empty in a request.
 
-    `query` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1 (K-54).
+    `query` of `http://jabber.org/protocol/disco#items`: XEP-0030 section 4.1.
 
-    :ivar node: Part of the address that is meant.
+    :ivar node: The part of the address.
     :ivar items: What belongs to it.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -180,7 +188,7 @@ _DISCO_ITEMS_ATTRIBUTES: frozenset[str] = frozenset(["node"])
 
 
 def read_disco_items(element: XMLElement) -> DiscoItems:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItems)
         attributes = element.attrib
@@ -212,17 +220,18 @@ def read_disco_items(element: XMLElement) -> DiscoItems:
         raise
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItemsRequest(Stanza):
     """Asks what belongs to an address; to a room, who is online in it.
 
-    `iq` of `jabber:client`: XEP-0030 section 4.1 (K-54).
+    `iq` of `jabber:client`: XEP-0030 section 4.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -272,7 +281,7 @@ _DISCO_ITEMS_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_items_request(element: XMLElement) -> DiscoItemsRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItemsRequest)
         attributes = element.attrib
@@ -321,17 +330,18 @@ def read_disco_items_request(element: XMLElement) -> DiscoItemsRequest:
         raise
 
 
+# Wire facts: K-54
 @define(kw_only=True)
 class DiscoItemsResult(Stanza):
-    """Tells what belongs to an address; from a room, who is online in it.
+    """Lists what belongs to an address; from a room, who is online in it.
 
-    `iq` of `jabber:client`: XEP-0030 section 4.1 (K-54).
+    `iq` of `jabber:client`: XEP-0030 section 4.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The answer.
+    :ivar query: The response.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -381,7 +391,7 @@ _DISCO_ITEMS_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_items_result(element: XMLElement) -> DiscoItemsResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoItemsResult)
         attributes = element.attrib
@@ -436,9 +446,9 @@ class DiscoIdentity(Element):
 
     `identity` of `http://jabber.org/protocol/disco#info`: XEP-0030 section 3.1.
 
-    :ivar category: Kind of thing, such as `server` or `conference`.
-    :ivar type: Kind within the category, such as `im` or `text`.
-    :ivar name: Name for people.
+    :ivar category: Category, such as `server` or `conference`.
+    :ivar type: Type within the category, such as `im` or `text`.
+    :ivar name: Human-readable name.
     :ivar lang: Language of the name.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -485,7 +495,7 @@ _DISCO_IDENTITY_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_identity(element: XMLElement) -> DiscoIdentity:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoIdentity)
         attributes = element.attrib
@@ -529,11 +539,11 @@ def read_disco_identity(element: XMLElement) -> DiscoIdentity:
 
 @define(kw_only=True)
 class DiscoFeature(Element):
-    """Something that an address can do.
+    """A feature that an address supports.
 
     `feature` of `http://jabber.org/protocol/disco#info`: XEP-0030 section 3.1.
 
-    :ivar var: Namespace of the protocol, mostly.
+    :ivar var: Usually the namespace of the protocol.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -569,7 +579,7 @@ _DISCO_FEATURE_ATTRIBUTES: frozenset[str] = frozenset(["var"])
 
 
 def read_disco_feature(element: XMLElement) -> DiscoFeature:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoFeature)
         attributes = element.attrib
@@ -596,13 +606,13 @@ def read_disco_feature(element: XMLElement) -> DiscoFeature:
 
 @define(kw_only=True)
 class DiscoInfo(Element):
-    """What an address is and can do; empty in a question.
+    """What an address is and supports; empty in a request.
 
     `query` of `http://jabber.org/protocol/disco#info`: XEP-0030 section 3.1.
 
-    :ivar node: Part of the address that is meant.
+    :ivar node: The part of the address.
     :ivar identities: What it is.
-    :ivar features: What it can do.
+    :ivar features: What it supports.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -651,7 +661,7 @@ _DISCO_INFO_ATTRIBUTES: frozenset[str] = frozenset(["node"])
 
 
 def read_disco_info(element: XMLElement) -> DiscoInfo:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoInfo)
         attributes = element.attrib
@@ -690,15 +700,15 @@ def read_disco_info(element: XMLElement) -> DiscoInfo:
 
 @define(kw_only=True)
 class DiscoInfoRequest(Stanza):
-    """Asks what an address is and can do.
+    """Asks what an address is and supports.
 
     `iq` of `jabber:client`: XEP-0030 section 3.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -748,7 +758,7 @@ _DISCO_INFO_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_info_request(element: XMLElement) -> DiscoInfoRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoInfoRequest)
         attributes = element.attrib
@@ -799,15 +809,15 @@ def read_disco_info_request(element: XMLElement) -> DiscoInfoRequest:
 
 @define(kw_only=True)
 class DiscoInfoResult(Stanza):
-    """Tells what an address is and can do.
+    """Tells what an address is and supports.
 
     `iq` of `jabber:client`: XEP-0030 section 3.1.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The answer.
+    :ivar query: The response.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -857,7 +867,7 @@ _DISCO_INFO_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_disco_info_result(element: XMLElement) -> DiscoInfoResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(DiscoInfoResult)
         attributes = element.attrib

@@ -2,7 +2,7 @@
 
 """Stanza errors (RFC 6120 section 8.3).
 
-What a server or a peer answers when it can't handle a stanza.
+How a server or peer responds to a stanza that it can't handle.
 """
 
 from __future__ import annotations
@@ -12,6 +12,18 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_int,
+)
 from ._xml import (
     Element,
     Stanza,
@@ -19,16 +31,8 @@ from ._xml import (
     check_name,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    is_jid,
     local,
-    no_jid,
     raw,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -37,6 +41,7 @@ _new = object.__new__
 __all__ = ["MessageError", "StanzaFault"]
 
 
+# Wire facts: K-27
 @define(kw_only=True)
 class StanzaFault(Element):
     """Why a stanza failed.
@@ -44,11 +49,11 @@ class StanzaFault(Element):
     `error` of `jabber:client`: RFC 6120 section 8.3.2.
 
     :ivar type: What the sender may do about it.
-    :ivar code: Number of the old protocol, such as 503 for a blocked message (K-27).
-    :ivar by: Who found the fault.
+    :ivar code: Code of the older protocol, such as 503 for a blocked message.
+    :ivar by: Who detected the error.
     :ivar condition: What is wrong.
-    :ivar text: Words for a person.
-    :ivar plain_text: The same without a namespace of its own (K-27).
+    :ivar text: Human-readable text.
+    :ivar plain_text: The same text without its own namespace.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -129,7 +134,7 @@ _STANZA_FAULT_ATTRIBUTES: frozenset[str] = frozenset(["type", "code", "by"])
 
 
 def read_stanza_fault(element: XMLElement) -> StanzaFault:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StanzaFault)
         attributes = element.attrib
@@ -181,11 +186,13 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
         raise
 
 
+# Wire facts: K-27
 @define(kw_only=True)
 class MessageError(Stanza):
-    """A message could not be delivered; `id` is that of the message. Blocked messages of a 1-1 dialog come back so.
+    """A message could not be delivered; `id` is that of the message. Blocked messages of a 1-1 dialog are returned like
+    this.
 
-    `message` of `jabber:client`: RFC 6120 section 8.3, facts K-27 (K-27).
+    `message` of `jabber:client`: RFC 6120 section 8.3.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -247,7 +254,7 @@ _MESSAGE_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_message_error(element: XMLElement) -> MessageError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MessageError)
         attributes = element.attrib

@@ -2,8 +2,8 @@
 
 """Streams over WebSocket (RFC 7395).
 
-Opening and closing of a stream where each frame holds one stanza. Over TCP the stream is one long XML document
-instead and these elements are not used.
+Opening and closing a stream in which each frame holds one stanza. Over TCP the stream is one long XML document and
+these elements are not used.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -32,17 +36,18 @@ _new = object.__new__
 __all__ = ["Close", "Open"]
 
 
+# Wire facts: K-01
 @define(kw_only=True)
 class Open(Stanza):
     """Opens a stream, from either side; again after authentication.
 
-    `open` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.4 (K-01).
+    `open` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.4.
 
-    :ivar from_: The side that opens; always there from a server.
+    :ivar from_: The side that opens; always present from a server.
     :ivar to: The other side; the host of the chat from a client.
     :ivar id: Id of the stream; from a server.
     :ivar version: Version of XMPP, `1.0`.
-    :ivar lang: Language of texts that name none.
+    :ivar lang: Language of texts that don't specify one.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -92,7 +97,7 @@ _OPEN_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_open(element: XMLElement) -> Open:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Open)
         attributes = element.attrib
@@ -137,17 +142,18 @@ def read_open(element: XMLElement) -> Open:
         raise
 
 
+# Wire facts: K-01
 @define(kw_only=True)
 class Close(Stanza):
     """Closes a stream, from either side; the other side answers with the same.
 
-    `close` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.6 (K-01).
+    `close` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.6.
 
     :ivar from_: The side that closes.
     :ivar to: The other side.
     :ivar id: Id of the stream.
     :ivar version: Version of XMPP.
-    :ivar lang: Language of texts that name none.
+    :ivar lang: Language of texts that don't specify one.
     :ivar see_other_uri: Where to connect instead; never follow it from a secured connection to one that is not.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -202,7 +208,7 @@ _CLOSE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_close(element: XMLElement) -> Close:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Close)
         attributes = element.attrib

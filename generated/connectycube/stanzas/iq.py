@@ -2,8 +2,8 @@
 
 """Requests and answers (RFC 6120 section 8.2.3).
 
-What all requests and answers have in common. Most requests have a class in the file of their protocol; the classes
-here are for empty answers, for errors and for payloads that no file knows, which are kept in `unknown`.
+What all requests and responses have in common. Most requests have a class in the file of their protocol; the classes
+here are for empty responses, for errors and for unknown payloads, which are kept in `unknown`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -34,15 +38,16 @@ _new = object.__new__
 __all__ = ["IqError", "IqGet", "IqResult", "IqSet"]
 
 
+# Wire facts: K-48
 @define(kw_only=True)
 class IqResult(Stanza):
-    """A request has been carried out; the answer has no content, or one that no other class knows.
+    """A request succeeded; the response has no content, or content unknown to any other class.
 
-    `iq` of `jabber:client`: RFC 6120 section 8.2.3 (K-48).
+    `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -87,7 +92,7 @@ _IQ_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_result(element: XMLElement) -> IqResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqResult)
         attributes = element.attrib
@@ -129,15 +134,16 @@ def read_iq_result(element: XMLElement) -> IqResult:
         raise
 
 
+# Wire facts: K-49, CX-28
 @define(kw_only=True)
 class IqError(Stanza):
     """A request has failed; `id` is that of the request.
 
-    `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3, CX-28 (K-49).
+    `iq` of `jabber:client`: RFC 6120 sections 8.2.3 and 8.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.
@@ -190,7 +196,7 @@ _IQ_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_error(element: XMLElement) -> IqError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqError)
         attributes = element.attrib
@@ -239,13 +245,13 @@ def read_iq_error(element: XMLElement) -> IqError:
 
 @define(kw_only=True)
 class IqGet(Stanza):
-    """A question that no other class knows; its content is kept in `unknown` and it is to be answered with an error.
+    """A query unknown to any other class; its content is kept in `unknown`. Respond with an error.
 
     `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -290,7 +296,7 @@ _IQ_GET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_get(element: XMLElement) -> IqGet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqGet)
         attributes = element.attrib
@@ -334,13 +340,13 @@ def read_iq_get(element: XMLElement) -> IqGet:
 
 @define(kw_only=True)
 class IqSet(Stanza):
-    """A command that no other class knows; its content is kept in `unknown` and it is to be answered with an error.
+    """A command unknown to any other class; its content is kept in `unknown`. Respond with an error.
 
     `iq` of `jabber:client`: RFC 6120 section 8.2.3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -385,7 +391,7 @@ _IQ_SET_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_iq_set(element: XMLElement) -> IqSet:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(IqSet)
         attributes = element.attrib

@@ -2,10 +2,12 @@
 
 """Last activity (XEP-0012).
 
-When a user was last there. A user who has never logged in is answered with an `IqError`. After one has subscribed
-(status streaming), the server sends the same unasked. No source says of which type these pushes are: one of type
-`set` is a `LastActivityPush`, one of type `result` a `LastActivityResult` whose id nobody waits for (K-50, U-43).
+When a user was last active. For a user who has never logged in, the response is an `IqError`. After a subscription
+(status streaming), the server pushes the same data. No source states the type of these pushes: one of type `set` is a
+`LastActivityPush`, one of type `result` a `LastActivityResult` with an id that matches no request.
 """
+
+# Wire facts: K-50, U-43
 
 from __future__ import annotations
 
@@ -14,22 +16,26 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_int,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -38,11 +44,12 @@ _new = object.__new__
 __all__ = ["LastActivity", "LastActivityPush", "LastActivityQuery", "LastActivityRequest", "LastActivityResult"]
 
 
+# Wire facts: K-49
 @define(kw_only=True)
 class LastActivityQuery(Element):
-    """The question itself.
+    """The request itself.
 
-    `query` of `jabber:iq:last`: XEP-0012 section 2 (K-49).
+    `query` of `jabber:iq:last`: XEP-0012 section 2.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -70,7 +77,7 @@ class LastActivityQuery(Element):
 
 
 def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityQuery)
         found.unknown_attributes = tuple(element.items())
@@ -87,11 +94,12 @@ def read_last_activity_query(element: XMLElement) -> LastActivityQuery:
         raise
 
 
+# Wire facts: K-49, K-50
 @define(kw_only=True)
 class LastActivity(Element):
-    """How long ago a user was last there.
+    """How long ago a user was last active.
 
-    `query` of `jabber:iq:last`: XEP-0012 sections 2 and 3 (K-49, K-50).
+    `query` of `jabber:iq:last`: XEP-0012 sections 2 and 3.
 
     :ivar seconds: Seconds since then; 0 means online.
     :ivar status: Last status text.
@@ -131,7 +139,7 @@ _LAST_ACTIVITY_ATTRIBUTES: frozenset[str] = frozenset(["seconds"])
 
 
 def read_last_activity(element: XMLElement) -> LastActivity:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivity)
         attributes = element.attrib
@@ -160,17 +168,18 @@ def read_last_activity(element: XMLElement) -> LastActivity:
         raise
 
 
+# Wire facts: K-49
 @define(kw_only=True)
 class LastActivityRequest(Stanza):
-    """Asks when a user was last there.
+    """Asks when a user was last active.
 
-    `iq` of `jabber:client`: XEP-0012 section 2 (K-49).
+    `iq` of `jabber:client`: XEP-0012 section 2.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar query: The question.
+    :ivar query: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -220,7 +229,7 @@ _LAST_ACTIVITY_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityRequest)
         attributes = element.attrib
@@ -269,15 +278,16 @@ def read_last_activity_request(element: XMLElement) -> LastActivityRequest:
         raise
 
 
+# Wire facts: K-49, K-50, U-43
 @define(kw_only=True)
 class LastActivityResult(Stanza):
-    """Tells when the user in `from` was last there; with an id that nobody waits for, it is a push.
+    """Tells when the user in `from` was last active; with an id that matches no request, it is a push.
 
-    `iq` of `jabber:client`: XEP-0012 sections 2 and 3, U-43 (K-49, K-50).
+    `iq` of `jabber:client`: XEP-0012 sections 2 and 3.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: How long ago.
     :ivar unknown: children that have no field, as XML text.
@@ -329,7 +339,7 @@ _LAST_ACTIVITY_RESULT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_last_activity_result(element: XMLElement) -> LastActivityResult:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityResult)
         attributes = element.attrib
@@ -378,15 +388,16 @@ def read_last_activity_result(element: XMLElement) -> LastActivityResult:
         raise
 
 
+# Wire facts: K-50, U-43
 @define(kw_only=True)
 class LastActivityPush(Stanza):
-    """Tells unasked when the user in `from` was last there; it follows a subscription.
+    """Tells a subscriber when the user in `from` was last active.
 
-    `iq` of `jabber:client`: facts K-50, U-43 (K-50).
+    `iq` of `jabber:client`.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
     :ivar query: How long ago.
     :ivar unknown: children that have no field, as XML text.
@@ -438,7 +449,7 @@ _LAST_ACTIVITY_PUSH_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_last_activity_push(element: XMLElement) -> LastActivityPush:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(LastActivityPush)
         attributes = element.attrib

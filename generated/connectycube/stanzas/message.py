@@ -2,8 +2,7 @@
 
 """Messages (RFC 6121 section 5).
 
-Messages of private and group dialogs. What else a message can be - a mark, an edit, a signal - stands in the file of
-its protocol; a plain message is what is left.
+Messages of private and group dialogs. Other messages - marks, edits, signals - are in the files of their protocols.
 """
 
 from __future__ import annotations
@@ -17,18 +16,22 @@ from . import chat_markers as _chat_markers
 from . import delay as _delay
 from . import extra_params as _extra_params
 from . import self_destroy as _self_destroy
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_jid,
-    is_jid,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -37,12 +40,13 @@ _new = object.__new__
 __all__ = ["ChatMessage", "GroupMessage", "HeadlineMessage"]
 
 
+# Wire facts: K-12, K-15, 3.2, K-17, K-16, K-30
 @define(kw_only=True)
 class ChatMessage(Stanza):
-    """A message to one user. Without `save_to_history` in its parameters the server does not keep it. A type that nobody
-    knows counts as `normal` (RFC 6121 section 5.2.2).
+    """A message to one user. Without `save_to_history` in its parameters the server does not store it. An unknown type
+    counts as `normal` (RFC 6121 section 5.2.2).
 
-    `message` of `jabber:client`: RFC 6121 section 5.2.2, facts 3.2 (K-12, K-15).
+    `message` of `jabber:client`: RFC 6121 section 5.2.2.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -50,9 +54,9 @@ class ChatMessage(Stanza):
     :ivar lang: Language of the texts.
     :ivar type: `chat` for messages of a dialog.
     :ivar body: The text.
-    :ivar markable: The sender wants marks (K-17).
-    :ivar destroy: The message is to vanish some time after it was read (K-16).
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar markable: Requests marks.
+    :ivar destroy: Deletes the message some time after it was read.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -125,7 +129,7 @@ _CHAT_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_chat_message(element: XMLElement) -> ChatMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(ChatMessage)
         attributes = element.attrib
@@ -187,20 +191,21 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
         raise
 
 
+# Wire facts: K-13, 3.2, K-17, K-16, K-30
 @define(kw_only=True)
 class GroupMessage(Stanza):
-    """A message in a group or public dialog. One's own comes back with the same id.
+    """A message in a group or public dialog. The room also returns it to its sender, with the same id.
 
-    `message` of `jabber:client`: XEP-0045 section 7.4, facts 3.2 (K-13).
+    `message` of `jabber:client`: XEP-0045 section 7.4.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: The text.
-    :ivar markable: The sender wants marks (K-17).
-    :ivar destroy: The message is to vanish some time after it was read (K-16).
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar markable: Requests marks.
+    :ivar destroy: Deletes the message some time after it was read.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -271,7 +276,7 @@ _GROUP_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_group_message(element: XMLElement) -> GroupMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(GroupMessage)
         attributes = element.attrib
@@ -330,20 +335,21 @@ def read_group_message(element: XMLElement) -> GroupMessage:
         raise
 
 
+# Wire facts: K-25, CX-13, K-17, K-16, K-30
 @define(kw_only=True)
 class HeadlineMessage(Stanza):
-    """A headline that names no module in its parameters, so that it is neither a system message nor a call signal.
+    """A headline without a module in its parameters, so neither a system message nor a call signal.
 
-    `message` of `jabber:client`: RFC 6121 section 5.2.2, CX-13 (K-25).
+    `message` of `jabber:client`: RFC 6121 section 5.2.2.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
     :ivar body: The text.
-    :ivar markable: The sender wants marks (K-17).
-    :ivar destroy: The message is to vanish some time after it was read (K-16).
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar markable: Requests marks.
+    :ivar destroy: Deletes the message some time after it was read.
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -414,7 +420,7 @@ _HEADLINE_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_headline_message(element: XMLElement) -> HeadlineMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(HeadlineMessage)
         attributes = element.attrib

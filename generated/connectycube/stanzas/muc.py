@@ -2,10 +2,12 @@
 
 """Rooms (XEP-0045).
 
-Presence in the rooms of group dialogs. A nick is always the plain user id, and joining is optional (CX-04). To leave,
-send an `UnavailablePresence` to the room and nick. One's own presence has the status code 110; match it by room and
-code, not by id (CX-32).
+Presence in the rooms of group dialogs. A nick is always the plain user id, and joining is optional. To leave, send an
+`UnavailablePresence` to the room and nick. The user's own presence has the status code 110; match it by room and
+code, not by id.
 """
+
+# Wire facts: CX-04, CX-32
 
 from __future__ import annotations
 
@@ -17,24 +19,28 @@ from attrs import define
 
 from . import delay as _delay
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    from_time,
+    is_jid,
+    no_jid,
+    to_int,
+    to_time,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    from_time,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_int,
-    to_time,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -54,16 +60,17 @@ __all__ = [
 ]
 
 
+# Wire facts: K-32
 @define(kw_only=True)
 class MucHistory(Element):
-    """How much of the past a room is to send to who joins; `maxstanzas` 0 means nothing.
+    """How much history a room sends on joining; `maxstanzas` 0 means none.
 
-    `history` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2 (K-32).
+    `history` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2.
 
-    :ivar maxstanzas: At most so many messages.
-    :ivar maxchars: At most so many characters of XML.
-    :ivar seconds: Only messages of the last so many seconds.
-    :ivar since: Only messages since then.
+    :ivar maxstanzas: Maximum number of messages.
+    :ivar maxchars: Maximum number of characters of XML.
+    :ivar seconds: Maximum age of the messages in seconds.
+    :ivar since: Time of the earliest message.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -109,7 +116,7 @@ _MUC_HISTORY_ATTRIBUTES: frozenset[str] = frozenset(["maxstanzas", "maxchars", "
 
 
 def read_muc_history(element: XMLElement) -> MucHistory:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucHistory)
         attributes = element.attrib
@@ -149,13 +156,14 @@ def read_muc_history(element: XMLElement) -> MucHistory:
         raise
 
 
+# Wire facts: K-32
 @define(kw_only=True)
 class MucJoin(Element):
-    """Marks a presence as the wish to join a room.
+    """Marks a presence as a request to join a room.
 
-    `x` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2 (K-32).
+    `x` of `http://jabber.org/protocol/muc`: XEP-0045 section 7.2.
 
-    :ivar history: How much of the past to send; without it the room decides.
+    :ivar history: How much history to send; the room decides if absent.
     :ivar password: Password of the room.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -193,7 +201,7 @@ class MucJoin(Element):
 
 
 def read_muc_join(element: XMLElement) -> MucJoin:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucJoin)
         found.unknown_attributes = tuple(element.items())
@@ -218,11 +226,12 @@ def read_muc_join(element: XMLElement) -> MucJoin:
         raise
 
 
+# Wire facts: K-39
 @define(kw_only=True)
 class MucActor(Element):
     """Who removed an occupant or changed its rights.
 
-    `actor` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 8.2 (K-39).
+    `actor` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 8.2.
 
     :ivar jid: JID of that user.
     :ivar nick: Nick of that user, on this platform the user id.
@@ -265,7 +274,7 @@ _MUC_ACTOR_ATTRIBUTES: frozenset[str] = frozenset(["jid", "nick"])
 
 
 def read_muc_actor(element: XMLElement) -> MucActor:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucActor)
         attributes = element.attrib
@@ -295,15 +304,16 @@ def read_muc_actor(element: XMLElement) -> MucActor:
         raise
 
 
+# Wire facts: K-33, K-39
 @define(kw_only=True)
 class MucItem(Element):
-    """Standing of an occupant in a room.
+    """An occupant's standing in a room.
 
-    `item` of `http://jabber.org/protocol/muc#user`: XEP-0045 sections 5 and 7.2 (K-33, K-39).
+    `item` of `http://jabber.org/protocol/muc#user`: XEP-0045 sections 5 and 7.2.
 
-    :ivar affiliation: Lasting standing: `owner`, `admin`, `member`, `outcast` (banned) or `none`.
-    :ivar role: Standing during the visit: `moderator`, `participant`, `visitor`, or `none` who left.
-    :ivar jid: JID of the occupant where the room shows it.
+    :ivar affiliation: Permanent standing: `owner`, `admin`, `member`, `outcast` (banned) or `none`.
+    :ivar role: Standing during the visit: `moderator`, `participant`, `visitor`, or `none` for someone who left.
+    :ivar jid: JID of the occupant, if the room shows it.
     :ivar nick: New nick.
     :ivar actor: Who caused the change.
     :ivar reason: Why.
@@ -362,7 +372,7 @@ _MUC_ITEM_ATTRIBUTES: frozenset[str] = frozenset(["affiliation", "role", "jid", 
 
 
 def read_muc_item(element: XMLElement) -> MucItem:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucItem)
         attributes = element.attrib
@@ -410,14 +420,15 @@ def read_muc_item(element: XMLElement) -> MucItem:
         raise
 
 
+# Wire facts: K-33, K-36, K-39, CX-06
 @define(kw_only=True)
 class MucStatus(Element):
-    """What a room has to say about a presence, as a number. 110 is one's own presence, 307 a kick, 301 a ban; the
-    platform's SDKs take 301 for a kick, so accept both.
+    """A status code of a presence in a room. 110 is the user's own presence, 307 a kick, 301 a ban; the platform's SDKs
+    treat 301 as a kick, so accept both.
 
-    `status` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 15.6, CX-06 (K-33, K-36, K-39).
+    `status` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 15.6.
 
-    :ivar code: The number.
+    :ivar code: The code.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -453,7 +464,7 @@ _MUC_STATUS_ATTRIBUTES: frozenset[str] = frozenset(["code"])
 
 
 def read_muc_status(element: XMLElement) -> MucStatus:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucStatus)
         attributes = element.attrib
@@ -478,14 +489,15 @@ def read_muc_status(element: XMLElement) -> MucStatus:
         raise
 
 
+# Wire facts: K-33, K-36, K-37, K-38, K-39, CX-05
 @define(kw_only=True)
 class MucUser(Element):
     """What a room tells about an occupant.
 
-    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.2, CX-05 (K-33, K-36, K-37, K-38, K-39).
+    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.2.
 
     :ivar item: Standing of the occupant.
-    :ivar statuses: What else there is to say.
+    :ivar statuses: Status codes.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -528,7 +540,7 @@ class MucUser(Element):
 
 
 def read_muc_user(element: XMLElement) -> MucUser:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucUser)
         found.unknown_attributes = tuple(element.items())
@@ -555,17 +567,18 @@ def read_muc_user(element: XMLElement) -> MucUser:
         raise
 
 
+# Wire facts: K-32, CX-32
 @define(kw_only=True)
 class RoomJoin(Stanza):
-    """Joins a room under one's user id.
+    """Joins a room under the user's id.
 
-    `presence` of `jabber:client`: XEP-0045 section 7.2 (K-32).
+    `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
     :ivar lang: Language of the texts.
-    :ivar to: The room, with one's user id as resource.
-    :ivar muc: What to send of the past.
+    :ivar to: The room, with the user's id as the resource.
+    :ivar muc: How much history to send.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -612,7 +625,7 @@ _ROOM_JOIN_ATTRIBUTES: frozenset[str] = frozenset(["id", "from", "{http://www.w3
 
 
 def read_room_join(element: XMLElement) -> RoomJoin:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomJoin)
         attributes = element.attrib
@@ -657,19 +670,20 @@ def read_room_join(element: XMLElement) -> RoomJoin:
         raise
 
 
+# Wire facts: K-33, K-37, CX-05, CX-32
 @define(kw_only=True)
 class RoomOccupant(Stanza):
-    """Someone is in a room or has joined it; with the status code 110 it is oneself.
+    """Someone is in a room or has joined it; with the status code 110, the user.
 
-    `presence` of `jabber:client`: XEP-0045 section 7.2, CX-05 (K-33, K-37).
+    `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar show: How ready the user is to talk: `away`, `chat` (eager), `dnd` (busy) or `xa` (away for long).
+    :ivar show: Availability: `away`, `chat` (eager to talk), `dnd` (do not disturb) or `xa` (away for long).
     :ivar status: Status text for other users.
-    :ivar priority: Rank among one's devices.
+    :ivar priority: Priority among the user's devices.
     :ivar delay: When the presence was first sent.
     :ivar muc: What the room tells about the occupant.
     :ivar unknown: children that have no field, as XML text.
@@ -735,7 +749,7 @@ _ROOM_OCCUPANT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_room_occupant(element: XMLElement) -> RoomOccupant:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomOccupant)
         attributes = element.attrib
@@ -792,15 +806,16 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
         raise
 
 
+# Wire facts: K-36, K-38, K-39, CX-06, CX-32
 @define(kw_only=True)
 class RoomOccupantLeft(Stanza):
-    """Someone has left a room; with the status code 110 it is oneself, with 307 or 301 the occupant was removed.
+    """Someone has left a room; with the status code 110, the user; with 307 or 301, the occupant was removed.
 
-    `presence` of `jabber:client`: XEP-0045 sections 7.14, 8.2 and 9.1, CX-06 (K-36, K-38, K-39).
+    `presence` of `jabber:client`: XEP-0045 sections 7.14, 8.2 and 9.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar status: Last status text.
     :ivar delay: When the presence was first sent.
@@ -863,7 +878,7 @@ _ROOM_OCCUPANT_LEFT_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomOccupantLeft)
         attributes = element.attrib
@@ -918,18 +933,19 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
         raise
 
 
+# Wire facts: K-34, CX-32
 @define(kw_only=True)
 class RoomJoinError(Stanza):
-    """Joining a room has failed; `id` is that of the wish to join. A room that does not repeat the wish sends a plain
+    """Joining a room failed; `id` is that of the request. A room that does not repeat the request sends a plain
     `PresenceError`.
 
-    `presence` of `jabber:client`: XEP-0045 section 7.2 (K-34).
+    `presence` of `jabber:client`: XEP-0045 section 7.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar muc: The wish to join.
+    :ivar muc: The request to join.
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -986,7 +1002,7 @@ _ROOM_JOIN_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_room_join_error(element: XMLElement) -> RoomJoinError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RoomJoinError)
         attributes = element.attrib

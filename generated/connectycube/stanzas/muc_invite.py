@@ -2,8 +2,8 @@
 
 """Invitations to rooms (XEP-0045 section 7.8.2).
 
-Invitations to a room. The platform adds users to a dialog by REST; an invitation tells nothing new and is passed over
-by its other SDKs.
+Invitations to a room. The platform adds users to a dialog by REST; an invitation adds nothing, and the other SDKs
+ignore it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ from attrs import define
 
 from . import delay as _delay
 from . import extra_params as _extra_params
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_enum,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_enum,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_enum,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    to_enum,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -39,14 +43,15 @@ _new = object.__new__
 __all__ = ["BareInvitationMessage", "BareInvite", "InvitationMessage", "MucInvitation", "MucInvite"]
 
 
+# Wire facts: K-31
 @define(kw_only=True)
 class MucInvite(Element):
     """Who invites whom, and why.
 
-    `invite` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2 (K-31).
+    `invite` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2.
 
     :ivar from_: Who invites; added by the room.
-    :ivar to: Who is invited; in what goes to the room.
+    :ivar to: Who is invited; set when sent to the room.
     :ivar reason: Why.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -92,7 +97,7 @@ _MUC_INVITE_ATTRIBUTES: frozenset[str] = frozenset(["from", "to"])
 
 
 def read_muc_invite(element: XMLElement) -> MucInvite:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucInvite)
         attributes = element.attrib
@@ -127,13 +132,14 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
         raise
 
 
+# Wire facts: K-31
 @define(kw_only=True)
 class MucInvitation(Element):
-    """What a room says to a user who is not in it.
+    """A notice from a room to a user who is not in it.
 
-    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2 (K-31).
+    `x` of `http://jabber.org/protocol/muc#user`: XEP-0045 section 7.8.2.
 
-    :ivar invite: The invitation; none in other notices, such as one of a refusal.
+    :ivar invite: The invitation; absent in other notices, such as a refusal.
     :ivar password: Password of the room.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -175,7 +181,7 @@ class MucInvitation(Element):
 
 
 def read_muc_invitation(element: XMLElement) -> MucInvitation:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(MucInvitation)
         found.unknown_attributes = tuple(element.items())
@@ -200,11 +206,12 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
         raise
 
 
+# Wire facts: K-31
 @define(kw_only=True)
 class BareInvite(Element):
-    """An invitation without a namespace of its own; what it holds is not known.
+    """An invitation without its own namespace; its content is unknown.
 
-    `invite` of `jabber:client`: facts K-31 (K-31).
+    `invite` of `jabber:client`.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -232,7 +239,7 @@ class BareInvite(Element):
 
 
 def read_bare_invite(element: XMLElement) -> BareInvite:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BareInvite)
         found.unknown_attributes = tuple(element.items())
@@ -249,20 +256,21 @@ def read_bare_invite(element: XMLElement) -> BareInvite:
         raise
 
 
+# Wire facts: K-31, K-30
 @define(kw_only=True)
 class InvitationMessage(Stanza):
     """A room passes on an invitation of one of its users; it comes from the room's JID.
 
-    `message` of `jabber:client`: XEP-0045 section 7.8.2 (K-31).
+    `message` of `jabber:client`: XEP-0045 section 7.8.2.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
     :ivar to: JID of the recipient.
     :ivar lang: Language of the texts.
-    :ivar type: Mostly left out.
-    :ivar body: Words that some servers add for clients without rooms.
+    :ivar type: Usually absent.
+    :ivar body: Text that some servers add for clients that don't support rooms.
     :ivar invitation: The invitation.
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -329,7 +337,7 @@ _INVITATION_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_invitation_message(element: XMLElement) -> InvitationMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(InvitationMessage)
         attributes = element.attrib
@@ -390,11 +398,12 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
         raise
 
 
+# Wire facts: K-31, 3.6, K-30
 @define(kw_only=True)
 class BareInvitationMessage(Stanza):
-    """A message with an invitation as its own child; other SDKs pass it over.
+    """A message with an invitation as its direct child; other SDKs ignore it.
 
-    `message` of `jabber:client`: facts K-31, facts 3.6 (K-31).
+    `message` of `jabber:client`.
 
     :ivar id: Id of the message, 24 hexadecimal digits where a client of the platform made it.
     :ivar from_: JID of the sender.
@@ -403,7 +412,7 @@ class BareInvitationMessage(Stanza):
     :ivar type: Type of the message.
     :ivar body: A text.
     :ivar invite: The invitation.
-    :ivar delay: The server kept the message before it delivered it (K-30).
+    :ivar delay: Present if the server stored the message before delivering it.
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -470,7 +479,7 @@ _BARE_INVITATION_MESSAGE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(BareInvitationMessage)
         attributes = element.attrib

@@ -2,7 +2,7 @@
 
 """Ping (XEP-0199).
 
-Asks whether the other side is still there; the answer is an empty `IqResult`, and an `IqError` is an answer too.
+Asks whether the other side is still there; the response is an empty `IqResult`, and an `IqError` counts as well.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_jid,
+    is_jid,
+    no_jid,
+)
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     escape_attribute,
-    from_jid,
-    is_jid,
     missing,
-    no_jid,
     raw,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -33,11 +37,12 @@ _new = object.__new__
 __all__ = ["Ping", "PingRequest"]
 
 
+# Wire facts: K-47, K-48
 @define(kw_only=True)
 class Ping(Element):
-    """The question itself.
+    """The request itself.
 
-    `ping` of `urn:xmpp:ping`: XEP-0199 section 3 (K-47, K-48).
+    `ping` of `urn:xmpp:ping`: XEP-0199 section 3.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -65,7 +70,7 @@ class Ping(Element):
 
 
 def read_ping(element: XMLElement) -> Ping:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Ping)
         found.unknown_attributes = tuple(element.items())
@@ -82,17 +87,18 @@ def read_ping(element: XMLElement) -> Ping:
         raise
 
 
+# Wire facts: K-47, K-48
 @define(kw_only=True)
 class PingRequest(Stanza):
-    """Asks whether the other side is still there; the server asks clients too, and wants an `IqResult`.
+    """Asks whether the other side is still there; the server pings clients too, and expects an `IqResult`.
 
-    `iq` of `jabber:client`: XEP-0199 sections 4.1 and 4.2 (K-47, K-48).
+    `iq` of `jabber:client`: XEP-0199 sections 4.1 and 4.2.
 
-    :ivar id: Id of the request, repeated in its answer.
+    :ivar id: Id of the request, repeated in the response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, the server in the name of the account.
+    :ivar to: JID of the recipient; if absent, the server on behalf of the account.
     :ivar lang: Language of the texts.
-    :ivar ping: The question.
+    :ivar ping: The request.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -142,7 +148,7 @@ _PING_REQUEST_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_ping_request(element: XMLElement) -> PingRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PingRequest)
         attributes = element.attrib

@@ -2,8 +2,8 @@
 
 """Presence (RFC 6121 sections 3 and 4).
 
-Who is online, and who may know. Presence of rooms that carries room data stands in the file of its protocol; an
-occupant's presence without such data is told from a contact's by its `from`.
+Who is online, and who may know. Presence with room data is in the file of its protocol; only `from` tells an
+occupant's presence without such data from a contact's.
 """
 
 from __future__ import annotations
@@ -15,20 +15,24 @@ from attrs import define
 
 from . import delay as _delay
 from . import errors as _errors
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    from_jid,
+    is_jid,
+    no_jid,
+    to_int,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     escape_attribute,
     escape_text,
-    from_int,
-    from_jid,
-    is_jid,
-    no_jid,
     raw,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -46,20 +50,21 @@ __all__ = [
 ]
 
 
+# Wire facts: K-07, K-44, K-46, CX-32
 @define(kw_only=True)
 class AvailablePresence(Stanza):
     """Someone is online, perhaps with a status text. The first one after login is empty, and the server sends it back
     from the full JID.
 
-    `presence` of `jabber:client`: RFC 6121 sections 4.2, 4.4 and 4.7 (K-07, K-44, K-46).
+    `presence` of `jabber:client`: RFC 6121 sections 4.2, 4.4 and 4.7.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar show: How ready the user is to talk: `away`, `chat` (eager), `dnd` (busy) or `xa` (away for long).
+    :ivar show: Availability: `away`, `chat` (eager to talk), `dnd` (do not disturb) or `xa` (away for long).
     :ivar status: Status text for other users.
-    :ivar priority: Rank among one's devices.
+    :ivar priority: Priority among the user's devices.
     :ivar delay: When the presence was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -120,7 +125,7 @@ _AVAILABLE_PRESENCE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_available_presence(element: XMLElement) -> AvailablePresence:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(AvailablePresence)
         attributes = element.attrib
@@ -176,15 +181,16 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
         raise
 
 
+# Wire facts: K-35, K-45, CX-32
 @define(kw_only=True)
 class UnavailablePresence(Stanza):
-    """Someone goes offline; with a room and nick in `to`, one leaves the room.
+    """Someone goes offline; with a room and nick in `to`, the sender leaves the room.
 
-    `presence` of `jabber:client`: RFC 6121 section 4.5, XEP-0045 section 7.14 (K-35, K-45).
+    `presence` of `jabber:client`: RFC 6121 section 4.5, XEP-0045 section 7.14.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar status: Last status text.
     :ivar delay: When the presence was first sent.
@@ -242,7 +248,7 @@ _UNAVAILABLE_PRESENCE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(UnavailablePresence)
         attributes = element.attrib
@@ -294,17 +300,18 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
         raise
 
 
+# Wire facts: K-40, 3.5, CX-32
 @define(kw_only=True)
 class Subscribe(Stanza):
     """A contact request - the sender asks to see when the other is online.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.1, facts 3.5 (K-40).
+    `presence` of `jabber:client`: RFC 6121 section 3.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
-    :ivar status: Words for the other user.
+    :ivar status: A text for the other user.
     :ivar delay: When the request was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -360,7 +367,7 @@ _SUBSCRIBE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_subscribe(element: XMLElement) -> Subscribe:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Subscribe)
         attributes = element.attrib
@@ -410,15 +417,16 @@ def read_subscribe(element: XMLElement) -> Subscribe:
         raise
 
 
+# Wire facts: K-41, 3.5, CX-32
 @define(kw_only=True)
 class Subscribed(Stanza):
     """A contact request is accepted - the other may see when the sender is online.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.1, facts 3.5 (K-41).
+    `presence` of `jabber:client`: RFC 6121 section 3.1.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -464,7 +472,7 @@ _SUBSCRIBED_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_subscribed(element: XMLElement) -> Subscribed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Subscribed)
         attributes = element.attrib
@@ -506,15 +514,16 @@ def read_subscribed(element: XMLElement) -> Subscribed:
         raise
 
 
+# Wire facts: K-42, 3.5, CX-32
 @define(kw_only=True)
 class Unsubscribed(Stanza):
     """A contact request is rejected, or an earlier grant is taken back.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.2, facts 3.5 (K-42).
+    `presence` of `jabber:client`: RFC 6121 section 3.2.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -560,7 +569,7 @@ _UNSUBSCRIBED_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_unsubscribed(element: XMLElement) -> Unsubscribed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Unsubscribed)
         attributes = element.attrib
@@ -602,15 +611,16 @@ def read_unsubscribed(element: XMLElement) -> Unsubscribed:
         raise
 
 
+# Wire facts: K-43, CX-32
 @define(kw_only=True)
 class Unsubscribe(Stanza):
-    """The sender does not want to see any more when the other is online.
+    """The sender no longer wants to see when the other is online.
 
-    `presence` of `jabber:client`: RFC 6121 section 3.3 (K-43).
+    `presence` of `jabber:client`: RFC 6121 section 3.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -656,7 +666,7 @@ _UNSUBSCRIBE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_unsubscribe(element: XMLElement) -> Unsubscribe:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Unsubscribe)
         attributes = element.attrib
@@ -698,15 +708,16 @@ def read_unsubscribe(element: XMLElement) -> Unsubscribe:
         raise
 
 
+# Wire facts: CX-32
 @define(kw_only=True)
 class PresenceProbe(Stanza):
-    """A server asks for the present presence of a user; a client hardly ever sees one.
+    """A server asks for the current presence of a user; a client rarely sees one.
 
     `presence` of `jabber:client`: RFC 6121 section 4.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -752,7 +763,7 @@ _PRESENCE_PROBE_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_presence_probe(element: XMLElement) -> PresenceProbe:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PresenceProbe)
         attributes = element.attrib
@@ -796,15 +807,16 @@ def read_presence_probe(element: XMLElement) -> PresenceProbe:
         raise
 
 
+# Wire facts: K-34, CX-32
 @define(kw_only=True)
 class PresenceError(Stanza):
-    """A presence could not be handled; one for a room means that joining has failed.
+    """A presence could not be handled; if it was for a room, joining failed.
 
-    `presence` of `jabber:client`: RFC 6121 section 4.7.1, RFC 6120 section 8.3 (K-34).
+    `presence` of `jabber:client`: RFC 6121 section 4.7.1, RFC 6120 section 8.3.
 
-    :ivar id: Id of the presence; a server may repeat it in its answer (CX-32).
+    :ivar id: Id of the presence; a server may repeat it in its response.
     :ivar from_: JID of the sender.
-    :ivar to: JID of the recipient; without it, all who are subscribed.
+    :ivar to: JID of the recipient; if absent, all subscribers.
     :ivar lang: Language of the texts.
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.
@@ -858,7 +870,7 @@ _PRESENCE_ERROR_ATTRIBUTES: frozenset[str] = frozenset(
 
 
 def read_presence_error(element: XMLElement) -> PresenceError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(PresenceError)
         attributes = element.attrib

@@ -2,10 +2,12 @@
 
 """Authentication (RFC 6120 section 6).
 
-Authentication by SASL. The platform offers PLAIN and ANONYMOUS, and PLAIN is used, with an empty identity to act as
-(CX-23). Challenges and responses are for mechanisms of several steps such as SCRAM. Data of no length is written `=`
+Authentication by SASL. The platform offers PLAIN and ANONYMOUS; PLAIN is used, with an empty authorization identity.
+Challenges and responses are for mechanisms with several steps such as SCRAM. Data of length zero is written as `=`
 (RFC 6120 section 6.4.2).
 """
+
+# Wire facts: CX-23
 
 from __future__ import annotations
 
@@ -14,20 +16,24 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_base64,
+    to_base64,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     check_name,
     escape_attribute,
     escape_text,
-    from_base64,
     local,
     missing,
     raw,
-    to_base64,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -35,14 +41,15 @@ _new = object.__new__
 __all__ = ["Abort", "Auth", "Challenge", "Failure", "Response", "Success"]
 
 
+# Wire facts: K-03, CX-23
 @define(kw_only=True)
 class Auth(Stanza):
     """Starts authentication. Its data holds the password; never log it.
 
-    `auth` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.2, CX-23 (K-03).
+    `auth` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.2.
 
     :ivar mechanism: Name of the mechanism, `PLAIN`.
-    :ivar data: What the mechanism sends first, for PLAIN names and password.
+    :ivar data: The mechanism's initial response; for PLAIN, names and password.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -83,7 +90,7 @@ _AUTH_ATTRIBUTES: frozenset[str] = frozenset(["mechanism"])
 
 
 def read_auth(element: XMLElement) -> Auth:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Auth)
         attributes = element.attrib
@@ -118,7 +125,7 @@ class Challenge(Stanza):
 
     `challenge` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.3.
 
-    :ivar data: What the mechanism has to say.
+    :ivar data: The mechanism's data.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -154,7 +161,7 @@ class Challenge(Stanza):
 
 
 def read_challenge(element: XMLElement) -> Challenge:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Challenge)
         found.unknown_attributes = tuple(element.items())
@@ -181,7 +188,7 @@ class Response(Stanza):
 
     `response` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.3.
 
-    :ivar data: What the mechanism has to say.
+    :ivar data: The mechanism's data.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -217,7 +224,7 @@ class Response(Stanza):
 
 
 def read_response(element: XMLElement) -> Response:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Response)
         found.unknown_attributes = tuple(element.items())
@@ -274,7 +281,7 @@ class Abort(Stanza):
 
 
 def read_abort(element: XMLElement) -> Abort:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Abort)
         found.unknown_attributes = tuple(element.items())
@@ -291,13 +298,14 @@ def read_abort(element: XMLElement) -> Abort:
         raise
 
 
+# Wire facts: K-04
 @define(kw_only=True)
 class Success(Stanza):
     """The user is authenticated; a new stream follows.
 
-    `success` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.6 (K-04).
+    `success` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.6.
 
-    :ivar data: What the mechanism says last, such as the server's proof in SCRAM.
+    :ivar data: The mechanism's final data, such as the server's proof in SCRAM.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -333,7 +341,7 @@ class Success(Stanza):
 
 
 def read_success(element: XMLElement) -> Success:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Success)
         found.unknown_attributes = tuple(element.items())
@@ -354,14 +362,15 @@ def read_success(element: XMLElement) -> Success:
         raise
 
 
+# Wire facts: K-04
 @define(kw_only=True)
 class Failure(Stanza):
     """The user is not authenticated.
 
-    `failure` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.5 (K-04).
+    `failure` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.5.
 
-    :ivar condition: Why; only `temporary-auth-failure` may be tried again as it is.
-    :ivar text: Words for a person.
+    :ivar condition: Why; only after `temporary-auth-failure` may the same attempt be repeated.
+    :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -416,7 +425,7 @@ class Failure(Stanza):
 
 
 def read_failure(element: XMLElement) -> Failure:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Failure)
         found.unknown_attributes = tuple(element.items())

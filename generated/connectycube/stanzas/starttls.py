@@ -2,9 +2,11 @@
 
 """Start of TLS (RFC 6120 section 5).
 
-Securing a TCP connection that began without TLS (CX-22). Not used on WebSocket, nor on the port that is secured from
-the start.
+Securing a TCP connection that started without TLS. Not used on WebSocket, nor on the port that uses TLS from the
+start.
 """
+
+# Wire facts: CX-22
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    write_unknown,
+    write_unknown_attributes,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     raw,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -26,11 +30,12 @@ _new = object.__new__
 __all__ = ["Proceed", "StartTls", "TlsFailure"]
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class StartTls(Stanza):
-    """In the stream's features, the server's offer of TLS; from a client, the wish to start it.
+    """In the stream features, the server's offer of TLS; from a client, the request to start it.
 
-    `starttls` of `urn:ietf:params:xml:ns:xmpp-tls`: RFC 6120 sections 5.4.1 and 5.4.2 (K-02).
+    `starttls` of `urn:ietf:params:xml:ns:xmpp-tls`: RFC 6120 sections 5.4.1 and 5.4.2.
 
     :ivar required: In an offer, whether TLS must be started.
     :ivar unknown: children that have no field, as XML text.
@@ -68,7 +73,7 @@ class StartTls(Stanza):
 
 
 def read_start_tls(element: XMLElement) -> StartTls:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StartTls)
         found.unknown_attributes = tuple(element.items())
@@ -126,7 +131,7 @@ class Proceed(Stanza):
 
 
 def read_proceed(element: XMLElement) -> Proceed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Proceed)
         found.unknown_attributes = tuple(element.items())
@@ -179,7 +184,7 @@ class TlsFailure(Stanza):
 
 
 def read_tls_failure(element: XMLElement) -> TlsFailure:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(TlsFailure)
         found.unknown_attributes = tuple(element.items())

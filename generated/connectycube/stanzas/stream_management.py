@@ -2,10 +2,12 @@
 
 """Stream management (XEP-0198).
 
-Both sides count the stanzas that they handled and tell each other, so that a sender knows what has arrived. Every
-stanza counts, not only messages (CX-11); the elements of this page do not. Counters begin at 0 and after 4294967295
-at 0 again.
+Both sides count the stanzas that they have handled and report the count, so that a sender knows what has arrived.
+Every stanza counts, not only messages, but not the elements of this page. Counters start at 0 and wrap to 0 after
+4294967295.
 """
+
+# Wire facts: CX-11
 
 from __future__ import annotations
 
@@ -14,22 +16,26 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define
 
+from ._extras import (
+    unknown_of,
+    write_unknown,
+    write_unknown_attributes,
+)
+from ._values import (
+    from_bool_words,
+    from_int,
+    to_bool,
+    to_int,
+)
 from ._xml import (
     Stanza,
     StanzaError,
     check_name,
     escape_attribute,
     escape_text,
-    from_bool_words,
-    from_int,
     local,
     missing,
     raw,
-    to_bool,
-    to_int,
-    unknown_of,
-    write_unknown,
-    write_unknown_attributes,
 )
 
 _new = object.__new__
@@ -37,14 +43,15 @@ _new = object.__new__
 __all__ = ["Ack", "AckRequest", "Enable", "Enabled", "Failed", "Resume", "Resumed"]
 
 
+# Wire facts: K-08, U-35
 @define(kw_only=True)
 class Enable(Stanza):
-    """Asks the server to manage the stream; other SDKs do not ask for resumption (U-35).
+    """Asks the server to manage the stream; other SDKs do not request resumption.
 
-    `enable` of `urn:xmpp:sm:3`: XEP-0198 section 3 (K-08).
+    `enable` of `urn:xmpp:sm:3`: XEP-0198 section 3.
 
-    :ivar resume: Whether the stream is to be resumable.
-    :ivar max: Wished time in seconds for which it can be resumed.
+    :ivar resume: Whether to make the stream resumable.
+    :ivar max: Preferred time in seconds during which it can be resumed.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -80,7 +87,7 @@ _ENABLE_ATTRIBUTES: frozenset[str] = frozenset(["resume", "max"])
 
 
 def read_enable(element: XMLElement) -> Enable:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Enable)
         attributes = element.attrib
@@ -110,16 +117,17 @@ def read_enable(element: XMLElement) -> Enable:
         raise
 
 
+# Wire facts: K-09
 @define(kw_only=True)
 class Enabled(Stanza):
     """The stream is managed from now on; both counters are 0.
 
-    `enabled` of `urn:xmpp:sm:3`: XEP-0198 section 3 (K-09).
+    `enabled` of `urn:xmpp:sm:3`: XEP-0198 section 3.
 
-    :ivar id: Names the stream when it is resumed.
+    :ivar id: Identifies the stream when it is resumed.
     :ivar resume: Whether the stream is resumable.
-    :ivar max: Seconds for which it can be resumed.
-    :ivar location: Host and perhaps port at which it is best resumed.
+    :ivar max: Seconds during which it can be resumed.
+    :ivar location: Preferred host, and optionally port, for resuming it.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -161,7 +169,7 @@ _ENABLED_ATTRIBUTES: frozenset[str] = frozenset(["id", "resume", "max", "locatio
 
 
 def read_enabled(element: XMLElement) -> Enabled:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Enabled)
         attributes = element.attrib
@@ -201,11 +209,12 @@ def read_enabled(element: XMLElement) -> Enabled:
         raise
 
 
+# Wire facts: K-10
 @define(kw_only=True)
 class AckRequest(Stanza):
     """Asks the other side how many stanzas it has handled.
 
-    `r` of `urn:xmpp:sm:3`: XEP-0198 section 4 (K-10).
+    `r` of `urn:xmpp:sm:3`: XEP-0198 section 4.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -233,7 +242,7 @@ class AckRequest(Stanza):
 
 
 def read_ack_request(element: XMLElement) -> AckRequest:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(AckRequest)
         found.unknown_attributes = tuple(element.items())
@@ -250,13 +259,14 @@ def read_ack_request(element: XMLElement) -> AckRequest:
         raise
 
 
+# Wire facts: K-11, CX-11
 @define(kw_only=True)
 class Ack(Stanza):
-    """Says how many stanzas were handled since the stream is managed; asked for or not.
+    """Says how many stanzas were handled since stream management started, on request or unprompted.
 
-    `a` of `urn:xmpp:sm:3`: XEP-0198 section 4, CX-11 (K-11).
+    `a` of `urn:xmpp:sm:3`: XEP-0198 section 4.
 
-    :ivar h: Their number.
+    :ivar h: The number of stanzas.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -288,7 +298,7 @@ _ACK_ATTRIBUTES: frozenset[str] = frozenset(["h"])
 
 
 def read_ack(element: XMLElement) -> Ack:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Ack)
         attributes = element.attrib
@@ -315,7 +325,7 @@ def read_ack(element: XMLElement) -> Ack:
 
 @define(kw_only=True)
 class Resume(Stanza):
-    """Asks to go on with an earlier stream, in place of binding a resource.
+    """Asks to continue an earlier stream instead of binding a resource.
 
     `resume` of `urn:xmpp:sm:3`: XEP-0198 section 5.
 
@@ -354,7 +364,7 @@ _RESUME_ATTRIBUTES: frozenset[str] = frozenset(["previd", "h"])
 
 
 def read_resume(element: XMLElement) -> Resume:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Resume)
         attributes = element.attrib
@@ -386,7 +396,7 @@ def read_resume(element: XMLElement) -> Resume:
 
 @define(kw_only=True)
 class Resumed(Stanza):
-    """The earlier stream goes on; send again what its other side has not handled.
+    """The earlier stream continues; resend what the other side has not handled.
 
     `resumed` of `urn:xmpp:sm:3`: XEP-0198 section 5.
 
@@ -425,7 +435,7 @@ _RESUMED_ATTRIBUTES: frozenset[str] = frozenset(["previd", "h"])
 
 
 def read_resumed(element: XMLElement) -> Resumed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Resumed)
         attributes = element.attrib
@@ -461,9 +471,9 @@ class Failed(Stanza):
 
     `failed` of `urn:xmpp:sm:3`: XEP-0198 sections 3 and 5.
 
-    :ivar h: Number of stanzas that the server handled in the earlier stream, where it still knows.
+    :ivar h: Number of stanzas that the server handled in the earlier stream, if it still knows.
     :ivar condition: Why; `item-not-found` for a stream that is no longer known.
-    :ivar text: Words for a person.
+    :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -522,7 +532,7 @@ _FAILED_ATTRIBUTES: frozenset[str] = frozenset(["h"])
 
 
 def read_failed(element: XMLElement) -> Failed:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Failed)
         attributes = element.attrib

@@ -2,9 +2,11 @@
 
 """Streams (RFC 6120 section 4).
 
-What a server offers at the start of a stream, and the errors that end one. The server shows `starttls` and
-`compression` on WebSocket too, where they have no meaning (K-02).
+What a server offers at the start of a stream, and the errors that end one. The server offers `starttls` and
+`compression` on WebSocket too, where they are meaningless.
 """
+
+# Wire facts: K-02
 
 from __future__ import annotations
 
@@ -15,6 +17,10 @@ from attrs import define
 
 from . import bind as _bind
 from . import starttls as _starttls
+from ._extras import (
+    write_unknown,
+    write_unknown_attributes,
+)
 from ._xml import (
     Element,
     Stanza,
@@ -23,8 +29,6 @@ from ._xml import (
     escape_text,
     local,
     raw,
-    write_unknown,
-    write_unknown_attributes,
     wrong_class,
 )
 
@@ -33,11 +37,12 @@ _new = object.__new__
 __all__ = ["Compression", "Mechanisms", "RosterVersioning", "SmFeature", "StreamError", "StreamFeatures"]
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class Mechanisms(Element):
-    """The ways to authenticate that the server offers.
+    """The authentication mechanisms that the server offers.
 
-    `mechanisms` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.1 (K-02).
+    `mechanisms` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.1.
 
     :ivar mechanisms: Their names, the preferred one first.
     :ivar unknown: children that have no field, as XML text.
@@ -75,7 +80,7 @@ class Mechanisms(Element):
 
 
 def read_mechanisms(element: XMLElement) -> Mechanisms:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Mechanisms)
         found.unknown_attributes = tuple(element.items())
@@ -99,11 +104,12 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
         raise
 
 
+# Wire facts: K-02, U-54
 @define(kw_only=True)
 class Compression(Element):
-    """The ways to compress that the server offers; the SDK uses none (U-54).
+    """The compression methods that the server offers; the SDK uses none.
 
-    `compression` of `http://jabber.org/features/compress`: XEP-0138 section 3 (K-02).
+    `compression` of `http://jabber.org/features/compress`: XEP-0138 section 3.
 
     :ivar methods: Their names.
     :ivar unknown: children that have no field, as XML text.
@@ -141,7 +147,7 @@ class Compression(Element):
 
 
 def read_compression(element: XMLElement) -> Compression:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(Compression)
         found.unknown_attributes = tuple(element.items())
@@ -165,14 +171,15 @@ def read_compression(element: XMLElement) -> Compression:
         raise
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class SmFeature(Element):
     """The server offers stream management.
 
-    `sm` of `urn:xmpp:sm:3`: XEP-0198 section 2 (K-02).
+    `sm` of `urn:xmpp:sm:3`: XEP-0198 section 2.
 
-    :ivar optional: It may be left out.
-    :ivar required: It must be enabled.
+    :ivar optional: Whether it may be skipped.
+    :ivar required: Whether it must be enabled.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -207,7 +214,7 @@ class SmFeature(Element):
 
 
 def read_sm_feature(element: XMLElement) -> SmFeature:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(SmFeature)
         found.unknown_attributes = tuple(element.items())
@@ -232,11 +239,12 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
         raise
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class RosterVersioning(Element):
-    """The server tells only the changes of a roster that the client knows.
+    """The server can send only the changes to a roster that the client knows.
 
-    `ver` of `urn:xmpp:features:rosterver`: RFC 6121 section 2.6 (K-02).
+    `ver` of `urn:xmpp:features:rosterver`: RFC 6121 section 2.6.
 
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
@@ -264,7 +272,7 @@ class RosterVersioning(Element):
 
 
 def read_roster_versioning(element: XMLElement) -> RosterVersioning:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(RosterVersioning)
         found.unknown_attributes = tuple(element.items())
@@ -281,17 +289,18 @@ def read_roster_versioning(element: XMLElement) -> RosterVersioning:
         raise
 
 
+# Wire facts: K-02
 @define(kw_only=True)
 class StreamFeatures(Stanza):
-    """What the server offers; others before authentication than after it.
+    """What the server offers; it differs before and after authentication.
 
-    `features` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.3.2 (K-02).
+    `features` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.3.2.
 
     :ivar sm: Stream management.
-    :ivar mechanisms: Ways to authenticate; before authentication.
+    :ivar mechanisms: Authentication mechanisms; before authentication.
     :ivar rosterver: Versions of the roster.
-    :ivar starttls: TLS may be started; without meaning on WebSocket.
-    :ivar compression: Ways to compress.
+    :ivar starttls: TLS may be started; meaningless on WebSocket.
+    :ivar compression: Compression methods.
     :ivar bind: A resource must be bound next; after authentication.
     :ivar session: A session may be started; of the older RFC 3921.
     :ivar unknown: children that have no field, as XML text.
@@ -361,7 +370,7 @@ class StreamFeatures(Stanza):
 
 
 def read_stream_features(element: XMLElement) -> StreamFeatures:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StreamFeatures)
         found.unknown_attributes = tuple(element.items())
@@ -403,13 +412,13 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
 
 @define(kw_only=True)
 class StreamError(Stanza):
-    """Why the stream ends; nothing follows but its closing.
+    """Why the stream ends; only its closing follows.
 
     `error` of `http://etherx.jabber.org/streams`: RFC 6120 section 4.9.
 
-    :ivar condition: What is wrong; none where there is `see_other_host`.
-    :ivar see_other_host: Host and perhaps port to connect to instead (RFC 6120 section 4.9.3.19).
-    :ivar text: Words for a person.
+    :ivar condition: What is wrong; absent with `see_other_host`.
+    :ivar see_other_host: Host, and optionally port, to connect to instead (RFC 6120 section 4.9.3.19).
+    :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -488,7 +497,7 @@ class StreamError(Stanza):
 
 
 def read_stream_error(element: XMLElement) -> StreamError:
-    """Read an element whose name has been looked at."""
+    """Read an element whose name has been checked."""
     try:
         found = _new(StreamError)
         found.unknown_attributes = tuple(element.items())

@@ -1,8 +1,8 @@
 """A local ConnectyCube for development and tests: REST and chat over one store.
 
-It plays what is documented, by the documented rules, and says 501 to the rest. It is no production server.
+It simulates what the platform documents, and answers 501 to the rest. It is not for production use.
 
-What it needs is loaded when it is first used: pytest looks in here for the plugin at each start, also where the extra
+Names are imported on first use, because pytest loads this package for its plugin at each start, even where the extra
 `sandbox` is not installed.
 """
 

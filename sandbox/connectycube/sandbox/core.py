@@ -56,32 +56,22 @@ class Core:
         self.journal = Journal(clock)
         self.addresses = addresses = Addresses(settings)
         # Each part takes only parts built before it: a contract in pyproject.toml holds them to that order.
-        self.accounts = accounts = Accounts(db=db, clock=clock, ids=ids, bus=bus, settings=settings)
-        self.sessions = sessions = Sessions(db=db, clock=clock, settings=settings, accounts=accounts)
-        self.presence = presence = Presence(db=db, clock=clock, accounts=accounts)
-        self.push = Push(db=db, clock=clock, settings=settings, accounts=accounts)
-        self.records = Records(db=db, clock=clock, ids=ids, accounts=accounts)
-        self.address_book = AddressBook(db=db, accounts=accounts)
-        self.contacts = contacts = Contacts(db=db, settings=settings)
-        self.privacy = privacy = Privacy(db=db, addresses=addresses, contacts=contacts, presence=presence)
-        self.dialogs = dialogs = Dialogs(db=db, clock=clock, ids=ids, bus=bus, settings=settings, accounts=accounts)
-        self.messages = messages = Messages(
-            db=db, clock=clock, ids=ids, bus=bus, settings=settings, accounts=accounts, privacy=privacy, dialogs=dialogs
-        )
-        self.meetings = Meetings(db=db, clock=clock, ids=ids, accounts=accounts, dialogs=dialogs)
-        self.whiteboards = Whiteboards(db=db, clock=clock, ids=ids, settings=settings, dialogs=dialogs)
-        self.chat = ChatRules(
-            clock=clock,
-            ids=ids,
-            settings=settings,
-            accounts=accounts,
-            sessions=sessions,
-            dialogs=dialogs,
-            messages=messages,
-        )
-        self.search = Search(db=db, dialogs=dialogs)
-        self.statistics = Statistics(db=db)
-        self.files = Files(db=db, clock=clock, settings=settings)
+        self.accounts = accounts = Accounts(db, clock, ids, bus, settings)
+        self.sessions = sessions = Sessions(db, clock, settings, accounts)
+        self.presence = presence = Presence(db, clock, accounts)
+        self.push = Push(db, clock, settings, accounts)
+        self.records = Records(db, clock, ids, accounts)
+        self.address_book = AddressBook(db, accounts)
+        self.contacts = contacts = Contacts(db, settings)
+        self.privacy = privacy = Privacy(db, addresses, contacts, presence)
+        self.dialogs = dialogs = Dialogs(db, clock, ids, bus, settings, accounts)
+        self.messages = messages = Messages(db, clock, ids, bus, settings, accounts, privacy, dialogs)
+        self.meetings = Meetings(db, clock, ids, accounts, dialogs)
+        self.whiteboards = Whiteboards(db, clock, ids, settings, dialogs)
+        self.chat = ChatRules(clock, ids, settings, accounts, sessions, dialogs, messages)
+        self.search = Search(db, dialogs)
+        self.statistics = Statistics(db)
+        self.files = Files(db, clock, settings)
 
     def reset(self) -> None:
         """Return to an empty application: no data, faults or journal, real time, and no chat connections."""

@@ -14,9 +14,7 @@ async with chat:
 from connectycube.stanzas import Attachment
 
 from ._bus import EventStream
-from .blocking.client import Chat
-from .blocking.lists import BlockingContacts, BlockingPrivacy
-from .blocking.workers import BlockingEventStream
+from .blocking import BlockingContacts, BlockingEventStream, BlockingPrivacy, Chat
 from .client import AsyncChat
 from .errors import (
     AuthenticationFailed,

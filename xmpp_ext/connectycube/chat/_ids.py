@@ -9,67 +9,90 @@ import os
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import count
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from attrs import frozen
 
 from connectycube.rest import InvalidArgument
-from connectycube.stanzas import JIDError, OccupantJID, RoomJID, UserJID
+from connectycube.stanzas import JIDError, RoomJID, UserJID
 
-__all__ = ["Addresses", "IdMaker", "Window", "bare", "checked_user_id", "is_object_id", "room_of", "user_of"]
+__all__ = ["Addresses", "IdMaker", "Recent", "Sender", "bare", "checked_user_id", "is_object_id"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+BLOCK: Final = 512
+"""Ids for which random digits are drawn at once."""
 
 is_object_id = re.compile(r"[0-9a-fA-F]{24}").fullmatch
+is_user_id = re.compile(r"[1-9][0-9]{0,18}").fullmatch
 
 
 class IdMaker:
-    """Makes ids of 24 hexadecimal digits: 8 for the time, 10 random ones, 6 that count up."""
+    """Makes ids that nobody can predict, even from those already seen.
 
-    __slots__ = ("_counter", "_random")
+    Random digits are drawn in blocks, because a system call for each id would cost more than the rest of it.
+    """
 
-    def __init__(self) -> None:
-        self._random = os.urandom(5).hex()
-        self._counter = count(int.from_bytes(os.urandom(3)))
+    __slots__ = ()
 
     def message(self) -> str:
-        """Return the id of a new message."""
-        return f"{int(time.time()):08x}{self._random}{next(self._counter) & 0xFFFFFF:06x}"
+        """Return the id of a new message: 24 hexadecimal digits, 8 for the time and 16 random ones."""
+        return f"{int(time.time()):08x}{self.request()}"
 
     def request(self) -> str:
-        """Return the id of a new request, unique within this chat."""
-        return f"{self._random}{next(self._counter):x}"
+        """Return the id of a new request: 16 random hexadecimal digits."""
+        try:
+            return _random.pop()
+        except IndexError:
+            digits = os.urandom(8 * BLOCK).hex()
+            _random.extend(digits[start : start + 16] for start in range(16, len(digits), 16))
+            return digits[:16]
 
 
-class Window:
-    """The last `size` ids seen."""
+_random: list[str] = []
+if hasattr(os, "register_at_fork"):  # Otherwise parent and child would use the same ids.
+    os.register_at_fork(after_in_child=_random.clear)
 
-    __slots__ = ("_order", "_seen", "_size")
+
+class Recent(Generic[K, V]):
+    """A mapping of the last `size` keys added."""
+
+    __slots__ = ("_order", "_size", "_values", "get")
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._order: deque[object] = deque()
-        self._seen: set[object] = set()
+        self._order: deque[K] = deque()
+        self._values: dict[K, V] = {}
+        self.get = self._values.get
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._seen
-
-    def add(self, key: object) -> bool:
-        """Add an id.
-
-        :returns: whether it is new.
-        """
-        seen = self._seen
-        if key in seen:
-            return False
-        seen.add(key)
-        order = self._order
-        order.append(key)
-        if len(order) > self._size:
-            seen.discard(order.popleft())
-        return True
+    def put(self, key: K, value: V) -> None:
+        """Set the value of a key. A key that is known already keeps its age."""
+        values = self._values
+        if key not in values:
+            order = self._order
+            order.append(key)
+            if len(order) > self._size:
+                del values[order.popleft()]
+        values[key] = value
 
 
 # -- from ids to addresses
+
+
+class Sender(NamedTuple):
+    """Whom an address belongs to.
+
+    :ivar user_id: the user, in a room the occupant; `None` if it is not a user of the application.
+    :ivar dialog_id: the dialog of a room; `None` outside of rooms.
+    :ivar identity: what tells senders apart: the user's id, or the full address if there is none.
+    """
+
+    user_id: int | None
+    dialog_id: str | None
+    identity: int | str | None
 
 
 @frozen
@@ -96,6 +119,24 @@ class Addresses:
             return _room_jid(dialog_id, self.app_id, self.muc_host)
         except JIDError as error:
             raise InvalidArgument("dialog_id", f"is not a valid dialog id: {error.problem}") from error
+
+    @property
+    def sender(self) -> Callable[[str | None], Sender]:
+        """A function that returns whom an address belongs to. In a room, its occupants' names are user ids."""
+        return _senders(self.app_id, self.host, self.muc_host)
+
+    def user_of(self, jid: str | None) -> int | None:
+        """Return the user's id, or `None` if the address does not belong to a user of this application and host."""
+        sender = self.sender(jid)
+        return sender.user_id if sender.dialog_id is None else None
+
+    def room_of(self, jid: str | None) -> tuple[str, int | None] | None:
+        """Return the dialog and occupant of an address, or `None` if it does not belong to a room of this application.
+
+        The occupant is `None` for the room itself, and for a name that is not a user id.
+        """
+        sender = self.sender(jid)
+        return None if sender.dialog_id is None else (sender.dialog_id, sender.user_id)
 
 
 @lru_cache(maxsize=4096)
@@ -126,26 +167,30 @@ def bare(jid: str) -> str:
     return jid.partition("/")[0]
 
 
-@lru_cache(maxsize=4096)
-def user_of(jid: str | None) -> int | None:
-    """Return the user's id, or `None` if the address does not belong to a user."""
-    if jid is None:
-        return None
-    try:
-        return UserJID.parse(jid).user_id
-    except JIDError:
-        return None
+@lru_cache(maxsize=16)
+def _senders(app_id: int, host: str, muc_host: str) -> Callable[[str | None], Sender]:
+    """Return the function of an application's addresses. Its chats share the cache, keyed by the JID alone."""
 
+    @lru_cache(maxsize=4096)
+    def sender(jid: str | None) -> Sender:
+        if jid is None:
+            return Sender(None, None, None)
+        address, _, name = jid.partition("/")
+        address = address.lower()
+        # Compared as a whole: the same number with a leading zero, at another host or in another application belongs to
+        # someone else.
+        try:
+            if "_" in address:
+                room = RoomJID.parse(address)
+                if address == f"{app_id}_{room.dialog_id}@{muc_host}":
+                    user_id = int(name) if is_user_id(name) else None
+                    return Sender(user_id, room.dialog_id, jid if user_id is None else user_id)
+            else:
+                user = UserJID.parse(address)
+                if address == f"{user.user_id}-{app_id}@{host}":
+                    return Sender(user.user_id, None, user.user_id)
+        except JIDError:
+            return Sender(None, None, jid)
+        return Sender(None, None, jid)
 
-@lru_cache(maxsize=4096)
-def room_of(jid: str | None) -> tuple[str, int | None] | None:
-    """Return the dialog and occupant of an address, or `None` if it does not belong to a room."""
-    if jid is None:
-        return None
-    try:
-        if "/" in jid:
-            occupant = OccupantJID.parse(jid)
-            return occupant.room.dialog_id, occupant.user_id
-        return RoomJID.parse(jid).dialog_id, None
-    except JIDError:
-        return None
+    return sender

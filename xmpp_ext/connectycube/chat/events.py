@@ -2,6 +2,10 @@
 
 Events are emitted in the order of the stream, each after the state has changed: a handler finds `state`, `contacts` and
 the rest as they are after the event.
+
+A `user_id` is taken from the sender's address, which the server vouches for. It is `None` for users of other
+applications and hosts, whose ids mean someone else; `jid` names them. In a group it is the sender's name in the room:
+only the platform vouches that this is a user's id. The `dialog_id` of a private message is what its sender says.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from connectycube.stanzas import CallSignal
 
@@ -148,6 +152,8 @@ class StanzaRejected(Event):
 class MessageReceived(Event):
     """A message was received.
 
+    In a group, the sender is known by a name in the room. Only the platform vouches that it is the user's id.
+
     :ivar message: the message.
     """
 
@@ -169,7 +175,7 @@ class MessageFailed(Event):
     """A message was not accepted.
 
     :ivar message_id: its id.
-    :ivar user_id: its recipient in a private dialog; `None` in a group, or if the server does not name one.
+    :ivar user_id: its recipient in a private dialog; `None` in a group.
     :ivar dialog_id: its dialog, if known.
     :ivar error: the reason.
     """
@@ -187,7 +193,7 @@ class MessageBlocked(Event):
     The server's answer is the same for a recipient it does not know, or for whom it stores no messages.
 
     :ivar message_id: its id.
-    :ivar user_id: the recipient; `None` if the server does not name one.
+    :ivar user_id: the recipient.
     """
 
     message_id: str
@@ -199,6 +205,7 @@ class _Mark(Event):
     message_id: str
     dialog_id: str | None
     user_id: int | None
+    jid: str | None = field(default=None, eq=False)
 
 
 @frozen(kw_only=True)
@@ -208,6 +215,7 @@ class MessageDelivered(_Mark):
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
     :ivar user_id: the user it reached; `None` if the mark is not from a user.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
 
@@ -218,6 +226,7 @@ class MessageRead(_Mark):
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
     :ivar user_id: the user who read it; `None` if the mark is not from a user.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
 
@@ -229,11 +238,15 @@ class MessageEdited(_Mark):
     :ivar dialog_id: its dialog, if known.
     :ivar user_id: the user who edited it; `None` if that is not a user.
     :ivar body: the new text.
-    :ivar last: whether it is the last message of its dialog; `None` if unknown.
+    :ivar last: whether it is the last message of its dialog, as that user says; `None` if unknown.
+    :ivar from_author: whether that user wrote the message; `None` if its author is not known, such as after a restart.
+        In a group an administrator may change the messages of others.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
     body: str
     last: bool | None
+    from_author: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -243,18 +256,27 @@ class MessageDeleted(_Mark):
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if known.
     :ivar user_id: the user who removed it; `None` if the server did.
+    :ivar from_author: whether that user wrote the message; `None` if its author is not known, such as after a restart.
+        In a group an administrator may change the messages of others.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
+
+    from_author: bool | None = None
 
 
 @frozen(kw_only=True)
 class ReactionsChanged(_Mark):
     """A user's reactions to a message changed.
 
+    Reactions that a user sends in the name of another are rejected. Those that the server or a room sends in its own
+    name are believed: only the platform vouches for their `user_id`.
+
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if known.
     :ivar user_id: the user who reacted; `None` if unknown.
     :ivar added: the new reactions.
     :ivar removed: the reactions that were withdrawn.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
     added: tuple[str, ...]
@@ -265,6 +287,7 @@ class ReactionsChanged(_Mark):
 class _Typing(Event):
     user_id: int | None
     dialog_id: str | None
+    jid: str | None = field(default=None, eq=False)
 
 
 @frozen(kw_only=True)
@@ -273,6 +296,7 @@ class TypingStarted(_Typing):
 
     :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
 
@@ -282,6 +306,7 @@ class TypingStopped(_Typing):
 
     :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
 
@@ -292,11 +317,13 @@ class SystemMessageReceived(Event):
     :ivar user_id: the sender; `None` if that is not a user.
     :ivar params: its parameters by name, as text.
     :ivar body: its text; usually `None`.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
     user_id: int | None
     params: Mapping[str, Any]
     body: str | None
+    jid: str | None = field(default=None, eq=False)
 
 
 @frozen(kw_only=True)
@@ -305,10 +332,12 @@ class CallSignalReceived(Event):
 
     :ivar user_id: the sender; `None` if that is not a user.
     :ivar signal: the stanza. Its parameters are in `signal.extra.params`.
+    :ivar jid: the full JID of the sender. It does not count in comparisons.
     """
 
     user_id: int | None
     signal: CallSignal
+    jid: str | None = field(default=None, eq=False)
 
 
 # -- rooms

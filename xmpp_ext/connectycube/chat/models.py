@@ -40,9 +40,9 @@ class ChatMessage:
 
     :ivar id: its id; `None` if the sender gave none.
     :ivar body: the text; empty if there is none.
-    :ivar sender_id: the sender's user id; `None` if the sender is not a user.
+    :ivar sender_id: the sender's user id; `None` if the sender is not a user of the application.
     :ivar recipient_id: the recipient's user id in a private dialog; `None` in a group.
-    :ivar dialog_id: the id of its dialog, if known.
+    :ivar dialog_id: the id of its dialog, if known; in a private dialog, as the sender says.
     :ivar type: `chat` in a private dialog, `groupchat` in a group or public one.
     :ivar date_sent: Unix seconds; from the server's delay stamp if the sender gave none, `None` without either.
     :ivar attachments: files, places and contact cards.
@@ -51,6 +51,7 @@ class ChatMessage:
     :ivar destroy_after: seconds after which it disappears once read.
     :ivar delayed: when the server stored it for an offline user, in UTC.
     :ivar carbon: whether it is a copy of a message sent from, or received by, another device of the user.
+    :ivar sender_jid: the sender's full JID, in a group that in the room. It does not count in comparisons.
     """
 
     id: str | None
@@ -66,6 +67,7 @@ class ChatMessage:
     destroy_after: int | None = None
     delayed: dt.datetime | None = None
     carbon: bool = False
+    sender_jid: str | None = field(default=None, eq=False)
 
 
 class Subscription(StrEnum):

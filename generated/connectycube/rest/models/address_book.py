@@ -164,7 +164,7 @@ class RegisteredContact:
     :ivar blob_id: Id of a stored picture (deprecated).
     :ivar custom_data: Free text, often JSON.
     :ivar avatar: Web address or uid of a stored picture.
-    :ivar user_tags: Tags (CR-26).
+    :ivar user_tags: Tags.
     :ivar timezone: Offset from UTC in minutes.
     :ivar is_guest: Whether the account is a guest's.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

@@ -210,7 +210,7 @@ class CustomObjectAccess:
     """Who may perform one kind of action on a record.
 
     :ivar access: Who may perform an action.
-    :ivar users_ids: Users who may, for `open_for_users_ids` (U-56).
+    :ivar users_ids: Users who may, for `open_for_users_ids`.
     :ivar users_groups: Tags of the users who may, for `open_for_groups`.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """

@@ -42,7 +42,7 @@ __all__ = [
 
 
 class DialogType(IntEnum):
-    """Kind of dialog (CR-16)."""
+    """Kind of dialog."""
 
     BROADCAST = 1
     GROUP = 2
@@ -73,7 +73,7 @@ class Dialog:
 
     :ivar id: Id of the dialog.
     :ivar user_id: Id of its owner.
-    :ivar type: Kind of dialog (CR-16).
+    :ivar type: Kind of dialog.
     :ivar name: Name; in a private dialog the other user's.
     :ivar description: Description of the dialog.
     :ivar photo: Web address or uid of a stored file.
@@ -82,8 +82,8 @@ class Dialog:
     :ivar admins_ids: Ids of its admins.
     :ivar pinned_messages_ids: Ids of the pinned messages.
     :ivar xmpp_room_jid: JID of the room; none for a private dialog.
-    :ivar created_at: When it was made (CR-42).
-    :ivar updated_at: When it was last changed (CR-42).
+    :ivar created_at: When it was made.
+    :ivar updated_at: When it was last changed.
     :ivar last_message: Text of the last message.
     :ivar last_message_date_sent: When the last message was sent.
     :ivar last_message_id: Id of the last message.
@@ -314,7 +314,7 @@ _DIALOG_FIELDS = frozenset(
 
 @define(kw_only=True, repr=False)
 class DialogPermissions:
-    """What users outside a dialog may do with it (X-17).
+    """What users outside a dialog may do with it.
 
     :ivar allow_preview: Whether users who are not in the dialog may list its last messages.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

@@ -172,7 +172,7 @@ class FileAccess:
     :ivar object_access_type: Kind of access, such as `Write`.
     :ivar params: Address to upload to; its query holds the form's fields.
     :ivar download_url: Address to download from.
-    :ivar dowload_url: The same, as spelled in the vendor's sample (R-057).
+    :ivar dowload_url: The same, as spelled in the vendor's sample.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 

@@ -45,9 +45,9 @@ class User:
     :ivar facebook_id: Id at Facebook.
     :ivar twitter_id: Id at Twitter.
     :ivar blob_id: Former picture, as the id of a stored file; see `avatar`.
-    :ivar custom_data: Free text of the application, often JSON (U-58).
-    :ivar avatar: Uid of a stored file or a web address (U-58).
-    :ivar user_tags: Tags; called `tag_list` in requests (CR-26).
+    :ivar custom_data: Free text of the application, often JSON.
+    :ivar avatar: Uid of a stored file or a web address.
+    :ivar user_tags: Tags; called `tag_list` in requests.
     :ivar timezone: Offset from UTC in minutes.
     :ivar is_guest: Whether it is a guest, who lives for a day.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

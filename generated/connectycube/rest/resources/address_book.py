@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import address_book as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AddressBook", "AddressBookWithRawResponse", "AsyncAddressBook", "AsyncAddressBookWithRawResponse"]
 
@@ -23,12 +25,12 @@ __all__ = ["AddressBook", "AddressBookWithRawResponse", "AsyncAddressBook", "Asy
 class AddressBook:
     """A user's uploaded phone book, and which of its contacts are registered."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AddressBookWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AddressBookWithRawResponse(self._client)
 
     def get(
@@ -38,19 +40,15 @@ class AddressBook:
     ) -> builtins.list[models.AddressBookContact]:
         """Get the uploaded contacts.
 
-        `GET /address_book` (R-065, X-43)
+        `GET /address_book`
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.get_call(
-                udid=udid,
-            )
-        )
+        return self._client._call(calls.get_call(udid=udid))
 
     def upload(
         self,
@@ -64,23 +62,17 @@ class AddressBook:
         Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
         that the server rejected and why.
 
-        `POST /address_book` (R-064, X-43)
+        `POST /address_book`
 
         :param contacts: Contacts to create, change or delete.
         :param force: Replace the whole address book with these contacts.
         :param udid: Device whose address book it is (default: the one shared by all devices). Limits: at most 64
             characters.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.upload_call(
-                contacts=contacts,
-                force=force,
-                udid=udid,
-            )
-        )
+        return self._client._call(calls.upload_call(contacts=contacts, force=force, udid=udid))
 
     def list_registered(
         self,
@@ -90,28 +82,23 @@ class AddressBook:
     ) -> builtins.list[models.RegisteredContact]:
         """List the contacts who are users of the application.
 
-        `GET /address_book/registered_users` (R-066, X-43, CR-21)
+        `GET /address_book/registered_users`
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
         :param compact: Return only id, phone and the name in the address book instead of all fields of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.list_registered_call(
-                udid=udid,
-                compact=compact,
-            )
-        )
+        return self._client._call(calls.list_registered_call(udid=udid, compact=compact))
 
 
 class AddressBookWithRawResponse:
-    """`address_book` with answers as they came."""
+    """`address_book` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = AddressBook(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = AddressBook(cast("SessionClient", RawView(client)))
         self.get = raw(resource.get)
         self.upload = raw(resource.upload)
         self.list_registered = raw(resource.list_registered)
@@ -120,12 +107,12 @@ class AddressBookWithRawResponse:
 class AsyncAddressBook:
     """A user's uploaded phone book, and which of its contacts are registered."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncAddressBookWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncAddressBookWithRawResponse(self._client)
 
     async def get(
@@ -135,19 +122,15 @@ class AsyncAddressBook:
     ) -> builtins.list[models.AddressBookContact]:
         """Get the uploaded contacts.
 
-        `GET /address_book` (R-065, X-43)
+        `GET /address_book`
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.get_call(
-                udid=udid,
-            )
-        )
+        return await self._client._call(calls.get_call(udid=udid))
 
     async def upload(
         self,
@@ -161,23 +144,17 @@ class AsyncAddressBook:
         Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
         that the server rejected and why.
 
-        `POST /address_book` (R-064, X-43)
+        `POST /address_book`
 
         :param contacts: Contacts to create, change or delete.
         :param force: Replace the whole address book with these contacts.
         :param udid: Device whose address book it is (default: the one shared by all devices). Limits: at most 64
             characters.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.upload_call(
-                contacts=contacts,
-                force=force,
-                udid=udid,
-            )
-        )
+        return await self._client._call(calls.upload_call(contacts=contacts, force=force, udid=udid))
 
     async def list_registered(
         self,
@@ -187,28 +164,23 @@ class AsyncAddressBook:
     ) -> builtins.list[models.RegisteredContact]:
         """List the contacts who are users of the application.
 
-        `GET /address_book/registered_users` (R-066, X-43, CR-21)
+        `GET /address_book/registered_users`
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
         :param compact: Return only id, phone and the name in the address book instead of all fields of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.list_registered_call(
-                udid=udid,
-                compact=compact,
-            )
-        )
+        return await self._client._call(calls.list_registered_call(udid=udid, compact=compact))
 
 
 class AsyncAddressBookWithRawResponse:
-    """`address_book` with answers as they came."""
+    """`address_book` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncAddressBook(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncAddressBook(cast("AsyncSessionClient", AsyncRawView(client)))
         self.get = araw(resource.get)
         self.upload = araw(resource.upload)
         self.list_registered = araw(resource.list_registered)

@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import admin as calls
+from .._sync import RawView
 from .._wire import OMIT, Omit
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["Admin", "AdminWithRawResponse", "AsyncAdmin", "AsyncAdminWithRawResponse"]
@@ -27,12 +29,12 @@ __all__ = ["Admin", "AdminWithRawResponse", "AsyncAdmin", "AsyncAdminWithRawResp
 class Admin:
     """The admin API. It requires the administration key and the Advanced plan or higher."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AdminWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AdminWithRawResponse(self._client)
 
     def list_dialogs(
@@ -49,7 +51,7 @@ class Admin:
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
         further pages are found by `_id`.
 
-        `GET /admin/chat/list` (R-090, R-026, X-55)
+        `GET /admin/chat/list`
 
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
             most 100.
@@ -57,18 +59,12 @@ class Admin:
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminDialogFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._page(
-            calls.list_dialogs_call(
-                limit=limit,
-                skip=skip,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
-            )
+            calls.list_dialogs_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
     def list_messages(
@@ -85,7 +81,7 @@ class Admin:
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
         further pages are found by `_id`.
 
-        `GET /admin/chat/messages/list` (R-091, X-55, U-56, U-57)
+        `GET /admin/chat/messages/list`
 
         :param chat_dialog_id: Id of a dialog; lists only its messages.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
@@ -93,17 +89,13 @@ class Admin:
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminMessageFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._page(
             calls.list_messages_call(
-                chat_dialog_id=chat_dialog_id,
-                limit=limit,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
+                chat_dialog_id=chat_dialog_id, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters
             )
         )
 
@@ -126,7 +118,7 @@ class Admin:
         `is_muted` requires `user_id`, the user whose notifications it affects; the response lists such users in
         `silent_ids`. The other fields are those of `dialogs.update`.
 
-        `PUT /admin/chat/{dialog_id}` (R-089, R-028, X-55)
+        `PUT /admin/chat/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param user_id: User that `is_muted` is about.
@@ -135,10 +127,10 @@ class Admin:
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -175,7 +167,7 @@ class Admin:
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
-        `POST /admin/meetings` (R-092, R-079, X-55)
+        `POST /admin/meetings`
 
         :param user_id: Id of the user who becomes the host.
         :param name: Name of the meeting.
@@ -189,7 +181,7 @@ class Admin:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -218,18 +210,14 @@ class Admin:
 
         Unlike `meetings.list_recordings`, the response also has `file_uid`.
 
-        `GET /admin/meetings/recordings/{meeting_id}` (R-093, X-55)
+        `GET /admin/meetings/recordings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.list_recordings_call(
-                meeting_id,
-            )
-        )
+        return self._client._call(calls.list_recordings_call(meeting_id))
 
     def delete_recordings(
         self,
@@ -237,18 +225,14 @@ class Admin:
     ) -> None:
         """Delete the recordings of a meeting.
 
-        `DELETE /admin/meetings/recordings/{meeting_id}` (R-094, X-55)
+        `DELETE /admin/meetings/recordings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_recordings_call(
-                meeting_id,
-            )
-        )
+        return self._client._call(calls.delete_recordings_call(meeting_id))
 
     def count_messages(
         self,
@@ -258,20 +242,15 @@ class Admin:
     ) -> int:
         """Count the messages sent within a time span.
 
-        `GET /admin/stats/messages/sent-total` (R-095, X-55)
+        `GET /admin/stats/messages/sent-total`
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.count_messages_call(
-                start_date=start_date,
-                end_date=end_date,
-            )
-        )
+        return self._client._call(calls.count_messages_call(start_date=start_date, end_date=end_date))
 
     def messages_per_day(
         self,
@@ -285,23 +264,18 @@ class Admin:
 
         Maps each date to a number. Days without messages may be missing.
 
-        `GET /admin/stats/messages/sent-per-day` (R-096, X-55)
+        `GET /admin/stats/messages/sent-per-day`
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
         :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
         :param offset: Number of days to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.messages_per_day_call(
-                start_date=start_date,
-                end_date=end_date,
-                limit=limit,
-                offset=offset,
-            )
+            calls.messages_per_day_call(start_date=start_date, end_date=end_date, limit=limit, offset=offset)
         )
 
     def count_dialogs(
@@ -313,22 +287,16 @@ class Admin:
     ) -> int:
         """Count the dialogs created within a time span.
 
-        `GET /admin/stats/dialogs/created-total` (R-097, X-55, U-03)
+        `GET /admin/stats/dialogs/created-total`
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
         :param types: Only these kinds of dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.count_dialogs_call(
-                start_date=start_date,
-                end_date=end_date,
-                types=types,
-            )
-        )
+        return self._client._call(calls.count_dialogs_call(start_date=start_date, end_date=end_date, types=types))
 
     def dialogs_per_day(
         self,
@@ -343,24 +311,20 @@ class Admin:
 
         Maps each date to a number. Days without new dialogs may be missing.
 
-        `GET /admin/stats/dialogs/created-per-day` (R-098, X-55, U-03)
+        `GET /admin/stats/dialogs/created-per-day`
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
         :param types: Only these kinds of dialog.
         :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
         :param offset: Number of days to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._call(
             calls.dialogs_per_day_call(
-                start_date=start_date,
-                end_date=end_date,
-                types=types,
-                limit=limit,
-                offset=offset,
+                start_date=start_date, end_date=end_date, types=types, limit=limit, offset=offset
             )
         )
 
@@ -370,25 +334,21 @@ class Admin:
     ) -> models.AdminDeletedUser:
         """Delete any user.
 
-        `DELETE /admin/user/{user_id}` (R-099, X-55)
+        `DELETE /admin/user/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_user_call(
-                user_id,
-            )
-        )
+        return self._client._call(calls.delete_user_call(user_id))
 
 
 class AdminWithRawResponse:
-    """`admin` with answers as they came."""
+    """`admin` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Admin(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Admin(cast("SessionClient", RawView(client)))
         self.list_dialogs = raw(resource.list_dialogs)
         self.list_messages = raw(resource.list_messages)
         self.update_dialog = raw(resource.update_dialog)
@@ -405,12 +365,12 @@ class AdminWithRawResponse:
 class AsyncAdmin:
     """The admin API. It requires the administration key and the Advanced plan or higher."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncAdminWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncAdminWithRawResponse(self._client)
 
     async def list_dialogs(
@@ -427,7 +387,7 @@ class AsyncAdmin:
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
         further pages are found by `_id`.
 
-        `GET /admin/chat/list` (R-090, R-026, X-55)
+        `GET /admin/chat/list`
 
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
             most 100.
@@ -435,18 +395,12 @@ class AsyncAdmin:
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminDialogFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._page(
-            calls.list_dialogs_call(
-                limit=limit,
-                skip=skip,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
-            )
+            calls.list_dialogs_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
     async def list_messages(
@@ -463,7 +417,7 @@ class AsyncAdmin:
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
         further pages are found by `_id`.
 
-        `GET /admin/chat/messages/list` (R-091, X-55, U-56, U-57)
+        `GET /admin/chat/messages/list`
 
         :param chat_dialog_id: Id of a dialog; lists only its messages.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
@@ -471,17 +425,13 @@ class AsyncAdmin:
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `AdminMessageFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._page(
             calls.list_messages_call(
-                chat_dialog_id=chat_dialog_id,
-                limit=limit,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
+                chat_dialog_id=chat_dialog_id, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters
             )
         )
 
@@ -504,7 +454,7 @@ class AsyncAdmin:
         `is_muted` requires `user_id`, the user whose notifications it affects; the response lists such users in
         `silent_ids`. The other fields are those of `dialogs.update`.
 
-        `PUT /admin/chat/{dialog_id}` (R-089, R-028, X-55)
+        `PUT /admin/chat/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param user_id: User that `is_muted` is about.
@@ -513,10 +463,10 @@ class AsyncAdmin:
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -553,7 +503,7 @@ class AsyncAdmin:
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
-        `POST /admin/meetings` (R-092, R-079, X-55)
+        `POST /admin/meetings`
 
         :param user_id: Id of the user who becomes the host.
         :param name: Name of the meeting.
@@ -567,7 +517,7 @@ class AsyncAdmin:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -596,18 +546,14 @@ class AsyncAdmin:
 
         Unlike `meetings.list_recordings`, the response also has `file_uid`.
 
-        `GET /admin/meetings/recordings/{meeting_id}` (R-093, X-55)
+        `GET /admin/meetings/recordings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.list_recordings_call(
-                meeting_id,
-            )
-        )
+        return await self._client._call(calls.list_recordings_call(meeting_id))
 
     async def delete_recordings(
         self,
@@ -615,18 +561,14 @@ class AsyncAdmin:
     ) -> None:
         """Delete the recordings of a meeting.
 
-        `DELETE /admin/meetings/recordings/{meeting_id}` (R-094, X-55)
+        `DELETE /admin/meetings/recordings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_recordings_call(
-                meeting_id,
-            )
-        )
+        return await self._client._call(calls.delete_recordings_call(meeting_id))
 
     async def count_messages(
         self,
@@ -636,20 +578,15 @@ class AsyncAdmin:
     ) -> int:
         """Count the messages sent within a time span.
 
-        `GET /admin/stats/messages/sent-total` (R-095, X-55)
+        `GET /admin/stats/messages/sent-total`
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.count_messages_call(
-                start_date=start_date,
-                end_date=end_date,
-            )
-        )
+        return await self._client._call(calls.count_messages_call(start_date=start_date, end_date=end_date))
 
     async def messages_per_day(
         self,
@@ -663,23 +600,18 @@ class AsyncAdmin:
 
         Maps each date to a number. Days without messages may be missing.
 
-        `GET /admin/stats/messages/sent-per-day` (R-096, X-55)
+        `GET /admin/stats/messages/sent-per-day`
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
         :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
         :param offset: Number of days to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.messages_per_day_call(
-                start_date=start_date,
-                end_date=end_date,
-                limit=limit,
-                offset=offset,
-            )
+            calls.messages_per_day_call(start_date=start_date, end_date=end_date, limit=limit, offset=offset)
         )
 
     async def count_dialogs(
@@ -691,22 +623,16 @@ class AsyncAdmin:
     ) -> int:
         """Count the dialogs created within a time span.
 
-        `GET /admin/stats/dialogs/created-total` (R-097, X-55, U-03)
+        `GET /admin/stats/dialogs/created-total`
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
         :param types: Only these kinds of dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.count_dialogs_call(
-                start_date=start_date,
-                end_date=end_date,
-                types=types,
-            )
-        )
+        return await self._client._call(calls.count_dialogs_call(start_date=start_date, end_date=end_date, types=types))
 
     async def dialogs_per_day(
         self,
@@ -721,24 +647,20 @@ class AsyncAdmin:
 
         Maps each date to a number. Days without new dialogs may be missing.
 
-        `GET /admin/stats/dialogs/created-per-day` (R-098, X-55, U-03)
+        `GET /admin/stats/dialogs/created-per-day`
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
         :param types: Only these kinds of dialog.
         :param limit: Maximum number of days in the response (platform default: 100). Limits: at least 1.
         :param offset: Number of days to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._call(
             calls.dialogs_per_day_call(
-                start_date=start_date,
-                end_date=end_date,
-                types=types,
-                limit=limit,
-                offset=offset,
+                start_date=start_date, end_date=end_date, types=types, limit=limit, offset=offset
             )
         )
 
@@ -748,25 +670,21 @@ class AsyncAdmin:
     ) -> models.AdminDeletedUser:
         """Delete any user.
 
-        `DELETE /admin/user/{user_id}` (R-099, X-55)
+        `DELETE /admin/user/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_user_call(
-                user_id,
-            )
-        )
+        return await self._client._call(calls.delete_user_call(user_id))
 
 
 class AsyncAdminWithRawResponse:
-    """`admin` with answers as they came."""
+    """`admin` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncAdmin(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncAdmin(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list_dialogs = araw(resource.list_dialogs)
         self.list_messages = araw(resource.list_messages)
         self.update_dialog = araw(resource.update_dialog)

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import calls as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AsyncCalls", "AsyncCallsWithRawResponse", "Calls", "CallsWithRawResponse"]
 
@@ -21,12 +23,12 @@ __all__ = ["AsyncCalls", "AsyncCallsWithRawResponse", "Calls", "CallsWithRawResp
 class Calls:
     """Call signals sent over REST."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> CallsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return CallsWithRawResponse(self._client)
 
     def reject(
@@ -41,43 +43,38 @@ class Calls:
 
         Uses HTTP, so it needs no connection to the chat.
 
-        `POST /calls/reject` (R-087, X-49, CX-29)
+        `POST /calls/reject`
 
         :param recipientId: User who takes part in the call and gets the signal.
         :param sessionID: Id of the call.
-        :param platform: Platform of this device, such as iOS, Android or Web (CX-29).
+        :param platform: Platform of this device, such as iOS, Android or Web.
         :param userInfo: The application's own fields about the rejection.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.reject_call(
-                recipientId=recipientId,
-                sessionID=sessionID,
-                platform=platform,
-                userInfo=userInfo,
-            )
+            calls.reject_call(recipientId=recipientId, sessionID=sessionID, platform=platform, userInfo=userInfo)
         )
 
 
 class CallsWithRawResponse:
-    """`calls` with answers as they came."""
+    """`calls` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Calls(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Calls(cast("SessionClient", RawView(client)))
         self.reject = raw(resource.reject)
 
 
 class AsyncCalls:
     """Call signals sent over REST."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncCallsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncCallsWithRawResponse(self._client)
 
     async def reject(
@@ -92,29 +89,24 @@ class AsyncCalls:
 
         Uses HTTP, so it needs no connection to the chat.
 
-        `POST /calls/reject` (R-087, X-49, CX-29)
+        `POST /calls/reject`
 
         :param recipientId: User who takes part in the call and gets the signal.
         :param sessionID: Id of the call.
-        :param platform: Platform of this device, such as iOS, Android or Web (CX-29).
+        :param platform: Platform of this device, such as iOS, Android or Web.
         :param userInfo: The application's own fields about the rejection.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.reject_call(
-                recipientId=recipientId,
-                sessionID=sessionID,
-                platform=platform,
-                userInfo=userInfo,
-            )
+            calls.reject_call(recipientId=recipientId, sessionID=sessionID, platform=platform, userInfo=userInfo)
         )
 
 
 class AsyncCallsWithRawResponse:
-    """`calls` with answers as they came."""
+    """`calls` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncCalls(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncCalls(cast("AsyncSessionClient", AsyncRawView(client)))
         self.reject = araw(resource.reject)

@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import custom_objects as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncCustomObjects", "AsyncCustomObjectsWithRawResponse", "CustomObjects", "CustomObjectsWithRawResponse"]
@@ -25,12 +27,12 @@ __all__ = ["AsyncCustomObjects", "AsyncCustomObjectsWithRawResponse", "CustomObj
 class CustomObjects:
     """Records of the application's own classes."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> CustomObjectsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return CustomObjectsWithRawResponse(self._client)
 
     def list(
@@ -52,7 +54,7 @@ class CustomObjects:
         `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
         are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
 
-        `GET /data/{class_name}` (R-069, X-44, U-03)
+        `GET /data/{class_name}`
 
         :param class_name: Name of the class.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100); -1 returns only the
@@ -64,7 +66,7 @@ class CustomObjects:
         :param output_exclude: Fields to exclude from the records.
         :param group_by: Field whose values form the groups of the filter operator `calc`.
         :param filters: see `CustomObjectFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -90,20 +92,15 @@ class CustomObjects:
     ) -> int:
         """Count the records of a class.
 
-        `GET /data/{class_name}` (R-069, X-44, U-07)
+        `GET /data/{class_name}`
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.count_call(
-                class_name,
-                filters=filters,
-            )
-        )
+        return self._client._call(calls.count_call(class_name, filters=filters))
 
     def create(
         self,
@@ -118,23 +115,18 @@ class CustomObjects:
         The class and its fields are declared in the admin panel; an omitted field becomes null. Without `permissions`
         anybody may read the record, and its owner may update and delete it.
 
-        `POST /data/{class_name}` (R-067, X-44, CR-34)
+        `POST /data/{class_name}`
 
         :param class_name: Name of the class.
         :param parent_id: Id of the record that this one belongs to.
         :param permissions: Who may read, update and delete it.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.create_call(
-                class_name,
-                parent_id=parent_id,
-                permissions=permissions,
-                fields=fields,
-            )
+            calls.create_call(class_name, parent_id=parent_id, permissions=permissions, fields=fields)
         )
 
     def update_many(
@@ -147,20 +139,15 @@ class CustomObjects:
 
         On the wire the records are numbered from 1. Ids that don't exist are in `not_found`.
 
-        `PUT /data/{class_name}/multi` (R-074, X-44, CR-33)
+        `PUT /data/{class_name}/multi`
 
         :param class_name: Name of the class.
         :param record: The records, each with its id and its new values.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.update_many_call(
-                class_name,
-                record=record,
-            )
-        )
+        return self._client._call(calls.update_many_call(class_name, record=record))
 
     def create_many(
         self,
@@ -170,23 +157,18 @@ class CustomObjects:
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
-        On the wire the records are numbered from 0 (CR-33). The server also sends `class_name`; the method returns
-        the records.
+        On the wire the records are numbered from 0. The server also sends `class_name`; the method returns the
+        records.
 
-        `POST /data/{class_name}/multi` (R-068, X-44, CR-33, CR-34)
+        `POST /data/{class_name}/multi`
 
         :param class_name: Name of the class.
         :param record: The records, each with its fields.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.create_many_call(
-                class_name,
-                record=record,
-            )
-        )
+        return self._client._call(calls.create_many_call(class_name, record=record))
 
     def update_by_criteria(
         self,
@@ -199,22 +181,18 @@ class CustomObjects:
 
         Sets the same values in every matching record.
 
-        `PUT /data/{class_name}/by_criteria` (R-073, X-44)
+        `PUT /data/{class_name}/by_criteria`
 
         :param class_name: Name of the class.
         :param search_criteria: Criteria for the records: a field's name with a value or `{operator: value}`, with
             `gt`, `lt`, `gte`, `lte`, `ne`, `in`, `nin`, `all`, `or` or `ctn`.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.update_by_criteria_call(
-                class_name,
-                search_criteria=search_criteria,
-                fields=fields,
-            )
+            calls.update_by_criteria_call(class_name, search_criteria=search_criteria, fields=fields)
         )
 
     def delete_by_criteria(
@@ -226,22 +204,17 @@ class CustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string (CR-09). Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too.
 
-        `DELETE /data/{class_name}/by_criteria` (R-077, X-44, CR-09, U-02)
+        `DELETE /data/{class_name}/by_criteria`
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_by_criteria_call(
-                class_name,
-                filters=filters,
-            )
-        )
+        return self._client._call(calls.delete_by_criteria_call(class_name, filters=filters))
 
     def get_many(
         self,
@@ -252,20 +225,15 @@ class CustomObjects:
 
         The server also sends `class_name`; the method returns the records.
 
-        `GET /data/{class_name}/{object_ids}` (R-070, X-44)
+        `GET /data/{class_name}/{object_ids}`
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_many_call(
-                class_name,
-                object_ids,
-            )
-        )
+        return self._client._call(calls.get_many_call(class_name, object_ids))
 
     def get_permissions(
         self,
@@ -276,20 +244,15 @@ class CustomObjects:
 
         Only the owner may do this. The server also sends `record_id`; the method returns the permissions.
 
-        `GET /data/{class_name}/{object_id}` (R-071, X-44, CR-34)
+        `GET /data/{class_name}/{object_id}`
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_permissions_call(
-                class_name,
-                object_id,
-            )
-        )
+        return self._client._call(calls.get_permissions_call(class_name, object_id))
 
     def update(
         self,
@@ -310,7 +273,7 @@ class CustomObjects:
         `{"genres": {"0": "noir"}}`. The operators modify the current value, so the call is never retried
         automatically.
 
-        `PUT /data/{class_name}/{object_id}` (R-072, X-44, CR-35)
+        `PUT /data/{class_name}/{object_id}`
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -321,7 +284,7 @@ class CustomObjects:
         :param push: Lists of values to append to arrays.
         :param add_to_set: Lists of values to append to arrays that don't contain them yet.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -348,20 +311,15 @@ class CustomObjects:
 
         Also deletes the records of any class that have it as their parent.
 
-        `DELETE /data/{class_name}/{object_id}` (R-075, X-44)
+        `DELETE /data/{class_name}/{object_id}`
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                class_name,
-                object_id,
-            )
-        )
+        return self._client._call(calls.delete_call(class_name, object_id))
 
     def delete_many(
         self,
@@ -372,27 +330,22 @@ class CustomObjects:
 
         The response reports the result for each id. Children of a deleted record are deleted too.
 
-        `DELETE /data/{class_name}/{object_ids}` (R-076, X-44)
+        `DELETE /data/{class_name}/{object_ids}`
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_many_call(
-                class_name,
-                object_ids,
-            )
-        )
+        return self._client._call(calls.delete_many_call(class_name, object_ids))
 
 
 class CustomObjectsWithRawResponse:
-    """`custom_objects` with answers as they came."""
+    """`custom_objects` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = CustomObjects(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = CustomObjects(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
@@ -410,12 +363,12 @@ class CustomObjectsWithRawResponse:
 class AsyncCustomObjects:
     """Records of the application's own classes."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncCustomObjectsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncCustomObjectsWithRawResponse(self._client)
 
     async def list(
@@ -437,7 +390,7 @@ class AsyncCustomObjects:
         `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
         are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
 
-        `GET /data/{class_name}` (R-069, X-44, U-03)
+        `GET /data/{class_name}`
 
         :param class_name: Name of the class.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100); -1 returns only the
@@ -449,7 +402,7 @@ class AsyncCustomObjects:
         :param output_exclude: Fields to exclude from the records.
         :param group_by: Field whose values form the groups of the filter operator `calc`.
         :param filters: see `CustomObjectFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -475,20 +428,15 @@ class AsyncCustomObjects:
     ) -> int:
         """Count the records of a class.
 
-        `GET /data/{class_name}` (R-069, X-44, U-07)
+        `GET /data/{class_name}`
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.count_call(
-                class_name,
-                filters=filters,
-            )
-        )
+        return await self._client._call(calls.count_call(class_name, filters=filters))
 
     async def create(
         self,
@@ -503,23 +451,18 @@ class AsyncCustomObjects:
         The class and its fields are declared in the admin panel; an omitted field becomes null. Without `permissions`
         anybody may read the record, and its owner may update and delete it.
 
-        `POST /data/{class_name}` (R-067, X-44, CR-34)
+        `POST /data/{class_name}`
 
         :param class_name: Name of the class.
         :param parent_id: Id of the record that this one belongs to.
         :param permissions: Who may read, update and delete it.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.create_call(
-                class_name,
-                parent_id=parent_id,
-                permissions=permissions,
-                fields=fields,
-            )
+            calls.create_call(class_name, parent_id=parent_id, permissions=permissions, fields=fields)
         )
 
     async def update_many(
@@ -532,20 +475,15 @@ class AsyncCustomObjects:
 
         On the wire the records are numbered from 1. Ids that don't exist are in `not_found`.
 
-        `PUT /data/{class_name}/multi` (R-074, X-44, CR-33)
+        `PUT /data/{class_name}/multi`
 
         :param class_name: Name of the class.
         :param record: The records, each with its id and its new values.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.update_many_call(
-                class_name,
-                record=record,
-            )
-        )
+        return await self._client._call(calls.update_many_call(class_name, record=record))
 
     async def create_many(
         self,
@@ -555,23 +493,18 @@ class AsyncCustomObjects:
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
-        On the wire the records are numbered from 0 (CR-33). The server also sends `class_name`; the method returns
-        the records.
+        On the wire the records are numbered from 0. The server also sends `class_name`; the method returns the
+        records.
 
-        `POST /data/{class_name}/multi` (R-068, X-44, CR-33, CR-34)
+        `POST /data/{class_name}/multi`
 
         :param class_name: Name of the class.
         :param record: The records, each with its fields.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.create_many_call(
-                class_name,
-                record=record,
-            )
-        )
+        return await self._client._call(calls.create_many_call(class_name, record=record))
 
     async def update_by_criteria(
         self,
@@ -584,22 +517,18 @@ class AsyncCustomObjects:
 
         Sets the same values in every matching record.
 
-        `PUT /data/{class_name}/by_criteria` (R-073, X-44)
+        `PUT /data/{class_name}/by_criteria`
 
         :param class_name: Name of the class.
         :param search_criteria: Criteria for the records: a field's name with a value or `{operator: value}`, with
             `gt`, `lt`, `gte`, `lte`, `ne`, `in`, `nin`, `all`, `or` or `ctn`.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.update_by_criteria_call(
-                class_name,
-                search_criteria=search_criteria,
-                fields=fields,
-            )
+            calls.update_by_criteria_call(class_name, search_criteria=search_criteria, fields=fields)
         )
 
     async def delete_by_criteria(
@@ -611,22 +540,17 @@ class AsyncCustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string (CR-09). Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too.
 
-        `DELETE /data/{class_name}/by_criteria` (R-077, X-44, CR-09, U-02)
+        `DELETE /data/{class_name}/by_criteria`
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_by_criteria_call(
-                class_name,
-                filters=filters,
-            )
-        )
+        return await self._client._call(calls.delete_by_criteria_call(class_name, filters=filters))
 
     async def get_many(
         self,
@@ -637,20 +561,15 @@ class AsyncCustomObjects:
 
         The server also sends `class_name`; the method returns the records.
 
-        `GET /data/{class_name}/{object_ids}` (R-070, X-44)
+        `GET /data/{class_name}/{object_ids}`
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_many_call(
-                class_name,
-                object_ids,
-            )
-        )
+        return await self._client._call(calls.get_many_call(class_name, object_ids))
 
     async def get_permissions(
         self,
@@ -661,20 +580,15 @@ class AsyncCustomObjects:
 
         Only the owner may do this. The server also sends `record_id`; the method returns the permissions.
 
-        `GET /data/{class_name}/{object_id}` (R-071, X-44, CR-34)
+        `GET /data/{class_name}/{object_id}`
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_permissions_call(
-                class_name,
-                object_id,
-            )
-        )
+        return await self._client._call(calls.get_permissions_call(class_name, object_id))
 
     async def update(
         self,
@@ -695,7 +609,7 @@ class AsyncCustomObjects:
         `{"genres": {"0": "noir"}}`. The operators modify the current value, so the call is never retried
         automatically.
 
-        `PUT /data/{class_name}/{object_id}` (R-072, X-44, CR-35)
+        `PUT /data/{class_name}/{object_id}`
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -706,7 +620,7 @@ class AsyncCustomObjects:
         :param push: Lists of values to append to arrays.
         :param add_to_set: Lists of values to append to arrays that don't contain them yet.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -733,20 +647,15 @@ class AsyncCustomObjects:
 
         Also deletes the records of any class that have it as their parent.
 
-        `DELETE /data/{class_name}/{object_id}` (R-075, X-44)
+        `DELETE /data/{class_name}/{object_id}`
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                class_name,
-                object_id,
-            )
-        )
+        return await self._client._call(calls.delete_call(class_name, object_id))
 
     async def delete_many(
         self,
@@ -757,27 +666,22 @@ class AsyncCustomObjects:
 
         The response reports the result for each id. Children of a deleted record are deleted too.
 
-        `DELETE /data/{class_name}/{object_ids}` (R-076, X-44)
+        `DELETE /data/{class_name}/{object_ids}`
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_many_call(
-                class_name,
-                object_ids,
-            )
-        )
+        return await self._client._call(calls.delete_many_call(class_name, object_ids))
 
 
 class AsyncCustomObjectsWithRawResponse:
-    """`custom_objects` with answers as they came."""
+    """`custom_objects` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncCustomObjects(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncCustomObjects(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.create = araw(resource.create)

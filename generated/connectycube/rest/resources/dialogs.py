@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import dialogs as calls
+from .._sync import RawView
 from .._wire import OMIT, Omit
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncDialogs", "AsyncDialogsWithRawResponse", "Dialogs", "DialogsWithRawResponse"]
@@ -25,12 +27,12 @@ __all__ = ["AsyncDialogs", "AsyncDialogsWithRawResponse", "Dialogs", "DialogsWit
 class Dialogs:
     """Private, group, public and broadcast dialogs."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> DialogsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return DialogsWithRawResponse(self._client)
 
     def list(
@@ -47,25 +49,19 @@ class Dialogs:
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
         broadcast dialog. Sorted by the most recent message by default.
 
-        `GET /chat/Dialog` (R-026, F-025, F-026, F-079, X-16, U-06)
+        `GET /chat/Dialog`
 
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `DialogFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
         return self._client._page(
-            calls.list_call(
-                limit=limit,
-                skip=skip,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
-            )
+            calls.list_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
     def count(
@@ -75,18 +71,14 @@ class Dialogs:
     ) -> int:
         """Count the dialogs of the current user.
 
-        `GET /chat/Dialog` (R-026, X-20, U-07)
+        `GET /chat/Dialog`
 
         :param filters: see `DialogFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.count_call(
-                filters=filters,
-            )
-        )
+        return self._client._call(calls.count_call(filters=filters))
 
     def create(
         self,
@@ -104,22 +96,21 @@ class Dialogs:
 
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
         dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
-        dialog is usually created in the admin panel and may be rejected here (CR-17). For a private dialog that
-        exists already the server may answer with that one (U-16).
+        dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
+        already the server may answer with that one.
 
-        `POST /chat/Dialog` (R-027, F-015, F-016, F-017, F-018, F-019, F-020, F-021, X-16, X-17, CR-07, CR-16, CR-17,
-        U-16)
+        `POST /chat/Dialog`
 
-        :param type: Kind of dialog (CR-16).
-        :param occupants_ids: Users to add, without the current one (CR-07).
+        :param type: Kind of dialog.
+        :param occupants_ids: Users to add, without the current one.
         :param name: Name of the dialog.
         :param photo: Web address or uid of a stored file.
         :param description: Description of the dialog.
         :param admins_ids: Users to make admins, at most five. Limits: at most 5 entries.
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :param permissions: What users outside a dialog may do with it.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -151,20 +142,19 @@ class Dialogs:
         """Update a dialog.
 
         The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
-        together; the response is the updated dialog (U-15).
+        together; the response is the updated dialog.
 
-        `PUT /chat/Dialog/{dialog_id}` (R-028, F-027, F-028, F-029, F-030, F-031, F-032, F-036, F-037, CR-08, CR-39,
-        U-15, U-17)
+        `PUT /chat/Dialog/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param name: New name.
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -191,20 +181,15 @@ class Dialogs:
 
         The owner (in a private dialog also an admin) may delete it for everyone.
 
-        `DELETE /chat/Dialog/{dialog_id}` (R-029, F-038, F-040, CR-09, U-02)
+        `DELETE /chat/Dialog/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                dialog_id,
-                force=force,
-            )
-        )
+        return self._client._call(calls.delete_call(dialog_id, force=force))
 
     def delete_many(
         self,
@@ -216,20 +201,15 @@ class Dialogs:
 
         The response reports the result for each id.
 
-        `DELETE /chat/Dialog/{dialog_ids}` (R-030, F-039, CR-09, U-02)
+        `DELETE /chat/Dialog/{dialog_ids}`
 
         :param dialog_ids: Ids of the dialogs.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_many_call(
-                dialog_ids,
-                force=force,
-            )
-        )
+        return self._client._call(calls.delete_many_call(dialog_ids, force=force))
 
     def clear_history(
         self,
@@ -239,20 +219,15 @@ class Dialogs:
     ) -> None:
         """Delete all messages in a dialog, for the current user or for everyone.
 
-        `DELETE /chat/Dialog/clearHistory/{dialog_id}` (R-031, X-18, CR-40)
+        `DELETE /chat/Dialog/clearHistory/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.clear_history_call(
-                dialog_id,
-                force=force,
-            )
-        )
+        return self._client._call(calls.clear_history_call(dialog_id, force=force))
 
     def subscribe(
         self,
@@ -262,18 +237,14 @@ class Dialogs:
 
         The response has `occupants_count` instead of `occupants_ids`.
 
-        `POST /chat/Dialog/{dialog_id}/subscribe` (R-032, F-022, F-023, CR-38)
+        `POST /chat/Dialog/{dialog_id}/subscribe`
 
         :param dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.subscribe_call(
-                dialog_id,
-            )
-        )
+        return self._client._call(calls.subscribe_call(dialog_id))
 
     def unsubscribe(
         self,
@@ -281,18 +252,14 @@ class Dialogs:
     ) -> None:
         """Unsubscribe from a public dialog.
 
-        `DELETE /chat/Dialog/{dialog_id}/subscribe` (R-033, F-024, CR-37)
+        `DELETE /chat/Dialog/{dialog_id}/subscribe`
 
         :param dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.unsubscribe_call(
-                dialog_id,
-            )
-        )
+        return self._client._call(calls.unsubscribe_call(dialog_id))
 
     def update_admins(
         self,
@@ -305,22 +272,16 @@ class Dialogs:
 
         Only the owner may do this. A dialog has at most five admins.
 
-        `PUT /chat/Dialog/{dialog_id}/admins` (R-034, F-033, F-034, F-035, CR-08)
+        `PUT /chat/Dialog/{dialog_id}/admins`
 
         :param dialog_id: Id of the dialog.
         :param push_all: Admins to add.
         :param pull_all: Admins to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.update_admins_call(
-                dialog_id,
-                push_all=push_all,
-                pull_all=pull_all,
-            )
-        )
+        return self._client._call(calls.update_admins_call(dialog_id, push_all=push_all, pull_all=pull_all))
 
     def get_notifications(
         self,
@@ -328,18 +289,14 @@ class Dialogs:
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
-        `GET /chat/Dialog/{dialog_id}/notifications` (R-036, F-085)
+        `GET /chat/Dialog/{dialog_id}/notifications`
 
         :param dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_notifications_call(
-                dialog_id,
-            )
-        )
+        return self._client._call(calls.get_notifications_call(dialog_id))
 
     def update_notifications(
         self,
@@ -349,20 +306,15 @@ class Dialogs:
     ) -> models.DialogNotifications:
         """Turn push notifications for a dialog on or off.
 
-        `PUT /chat/Dialog/{dialog_id}/notifications` (R-035, F-084)
+        `PUT /chat/Dialog/{dialog_id}/notifications`
 
         :param dialog_id: Id of the dialog.
         :param enabled: Whether the current user receives push notifications for this dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.update_notifications_call(
-                dialog_id,
-                enabled=enabled,
-            )
-        )
+        return self._client._call(calls.update_notifications_call(dialog_id, enabled=enabled))
 
     def list_occupants(
         self,
@@ -373,29 +325,23 @@ class Dialogs:
     ) -> Page[models.User]:
         """List the occupants of a public dialog.
 
-        `GET /chat/Dialog/{dialog_id}/occupants` (R-037, X-19, CR-22, U-06)
+        `GET /chat/Dialog/{dialog_id}/occupants`
 
         :param dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._page(
-            calls.list_occupants_call(
-                dialog_id,
-                limit=limit,
-                skip=skip,
-            )
-        )
+        return self._client._page(calls.list_occupants_call(dialog_id, limit=limit, skip=skip))
 
 
 class DialogsWithRawResponse:
-    """`dialogs` with answers as they came."""
+    """`dialogs` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Dialogs(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Dialogs(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
@@ -414,12 +360,12 @@ class DialogsWithRawResponse:
 class AsyncDialogs:
     """Private, group, public and broadcast dialogs."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncDialogsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncDialogsWithRawResponse(self._client)
 
     async def list(
@@ -436,25 +382,19 @@ class AsyncDialogs:
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
         broadcast dialog. Sorted by the most recent message by default.
 
-        `GET /chat/Dialog` (R-026, F-025, F-026, F-079, X-16, U-06)
+        `GET /chat/Dialog`
 
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `DialogFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
         return await self._client._page(
-            calls.list_call(
-                limit=limit,
-                skip=skip,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
-            )
+            calls.list_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
     async def count(
@@ -464,18 +404,14 @@ class AsyncDialogs:
     ) -> int:
         """Count the dialogs of the current user.
 
-        `GET /chat/Dialog` (R-026, X-20, U-07)
+        `GET /chat/Dialog`
 
         :param filters: see `DialogFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.count_call(
-                filters=filters,
-            )
-        )
+        return await self._client._call(calls.count_call(filters=filters))
 
     async def create(
         self,
@@ -493,22 +429,21 @@ class AsyncDialogs:
 
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
         dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
-        dialog is usually created in the admin panel and may be rejected here (CR-17). For a private dialog that
-        exists already the server may answer with that one (U-16).
+        dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
+        already the server may answer with that one.
 
-        `POST /chat/Dialog` (R-027, F-015, F-016, F-017, F-018, F-019, F-020, F-021, X-16, X-17, CR-07, CR-16, CR-17,
-        U-16)
+        `POST /chat/Dialog`
 
-        :param type: Kind of dialog (CR-16).
-        :param occupants_ids: Users to add, without the current one (CR-07).
+        :param type: Kind of dialog.
+        :param occupants_ids: Users to add, without the current one.
         :param name: Name of the dialog.
         :param photo: Web address or uid of a stored file.
         :param description: Description of the dialog.
         :param admins_ids: Users to make admins, at most five. Limits: at most 5 entries.
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :param permissions: What users outside a dialog may do with it.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -540,20 +475,19 @@ class AsyncDialogs:
         """Update a dialog.
 
         The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
-        together; the response is the updated dialog (U-15).
+        together; the response is the updated dialog.
 
-        `PUT /chat/Dialog/{dialog_id}` (R-028, F-027, F-028, F-029, F-030, F-031, F-032, F-036, F-037, CR-08, CR-39,
-        U-15, U-17)
+        `PUT /chat/Dialog/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param name: New name.
         :param photo: Web address or uid of a stored file.
         :param description: New description of the dialog.
         :param extensions: The application's own fields; `None` resets them. Limits: at most 3 keys.
-        :param permissions: What users outside a dialog may do with it (X-17).
+        :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -580,20 +514,15 @@ class AsyncDialogs:
 
         The owner (in a private dialog also an admin) may delete it for everyone.
 
-        `DELETE /chat/Dialog/{dialog_id}` (R-029, F-038, F-040, CR-09, U-02)
+        `DELETE /chat/Dialog/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                dialog_id,
-                force=force,
-            )
-        )
+        return await self._client._call(calls.delete_call(dialog_id, force=force))
 
     async def delete_many(
         self,
@@ -605,20 +534,15 @@ class AsyncDialogs:
 
         The response reports the result for each id.
 
-        `DELETE /chat/Dialog/{dialog_ids}` (R-030, F-039, CR-09, U-02)
+        `DELETE /chat/Dialog/{dialog_ids}`
 
         :param dialog_ids: Ids of the dialogs.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_many_call(
-                dialog_ids,
-                force=force,
-            )
-        )
+        return await self._client._call(calls.delete_many_call(dialog_ids, force=force))
 
     async def clear_history(
         self,
@@ -628,20 +552,15 @@ class AsyncDialogs:
     ) -> None:
         """Delete all messages in a dialog, for the current user or for everyone.
 
-        `DELETE /chat/Dialog/clearHistory/{dialog_id}` (R-031, X-18, CR-40)
+        `DELETE /chat/Dialog/clearHistory/{dialog_id}`
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.clear_history_call(
-                dialog_id,
-                force=force,
-            )
-        )
+        return await self._client._call(calls.clear_history_call(dialog_id, force=force))
 
     async def subscribe(
         self,
@@ -651,18 +570,14 @@ class AsyncDialogs:
 
         The response has `occupants_count` instead of `occupants_ids`.
 
-        `POST /chat/Dialog/{dialog_id}/subscribe` (R-032, F-022, F-023, CR-38)
+        `POST /chat/Dialog/{dialog_id}/subscribe`
 
         :param dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.subscribe_call(
-                dialog_id,
-            )
-        )
+        return await self._client._call(calls.subscribe_call(dialog_id))
 
     async def unsubscribe(
         self,
@@ -670,18 +585,14 @@ class AsyncDialogs:
     ) -> None:
         """Unsubscribe from a public dialog.
 
-        `DELETE /chat/Dialog/{dialog_id}/subscribe` (R-033, F-024, CR-37)
+        `DELETE /chat/Dialog/{dialog_id}/subscribe`
 
         :param dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.unsubscribe_call(
-                dialog_id,
-            )
-        )
+        return await self._client._call(calls.unsubscribe_call(dialog_id))
 
     async def update_admins(
         self,
@@ -694,22 +605,16 @@ class AsyncDialogs:
 
         Only the owner may do this. A dialog has at most five admins.
 
-        `PUT /chat/Dialog/{dialog_id}/admins` (R-034, F-033, F-034, F-035, CR-08)
+        `PUT /chat/Dialog/{dialog_id}/admins`
 
         :param dialog_id: Id of the dialog.
         :param push_all: Admins to add.
         :param pull_all: Admins to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.update_admins_call(
-                dialog_id,
-                push_all=push_all,
-                pull_all=pull_all,
-            )
-        )
+        return await self._client._call(calls.update_admins_call(dialog_id, push_all=push_all, pull_all=pull_all))
 
     async def get_notifications(
         self,
@@ -717,18 +622,14 @@ class AsyncDialogs:
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
-        `GET /chat/Dialog/{dialog_id}/notifications` (R-036, F-085)
+        `GET /chat/Dialog/{dialog_id}/notifications`
 
         :param dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_notifications_call(
-                dialog_id,
-            )
-        )
+        return await self._client._call(calls.get_notifications_call(dialog_id))
 
     async def update_notifications(
         self,
@@ -738,20 +639,15 @@ class AsyncDialogs:
     ) -> models.DialogNotifications:
         """Turn push notifications for a dialog on or off.
 
-        `PUT /chat/Dialog/{dialog_id}/notifications` (R-035, F-084)
+        `PUT /chat/Dialog/{dialog_id}/notifications`
 
         :param dialog_id: Id of the dialog.
         :param enabled: Whether the current user receives push notifications for this dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.update_notifications_call(
-                dialog_id,
-                enabled=enabled,
-            )
-        )
+        return await self._client._call(calls.update_notifications_call(dialog_id, enabled=enabled))
 
     async def list_occupants(
         self,
@@ -762,29 +658,23 @@ class AsyncDialogs:
     ) -> AsyncPage[models.User]:
         """List the occupants of a public dialog.
 
-        `GET /chat/Dialog/{dialog_id}/occupants` (R-037, X-19, CR-22, U-06)
+        `GET /chat/Dialog/{dialog_id}/occupants`
 
         :param dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
-            calls.list_occupants_call(
-                dialog_id,
-                limit=limit,
-                skip=skip,
-            )
-        )
+        return await self._client._page(calls.list_occupants_call(dialog_id, limit=limit, skip=skip))
 
 
 class AsyncDialogsWithRawResponse:
-    """`dialogs` with answers as they came."""
+    """`dialogs` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncDialogs(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncDialogs(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.create = araw(resource.create)

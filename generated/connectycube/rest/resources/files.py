@@ -7,14 +7,17 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
+from .._async_files import AsyncFilesHelpers
 from .._call import araw, raw
 from .._calls import files as calls
-from .._files import AsyncFilesHelpers, FilesHelpers
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
+from .._sync_files import FilesHelpers
 
 if TYPE_CHECKING:
     from .. import models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncFiles", "AsyncFilesWithRawResponse", "Files", "FilesWithRawResponse"]
@@ -23,12 +26,12 @@ __all__ = ["AsyncFiles", "AsyncFilesWithRawResponse", "Files", "FilesWithRawResp
 class Files(FilesHelpers):
     """Files in the platform's storage."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> FilesWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return FilesWithRawResponse(self._client)
 
     def list(
@@ -43,20 +46,15 @@ class Files(FilesHelpers):
 
         Deprecated by the platform.
 
-        `GET /blobs` (R-054, X-40)
+        `GET /blobs`
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._page(
-            calls.list_call(
-                page=page,
-                per_page=per_page,
-            )
-        )
+        return self._client._page(calls.list_call(page=page, per_page=per_page))
 
     def create(
         self,
@@ -70,22 +68,16 @@ class Files(FilesHelpers):
         The first of three steps: create the file, send its content to the storage with the form in
         `blob_object_access.params` (valid for an hour), then declare it complete. `files.upload` does all three.
 
-        `POST /blobs` (R-050, F-072, CR-10, U-23)
+        `POST /blobs`
 
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
         :param public: Whether it can be read without a session. The platform's default is false.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.create_call(
-                content_type=content_type,
-                name=name,
-                public=public,
-            )
-        )
+        return self._client._call(calls.create_call(content_type=content_type, name=name, public=public))
 
     def complete(
         self,
@@ -97,20 +89,15 @@ class Files(FilesHelpers):
 
         The last of the three steps; only a complete file can be downloaded. Safe to repeat.
 
-        `PUT /blobs/{file_id}/complete` (R-052, F-072, CR-11, U-24)
+        `PUT /blobs/{file_id}/complete`
 
         :param file_id: Id of the file. Limits: at least 1.
         :param size: Size of the content in bytes. Limits: at least 0, at most 104857600.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.complete_call(
-                file_id,
-                size=size,
-            )
-        )
+        return self._client._call(calls.complete_call(file_id, size=size))
 
     def get(
         self,
@@ -118,18 +105,14 @@ class Files(FilesHelpers):
     ) -> models.File:
         """Get a file's metadata by its id.
 
-        `GET /blobs/{file_id}` (R-053, X-40)
+        `GET /blobs/{file_id}`
 
         :param file_id: Id of the file. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.get_call(
-                file_id,
-            )
-        )
+        return self._client._call(calls.get_call(file_id))
 
     def update(
         self,
@@ -145,24 +128,17 @@ class Files(FilesHelpers):
 
         Deprecated by the platform.
 
-        `PUT /blobs/{file_id}` (R-058, X-40, CR-12)
+        `PUT /blobs/{file_id}`
 
         :param file_id: Id of the file. Limits: at least 1.
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
         :param new: Whether the content will be replaced.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.update_call(
-                file_id,
-                name=name,
-                content_type=content_type,
-                new=new,
-            )
-        )
+        return self._client._call(calls.update_call(file_id, name=name, content_type=content_type, new=new))
 
     def delete(
         self,
@@ -170,18 +146,14 @@ class Files(FilesHelpers):
     ) -> None:
         """Delete a file.
 
-        `DELETE /blobs/{file_id}` (R-059, X-40)
+        `DELETE /blobs/{file_id}`
 
         :param file_id: Id of the file. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                file_id,
-            )
-        )
+        return self._client._call(calls.delete_call(file_id))
 
     def get_object(
         self,
@@ -192,25 +164,21 @@ class Files(FilesHelpers):
         The address in `blob_object_access` is valid for about a week. The vendor's sample spells its field
         `dowload_url`, so both spellings are accepted.
 
-        `GET /blobs/{file_uid}/object` (R-057, X-40)
+        `GET /blobs/{file_uid}/object`
 
         :param file_uid: Uid of the file.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.get_object_call(
-                file_uid,
-            )
-        )
+        return self._client._call(calls.get_object_call(file_uid))
 
 
 class FilesWithRawResponse:
-    """`files` with answers as they came."""
+    """`files` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Files(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Files(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.complete = raw(resource.complete)
@@ -223,12 +191,12 @@ class FilesWithRawResponse:
 class AsyncFiles(AsyncFilesHelpers):
     """Files in the platform's storage."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncFilesWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncFilesWithRawResponse(self._client)
 
     async def list(
@@ -243,20 +211,15 @@ class AsyncFiles(AsyncFilesHelpers):
 
         Deprecated by the platform.
 
-        `GET /blobs` (R-054, X-40)
+        `GET /blobs`
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._page(
-            calls.list_call(
-                page=page,
-                per_page=per_page,
-            )
-        )
+        return await self._client._page(calls.list_call(page=page, per_page=per_page))
 
     async def create(
         self,
@@ -270,22 +233,16 @@ class AsyncFiles(AsyncFilesHelpers):
         The first of three steps: create the file, send its content to the storage with the form in
         `blob_object_access.params` (valid for an hour), then declare it complete. `files.upload` does all three.
 
-        `POST /blobs` (R-050, F-072, CR-10, U-23)
+        `POST /blobs`
 
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
         :param public: Whether it can be read without a session. The platform's default is false.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.create_call(
-                content_type=content_type,
-                name=name,
-                public=public,
-            )
-        )
+        return await self._client._call(calls.create_call(content_type=content_type, name=name, public=public))
 
     async def complete(
         self,
@@ -297,20 +254,15 @@ class AsyncFiles(AsyncFilesHelpers):
 
         The last of the three steps; only a complete file can be downloaded. Safe to repeat.
 
-        `PUT /blobs/{file_id}/complete` (R-052, F-072, CR-11, U-24)
+        `PUT /blobs/{file_id}/complete`
 
         :param file_id: Id of the file. Limits: at least 1.
         :param size: Size of the content in bytes. Limits: at least 0, at most 104857600.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.complete_call(
-                file_id,
-                size=size,
-            )
-        )
+        return await self._client._call(calls.complete_call(file_id, size=size))
 
     async def get(
         self,
@@ -318,18 +270,14 @@ class AsyncFiles(AsyncFilesHelpers):
     ) -> models.File:
         """Get a file's metadata by its id.
 
-        `GET /blobs/{file_id}` (R-053, X-40)
+        `GET /blobs/{file_id}`
 
         :param file_id: Id of the file. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.get_call(
-                file_id,
-            )
-        )
+        return await self._client._call(calls.get_call(file_id))
 
     async def update(
         self,
@@ -345,24 +293,17 @@ class AsyncFiles(AsyncFilesHelpers):
 
         Deprecated by the platform.
 
-        `PUT /blobs/{file_id}` (R-058, X-40, CR-12)
+        `PUT /blobs/{file_id}`
 
         :param file_id: Id of the file. Limits: at least 1.
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
         :param new: Whether the content will be replaced.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.update_call(
-                file_id,
-                name=name,
-                content_type=content_type,
-                new=new,
-            )
-        )
+        return await self._client._call(calls.update_call(file_id, name=name, content_type=content_type, new=new))
 
     async def delete(
         self,
@@ -370,18 +311,14 @@ class AsyncFiles(AsyncFilesHelpers):
     ) -> None:
         """Delete a file.
 
-        `DELETE /blobs/{file_id}` (R-059, X-40)
+        `DELETE /blobs/{file_id}`
 
         :param file_id: Id of the file. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                file_id,
-            )
-        )
+        return await self._client._call(calls.delete_call(file_id))
 
     async def get_object(
         self,
@@ -392,25 +329,21 @@ class AsyncFiles(AsyncFilesHelpers):
         The address in `blob_object_access` is valid for about a week. The vendor's sample spells its field
         `dowload_url`, so both spellings are accepted.
 
-        `GET /blobs/{file_uid}/object` (R-057, X-40)
+        `GET /blobs/{file_uid}/object`
 
         :param file_uid: Uid of the file.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.get_object_call(
-                file_uid,
-            )
-        )
+        return await self._client._call(calls.get_object_call(file_uid))
 
 
 class AsyncFilesWithRawResponse:
-    """`files` with answers as they came."""
+    """`files` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncFiles(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncFiles(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.complete = araw(resource.complete)

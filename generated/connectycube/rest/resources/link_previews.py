@@ -7,13 +7,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import link_previews as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AsyncLinkPreviews", "AsyncLinkPreviewsWithRawResponse", "LinkPreviews", "LinkPreviewsWithRawResponse"]
 
@@ -21,12 +23,12 @@ __all__ = ["AsyncLinkPreviews", "AsyncLinkPreviewsWithRawResponse", "LinkPreview
 class LinkPreviews:
     """Titles, texts and images of web pages."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> LinkPreviewsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return LinkPreviewsWithRawResponse(self._client)
 
     def create(
@@ -37,39 +39,35 @@ class LinkPreviews:
         """Get the title, text and images of a web page.
 
         Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
-        does not mention it (CR-46).
+        does not mention it.
 
-        `POST /unfurl` (R-088, X-51, CR-46)
+        `POST /unfurl`
 
         :param url: Web address of the page.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.create_call(
-                url=url,
-            )
-        )
+        return self._client._call(calls.create_call(url=url))
 
 
 class LinkPreviewsWithRawResponse:
-    """`link_previews` with answers as they came."""
+    """`link_previews` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = LinkPreviews(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = LinkPreviews(cast("SessionClient", RawView(client)))
         self.create = raw(resource.create)
 
 
 class AsyncLinkPreviews:
     """Titles, texts and images of web pages."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncLinkPreviewsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncLinkPreviewsWithRawResponse(self._client)
 
     async def create(
@@ -80,25 +78,21 @@ class AsyncLinkPreviews:
         """Get the title, text and images of a web page.
 
         Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
-        does not mention it (CR-46).
+        does not mention it.
 
-        `POST /unfurl` (R-088, X-51, CR-46)
+        `POST /unfurl`
 
         :param url: Web address of the page.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.create_call(
-                url=url,
-            )
-        )
+        return await self._client._call(calls.create_call(url=url))
 
 
 class AsyncLinkPreviewsWithRawResponse:
-    """`link_previews` with answers as they came."""
+    """`link_previews` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncLinkPreviews(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncLinkPreviews(cast("AsyncSessionClient", AsyncRawView(client)))
         self.create = araw(resource.create)

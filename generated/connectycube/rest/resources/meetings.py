@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import meetings as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncMeetings", "AsyncMeetingsWithRawResponse", "Meetings", "MeetingsWithRawResponse"]
@@ -26,12 +28,12 @@ __all__ = ["AsyncMeetings", "AsyncMeetingsWithRawResponse", "Meetings", "Meeting
 class Meetings:
     """Scheduled conferences and their recordings."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> MeetingsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return MeetingsWithRawResponse(self._client)
 
     def list(
@@ -48,25 +50,19 @@ class Meetings:
         The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
         the server may then return the meeting itself instead of a list.
 
-        `GET /meetings` (R-078, X-46, CR-36, U-06)
+        `GET /meetings`
 
         :param id: Id of a meeting; returns only that one.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
         :param scheduled: Only meetings that are, or are not, marked as scheduled.
         :param filters: see `MeetingFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._page(
-            calls.list_call(
-                id=id,
-                limit=limit,
-                offset=offset,
-                scheduled=scheduled,
-                filters=filters,
-            )
+            calls.list_call(id=id, limit=limit, offset=offset, scheduled=scheduled, filters=filters)
         )
 
     def create(
@@ -88,7 +84,7 @@ class Meetings:
 
         The current user becomes the host. The meeting's id is also the conference's room.
 
-        `POST /meetings` (R-079, X-46)
+        `POST /meetings`
 
         :param name: Name of the meeting.
         :param start_date: When it starts.
@@ -101,7 +97,7 @@ class Meetings:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -144,7 +140,7 @@ class Meetings:
         vendor's documentation requires `name`, `start_date`, `end_date` and `attendees` in every call; its SDK does
         not.
 
-        `PUT /meetings/{meeting_id}` (R-080, X-46)
+        `PUT /meetings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
         :param name: New name.
@@ -158,7 +154,7 @@ class Meetings:
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -187,18 +183,14 @@ class Meetings:
 
         Only the host may do this.
 
-        `DELETE /meetings/{meeting_id}` (R-081, X-46)
+        `DELETE /meetings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                meeting_id,
-            )
-        )
+        return self._client._call(calls.delete_call(meeting_id))
 
     def list_recordings(
         self,
@@ -208,25 +200,21 @@ class Meetings:
 
         Available once the meeting has ended. A `download_url` is valid for one hour.
 
-        `GET /meetings/recordings/{meeting_id}` (R-082, X-46)
+        `GET /meetings/recordings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.list_recordings_call(
-                meeting_id,
-            )
-        )
+        return self._client._call(calls.list_recordings_call(meeting_id))
 
 
 class MeetingsWithRawResponse:
-    """`meetings` with answers as they came."""
+    """`meetings` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Meetings(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Meetings(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.update = raw(resource.update)
@@ -237,12 +225,12 @@ class MeetingsWithRawResponse:
 class AsyncMeetings:
     """Scheduled conferences and their recordings."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncMeetingsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMeetingsWithRawResponse(self._client)
 
     async def list(
@@ -259,25 +247,19 @@ class AsyncMeetings:
         The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
         the server may then return the meeting itself instead of a list.
 
-        `GET /meetings` (R-078, X-46, CR-36, U-06)
+        `GET /meetings`
 
         :param id: Id of a meeting; returns only that one.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
         :param scheduled: Only meetings that are, or are not, marked as scheduled.
         :param filters: see `MeetingFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._page(
-            calls.list_call(
-                id=id,
-                limit=limit,
-                offset=offset,
-                scheduled=scheduled,
-                filters=filters,
-            )
+            calls.list_call(id=id, limit=limit, offset=offset, scheduled=scheduled, filters=filters)
         )
 
     async def create(
@@ -299,7 +281,7 @@ class AsyncMeetings:
 
         The current user becomes the host. The meeting's id is also the conference's room.
 
-        `POST /meetings` (R-079, X-46)
+        `POST /meetings`
 
         :param name: Name of the meeting.
         :param start_date: When it starts.
@@ -312,7 +294,7 @@ class AsyncMeetings:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -355,7 +337,7 @@ class AsyncMeetings:
         vendor's documentation requires `name`, `start_date`, `end_date` and `attendees` in every call; its SDK does
         not.
 
-        `PUT /meetings/{meeting_id}` (R-080, X-46)
+        `PUT /meetings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
         :param name: New name.
@@ -369,7 +351,7 @@ class AsyncMeetings:
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -398,18 +380,14 @@ class AsyncMeetings:
 
         Only the host may do this.
 
-        `DELETE /meetings/{meeting_id}` (R-081, X-46)
+        `DELETE /meetings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                meeting_id,
-            )
-        )
+        return await self._client._call(calls.delete_call(meeting_id))
 
     async def list_recordings(
         self,
@@ -419,25 +397,21 @@ class AsyncMeetings:
 
         Available once the meeting has ended. A `download_url` is valid for one hour.
 
-        `GET /meetings/recordings/{meeting_id}` (R-082, X-46)
+        `GET /meetings/recordings/{meeting_id}`
 
         :param meeting_id: Id of the meeting.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.list_recordings_call(
-                meeting_id,
-            )
-        )
+        return await self._client._call(calls.list_recordings_call(meeting_id))
 
 
 class AsyncMeetingsWithRawResponse:
-    """`meetings` with answers as they came."""
+    """`meetings` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncMeetings(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncMeetings(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.update = araw(resource.update)

@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import messages as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncMessages", "AsyncMessagesWithRawResponse", "Messages", "MessagesWithRawResponse"]
@@ -25,12 +27,12 @@ __all__ = ["AsyncMessages", "AsyncMessagesWithRawResponse", "Messages", "Message
 class Messages:
     """Message history, marks, reactions and system messages."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> MessagesWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return MessagesWithRawResponse(self._client)
 
     def list(
@@ -48,9 +50,9 @@ class Messages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total (U-08).
+        response has no total.
 
-        `GET /chat/Message` (R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08)
+        `GET /chat/Message`
 
         :param chat_dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -61,7 +63,7 @@ class Messages:
         :param preview: Get the last 20 messages of a dialog that the user is not in. The dialog must have
             `allow_preview`; paging and sorting are ignored.
         :param filters: see `MessageFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -86,20 +88,15 @@ class Messages:
     ) -> int:
         """Count the messages of a dialog.
 
-        `GET /chat/Message` (R-041, X-20, U-07)
+        `GET /chat/Message`
 
         :param chat_dialog_id: Id of the dialog.
         :param filters: see `MessageFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.count_call(
-                chat_dialog_id=chat_dialog_id,
-                filters=filters,
-            )
-        )
+        return self._client._call(calls.count_call(chat_dialog_id=chat_dialog_id, filters=filters))
 
     def update_all(
         self,
@@ -111,23 +108,18 @@ class Messages:
     ) -> None:
         """Mark or update all messages in a dialog.
 
-        `PUT /chat/Message` (R-044, F-056, X-22, U-13, U-14, U-18)
+        `PUT /chat/Message`
 
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.update_all_call(
-                chat_dialog_id=chat_dialog_id,
-                read=read,
-                delivered=delivered,
-                message=message,
-            )
+            calls.update_all_call(chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message)
         )
 
     def create(
@@ -146,16 +138,16 @@ class Messages:
         The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
         keys are stored with the message as the application's own fields.
 
-        `POST /chat/Message` (R-043, F-053, F-074, X-21, X-23, CR-45, U-56)
+        `POST /chat/Message`
 
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
         :param message: Text of the message.
-        :param attachments: Files and other attachments of the message (CR-45).
+        :param attachments: Files and other attachments of the message.
         :param send_to_chat: Deliver the message over the chat as well.
         :param markable: Ask the recipients to report delivery and reading.
         :param extra: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -182,26 +174,22 @@ class Messages:
     ) -> None:
         """Mark or update messages in a dialog.
 
-        Other users may not be notified of a new text (U-18).
+        Other users may not be notified of a new text.
 
-        `PUT /chat/Message/{message_ids}` (R-044, F-056, X-22, U-14, U-18)
+        `PUT /chat/Message/{message_ids}`
 
         :param message_ids: Ids of the messages.
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
             calls.update_call(
-                message_ids,
-                chat_dialog_id=chat_dialog_id,
-                read=read,
-                delivered=delivered,
-                message=message,
+                message_ids, chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message
             )
         )
 
@@ -216,20 +204,15 @@ class Messages:
         The kind of dialog and the user's role decide what the user may delete. Deleting for everyone also makes the
         chat remove the messages at once. The response reports the result for each id.
 
-        `DELETE /chat/Message/{message_ids}` (R-045, F-066, F-067, CR-09, CR-44, U-02)
+        `DELETE /chat/Message/{message_ids}`
 
         :param message_ids: Ids of the messages.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                message_ids,
-                force=force,
-            )
-        )
+        return self._client._call(calls.delete_call(message_ids, force=force))
 
     def unread_count(
         self,
@@ -240,18 +223,14 @@ class Messages:
 
         Counts private and group dialogs only. Without ids the response has only the total; with ids, also each count.
 
-        `GET /chat/Message/unread` (R-042, F-078, F-079, CR-06)
+        `GET /chat/Message/unread`
 
         :param chat_dialog_ids: Dialogs to count messages in.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.unread_count_call(
-                chat_dialog_ids=chat_dialog_ids,
-            )
-        )
+        return self._client._call(calls.unread_count_call(chat_dialog_ids=chat_dialog_ids))
 
     def create_system(
         self,
@@ -264,20 +243,15 @@ class Messages:
         A signal for the application itself, delivered over the chat and not stored. Further keys are its content; a
         value may be an object.
 
-        `POST /chat/Message/system` (R-046, X-28)
+        `POST /chat/Message/system`
 
         :param recipientId: User to send it to.
         :param extra: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.create_system_call(
-                recipientId=recipientId,
-                extra=extra,
-            )
-        )
+        return self._client._call(calls.create_system_call(recipientId=recipientId, extra=extra))
 
     def list_reactions(
         self,
@@ -285,18 +259,14 @@ class Messages:
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
-        `GET /chat/Message/{message_id}/reactions` (R-048, X-25)
+        `GET /chat/Message/{message_id}/reactions`
 
         :param message_id: Id of the message.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.list_reactions_call(
-                message_id,
-            )
-        )
+        return self._client._call(calls.list_reactions_call(message_id))
 
     def update_reactions(
         self,
@@ -307,31 +277,25 @@ class Messages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction (CR-43).
+        The dialog's users are notified over the chat. The platform may limit users to one reaction.
 
-        `PUT /chat/Message/{message_id}/reactions` (R-047, X-25, X-26, CR-43)
+        `PUT /chat/Message/{message_id}/reactions`
 
         :param message_id: Id of the message.
         :param add: Reaction to add.
         :param remove: Reaction to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.update_reactions_call(
-                message_id,
-                add=add,
-                remove=remove,
-            )
-        )
+        return self._client._call(calls.update_reactions_call(message_id, add=add, remove=remove))
 
 
 class MessagesWithRawResponse:
-    """`messages` with answers as they came."""
+    """`messages` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Messages(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Messages(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.update_all = raw(resource.update_all)
@@ -347,12 +311,12 @@ class MessagesWithRawResponse:
 class AsyncMessages:
     """Message history, marks, reactions and system messages."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncMessagesWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMessagesWithRawResponse(self._client)
 
     async def list(
@@ -370,9 +334,9 @@ class AsyncMessages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total (U-08).
+        response has no total.
 
-        `GET /chat/Message` (R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08)
+        `GET /chat/Message`
 
         :param chat_dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -383,7 +347,7 @@ class AsyncMessages:
         :param preview: Get the last 20 messages of a dialog that the user is not in. The dialog must have
             `allow_preview`; paging and sorting are ignored.
         :param filters: see `MessageFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -408,20 +372,15 @@ class AsyncMessages:
     ) -> int:
         """Count the messages of a dialog.
 
-        `GET /chat/Message` (R-041, X-20, U-07)
+        `GET /chat/Message`
 
         :param chat_dialog_id: Id of the dialog.
         :param filters: see `MessageFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.count_call(
-                chat_dialog_id=chat_dialog_id,
-                filters=filters,
-            )
-        )
+        return await self._client._call(calls.count_call(chat_dialog_id=chat_dialog_id, filters=filters))
 
     async def update_all(
         self,
@@ -433,23 +392,18 @@ class AsyncMessages:
     ) -> None:
         """Mark or update all messages in a dialog.
 
-        `PUT /chat/Message` (R-044, F-056, X-22, U-13, U-14, U-18)
+        `PUT /chat/Message`
 
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.update_all_call(
-                chat_dialog_id=chat_dialog_id,
-                read=read,
-                delivered=delivered,
-                message=message,
-            )
+            calls.update_all_call(chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message)
         )
 
     async def create(
@@ -468,16 +422,16 @@ class AsyncMessages:
         The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
         keys are stored with the message as the application's own fields.
 
-        `POST /chat/Message` (R-043, F-053, F-074, X-21, X-23, CR-45, U-56)
+        `POST /chat/Message`
 
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
         :param message: Text of the message.
-        :param attachments: Files and other attachments of the message (CR-45).
+        :param attachments: Files and other attachments of the message.
         :param send_to_chat: Deliver the message over the chat as well.
         :param markable: Ask the recipients to report delivery and reading.
         :param extra: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -504,26 +458,22 @@ class AsyncMessages:
     ) -> None:
         """Mark or update messages in a dialog.
 
-        Other users may not be notified of a new text (U-18).
+        Other users may not be notified of a new text.
 
-        `PUT /chat/Message/{message_ids}` (R-044, F-056, X-22, U-14, U-18)
+        `PUT /chat/Message/{message_ids}`
 
         :param message_ids: Ids of the messages.
-        :param chat_dialog_id: Id of the dialog (U-14).
+        :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
             calls.update_call(
-                message_ids,
-                chat_dialog_id=chat_dialog_id,
-                read=read,
-                delivered=delivered,
-                message=message,
+                message_ids, chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message
             )
         )
 
@@ -538,20 +488,15 @@ class AsyncMessages:
         The kind of dialog and the user's role decide what the user may delete. Deleting for everyone also makes the
         chat remove the messages at once. The response reports the result for each id.
 
-        `DELETE /chat/Message/{message_ids}` (R-045, F-066, F-067, CR-09, CR-44, U-02)
+        `DELETE /chat/Message/{message_ids}`
 
         :param message_ids: Ids of the messages.
         :param force: Delete for every occupant.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                message_ids,
-                force=force,
-            )
-        )
+        return await self._client._call(calls.delete_call(message_ids, force=force))
 
     async def unread_count(
         self,
@@ -562,18 +507,14 @@ class AsyncMessages:
 
         Counts private and group dialogs only. Without ids the response has only the total; with ids, also each count.
 
-        `GET /chat/Message/unread` (R-042, F-078, F-079, CR-06)
+        `GET /chat/Message/unread`
 
         :param chat_dialog_ids: Dialogs to count messages in.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.unread_count_call(
-                chat_dialog_ids=chat_dialog_ids,
-            )
-        )
+        return await self._client._call(calls.unread_count_call(chat_dialog_ids=chat_dialog_ids))
 
     async def create_system(
         self,
@@ -586,20 +527,15 @@ class AsyncMessages:
         A signal for the application itself, delivered over the chat and not stored. Further keys are its content; a
         value may be an object.
 
-        `POST /chat/Message/system` (R-046, X-28)
+        `POST /chat/Message/system`
 
         :param recipientId: User to send it to.
         :param extra: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.create_system_call(
-                recipientId=recipientId,
-                extra=extra,
-            )
-        )
+        return await self._client._call(calls.create_system_call(recipientId=recipientId, extra=extra))
 
     async def list_reactions(
         self,
@@ -607,18 +543,14 @@ class AsyncMessages:
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
-        `GET /chat/Message/{message_id}/reactions` (R-048, X-25)
+        `GET /chat/Message/{message_id}/reactions`
 
         :param message_id: Id of the message.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.list_reactions_call(
-                message_id,
-            )
-        )
+        return await self._client._call(calls.list_reactions_call(message_id))
 
     async def update_reactions(
         self,
@@ -629,31 +561,25 @@ class AsyncMessages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction (CR-43).
+        The dialog's users are notified over the chat. The platform may limit users to one reaction.
 
-        `PUT /chat/Message/{message_id}/reactions` (R-047, X-25, X-26, CR-43)
+        `PUT /chat/Message/{message_id}/reactions`
 
         :param message_id: Id of the message.
         :param add: Reaction to add.
         :param remove: Reaction to remove.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.update_reactions_call(
-                message_id,
-                add=add,
-                remove=remove,
-            )
-        )
+        return await self._client._call(calls.update_reactions_call(message_id, add=add, remove=remove))
 
 
 class AsyncMessagesWithRawResponse:
-    """`messages` with answers as they came."""
+    """`messages` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncMessages(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncMessages(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.update_all = araw(resource.update_all)

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import push_events as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AsyncPushEvents", "AsyncPushEventsWithRawResponse", "PushEvents", "PushEventsWithRawResponse"]
 
@@ -24,12 +26,12 @@ __all__ = ["AsyncPushEvents", "AsyncPushEventsWithRawResponse", "PushEvents", "P
 class PushEvents:
     """Push notifications to send."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> PushEventsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return PushEventsWithRawResponse(self._client)
 
     def create(
@@ -50,14 +52,13 @@ class PushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each (CR-32).
+        of these users, and the platform adapts the message to each.
 
-        `POST /events` (R-063, X-42, CR-31, CR-32, U-19)
+        `POST /events`
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
-            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts
-            (U-19).
+            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts.
         :param notification_type: Kind of notification; required, and this is the only value.
         :param push_type: The only service to send to; `message` is then a text.
         :param event_type: When to send it; `one_shot` means immediately.
@@ -67,7 +68,7 @@ class PushEvents:
         :param date: When to send.
         :param end_date: When to stop sending.
         :param period: Seconds between two sendings. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -89,22 +90,22 @@ class PushEvents:
 
 
 class PushEventsWithRawResponse:
-    """`push_events` with answers as they came."""
+    """`push_events` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = PushEvents(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = PushEvents(cast("SessionClient", RawView(client)))
         self.create = raw(resource.create)
 
 
 class AsyncPushEvents:
     """Push notifications to send."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncPushEventsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncPushEventsWithRawResponse(self._client)
 
     async def create(
@@ -125,14 +126,13 @@ class AsyncPushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each (CR-32).
+        of these users, and the platform adapts the message to each.
 
-        `POST /events` (R-063, X-42, CR-31, CR-32, U-19)
+        `POST /events`
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
-            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts
-            (U-19).
+            JSON. A text is sent as given, for `push_type`: `payload=` and the base64 of what that service accepts.
         :param notification_type: Kind of notification; required, and this is the only value.
         :param push_type: The only service to send to; `message` is then a text.
         :param event_type: When to send it; `one_shot` means immediately.
@@ -142,7 +142,7 @@ class AsyncPushEvents:
         :param date: When to send.
         :param end_date: When to stop sending.
         :param period: Seconds between two sendings. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
@@ -164,8 +164,8 @@ class AsyncPushEvents:
 
 
 class AsyncPushEventsWithRawResponse:
-    """`push_events` with answers as they came."""
+    """`push_events` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncPushEvents(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncPushEvents(cast("AsyncSessionClient", AsyncRawView(client)))
         self.create = araw(resource.create)

@@ -8,13 +8,15 @@ import builtins
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import push_subscriptions as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = [
     "AsyncPushSubscriptions",
@@ -27,12 +29,12 @@ __all__ = [
 class PushSubscriptions:
     """Devices and browsers that receive push notifications."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> PushSubscriptionsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return PushSubscriptionsWithRawResponse(self._client)
 
     def list(
@@ -42,9 +44,9 @@ class PushSubscriptions:
 
         Returns all of them at once; the platform does not paginate this list.
 
-        `GET /subscriptions` (R-061, X-41)
+        `GET /subscriptions`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(calls.list_call())
@@ -61,21 +63,17 @@ class PushSubscriptions:
         The channels `apns`, `apns_voip` and `gcm` require `client_identification_sequence` in `push_token`; `web`
         requires `web_endpoint`, `web_auth` and `web_p256dh`.
 
-        `POST /subscriptions` (R-060, X-41, CR-29, CR-30)
+        `POST /subscriptions`
 
         :param notification_channel: The channel by which a notification reaches a device.
         :param push_token: The push service's identifier for the device or browser.
         :param device: The device to subscribe.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.create_call(
-                notification_channel=notification_channel,
-                push_token=push_token,
-                device=device,
-            )
+            calls.create_call(notification_channel=notification_channel, push_token=push_token, device=device)
         )
 
     def delete(
@@ -84,25 +82,21 @@ class PushSubscriptions:
     ) -> None:
         """Delete a subscription.
 
-        `DELETE /subscriptions/{subscription_id}` (R-062, X-41)
+        `DELETE /subscriptions/{subscription_id}`
 
         :param subscription_id: Id of the subscription. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                subscription_id,
-            )
-        )
+        return self._client._call(calls.delete_call(subscription_id))
 
 
 class PushSubscriptionsWithRawResponse:
-    """`push_subscriptions` with answers as they came."""
+    """`push_subscriptions` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = PushSubscriptions(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = PushSubscriptions(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
@@ -111,12 +105,12 @@ class PushSubscriptionsWithRawResponse:
 class AsyncPushSubscriptions:
     """Devices and browsers that receive push notifications."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncPushSubscriptionsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncPushSubscriptionsWithRawResponse(self._client)
 
     async def list(
@@ -126,9 +120,9 @@ class AsyncPushSubscriptions:
 
         Returns all of them at once; the platform does not paginate this list.
 
-        `GET /subscriptions` (R-061, X-41)
+        `GET /subscriptions`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(calls.list_call())
@@ -145,21 +139,17 @@ class AsyncPushSubscriptions:
         The channels `apns`, `apns_voip` and `gcm` require `client_identification_sequence` in `push_token`; `web`
         requires `web_endpoint`, `web_auth` and `web_p256dh`.
 
-        `POST /subscriptions` (R-060, X-41, CR-29, CR-30)
+        `POST /subscriptions`
 
         :param notification_channel: The channel by which a notification reaches a device.
         :param push_token: The push service's identifier for the device or browser.
         :param device: The device to subscribe.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.create_call(
-                notification_channel=notification_channel,
-                push_token=push_token,
-                device=device,
-            )
+            calls.create_call(notification_channel=notification_channel, push_token=push_token, device=device)
         )
 
     async def delete(
@@ -168,25 +158,21 @@ class AsyncPushSubscriptions:
     ) -> None:
         """Delete a subscription.
 
-        `DELETE /subscriptions/{subscription_id}` (R-062, X-41)
+        `DELETE /subscriptions/{subscription_id}`
 
         :param subscription_id: Id of the subscription. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                subscription_id,
-            )
-        )
+        return await self._client._call(calls.delete_call(subscription_id))
 
 
 class AsyncPushSubscriptionsWithRawResponse:
-    """`push_subscriptions` with answers as they came."""
+    """`push_subscriptions` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncPushSubscriptions(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncPushSubscriptions(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.delete = araw(resource.delete)

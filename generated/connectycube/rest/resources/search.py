@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import search as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AsyncSearch", "AsyncSearchWithRawResponse", "Search", "SearchWithRawResponse"]
 
@@ -23,12 +25,12 @@ __all__ = ["AsyncSearch", "AsyncSearchWithRawResponse", "Search", "SearchWithRaw
 class Search:
     """Search over dialogs, messages and users."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> SearchWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return SearchWithRawResponse(self._client)
 
     def query(
@@ -42,18 +44,18 @@ class Search:
     ) -> models.SearchResults:
         """Search dialogs, messages and users for a text.
 
-        Searches the texts of messages and the names of dialogs, and according to some sources users (CR-20). The text
-        is sent unchanged. `start_date` requires an `end_date`, at most three months before it.
+        Searches the texts of messages and the names of dialogs, and according to some sources users. The text is sent
+        unchanged. `start_date` requires an `end_date`, at most three months before it.
 
-        `GET /chat/search` (R-049, F-080, F-081, CR-18, CR-19, CR-20)
+        `GET /chat/search`
 
-        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase (CR-20).
-            Limits: at least 5 characters.
+        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase. Limits:
+            at least 5 characters.
         :param chat_dialog_ids: Dialogs to search, at most ten. Limits: at most 10 entries.
         :param start_date: Latest time to search.
         :param end_date: Earliest time to search. Required with `start_date`, and at most three months before it.
         :param limit: Maximum number of results. Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -69,22 +71,22 @@ class Search:
 
 
 class SearchWithRawResponse:
-    """`search` with answers as they came."""
+    """`search` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Search(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Search(cast("SessionClient", RawView(client)))
         self.query = raw(resource.query)
 
 
 class AsyncSearch:
     """Search over dialogs, messages and users."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncSearchWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncSearchWithRawResponse(self._client)
 
     async def query(
@@ -98,18 +100,18 @@ class AsyncSearch:
     ) -> models.SearchResults:
         """Search dialogs, messages and users for a text.
 
-        Searches the texts of messages and the names of dialogs, and according to some sources users (CR-20). The text
-        is sent unchanged. `start_date` requires an `end_date`, at most three months before it.
+        Searches the texts of messages and the names of dialogs, and according to some sources users. The text is sent
+        unchanged. `start_date` requires an `end_date`, at most three months before it.
 
-        `GET /chat/search` (R-049, F-080, F-081, CR-18, CR-19, CR-20)
+        `GET /chat/search`
 
-        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase (CR-20).
-            Limits: at least 5 characters.
+        :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase. Limits:
+            at least 5 characters.
         :param chat_dialog_ids: Dialogs to search, at most ten. Limits: at most 10 entries.
         :param start_date: Latest time to search.
         :param end_date: Earliest time to search. Required with `start_date`, and at most three months before it.
         :param limit: Maximum number of results. Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -125,8 +127,8 @@ class AsyncSearch:
 
 
 class AsyncSearchWithRawResponse:
-    """`search` with answers as they came."""
+    """`search` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncSearch(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncSearch(cast("AsyncSessionClient", AsyncRawView(client)))
         self.query = araw(resource.query)

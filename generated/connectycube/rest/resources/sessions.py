@@ -7,13 +7,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import sessions as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import inputs, models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AsyncSessions", "AsyncSessionsWithRawResponse", "Sessions", "SessionsWithRawResponse"]
 
@@ -21,12 +23,12 @@ __all__ = ["AsyncSessions", "AsyncSessionsWithRawResponse", "Sessions", "Session
 class Sessions:
     """Application and user sessions. A session lives for two hours after its last call."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> SessionsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return SessionsWithRawResponse(self._client)
 
     def get(
@@ -34,9 +36,9 @@ class Sessions:
     ) -> models.Session:
         """Get the current session.
 
-        `GET /session` (R-002, X-07)
+        `GET /session`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(calls.get_call())
@@ -61,9 +63,9 @@ class Sessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
+        Signing (`timestamp`, `nonce`, `signature`) is optional.
 
-        `POST /session` (R-001, F-010, X-01, X-02, X-03, X-04, X-05, X-06, X-10, CR-02, CR-03, U-09)
+        `POST /session`
 
         :param user: The user to log in.
         :param provider: The identity provider that vouches for the user, instead of a password.
@@ -73,7 +75,7 @@ class Sessions:
         :param timestamp: Unix time of the call, in seconds; part of the signature.
         :param nonce: A random number; part of the signature.
         :param signature: HMAC-SHA1 of the sorted parameters with the application's secret.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -97,9 +99,9 @@ class Sessions:
 
         Deletes all data of the session.
 
-        `DELETE /session` (R-003, X-07, U-11)
+        `DELETE /session`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(calls.delete_call())
@@ -109,9 +111,9 @@ class Sessions:
     ) -> None:
         """End all sessions of the current user except this one.
 
-        `DELETE /session/list` (R-005, X-08)
+        `DELETE /session/list`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(calls.delete_others_call())
@@ -122,18 +124,14 @@ class Sessions:
     ) -> None:
         """End another session of the current user.
 
-        `DELETE /session/{session_id}` (R-004, X-08)
+        `DELETE /session/{session_id}`
 
         :param session_id: Id of the session. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_by_id_call(
-                session_id,
-            )
-        )
+        return self._client._call(calls.delete_by_id_call(session_id))
 
     def login(
         self,
@@ -152,9 +150,9 @@ class Sessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty (CR-03).
+        `password` any text that is not empty.
 
-        `POST /login` (R-006, F-010, X-02, X-03, X-04, X-05, X-09, CR-03)
+        `POST /login`
 
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
@@ -163,7 +161,7 @@ class Sessions:
         :param keys: The token that Facebook or Twitter issued for the user.
         :param firebase_phone: The token that Firebase issued after verifying the phone number.
         :param firebase_email: The token that Firebase issued after verifying the email address.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -184,21 +182,21 @@ class Sessions:
     ) -> None:
         """Log the user out but keep the session.
 
-        It is not documented whether the session remains valid as an application session (U-12).
+        It is not documented whether the session remains valid as an application session.
 
-        `DELETE /login` (R-007, X-09, U-12)
+        `DELETE /login`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(calls.logout_call())
 
 
 class SessionsWithRawResponse:
-    """`sessions` with answers as they came."""
+    """`sessions` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Sessions(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Sessions(cast("SessionClient", RawView(client)))
         self.get = raw(resource.get)
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
@@ -211,12 +209,12 @@ class SessionsWithRawResponse:
 class AsyncSessions:
     """Application and user sessions. A session lives for two hours after its last call."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncSessionsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncSessionsWithRawResponse(self._client)
 
     async def get(
@@ -224,9 +222,9 @@ class AsyncSessions:
     ) -> models.Session:
         """Get the current session.
 
-        `GET /session` (R-002, X-07)
+        `GET /session`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(calls.get_call())
@@ -251,9 +249,9 @@ class AsyncSessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional (CR-02).
+        Signing (`timestamp`, `nonce`, `signature`) is optional.
 
-        `POST /session` (R-001, F-010, X-01, X-02, X-03, X-04, X-05, X-06, X-10, CR-02, CR-03, U-09)
+        `POST /session`
 
         :param user: The user to log in.
         :param provider: The identity provider that vouches for the user, instead of a password.
@@ -263,7 +261,7 @@ class AsyncSessions:
         :param timestamp: Unix time of the call, in seconds; part of the signature.
         :param nonce: A random number; part of the signature.
         :param signature: HMAC-SHA1 of the sorted parameters with the application's secret.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -287,9 +285,9 @@ class AsyncSessions:
 
         Deletes all data of the session.
 
-        `DELETE /session` (R-003, X-07, U-11)
+        `DELETE /session`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(calls.delete_call())
@@ -299,9 +297,9 @@ class AsyncSessions:
     ) -> None:
         """End all sessions of the current user except this one.
 
-        `DELETE /session/list` (R-005, X-08)
+        `DELETE /session/list`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(calls.delete_others_call())
@@ -312,18 +310,14 @@ class AsyncSessions:
     ) -> None:
         """End another session of the current user.
 
-        `DELETE /session/{session_id}` (R-004, X-08)
+        `DELETE /session/{session_id}`
 
         :param session_id: Id of the session. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_by_id_call(
-                session_id,
-            )
-        )
+        return await self._client._call(calls.delete_by_id_call(session_id))
 
     async def login(
         self,
@@ -342,9 +336,9 @@ class AsyncSessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty (CR-03).
+        `password` any text that is not empty.
 
-        `POST /login` (R-006, F-010, X-02, X-03, X-04, X-05, X-09, CR-03)
+        `POST /login`
 
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
@@ -353,7 +347,7 @@ class AsyncSessions:
         :param keys: The token that Facebook or Twitter issued for the user.
         :param firebase_phone: The token that Firebase issued after verifying the phone number.
         :param firebase_email: The token that Firebase issued after verifying the email address.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -374,21 +368,21 @@ class AsyncSessions:
     ) -> None:
         """Log the user out but keep the session.
 
-        It is not documented whether the session remains valid as an application session (U-12).
+        It is not documented whether the session remains valid as an application session.
 
-        `DELETE /login` (R-007, X-09, U-12)
+        `DELETE /login`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(calls.logout_call())
 
 
 class AsyncSessionsWithRawResponse:
-    """`sessions` with answers as they came."""
+    """`sessions` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncSessions(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncSessions(cast("AsyncSessionClient", AsyncRawView(client)))
         self.get = araw(resource.get)
         self.create = araw(resource.create)
         self.delete = araw(resource.delete)

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import users as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncUsers", "AsyncUsersWithRawResponse", "Users", "UsersWithRawResponse"]
@@ -24,12 +26,12 @@ __all__ = ["AsyncUsers", "AsyncUsersWithRawResponse", "Users", "UsersWithRawResp
 class Users:
     """The accounts of an application's users."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> UsersWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return UsersWithRawResponse(self._client)
 
     def list_v1(
@@ -47,24 +49,17 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users` (R-010, X-13, CR-23)
+        `GET /users`
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._page(
-            calls.list_v1_call(
-                page=page,
-                per_page=per_page,
-                order=order,
-                filters=filters,
-            )
-        )
+        return self._client._page(calls.list_v1_call(page=page, per_page=per_page, order=order, filters=filters))
 
     def create(
         self,
@@ -87,10 +82,10 @@ class Users:
     ) -> models.User:
         """Sign up a user.
 
-        Sent with the authorization key, so it needs no session (CR-04). Requires `login`, `email` or both, and a
-        password; everything else may be set later.
+        Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
+        everything else may be set later.
 
-        `POST /users` (R-008, X-11, X-15, CR-04, CR-27, U-58)
+        `POST /users`
 
         :param password: Password.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -107,7 +102,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -146,25 +141,19 @@ class Users:
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
         five.
 
-        `GET /users/v2` (R-009, X-12, CR-24, CR-26, U-03)
+        `GET /users/v2`
 
         :param offset: Number of entries to skip. Limits: at least 0.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._page(
-            calls.list_call(
-                offset=offset,
-                limit=limit,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
-            )
+            calls.list_call(offset=offset, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
     def get_by_login(
@@ -178,18 +167,14 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_login` (R-012, X-13)
+        `GET /users/by_login`
 
         :param login: Login of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_by_login_call(
-                login=login,
-            )
-        )
+        return self._client._call(calls.get_by_login_call(login=login))
 
     def list_by_full_name(
         self,
@@ -204,22 +189,16 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_full_name` (R-013, X-13, CR-23)
+        `GET /users/by_full_name`
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._page(
-            calls.list_by_full_name_call(
-                full_name=full_name,
-                page=page,
-                per_page=per_page,
-            )
-        )
+        return self._client._page(calls.list_by_full_name_call(full_name=full_name, page=page, per_page=per_page))
 
     def get_by_facebook_id(
         self,
@@ -232,18 +211,14 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_facebook_id` (R-014, X-13)
+        `GET /users/by_facebook_id`
 
         :param facebook_id: Id of the user at Facebook.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_by_facebook_id_call(
-                facebook_id=facebook_id,
-            )
-        )
+        return self._client._call(calls.get_by_facebook_id_call(facebook_id=facebook_id))
 
     def get_by_twitter_id(
         self,
@@ -256,18 +231,14 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_twitter_id` (R-015, X-13)
+        `GET /users/by_twitter_id`
 
         :param twitter_id: Id of the user at Twitter.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_by_twitter_id_call(
-                twitter_id=twitter_id,
-            )
-        )
+        return self._client._call(calls.get_by_twitter_id_call(twitter_id=twitter_id))
 
     def get_by_email(
         self,
@@ -280,18 +251,14 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_email` (R-016, X-13)
+        `GET /users/by_email`
 
         :param email: Email address of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_by_email_call(
-                email=email,
-            )
-        )
+        return self._client._call(calls.get_by_email_call(email=email))
 
     def list_by_tags(
         self,
@@ -306,22 +273,16 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_tags` (R-017, X-13, CR-23, U-03)
+        `GET /users/by_tags`
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._page(
-            calls.list_by_tags_call(
-                tags=tags,
-                page=page,
-                per_page=per_page,
-            )
-        )
+        return self._client._page(calls.list_by_tags_call(tags=tags, page=page, per_page=per_page))
 
     def get_by_phone(
         self,
@@ -331,22 +292,18 @@ class Users:
         """Get a user by phone number.
 
         Only the vendor's SDKs have it, under two paths; this is the JavaScript SDK's. Replaced by a filter of
-        `users.list` (CR-24).
+        `users.list`.
 
         Deprecated by the platform.
 
-        `GET /users/phone` (R-018, X-13, CR-24)
+        `GET /users/phone`
 
         :param phone: Phone number of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.get_by_phone_call(
-                phone=phone,
-            )
-        )
+        return self._client._call(calls.get_by_phone_call(phone=phone))
 
     def reset_password(
         self,
@@ -357,18 +314,14 @@ class Users:
 
         Every call sends another email, so the client never retries it.
 
-        `GET /users/password/reset` (R-023, X-11, CR-05)
+        `GET /users/password/reset`
 
         :param email: Email address of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.reset_password_call(
-                email=email,
-            )
-        )
+        return self._client._call(calls.reset_password_call(email=email))
 
     def list_online(
         self,
@@ -378,33 +331,28 @@ class Users:
     ) -> Page[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown (U-20).
+        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
 
-        `GET /users/online` (R-024, X-14, U-20)
+        `GET /users/online`
 
         :param limit: Maximum number of entries on a page. Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._page(
-            calls.list_online_call(
-                limit=limit,
-                offset=offset,
-            )
-        )
+        return self._client._page(calls.list_online_call(limit=limit, offset=offset))
 
     def count_online(
         self,
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online` (U-20).
+        Experimental, like `users.list_online`.
 
-        `GET /users/online` (R-025, X-14, U-07, U-20)
+        `GET /users/online`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, RateLimited, ServerFailure,
             Unavailable.
         """
@@ -420,18 +368,14 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/external/{external_user_id}` (R-019, X-13, CR-25, U-56)
+        `GET /users/external/{external_user_id}`
 
         :param external_user_id: Numeric id of the user in the application's own system.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.get_by_external_id_call(
-                external_user_id,
-            )
-        )
+        return self._client._call(calls.get_by_external_id_call(external_user_id))
 
     def delete_by_external_id(
         self,
@@ -439,18 +383,14 @@ class Users:
     ) -> None:
         """Delete a user by the numeric id in the application's own system.
 
-        `DELETE /users/external/{external_user_id}` (R-022, X-11, U-56)
+        `DELETE /users/external/{external_user_id}`
 
         :param external_user_id: Numeric id of the user in the application's own system.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_by_external_id_call(
-                external_user_id,
-            )
-        )
+        return self._client._call(calls.delete_by_external_id_call(external_user_id))
 
     def get(
         self,
@@ -462,18 +402,14 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/{user_id}` (R-011, X-13)
+        `GET /users/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return self._client._call(
-            calls.get_call(
-                user_id,
-            )
-        )
+        return self._client._call(calls.get_call(user_id))
 
     def update(
         self,
@@ -498,9 +434,9 @@ class Users:
     ) -> models.User:
         """Update the current user.
 
-        A new `password` requires the `old_password` (CR-28). Users can change only their own account.
+        A new `password` requires the `old_password`. Users can change only their own account.
 
-        `PUT /users/{user_id}` (R-020, X-11, X-15, CR-27, CR-28, U-58)
+        `PUT /users/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -519,7 +455,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -553,25 +489,21 @@ class Users:
 
         Users can delete only their own account; the admin API can delete any.
 
-        `DELETE /users/{user_id}` (R-021, X-11)
+        `DELETE /users/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                user_id,
-            )
-        )
+        return self._client._call(calls.delete_call(user_id))
 
 
 class UsersWithRawResponse:
-    """`users` with answers as they came."""
+    """`users` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Users(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Users(cast("SessionClient", RawView(client)))
         self.list_v1 = raw(resource.list_v1)
         self.create = raw(resource.create)
         self.list = raw(resource.list)
@@ -595,12 +527,12 @@ class UsersWithRawResponse:
 class AsyncUsers:
     """The accounts of an application's users."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncUsersWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncUsersWithRawResponse(self._client)
 
     async def list_v1(
@@ -618,24 +550,17 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users` (R-010, X-13, CR-23)
+        `GET /users`
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
-            calls.list_v1_call(
-                page=page,
-                per_page=per_page,
-                order=order,
-                filters=filters,
-            )
-        )
+        return await self._client._page(calls.list_v1_call(page=page, per_page=per_page, order=order, filters=filters))
 
     async def create(
         self,
@@ -658,10 +583,10 @@ class AsyncUsers:
     ) -> models.User:
         """Sign up a user.
 
-        Sent with the authorization key, so it needs no session (CR-04). Requires `login`, `email` or both, and a
-        password; everything else may be set later.
+        Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
+        everything else may be set later.
 
-        `POST /users` (R-008, X-11, X-15, CR-04, CR-27, U-58)
+        `POST /users`
 
         :param password: Password.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -678,7 +603,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
@@ -717,25 +642,19 @@ class AsyncUsers:
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
         five.
 
-        `GET /users/v2` (R-009, X-12, CR-24, CR-26, U-03)
+        `GET /users/v2`
 
         :param offset: Number of entries to skip. Limits: at least 0.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._page(
-            calls.list_call(
-                offset=offset,
-                limit=limit,
-                sort_asc=sort_asc,
-                sort_desc=sort_desc,
-                filters=filters,
-            )
+            calls.list_call(offset=offset, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
     async def get_by_login(
@@ -749,18 +668,14 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_login` (R-012, X-13)
+        `GET /users/by_login`
 
         :param login: Login of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_by_login_call(
-                login=login,
-            )
-        )
+        return await self._client._call(calls.get_by_login_call(login=login))
 
     async def list_by_full_name(
         self,
@@ -775,22 +690,16 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_full_name` (R-013, X-13, CR-23)
+        `GET /users/by_full_name`
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
-            calls.list_by_full_name_call(
-                full_name=full_name,
-                page=page,
-                per_page=per_page,
-            )
-        )
+        return await self._client._page(calls.list_by_full_name_call(full_name=full_name, page=page, per_page=per_page))
 
     async def get_by_facebook_id(
         self,
@@ -803,18 +712,14 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_facebook_id` (R-014, X-13)
+        `GET /users/by_facebook_id`
 
         :param facebook_id: Id of the user at Facebook.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_by_facebook_id_call(
-                facebook_id=facebook_id,
-            )
-        )
+        return await self._client._call(calls.get_by_facebook_id_call(facebook_id=facebook_id))
 
     async def get_by_twitter_id(
         self,
@@ -827,18 +732,14 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_twitter_id` (R-015, X-13)
+        `GET /users/by_twitter_id`
 
         :param twitter_id: Id of the user at Twitter.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_by_twitter_id_call(
-                twitter_id=twitter_id,
-            )
-        )
+        return await self._client._call(calls.get_by_twitter_id_call(twitter_id=twitter_id))
 
     async def get_by_email(
         self,
@@ -851,18 +752,14 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_email` (R-016, X-13)
+        `GET /users/by_email`
 
         :param email: Email address of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_by_email_call(
-                email=email,
-            )
-        )
+        return await self._client._call(calls.get_by_email_call(email=email))
 
     async def list_by_tags(
         self,
@@ -877,22 +774,16 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_tags` (R-017, X-13, CR-23, U-03)
+        `GET /users/by_tags`
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
-            calls.list_by_tags_call(
-                tags=tags,
-                page=page,
-                per_page=per_page,
-            )
-        )
+        return await self._client._page(calls.list_by_tags_call(tags=tags, page=page, per_page=per_page))
 
     async def get_by_phone(
         self,
@@ -902,22 +793,18 @@ class AsyncUsers:
         """Get a user by phone number.
 
         Only the vendor's SDKs have it, under two paths; this is the JavaScript SDK's. Replaced by a filter of
-        `users.list` (CR-24).
+        `users.list`.
 
         Deprecated by the platform.
 
-        `GET /users/phone` (R-018, X-13, CR-24)
+        `GET /users/phone`
 
         :param phone: Phone number of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.get_by_phone_call(
-                phone=phone,
-            )
-        )
+        return await self._client._call(calls.get_by_phone_call(phone=phone))
 
     async def reset_password(
         self,
@@ -928,18 +815,14 @@ class AsyncUsers:
 
         Every call sends another email, so the client never retries it.
 
-        `GET /users/password/reset` (R-023, X-11, CR-05)
+        `GET /users/password/reset`
 
         :param email: Email address of the user.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.reset_password_call(
-                email=email,
-            )
-        )
+        return await self._client._call(calls.reset_password_call(email=email))
 
     async def list_online(
         self,
@@ -949,33 +832,28 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown (U-20).
+        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
 
-        `GET /users/online` (R-024, X-14, U-20)
+        `GET /users/online`
 
         :param limit: Maximum number of entries on a page. Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
-            calls.list_online_call(
-                limit=limit,
-                offset=offset,
-            )
-        )
+        return await self._client._page(calls.list_online_call(limit=limit, offset=offset))
 
     async def count_online(
         self,
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online` (U-20).
+        Experimental, like `users.list_online`.
 
-        `GET /users/online` (R-025, X-14, U-07, U-20)
+        `GET /users/online`
 
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, RateLimited, ServerFailure,
             Unavailable.
         """
@@ -991,18 +869,14 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/external/{external_user_id}` (R-019, X-13, CR-25, U-56)
+        `GET /users/external/{external_user_id}`
 
         :param external_user_id: Numeric id of the user in the application's own system.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.get_by_external_id_call(
-                external_user_id,
-            )
-        )
+        return await self._client._call(calls.get_by_external_id_call(external_user_id))
 
     async def delete_by_external_id(
         self,
@@ -1010,18 +884,14 @@ class AsyncUsers:
     ) -> None:
         """Delete a user by the numeric id in the application's own system.
 
-        `DELETE /users/external/{external_user_id}` (R-022, X-11, U-56)
+        `DELETE /users/external/{external_user_id}`
 
         :param external_user_id: Numeric id of the user in the application's own system.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_by_external_id_call(
-                external_user_id,
-            )
-        )
+        return await self._client._call(calls.delete_by_external_id_call(external_user_id))
 
     async def get(
         self,
@@ -1033,18 +903,14 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/{user_id}` (R-011, X-13)
+        `GET /users/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._call(
-            calls.get_call(
-                user_id,
-            )
-        )
+        return await self._client._call(calls.get_call(user_id))
 
     async def update(
         self,
@@ -1069,9 +935,9 @@ class AsyncUsers:
     ) -> models.User:
         """Update the current user.
 
-        A new `password` requires the `old_password` (CR-28). Users can change only their own account.
+        A new `password` requires the `old_password`. Users can change only their own account.
 
-        `PUT /users/{user_id}` (R-020, X-11, X-15, CR-27, CR-28, U-58)
+        `PUT /users/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -1090,7 +956,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
@@ -1124,25 +990,21 @@ class AsyncUsers:
 
         Users can delete only their own account; the admin API can delete any.
 
-        `DELETE /users/{user_id}` (R-021, X-11)
+        `DELETE /users/{user_id}`
 
         :param user_id: Id of the user. Limits: at least 1.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                user_id,
-            )
-        )
+        return await self._client._call(calls.delete_call(user_id))
 
 
 class AsyncUsersWithRawResponse:
-    """`users` with answers as they came."""
+    """`users` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncUsers(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncUsers(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list_v1 = araw(resource.list_v1)
         self.create = araw(resource.create)
         self.list = araw(resource.list)

@@ -8,13 +8,15 @@ import builtins
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import whiteboards as calls
-from ..client import _AsyncConnectyCubeRawView, _ConnectyCubeRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
     from .. import models
-    from ..client import AsyncConnectyCube, ConnectyCube
+    from .._async_session import AsyncSessionClient
+    from .._sync_session import SessionClient
 
 __all__ = ["AsyncWhiteboards", "AsyncWhiteboardsWithRawResponse", "Whiteboards", "WhiteboardsWithRawResponse"]
 
@@ -22,12 +24,12 @@ __all__ = ["AsyncWhiteboards", "AsyncWhiteboardsWithRawResponse", "Whiteboards",
 class Whiteboards:
     """Shared drawing boards of a dialog."""
 
-    def __init__(self, client: ConnectyCube) -> None:
+    def __init__(self, client: SessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> WhiteboardsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return WhiteboardsWithRawResponse(self._client)
 
     def list(
@@ -37,18 +39,14 @@ class Whiteboards:
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
-        `GET /whiteboards` (R-084, X-47)
+        `GET /whiteboards`
 
         :param chat_dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.list_call(
-                chat_dialog_id=chat_dialog_id,
-            )
-        )
+        return self._client._call(calls.list_call(chat_dialog_id=chat_dialog_id))
 
     def create(
         self,
@@ -60,20 +58,15 @@ class Whiteboards:
 
         In private, group and meeting dialogs; at most three per dialog.
 
-        `POST /whiteboards` (R-083, X-47)
+        `POST /whiteboards`
 
         :param name: Name of the whiteboard.
         :param chat_dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.create_call(
-                name=name,
-                chat_dialog_id=chat_dialog_id,
-            )
-        )
+        return self._client._call(calls.create_call(name=name, chat_dialog_id=chat_dialog_id))
 
     def update(
         self,
@@ -85,20 +78,15 @@ class Whiteboards:
 
         Only its creator may do this.
 
-        `PUT /whiteboards/{whiteboard_id}` (R-085, X-47)
+        `PUT /whiteboards/{whiteboard_id}`
 
         :param whiteboard_id: Id of the whiteboard.
         :param name: New name.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.update_call(
-                whiteboard_id,
-                name=name,
-            )
-        )
+        return self._client._call(calls.update_call(whiteboard_id, name=name))
 
     def delete(
         self,
@@ -108,25 +96,21 @@ class Whiteboards:
 
         Only its creator may do this.
 
-        `DELETE /whiteboards/{whiteboard_id}` (R-086, X-47)
+        `DELETE /whiteboards/{whiteboard_id}`
 
         :param whiteboard_id: Id of the whiteboard.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(
-            calls.delete_call(
-                whiteboard_id,
-            )
-        )
+        return self._client._call(calls.delete_call(whiteboard_id))
 
 
 class WhiteboardsWithRawResponse:
-    """`whiteboards` with answers as they came."""
+    """`whiteboards` with responses as they came."""
 
-    def __init__(self, client: ConnectyCube) -> None:
-        resource = Whiteboards(cast("ConnectyCube", _ConnectyCubeRawView(client)))
+    def __init__(self, client: SessionClient) -> None:
+        resource = Whiteboards(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
         self.create = raw(resource.create)
         self.update = raw(resource.update)
@@ -136,12 +120,12 @@ class WhiteboardsWithRawResponse:
 class AsyncWhiteboards:
     """Shared drawing boards of a dialog."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
+    def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncWhiteboardsWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncWhiteboardsWithRawResponse(self._client)
 
     async def list(
@@ -151,18 +135,14 @@ class AsyncWhiteboards:
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
-        `GET /whiteboards` (R-084, X-47)
+        `GET /whiteboards`
 
         :param chat_dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.list_call(
-                chat_dialog_id=chat_dialog_id,
-            )
-        )
+        return await self._client._call(calls.list_call(chat_dialog_id=chat_dialog_id))
 
     async def create(
         self,
@@ -174,20 +154,15 @@ class AsyncWhiteboards:
 
         In private, group and meeting dialogs; at most three per dialog.
 
-        `POST /whiteboards` (R-083, X-47)
+        `POST /whiteboards`
 
         :param name: Name of the whiteboard.
         :param chat_dialog_id: Id of the dialog.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.create_call(
-                name=name,
-                chat_dialog_id=chat_dialog_id,
-            )
-        )
+        return await self._client._call(calls.create_call(name=name, chat_dialog_id=chat_dialog_id))
 
     async def update(
         self,
@@ -199,20 +174,15 @@ class AsyncWhiteboards:
 
         Only its creator may do this.
 
-        `PUT /whiteboards/{whiteboard_id}` (R-085, X-47)
+        `PUT /whiteboards/{whiteboard_id}`
 
         :param whiteboard_id: Id of the whiteboard.
         :param name: New name.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.update_call(
-                whiteboard_id,
-                name=name,
-            )
-        )
+        return await self._client._call(calls.update_call(whiteboard_id, name=name))
 
     async def delete(
         self,
@@ -222,25 +192,21 @@ class AsyncWhiteboards:
 
         Only its creator may do this.
 
-        `DELETE /whiteboards/{whiteboard_id}` (R-086, X-47)
+        `DELETE /whiteboards/{whiteboard_id}`
 
         :param whiteboard_id: Id of the whiteboard.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(
-            calls.delete_call(
-                whiteboard_id,
-            )
-        )
+        return await self._client._call(calls.delete_call(whiteboard_id))
 
 
 class AsyncWhiteboardsWithRawResponse:
-    """`whiteboards` with answers as they came."""
+    """`whiteboards` with responses as they came."""
 
-    def __init__(self, client: AsyncConnectyCube) -> None:
-        resource = AsyncWhiteboards(cast("AsyncConnectyCube", _AsyncConnectyCubeRawView(client)))
+    def __init__(self, client: AsyncSessionClient) -> None:
+        resource = AsyncWhiteboards(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.create = araw(resource.create)
         self.update = araw(resource.update)

@@ -1,1 +1,1 @@
-"""The platform's rules, in plain Python: both halves of the sandbox stand on them."""
+"""The platform's rules, which REST and the chat share."""

@@ -84,7 +84,7 @@ def _salted(hash_name: str, password: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac(hash_name, password.encode(), salt, SCRAM_ITERATIONS)
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Accounts:
     """The application's users."""
 

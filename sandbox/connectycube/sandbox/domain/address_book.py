@@ -13,7 +13,7 @@ from .accounts import Accounts, User
 __all__ = ["AddressBook"]
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class AddressBook:
     """Every user's address books, one per device. Without a device, a call is about all of them."""
 

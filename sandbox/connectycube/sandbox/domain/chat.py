@@ -37,7 +37,7 @@ class Accepted:
     recipients: list[int]
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class ChatRules:
     """The rules for what chat clients do."""
 

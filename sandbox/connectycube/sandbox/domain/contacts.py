@@ -52,7 +52,7 @@ class ContactState:
         return self.subscription in ("from", "both")
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Contacts:
     """Every user's contact list."""
 

@@ -29,7 +29,7 @@ _OF_PRIVATE = ("description", "extensions", "permissions")
 _GROUPS = (DialogType.GROUP, DialogType.MEETING)
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Dialogs:
     """The application's dialogs."""
 

@@ -121,17 +121,16 @@ class Writing:
         return etag
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Files:
     """The application's files."""
 
     _db: Database
     _clock: Clock
     _settings: Settings
-    _secret: bytes = field(init=False)
 
-    @_secret.default
-    def _secret_of_keys(self) -> bytes:
+    @property
+    def _secret(self) -> bytes:
         return hashlib.sha256(f"storage:{self._settings.auth_key}".encode()).digest()
 
     # -- the API

@@ -52,7 +52,7 @@ class Meeting:
         return self.host_id == user_id or any(one.get("id") == user_id for one in self.attendees)
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Meetings:
     """The application's meetings."""
 

@@ -29,7 +29,7 @@ DEEPEST = 50
 """Most levels of nested objects that the chat carries."""
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Messages:
     """The history of all dialogs."""
 

@@ -24,7 +24,7 @@ class OfflineMessage:
     stored_at: float
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Presence:
     """Users with at least one chat connection are online. The data file doesn't keep that."""
 

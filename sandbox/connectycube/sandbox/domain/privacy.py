@@ -33,7 +33,7 @@ class What(Enum):
     """Outgoing messages and requests, and presence subscriptions in both directions."""
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Privacy:
     """Every user's privacy lists, and which of them is the default."""
 

@@ -22,7 +22,7 @@ __all__ = ["Push"]
 _WEB = ("web_endpoint", "web_auth", "web_p256dh")
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Push:
     """Devices that are subscribed to push notifications, and the events sent to them."""
 

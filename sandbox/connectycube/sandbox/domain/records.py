@@ -53,7 +53,7 @@ class Record:
         }
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Records:
     """The records of all classes."""
 

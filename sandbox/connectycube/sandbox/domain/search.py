@@ -27,7 +27,7 @@ class Found:
     users: list[User]
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Search:
     """Case-sensitive search for a part of a text, as documented. Quotes around it are ignored (CR-20)."""
 

@@ -35,7 +35,7 @@ class Session:
         return f"<Session {self.id}, user_id={self.user_id}>"
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Sessions:
     """All sessions. A session ends two hours after its last call, a guest's one day after its start."""
 

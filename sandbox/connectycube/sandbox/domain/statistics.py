@@ -11,7 +11,7 @@ from ..storage import Database
 __all__ = ["Statistics"]
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Statistics:
     """Numbers of messages and dialogs between two times in Unix seconds, each of which may be left open."""
 

@@ -17,7 +17,7 @@ from .dialogs import Dialogs
 __all__ = ["Whiteboards"]
 
 
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Whiteboards:
     """The whiteboards of all dialogs."""
 

@@ -1,1 +1,1 @@
-"""The REST half: HTTP in, domain calls, HTTP out. No rule of the platform is written here."""
+"""The REST side: from HTTP to calls of the domain and back. It contains no rules of the platform."""

@@ -1,1 +1,8 @@
-"""`Chat`: the blocking counterpart of `AsyncChat`, on a thread of its own."""
+"""`Chat`: the blocking counterpart of `AsyncChat`, with a thread of its own."""
+
+from .client import Chat
+from .contacts import BlockingContacts
+from .privacy import BlockingPrivacy
+from .workers import BlockingEventStream
+
+__all__ = ["BlockingContacts", "BlockingEventStream", "BlockingPrivacy", "Chat"]

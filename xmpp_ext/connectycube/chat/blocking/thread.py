@@ -1,249 +1,186 @@
-"""An event loop in a thread of its own, for callers that block.
+"""An event loop in a thread of its own, for blocking callers.
 
-Callers wait at plain locks, not at `concurrent.futures`: those have locks in Python, which an interrupt at the wrong
-moment leaves locked, and with it the loop.
+Callers wait at plain locks, not at the futures of `concurrent.futures`, on which anyio's `BlockingPortal` is built: a
+future takes its lock in Python code, so a Ctrl-C that comes just then leaves it locked, and the event loop waits for it
+forever. `tests/chat_pure/test_threads.py` shows both.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 __all__ = ["LoopThread", "wait_at"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOOK: Final = 1.0
-"""Seconds between two looks for a signal: one that comes just before a wait does not break it off by itself, nor does
-any on Windows."""
+SIGNAL_CHECK: Final = 1.0
+"""Seconds between checks for signals: one that comes just before a wait doesn't end it, nor does any on Windows."""
 
 
 def wait_at(gate: threading.Lock) -> None:
-    """Wait until a lock can be had, and take it. Ctrl-C breaks it off."""
-    while not gate.acquire(timeout=LOOK):
+    """Wait until a lock is free, and take it. Ctrl-C ends the wait."""
+    while not gate.acquire(timeout=SIGNAL_CHECK):
         pass
 
 
-class _Ended(Exception):
-    """The loop takes no more calls."""
+class _Call(Generic[T]):
+    """A coroutine function that a caller waits for.
 
+    :ivar gate: free once it is over, until the caller has passed.
+    :ivar over: whether the task is done, or never will be.
+    """
 
-class _Running:
-    """A loop that runs, until `stop`."""
+    __slots__ = ("func", "gate", "over", "task")
 
-    __slots__ = ("_ended", "_error", "_lock", "_loop", "_quit", "_ready", "_tasks", "_thread")
+    def __init__(self, func: Callable[[], Awaitable[T]]) -> None:
+        self.func = func
+        self.task: asyncio.Task[T] | None = None
+        self.over = False
+        self.gate = threading.Lock()
+        self.gate.acquire()
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ended = False
-        self._error: BaseException | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._ready = threading.Lock()
-        self._ready.acquire()
-        # A program that forgets to disconnect can end all the same.
-        self._thread = threading.Thread(target=self._run, name="connectycube chat", daemon=True)
-        self._thread.start()
-        wait_at(self._ready)
-        if self._error is not None:
-            raise self._error
+    async def run(self) -> T:
+        return await self.func()
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            if self._ready.locked():
-                self._error = error
-                self._ready.release()
-            else:
-                raise
+    def wait(self) -> None:
+        while not self.over:  # A wait that was interrupted may have passed the gate.
+            self.gate.acquire(timeout=SIGNAL_CHECK)
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._quit = asyncio.Event()
-        self._ready.release()
-        await self._quit.wait()
-        with self._lock:
-            self._ended = True
-        await asyncio.sleep(0)  # What was called before has begun now.
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    @property
-    def here(self) -> bool:
-        """Whether this is called in the loop's own thread."""
-        return threading.current_thread() is self._thread
-
-    def check(self) -> None:
-        """Refuse to wait in the loop's own thread."""
-        if self.here:
-            raise RuntimeError("the chat was called in its own thread, which would wait for itself for ever")
-
-    def call(self, func: Callable[[], Awaitable[T]]) -> T:
-        """Await a coroutine function in the loop. Where the wait is interrupted, so is what it waits for.
-
-        :raises _Ended: if the loop takes no more calls.
-        """
-        self.check()
-        done = threading.Lock()
-        done.acquire()
-        made: list[asyncio.Task[T]] = []
-
-        async def run() -> T:
-            return await func()
-
-        def begin() -> None:
-            task = self._loop.create_task(run(), name="connectycube call")
-            made.append(task)
-            self._tasks.add(task)
-            task.add_done_callback(end)
-
-        def end(task: asyncio.Task[T]) -> None:
-            self._tasks.discard(task)
-            if not task.cancelled():
-                task.exception()  # Whoever was interrupted does not ask for it.
-            done.release()
-
-        self._soon(begin)
-        try:
-            while not done.acquire(timeout=LOOK):
-                if not self._thread.is_alive():
-                    raise _Ended
-        except BaseException:
-            with contextlib.suppress(_Ended):
-                self._soon(lambda: made[0].cancel())
-            raise
-        return made[0].result()
-
-    def _soon(self, callback: Callable[[], object]) -> None:
-        with self._lock:
-            if self._ended or not self._thread.is_alive():
-                raise _Ended
-            self._loop.call_soon_threadsafe(callback)
-
-    def stop(self) -> None:
-        """End the loop once its calls are done, and the thread."""
-        with contextlib.suppress(_Ended):
-            self._soon(self._quit.set)
-        self._thread.join()
+    def end(self) -> None:
+        self.over = True
+        self.gate.release()
 
 
 class LoopThread:
-    """The loop of a chat: there is one from `start` to `stop`. Every method but these two may be called anywhere."""
+    """The event loop of one chat, in a thread that exists only while it is needed.
 
-    __slots__ = ("_lock", "_running", "_starting")
+    A call starts the thread if there is none: offline, a call then raises what the asynchronous chat raises. The thread
+    ends after the last call, unless `wanted` is true. Every method may be called in any thread.
 
-    def __init__(self) -> None:
+    :param wanted: whether to keep the loop after a call.
+    """
+
+    __slots__ = ("_handed", "_lock", "_loop", "_pid", "_tasks", "_thread", "_wanted")
+
+    def __init__(self, wanted: Callable[[], bool]) -> None:
+        self._wanted = wanted
         self._lock = threading.Lock()
-        self._running: _Running | None = None
-        self._starting = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        self._handed: deque[_Call[Any]] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def check(self) -> None:
-        """Refuse to wait in the loop's own thread.
+        """Refuse to block in the loop's own thread.
 
-        :raises RuntimeError: if this is it.
+        :raises RuntimeError: if called there.
         """
-        running = self._running
-        if running is not None:
-            running.check()
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("the chat was called in its own thread, which would wait for itself for ever")
 
-    def call(self, func: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Await a coroutine function in the loop. Without a loop it gets one for the call: all that it can do then is
-        to raise what it raises offline.
+    def call(self, func: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        """Await a coroutine function in the loop. If the wait is interrupted, the function is cancelled.
 
         :raises RuntimeError: in the loop's own thread.
         """
-        made = partial(func, *args, **kwargs)
-        while True:
-            running = self._running
-            if running is None:
-                with self._lock:
-                    if self._running is None:
-                        running = _Running()
-                        try:
-                            return running.call(made)
-                        finally:
-                            running.stop()
-                continue
-            with contextlib.suppress(_Ended):
-                return running.call(made)
-            self._forget(running)
+        self.check()
+        call = _Call(partial(func, *args, **kwargs))
+        loop, thread = self._hand_over(call)
+        try:
+            call.wait()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(self._cancel, call)
+            call.wait()
+            raise
+        finally:
+            if self._loop is not loop:
+                thread.join()
+        if call.task is None:
+            raise RuntimeError("the chat's thread has ended")
+        return call.task.result()
 
-    def there(self, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a plain function where nothing else of the chat happens meanwhile: in the loop's thread."""
+    def call_sync(self, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a plain function while nothing else of the chat runs: in the loop's thread, if there is one."""
 
         async def awaited() -> T:
             return func(*args, **kwargs)
 
-        while True:
-            running = self._running
-            if running is None:
-                with self._lock:
-                    if self._running is None:
-                        return func(*args, **kwargs)
-                continue
-            if running.here:
+        if threading.current_thread() is self._thread:
+            return func(*args, **kwargs)
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
                 return func(*args, **kwargs)
-            with contextlib.suppress(_Ended):
-                return running.call(awaited)
-            self._forget(running)
+        return self.call(awaited)
 
-    def start(self, first: Callable[[], Awaitable[None]], undo: Callable[[], Awaitable[object]]) -> None:
-        """Begin a loop, if there is none, and await a coroutine function in it.
+    # -- in the caller's thread
 
-        :param first: what to await; where it fails the loop ends.
-        :param undo: what to await then before that.
-        """
-        while True:
-            with self._lock:
-                if self._running is None:
-                    self._running = _Running()
-                running = self._running
-                self._starting += 1
-            try:
-                running.call(first)
-            except _Ended:
-                # It was found while it ended.
-                self._started()
-                self._forget(running)
-            except BaseException:
-                self._started()
-                self._end(running, undo)
-                raise
-            else:
-                self._started()
-                return
+    def _hand_over(self, call: _Call[Any]) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+        with self._lock:
+            loop, thread, pid = self._loop, self._thread, os.getpid()
+            # A forked child has the loop, but not its thread. Interrupted, `Thread.is_alive` would take it for dead.
+            if loop is None or thread is None or self._pid != pid:
+                if thread is not None and self._pid == pid:
+                    thread.join()  # It is about to end; there is never more than one.
+                self._handed.clear()
+                self._tasks.clear()
+                loop = asyncio.new_event_loop()
+                # A daemon: a program that forgets to disconnect can end.
+                thread = threading.Thread(target=self._run, args=(loop,), name="connectycube chat", daemon=True)
+                self._loop, self._thread, self._pid = loop, thread, pid
+                try:
+                    thread.start()
+                except BaseException:
+                    self._loop = self._thread = None
+                    raise
+            self._handed.append(call)
+            loop.call_soon_threadsafe(self._begin)
+            return loop, thread
 
-    def stop(self, undo: Callable[[], Awaitable[object]]) -> None:
-        """End the loop, unless another thread is just starting it.
+    # -- in the loop's thread
 
-        :param undo: what to await before.
-        """
-        running = self._running
-        if running is not None:
-            self._end(running, undo)
-
-    def _end(self, running: _Running, undo: Callable[[], Awaitable[object]]) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            wanted = self._loop is loop  # Not if `start` was interrupted.
         try:
-            with contextlib.suppress(_Ended):
-                running.call(undo)
+            with asyncio.Runner(loop_factory=lambda: loop):  # It cancels what still runs, and closes the loop.
+                if wanted:
+                    loop.run_forever()
         finally:
-            with self._lock:
-                wanted = self._starting > 0
-                if not wanted and self._running is running:
-                    self._running = None
-            if not wanted:
-                running.stop()
+            if self._loop is loop:  # A callback raised `SystemExit`: normally `_done` ends the loop.
+                with self._lock:
+                    self._loop = None
+                    while self._handed:
+                        self._handed.popleft().end()
 
-    def _started(self) -> None:
-        with self._lock:
-            self._starting -= 1
+    def _begin(self) -> None:
+        while self._handed:
+            call = self._handed.popleft()
+            call.task = asyncio.get_running_loop().create_task(call.run(), name="connectycube call")
+            self._tasks.add(call.task)
+            call.task.add_done_callback(partial(self._done, call))
 
-    def _forget(self, running: _Running) -> None:
+    def _cancel(self, call: _Call[Any]) -> None:
+        self._begin()
+        if call.task is not None:
+            call.task.cancel()
+
+    def _done(self, call: _Call[Any], task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # A caller that was interrupted doesn't ask for it.
         with self._lock:
-            if self._running is running:
-                self._running = None
+            # Under the lock: no call is handed to a loop that ends.
+            if not self._tasks and not self._handed and not self._wanted():
+                self._loop = None
+                task.get_loop().stop()
+        call.end()

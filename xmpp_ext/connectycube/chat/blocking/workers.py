@@ -1,7 +1,11 @@
-"""Events for code that blocks: handlers in threads of their own, and an iterator.
+"""Events for blocking code: handlers in threads of their own, and an iterator.
 
-As in `_bus`, nothing here makes the chat wait for a consumer: each has a queue with a bound, and one that is full lets
-its oldest event go, counts it and says so in the log, once.
+As in `_bus`, the chat never waits for a consumer: each has a bounded queue. A full queue drops its oldest event, counts
+it and logs the first.
+
+The threads are daemons, so a handler that never returns doesn't keep the program from ending. That rules out
+`concurrent.futures.ThreadPoolExecutor`, for whose threads the interpreter waits at exit.
+`tests/chat_pure/test_threads.py` shows both.
 """
 
 from __future__ import annotations
@@ -20,15 +24,15 @@ __all__ = ["ENDS", "BlockingEventStream", "Handler", "Workers"]
 E = TypeVar("E", bound=Event)
 
 ENDS = (Disconnected, ConnectionFailed)
-"""What comes last."""
+"""The events after which no other comes."""
 
 logger = logging.getLogger("connectycube.chat")
 
 
 class BlockingEventStream(Iterator[E]):
-    """The events of a chat as an iterator; `chat.events` makes it.
+    """The events of a chat as an iterator, created by `chat.events`.
 
-    It holds every event from its making on and ends when the chat is disconnected or given up. `close`, or leaving
+    It yields every event from its creation on and ends when the chat is disconnected or gives up. `close`, or leaving
     `with`, ends it earlier. Threads may share it: each event goes to one of them.
     """
 
@@ -38,13 +42,13 @@ class BlockingEventStream(Iterator[E]):
         self._queue = Queue(types, limit, "an iterator of events")
         self._check = check
         self._lock = threading.Lock()
-        self._gate = threading.Lock()
+        self._gate = threading.Lock()  # Not a condition: see `thread` for Ctrl-C.
         self._gate.acquire()
         self._closed = False
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped because the iterator was too slow: the oldest go first."""
+        """How many events were dropped because the iterator was too slow. The oldest are dropped first."""
         return self._queue.dropped
 
     def __iter__(self) -> BlockingEventStream[E]:
@@ -70,7 +74,7 @@ class BlockingEventStream(Iterator[E]):
             self._gate.release()
 
     def close(self) -> None:
-        """End the iteration once what waits has been taken."""
+        """End the iteration after the events that are already waiting."""
         with self._lock:
             self._closed = True
             self._wake()
@@ -98,9 +102,9 @@ class BlockingEventStream(Iterator[E]):
 class Workers:
     """The threads that call a chat's handlers.
 
-    :ivar lock: of all their queues.
+    :ivar lock: guards all their queues.
     :ivar threads: those that run.
-    :ivar closing: they end once nothing waits for them.
+    :ivar closing: whether threads end once their queue is empty.
     """
 
     __slots__ = ("_changed", "_handlers", "_leaving", "closing", "lock", "threads")
@@ -114,29 +118,32 @@ class Workers:
         self._leaving: set[threading.Thread] = set()
 
     def open(self) -> None:
-        """Let them wait for more."""
+        """Let the threads wait for events again."""
         with self.lock:
             self.closing = False
 
     def add(self, handler: Handler) -> None:
-        """Take a handler on."""
+        """Include a handler in `join`."""
         with self.lock:
             self._handlers.add(handler)
 
     def drop(self, handler: Handler) -> None:
-        """Let a handler finish what waits for it, and no more."""
+        """Let a handler finish what is queued, then end."""
         with self.lock:
             self._handlers.discard(handler)
             handler.closing = True
             handler.ready.notify_all()
 
     def ended(self) -> None:
-        """A thread of these is about to end; the lock is held."""
+        """Forget the current thread, which is about to end. The caller holds the lock."""
         self.threads.discard(threading.current_thread())
         self._changed.notify_all()
 
-    def settle(self, timeout: float) -> None:
-        """Let the handlers finish what waits for them, and their threads end. One that calls this is left alone."""
+    def join(self, timeout: float) -> None:
+        """Let the handlers finish what is queued, and wait until their threads have ended.
+
+        A handler's own thread is not waited for, nor are those that wait here themselves.
+        """
         me = threading.current_thread()
         with self.lock:
             self.closing = True
@@ -147,7 +154,7 @@ class Workers:
                 self._leaving.add(me)
 
             def late() -> set[threading.Thread]:
-                # Two handlers that disconnect at the same time do not wait for each other.
+                # Two handlers that disconnect at the same time must not wait for each other.
                 return self.threads - (self._leaving if me in self._leaving else set())
 
             self._changed.wait_for(lambda: not late(), timeout)
@@ -164,9 +171,9 @@ class Workers:
 class Handler:
     """A function that is called with events, in one thread or in several.
 
-    :ivar queue: what waits for it.
-    :ivar ready: to be told of it, with the lock of the workers.
-    :ivar closing: it gets no more.
+    :ivar queue: the events that it has not been called with yet.
+    :ivar ready: notified, with the lock of the workers, when the queue gets an event.
+    :ivar closing: whether its threads end once the queue is empty.
     """
 
     __slots__ = ("_call", "_concurrency", "_idle", "_running", "_workers", "closing", "queue", "ready")
@@ -182,7 +189,7 @@ class Handler:
         self._workers = workers
 
     def put(self, event: Event) -> None:
-        """Take an event from the chat."""
+        """Queue an event, and start a thread for it if all are busy and another one is allowed."""
         with self._workers.lock:
             self.queue.put(event)
             if len(self.queue.waiting) <= self._idle or self._running >= self._concurrency:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from connectycube import stanzas as st
 
 from .. import events
-from .._ids import Window, bare, room_of, user_of
+from .._ids import Sender, bare
 from ..connection.traffic import Traffic
 from ..models import EMPTY, ChatMessage
-from .messages import REPEATS, Messages
+from .messages import Messages
 from .presence import Presence
 from .privacy_lists import Lists
 from .rooms import Rooms
@@ -40,7 +40,8 @@ class Inbound:
         self._roster = roster
         self._lists = lists
         self._mark = traffic.settings.mark_delivered
-        self._seen = Window(REPEATS)
+        self._addresses = traffic.settings.addresses
+        self._sender = self._addresses.sender
         self._table: dict[type[Any], Callable[[Any], None]] = {
             st.ChatMessage: self._message,
             st.GroupMessage: self._message,
@@ -53,7 +54,7 @@ class Inbound:
             st.PausedMessage: self._typing,
             st.SystemMessage: self._system,
             st.CallSignal: self._call,
-            st.MessageError: self._refused,
+            st.MessageError: messages.refused,
             st.SentCarbonMessage: self._carbon,
             st.ReceivedCarbonMessage: self._carbon,
             st.AvailablePresence: self._presence_of,
@@ -95,17 +96,6 @@ class Inbound:
 
     # -- messages
 
-    def _who(self, jid: str | None, dialog_id: str | None) -> tuple[int | None, str | None]:
-        """Return the user and dialog of an address.
-
-        In a group they are the occupant and the room. The server sets that address, so it wins over a parameter, which
-        the sender could forge.
-        """
-        room = room_of(jid)
-        if room is not None:
-            return room[1], room[0]
-        return user_of(jid), dialog_id
-
     def _message(self, stanza: st.ChatMessage | st.GroupMessage, carbon: bool = False) -> None:
         extra = stanza.extra
         if stanza.body is None and (extra is None or not (extra.attachments or extra.params)):
@@ -123,17 +113,22 @@ class Inbound:
                 message_id = extra.message_id
         kind: Literal["chat", "groupchat"] = "chat"
         recipient_id = None
+        sender = self._sender(stanza.from_)
+        sender_id = sender.user_id
         if isinstance(stanza, st.GroupMessage):
             kind = "groupchat"
-            sender_id, dialog_id = self._who(stanza.from_, dialog_id)
-            if message_id is not None and message_id in self._messages.own:
-                return  # The group's copy of a message sent from here, for which MessageSent was emitted.
+            dialog_id = sender.dialog_id  # The server sets the address; the sender could forge the parameter.
         else:
             if stanza.from_ == self._traffic.jid and not carbon:
                 return  # CX-10: a message of this very device is a copy, not news.
-            sender_id, recipient_id = user_of(stanza.from_), user_of(stanza.to)
-        if message_id is not None and not self._seen.add((sender_id or stanza.from_, message_id)):
-            return  # U-36: a repeat, after the sender or the server reconnected.
+            if sender.dialog_id is not None:
+                sender_id = None  # An occupant who writes through a room: a name in it is not enough here.
+            recipient_id = self._addresses.user_of(stanza.to)
+        destroy_after = None if stanza.destroy is None else stanza.destroy.after
+        # Without the date, which differs if a user sends a message again.
+        content = (stanza.body, destroy_after, str(params) if params else "", str(attachments) if attachments else "")
+        if self._repeated(stanza, message_id, sender, content):
+            return
         delay = stanza.delay
         if date_sent is None and delay is not None:
             date_sent = int(delay.stamp.timestamp())
@@ -152,9 +147,10 @@ class Inbound:
                     attachments=attachments,
                     extra=params,
                     markable=markable,
-                    destroy_after=None if stanza.destroy is None else stanza.destroy.after,
+                    destroy_after=destroy_after,
                     delayed=None if delay is None else delay.stamp,
                     carbon=carbon,
+                    sender_jid=stanza.from_,
                 )
             )
         )
@@ -164,80 +160,141 @@ class Inbound:
         # CX-02, U-52: other SDKs leave it out, too, where the dialog is not known.
         if message_id is None or sender_id is None or dialog_id is None:
             return
-        if sender_id != user_of(self._traffic.jid):
+        if sender_id != self._own_id():
             self._messages.post_delivered(message_id, sender_id, dialog_id)
 
+    def _own_id(self) -> int | None:
+        return self._sender(self._traffic.jid).user_id
+
+    def _is_own(self, sender: Sender) -> bool:
+        return sender.user_id is not None and sender.user_id == self._own_id()
+
+    def _place(self, stanza: Any, sender: Sender) -> int | str | None:
+        """Return the dialog of a message, or in a private one the other user."""
+        if sender.dialog_id is not None:
+            return sender.dialog_id
+        return self._sender(stanza.to).identity if self._is_own(sender) else sender.identity
+
+    def _repeated(self, stanza: Any, message_id: str | None, sender: Sender, content: tuple[object, ...]) -> bool:
+        """Return whether a message is the copy of one sent from here, or is known already.
+
+        A sender sends a message again with its id and content when a connection was lost (U-36); carbons and histories
+        repeat it as well. An id alone proves nothing: anyone can use it again, for something else, or once the message
+        was removed.
+        """
+        if message_id is None:
+            return False
+        if self._messages.own.get(message_id) is not None:
+            return self._is_own(sender)
+        identity, key = sender.identity, (self._place(stanza, sender), message_id)
+        heard, known = (identity, hash((type(stanza), content))), self._messages.heard.get(key)
+        if known == heard:
+            return True
+        if known is None or known[0] == identity:
+            self._messages.heard.put(key, heard)  # The first one to use an id remains its author.
+        return False
+
+    def _changed(self, stanza: Any, sender: Sender, message_id: str) -> bool | None:
+        """Note that a message was edited or removed.
+
+        :returns: whether its author did that; `None` if the author is not known.
+        """
+        if self._messages.own.get(message_id) is not None:
+            return self._is_own(sender)
+        author = self._messages.changed(self._place(stanza, sender), message_id)
+        return None if author is None else author == sender.identity
+
     def _edit(self, stanza: st.EditMessage) -> None:
-        user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
-        if self._repeated(stanza.id, user_id):
+        sender, extra, message_id = self._sender(stanza.from_), stanza.extra, stanza.replace.id
+        content = message_id, stanza.body, str(extra.params) if extra is not None else ""
+        if self._repeated(stanza, stanza.id, sender, content):
             return
         self._bus.emit(
             events.MessageEdited(
-                message_id=stanza.replace.id,
-                dialog_id=dialog_id,
-                user_id=user_id,
+                message_id=message_id,
+                dialog_id=sender.dialog_id or _dialog(extra),
+                user_id=sender.user_id,
                 body=stanza.body or "",
                 last=stanza.replace.last,
+                from_author=self._changed(stanza, sender, message_id),
+                jid=stanza.from_,
             )
         )
 
     def _removal(self, stanza: st.RemovalMessage) -> None:
-        user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
-        if self._repeated(stanza.id, user_id):
+        sender, message_id = self._sender(stanza.from_), stanza.remove.id
+        if self._repeated(stanza, stanza.id, sender, (message_id,)):
             return
-        removed = events.MessageDeleted(message_id=stanza.remove.id, dialog_id=dialog_id, user_id=user_id)
-        self._bus.emit(removed)
-
-    def _repeated(self, message_id: str | None, user_id: int | None) -> bool:
-        return message_id is not None and (
-            message_id in self._messages.own or not self._seen.add((user_id, message_id))
+        self._bus.emit(
+            events.MessageDeleted(
+                message_id=message_id,
+                dialog_id=sender.dialog_id or _dialog(stanza.extra),
+                user_id=sender.user_id,
+                from_author=self._changed(stanza, sender, message_id),
+                jid=stanza.from_,
+            )
         )
 
     def _reactions(self, stanza: st.ReactionsMessage) -> None:
         found = stanza.reactions
-        _, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
+        sender = self._sender(stanza.from_)
+        # K-24: only the platform makes reactions. It may send them in its own name or a room's.
+        if found.user_id != sender.user_id and not self._is_platform(stanza.from_ or ""):
+            self._traffic.reject("a reaction in the name of another user", stanza)
+            return
         self._bus.emit(
             events.ReactionsChanged(
                 message_id=found.message_id,
-                dialog_id=dialog_id,
+                dialog_id=sender.dialog_id or _dialog(stanza.extra),
                 user_id=found.user_id,
                 added=tuple(entry.type for entry in found.reactions if entry.add),
                 removed=tuple(entry.type for entry in found.reactions if entry.remove),
+                jid=stanza.from_,
             )
         )
 
+    def _is_platform(self, jid: str) -> bool:
+        """Return whether an address belongs to the server, or to a room itself."""
+        if jid in ("", self._addresses.host, self._addresses.muc_host):
+            return True
+        return "/" not in jid and self._addresses.room_of(jid) is not None
+
     def _delivered(self, stanza: st.DeliveredMark) -> None:
-        user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
-        if not self._repeated(stanza.id, user_id):
-            mark = events.MessageDelivered(message_id=stanza.received.id, dialog_id=dialog_id, user_id=user_id)
-            self._bus.emit(mark)
+        self._marked(stanza, stanza.received.id, events.MessageDelivered)
 
     def _read(self, stanza: st.ReadMark) -> None:
-        user_id, dialog_id = self._who(stanza.from_, _dialog(stanza.extra))
-        if not self._repeated(stanza.id, user_id):
-            mark = events.MessageRead(message_id=stanza.displayed.id, dialog_id=dialog_id, user_id=user_id)
+        self._marked(stanza, stanza.displayed.id, events.MessageRead)
+
+    def _marked(
+        self,
+        stanza: st.DeliveredMark | st.ReadMark,
+        message_id: str,
+        kind: type[events.MessageDelivered | events.MessageRead],
+    ) -> None:
+        sender = self._sender(stanza.from_)
+        if not self._repeated(stanza, stanza.id, sender, (message_id,)):
+            dialog_id = sender.dialog_id or _dialog(stanza.extra)
+            mark = kind(message_id=message_id, dialog_id=dialog_id, user_id=sender.user_id, jid=stanza.from_)
             self._bus.emit(mark)
 
     def _typing(self, stanza: st.TypingMessage | st.PausedMessage) -> None:
-        user_id, dialog_id = self._who(stanza.from_, None)
+        sender = self._sender(stanza.from_)
         # A group sends the user's own notification back, and a delayed one is out of date.
-        if user_id != user_of(self._traffic.jid) and stanza.delay is None:
+        if not self._is_own(sender) and stanza.delay is None:
             kind = events.TypingStarted if isinstance(stanza, st.TypingMessage) else events.TypingStopped
-            self._bus.emit(kind(user_id=user_id, dialog_id=dialog_id))
+            self._bus.emit(kind(user_id=sender.user_id, dialog_id=sender.dialog_id, jid=stanza.from_))
 
     def _system(self, stanza: st.SystemMessage) -> None:
-        user_id = user_of(stanza.from_)
-        if not self._repeated(stanza.id, user_id):
-            params = _all_params(stanza.extra)
-            self._bus.emit(events.SystemMessageReceived(user_id=user_id, params=params, body=stanza.body))
+        sender, params = self._sender(stanza.from_), _all_params(stanza.extra)
+        if not self._repeated(stanza, stanza.id, sender, (stanza.body, str(stanza.extra.params))):
+            user_id = None if sender.dialog_id is not None else sender.user_id
+            found = events.SystemMessageReceived(user_id=user_id, params=params, body=stanza.body, jid=stanza.from_)
+            self._bus.emit(found)
 
     def _call(self, stanza: st.CallSignal) -> None:
         if stanza.delay is None:  # A stored signal belongs to a call that is over (K-30).
-            self._bus.emit(events.CallSignalReceived(user_id=user_of(stanza.from_), signal=stanza))
-
-    def _refused(self, stanza: st.MessageError) -> None:
-        user_id, dialog_id = self._who(stanza.from_, None)
-        self._messages.refused(stanza, user_id, dialog_id)
+            user_id = self._addresses.user_of(stanza.from_)
+            self._bus.emit(events.CallSignalReceived(user_id=user_id, signal=stanza, jid=stanza.from_))
 
     # -- carbons
 
@@ -300,7 +357,7 @@ class Inbound:
     def _last_activity(self, stanza: st.LastActivityPush | st.LastActivityResult) -> None:
         """Process the last activity of a followed user. A late answer to a request looks the same."""
         # K-50
-        user_id = user_of(stanza.from_)
+        user_id = self._addresses.user_of(stanza.from_)
         if isinstance(stanza, st.LastActivityPush):
             self._traffic.post(st.IqResult(id=stanza.id, to=stanza.from_))
         if user_id is not None:

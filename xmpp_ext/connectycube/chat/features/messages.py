@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -15,19 +16,21 @@ from connectycube import stanzas as st
 from connectycube.rest import Dialog, DialogType, File, InvalidArgument
 
 from .. import events
-from .._ids import Window, is_object_id
+from .._ids import Recent, bare, is_object_id
 from ..connection.outbox import Outgoing
 from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from ..models import ChatMessage, SentMessage
 
-__all__ = ["REPEATS", "Messages", "Target", "To"]
+__all__ = ["Messages", "Target", "To"]
+
+logger = logging.getLogger("connectycube.chat")
 
 To: TypeAlias = int | str | Dialog
 """Where a message goes: a user's id, the id of a group or public dialog, or a `Dialog`."""
 
 REPEATS: Final = 4096
-"""How many message ids are remembered, to recognize a group's copies and repeats after a reconnect."""  # U-36
+"""How many messages are remembered in each direction, to recognize copies, repeats and authors."""  # U-36
 FIELDS: Final = frozenset(
     field.name for field in attrs.fields(st.Attachment) if field.name not in ("unknown", "unknown_attributes")
 )
@@ -60,14 +63,16 @@ class Target:
 class Messages:
     """Sends messages, marks, edits, removals, typing notifications and system messages.
 
-    :ivar own: ids of the messages sent from here. A group sends them back to their sender.
+    :ivar own: where the messages sent from here went, by id. A group sends them back to their sender.
+    :ivar heard: who sent the messages received, and a hash of their content, by dialog (or other user) and id.
     """
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._ids = traffic.ids
         self._addresses = traffic.settings.addresses
-        self.own = Window(REPEATS)
+        self.own: Recent[str, str] = Recent(REPEATS)
+        self.heard: Recent[tuple[int | str | None, str], tuple[int | str | None, int | None]] = Recent(REPEATS)
 
     def target(self, to: object) -> Target:
         """Return where `to` is.
@@ -179,6 +184,7 @@ class Messages:
             remove=st.Remove(id=_checked_id(message_id)),
             extra=st.ExtraParams(dialog_id=target.dialog_id),
         )
+        self.changed(target.dialog_id if target.user_id is None else target.user_id, message_id)
         await self._send_and_wait(removal, removal_id)
 
     async def mark_delivered(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
@@ -230,14 +236,34 @@ class Messages:
 
     # -- for inbound stanzas
 
+    def changed(self, place: int | str | None, message_id: str) -> int | str | None:
+        """Forget the content of a message that is edited or removed: if it is sent once more, that is news.
+
+        :returns: who sent it, if known.
+        """
+        known = self.heard.get((place, message_id))
+        if known is None:
+            return None
+        self.heard.put((place, message_id), (known[0], None))
+        return known[0]
+
     def post_delivered(self, message_id: str, sender_id: int, dialog_id: str) -> None:
         """Mark a message as delivered without waiting. The mark survives the loss of the session."""
         mark_id, mark = self._delivered_mark(message_id, sender_id, dialog_id)
+        self.own.put(mark_id, mark.to or "")
         self._traffic.submit(Outgoing(xml_of(mark), mark_id))
 
-    def refused(self, stanza: st.MessageError, user_id: int | None, dialog_id: str | None) -> None:
-        """Process a message that came back as an error."""
+    def refused(self, stanza: st.MessageError) -> None:
+        """Process a message that came back as an error.
+
+        Anyone can send one, so it counts only from where the message went, or from the server.
+        """
         message_id = stanza.id or ""
+        to = self.own.get(message_id)
+        if to is None or not self._may_refuse(stanza.from_ or "", to):
+            logger.debug("an error for message %.40s from %.100s is ignored", message_id, stanza.from_)
+            return
+        user_id, dialog_id, _ = self._addresses.sender(to)
         fault = stanza.error
         # K-27, U-33: a private message to a user who blocks the sender comes back like this. In a room it does not.
         blocked = fault is not None and fault.condition == "service-unavailable" and dialog_id is None
@@ -247,6 +273,15 @@ class Messages:
             self._traffic.bus.emit(events.MessageBlocked(message_id=message_id, user_id=user_id))
         else:
             self._emit_failed(error, user_id, dialog_id)
+
+    def _may_refuse(self, sender: str, to: str) -> bool:
+        """Return whether an error can be about a message to this address.
+
+        A room's occupants can write to the user through it, so only the room itself counts.
+        """
+        if sender == to or sender in self._traffic.requests.own or sender == self._addresses.muc_host:
+            return True
+        return self._addresses.room_of(to) is None and bare(sender) == to
 
     # -- parts of sending
 
@@ -259,7 +294,7 @@ class Messages:
         return mark_id, st.DeliveredMark(id=mark_id, to=to, type="chat", received=received, extra=extra)
 
     async def _send_and_wait(
-        self, stanza: st.Stanza, message_id: str, sent: SentMessage | None = None, user_id: int | None = None
+        self, stanza: Any, message_id: str, sent: SentMessage | None = None, user_id: int | None = None
     ) -> None:
         """Send what must arrive, and wait until the server has it, across as many sessions as it takes.
 
@@ -269,7 +304,7 @@ class Messages:
         :raises InvalidArgument: if a message with this id is on its way already.
         """
         xml = xml_of(stanza)
-        self.own.add(message_id)
+        self.own.put(message_id, stanza.to)
         traffic = self._traffic
         try:
             future: asyncio.Future[None] = traffic.loop.create_future()

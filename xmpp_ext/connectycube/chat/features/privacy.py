@@ -54,7 +54,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not answer in time.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        return rules_of(await self._lists.items(_checked(name)))
+        return rules_of(await self._lists.items(_checked(name)), self._addresses)
 
     async def set(self, name: str, rules: Iterable[PrivacyRule]) -> None:
         """Create a list, or replace all of it. Without rules it is deleted, as on the platform.
@@ -128,7 +128,7 @@ class Privacy:
         async with lists.editing:
             await lists.names()
             name = lists.default or BLOCK_LIST
-            others = [item for item in await lists.known_items(name) if subject_of(item) != user_id]
+            others = [item for item in await lists.known_items(name) if subject_of(item, self._addresses) != user_id]
             await self._write(pl.Update(name), numbered([*items, *others]))
             if lists.default != name:
                 await lists.run(pl.Activate(name))
@@ -148,7 +148,7 @@ class Privacy:
             if lists.default is None:
                 return
             name, items = lists.default, await lists.known_items(lists.default)
-            left = [item for item in items if subject_of(item) != user_id]
+            left = [item for item in items if subject_of(item, self._addresses) != user_id]
             if len(left) < len(items):
                 await self._write(pl.Update(name), numbered(left))
 
@@ -163,7 +163,7 @@ class Privacy:
         if self._lists.default is None:
             return ()
         items = await self._lists.known_items(self._lists.default)
-        return tuple(sorted(rule.user_id for rule in rules_of(items) if rule.deny))
+        return tuple(sorted(rule.user_id for rule in rules_of(items, self._addresses) if rule.deny))
 
     async def _write(self, event: pl.Set | pl.Update, items: tuple[PrivacyItem, ...]) -> None:
         # F-101: without items the list is deleted, as on the platform.

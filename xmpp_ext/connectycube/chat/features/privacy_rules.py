@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from connectycube.rest import InvalidArgument
-from connectycube.stanzas import GroupPrivacyValue, JIDError, PrivacyItem, UserJID
+from connectycube.stanzas import GroupPrivacyValue, JIDError, PrivacyItem
 
 from .._ids import Addresses
 from ..models import PrivacyRule
@@ -59,23 +59,24 @@ def numbered(items: Iterable[PrivacyItem]) -> tuple[PrivacyItem, ...]:
     return items
 
 
-def subject_of(item: PrivacyItem) -> int | None:
-    """Return the user an item applies to, or `None` if it is not a user of the platform."""
+def subject_of(item: PrivacyItem, addresses: Addresses) -> int | None:
+    """Return the user an item applies to, or `None` if it is not a user of the application."""
     if item.type != "jid" or item.value is None:
         return None
-    for cls in (UserJID, GroupPrivacyValue):
-        try:
-            return cls.parse(item.value).user_id
-        except JIDError:
-            continue
-    return None
+    if "@" in item.value:
+        return addresses.user_of(item.value)
+    try:
+        group = GroupPrivacyValue.parse(item.value)
+    except JIDError:
+        return None
+    return group.user_id if group.host == addresses.muc_host else None
 
 
-def rules_of(items: Iterable[PrivacyItem]) -> tuple[PrivacyRule, ...]:
+def rules_of(items: Iterable[PrivacyItem], addresses: Addresses) -> tuple[PrivacyRule, ...]:
     """Return one rule per user and action, whatever the order of the items."""
     found: dict[tuple[int, str], dict[str, Any]] = {}
     for item in items:
-        user_id = subject_of(item)
+        user_id = subject_of(item, addresses)
         if user_id is None:
             continue
         rule = found.setdefault((user_id, item.action), {"mutual": True, "groups": False, "private": False})

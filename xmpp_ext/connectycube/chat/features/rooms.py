@@ -21,7 +21,6 @@ from connectycube.stanzas import (
 )
 
 from .. import events
-from .._ids import room_of
 from ..connection.traffic import Traffic
 from ..errors import ChatError, NotConnected, RequestRefused, RequestUnanswered
 
@@ -41,10 +40,11 @@ class Rooms:
     :ivar joined: the ids of their dialogs.
     """
 
-    __slots__ = ("_joining", "_leaving", "_others", "_traffic", "_wanted", "joined")
+    __slots__ = ("_joining", "_leaving", "_others", "_room_of", "_traffic", "_wanted", "joined")
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
+        self._room_of = traffic.settings.addresses.room_of
         self.joined: set[str] = set()
         self._wanted: set[str] = set()
         self._others: dict[str, set[int]] = {}
@@ -101,7 +101,7 @@ class Rooms:
         request = DiscoItemsRequest(id=self._traffic.ids.request(), to=room, query=DiscoItems())
         answer = await self._traffic.request(request, f"asking who is in dialog {dialog_id}")
         items = answer.query.items if isinstance(answer, DiscoItemsResult) else ()
-        found = [room_of(item.jid) for item in items]
+        found = [self._room_of(item.jid) for item in items]
         return tuple(entry[1] for entry in found if entry is not None and entry[1] is not None)
 
     async def restore(self) -> None:
@@ -145,7 +145,7 @@ class Rooms:
         On joining, the room sends those of all occupants, and the user's own last (XEP-0045 section 7.2.2): an event is
         emitted only for those who join later.
         """
-        dialog_id, user_id = room_of(stanza.from_) or ("", None)
+        dialog_id, user_id = self._room_of(stanza.from_) or ("", None)
         if user_id is None:
             return
         codes = {status.code for status in stanza.muc.statuses}
@@ -164,7 +164,7 @@ class Rooms:
 
     def left(self, stanza: RoomOccupantLeft) -> None:
         """Process the departure of an occupant."""
-        dialog_id, user_id = room_of(stanza.from_) or ("", None)
+        dialog_id, user_id = self._room_of(stanza.from_) or ("", None)
         if user_id is None:
             return
         codes = {status.code for status in stanza.muc.statuses}
@@ -183,7 +183,7 @@ class Rooms:
 
         :returns: whether the user was joining it.
         """
-        found = room_of(stanza.from_)
+        found = self._room_of(stanza.from_)
         if found is None:
             return False
         future = self._joining.pop(found[0], None)

@@ -22,7 +22,7 @@ from connectycube.stanzas import (
 )
 
 from .. import events, models
-from .._ids import bare, user_of
+from .._ids import bare
 from ..connection.traffic import Traffic
 from ..errors import NotConnected
 from ..machines import contact_list as cl
@@ -92,10 +92,11 @@ class _Entry:
 class Roster:
     """All users with a subscription, or a request for one."""
 
-    __slots__ = ("_announced", "_entries", "_traffic")
+    __slots__ = ("_announced", "_entries", "_traffic", "_user_of")
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
+        self._user_of = traffic.settings.addresses.user_of
         self._entries: dict[int, _Entry] = {}
         self._announced: set[int] = set()
         """Users whose request was emitted as an event: the server repeats it in each session."""
@@ -219,7 +220,7 @@ class Roster:
         before = {user: self.contact(user) for user in self._entries}
         listed: set[int] = set()
         for item in result.query.items:
-            user_id, subscription = user_of(item.jid), item.subscription or "none"
+            user_id, subscription = self._user_of(item.jid), item.subscription or "none"
             if user_id is None or subscription not in KNOWN:
                 continue
             listed.add(user_id)
@@ -236,7 +237,7 @@ class Roster:
 
     def pushed(self, item: RosterItem) -> None:
         """Process a change of the list by any device of the account (RFC 6121 section 2.1.6)."""
-        user_id, subscription = user_of(item.jid), item.subscription or "none"
+        user_id, subscription = self._user_of(item.jid), item.subscription or "none"
         if user_id is None:
             return
         if subscription == "remove":
@@ -282,7 +283,7 @@ class Roster:
     def subscription(self, stanza: Subscribe | Subscribed | Unsubscribe | Unsubscribed) -> None:
         """Process a presence about a subscription."""
         # K-40 to K-43
-        user_id = user_of(stanza.from_)
+        user_id = self._user_of(stanza.from_)
         if user_id is None or user_id == self._traffic.credentials.user_id:
             return
         if self._received(user_id, EVENTS[type(stanza)]()):
@@ -292,7 +293,7 @@ class Roster:
         """Process the presence of a contact's device."""
         # K-44, K-45
         jid = stanza.from_ or ""
-        user_id = user_of(jid)
+        user_id = self._user_of(jid)
         if user_id is None:
             return
         entry = self._entries.get(user_id)

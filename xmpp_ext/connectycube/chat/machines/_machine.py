@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
-
-from attrs import field, frozen
+from typing import Any, Generic, NamedTuple, TypeVar
 
 StateT = TypeVar("StateT")
 EffectT = TypeVar("EffectT")
@@ -35,26 +33,24 @@ class UndefinedTransition(Exception):
         return f"{self.machine}: {type(self.event).__name__} is not defined in the state {self.state}"
 
 
-@frozen
-class Move(Generic[StateT, EffectT]):
-    """One case of a table."""
+_NONE: Mapping[str, object] = {}
+
+
+class Move(NamedTuple, Generic[StateT, EffectT]):
+    """One case of a table. A tuple, because one is made for each stanza."""
 
     to: StateT
     """The state after it."""
     effects: tuple[EffectT, ...] = ()
     """What the caller has to do, in this order. Default: nothing."""
-    then: Mapping[str, object] = field(factory=dict[str, object])
+    then: Mapping[str, object] = _NONE
     """The variables that change, by name. Default: none."""
-
-
-class Machine(Protocol[StateT]):
-    """What `take` needs of a machine."""
-
-    state: StateT
+    change: Callable[[Any, Any], None] | None = None
+    """Given the machine and the event, changes what is too long to copy or too hot to look up. Default: nothing."""
 
 
 def take(
-    machine: Machine[StateT],
+    machine: Any,
     table: Mapping[
         tuple[StateT, type[Any]], Move[StateT, EffectT] | Callable[[Any, Any], Move[StateT, EffectT] | None]
     ],
@@ -62,7 +58,7 @@ def take(
 ) -> tuple[EffectT, ...]:
     """Take the move that `table` has for the state of `machine` and `event`, and return its effects.
 
-    A rule that is a function only reads the machine: it returns the move, or None where no case holds.
+    A rule that is a function only reads the machine: it returns the move, or None if no case applies.
 
     Raises `UndefinedTransition` if there is no move.
     """
@@ -71,7 +67,10 @@ def take(
     move = rule(machine, event) if callable(rule) else rule
     if move is None:
         raise UndefinedTransition(type(machine).__name__, str(state), event)
-    machine.state = move.to
-    for name, value in move.then.items():
-        setattr(machine, name, value)
-    return move.effects
+    machine.state, effects, then, change = move
+    if then:
+        for name, value in then.items():
+            setattr(machine, name, value)
+    if change is not None:
+        change(machine, event)
+    return effects

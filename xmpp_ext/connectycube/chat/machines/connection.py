@@ -11,8 +11,8 @@ Rule 2: a connection that is lost for a reason in `RETRIED` is opened again afte
 Rule 3: two timers belong to the machine: `StartStable` starts the one that ends with `Stable`, `Wait` the one that ends
         with `WaitOver`. `StopTimers` stops whichever runs. None runs in `offline`.
 
-Rule 4: the user is told once of each connection, and once of its end: `TellDisconnected` if the user wanted it,
-        `TellGaveUp` if not. A loss that is retried is not told as an end.
+Rule 4: each connection is reported once, and so is its end: as `TellDisconnected` if the user wanted it, otherwise as
+        `TellGaveUp`. A loss that is retried is not reported as an end.
 
 The order of effects: timers are stopped, then the transport is closed or opened, then the session is restored, then
 the user is told.
@@ -66,7 +66,7 @@ class State(StrEnum):
     """Where the connection is. The initial state is `OFFLINE`."""
 
     OFFLINE = "offline"
-    """There is no connection and none is wanted."""
+    """There is no connection, and the user does not want one."""
     CONNECTING = "connecting"
     """The transport is being opened, up to the stream features (RFC 6120 sections 3 and 4.3)."""
     SECURING = "securing"

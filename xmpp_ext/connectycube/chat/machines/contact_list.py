@@ -1,19 +1,19 @@
 """The subscriptions between the user and one contact: RFC 6121 section 3 and Appendix A; the platform's facts 3.5.
 
-Rule 1: the states are the nine of RFC 6121 Appendix A.1. A roster item tells all of them but the contact's request,
-        which only a presence of type `subscribe` tells: `Pushed` and `Loaded` leave it as it was where it can be.
+Rule 1: the states are the nine of RFC 6121 Appendix A.1. A roster item determines the state, except for the contact's
+        request, which only a presence of type `subscribe` reports: `Pushed` and `Loaded` keep it where possible.
 
 Rule 2: what the user sends follows Appendix A.2. Where the server must not route it, it isn't written.
 
-Rule 3: what comes in follows Appendix A.3. Where the server must not deliver it, it changes and tells nothing.
+Rule 3: what comes in follows Appendix A.3. Where the server must not deliver it, it has no effect.
 
-Rule 4: a request of a contact whom the user has subscribed to is answered at once, and not told (fact 3.5).
+Rule 4: a request from a contact whom the user has subscribed to is accepted at once and not reported (fact 3.5).
 
-Rule 5: the answer to the own request comes as a presence and as a roster push, in either order. `told` is what the user
-        knows: each answer is told once. An acceptance is told by whichever comes first, a rejection by the presence,
+Rule 5: the answer to the user's request comes as a presence and as a roster push, in either order. `told` is what the
+        user knows: each answer is reported once, an acceptance by whichever comes first, a rejection by the presence,
         because a push without a subscription may also follow from what the user did elsewhere.
 
-Rule 6: what the roster says when it is loaded is not news.
+Rule 6: nothing is reported when the roster is loaded.
 
 The order of effects: what is written, then the request or the answer, then `TellChanged`.
 """
@@ -249,14 +249,14 @@ _ACCEPTED = {"told": Told.ACCEPTED}
 
 
 def _accepted(machine: Subscription, event: SubscribedReceived) -> Step:
-    """The push came first: it has told this, unless it came before the request was known."""
+    """The push came first and has reported this, unless it came before the request was known."""
     if machine.told is Told.ACCEPTED:
         return Move(machine.state)
     return Move(machine.state, (TellAccepted(),), _ACCEPTED)
 
 
 def _rejected(machine: Subscription, event: UnsubscribedReceived) -> Step:
-    """The push came first and has told nothing; or there was no request."""
+    """The push came first and has reported nothing, or there was no request."""
     if machine.told is Told.NOTHING:
         return Move(machine.state)
     return Move(machine.state, (TellRejected(),), _NOTHING_TOLD)

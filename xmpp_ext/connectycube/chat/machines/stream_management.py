@@ -1,28 +1,26 @@
-"""What the server has handled of what was sent: XEP-0198, or pings where the server has none of it.
+"""What the server has handled of what was sent: by XEP-0198, or by pings where the server doesn't support it.
 
 Rule 1: both sides count stanzas modulo 2**32 (XEP-0198 section 4): outbound from `<enable/>` on, inbound from
-        `<enabled/>` on. At any time (sent - acked) modulo 2**32 is the number of items in the queue.
+        `<enabled/>` on. At any time (sent - acked) modulo 2**32 is the length of the queue.
 
-Rule 2: an item stays in the queue until the server acknowledges it. If the session ends before, the item comes out in
-        `Requeue`, and it is for the caller to send it again or to tell that it may be lost. No item is lost or told
-        twice.
+Rule 2: an item stays in the queue until the server acknowledges it. If the session ends first, `Requeue` returns the
+        item, and the caller decides whether to send it again. No item is lost or returned twice.
 
-Rule 3: at most one request is out at a time. It is sent when there is something to ask about and the output is flushed,
-        and again after the answer if something is still not acknowledged.
+Rule 3: at most one request is pending. It is sent when the output is flushed and the queue is not empty, and again
+        after an answer that leaves items in the queue.
 
 Rule 4: a count that covers more than was sent ends the session (XEP-0198 section 4: undefined-condition with
         handled-count-too-high).
 
-Rule 5: in `pinging` the answer to a ping proves that all that was sent before it was handled: a server processes a
-        stream in order (RFC 6120 section 10.1). The count of the answer is the one that `WritePing` has.
+Rule 5: in `pinging` the answer to a ping proves that everything sent before it was handled: a server processes a
+        stream in order (RFC 6120 section 10.1). The count of the answer is the one in `WritePing`.
 
 Rule 6: a resumed session keeps its counters; what the server has not seen is sent again and not counted again
         (XEP-0198 section 5).
 
 The order of effects: a violation, items acknowledged, items to send again or to give back, then what is written.
 
-It sees every stanza in both directions. `RECEIVED`, `FLUSHED` and `ASKED` spare making an event for each of them. A
-rule sets the variables itself, after the target of `TABLE` has been set; it only moves on to `off`.
+The machine sees every stanza in both directions. `RECEIVED`, `FLUSHED` and `ASKED` avoid creating an event for each.
 """
 
 from __future__ import annotations
@@ -30,11 +28,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from itertools import islice
+from typing import Any, TypeAlias
 
 from attrs import Factory, define, frozen
 
-from ._machine import UndefinedTransition
+from ._machine import Move, take
 
 __all__ = [
     "ASKED",
@@ -96,7 +95,7 @@ class Start:
     managed: bool
     """Whether to use XEP-0198; False if the server doesn't offer it or the user doesn't want it."""
     resume: bool
-    """Whether to ask for a session that can be resumed. Without a meaning if not `managed`."""
+    """Whether to ask for a session that can be resumed. Ignored unless `managed` is true."""
 
 
 @frozen
@@ -304,193 +303,179 @@ class StreamManagement:
 
         Raises `UndefinedTransition` if the event is not expected in this state; nothing has changed then.
         """
-        try:
-            to, act = TABLE[self.state, type(event)]
-        except KeyError:
-            raise UndefinedTransition(type(self).__name__, self.state, event) from None
-        self.state = to
-        return act(self, event)
+        return take(self, TABLE, event)
 
 
-# Actions
+# Rules
+
+Step: TypeAlias = Move[State, Effect]
+Rule: TypeAlias = Step | Callable[[StreamManagement, Any], Step | None]
 
 _MASK = 2**32 - 1
-
-_NOTHING: tuple[Effect, ...] = ()
-_REQUEST: tuple[Effect, ...] = (WriteRequest(),)
-
-
-def _nothing(machine: StreamManagement, event: Event) -> tuple[Effect, ...]:
-    return _NOTHING
+_NEW = {"received": 0, "sent": 0, "acked": 0, "resume_id": None, "asked": False}
+_REQUEST = (WriteRequest(),)
+_ASK: Step = Move(State.ON, _REQUEST, {"asked": True})
+_STAY: Mapping[State, Step] = {state: Move(state) for state in State}
 
 
-def _take(machine: StreamManagement, h: int) -> tuple[object, ...] | None:
-    """Take from the queue what `h` newly covers; None, and nothing taken, if that is more than there is."""
-    queue = machine.queue
-    covered = (h - machine.acked) & _MASK
-    if covered > len(queue):
-        return None
-    machine.acked = (machine.acked + covered) & _MASK
-    machine.asked = False
-    return tuple([queue.popleft() for _ in range(covered)])
+def _request(machine: StreamManagement, to: State) -> tuple[Effect, ...]:
+    return _REQUEST if to is State.ON else (WritePing(machine.sent),)
 
 
-def _ask(machine: StreamManagement) -> tuple[Effect, ...]:
-    """Ask for what is in the queue, if there is anything and no request is out."""
+def _flushed(machine: StreamManagement, event: Flushed) -> Step:
     if machine.asked or not machine.queue:
-        return _NOTHING
-    machine.asked = True
-    return _REQUEST if machine.state is State.ON else (WritePing(machine.sent),)
+        return _STAY[machine.state]
+    return _ASK if machine.state is State.ON else Move(State.PINGING, (WritePing(machine.sent),), {"asked": True})
 
 
-def _flushed(machine: StreamManagement, event: Flushed) -> tuple[Effect, ...]:
-    return _ask(machine)
-
-
-def _clear(machine: StreamManagement) -> tuple[Effect, ...]:
-    items = tuple(machine.queue)
-    machine.queue.clear()
-    machine.received = machine.sent = machine.acked = 0
-    machine.resume_id = None
-    machine.asked = False
-    return (Requeue(items),) if items else _NOTHING
-
-
-def _end(machine: StreamManagement, event: Event) -> tuple[Effect, ...]:
-    return _clear(machine)
-
-
-def _violated(machine: StreamManagement, h: int) -> tuple[Effect, ...]:
-    violated = Violated(h, machine.sent)
-    machine.state = State.OFF
-    return (violated, *_clear(machine))
-
-
-def _start(machine: StreamManagement, event: Start) -> tuple[Effect, ...]:
-    left = _clear(machine)
-    if event.managed:
-        return (*left, WriteEnable(event.resume))
-    machine.state = State.PINGING
-    return left
-
-
-def _enabled(machine: StreamManagement, event: Enabled) -> tuple[Effect, ...]:
-    machine.received = 0
-    machine.resume_id = event.resume_id
-    return _ask(machine)
-
-
-def _not_enabled(machine: StreamManagement, event: Failed) -> tuple[Effect, ...]:
-    machine.asked = False
-    return _ask(machine)
-
-
-def _sent(machine: StreamManagement, event: Sent) -> tuple[Effect, ...]:
+def _count_sent(machine: StreamManagement, event: Sent) -> None:
     machine.sent = (machine.sent + 1) & _MASK
     machine.queue.append(event.item)
-    return _NOTHING
 
 
-def _received(machine: StreamManagement, event: Received) -> tuple[Effect, ...]:
+def _count_received(machine: StreamManagement, event: Received) -> None:
     machine.received = (machine.received + 1) & _MASK
-    return _NOTHING
 
 
-def _acked(machine: StreamManagement, event: Acked) -> tuple[Effect, ...]:
-    items = _take(machine, event.h)
-    if items is None:
-        return _violated(machine, event.h)
-    if items:
-        return (Acknowledged(items), *_ask(machine))
-    return _ask(machine)
+def _clear(machine: StreamManagement, event: Event) -> None:
+    machine.queue.clear()
 
 
-def _answer(machine: StreamManagement, event: Asked) -> tuple[Effect, ...]:
-    return (WriteAnswer(machine.received),)
+def _answer(machine: StreamManagement, event: Asked) -> Step:
+    return Move(State.ON, (WriteAnswer(machine.received),))
 
 
-def _suspend(machine: StreamManagement, event: Suspended) -> tuple[Effect, ...]:
+def _covered(machine: StreamManagement, h: int) -> int | None:
+    """How many items of the queue a count newly covers; None if that is more than there are."""
+    covered = (h - machine.acked) & _MASK
+    return covered if covered <= len(machine.queue) else None
+
+
+def _acknowledged(machine: StreamManagement, covered: int) -> tuple[Effect, ...]:
+    return (Acknowledged(tuple(islice(machine.queue, covered))),) if covered else ()
+
+
+def _end(
+    machine: StreamManagement,
+    to: State = State.OFF,
+    before: tuple[Effect, ...] = (),
+    after: tuple[Effect, ...] = (),
+    skip: int = 0,
+) -> Step:
+    """Forget the session, and give back what is in the queue but the oldest `skip` items."""
+    left = tuple(islice(machine.queue, skip, None))
+    effects = (*before, *((Requeue(left),) if left else ()), *after)
+    return Move(to, effects, _NEW, _clear)
+
+
+def _counted(machine: StreamManagement, h: int, to: State, resend: bool = False) -> Step:
+    covered = _covered(machine, h)
+    if covered is None:
+        return _end(machine, before=(Violated(h, machine.sent),))
+    effects = _acknowledged(machine, covered)
+    if covered == len(machine.queue):
+        return Move(to, effects, {"acked": h & _MASK, "asked": False}, _clear)
+    if resend:
+        effects += (Resend(tuple(islice(machine.queue, covered, None))),)
+
+    def drop(machine: StreamManagement, event: Event) -> None:
+        for _ in range(covered):
+            machine.queue.popleft()
+
+    return Move(to, effects + _request(machine, to), {"acked": h & _MASK, "asked": True}, drop)
+
+
+def _acked(machine: StreamManagement, event: Acked) -> Step:
+    return _counted(machine, event.h, machine.state)
+
+
+def _stop(machine: StreamManagement, event: Event) -> Step:
+    return _end(machine)
+
+
+def _start(machine: StreamManagement, event: Start) -> Step:
+    if event.managed:
+        return _end(machine, State.ENABLING, after=(WriteEnable(event.resume),))
+    return _end(machine, State.PINGING)
+
+
+def _enabled(machine: StreamManagement, event: Enabled) -> Step:
+    ask = bool(machine.queue) and not machine.asked
+    then = {"received": 0, "resume_id": event.resume_id, "asked": machine.asked or ask}
+    return Move(State.ON, _REQUEST if ask else (), then)
+
+
+def _not_enabled(machine: StreamManagement, event: Failed) -> Step:
+    # No server answers an `<r/>` that was sent before.
+    left = bool(machine.queue)
+    return Move(State.PINGING, _request(machine, State.PINGING) if left else (), {"asked": left})
+
+
+def _suspend(machine: StreamManagement, event: Suspended) -> Step:
     if machine.resume_id is None:
-        machine.state = State.OFF
-        return _clear(machine)
-    machine.asked = False
-    return _NOTHING
+        return _end(machine)
+    return Move(State.SUSPENDED, (), {"asked": False})
 
 
-def _resume(machine: StreamManagement, event: Resume) -> tuple[Effect, ...]:
-    assert machine.resume_id is not None  # Without one `_suspend` ends the session.
-    return (WriteResume(machine.resume_id, machine.received),)
+def _resume(machine: StreamManagement, event: Resume) -> Step | None:
+    if machine.resume_id is None:
+        return None  # `_suspend` ends such a session.
+    return Move(State.RESUMING, (WriteResume(machine.resume_id, machine.received),))
 
 
-def _resumed(machine: StreamManagement, event: Resumed) -> tuple[Effect, ...]:
-    items = _take(machine, event.h)
-    if items is None:
-        return _violated(machine, event.h)
-    effects: tuple[Effect, ...] = (Acknowledged(items),) if items else _NOTHING
-    if machine.queue:
-        effects = (*effects, Resend(tuple(machine.queue)))
-    return (*effects, *_ask(machine))
+def _resumed(machine: StreamManagement, event: Resumed) -> Step:
+    return _counted(machine, event.h, State.ON, resend=True)
 
 
-def _not_resumed(machine: StreamManagement, event: Failed) -> tuple[Effect, ...]:
-    # A count that is too high tells nothing: the session is lost anyway.
-    items = None if event.h is None else _take(machine, event.h)
-    left = _clear(machine)
-    return (Acknowledged(items), *left) if items else left
-
-
-class Rule(NamedTuple):
-    """What happens by one event in one state."""
-
-    to: State
-    """The state after it, if the action doesn't end the session."""
-    act: Callable[[StreamManagement, Any], tuple[Effect, ...]]
-    """Sets the variables and returns the effects."""
+def _not_resumed(machine: StreamManagement, event: Failed) -> Step:
+    # A count that is too high says nothing: the session is lost anyway.
+    covered = (None if event.h is None else _covered(machine, event.h)) or 0
+    return _end(machine, before=_acknowledged(machine, covered), skip=covered)
 
 
 TABLE: Mapping[tuple[State, type[Event]], Rule] = {
     # OFF
-    (State.OFF, Start): Rule(State.ENABLING, _start),  # or PINGING
-    (State.OFF, Flushed): Rule(State.OFF, _nothing),
-    (State.OFF, Received): Rule(State.OFF, _nothing),
-    (State.OFF, Suspended): Rule(State.OFF, _nothing),
-    (State.OFF, Stop): Rule(State.OFF, _nothing),
+    (State.OFF, Start): _start,
+    (State.OFF, Flushed): _STAY[State.OFF],
+    (State.OFF, Received): _STAY[State.OFF],
+    (State.OFF, Suspended): _STAY[State.OFF],
+    (State.OFF, Stop): _STAY[State.OFF],
     # PINGING
-    (State.PINGING, Sent): Rule(State.PINGING, _sent),
-    (State.PINGING, Flushed): Rule(State.PINGING, _flushed),
-    (State.PINGING, Received): Rule(State.PINGING, _nothing),
-    (State.PINGING, Acked): Rule(State.PINGING, _acked),  # or OFF
-    (State.PINGING, Suspended): Rule(State.OFF, _end),
-    (State.PINGING, Stop): Rule(State.OFF, _end),
+    (State.PINGING, Sent): Move(State.PINGING, change=_count_sent),
+    (State.PINGING, Flushed): _flushed,
+    (State.PINGING, Received): _STAY[State.PINGING],
+    (State.PINGING, Acked): _acked,
+    (State.PINGING, Suspended): _stop,
+    (State.PINGING, Stop): _stop,
     # ENABLING
-    (State.ENABLING, Enabled): Rule(State.ON, _enabled),
-    (State.ENABLING, Failed): Rule(State.PINGING, _not_enabled),
-    (State.ENABLING, Sent): Rule(State.ENABLING, _sent),
-    (State.ENABLING, Flushed): Rule(State.ENABLING, _nothing),
-    (State.ENABLING, Received): Rule(State.ENABLING, _nothing),
-    (State.ENABLING, Suspended): Rule(State.OFF, _end),
-    (State.ENABLING, Stop): Rule(State.OFF, _end),
+    (State.ENABLING, Enabled): _enabled,
+    (State.ENABLING, Failed): _not_enabled,
+    (State.ENABLING, Sent): Move(State.ENABLING, change=_count_sent),
+    (State.ENABLING, Flushed): _STAY[State.ENABLING],
+    (State.ENABLING, Received): _STAY[State.ENABLING],
+    (State.ENABLING, Suspended): _stop,
+    (State.ENABLING, Stop): _stop,
     # ON
-    (State.ON, Sent): Rule(State.ON, _sent),
-    (State.ON, Flushed): Rule(State.ON, _flushed),
-    (State.ON, Received): Rule(State.ON, _received),
-    (State.ON, Acked): Rule(State.ON, _acked),  # or OFF
-    (State.ON, Asked): Rule(State.ON, _answer),
-    (State.ON, Suspended): Rule(State.SUSPENDED, _suspend),  # or OFF
-    (State.ON, Stop): Rule(State.OFF, _end),
+    (State.ON, Sent): Move(State.ON, change=_count_sent),
+    (State.ON, Flushed): _flushed,
+    (State.ON, Received): Move(State.ON, change=_count_received),
+    (State.ON, Acked): _acked,
+    (State.ON, Asked): _answer,
+    (State.ON, Suspended): _suspend,
+    (State.ON, Stop): _stop,
     # SUSPENDED
-    (State.SUSPENDED, Start): Rule(State.ENABLING, _start),  # or PINGING
-    (State.SUSPENDED, Flushed): Rule(State.SUSPENDED, _nothing),
-    (State.SUSPENDED, Received): Rule(State.SUSPENDED, _nothing),
-    (State.SUSPENDED, Suspended): Rule(State.SUSPENDED, _nothing),
-    (State.SUSPENDED, Resume): Rule(State.RESUMING, _resume),
-    (State.SUSPENDED, Stop): Rule(State.OFF, _end),
+    (State.SUSPENDED, Start): _start,
+    (State.SUSPENDED, Flushed): _STAY[State.SUSPENDED],
+    (State.SUSPENDED, Received): _STAY[State.SUSPENDED],
+    (State.SUSPENDED, Suspended): _STAY[State.SUSPENDED],
+    (State.SUSPENDED, Resume): _resume,
+    (State.SUSPENDED, Stop): _stop,
     # RESUMING
-    (State.RESUMING, Failed): Rule(State.OFF, _not_resumed),
-    (State.RESUMING, Flushed): Rule(State.RESUMING, _nothing),
-    (State.RESUMING, Received): Rule(State.RESUMING, _nothing),
-    (State.RESUMING, Suspended): Rule(State.SUSPENDED, _nothing),
-    (State.RESUMING, Resumed): Rule(State.ON, _resumed),  # or OFF
-    (State.RESUMING, Stop): Rule(State.OFF, _end),
+    (State.RESUMING, Failed): _not_resumed,
+    (State.RESUMING, Flushed): _STAY[State.RESUMING],
+    (State.RESUMING, Received): _STAY[State.RESUMING],
+    (State.RESUMING, Suspended): Move(State.SUSPENDED),
+    (State.RESUMING, Resumed): _resumed,
+    (State.RESUMING, Stop): _stop,
 }
-"""The rule of each defined state and event."""
+"""The rule of each state and event: a move, or a function that chooses one."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from . import _wire as wire
+from ._filtering import Filter
 
 __all__ = ["BookFilters", "BookFiltersId", "BookFiltersLabels", "BookFiltersYear"]
 
@@ -52,18 +53,18 @@ class BookFilters(TypedDict, total=False):
     labels: Mapping[str, str | BookFiltersLabels]
 
 
-BOOK_FILTERS: dict[str, wire.Filter] = {
-    "id": wire.Filter(
+BOOK_FILTERS: dict[str, Filter] = {
+    "id": Filter(
         "_id",
         wire.text,
         ("in",),
     ),
-    "year": wire.Filter(
+    "year": Filter(
         "year",
         wire.integer,
         ("gt", "lt", "in"),
     ),
-    "labels": wire.Filter(
+    "labels": Filter(
         "labels",
         wire.text,
         ("ne",),

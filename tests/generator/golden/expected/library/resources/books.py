@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import books as calls
+from .._sync import RawView
 from .._wire import OMIT, Omit
-from ..client import _AsyncClientRawView, _ClientRawView
 
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from ..client import AsyncClient, Client
+    from .._async import AsyncApiClient
+    from .._sync import ApiClient
     from ..pages import AsyncPage, Page
 
 __all__ = ["AsyncBooks", "AsyncBooksWithRawResponse", "Books", "BooksWithRawResponse"]
@@ -26,12 +28,12 @@ __all__ = ["AsyncBooks", "AsyncBooksWithRawResponse", "Books", "BooksWithRawResp
 class Books:
     """The books on the shelves."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ApiClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> BooksWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return BooksWithRawResponse(self._client)
 
     def list(
@@ -43,20 +45,14 @@ class Books:
     ) -> Page[models.Book]:
         """List books.
 
-        `GET /books` (L-001)
+        `GET /books`
 
         :param limit: Size of a page. Limits: at least 1.
         :param skip: Books to leave out.
         :param filters: see `BookFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return self._client._page(
-            calls.list_call(
-                limit=limit,
-                skip=skip,
-                filters=filters,
-            )
-        )
+        return self._client._page(calls.list_call(limit=limit, skip=skip, filters=filters))
 
     def count(
         self,
@@ -68,13 +64,9 @@ class Books:
         `GET /books`
 
         :param filters: see `BookFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return self._client._call(
-            calls.count_call(
-                filters=filters,
-            )
-        )
+        return self._client._call(calls.count_call(filters=filters))
 
     def create(
         self,
@@ -105,7 +97,7 @@ class Books:
         :param shelf: Where it stands; null for nowhere.
         :param author: Who wrote it.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unprocessable.
         """
         return self._client._call(
@@ -133,20 +125,16 @@ class Books:
         `DELETE /books/{book_ids}`
 
         :param book_ids: Ids of books.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return self._client._call(
-            calls.delete_call(
-                book_ids,
-            )
-        )
+        return self._client._call(calls.delete_call(book_ids))
 
 
 class BooksWithRawResponse:
-    """`books` with answers as they came."""
+    """`books` with responses as they came."""
 
-    def __init__(self, client: Client) -> None:
-        resource = Books(cast("Client", _ClientRawView(client)))
+    def __init__(self, client: ApiClient) -> None:
+        resource = Books(cast("ApiClient", RawView(client)))
         self.list = raw(resource.list)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
@@ -156,12 +144,12 @@ class BooksWithRawResponse:
 class AsyncBooks:
     """The books on the shelves."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncApiClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncBooksWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncBooksWithRawResponse(self._client)
 
     async def list(
@@ -173,20 +161,14 @@ class AsyncBooks:
     ) -> AsyncPage[models.Book]:
         """List books.
 
-        `GET /books` (L-001)
+        `GET /books`
 
         :param limit: Size of a page. Limits: at least 1.
         :param skip: Books to leave out.
         :param filters: see `BookFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return await self._client._page(
-            calls.list_call(
-                limit=limit,
-                skip=skip,
-                filters=filters,
-            )
-        )
+        return await self._client._page(calls.list_call(limit=limit, skip=skip, filters=filters))
 
     async def count(
         self,
@@ -198,13 +180,9 @@ class AsyncBooks:
         `GET /books`
 
         :param filters: see `BookFilters`.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return await self._client._call(
-            calls.count_call(
-                filters=filters,
-            )
-        )
+        return await self._client._call(calls.count_call(filters=filters))
 
     async def create(
         self,
@@ -235,7 +213,7 @@ class AsyncBooks:
         :param shelf: Where it stands; null for nowhere.
         :param author: Who wrote it.
         :param fields: Further fields of the body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unprocessable.
         """
         return await self._client._call(
@@ -263,20 +241,16 @@ class AsyncBooks:
         `DELETE /books/{book_ids}`
 
         :param book_ids: Ids of books.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return await self._client._call(
-            calls.delete_call(
-                book_ids,
-            )
-        )
+        return await self._client._call(calls.delete_call(book_ids))
 
 
 class AsyncBooksWithRawResponse:
-    """`books` with answers as they came."""
+    """`books` with responses as they came."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        resource = AsyncBooks(cast("AsyncClient", _AsyncClientRawView(client)))
+    def __init__(self, client: AsyncApiClient) -> None:
+        resource = AsyncBooks(cast("AsyncApiClient", AsyncRawView(client)))
         self.list = araw(resource.list)
         self.count = araw(resource.count)
         self.create = araw(resource.create)

@@ -7,12 +7,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, cast
 
+from .._async import AsyncRawView
 from .._call import araw, raw
 from .._calls import default as calls
-from ..client import _AsyncClientRawView, _ClientRawView
+from .._sync import RawView
 
 if TYPE_CHECKING:
-    from ..client import AsyncClient, Client
+    from .._async import AsyncApiClient
+    from .._sync import ApiClient
 
 __all__ = ["AsyncDefault", "AsyncDefaultWithRawResponse", "Default", "DefaultWithRawResponse"]
 
@@ -20,12 +22,12 @@ __all__ = ["AsyncDefault", "AsyncDefaultWithRawResponse", "Default", "DefaultWit
 class Default:
     """The resource default."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ApiClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> DefaultWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return DefaultWithRawResponse(self._client)
 
     def cover_set(
@@ -39,33 +41,28 @@ class Default:
         `PUT /cover`
 
         :param body: The request's body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return self._client._call(
-            calls.cover_set_call(
-                x_size=x_size,
-                body=body,
-            )
-        )
+        return self._client._call(calls.cover_set_call(x_size=x_size, body=body))
 
 
 class DefaultWithRawResponse:
-    """`default` with answers as they came."""
+    """`default` with responses as they came."""
 
-    def __init__(self, client: Client) -> None:
-        resource = Default(cast("Client", _ClientRawView(client)))
+    def __init__(self, client: ApiClient) -> None:
+        resource = Default(cast("ApiClient", RawView(client)))
         self.cover_set = raw(resource.cover_set)
 
 
 class AsyncDefault:
     """The resource default."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: AsyncApiClient) -> None:
         self._client = client
 
     @cached_property
     def with_raw_response(self) -> AsyncDefaultWithRawResponse:
-        """The same methods, each returning the answer as it came: status, headers, body, and `parse()`."""
+        """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncDefaultWithRawResponse(self._client)
 
     async def cover_set(
@@ -79,19 +76,14 @@ class AsyncDefault:
         `PUT /cover`
 
         :param body: The request's body.
-        :raises InvalidArgument: if an argument is wrong; nothing is sent then.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return await self._client._call(
-            calls.cover_set_call(
-                x_size=x_size,
-                body=body,
-            )
-        )
+        return await self._client._call(calls.cover_set_call(x_size=x_size, body=body))
 
 
 class AsyncDefaultWithRawResponse:
-    """`default` with answers as they came."""
+    """`default` with responses as they came."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        resource = AsyncDefault(cast("AsyncClient", _AsyncClientRawView(client)))
+    def __init__(self, client: AsyncApiClient) -> None:
+        resource = AsyncDefault(cast("AsyncApiClient", AsyncRawView(client)))
         self.cover_set = araw(resource.cover_set)

@@ -1,0 +1,296 @@
+"""What the templates see of an operation."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from ..source_code import constant, literal
+from .code import Code
+from .model import Argument, Operation, Type
+from .naming import STATUS_ERRORS
+from .rows import Rows, reader
+
+
+class OperationView:
+    """The pieces of source that an operation's pure call and its two methods are made of."""
+
+    def __init__(self, operation: Operation, code: Code, rows: Rows) -> None:
+        self.op = operation
+        self.code = code
+        self.rows = rows
+        self.constant = f"_{constant(operation.name)}"
+        self.is_page = operation.result.kind == "page"
+        self.class_name = "PageCall" if self.is_page else "Call"
+        self.path_arguments = [piece for piece in operation.path if isinstance(piece, Argument)]
+        self.query_arguments = self._at("query")
+        self.header_arguments = self._at("header")
+        self.body_arguments = self._at("body")
+
+    def _at(self, place: str) -> list[Argument]:
+        return [entry for entry in self.op.arguments if entry.place == place]
+
+    @cached_property
+    def signature(self) -> list[str]:
+        """The parameters of a method; those of the pure call are the same."""
+        code, op = self.code, self.op
+        lines = [f"{entry.name}: {code.argument_annotation(entry)}" for entry in self.path_arguments]
+        rest = [entry for entry in op.arguments if entry.place != "path"]
+        rest.sort(key=lambda entry: not entry.required)
+        keyword = [f"{entry.name}: {code.argument_annotation(entry)}{code.argument_default(entry)}" for entry in rest]
+        if op.additional:
+            keyword.append(f"{op.additional.name}: Mapping[str, Any] | None = None")
+        if op.filters:
+            keyword.insert(sum(entry.required for entry in rest), f"filters: filters_.{op.filters.name} | None = None")
+        return lines + (["*", *keyword] if keyword else [])
+
+    @property
+    def passing(self) -> str:
+        """How a method passes its arguments to the pure call."""
+        found = [entry.name for entry in self.path_arguments]
+        found += [f"{entry.name}={entry.name}" for entry in self.op.arguments if entry.place != "path"]
+        if self.op.filters:
+            found.append("filters=filters")
+        if self.op.additional:
+            found.append(f"{self.op.additional.name}={self.op.additional.name}")
+        return ", ".join(found)
+
+    # -- types
+
+    @property
+    def type(self) -> Type:
+        """The type of a result that has one."""
+        assert self.op.result.type is not None
+        return self.op.result.type
+
+    @property
+    def core_type(self) -> str:
+        """What the call's parser returns."""
+        match self.op.result.kind:
+            case "none":
+                return "None"
+            case "count":
+                return "int"
+            case "bytes":
+                return "bytes"
+            case "text":
+                return "str"
+            case "page":
+                return f"PageData[{qualified(self.code, self.type)}]"
+            case _:
+                return qualified(self.code, self.type)
+
+    @property
+    def call_type(self) -> str:
+        return f"PageCall[{qualified(self.code, self.type)}]" if self.is_page else f"Call[{self.core_type}]"
+
+    def return_type(self, prefix: str) -> str:
+        """What a method returns: of the sync client, or of the async one with the prefix `Async`."""
+        if self.is_page:
+            return f"{prefix}Page[{qualified(self.code, self.type, 'builtins.')}]"
+        if self.op.result.kind == "value":
+            return qualified(self.code, self.type, "builtins.")
+        return self.core_type
+
+    # -- the operation's constants
+
+    @property
+    def parser(self) -> str:
+        """The expression of the call's parser."""
+        result, code = self.op.result, self.code
+        data = f"unwrap(data, {literal(result.envelope)})" if result.envelope else "data"
+        match result.kind:
+            case "none":
+                return "None"
+            case "count":
+                return "a_count"
+            case "bytes":
+                return "lambda data: data"
+            case "text":
+                return 'lambda data: data.decode("utf-8", "replace")'
+        kind = self.type
+        convert = converter(code, kind)
+        envelope = f", {literal(result.item_envelope)}" if result.item_envelope else ""
+        if result.kind == "page":
+            return f"page_data({self.constant}_PAGING, {convert}{envelope})"
+        if kind.kind == "model":
+            return f"lambda data: {convert}(an_object({data}))"
+        if kind.kind in ("list", "comma", "index_map") and kind.item is not None:
+            inner = converter(code, kind.item)
+            if kind.item.kind == "model":
+                return f"lambda data: objects({data}, {inner}{envelope})"
+            return f"lambda data: values({data}, {inner})"
+        if kind.kind == "map" and kind.item is not None:
+            return f"lambda data: a_map({data}, {converter(code, kind.item)})"
+        if kind.kind == "any":
+            return f"lambda data: {data}"
+        return f"lambda data: value({data}, {convert})"
+
+    @property
+    def quick(self) -> str:
+        """The expression of the parser of a usual page's bytes, empty if there is none."""
+        root = self.rows.root(self.op)
+        if root is None:
+            return ""
+        decoder = f"Decoder(Frame[rows_.{root.name}Row])"
+        return f"row_data({decoder}, rows_.{reader(root.name)}, {literal(self.rows.id(self.op))})"
+
+    @property
+    def paging(self) -> str:
+        """The expression that describes how the list is paged."""
+        page = self.op.result.page
+        assert page is not None
+        parts = (page.style, page.items, page.limit, page.id, page.step, page.operator)
+        return f"Paging({', '.join(map(literal, parts))})"
+
+    # -- the request
+
+    @property
+    def keyset(self) -> str:
+        """The field that a list is paged by, empty if it is paged in another way."""
+        page = self.op.result.page
+        return page.step if page is not None and page.style == "keyset" else ""
+
+    @property
+    def has_query(self) -> bool:
+        return bool(self.query_arguments or self.op.filters or self.op.fixed_query or self.keyset)
+
+    @property
+    def has_headers(self) -> bool:
+        return bool(self.op.headers or self.header_arguments)
+
+    def encoded(self, argument: Argument) -> str:
+        """The expression that checks an argument and writes it in the wire's form."""
+        return self.code.encode_argument(argument, argument.name)
+
+    def query_pairs(self, argument: Argument) -> str:
+        """The expression of an argument's pairs in the query."""
+        style = "" if argument.style == "form" else f", style={literal(argument.style)}"
+        apart = argument.explode or argument.style in ("deepObject", "json")
+        explode = "" if apart else ", explode=False"
+        return f"wire.pairs({literal(argument.wire)}, {self.encoded(argument)}{style}{explode})"
+
+    def condition(self, argument: Argument) -> str:
+        """The condition under which an argument is sent, empty if it always is."""
+        if argument.required or (argument.place == "body" and argument.default is not None and not argument.nullable):
+            return ""
+        absent = "OMIT" if argument.nullable and argument.place == "body" else "None"
+        return f"{argument.name} is not {absent}"
+
+    def body_value(self, argument: Argument) -> str:
+        """The expression of a field of the body."""
+        encoded = self.encoded(argument)
+        if argument.nullable:
+            return f"None if {argument.name} is None else {encoded}"
+        if not argument.required and argument.default is not None:
+            return f"{literal(argument.default)} if {argument.name} is None else {encoded}"
+        return encoded
+
+    @property
+    def content(self) -> str:
+        """The expression of a body that is one argument."""
+        argument = self.body_arguments[0]
+        encoded = self.encoded(argument)
+        return encoded if argument.required else f"None if {argument.name} is None else {encoded}"
+
+    @property
+    def call_arguments(self) -> list[str]:
+        """The arguments of the call's constructor."""
+        found = [self.constant, "path"]
+        if self.is_page:
+            found.append(f"{self.constant}_PAGING")
+        if self.has_query:
+            found.append("query=query")
+        elif self.is_page:
+            found.append("query=[]")
+        if self.has_headers:
+            found.append("headers=headers")
+        return found + ([self._body_argument] if self.op.body else [])
+
+    @property
+    def _body_argument(self) -> str:
+        op = self.op
+        form = f"form=wire.form({{}}, multipart={op.body == 'multipart'})"
+        if op.body_whole:
+            whole = {"json": "json=content", "binary": "content=content"}
+            return whole.get(op.body, form.format("content or {}"))
+        value = f"{{{literal(op.envelope)}: body}}" if op.envelope else "body"
+        if op.body == "json":
+            return f"json={value}" if op.body_required or op.filled else f"json={value} if body else None"
+        return form.format("body")
+
+    # -- texts
+
+    @property
+    def doc(self) -> list[str]:
+        """The paragraphs of the method's docstring."""
+        op = self.op
+        path = "".join(piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in op.path)
+        parts = [op.summary or f"{op.method} {path}", op.description]
+        if op.deprecated:
+            parts.append("Deprecated by the platform.")
+        parts.append(f"`{op.method} {path}`")
+        for entry in [*op.arguments, *([op.additional] if op.additional else [])]:
+            if entry.description:
+                parts.append(f":param {entry.name}: {entry.description}{limits_text(entry)}")
+        if op.filters:
+            parts.append(f":param filters: see `{op.filters.name}`.")
+        parts.append(":raises InvalidArgument: if an argument is invalid; nothing is sent then.")
+        if op.statuses:
+            names = dict.fromkeys(STATUS_ERRORS.get(status, "ApiError") for status, _ in op.statuses)
+            parts.append(f":raises ApiError: if the server refuses; documented are {', '.join(names)}.")
+        return parts
+
+
+def qualified(code: Code, kind: Type, builtin: str = "") -> str:
+    """The annotation of a result outside of the models' modules."""
+    match kind.kind:
+        case "list" | "comma" | "index_map":
+            return f"{builtin}list[{qualified(code, kind.item or Type('any'), builtin)}]"
+        case "map":
+            return f"{builtin}dict[str, {qualified(code, kind.item or Type('any'), builtin)}]"
+        case "model":
+            return f"models.{kind.name}"
+        case "enum" if kind.name:
+            return f"models.{kind.name} | {'str' if kind.text else 'int'}"
+        case _:
+            return code.answer(kind)
+
+
+def converter(code: Code, kind: Type) -> str:
+    """The expression of a converter outside of the models' modules."""
+    match kind.kind:
+        case "model":
+            return f"models.{kind.name}.from_dict"
+        case "enum" if kind.name:
+            return f"to_enum(models.{kind.name})"
+        case "list" | "index_map":
+            return f"to_list({_raising(code, kind.item or Type('any'))})"
+        case "comma":
+            return f"to_list({_raising(code, kind.item or Type('any'))}, commas=True)"
+        case "map":
+            return f"to_map({_raising(code, kind.item or Type('any'))})"
+        case _:
+            return code.converter(kind, None)
+
+
+def _raising(code: Code, kind: Type) -> str:
+    return f"models.{kind.name}._convert" if kind.kind == "model" else converter(code, kind)
+
+
+LIMITS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "max_length": "at most {} characters",
+    "max_items": "at most {} entries",
+    "max_properties": "at most {} keys",
+}
+
+
+def limits_text(entry: Argument) -> str:
+    """An argument's limits in words."""
+    limits: dict[str, Any] = dict(entry.type.limits)
+    texts = [text.format(limits[key]) for key, text in LIMITS.items() if key in limits]
+    if limits.get("min_length", 0) > 1:
+        texts.append(f"at least {limits['min_length']} characters")
+    return f" Limits: {', '.join(texts)}." if texts else ""

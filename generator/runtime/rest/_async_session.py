@@ -1,0 +1,103 @@
+"""Login, logout and renewal of the async client."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import _wire, errors
+from ._async import AsyncApiClient
+from ._session import BaseSessionClient, Provider, arenew_once, password_user, provider_arguments, renewing
+
+if TYPE_CHECKING:
+    from .models import Session
+
+
+class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
+    """Opens, renews and closes the session; the generated client adds the resources."""
+
+    _on_session_expired: Callable[[Any], Any] | None
+    sessions: Any
+    """The generated resource."""
+
+    async def _renewed(self, mark: tuple[str | None, int]) -> bool:
+        return await arenew_once(self._session, *mark, self._renew)
+
+    async def _renew(self) -> bool:
+        """Open a new session with the stored password, or else ask the hook; return false if neither can."""
+        state, before = self._session, self._session.token
+        flag = renewing.set(True)
+        try:
+            if state.credentials is not None:
+                await self._open(state.credentials, user=state.credentials)
+            elif self._on_session_expired is not None:
+                given: Any = self._on_session_expired(self)
+                if inspect.isawaitable(given):  # async only
+                    given = await given
+                self._take(given)
+        finally:
+            renewing.reset(flag)
+        return state.token is not None and state.token != before
+
+    async def _open(self, credentials: dict[str, Any] | None, **arguments: Any) -> Session:
+        """Open a session and adopt it."""
+        self._session.expiry = ""
+        session: Session = await self.sessions.create(**arguments)
+        self._session.adopt(session, credentials)
+        return session
+
+    async def login(self, *, login: str | None = None, email: str | None = None, password: str) -> Session:
+        """Open a session for a user, and renew it with the same password whenever it is lost.
+
+        The platform creates an account for an unknown login unless the application forbids that. With a custom
+        identity provider, `login` is the provider's token and `password` any text.
+
+        :param login: the user's login; give either this or `email`.
+        :param email: the user's e-mail address.
+        :param password: the user's password; kept in memory for the renewal.
+        :raises InvalidArgument: unless exactly one of login and email is given.
+        :raises Unauthorized: if the login or the password is wrong.
+        """
+        # R-001; CR-03 is the custom identity provider.
+        user = password_user(login, email, password)
+        return await self._open(dict(user), user=user)
+
+    async def login_guest(self, *, full_name: str) -> Session:
+        """Open a session for a new guest user, who exists for a day. Only `on_session_expired` can renew it.
+
+        :param full_name: the name that other users see.
+        """
+        # R-001, X-06
+        user: dict[str, Any] = {
+            "guest": True,
+            "full_name": _wire.text("full_name", full_name, min_length=1),
+        }
+        return await self._open(None, user=user)
+
+    async def login_provider(
+        self, provider: Provider, *, token: str, secret: str | None = None, project_id: str | None = None
+    ) -> Session:
+        """Open a session with a token of an identity provider.
+
+        Only `on_session_expired` can renew it, because such tokens are short-lived.
+
+        :param provider: the identity provider.
+        :param token: the provider's access token.
+        :param secret: the token's secret, if the provider has one.
+        :param project_id: the Firebase project; required by the `firebase_` providers, and invalid with others.
+        :raises InvalidArgument: if the arguments don't match the provider.
+        """
+        # R-001, X-02 to X-04
+        return await self._open(None, **provider_arguments(provider, token, secret, project_id))
+
+    async def logout(self) -> None:
+        """End the session on the server and forget it here. Does nothing without a session."""
+        if self._session.token is None:
+            return
+        try:
+            await self.sessions.delete()  # R-003
+        except errors.SessionExpired:
+            pass  # It has ended, as requested.
+        finally:
+            self._session.use(None, None)

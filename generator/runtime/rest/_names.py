@@ -1,0 +1,36 @@
+"""What varies with the spec: names, addresses, headers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["ClientError"]
+
+
+class ClientError(Exception):
+    """The base class of this package's exceptions.
+
+    :ivar operation: the operation's name, such as `things.get`; empty if there is none.
+    """
+
+    # Shown, and pickled, under its public address.
+    __module__ = f"{__package__}.errors"
+
+    operation: str = ""
+
+
+PackageError = ClientError
+"""The base error under the name that the runtime knows."""
+
+BASE_URL: Final = "https://api.example.com"
+
+USER_AGENT: Final = "sample-python/1.0"
+
+STANDARD_HEADERS: Final[dict[str, str]] = {"Accept": "application/json", "User-Agent": USER_AGENT}
+"""Sent with every call to the API itself."""
+
+SCHEMES: Final[dict[str, tuple[str, str]]] = {"session": ("X-Token", "")}
+"""The header of each security scheme and the text before its secret."""
+
+RESOURCES: Final = frozenset({"files", "sessions"})
+"""The names under which a client keeps its resources."""

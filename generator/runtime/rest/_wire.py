@@ -1,0 +1,441 @@
+"""Check arguments and encode them for the wire. Nothing here touches the network.
+
+Every encoder takes an argument's name and its value and raises `InvalidArgument` with that name.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from .errors import InvalidArgument
+
+__all__ = ["OMIT", "Omit"]
+
+Encoder = Callable[[str, Any], Any]
+Pairs = list[tuple[str, str]]
+
+CHUNK: Final = 64 * 1024
+
+
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class Omit(Enum):
+    """The type of `OMIT`."""
+
+    OMIT = "omit"
+
+    def __repr__(self) -> str:
+        return "OMIT"
+
+
+OMIT: Final[Literal[Omit.OMIT]] = Omit.OMIT
+"""The default of arguments that accept `None`: the field is left out. `None` itself sends null."""
+
+
+def kind_name(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _is_model(value: object) -> bool:
+    return hasattr(type(value), "to_dict")
+
+
+def _bounds(name: str, value: float, what: str, least: float | None, most: float | None) -> None:
+    if least is not None and value < least:
+        raise InvalidArgument(name, f"must {what} at least {least}, not {value}")
+    if most is not None and value > most:
+        raise InvalidArgument(name, f"must {what} at most {most}, not {value}")
+
+
+def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any:
+    """Encode any value that JSON can hold; models and times take their wire form."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return text(name, value)
+    if isinstance(value, int):
+        return integer(name, value)
+    if isinstance(value, float):
+        return number(name, value)
+    if isinstance(value, dt.datetime):
+        return iso(name, value)
+    try:
+        if _is_model(value):
+            return mapping(name, value.to_dict(), anything)
+        if isinstance(value, Mapping):
+            return mapping(name, value, anything)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [anything(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
+    except RecursionError:
+        raise InvalidArgument(name.partition("[")[0], "is nested too deeply, or contains itself") from None
+    raise InvalidArgument(name, f"can't be written as JSON: {kind_name(value)}")
+
+
+def text(
+    name: str,
+    value: Any,
+    *,
+    min_length: int | None = None,
+    max_length: int | None = None,
+    pattern: str | None = None,
+) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgument(name, f"must be text, not {kind_name(value)}")
+    if min_length == 1 and not value:
+        raise InvalidArgument(name, "must not be empty")
+    _bounds(name, len(value), "have characters:", min_length, max_length)
+    if pattern is not None and re.search(pattern, value) is None:
+        raise InvalidArgument(name, f"must match {pattern}")
+    if SURROGATE.search(value):
+        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't encode")
+    return str(value)
+
+
+def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgument(name, f"must be an integer, not {kind_name(value)}")
+    if value.bit_length() > 63:
+        raise InvalidArgument(name, "exceeds the platform's 64-bit integers")
+    _bounds(name, value, "be", minimum, maximum)
+    return int(value)
+
+
+def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float:
+    found = integer(name, value) if isinstance(value, int) else value
+    if not isinstance(found, (int, float)) or not math.isfinite(found):
+        raise InvalidArgument(name, f"must be a finite number, not {kind_name(value)}")
+    _bounds(name, found, "be", minimum, maximum)
+    return found
+
+
+def boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidArgument(name, f"must be True or False, not {kind_name(value)}")
+    return value
+
+
+def flag(name: str, value: Any) -> int:
+    """Encode a bool as 1 or 0."""
+    return 1 if boolean(name, value) else 0
+
+
+def flag_text(name: str, value: Any) -> str:
+    """Encode a bool as "1" or "0"."""
+    return "1" if boolean(name, value) else "0"
+
+
+def _aware(name: str, value: dt.datetime) -> dt.datetime:
+    if value.tzinfo is None:
+        raise InvalidArgument(name, "must have a time zone, as in datetime.now(timezone.utc)")
+    return value
+
+
+def iso(name: str, value: Any) -> str:
+    """Encode a time as ISO 8601 in UTC; text is sent unchanged."""
+    if isinstance(value, dt.datetime):
+        return _aware(name, value).astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, str):
+        return text(name, value, min_length=1)
+    raise InvalidArgument(name, f"must be a datetime or ISO 8601 text, not {kind_name(value)}")
+
+
+def unix(name: str, value: Any) -> int:
+    """Encode a time as Unix seconds."""
+    if isinstance(value, dt.datetime):
+        return int(_aware(name, value).timestamp())
+    if isinstance(value, float) and math.isfinite(value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidArgument(name, f"must be a datetime or Unix seconds, not {kind_name(value)}")
+    return integer(name, value)
+
+
+def date(name: str, value: Any) -> str:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        return text(name, value, min_length=1)
+    raise InvalidArgument(name, f"must be a date or its ISO 8601 text, not {kind_name(value)}")
+
+
+def binary(name: str, value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if not hasattr(value, "read"):
+        raise InvalidArgument(name, f"must be bytes or a binary file, not {kind_name(value)}")
+    return value
+
+
+async def chunks(file: Any) -> AsyncIterator[bytes]:
+    """Read a binary file as the async HTTP client expects it."""
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
+    """Check a value of a closed set."""
+    if not isinstance(value, bool):
+        for known in values:
+            if known == value:
+                return known
+    raise InvalidArgument(name, f"must be one of {', '.join(map(repr, values))}, not {value!r}")
+
+
+def _entries(name: str, value: Any, min_items: int | None, max_items: int | None) -> list[Any]:
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)) or not isinstance(value, Iterable):
+        raise InvalidArgument(name, f"must be a list, not {kind_name(value)}")
+    entries = list(value)
+    if min_items == 1 and not entries:
+        raise InvalidArgument(name, "must not be empty")
+    _bounds(name, len(entries), "have entries:", min_items, max_items)
+    return entries
+
+
+def array(
+    name: str, value: Any, encode: Encoder, *, min_items: int | None = None, max_items: int | None = None
+) -> list[Any]:
+    entries = _entries(name, value, min_items, max_items)
+    return [encode(f"{name}[{index}]", entry) for index, entry in enumerate(entries)]
+
+
+def commas(
+    name: str, value: Any, encode: Encoder, *, min_items: int | None = None, max_items: int | None = None
+) -> str:
+    """Encode a list as comma-separated text."""
+    return joined(name, array(name, value, encode, min_items=min_items, max_items=max_items))
+
+
+def joined(name: str, entries: list[Any]) -> str:
+    texts = [query_text(entry) for entry in entries]
+    for index, entry in enumerate(texts):
+        if "," in entry:
+            raise InvalidArgument(f"{name}[{index}]", "must not contain a comma, which separates entries on the wire")
+    return ",".join(texts)
+
+
+def index_map(
+    name: str,
+    value: Any,
+    encode: Encoder,
+    *,
+    start: int = 0,
+    min_items: int | None = None,
+    max_items: int | None = None,
+) -> dict[str, Any]:
+    """Encode a list as an object with ascending numbers as keys."""
+    found = array(name, value, encode, min_items=min_items, max_items=max_items)
+    return {str(start + index): entry for index, entry in enumerate(found)}
+
+
+def mapping(name: str, value: Any, encode: Encoder, *, max_properties: int | None = None) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(name, f"must be a mapping, not {kind_name(value)}")
+    if max_properties is not None and len(value) > max_properties:
+        raise InvalidArgument(name, f"must have at most {max_properties} keys, not {len(value)}")
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        inside = f"{name}[{key!r}]"
+        found[text(inside, key, min_length=1)] = encode(inside, entry)
+    return found
+
+
+def json64(name: str, value: Any) -> str:
+    """Encode a mapping as base64 of its JSON; text is sent unchanged."""
+    if isinstance(value, str):
+        return text(name, value, min_length=1)
+    raw = json.dumps(mapping(name, value, anything), ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(raw.encode()).decode()
+
+
+def json_bytes(name: str, value: Any) -> bytes:
+    """Encode a body as JSON."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    # Raised outside of the handler: a chained error may keep the body, which may hold a password.
+    raise InvalidArgument(name, f"can't be written as JSON: {problem}")
+
+
+def record(
+    name: str,
+    value: Any,
+    fields: Mapping[str, tuple[str, Encoder]],
+    *,
+    required: tuple[str, ...] = (),
+    nullable: frozenset[str] = frozenset(),
+    further: Encoder | None = None,
+) -> dict[str, Any]:
+    """Encode a nested object: a mapping with known keys, or a model from a response."""
+    if _is_model(value) and all(hasattr(value, key) for key in fields):
+        given = {key: getattr(value, key) for key in fields}
+        rest = value.extra if further is not None else {}
+        value = {**rest, **{key: entry for key, entry in given.items() if entry is not None and entry != []}}
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(name, f"must be a mapping, not {kind_name(value)}")
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        inside = f"{name}[{key!r}]"
+        if key in fields:
+            wire_key, encode = fields[key]
+            if entry is not None:
+                found[wire_key] = encode(inside, entry)
+            elif key in nullable:
+                found[wire_key] = None
+        elif further is not None:
+            found[text(inside, key, min_length=1)] = further(inside, entry)
+        else:
+            raise InvalidArgument(inside, f"is unknown; the fields are {', '.join(fields)}")
+    for key in required:
+        if fields[key][0] not in found:
+            raise InvalidArgument(f"{name}[{key!r}]", "is missing")
+    return found
+
+
+def more(name: str, value: Any, known: Iterable[str]) -> dict[str, Any]:
+    """Encode additional fields of a body, none of which may replace a known one."""
+    found = mapping(name, value, anything)
+    for key in known:
+        if key in found:
+            raise InvalidArgument(f"{name}[{key!r}]", "has an argument of its own")
+    return found
+
+
+Parts = list[tuple[str, Any]]
+
+
+def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], Parts]:
+    """Return the fields of a URL-encoded form, or the parts of a multipart form."""
+    pairs = [
+        (key, entry if hasattr(entry, "read") or isinstance(entry, (bytes, dict)) else query_text(entry))
+        for key, value in body.items()
+        for entry in (value if isinstance(value, list) else [value])
+    ]
+    pairs = [(key, json.dumps(value) if isinstance(value, dict) else value) for key, value in pairs]
+    if multipart:
+        return {}, [(key, (None, value) if isinstance(value, str) else value) for key, value in pairs]
+    fields: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        fields.setdefault(key, []).append(value)
+    return fields, []
+
+
+# -- paths
+
+
+def path_text(name: str, value: Any) -> str:
+    """Encode a segment of a path: never empty, never `.` or `..`."""
+    segment = text(name, value, min_length=1)
+    if not segment.strip() or segment in (".", ".."):
+        raise InvalidArgument(name, "must not be empty" if not segment.strip() else f"can't be {segment!r}")
+    return quote(segment, safe="")
+
+
+def path_integer(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> str:
+    return str(integer(name, value, minimum=minimum, maximum=maximum))
+
+
+def path_value(name: str, value: Any) -> str:
+    """Encode an argument of any other type as a segment."""
+    return path_text(name, query_text(value))
+
+
+def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
+    """Encode one id or several, separated by commas."""
+    if isinstance(value, (str, int)):
+        return encode(name, value)
+    return ",".join(encode(f"{name}[{index}]", entry) for index, entry in enumerate(_entries(name, value, 1, None)))
+
+
+# -- queries
+
+
+def query_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+
+
+def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) -> Pairs:
+    """Encode a query parameter in one of OpenAPI's styles, or as `json`."""
+    if style == "json":
+        return [(key, json.dumps(value, ensure_ascii=False, separators=(",", ":")))]
+    if isinstance(value, dict) and style == "deepObject":
+        return [pair for inner, entry in value.items() for pair in pairs(f"{key}[{inner}]", entry, style=style)]
+    if isinstance(value, dict) and explode:
+        return [pair for inner, entry in value.items() for pair in pairs(inner, entry)]
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    if not isinstance(value, list):
+        return [(key, query_text(value))]
+    if explode:
+        return [(key, query_text(entry)) for entry in value]
+    separator = SEPARATORS.get(style, ",")
+    return [(key, joined(key, value) if separator == "," else separator.join(map(query_text, value)))]
+
+
+# -- headers
+
+
+def header(name: str, value: Any) -> str:
+    """Return an encoded argument as the value of a header."""
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    found = ",".join(map(query_text, value)) if isinstance(value, list) else query_text(value)
+    if not (found.isascii() and found.isprintable()):
+        raise InvalidArgument(name, "must be printable ASCII, because it is sent in a header")
+    return found
+
+
+def keyset_order(query: Pairs, field: str) -> Pairs:
+    """Sort a list that is paged by a field by that field, unless the caller asked for another order."""
+    return query if any(key.startswith("sort_") for key, _ in query) else [*query, ("sort_desc", field)]
+
+
+def query_string(query: Pairs) -> str:
+    """Encode a query: brackets stay readable, everything else is escaped, a space becomes a plus."""
+    return "&".join(f"{_escape(key, '[]*')}={_escape(value, '*')}" for key, value in query)
+
+
+def _escape(value: str, safe: str) -> str:
+    return quote(value, safe=safe + " ").replace(" ", "+")
+
+
+# -- rules between arguments
+
+
+def _given(arguments: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for name, value in arguments.items()
+        if value is not None and value is not OMIT and not (isinstance(value, (Mapping, list, tuple)) and not value)
+    ]
+
+
+def exactly_one(**arguments: Any) -> None:
+    at_least_one(**arguments)
+    at_most_one(**arguments)
+
+
+def at_least_one(**arguments: Any) -> None:
+    if not _given(arguments):
+        names = " or ".join(arguments)
+        raise InvalidArgument(names, "is missing" if len(arguments) == 1 else "must be given")
+
+
+def at_most_one(**arguments: Any) -> None:
+    given = _given(arguments)
+    if len(given) > 1:
+        raise InvalidArgument(given[1], f"can't be combined with {given[0]}")

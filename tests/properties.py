@@ -1,0 +1,10 @@
+"""How many examples property tests try: few on a developer's machine, all in CI."""
+
+import os
+
+CI = bool(os.environ.get("CI"))
+
+
+def examples(count: int) -> int:
+    """The number for `max_examples`: `count` in CI, a tenth of it (minimum 5) elsewhere."""
+    return count if CI else max(5, count // 10)

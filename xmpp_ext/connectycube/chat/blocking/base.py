@@ -1,0 +1,189 @@
+"""What is written by hand of `Chat`: its life, and how it emits events to threads. The rest is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+from weakref import ref
+
+from connectycube.rest import AsyncConnectyCube, InvalidArgument
+
+from .._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
+from .._settings import checked_seconds
+from ..client import AsyncChat
+from ..events import Event
+from ..machines.connection import State
+from .contacts import BlockingContacts
+from .privacy import BlockingPrivacy
+from .thread import LoopThread
+from .workers import ENDS, BlockingEventStream, Handler, Workers
+
+__all__ = ["ChatBase"]
+
+F = TypeVar("F", bound=Callable[[Any], Any])
+
+HANDLER_TIMEOUT = 5.0
+"""Seconds for handlers that are still running when `connect` fails."""
+
+
+class ChatBase:
+    """A user's connection to the chat, kept alive, for blocking code.
+
+    While it is connected, it has a thread with an event loop of its own. Any thread may call it, handlers included;
+    each call blocks until it is done. Interrupting a call, as Ctrl-C does, cancels it.
+    """
+
+    def __init__(self, chat: AsyncChat) -> None:
+        self._chat = chat
+        # An asynchronous cube can be called only in its own event loop.
+        chat._credentials.renewable = not isinstance(chat._credentials._cube, AsyncConnectyCube)
+        self._loop = LoopThread(lambda: chat.state.name is not State.OFFLINE)
+        self._workers = Workers()
+        self._handlers: dict[Callable[[Any], Any], list[Handler]] = {}
+        self.contacts: BlockingContacts = BlockingContacts(chat.contacts, self._loop)
+        """The contact list."""
+        self.privacy: BlockingPrivacy = BlockingPrivacy(chat.privacy, self._loop)
+        """The privacy lists."""
+
+    def __repr__(self) -> str:
+        return repr(self._chat).replace("<AsyncChat", f"<{type(self).__name__}", 1)
+
+    def connect(self, *, timeout: float = 30.0) -> None:
+        """Connect, log in and begin a session. Does nothing if the chat is already connected.
+
+        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
+
+        :param timeout: seconds for everything.
+        :raises InvalidArgument: if the timeout is invalid.
+        :raises AuthenticationFailed: if the server refuses the user id, password or token.
+        :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
+        :raises StreamConflict: if another connection takes the resource.
+        :raises StreamRefused: if the server's policy or the protocol forbids the connection.
+        :raises ConnectError: if the network fails.
+        """
+        self._loop.check()
+        checked_seconds("timeout", timeout)
+        self._workers.open()
+        try:
+            self._loop.call(self._chat.connect, timeout=timeout)
+        except BaseException:
+            self._workers.join(HANDLER_TIMEOUT)
+            raise
+
+    def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
+        """Wait for outstanding acknowledgements, then close the connection. Stops reconnecting at once.
+
+        :param timeout: seconds to wait for acknowledgements, and again for running handlers.
+        :returns: ids of the messages that were not acknowledged; their `send` raises `MessageNotSent`.
+        :raises InvalidArgument: if the timeout is invalid.
+        """
+        self._loop.check()
+        checked_seconds("timeout", timeout)
+        try:
+            return self._loop.call(self._chat.disconnect, timeout=timeout)
+        except BaseException:
+            # An interrupt leaves the connection as it is, and with it the thread.
+            self._loop.call(self._chat.disconnect, timeout=0)
+            raise
+        finally:
+            self._workers.join(timeout)
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
+        """Call a function with each event of the types: `@chat.on(MessageReceived)`.
+
+        It is called in a thread of its own, for one event after the other, so it may block and call the chat. Up to
+        10,000 events wait, then the oldest are dropped, with a warning in the log. One that raises is logged and stops
+        nobody else.
+
+        :param types: event classes; default: all.
+        :param concurrency: how many events the function may handle at the same time, each in its own thread.
+        :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler is no plain function.
+        """
+        add = self._chat.on(*types, concurrency=concurrency)
+
+        def register(call: F) -> F:
+            if not callable(call):
+                raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
+            if awaits(call):
+                raise InvalidArgument("handler", "must be a plain function: AsyncChat awaits coroutine functions")
+            handler = Handler(self._workers, call, concurrency)
+            self._workers.add(handler)
+            self._handlers.setdefault(call, []).append(handler)
+            self._loop.call_sync(add, handler.put)
+            return call
+
+        return register
+
+    def off(self, handler: Callable[[Any], Any]) -> None:
+        """Unregister a handler. Unknown handlers are ignored."""
+        for found in self._handlers.pop(handler, ()):
+            self._loop.call_sync(self._chat.off, found.put)
+            self._workers.drop(found)
+
+    # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
+
+    @overload
+    def events(self, *, limit: int = 1000) -> BlockingEventStream[Event]: ...
+
+    @overload
+    def events(self, one: type[E1], /, *, limit: int = 1000) -> BlockingEventStream[E1]: ...
+
+    @overload
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> BlockingEventStream[E1 | E2]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+    ) -> BlockingEventStream[E1 | E2 | E3]: ...
+
+    @overload
+    def events(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+    ) -> BlockingEventStream[E1 | E2 | E3 | E4]: ...
+
+    @overload
+    def events(
+        self,
+        one: type[E1],
+        two: type[E2],
+        three: type[E3],
+        four: type[E4],
+        five: type[E5],
+        /,
+        *more: type[E],
+        limit: int = 1000,
+    ) -> BlockingEventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
+
+    def events(self, *types: type[Any], limit: int = 1000) -> BlockingEventStream[Any]:
+        """Return an iterator over events: `for event in chat.events(MessageReceived)`.
+
+        It yields all events from this call on, including those before the loop starts, and ends with `Disconnected` or
+        `ConnectionFailed`. If the consumer is too slow, the oldest events are dropped and counted in the iterator's
+        `dropped`.
+
+        :param types: event classes; default: all.
+        :param limit: how many events may wait.
+        :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
+        """
+        kinds = checked_kinds(types)
+        stream = BlockingEventStream(kinds, checked_limit(limit), self._loop.check)
+        known, chat = ref(stream), self._chat
+
+        def put(event: Event) -> None:
+            # As long as somebody may take it.
+            found = known()
+            if found is None or not found._put(event):
+                chat.off(put)
+
+        self._loop.call_sync(chat.on(*kinds, *ENDS), put)
+        return stream
