@@ -168,7 +168,7 @@ class _ScramLogin:
                 exchange.set_client_final(text)
             except ScramException as error:
                 # scramp reports a wrong nonce and a malformed message alike.
-                wrong_nonce = self._challenge.partition(",")[0] not in text.split(",")
+                wrong_nonce = ",r=" in text and self._challenge.partition(",")[0] not in text.split(",")
                 if error.server_error not in _NOT_AUTHORIZED and not wrong_nonce:
                     failed = LoginFailed("malformed-request")
             else:
