@@ -12,10 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
-from xml.etree.ElementTree import Element as XMLElement
 from xml.sax.saxutils import quoteattr
 
-from attrs import frozen
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
@@ -26,43 +24,20 @@ from connectycube.stanzas import Close, Open
 
 from ..config import Limits
 from ..faults import Faults
-from .xmlstream import CLIENT, STREAMS, ElementRead, StreamClosed, StreamFault, StreamOpened, XmlStream, text_of
+from .xmlstream import CLIENT, STREAMS, Event, Header, StreamClosed, StreamFault, XmlStream, text_of
 
-__all__ = ["Header", "Link", "Receiver", "TcpLink", "WebSocketLink"]
+__all__ = ["Link", "Receiver", "TcpLink", "WebSocketLink"]
 
 LINGER: Final = 2.0
 """How many seconds the other side has to close too."""
 FRAMING: Final = "urn:ietf:params:xml:ns:xmpp-framing"
 
 
-@frozen
-class Header:
-    """How a client opens a stream.
-
-    :ivar xml: for the journal.
-    :ivar fault: the condition of the stream error that it deserves, if any.
-    """
-
-    xml: str
-    to: str | None
-    version: str | None
-    fault: str | None = None
-
-
 class Receiver(Protocol):
     """The stream on a link."""
 
-    def opened(self, header: Header) -> None:
-        """Handle the client's header."""
-
-    def element(self, element: XMLElement) -> None:
-        """Handle a top-level element."""
-
-    def closed(self) -> None:
-        """Handle the end of the client's stream."""
-
-    def failed(self, fault: StreamFault) -> None:
-        """Handle input that is not a valid stream."""
+    def handle(self, event: Event) -> None:
+        """Handle what the client sent."""
 
     def lost(self) -> None:
         """Handle the loss of the connection, which is the last call."""
@@ -85,9 +60,10 @@ class Link(asyncio.Protocol, ABC):
         self._out: list[bytes] = []
         """Written together at the next iteration of the loop, because a system call for each stanza is expensive."""
         self._out_bytes = 0
-        self._late: deque[tuple[float, bytes]] = deque()
+        self._late: deque[bytes] = deque()
+        """Written when its time comes, one for each timer that is set."""
         self._late_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._closing = False
         """Whether sending and reading have ended."""
@@ -106,9 +82,9 @@ class Link(asyncio.Protocol, ABC):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
-        for timer in (self._timer, self._lingering):
-            if timer is not None:
-                timer.cancel()
+        self._late.clear()
+        if self._lingering is not None:
+            self._lingering.cancel()
         if not self.gone.is_set():
             self.gone.set()
             self._links.discard(self)
@@ -159,11 +135,11 @@ class Link(asyncio.Protocol, ABC):
     def _write(self, data: bytes) -> None:
         delay = self._faults.chat.delay
         if delay > 0 or self._late:
-            due = max(self._loop.time() + delay, self._late[-1][0] if self._late else 0.0)
-            self._late.append((due, data))
+            # A delay that a test lowers must not change the order.
+            self._due = max(self._loop.time() + delay, self._due)
+            self._late.append(data)
             self._late_bytes += len(data)
-            if self._timer is None:
-                self._timer = self._loop.call_at(due, self._write_late)
+            self._loop.call_at(self._due, self._write_late)
         else:
             self._write_soon(data)
         self._check_buffer()
@@ -183,16 +159,13 @@ class Link(asyncio.Protocol, ABC):
                 self._transport.write(data)
 
     def _write_late(self) -> None:
-        self._timer = None
-        while self._late and self._late[0][0] <= self._loop.time() and self._transport is not None:
-            _, data = self._late.popleft()
+        if self._late:
+            data = self._late.popleft()
             self._late_bytes -= len(data)
             self._write_soon(data)
-        if self._late:
-            self._timer = self._loop.call_at(self._late[0][0], self._write_late)
-        elif self._closing:
-            self._write_out()
-            self._finish()
+            if self._closing and not self._late:
+                self._write_out()
+                self._finish()
 
     def _check_buffer(self) -> None:
         waiting = (
@@ -256,17 +229,9 @@ class TcpLink(Link):
             # After a restart or a fault, the rest of the data belongs to no stream (RFC 6120 section 5.4.3.3).
             if self._xml is not xml or self._closing:
                 break
-            match event:
-                case ElementRead(element):
-                    self._receiver.element(element)
-                case StreamOpened():
-                    self._receiver.opened(_header(event))
-                case StreamClosed():
-                    self._xml = None
-                    self._receiver.closed()
-                case StreamFault():
-                    self._xml = None
-                    self._receiver.failed(event)
+            if isinstance(event, (StreamClosed, StreamFault)):
+                self._xml = None
+            self._receiver.handle(event)
 
     def send(self, xml: str) -> None:
         if self.open:
@@ -313,17 +278,6 @@ class TcpLink(Link):
             self.restart()
             for data in early or ():
                 self.data_received(data)
-
-
-def _header(opened: StreamOpened) -> Header:
-    fault = None
-    if opened.tag != f"{{{STREAMS}}}stream":
-        fault = "invalid-namespace" if opened.tag.rpartition("}")[2] == "stream" else "bad-format"
-    elif opened.content != CLIENT:
-        fault = "invalid-namespace"
-    attributes = "".join(f" {key}={quoteattr(value)}" for key, value in opened.attributes.items() if key[0] != "{")
-    xml = f"<stream:stream xmlns:stream={quoteattr(STREAMS)}{attributes}>"
-    return Header(xml, opened.attributes.get("to"), opened.attributes.get("version"), fault)
 
 
 class WebSocketLink(Link):
@@ -378,23 +332,24 @@ class WebSocketLink(Link):
             self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "XMPP uses text frames")
 
     def _text(self, data: bytes) -> None:
+        event = self._event(data)
+        self._closed = isinstance(event, (StreamClosed, StreamFault))
+        self._receiver.handle(event)
+
+    def _event(self, data: bytes) -> Event:
+        if len(data) > self._limit:
+            return StreamFault("policy-violation", f"a stanza has at most {self._limit} bytes")
         try:
-            if len(data) > self._limit:
-                raise StreamFault("policy-violation", f"a stanza has at most {self._limit} bytes")
             element = self._xml.frame(data)
         except StreamFault as fault:
-            self._closed = True
-            self._receiver.failed(fault)
-            return
+            return fault
         if element.tag == f"{{{FRAMING}}}open":
-            self._receiver.opened(Header(text_of(element), element.get("to"), element.get("version")))
-        elif element.tag == f"{{{FRAMING}}}close":
-            self._closed = True
-            self._receiver.closed()
-        elif element.tag == f"{{{STREAMS}}}stream":
-            self._receiver.opened(Header(text_of(element), None, None, "invalid-namespace"))
-        else:
-            self._receiver.element(element)
+            return Header(text_of(element), element.get("to"), element.get("version"))
+        if element.tag == f"{{{FRAMING}}}close":
+            return StreamClosed()
+        if element.tag == f"{{{STREAMS}}}stream":
+            return Header(text_of(element), None, None, "invalid-namespace")
+        return element
 
     @property
     def open(self) -> bool:

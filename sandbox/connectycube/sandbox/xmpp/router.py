@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
-from connectycube.stanzas import Enabled
-
 from ..addresses import Jid
 from ..domain.privacy import Privacy, What
 from .session import Session
@@ -37,13 +35,9 @@ def route(devices: Sequence[Session], resource: str | None, *, headline: bool = 
 
 @define(eq=False)
 class Router:
-    """The bound devices. Every part of the chat finds the devices of a user here.
-
-    :ivar resumable: the sessions whose stream can be resumed, by the id of their stream management.
-    """
+    """The bound devices. Every part of the chat finds the devices of a user here."""
 
     _privacy: Privacy
-    resumable: dict[str, Session] = field(factory=dict, init=False)
     _sessions: dict[int, dict[str, Session]] = field(factory=dict, init=False)
     _last_id: int = field(default=0, init=False)
 
@@ -57,8 +51,6 @@ class Router:
         devices.pop(session.resource, None)
         if not devices:
             self._sessions.pop(session.user_id, None)
-        if session.management is not None and session.management.id is not None:
-            self.resumable.pop(session.management.id, None)
 
     def all(self) -> list[Session]:
         """Return every device."""
@@ -76,20 +68,17 @@ class Router:
         """Return one device, or `None` if it isn't connected."""
         return self._sessions.get(user_id, {}).get(resource or "")
 
+    def managed(self, user_id: int, management_id: str) -> Session | None:
+        """Return a user's device by the id of its stream management, or `None` if it can't be resumed."""
+        for session in self.sessions(user_id):
+            if session.management is not None and session.management.id == management_id:
+                return session
+        return None
+
     def new_id(self, prefix: str) -> str:
         """Return a stanza id that was not used before."""
         self._last_id += 1
         return f"{prefix}-{self._last_id}"
-
-    def enable(self, session: Session, resume: bool, longest: int | None) -> Enabled:
-        """Enable stream management for a device, which may then resume.
-
-        :param longest: how many seconds the client wants to be able to resume.
-        """
-        enabled = session.enable(resume, longest)
-        if enabled.id is not None:
-            self.resumable[enabled.id] = session
-        return enabled
 
     # -- privacy lists
 

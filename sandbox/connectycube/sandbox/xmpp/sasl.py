@@ -15,7 +15,7 @@ from ..addresses import Addresses
 from ..domain.accounts import SCRAM_ITERATIONS, Mechanism
 from ..domain.chat import ChatRules
 
-__all__ = ["MECHANISMS", "Challenge", "LoggedIn", "Login", "LoginFailed", "Logins"]
+__all__ = ["MECHANISMS", "LoggedIn", "Login", "LoginFailed", "Logins"]
 
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
 """The mechanisms that are offered, best first. PLAIN needs no TLS, as the sandbox is on loopback (K-02, U-54)."""
@@ -34,13 +34,6 @@ class LoginFailed(Exception):
 
 
 @frozen
-class Challenge:
-    """The server expects another response."""
-
-    data: bytes
-
-
-@frozen
 class LoggedIn:
     """The login succeeded.
 
@@ -51,9 +44,8 @@ class LoggedIn:
     data: bytes | None = None
 
 
-Step = Challenge | LoggedIn
-Login = Callable[[bytes], Step]
-"""Takes the client's data, once for each step.
+Login = Callable[[bytes], bytes | LoggedIn]
+"""Takes the client's data, once for each step, and returns the next challenge until the login succeeds.
 
 :raises LoginFailed: if the login is refused.
 """
@@ -131,10 +123,10 @@ class _ScramLogin:
         self._exchanges: list[Any] = []
         self._challenge = ""
 
-    def __call__(self, data: bytes) -> Step:
+    def __call__(self, data: bytes) -> bytes | LoggedIn:
         return self._finish(_text(data)) if self._exchanges else self._begin(_text(data))
 
-    def _begin(self, text: str) -> Challenge:
+    def _begin(self, text: str) -> bytes:
         flag, _, rest = text.partition(",")
         identity, _, bare = rest.partition(",")
         if identity and not identity.startswith("a="):
@@ -154,7 +146,7 @@ class _ScramLogin:
             exchange.gs2_header = _Gs2Header(f"{flag},{identity},")
             self._challenge = exchange.get_server_first()
             self._exchanges.append(exchange)
-        return Challenge(self._challenge.encode())
+        return self._challenge.encode()
 
     def _keys(self, salted: bytes) -> tuple[bytes, bytes]:
         """Return the stored key and the server key of a salted password (RFC 5802 section 3)."""

@@ -48,10 +48,10 @@ from ..journal import Journal
 from . import sasl
 from .chat import Chat
 from .faults import StanzaRefused, error_to
-from .links import Header, Link
+from .links import Link
 from .management import TooHigh
 from .session import Session as Resource
-from .xmlstream import CLIENT, StreamFault, text_of
+from .xmlstream import CLIENT, Event, Header, StreamClosed, StreamFault, text_of
 
 __all__ = ["Phase", "Stream"]
 
@@ -147,9 +147,21 @@ class Stream:
 
     # -- the link's side
 
-    def opened(self, header: Header) -> None:
+    def handle(self, event: Event) -> None:
+        """Handle what the client sent."""
         if self.phase is Phase.CLOSED:
             return
+        match event:
+            case Header():
+                self._opened(event)
+            case StreamClosed():
+                self._end()
+            case StreamFault(condition, text):
+                self.fail(condition, text)
+            case _:
+                self._element(event)
+
+    def _opened(self, header: Header) -> None:
         self._note("in", header.xml)
         self._send_header()
         version = (header.version or "").partition(".")[0]
@@ -172,9 +184,7 @@ class Stream:
         # Compression is never offered (U-54).
         return StreamFeatures(sm=SmFeature(), rosterver=RosterVersioning(), bind=Bind(), session=Session(optional=True))
 
-    def element(self, element: XMLElement) -> None:
-        if self.phase is Phase.CLOSED:
-            return
+    def _element(self, element: XMLElement) -> None:
         is_stanza = element.tag in STANZAS
         if is_stanza and self._faults.take_chat("drop_next"):
             self.abort()
@@ -194,14 +204,8 @@ class Stream:
         else:
             self._unwelcome(element)
 
-    def closed(self) -> None:
-        if self.phase is not Phase.CLOSED:
-            self._end()
-
-    def failed(self, fault: StreamFault) -> None:
-        self.fail(fault.condition, fault.text)
-
     def lost(self) -> None:
+        """Handle the loss of the connection."""
         self.phase = Phase.CLOSED
         self._chat.streams.discard(self)
         resource, self.resource = self.resource, None
@@ -279,8 +283,8 @@ class Stream:
         except sasl.LoginFailed as failed:
             self._login_failed(failed.condition)
             return
-        if isinstance(step, sasl.Challenge):
-            self.send(Challenge(data=step.data))
+        if isinstance(step, bytes):
+            self.send(Challenge(data=step))
             return
         self._login = None
         self.user_id = step.user_id
@@ -317,11 +321,12 @@ class Stream:
         if self.resource.management is not None:
             self.send(Failed(condition="unexpected-request"))
         else:
-            self.send(self._chat.router.enable(self.resource, wish.resume, wish.max))
+            self.send(self.resource.enable(wish.resume, wish.max))
 
     def _resume(self, wish: Resume) -> None:
-        resource = self._chat.router.resumable.get(wish.previd)
-        if resource is None or resource.user_id != self.user_id:
+        assert self.user_id is not None
+        resource = self._chat.router.managed(self.user_id, wish.previd)
+        if resource is None:
             self.send(Failed(condition="item-not-found"))
             return
         if self._faults.take_chat("refuse_resume"):
