@@ -22,7 +22,7 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def read_text(client: Raw) -> tuple[str, str]:
+def read_answer(client: Raw) -> tuple[str, str]:
     """Read the server's answer: its name and text, or the condition of a failure."""
     answer = client.read()
     name = answer.tag.removeprefix(f"{{{SASL}}}")
@@ -32,11 +32,7 @@ def read_text(client: Raw) -> tuple[str, str]:
 
 
 class Login:
-    """A client's side of an exchange.
-
-    :param first: changes the client's first message.
-    :param last: changes the client's last message.
-    """
+    """A client's side of an exchange."""
 
     def __init__(self, client: Raw, mechanism: str = "SCRAM-SHA-256") -> None:
         self._client = client
@@ -52,11 +48,15 @@ class Login:
         first: Change = str,
         last: Change = str,
     ) -> str:
-        """Return `success`, or the condition of the failure."""
+        """Return `success`, or the condition of the failure.
+
+        :param first: changes the client's first message.
+        :param last: changes the client's last message.
+        """
         bare = f"n={name},r=abc"
         data = encoded(first(header + bare))
         self._client.send(f'<auth xmlns="{SASL}" mechanism="{self._mechanism}">{data}</auth>')
-        kind, challenge = read_text(self._client)
+        kind, challenge = read_answer(self._client)
         if kind == "failure":
             return challenge
         fields = dict(field.split("=", 1) for field in challenge.split(","))
@@ -68,7 +68,7 @@ class Login:
         message = f"{bare},{challenge},{unproved}".encode()
         data = encoded(last(f"{unproved},p={base64.b64encode(self._proof(salted, message)).decode()}"))
         self._client.send(f'<response xmlns="{SASL}">{data}</response>')
-        kind, text = read_text(self._client)
+        kind, text = read_answer(self._client)
         if kind == "failure":
             return text
         signature = hmac.digest(hmac.digest(salted, b"Server Key", self._hash), message, self._hash)

@@ -58,15 +58,8 @@ class XmppServer:
             settings, clock, addresses, Alarms(clock), router, messages, rooms, presences, roster, requests
         )
         self._bridge = Bridge(core.bus, core.ids, addresses, self.chat, messages, rooms)
-        stream = partial(
-            Stream,
-            chat=self.chat,
-            logins=Logins(addresses, core.chat),
-            addresses=addresses,
-            limits=limits,
-            faults=core.faults,
-            journal=core.journal,
-        )
+        logins = Logins(addresses, core.chat)
+        stream = partial(Stream, self.chat, logins, addresses, limits, core.faults, core.journal)
         self._tcp = partial(TcpLink, stream, self._links, limits, core.faults)
         self._websocket = partial(WebSocketLink, stream, self._links, limits, core.faults)
 

@@ -11,6 +11,8 @@ from enum import Enum
 from typing import Any, ClassVar
 from xml.etree.ElementTree import Element as XMLElement
 
+from attrs import define, field
+
 from connectycube.stanzas import (
     Abort,
     Ack,
@@ -71,36 +73,28 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+@define(eq=False)
 class Stream:
     """One connection's stream."""
 
-    def __init__(
-        self,
-        link: Link,
-        *,
-        chat: Chat,
-        logins: sasl.Logins,
-        addresses: Addresses,
-        limits: Limits,
-        faults: Faults,
-        journal: Journal,
-    ) -> None:
-        self._link = link
-        self._chat = chat
-        self._logins = logins
-        self._addresses = addresses
-        self._limits = limits
-        self._faults = faults
-        self._journal = journal
-        self.phase = Phase.CONNECTED
-        self.user_id: int | None = None
-        self.resource: Resource | None = None
-        self._login: sasl.Login | None = None
-        self._failures = 0
-        self._answered = False
-        chat.streams.add(self)
+    _chat: Chat
+    _logins: sasl.Logins
+    _addresses: Addresses
+    _limits: Limits
+    _faults: Faults
+    _journal: Journal
+    _link: Link
+    phase: Phase = field(default=Phase.CONNECTED, init=False)
+    user_id: int | None = field(default=None, init=False)
+    resource: Resource | None = field(default=None, init=False)
+    _login: sasl.Login | None = field(default=None, init=False)
+    _failures: int = field(default=0, init=False)
+    _answered: bool = field(default=False, init=False)
 
-    # -- out
+    def __attrs_post_init__(self) -> None:
+        self._chat.streams.add(self)
+
+    # -- sending
 
     def send(self, element: Element) -> None:
         """Send a stanza or another element."""
