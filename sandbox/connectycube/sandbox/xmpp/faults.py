@@ -67,6 +67,8 @@ def fault(condition: str, text: str | None = None) -> StanzaFault:
 def error_to(element: XMLElement, sender: str, refused: StanzaRefused) -> Stanza | None:
     """Return the answer to a refused stanza, or `None` if it must not have one (RFC 6120 sections 8.2.3 and 8.3.1).
 
+    Nobody else has to check: refusing an error, or an answer to a request, drops it.
+
     :param sender: the JID that sent it.
     """
     kind = element.get("type")

@@ -61,7 +61,7 @@ class Presences:
             self._available(session, presence)
         elif isinstance(presence, UnavailablePresence):
             self._unavailable(session, presence)
-        elif not isinstance(presence, PresenceError):
+        else:
             raise StanzaRefused("bad-request")
 
     def handle(self, session: Session, presence: Presence, user_id: int, to: Jid) -> None:

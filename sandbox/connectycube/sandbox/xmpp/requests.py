@@ -9,7 +9,6 @@ from attrs import define, field
 
 from connectycube.stanzas import (
     BindRequest,
-    BindResult,
     DiscoFeature,
     DiscoIdentity,
     DiscoInfo,
@@ -20,7 +19,6 @@ from connectycube.stanzas import (
     DiscoItemsRequest,
     DiscoItemsResult,
     EnableCarbonsRequest,
-    IqError,
     IqResult,
     IqSet,
     LastActivity,
@@ -29,10 +27,8 @@ from connectycube.stanzas import (
     MobileStateSet,
     PingRequest,
     PrivacyRequest,
-    PrivacyResult,
     PrivacySet,
     RosterGet,
-    RosterResult,
     RosterSet,
     SessionRequest,
     Stanza,
@@ -67,16 +63,6 @@ ROOM_FEATURES = """
     muc_membersonly muc_persistent muc_semianonymous
 """.split()
 _DISABLE_CARBONS = '<disable xmlns="urn:xmpp:carbons:2"'
-_ANSWERS = (
-    IqResult,
-    IqError,
-    BindResult,
-    DiscoInfoResult,
-    DiscoItemsResult,
-    LastActivityResult,
-    PrivacyResult,
-    RosterResult,
-)
 
 
 @define(eq=False)
@@ -118,7 +104,7 @@ class Requests:
     def handle(self, session: Session, iq: Any, to: Jid | None) -> None:
         """Handle a client's request, or its answer to one.
 
-        :raises StanzaRefused: if the request can't be served.
+        :raises StanzaRefused: if it has no receiver. Answers are then dropped.
         """
         answer = self._answer(session, iq, to)
         if answer is not None:
@@ -137,8 +123,6 @@ class Requests:
                 return self._of_rooms(session, iq)
             elif str(to) != self._addresses.host:
                 raise StanzaRefused("remote-server-not-found")
-        if isinstance(iq, _ANSWERS):
-            return None
         if isinstance(iq, IqSet) and any(text.startswith(_DISABLE_CARBONS) for text in iq.unknown):
             session.carbons = False
             return IqResult(id=iq.id)
@@ -189,22 +173,22 @@ class Requests:
 
     # -- rooms
 
-    def _of_room(self, session: Session, iq: Stanza, dialog_id: str) -> Stanza | None:
+    def _of_room(self, session: Session, iq: Stanza, dialog_id: str) -> Stanza:
         if isinstance(iq, DiscoItemsRequest):
             items = self._rooms.occupants(session, dialog_id)
             return DiscoItemsResult(id=iq.id, query=DiscoItems(items=items))
         if isinstance(iq, DiscoInfoRequest):
             return _info(iq, ("conference", "text", self._rooms.name(dialog_id)), ROOM_FEATURES)
-        return _unavailable(iq)
+        raise StanzaRefused("service-unavailable")
 
-    def _of_rooms(self, session: Session, iq: Stanza) -> Stanza | None:
+    def _of_rooms(self, session: Session, iq: Stanza) -> Stanza:
         if isinstance(iq, DiscoItemsRequest):
             return DiscoItemsResult(id=iq.id, query=DiscoItems(items=self._rooms.all_of(session.user_id)))
         if isinstance(iq, DiscoInfoRequest):
             return _info(iq, ("conference", "text", "Rooms"), ROOM_FEATURES[:3])
         if isinstance(iq, PingRequest):
             return IqResult(id=iq.id)
-        return _unavailable(iq)
+        raise StanzaRefused("service-unavailable")
 
     # -- users
 
@@ -214,17 +198,17 @@ class Requests:
             if not self._router.allows(session, What.OTHER, to):
                 raise StanzaRefused("not-acceptable")
             if not self._router.allows_user(user_id, What.IQ_IN, peer):
-                return _unavailable(iq)
+                raise StanzaRefused("service-unavailable")
         if to.resource is None:
             if isinstance(iq, LastActivityRequest):
                 return self._last_activity(iq, user_id)
             if isinstance(iq, PingRequest) and self._contacts.get(user_id, session.user_id).from_:
                 # The server answers for the account, but only to subscribers (X-37, RFC 6121 section 8.5.1).
                 return IqResult(id=iq.id)
-            return _unavailable(iq)
+            raise StanzaRefused("service-unavailable")
         other = self._router.session(user_id, to.resource)
         if other is None or not self._router.allows(other, What.IQ_IN, peer):
-            return _unavailable(iq)
+            raise StanzaRefused("service-unavailable")
         other.send(addressed(iq, from_=session.jid, to=other.jid))
         return None
 
@@ -234,13 +218,6 @@ class Requests:
         if seconds is None:
             raise StanzaRefused("item-not-found", "the user was never online")
         return LastActivityResult(id=iq.id, query=LastActivity(seconds=seconds))
-
-
-def _unavailable(iq: Stanza) -> Stanza | None:
-    """Refuse a request. Answers without a receiver are dropped instead."""
-    if not isinstance(iq, _ANSWERS):
-        raise StanzaRefused("service-unavailable")
-    return None
 
 
 def _info(iq: DiscoInfoRequest, identity: tuple[str, str, str | None], features: Sequence[str]) -> Stanza:

@@ -14,13 +14,11 @@ from connectycube.stanzas import (
     DiscoItem,
     GroupMessage,
     InvitationMessage,
-    MessageError,
     MucActor,
     MucItem,
     MucJoin,
     MucStatus,
     MucUser,
-    PresenceError,
     RoomJoin,
     RoomJoinError,
     RoomOccupant,
@@ -84,8 +82,6 @@ class Rooms:
         :raises StanzaRefused: if there is no such room, or a room doesn't accept that kind of message.
         :raises Refused: if the user may not write there.
         """
-        if isinstance(message, MessageError):
-            return
         dialog = self._dialog(dialog_id)
         if nick is not None:
             raise self._private_message_refused(session, message, dialog_id, nick)
@@ -164,7 +160,7 @@ class Rooms:
             self._enter(session, presence, dialog_id, nick)
         elif isinstance(presence, (UnavailablePresence, RoomOccupantLeft)):
             self._leave(session, presence, dialog_id)
-        elif not isinstance(presence, (PresenceError, RoomJoinError)):
+        else:
             raise StanzaRefused("service-unavailable")
 
     def _enter(

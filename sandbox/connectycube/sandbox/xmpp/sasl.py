@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from scramp import ScramException, ScramMechanism
 from scramp.utils import ServerError
 
 from ..addresses import Addresses
-from ..domain.accounts import SCRAM_ITERATIONS, Mechanism
+from ..domain.accounts import SCRAM_ITERATIONS, Mechanism, ScramSecrets
 from ..domain.chat import ChatRules
 
 __all__ = ["MECHANISMS", "LoggedIn", "Login", "LoginFailed", "Logins"]
@@ -87,14 +87,16 @@ class Logins:
         if identity and identity.lower() != self._addresses.user(user_id).lower():
             raise LoginFailed("invalid-authzid")
 
-    def find(self, name: str, mechanism: Mechanism) -> tuple[int | None, bytes, Sequence[bytes]]:
-        """Return the user of a login name, the salt, and the salted passwords that are accepted."""
+    def find(self, name: str, mechanism: Mechanism) -> tuple[int | None, ScramSecrets]:
+        """Return the user of a login name, and what a SCRAM login is checked against."""
         login = self._addresses.login(name)
         found = None if login is None else self._rules.scram(*login, mechanism)
-        # An unknown user fails at the last step, like a wrong password. Until then, random bytes take their place.
-        salt = secrets.token_bytes(16) if found is None else found.salt
-        salted = () if found is None else found.salted_passwords
-        return None if login is None else login[0], salt, salted or (secrets.token_bytes(32),)
+        if found is None:
+            found = ScramSecrets(salt=secrets.token_bytes(16), iterations=SCRAM_ITERATIONS, salted_passwords=())
+        if not found.salted_passwords:
+            # The login has to fail at the last step, as one with a wrong password does.
+            found = evolve(found, salted_passwords=(secrets.token_bytes(32),))
+        return None if login is None else login[0], found
 
 
 @frozen
@@ -132,12 +134,12 @@ class _ScramLogin:
         if identity and not identity.startswith("a="):
             raise LoginFailed("malformed-request")
         name = _unescaped(bare.partition(",")[0])
-        self._user_id, salt, salted_passwords = self._logins.find(name, self._mechanism)
+        self._user_id, found = self._logins.find(name, self._mechanism)
         if self._user_id is not None:
             self._logins.check_identity(_unescaped(identity), self._user_id)
         nonce = secrets.token_urlsafe(18)
-        for salted in salted_passwords:
-            secret = (salt, *self._keys(salted), SCRAM_ITERATIONS)
+        for salted in found.salted_passwords:
+            secret = (found.salt, *self._keys(salted), found.iterations)
             exchange: Any = self._scramp.make_server(lambda name, secret=secret: secret, s_nonce=nonce)
             try:
                 exchange.set_client_first(f"{flag},,{bare}")
