@@ -156,9 +156,10 @@ def test_disconnect_from_handlers(chat: Chats, caplog: pytest.LogCaptureFixture)
     one.on(MessageReceived)(lambda event: end(event))
     one.on(Disconnected)(last.put)
     with chat() as friend, online(one):
+        events = one.events()  # Made first: the handlers may be done before this thread goes on.
         friend.send(one.user_id, "the end")
         together.wait()
-        list(one.events())
+        list(events)
     assert isinstance(last.get_nowait(), Disconnected)
     assert "still at work" not in caplog.text
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections import deque
 from functools import lru_cache
@@ -148,6 +149,8 @@ TOO_DEEP: Final = MAX_DEPTH * len("<a></a>")
 
 _streams: deque[_Stream] = deque()
 """Idle parsers."""
+# An early Python 3.12 crashes if it frees a parser as late as it frees modules (seen with 3.12.1).
+atexit.register(_streams.clear)
 
 
 def read(xml: str | bytes | ET.Element, max_size: int) -> ET.Element:
