@@ -185,11 +185,12 @@ class Link(asyncio.Protocol, ABC):
 
     def _finish(self) -> None:
         """Wait until the other side closes too, because closing first could lose data on its way to it."""
-        if self._transport is None or self._transport.is_closing() or self._lingering is not None:
+        if self._transport is None or self._transport.is_closing():
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._lingering = self._loop.call_later(LINGER, self._transport.abort)
+            if self._lingering is None:
+                self._lingering = self._loop.call_later(LINGER, self._transport.abort)
         else:
             self._transport.close()
 
@@ -375,8 +376,3 @@ class WebSocketLink(Link):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
             self._lingering = self._loop.call_later(LINGER, self.abort)
-
-    def _finish(self) -> None:
-        """Close first, as a server does after the closing handshake (RFC 6455 section 7.1.1)."""
-        if self._transport is not None:
-            self._transport.close()
