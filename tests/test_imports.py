@@ -16,7 +16,7 @@ ALLOWED = {
     "chat": {"attrs", "slixmpp", "connectycube"},
     "rest": {"attrs", "httpx", "httpx_retries", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
-    "sandbox": set("attrs connectycube openapi_core starlette trustme uvicorn websockets werkzeug yaml".split()),
+    "sandbox": set("attrs connectycube openapi_core scramp starlette trustme uvicorn websockets werkzeug yaml".split()),
 }
 BRIDGE = "slixmpp_bridge.py"
 """The one module that is there for those who have slixmpp."""

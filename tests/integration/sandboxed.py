@@ -35,14 +35,16 @@ class _Sandbox(Sandbox):
 
     def resources(self, user_id: int) -> list[str]:
         server = self.late._server
-        return [] if server is None else [session.resource for session in server.chat.sessions(user_id)]
+        return [] if server is None else [session.resource for session in server.chat.router.sessions(user_id)]
 
     def kick(self, user_id: int) -> int:
         server = self.late._server
-        sessions = [] if server is None else server.chat.sessions(user_id)
+        if server is None:
+            return 0
+        sessions = server.chat.router.sessions(user_id)
         for session in sessions:
             stream = session.stream
-            session._chat.end(session)
+            server.chat.end(session)
             if stream is not None:
                 stream.fail("policy-violation")
         return len(sessions)

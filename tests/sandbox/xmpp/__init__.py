@@ -1,1 +1,1 @@
-"""Tests of the chat of the sandbox, over real sockets."""
+"""Tests of the sandbox's chat, over real sockets."""

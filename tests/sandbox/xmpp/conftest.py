@@ -1,4 +1,4 @@
-"""Users of a sandbox, and raw connections that are closed in the end."""
+"""Fixtures: users of a sandbox, and raw connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PASSWORD = "pass"
 
 @pytest.fixture
 def user(sandbox: Sandbox) -> User:
-    """Makes a user."""
+    """Return a function that creates a user."""
     return lambda login: sandbox.create_user(login, PASSWORD).id
 
 
@@ -33,7 +33,7 @@ def joe(user: User) -> int:
 
 @pytest.fixture
 def connect(sandbox: Sandbox) -> Iterator[Connect]:
-    """Connects a user, up to the initial presence."""
+    """Return a function that connects a user, up to the initial presence."""
     with ExitStack() as stack:
 
         def connected(user_id: int, resource: str | None = None, **options: Any) -> Raw:
@@ -44,14 +44,14 @@ def connect(sandbox: Sandbox) -> Iterator[Connect]:
 
 @pytest.fixture
 def raw(sandbox: Sandbox) -> Iterator[Callable[..., Raw]]:
-    """Connects, and no more."""
+    """Return a function that opens a connection."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Raw(sandbox, **options))
 
 
 @pytest.fixture
 def group(sandbox: Sandbox) -> Group:
-    """Makes a group dialog of a user with others."""
+    """Return a function that creates a group dialog of a user with others."""
 
     def made(owner: int, *others: int, type: int = 2) -> str:
         fields = {"type": type, "name": "Climbers", "occupants_ids": list(others)}

@@ -1,4 +1,4 @@
-"""A tiny client for exact stanzas: it sends text, and reads elements until the one that is wanted comes."""
+"""A tiny client for exact stanzas: it sends text, and reads elements until the expected one arrives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Raw:
         self.user_id = 0
         self.jid = ""
         self.seen: list[str] = []
-        """All that came, for when a test fails."""
+        """Everything received, to look at when a test fails."""
         port = sandbox.chat_tls_port if tls else sandbox.chat_port
         self._socket: socket.socket = socket.create_connection((sandbox.host, port), timeout=TIMEOUT)
         if tls:
@@ -76,7 +76,7 @@ class Raw:
         self._socket.sendall(data)
 
     def read(self, timeout: float = TIMEOUT) -> Element:
-        """The next element."""
+        """Return the next element."""
         self._socket.settimeout(timeout)
         while not self._ready:
             if self.closed:
@@ -104,7 +104,7 @@ class Raw:
                     self.closed = True
 
     def read_stanza(self) -> Any:
-        """The next element that is none of stream management, as an object."""
+        """Return the next stanza, skipping requests of stream management."""
         while True:
             element = self.read()
             if element.tag == "{urn:xmpp:sm:3}r":
@@ -112,14 +112,14 @@ class Raw:
             return parse(element)
 
     def until(self, kind: type[Stanza], **fields: Any) -> Any:
-        """Read on until a stanza of a class comes, with some values in its fields."""
+        """Skip to a stanza of a class, with some values in its fields."""
         while True:
             stanza = self.read_stanza()
             if isinstance(stanza, kind) and all(getattr(stanza, key) == value for key, value in fields.items()):
                 return stanza
 
     def until_closed(self) -> list[Element]:
-        """All that comes before the server closes."""
+        """Return everything up to the end of the stream."""
         found = []
         while True:
             try:
@@ -128,13 +128,13 @@ class Raw:
                 return found
 
     def stream_error(self) -> str:
-        """The condition of the error that ends the stream."""
+        """Return the condition of the error that ends the stream."""
         last = self.until_closed()[-1]
         assert last.tag == "{http://etherx.jabber.org/streams}error"
         return last[0].tag.removeprefix(STREAMS)
 
     def quiet(self) -> list[Any]:
-        """All that has been sent so far: what comes before the answer to a ping."""
+        """Return everything sent so far, which arrives before the answer to a ping."""
         self.send(f'<iq type="get" id="quiet-{len(self.seen)}"><ping xmlns="urn:xmpp:ping"/></iq>')
         wanted = f"quiet-{len(self.seen)}"
         found: list[Any] = []
@@ -147,7 +147,7 @@ class Raw:
     # -- the usual steps
 
     def open(self) -> Element:
-        """Open a stream: the features."""
+        """Open a stream, and return its features."""
         self._restart()
         self._open = True
         self.send(HEADER)
@@ -172,7 +172,7 @@ class Raw:
         return self.jid.partition("/")[0]
 
     def enter(self, user_id: int, resource: str | None = None, *, presence: bool = True, secret: str = "pass") -> Raw:
-        """All steps up to the initial presence."""
+        """Do all steps up to the initial presence."""
         if not self._open:
             self.open()
         self.login(user_id, secret)
@@ -184,7 +184,7 @@ class Raw:
         return self
 
     def request(self, kind: str, payload: str, to: str = "") -> Any:
-        """Ask, and read on until the answer comes."""
+        """Send a request, and skip to its answer."""
         self._asked = getattr(self, "_asked", 0) + 1
         wanted = f"ask-{self._asked}"
         address = f' to="{to}"' if to else ""
@@ -198,6 +198,6 @@ class Raw:
 Connect = Callable[..., Raw]
 """The fixture that connects a user."""
 User = Callable[[str], int]
-"""The fixture that makes a user of a login; gives the id."""
+"""The fixture that creates a user with a login, and returns the id."""
 Group = Callable[..., str]
-"""The fixture that makes a group dialog; gives its id."""
+"""The fixture that creates a group dialog, and returns its id."""

@@ -1,4 +1,4 @@
-"""Stream management: counting, resuming, what becomes of what was not confirmed (XEP-0198, K-08 to K-11)."""
+"""Stream management: counting, resuming, and stanzas without acknowledgement (XEP-0198, K-08 to K-11)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def bodies(client: Raw, count: int) -> list[str | None]:
 
 
 def back(raw: Connect, user_id: int) -> Raw:
-    """A new connection, logged in."""
+    """Return a new connection, logged in."""
     client = raw()
     client.open()
     client.login(user_id, "pass")
@@ -70,14 +70,14 @@ def test_both_sides_count(connect: Connect, mary: int, joe: int) -> None:
     assert receiver.quiet() == []
 
 
-def test_a_stanza_that_is_refused_counts_too(connect: Connect, mary: int) -> None:
+def test_refused_stanzas_are_counted(connect: Connect, mary: int) -> None:
     client = connect(mary)
     enable(client)
     client.send('<message to="@"/>', '<iq type="get" id="x"/>', REQUEST)
     assert until_tag(client, "a").get("h") == "2"
 
 
-def test_more_is_confirmed_than_was_sent(connect: Connect, mary: int) -> None:
+def test_acknowledging_too_many_stanzas_ends_the_stream(connect: Connect, mary: int) -> None:
     client = connect(mary)
     enable(client)
     client.send(confirm(7))
@@ -87,7 +87,7 @@ def test_more_is_confirmed_than_was_sent(connect: Connect, mary: int) -> None:
     assert details[f"{{{SM}}}handled-count-too-high"] == {"h": "7", "send-count": "0"}
 
 
-def test_enabled_once_and_after_binding(raw: Connect, connect: Connect, mary: int) -> None:
+def test_enable_works_once_and_only_after_binding(raw: Connect, connect: Connect, mary: int) -> None:
     client = back(raw, mary)
     client.send(ENABLE)
     assert until_tag(client, "failed")[0].tag.endswith("}unexpected-request")
@@ -101,7 +101,7 @@ def test_enabled_once_and_after_binding(raw: Connect, connect: Connect, mary: in
     assert until_tag(client, "failed")[0].tag.endswith("}bad-request")
 
 
-def test_resumed_after_a_cut(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int) -> None:
+def test_resume_after_a_lost_connection(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe, "phone")
     enabled = enable(receiver)
     assert (enabled.resume, enabled.max) == (True, 300)
@@ -126,7 +126,7 @@ def test_resumed_after_a_cut(sandbox: Sandbox, raw: Connect, connect: Connect, m
     assert again.quiet() == []
 
 
-def test_resumed_while_the_old_connection_seems_alive(raw: Connect, connect: Connect, mary: int) -> None:
+def test_resume_replaces_a_live_connection(raw: Connect, connect: Connect, mary: int) -> None:
     client = connect(mary)
     enabled = enable(client)
     again = back(raw, mary)
@@ -136,7 +136,7 @@ def test_resumed_while_the_old_connection_seems_alive(raw: Connect, connect: Con
     assert again.quiet() == []
 
 
-def test_resuming_is_refused(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int) -> None:
+def test_resume_is_refused(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     enabled = enable(receiver)
     other = back(raw, mary)
@@ -155,7 +155,7 @@ def test_resuming_is_refused(sandbox: Sandbox, raw: Connect, connect: Connect, m
     assert again.until(ChatMessage).delay is not None
 
 
-def test_resuming_with_too_many(raw: Connect, connect: Connect, mary: int) -> None:
+def test_resume_acknowledging_too_many_ends_the_stream(raw: Connect, connect: Connect, mary: int) -> None:
     client = connect(mary)
     enabled = enable(client)
     again = back(raw, mary)
@@ -164,7 +164,7 @@ def test_resuming_with_too_many(raw: Connect, connect: Connect, mary: int) -> No
     assert client.quiet() == []
 
 
-def test_too_late_to_resume(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int) -> None:
+def test_resume_times_out(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     enabled = enable(receiver, f'<enable xmlns="{SM}" resume="1" max="60"/>')
     assert enabled.max == 60
@@ -185,7 +185,7 @@ def test_too_late_to_resume(sandbox: Sandbox, raw: Connect, connect: Connect, ma
     assert len(history(sandbox)) == 1
 
 
-def test_what_one_device_lost_another_gets_once(
+def test_messages_lost_by_one_device_reach_another_once(
     sandbox: Sandbox, raw: Connect, connect: Connect, mary: int, joe: int
 ) -> None:
     sender, receiver = connect(mary), connect(joe)
@@ -201,7 +201,7 @@ def test_what_one_device_lost_another_gets_once(
     assert [one for one in other.quiet() if isinstance(one, ChatMessage)] == []
 
 
-def test_a_lost_group_message_waits(
+def test_lost_group_messages_wait(
     sandbox: Sandbox, connect: Connect, group: Callable[..., str], mary: int, joe: int
 ) -> None:
     room = f"{sandbox.app_id}_{group(mary, joe)}@muc.localhost"
@@ -217,7 +217,7 @@ def test_a_lost_group_message_waits(
     assert got.delay is not None
 
 
-def test_without_resuming_the_device_is_gone_at_once(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_session_that_cannot_resume_ends_at_once(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     enable(receiver, f'<enable xmlns="{SM}"/>')
     sender.send(text(receiver.bare))
@@ -227,7 +227,7 @@ def test_without_resuming_the_device_is_gone_at_once(sandbox: Sandbox, connect: 
     assert connect(joe).until(ChatMessage).id == ID
 
 
-def test_the_resource_is_bound_anew_before_the_time_is_up(
+def test_resource_can_be_bound_again_before_the_timeout(
     sandbox: Sandbox, connect: Connect, mary: int, joe: int
 ) -> None:
     sender, receiver = connect(mary), connect(joe, "phone")
@@ -238,7 +238,7 @@ def test_the_resource_is_bound_anew_before_the_time_is_up(
     assert connect(joe, "phone").until(ChatMessage).id == ID
 
 
-def test_a_dropped_connection_can_be_resumed(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int) -> None:
+def test_dropped_connections_can_be_resumed(sandbox: Sandbox, raw: Connect, connect: Connect, mary: int) -> None:
     from connectycube.sandbox.bus import ConnectionsToDrop
 
     client = connect(mary)
@@ -250,7 +250,9 @@ def test_a_dropped_connection_can_be_resumed(sandbox: Sandbox, raw: Connect, con
     until_tag(again, "resumed")
 
 
-def test_a_client_that_never_confirms_is_broken_off(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_client_that_never_acknowledges_is_disconnected(
+    sandbox: Sandbox, connect: Connect, mary: int, joe: int
+) -> None:
     sender, receiver = connect(mary), connect(joe)
     enable(receiver)
     receiver.cut()
@@ -260,7 +262,7 @@ def test_a_client_that_never_confirms_is_broken_off(sandbox: Sandbox, connect: C
     assert not sandbox.call(sandbox.core.presence.is_online, joe)
 
 
-def test_the_counters_as_such() -> None:
+def test_counters() -> None:
     counters: Management[int] = Management("id", 5)
     for number in range(3):
         counters.sent(number)
@@ -277,7 +279,7 @@ def test_the_counters_as_such() -> None:
     assert counters.handled == 0
 
 
-def test_other_elements_of_management_are_none(connect: Connect, mary: int) -> None:
+def test_malformed_acknowledgement_is_refused(connect: Connect, mary: int) -> None:
     client = connect(mary)
     client.send(f'<a xmlns="{SM}" h="many"/>')
     answer = until_tag(client, "failed")
@@ -286,7 +288,7 @@ def test_other_elements_of_management_are_none(connect: Connect, mary: int) -> N
         parse('<a xmlns="urn:xmpp:sm:3" h="many"/>')
 
 
-def test_everything_is_forgotten_with_a_reset(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_reset_ends_sessions_silently(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     enable(receiver)
     receiver.cut()

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.clock import Clock
+from connectycube.sandbox.config import Limits
 from connectycube.sandbox.domain.chat import ChatRules
-from connectycube.sandbox.xmpp.messages import route
+from connectycube.sandbox.xmpp.alarms import Alarms
+from connectycube.sandbox.xmpp.router import route
+from connectycube.sandbox.xmpp.session import Session
 from connectycube.stanzas import (
+    AvailablePresence,
     CallSignal,
     ChatMessage,
     ChatStateMessage,
@@ -52,7 +57,7 @@ def history(sandbox: Sandbox) -> list[Any]:
     return list(found)
 
 
-def test_a_message_arrives_with_dialog_and_time_and_is_in_the_history(
+def test_message_arrives_with_dialog_and_time_and_is_saved(
     sandbox: Sandbox, connect: Connect, mary: int, joe: int
 ) -> None:
     sender, phone, desk = connect(mary), connect(joe, "phone"), connect(joe, "desk")
@@ -68,7 +73,7 @@ def test_a_message_arrives_with_dialog_and_time_and_is_in_the_history(
     assert stored.extra == {"mood": "fine"}
 
 
-def test_without_the_wish_nothing_is_stored(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_messages_are_saved_only_on_request(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     sender.send(text(receiver.bare, save=False))
     assert receiver.until(ChatMessage).extra.dialog_id
@@ -77,9 +82,7 @@ def test_without_the_wish_nothing_is_stored(sandbox: Sandbox, connect: Connect, 
     assert history(sandbox) == []
 
 
-def test_an_id_of_another_form_gets_one_of_the_platform(
-    sandbox: Sandbox, connect: Connect, mary: int, joe: int
-) -> None:
+def test_foreign_message_ids_get_one_of_the_platform(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     sender.send(text(receiver.bare, id="my-own"))
     got = receiver.until(ChatMessage)
@@ -87,7 +90,7 @@ def test_an_id_of_another_form_gets_one_of_the_platform(
     assert got.extra.message_id == history(sandbox)[0].id
 
 
-def test_attachments_reach_the_history(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_attachments_are_saved(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     attachment = '<attachment type="image" uid="u1" size="7" content-type="image/png" data="{&quot;a&quot;:1}" x="y"/>'
     sender.send(
@@ -104,7 +107,9 @@ def test_attachments_reach_the_history(sandbox: Sandbox, connect: Connect, mary:
     assert stored.extra == {"place": '{"lat":"1"}'}
 
 
-def test_who_is_offline_gets_it_later_with_its_time(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_offline_users_receive_messages_later_with_their_time(
+    sandbox: Sandbox, connect: Connect, mary: int, joe: int
+) -> None:
     sandbox.clock.freeze()
     sender = connect(mary)
     to = bare(sandbox, joe)
@@ -125,7 +130,7 @@ def test_who_is_offline_gets_it_later_with_its_time(sandbox: Sandbox, connect: C
     assert connect(joe, "second").quiet() != [message]
 
 
-def test_without_presence_messages_wait(connect: Connect, mary: int, joe: int) -> None:
+def test_messages_wait_for_presence(connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe, presence=False)
     sender.send(text(receiver.bare))
     assert sender.quiet() == []
@@ -136,14 +141,14 @@ def test_without_presence_messages_wait(connect: Connect, mary: int, joe: int) -
     assert receiver.until(ChatMessage).id == ID
 
 
-def test_typing_reaches_who_is_online(connect: Connect, mary: int, joe: int) -> None:
+def test_typing_reaches_online_users(connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     for name, kind in (("composing", TypingMessage), ("paused", PausedMessage), ("active", ChatStateMessage)):
         sender.send(f'<message type="chat" to="{receiver.bare}"><{name} xmlns="{STATES}"/></message>')
         assert receiver.until(kind).from_ == sender.jid
 
 
-def test_marks_move_the_history(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_marks_update_the_history(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     sender.send(text(receiver.bare))
     dialog_id = receiver.until(ChatMessage).extra.dialog_id
@@ -198,7 +203,7 @@ def test_carbons(connect: Connect, mary: int, joe: int) -> None:
     assert len([one for one in other.quiet() if isinstance(one, SentCarbonMessage)]) == 1
 
 
-def test_headlines_reach_who_is_online_and_nobody_else(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_headlines_reach_only_online_users(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sender = connect(mary)
     system = "<moduleIdentifier>SystemNotifications</moduleIdentifier>"
     call = "<moduleIdentifier>WebRTCVideoChat</moduleIdentifier><signalType>call</signalType>"
@@ -233,14 +238,14 @@ def test_headlines_reach_who_is_online_and_nobody_else(sandbox: Sandbox, connect
         ('<message id="x" type="chat" to="{joe}"><received xmlns="urn:xmpp:chat-markers:0"/></message>', "bad-request"),
     ],
 )
-def test_what_is_refused(sandbox: Sandbox, connect: Connect, mary: int, joe: int, stanza: str, condition: str) -> None:
+def test_refused_messages(sandbox: Sandbox, connect: Connect, mary: int, joe: int, stanza: str, condition: str) -> None:
     client = connect(mary)
     client.send(stanza.format(joe=bare(sandbox, joe)))
     answer = client.until(MessageError)
     assert (answer.id, answer.error.condition) == ("x", condition)
 
 
-def test_a_forged_carbon_is_the_receivers_to_see_through(connect: Connect, mary: int, joe: int) -> None:
+def test_forged_carbons_are_left_to_the_receiver(connect: Connect, mary: int, joe: int) -> None:
     sender, receiver = connect(mary), connect(joe)
     sender.send(
         f'<message type="chat" to="{receiver.bare}"><sent xmlns="urn:xmpp:carbons:2">'
@@ -257,7 +262,7 @@ def test_errors_are_never_answered(sandbox: Sandbox, connect: Connect, mary: int
     assert connect(joe).quiet() == []
 
 
-def test_a_fault_in_the_server_is_an_error_and_no_end(
+def test_internal_errors_do_not_end_the_stream(
     sandbox: Sandbox, connect: Connect, mary: int, joe: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = connect(mary)
@@ -273,17 +278,16 @@ def test_a_fault_in_the_server_is_an_error_and_no_end(
     assert client.quiet() == []
 
 
-class Device:
-    def __init__(self, resource: str, *, available: bool = True, priority: int = 0, carbons: bool = False) -> None:
-        self.resource = resource
-        self.available = available
-        self.priority = priority
-        self.carbons = carbons
+def device(resource: str, *, available: bool = True, priority: int = 0, carbons: bool = False) -> Session:
+    session = Session(1, "1-7@localhost", resource, None, Limits(), Alarms(Clock()), lambda session: None)
+    session.presence = AvailablePresence(priority=priority) if available else None
+    session.carbons = carbons
+    return session
 
 
-def test_the_route_as_a_function() -> None:
-    one, two = Device("one", carbons=True), Device("two")
-    low, away = Device("low", priority=-1, carbons=True), Device("away", available=False, carbons=True)
+def test_route_by_address_and_priority() -> None:
+    one, two = device("one", carbons=True), device("two")
+    low, away = device("low", priority=-1, carbons=True), device("away", available=False, carbons=True)
     all_of_them = [one, two, low, away]
     to_bare = route(all_of_them, None)
     assert (to_bare.direct, to_bare.copies) == ([one, two], [low, away])
@@ -295,7 +299,7 @@ def test_the_route_as_a_function() -> None:
     assert route([], None).direct == []
 
 
-def test_rest_reaches_the_chat(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_rest_calls_reach_the_chat(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     core = sandbox.core
     sender, receiver = connect(mary), connect(joe)
     sender.request("set", CARBONS)
@@ -323,7 +327,7 @@ def test_rest_reaches_the_chat(sandbox: Sandbox, connect: Connect, mary: int, jo
     assert (system.from_, system.extra.params) == (sender.bare, {"custom": "1"})
 
 
-def test_own_parameters_that_are_words_of_the_chat_reach_it_too(
+def test_parameters_named_like_fields_of_the_chat_reach_it(
     sandbox: Sandbox, connect: Connect, mary: int, joe: int
 ) -> None:
     receiver = connect(joe)
@@ -346,7 +350,7 @@ def test_own_parameters_that_are_words_of_the_chat_reach_it_too(
     assert extra.params == {"a": "b"}
 
 
-def test_last_activity_and_its_stream(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_last_activity_and_its_pushes(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     sandbox.clock.freeze()
     client = connect(mary)
     query, to = '<query xmlns="jabber:iq:last"/>', bare(sandbox, joe)

@@ -40,7 +40,7 @@ def item(jid: str, attributes: str = "") -> str:
 
 
 def befriend(one: Raw, other: Raw) -> None:
-    """Each sees the other."""
+    """Subscribe two users to each other."""
     for asks, grants in ((one, other), (other, one)):
         asks.send(f'<presence type="subscribe" to="{grants.bare}"/>')
         grants.until(Subscribe)
@@ -48,7 +48,7 @@ def befriend(one: Raw, other: Raw) -> None:
         asks.until(AvailablePresence, from_=grants.jid)
 
 
-def test_the_own_presence_comes_back_and_other_devices_see_it(connect: Connect, mary: int) -> None:
+def test_presence_reaches_all_own_devices(connect: Connect, mary: int) -> None:
     phone = connect(mary, "phone", presence=False)
     phone.send("<presence><status>here</status><priority>5</priority></presence>")
     own = phone.read_stanza()
@@ -61,7 +61,7 @@ def test_the_own_presence_comes_back_and_other_devices_see_it(connect: Connect, 
     assert phone.until(UnavailablePresence).from_ == desk.jid
 
 
-def test_a_request_granted_both_ways(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_mutual_subscription(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     one, other = connect(mary), connect(joe)
     assert roster(one) == {}
     roster(other)
@@ -93,7 +93,7 @@ def test_a_request_granted_both_ways(sandbox: Sandbox, connect: Connect, mary: i
     assert one.until(AvailablePresence).from_.endswith("/new")
 
 
-def test_a_request_waits_for_who_is_offline(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_subscription_requests_wait_for_offline_users(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     one = connect(mary)
     for _ in range(2):
         one.send(f'<presence type="subscribe" to="{bare(sandbox, joe)}"><status>please</status></presence>')
@@ -108,7 +108,7 @@ def test_a_request_waits_for_who_is_offline(sandbox: Sandbox, connect: Connect, 
     assert roster(one)[later.bare].ask is None
 
 
-def test_granted_before_it_is_asked(connect: Connect, mary: int, joe: int) -> None:
+def test_pre_approved_subscription(connect: Connect, mary: int, joe: int) -> None:
     one, other = connect(mary), connect(joe)
     other.send(f'<presence type="subscribed" to="{one.bare}"/>')
     assert one.quiet() == []
@@ -121,7 +121,7 @@ def test_granted_before_it_is_asked(connect: Connect, mary: int, joe: int) -> No
     assert one.until(AvailablePresence, from_=other.jid)
 
 
-def test_ending_subscriptions(connect: Connect, mary: int, joe: int) -> None:
+def test_subscriptions_can_be_ended(connect: Connect, mary: int, joe: int) -> None:
     one, other = connect(mary), connect(joe)
     befriend(one, other)
     one.send(f'<presence type="unsubscribe" to="{other.bare}"/>')
@@ -134,7 +134,7 @@ def test_ending_subscriptions(connect: Connect, mary: int, joe: int) -> None:
     assert roster(other)[one.bare].subscription == "none"
 
 
-def test_a_contact_removed(connect: Connect, mary: int, joe: int) -> None:
+def test_contact_is_removed(connect: Connect, mary: int, joe: int) -> None:
     one, other = connect(mary), connect(joe)
     befriend(one, other)
     roster(one)
@@ -170,7 +170,7 @@ def test_groups_of_contacts(sandbox: Sandbox, connect: Connect, mary: int, joe: 
     assert roster(phone)[other.bare].groups == ()
 
 
-def test_groups_outlive_a_restart(tmp_path: Path) -> None:
+def test_groups_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
     with Sandbox(data=path) as sandbox:
         mary, joe = sandbox.create_user("mary", "pass").id, sandbox.create_user("joe", "pass").id
@@ -189,7 +189,9 @@ def test_groups_outlive_a_restart(tmp_path: Path) -> None:
         ([str(number) for number in range(51)], "not-acceptable"),
     ],
 )
-def test_groups_that_are_none(connect: Connect, user: User, mary: int, groups: list[str], condition: str) -> None:
+def test_invalid_groups_are_rejected(
+    connect: Connect, user: User, mary: int, groups: list[str], condition: str
+) -> None:
     client, other = connect(mary), connect(user("joe"))
     client.request("set", grouped(other.bare, "Kept"))
     assert client.request("set", grouped(other.bare, *groups)).error.condition == condition
@@ -198,7 +200,7 @@ def test_groups_that_are_none(connect: Connect, user: User, mary: int, groups: l
     assert isinstance(client.request("set", grouped(other.bare, "x" * 255)), IqResult)
 
 
-def test_the_version_of_the_list(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+def test_roster_versions(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     client = connect(mary)
     client.request("set", item(bare(sandbox, joe)))
     version = client.request("get", '<query xmlns="jabber:iq:roster" ver=""/>').query.ver
@@ -220,7 +222,7 @@ def test_the_version_of_the_list(sandbox: Sandbox, connect: Connect, mary: int, 
         (item("@"), "bad-request"),
     ],
 )
-def test_contacts_that_are_none(
+def test_invalid_contacts_are_rejected(
     sandbox: Sandbox, connect: Connect, mary: int, joe: int, payload: str, condition: str
 ) -> None:
     client = connect(mary)
@@ -228,7 +230,7 @@ def test_contacts_that_are_none(
     assert answer.error.condition == condition
 
 
-def test_the_limit_of_contacts(sandbox: Sandbox, connect: Connect, mary: int, user: User) -> None:
+def test_contact_limit(sandbox: Sandbox, connect: Connect, mary: int, user: User) -> None:
     client = connect(mary)
     limit = sandbox.settings.limits.contacts
 
@@ -242,7 +244,7 @@ def test_the_limit_of_contacts(sandbox: Sandbox, connect: Connect, mary: int, us
     assert "300" in answer.error.text
 
 
-def test_directed_presence_and_its_end(connect: Connect, mary: int, joe: int) -> None:
+def test_directed_presence_ends_too(connect: Connect, mary: int, joe: int) -> None:
     one, other = connect(mary), connect(joe)
     one.send(f'<presence to="{other.jid}"><status>psst</status></presence>')
     seen = other.until(AvailablePresence, from_=one.jid)
@@ -272,21 +274,21 @@ def test_probes(connect: Connect, mary: int, joe: int) -> None:
         ('<presence id="p" type="subscribe" to="7001_66f1a7c2e4b0d93a51c8e201@muc.localhost"/>', "service-unavailable"),
     ],
 )
-def test_presence_that_is_none(connect: Connect, mary: int, stanza: str, condition: str) -> None:
+def test_invalid_presence_is_rejected(connect: Connect, mary: int, stanza: str, condition: str) -> None:
     client = connect(mary)
     client.send(stanza.format(mary=client.bare))
     answer = client.until(PresenceError)
     assert (answer.id, answer.error.condition) == ("p", condition)
 
 
-def test_what_nobody_needs_an_answer_to(connect: Connect, mary: int) -> None:
+def test_presence_without_a_receiver_is_ignored(connect: Connect, mary: int) -> None:
     client = connect(mary)
     client.send('<presence to="localhost"/>', '<presence type="error" to="localhost"/>', '<presence type="error"/>')
     client.send('<presence type="subscribe" to="999-7001@localhost"/>')
     assert client.quiet() == []
 
 
-def test_while_the_client_sleeps_presence_is_held_back(connect: Connect, mary: int, joe: int) -> None:
+def test_presence_is_held_back_while_the_client_is_inactive(connect: Connect, mary: int, joe: int) -> None:
     one, other = connect(mary), connect(joe)
     befriend(one, other)
     mobile = '<mobile xmlns="http://tigase.org/protocol/mobile#v2" enable="{}"/>'
@@ -335,7 +337,7 @@ def in_state(name: str) -> ContactState:
 
 
 @pytest.mark.parametrize(("kind", "state", "result"), cases(OUT))
-def test_own_requests_by_the_table(kind: Kind, state: str, result: str) -> None:
+def test_outbound_subscriptions(kind: Kind, state: str, result: str) -> None:
     outcome = outbound(in_state(state), kind)
     wanted = result.rstrip("!")
     assert state_name(outcome.state) == (state if wanted == "." else wanted)
@@ -343,7 +345,7 @@ def test_own_requests_by_the_table(kind: Kind, state: str, result: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "state", "result"), cases(IN))
-def test_requests_of_contacts_by_the_table(kind: Kind, state: str, result: str) -> None:
+def test_inbound_subscriptions(kind: Kind, state: str, result: str) -> None:
     outcome = inbound(in_state(state), kind, "<presence/>")
     wanted = result.rstrip("!")
     assert state_name(outcome.state) == (state if wanted == "." else wanted)

@@ -1,4 +1,4 @@
-"""Privacy lists: kept, chosen, pushed and enforced (XEP-0016, K-55 to K-60, F-098 to F-109)."""
+"""Privacy lists: stored, selected, pushed and enforced (XEP-0016, K-55 to K-60, F-098 to F-109)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from attrs import evolve
 
 from connectycube.sandbox import Sandbox
+from connectycube.sandbox.addresses import Jid
 from connectycube.sandbox.domain.contacts import ContactState
 from connectycube.sandbox.domain.privacy import What, lets_pass
-from connectycube.sandbox.xmpp.addresses import Jid
 from connectycube.stanzas import (
     AvailablePresence,
     ChatMessage,
@@ -38,7 +38,7 @@ def query(inner: str) -> str:
 
 
 def blocking(host: str, user_id: int, children: str = ALL, name: str = "blocked", app: int = 7001) -> str:
-    """The two items that SDKs make for a user (3.4)."""
+    """Return the two items that the SDKs create for a user (3.4)."""
     return query(
         f'<list name="{name}">'
         f'<item type="jid" value="{user_id}-{app}@{host}" action="deny" order="1">{children}</item>'
@@ -56,7 +56,7 @@ def condition(client: Raw, kind: str, payload: str) -> str | None:
     return None if isinstance(answer, IqResult) else str(answer.error.condition)
 
 
-def test_lists_are_kept_and_read_back(connect: Connect, mary: int, joe: int) -> None:
+def test_lists_are_stored_and_read_back(connect: Connect, mary: int, joe: int) -> None:
     client, other = connect(mary), connect(mary, "other")
     answer = client.request("get", NAMES)
     assert (answer.query.lists, answer.query.default, answer.query.active) == ((), None, None)
@@ -125,15 +125,13 @@ def item(attributes: str, order: int = 1) -> str:
         ),
     ],
 )
-def test_lists_that_are_none(connect: Connect, mary: int, kind: str, payload: str, wanted: str) -> None:
+def test_invalid_lists_are_rejected(connect: Connect, mary: int, kind: str, payload: str, wanted: str) -> None:
     client = connect(mary)
     assert condition(client, kind, payload) == wanted
     assert client.request("get", NAMES).query.lists == ()
 
 
-def test_a_blocked_sender_is_told_and_nothing_is_stored(
-    sandbox: Sandbox, connect: Connect, mary: int, joe: int
-) -> None:
+def test_blocked_messages_are_refused_and_not_saved(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     blocker, blocked, side = connect(mary), connect(joe), connect(joe, "side")
     side.request("set", CARBONS)
     block(blocker, joe)
@@ -155,7 +153,7 @@ def test_a_blocked_sender_is_told_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize("away", [False, True])
-def test_a_blocked_sender_is_told_over_rest_too(
+def test_blocked_messages_over_rest_are_refused(
     sandbox: Sandbox, connect: Connect, mary: int, joe: int, away: bool
 ) -> None:
     blocker, blocked = connect(mary), connect(joe)
@@ -182,9 +180,7 @@ def test_a_blocked_sender_is_told_over_rest_too(
         assert http.post("/chat/Message", json={**message, "recipient_id": joe}).status_code == 201
 
 
-def test_a_blocked_sender_is_told_while_the_blocker_is_away(
-    sandbox: Sandbox, connect: Connect, mary: int, joe: int
-) -> None:
+def test_blocked_messages_to_offline_users_are_refused(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
     blocker, blocked = connect(mary), connect(joe)
     block(blocker, joe)
     blocker.send("</stream:stream>")
@@ -194,7 +190,7 @@ def test_a_blocked_sender_is_told_while_the_blocker_is_away(
     assert [one for one in connect(mary).quiet() if isinstance(one, ChatMessage)] == []
 
 
-def test_a_mutual_block_works_both_ways(connect: Connect, mary: int, joe: int) -> None:
+def test_mutual_block_works_both_ways(connect: Connect, mary: int, joe: int) -> None:
     blocker, blocked = connect(mary), connect(joe)
     block(blocker, joe, "")
     blocked.send(text(blocker.bare))
@@ -206,7 +202,7 @@ def test_a_mutual_block_works_both_ways(connect: Connect, mary: int, joe: int) -
 
 
 @pytest.mark.parametrize("children", [ALL, ""])
-def test_in_groups_there_is_silence(
+def test_blocked_group_messages_are_dropped_silently(
     sandbox: Sandbox, connect: Connect, user: User, group: Group, mary: int, joe: int, children: str
 ) -> None:
     ann = user("ann")
@@ -241,7 +237,7 @@ def test_presence_is_hidden_both_ways(connect: Connect, mary: int, joe: int) -> 
 
 
 def presence(client: Raw) -> list[Any]:
-    """All presence that has come, as what it is and from whom."""
+    """Return all presence received, as its kind and sender."""
     kinds = {AvailablePresence: "online", UnavailablePresence: "gone"}
     return [(kinds[type(one)], one.from_) for one in client.quiet() if type(one) in kinds]
 
@@ -251,9 +247,7 @@ def deny(client: Raw, children: str, attributes: str = "", name: str = "hidden")
     assert condition(client, "set", query(rules)) is None
 
 
-def test_who_may_not_see_a_user_any_more_is_told_that_it_is_gone(
-    connect: Connect, user: User, mary: int, joe: int
-) -> None:
+def test_newly_blocked_contacts_see_the_user_go_offline(connect: Connect, user: User, mary: int, joe: int) -> None:
     hider, seer, stranger = connect(mary), connect(joe), connect(user("ann"))
     befriend(hider, seer)
     seer.quiet()
@@ -272,7 +266,7 @@ def test_who_may_not_see_a_user_any_more_is_told_that_it_is_gone(
     assert presence(seer) == [("online", hider.jid)]
 
 
-def test_a_change_of_the_list_in_force_hides_too(connect: Connect, mary: int, joe: int) -> None:
+def test_changing_the_list_in_use_hides_presence(connect: Connect, mary: int, joe: int) -> None:
     hider, seer = connect(mary), connect(joe)
     befriend(hider, seer)
     seer.quiet()
@@ -283,7 +277,7 @@ def test_a_change_of_the_list_in_force_hides_too(connect: Connect, mary: int, jo
     assert presence(seer) == [("gone", hider.jid)]
 
 
-def test_only_the_device_with_the_active_list_is_hidden(connect: Connect, mary: int, joe: int) -> None:
+def test_active_list_hides_only_its_device(connect: Connect, mary: int, joe: int) -> None:
     phone, desk, seer = connect(mary, "phone"), connect(mary, "desk"), connect(joe)
     seer.send(f'<presence type="subscribe" to="{phone.bare}"/>')
     phone.send(f'<presence type="subscribed" to="{seer.bare}"/>')
@@ -297,7 +291,7 @@ def test_only_the_device_with_the_active_list_is_hidden(connect: Connect, mary: 
     assert presence(seer) == []
 
 
-def test_whom_a_user_may_not_see_any_more_seems_gone(connect: Connect, mary: int, joe: int) -> None:
+def test_newly_blocked_contacts_seem_offline(connect: Connect, mary: int, joe: int) -> None:
     client, other = connect(mary), connect(joe)
     befriend(client, other)
     client.quiet()
@@ -308,7 +302,7 @@ def test_whom_a_user_may_not_see_any_more_seems_gone(connect: Connect, mary: int
     assert presence(other) == []
 
 
-def test_a_contact_moved_into_a_denied_group_sees_the_user_go(
+def test_contact_moved_to_a_blocked_group_sees_the_user_go_offline(
     connect: Connect, user: User, mary: int, joe: int
 ) -> None:
     hider, seer, other = connect(mary), connect(joe), connect(user("ann"))
@@ -323,7 +317,9 @@ def test_a_contact_moved_into_a_denied_group_sees_the_user_go(
     assert presence(seer) == [("gone", hider.jid)]
 
 
-def test_who_was_shown_a_user_alone_sees_it_go(connect: Connect, mary: int, joe: int) -> None:
+def test_newly_blocked_receivers_of_directed_presence_see_the_user_go_offline(
+    connect: Connect, mary: int, joe: int
+) -> None:
     hider, seer, other = connect(mary), connect(joe, "a"), connect(joe, "b")
     hider.send(f'<presence to="{seer.jid}"/>')
     seer.until(AvailablePresence, from_=hider.jid)
@@ -333,7 +329,7 @@ def test_who_was_shown_a_user_alone_sees_it_go(connect: Connect, mary: int, joe:
     assert presence(other) == []
 
 
-def test_requests_of_contacts_pass_a_one_way_block_only(connect: Connect, mary: int, joe: int) -> None:
+def test_subscription_requests_pass_only_a_one_way_block(connect: Connect, mary: int, joe: int) -> None:
     blocker, blocked = connect(mary), connect(joe)
     block(blocker, joe)
     blocked.send(f'<presence type="subscribe" to="{blocker.bare}"/>')
@@ -344,7 +340,7 @@ def test_requests_of_contacts_pass_a_one_way_block_only(connect: Connect, mary: 
     assert [one for one in blocker.quiet() if isinstance(one, Subscribe)] == []
 
 
-def test_an_active_list_takes_the_place_of_the_default(connect: Connect, mary: int, joe: int) -> None:
+def test_active_list_replaces_the_default(connect: Connect, mary: int, joe: int) -> None:
     phone, desk, sender = connect(mary, "phone"), connect(mary, "desk"), connect(joe)
     block(phone, joe)
     desk.request("set", query('<list name="open"><item action="allow" order="1"/></list>'))
@@ -354,7 +350,7 @@ def test_an_active_list_takes_the_place_of_the_default(connect: Connect, mary: i
     assert [one for one in phone.quiet() if isinstance(one, ChatMessage)] == []
 
 
-def test_groups_of_contacts_are_blocked(connect: Connect, user: User, mary: int, joe: int) -> None:
+def test_groups_can_be_blocked(connect: Connect, user: User, mary: int, joe: int) -> None:
     blocker, blocked, other = connect(mary), connect(joe), connect(user("ann"))
     rules = query('<list name="a"><item type="group" value="Loud" action="deny" order="1"><message/></item></list>')
     assert condition(blocker, "set", rules) == "item-not-found"
@@ -395,11 +391,11 @@ def rule(value: str | None, action: str = "deny", order: int = 1, type: str | No
         ("muc.host/1", "1-7@host/1", True),
     ],
 )
-def test_whom_an_address_means(value: str, peer: str, passes: bool) -> None:
+def test_addresses_match_peers(value: str, peer: str, passes: bool) -> None:
     assert lets_pass([rule(value)], What.MESSAGE_IN, Jid.parse(peer), NOBODY) is passes
 
 
-def test_the_first_rule_that_fits_decides() -> None:
+def test_first_matching_rule_decides() -> None:
     peer = Jid.parse("1-7@host")
     rules = [rule(None, type=None, order=9), rule("1-7@host", "allow", 2), rule("both", order=1, type="subscription")]
     assert lets_pass(rules, What.MESSAGE_IN, peer, NOBODY)

@@ -35,7 +35,7 @@ def test_pings(connect: Connect, user: User, mary: int) -> None:
     assert client.quiet() == []
 
 
-def test_a_contact_is_pinged(connect: Connect, user: User, mary: int) -> None:
+def test_contacts_can_be_pinged(connect: Connect, user: User, mary: int) -> None:
     client, other = connect(mary), connect(user("joe"))
     befriend(client, other)
     answer = client.request("get", PING, other.bare)
@@ -43,9 +43,7 @@ def test_a_contact_is_pinged(connect: Connect, user: User, mary: int) -> None:
     assert answer.from_ == other.bare
 
 
-def test_what_the_server_says_of_itself(
-    sandbox: Sandbox, connect: Connect, mary: int, group: Callable[..., str]
-) -> None:
+def test_service_discovery(sandbox: Sandbox, connect: Connect, mary: int, group: Callable[..., str]) -> None:
     client = connect(mary)
     info = client.request("get", INFO, "localhost").query
     assert (info.identities[0].category, info.identities[0].type) == ("server", "im")
@@ -87,9 +85,7 @@ def test_what_the_server_says_of_itself(
         ),
     ],
 )
-def test_requests_that_are_refused(
-    connect: Connect, mary: int, kind: str, payload: str, to: str, condition: str
-) -> None:
+def test_refused_requests(connect: Connect, mary: int, kind: str, payload: str, to: str, condition: str) -> None:
     client = connect(mary)
     answer = client.request(kind, payload, to)
     assert isinstance(answer, IqError)
@@ -98,7 +94,7 @@ def test_requests_that_are_refused(
     assert client.quiet() == []
 
 
-def test_a_request_without_id(connect: Connect, mary: int) -> None:
+def test_request_without_id_is_refused(connect: Connect, mary: int) -> None:
     client = connect(mary)
     client.send(f'<iq type="get">{PING}</iq>')
     answer = client.read_stanza()
@@ -106,14 +102,14 @@ def test_a_request_without_id(connect: Connect, mary: int) -> None:
     assert (answer.id, answer.error and answer.error.condition) == ("", "bad-request")
 
 
-def test_a_deleted_account_ends_its_streams(sandbox: Sandbox, connect: Connect, mary: int) -> None:
+def test_deleting_an_account_ends_its_streams(sandbox: Sandbox, connect: Connect, mary: int) -> None:
     client = connect(mary)
     sandbox.call(sandbox.core.accounts.delete, mary)
     assert client.stream_error() == "not-authorized"
     assert sandbox.call(sandbox.core.presence.online) == []
 
 
-def test_the_journal_shows_both_sides(sandbox: Sandbox, connect: Connect, user: User, mary: int) -> None:
+def test_journal_shows_both_directions(sandbox: Sandbox, connect: Connect, user: User, mary: int) -> None:
     client = connect(mary, "phone")
     client.request("get", '<x xmlns="urn:a"><y xmlns:p="urn:b" p:z="&lt;1&gt;">t</y></x>', bare(sandbox, user("joe")))
     seen = sandbox.journal.entries(user_id=mary, text="urn:a")
@@ -126,7 +122,7 @@ def test_the_journal_shows_both_sides(sandbox: Sandbox, connect: Connect, user: 
     assert any(text.startswith("in <stream:stream") for text in texts)
 
 
-def test_a_connection_that_says_nothing_does_no_harm(sandbox: Sandbox, connect: Connect, mary: int) -> None:
+def test_silent_connections_do_no_harm(sandbox: Sandbox, connect: Connect, mary: int) -> None:
     silent = Raw(sandbox)
     tls = Raw(sandbox, tls=True)
     assert connect(mary).quiet() == []

@@ -76,9 +76,7 @@ def test_messages_reach_every_device_without_joining(
     assert history(sandbox) == []
 
 
-def test_who_is_offline_reads_the_history(
-    sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int
-) -> None:
+def test_offline_users_read_the_history(sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int) -> None:
     sender = connect(mary)
     sender.send(say(room_of(group(mary, joe))))
     sender.until(GroupMessage)
@@ -115,7 +113,7 @@ def test_public_and_broadcast_dialogs(
         ),
     ],
 )
-def test_messages_that_a_room_refuses(
+def test_messages_refused_by_a_room(
     sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int, stanza: str, condition: str
 ) -> None:
     private = sandbox.call(sandbox.core.dialogs.private, mary, joe).id
@@ -161,7 +159,7 @@ def test_invitations_are_refused(connect: Connect, group: Group, user: User, mar
     assert invited.quiet() == []
 
 
-def test_a_room_sends_no_history_to_who_joins(connect: Connect, group: Group, mary: int, joe: int) -> None:
+def test_joining_a_room_sends_no_history(connect: Connect, group: Group, mary: int, joe: int) -> None:
     room = room_of(group(mary, joe))
     one = connect(mary)
     one.send(say(room))
@@ -199,7 +197,7 @@ def test_joining_and_leaving(sandbox: Sandbox, connect: Connect, group: Group, m
     assert other.until(GroupMessage, id=ID).body == "hi"
 
 
-def test_a_lost_connection_leaves(connect: Connect, group: Group, mary: int, joe: int) -> None:
+def test_lost_connection_leaves_the_room(connect: Connect, group: Group, mary: int, joe: int) -> None:
     room = room_of(group(mary, joe))
     one, phone, desk = connect(mary), connect(joe, "phone"), connect(joe, "desk")
     for client in (one, phone, desk):
@@ -211,7 +209,7 @@ def test_a_lost_connection_leaves(connect: Connect, group: Group, mary: int, joe
     assert one.until(RoomOccupantLeft).from_ == f"{room}/{joe}"
 
 
-def test_another_nick_is_put_right(connect: Connect, group: Group, mary: int, joe: int) -> None:
+def test_other_nicks_are_replaced(connect: Connect, group: Group, mary: int, joe: int) -> None:
     room = room_of(group(mary, joe))
     own = join(connect(mary), room, nick=joe)
     assert (own.from_, codes(own)) == (f"{room}/{mary}", [110, 210])
@@ -221,7 +219,7 @@ def test_another_nick_is_put_right(connect: Connect, group: Group, mary: int, jo
     ("to", "condition", "code"),
     [("{room}/1", "registration-required", 407), ("{none}/1", "item-not-found", 404), ("{room}", "jid-malformed", 400)],
 )
-def test_joins_that_are_refused(
+def test_refused_joins(
     connect: Connect, group: Group, user: User, mary: int, joe: int, to: str, condition: str, code: int
 ) -> None:
     room = room_of(group(mary, joe))
@@ -232,7 +230,7 @@ def test_joins_that_are_refused(
     assert stranger.request("get", ITEMS, room).error.condition == "forbidden"
 
 
-def test_put_out_of_the_dialog(
+def test_removal_from_the_dialog_is_a_kick(
     sandbox: Sandbox, connect: Connect, group: Group, user: User, mary: int, joe: int
 ) -> None:
     ann = user("ann")
@@ -258,7 +256,7 @@ def test_put_out_of_the_dialog(
     assert clients[0].request("get", ITEMS, room).error.condition == "item-not-found"
 
 
-def test_rest_reaches_the_room(sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int) -> None:
+def test_rest_calls_reach_the_room(sandbox: Sandbox, connect: Connect, group: Group, mary: int, joe: int) -> None:
     from connectycube.sandbox.domain.message_model import Draft
 
     core = sandbox.core

@@ -1,4 +1,4 @@
-"""A client that is not ours: raw slixmpp logs in, chats, joins, and resumes after its connection is cut."""
+"""A third-party client: plain slixmpp logs in, chats, joins, and resumes after it lost its connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT = 10.0
 
 
 class Client(ClientXMPP):
-    """slixmpp with its plugins for what the platform has."""
+    """slixmpp with its plugins for the platform's protocols."""
 
     def __init__(self, sandbox: Sandbox, user_id: int, resource: str, mechanism: str | None = None) -> None:
         super().__init__(f"{user_id}-{sandbox.app_id}@localhost/{resource}", "pass", sasl_mech=mechanism)
@@ -72,7 +72,7 @@ def users(user: User) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("mechanism", [None, "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"])
-def test_it_logs_in_and_chats(sandbox: Sandbox, users: tuple[int, int], mechanism: str | None) -> None:
+def test_login_and_chat(sandbox: Sandbox, users: tuple[int, int], mechanism: str | None) -> None:
     mary, joe = users
 
     async def test() -> None:
@@ -113,7 +113,7 @@ def test_carbons_and_a_room(sandbox: Sandbox, users: tuple[int, int], group: Cal
     run(test())
 
 
-def test_it_resumes_after_its_connection_is_cut(sandbox: Sandbox, users: tuple[int, int]) -> None:
+def test_resume_after_a_lost_connection(sandbox: Sandbox, users: tuple[int, int]) -> None:
     mary, joe = users
 
     async def test() -> None:

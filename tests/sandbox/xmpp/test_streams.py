@@ -29,7 +29,7 @@ def test_features_before_and_after_the_login(raw: Connect, user: User) -> None:
     assert after.mechanisms is None
 
 
-def test_tls_from_the_start_and_started(sandbox: Sandbox, raw: Connect, user: User) -> None:
+def test_direct_tls_and_starttls(sandbox: Sandbox, raw: Connect, user: User) -> None:
     mary = user("mary")
     direct = raw(tls=True)
     features = parse(direct.open())
@@ -42,7 +42,7 @@ def test_tls_from_the_start_and_started(sandbox: Sandbox, raw: Connect, user: Us
     assert started.enter(mary, "desk").jid.endswith("/desk")
 
 
-def test_what_came_with_starttls_in_the_clear_is_dropped(raw: Connect) -> None:
+def test_plain_data_after_starttls_is_dropped(raw: Connect) -> None:
     client = raw()
     client.open()
     client.send('<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>', '<auth xmlns="x"/>')
@@ -51,7 +51,7 @@ def test_what_came_with_starttls_in_the_clear_is_dropped(raw: Connect) -> None:
     assert client.open().tag.endswith("}features")
 
 
-def test_a_handshake_that_is_none_ends_the_connection(raw: Connect) -> None:
+def test_failed_handshake_ends_the_connection(raw: Connect) -> None:
     client = raw()
     client.open()
     client.send('<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>')
@@ -62,7 +62,7 @@ def test_a_handshake_that_is_none_ends_the_connection(raw: Connect) -> None:
         client.read()
 
 
-def test_the_password_or_a_session_token_opens(sandbox: Sandbox, raw: Connect, user: User) -> None:
+def test_login_with_password_or_session_token(sandbox: Sandbox, raw: Connect, user: User) -> None:
     mary = user("mary")
     token = sandbox.call(sandbox.core.sessions.open_for, mary).token
     assert raw().enter(mary, secret=token).jid
@@ -92,7 +92,7 @@ def test_refused_logins(sandbox: Sandbox, raw: Connect, user: User) -> None:
     assert client.stream_error() == "policy-violation"
 
 
-def test_the_bare_jid_may_be_the_identity(sandbox: Sandbox, raw: Connect, user: User) -> None:
+def test_bare_jid_is_accepted_as_identity(sandbox: Sandbox, raw: Connect, user: User) -> None:
     mary = user("mary")
     client = raw()
     client.open()
@@ -100,7 +100,7 @@ def test_the_bare_jid_may_be_the_identity(sandbox: Sandbox, raw: Connect, user: 
     assert login(client, f"{name}@localhost\0{name}\0pass") == "success"
 
 
-def test_a_login_can_be_aborted_and_refused_on_demand(sandbox: Sandbox, raw: Connect, user: User) -> None:
+def test_logins_can_be_aborted_and_refused_on_demand(sandbox: Sandbox, raw: Connect, user: User) -> None:
     mary = user("mary")
     sandbox.faults.chat.refuse_auth = 1
     client = raw()
@@ -114,7 +114,7 @@ def test_a_login_can_be_aborted_and_refused_on_demand(sandbox: Sandbox, raw: Con
     client.login(mary, "pass")
 
 
-def test_secrets_stay_out_of_the_journal(sandbox: Sandbox, connect: Connect, user: User) -> None:
+def test_journal_masks_secrets(sandbox: Sandbox, connect: Connect, user: User) -> None:
     connect(user("mary"))
     text = " ".join(entry.text() for entry in sandbox.journal.entries())
     assert "mechanism=" in text
@@ -124,7 +124,7 @@ def test_secrets_stay_out_of_the_journal(sandbox: Sandbox, connect: Connect, use
     assert all("•••" in one for one in hidden)
 
 
-def test_a_resource_is_made_and_taken_over(sandbox: Sandbox, connect: Connect, user: User) -> None:
+def test_resources_are_generated_and_taken_over(sandbox: Sandbox, connect: Connect, user: User) -> None:
     mary = user("mary")
     made = connect(mary)
     assert "-connectycube-" in made.jid
@@ -133,7 +133,7 @@ def test_a_resource_is_made_and_taken_over(sandbox: Sandbox, connect: Connect, u
     assert old.stream_error() == "conflict"
 
 
-def test_a_resource_that_is_none(raw: Connect, user: User) -> None:
+def test_invalid_resource_is_rejected(raw: Connect, user: User) -> None:
     client = raw()
     client.open()
     client.login(user("mary"), "pass")
@@ -149,7 +149,7 @@ def test_a_resource_that_is_none(raw: Connect, user: User) -> None:
     assert client.bind("phone")
 
 
-def test_a_second_bind_and_the_session_of_old(connect: Connect, user: User) -> None:
+def test_second_bind_is_refused_and_session_request_accepted(connect: Connect, user: User) -> None:
     client = connect(user("mary"))
     answer = client.request("set", '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/>')
     assert answer.error.condition == "not-allowed"
@@ -169,13 +169,13 @@ def test_a_second_bind_and_the_session_of_old(connect: Connect, user: User) -> N
         ("<!DOCTYPE lolz [<!ENTITY lol 'lol'>]>" + HEADER, "restricted-xml"),
     ],
 )
-def test_headers_that_are_none(raw: Connect, header: str, condition: str) -> None:
+def test_invalid_headers_are_rejected(raw: Connect, header: str, condition: str) -> None:
     client = raw()
     client.send(header)
     assert client.stream_error() == condition
 
 
-def test_a_stream_is_in_utf_8(raw: Connect) -> None:
+def test_other_encodings_are_rejected(raw: Connect) -> None:
     client = raw()
     client.send_bytes(HEADER.encode("utf-16"))
     assert client.stream_error() == "unsupported-encoding"
@@ -203,7 +203,9 @@ def test_a_stream_is_in_utf_8(raw: Connect) -> None:
         ('<a xmlns="urn:xmpp:sm:3" h="7"/>' * 0 + "<stream:error/>", "unsupported-stanza-type"),
     ],
 )
-def test_what_ends_a_bound_stream(sandbox: Sandbox, connect: Connect, user: User, text: str, condition: str) -> None:
+def test_input_that_ends_a_bound_stream(
+    sandbox: Sandbox, connect: Connect, user: User, text: str, condition: str
+) -> None:
     client = connect(user("mary"))
     client.send(text)
     assert client.stream_error() == condition
@@ -212,7 +214,7 @@ def test_what_ends_a_bound_stream(sandbox: Sandbox, connect: Connect, user: User
 
 
 @pytest.mark.parametrize("text", ["<message/>", "<presence/>", '<iq type="get" id="a"/>'])
-def test_stanzas_before_the_login_or_the_resource(raw: Connect, user: User, text: str) -> None:
+def test_stanzas_before_login_or_binding_are_refused(raw: Connect, user: User, text: str) -> None:
     early = raw()
     early.open()
     early.send(text)
@@ -225,14 +227,14 @@ def test_stanzas_before_the_login_or_the_resource(raw: Connect, user: User, text
     assert unbound.stream_error() == "not-authorized"
 
 
-def test_the_client_closes(connect: Connect, user: User) -> None:
+def test_client_closes_the_stream(connect: Connect, user: User) -> None:
     client = connect(user("mary"))
     client.send("</stream:stream>")
     assert client.until_closed() == []
     assert client.closed
 
 
-def test_a_stanza_in_single_bytes_and_many_in_one(connect: Connect, user: User) -> None:
+def test_stanzas_split_into_bytes_and_joined_in_one_write(connect: Connect, user: User) -> None:
     client = connect(user("mary"))
     for byte in b'<iq type="get" id="slow"><ping xmlns="urn:xmpp:ping"/></iq>':
         client.send_bytes(bytes((byte,)))
@@ -241,7 +243,7 @@ def test_a_stanza_in_single_bytes_and_many_in_one(connect: Connect, user: User) 
     assert [client.read_stanza().id for _ in range(50)] == [f"p{number}" for number in range(50)]
 
 
-def test_whitespace_keeps_alive(sandbox: Sandbox, connect: Connect, user: User) -> None:
+def test_whitespace_keepalive_is_ignored(sandbox: Sandbox, connect: Connect, user: User) -> None:
     client = connect(user("mary"))
     for _ in range(10):
         client.send(" " * sandbox.settings.limits.stanza_bytes)
@@ -259,7 +261,7 @@ def test_connections_are_dropped_and_stanzas_delayed_on_demand(sandbox: Sandbox,
         client.read()
 
 
-def test_a_client_that_does_not_read_is_broken_off(sandbox: Sandbox, connect: Connect, user: User) -> None:
+def test_client_that_does_not_read_is_disconnected(sandbox: Sandbox, connect: Connect, user: User) -> None:
     mary, joe = user("mary"), user("joe")
     slow, fast = connect(mary), connect(joe)
     text = "x" * 200_000
@@ -269,7 +271,7 @@ def test_a_client_that_does_not_read_is_broken_off(sandbox: Sandbox, connect: Co
     assert len(slow.until_closed()) < 100
 
 
-def test_all_clients_hear_of_the_end(user: User) -> None:
+def test_clients_are_told_of_the_shutdown(user: User) -> None:
     with Sandbox() as sandbox:
         mary = sandbox.create_user("mary", "pass").id
         client = Raw(sandbox).enter(mary)

@@ -1,4 +1,4 @@
-"""The chat over WebSocket, with a client that is not ours (RFC 7395, K-01)."""
+"""The chat over WebSocket, with a third-party client (RFC 7395, K-01)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def enter(client: ClientConnection, sandbox: Sandbox, user_id: int) -> str:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_a_chat_over_websocket(sandbox: Sandbox, user: User, secure: bool) -> None:
+def test_chat_over_websocket(sandbox: Sandbox, user: User, secure: bool) -> None:
     mary, joe = user("mary"), user("joe")
     with websocket(sandbox, secure=secure) as client, Raw(sandbox).enter(joe) as other:
         opened = ask(client, OPEN)
@@ -79,7 +79,7 @@ def test_a_chat_over_websocket(sandbox: Sandbox, user: User, secure: bool) -> No
     assert client.close_code == 1000
 
 
-def test_a_cut_websocket_is_resumed_over_tcp(sandbox: Sandbox, user: User) -> None:
+def test_lost_websocket_is_resumed_over_tcp(sandbox: Sandbox, user: User) -> None:
     mary = user("mary")
     with websocket(sandbox) as client:
         enter(client, sandbox, mary)
@@ -112,7 +112,7 @@ def test_a_cut_websocket_is_resumed_over_tcp(sandbox: Sandbox, user: User) -> No
         (f"<message>{'x' * 300_000}</message>", "policy-violation"),
     ],
 )
-def test_frames_that_are_none(sandbox: Sandbox, frame: str, condition: str) -> None:
+def test_invalid_frames_are_rejected(sandbox: Sandbox, frame: str, condition: str) -> None:
     with websocket(sandbox) as client:
         assert isinstance(ask(client, frame), Open)
         error = parse(client.recv(TIMEOUT))
@@ -123,7 +123,7 @@ def test_frames_that_are_none(sandbox: Sandbox, frame: str, condition: str) -> N
             client.recv(TIMEOUT)
 
 
-def test_a_second_opening(sandbox: Sandbox) -> None:
+def test_second_open_is_refused(sandbox: Sandbox) -> None:
     with websocket(sandbox) as client:
         ask(client, OPEN)
         client.recv(TIMEOUT)
@@ -133,7 +133,7 @@ def test_a_second_opening(sandbox: Sandbox) -> None:
         assert error.condition == "bad-format"
 
 
-def test_what_websocket_itself_refuses(sandbox: Sandbox) -> None:
+def test_input_that_breaks_websocket_rules(sandbox: Sandbox) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(sandbox.websocket_url):
         pass
     assert refused.value.response.status_code == 400
@@ -146,14 +146,14 @@ def test_what_websocket_itself_refuses(sandbox: Sandbox) -> None:
             assert client.close_code == code
 
 
-def test_a_frame_in_parts_and_a_ping(sandbox: Sandbox) -> None:
+def test_fragmented_frame_and_ping(sandbox: Sandbox) -> None:
     with websocket(sandbox) as client:
         client.send(iter((OPEN[:20], OPEN[20:40], OPEN[40:])))
         assert isinstance(parse(client.recv(TIMEOUT)), Open)
         assert client.ping().wait(TIMEOUT)
 
 
-def test_all_hear_of_the_end() -> None:
+def test_clients_are_told_of_the_shutdown() -> None:
     with Sandbox() as sandbox:
         mary = sandbox.create_user("mary", "pass").id
         with connect(sandbox.websocket_url, subprotocols=XMPP, close_timeout=1) as client:
@@ -173,7 +173,7 @@ def test_all_hear_of_the_end() -> None:
     ],
     ids=["ping", "close", "unmasked", "garbage"],
 )
-def test_what_comes_with_the_request_is_answered_after_it(
+def test_frames_sent_with_the_request_are_answered_after_it(
     sandbox: Sandbox, frame: bytes, answer: bytes, cut: int
 ) -> None:
     request = (

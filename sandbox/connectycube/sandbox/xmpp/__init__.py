@@ -1,4 +1,4 @@
-"""The chat of the sandbox: an XMPP server over TCP, TLS and WebSocket, on the core's rules and store.
+"""The sandbox's chat: an XMPP server over TCP, TLS and WebSocket, which shares its rules and store with REST.
 
-`late` brings it in when it is first needed: to load it takes as long as the rest of the start.
+`late` loads it when it is first needed, because loading it takes as long as the rest of the start.
 """

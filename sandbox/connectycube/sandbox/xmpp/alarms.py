@@ -1,9 +1,11 @@
-"""Timers by the sandbox's clock: they ring when it gets there, be it that time passes or that a test moves it."""
+"""Timers that follow the sandbox's clock, whether time passes or a test moves it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+
+from attrs import define
 
 from ..clock import Clock
 
@@ -13,29 +15,20 @@ LONGEST = 3600.0
 SHORTEST = 0.01
 
 
+@define(eq=False)
 class Alarm:
     """One timer."""
 
-    def __init__(self, alarms: Alarms, due: float, ring: Callable[[], None]) -> None:
-        self.due = due
-        self.ring = ring
-        self._alarms = alarms
-        self._handle: asyncio.TimerHandle | None = None
-
-    def wait(self, seconds: float) -> None:
-        """Look at the clock again after some real time."""
-        self.stop()
-        delay = min(max(seconds, SHORTEST), LONGEST)
-        self._handle = asyncio.get_running_loop().call_later(delay, self._alarms.look, self)
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+    due: float
+    ring: Callable[[], None]
+    _alarms: set[Alarm]
+    handle: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
-        """Don't ring any more."""
-        self._alarms.forget(self)
+        """Stop the timer."""
+        self._alarms.discard(self)
+        if self.handle is not None:
+            self.handle.cancel()
 
 
 class Alarms:
@@ -47,33 +40,31 @@ class Alarms:
         self._end = clock.on_move(self._moved)
 
     def set(self, seconds: float, ring: Callable[[], None]) -> Alarm:
-        """Have a function called once, after some time of the sandbox's."""
-        alarm = Alarm(self, self._clock.now() + seconds, ring)
+        """Call a function once, when the sandbox's clock has advanced."""
+        alarm = Alarm(self._clock.now() + seconds, ring, self._alarms)
         self._alarms.add(alarm)
-        alarm.wait(seconds)
+        self._look(alarm)
         return alarm
 
-    def look(self, alarm: Alarm) -> None:
-        """Ring if it is time."""
-        if alarm not in self._alarms:
-            return
-        left = alarm.due - self._clock.now()
-        if left > 0:
-            alarm.wait(left)
-        else:
-            self.forget(alarm)
-            alarm.ring()
-
-    def forget(self, alarm: Alarm) -> None:
-        alarm.stop()
-        self._alarms.discard(alarm)
-
     def close(self) -> None:
-        """Let nothing ring any more."""
+        """Stop every timer."""
         self._end()
         for alarm in list(self._alarms):
-            self.forget(alarm)
+            alarm.cancel()
 
     def _moved(self, now: float) -> None:
         for alarm in sorted(self._alarms, key=lambda one: one.due):
-            self.look(alarm)
+            if alarm in self._alarms:
+                self._look(alarm)
+
+    def _look(self, alarm: Alarm) -> None:
+        """Ring if the time has come, else look again after some real time."""
+        left = alarm.due - self._clock.now()
+        if left <= 0:
+            alarm.cancel()
+            alarm.ring()
+            return
+        if alarm.handle is not None:
+            alarm.handle.cancel()
+        delay = min(max(left, SHORTEST), LONGEST)
+        alarm.handle = asyncio.get_running_loop().call_later(delay, self._look, alarm)

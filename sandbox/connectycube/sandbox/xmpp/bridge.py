@@ -1,11 +1,11 @@
-"""What REST and the tests do, brought to the chat (core.bus)."""
+"""Signals of the domain, turned into stanzas: what REST calls and tests do that chat clients have to hear of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-import attrs
+from attrs import define, evolve, field
 
 from connectycube.stanzas import (
     CallSignal,
@@ -21,7 +21,9 @@ from connectycube.stanzas import (
     SystemMessage,
 )
 
+from ..addresses import Addresses, Jid
 from ..bus import (
+    Bus,
     CallRejected,
     ConnectionsToDrop,
     DialogChanged,
@@ -34,49 +36,52 @@ from ..bus import (
     SystemMessageToDeliver,
     UserDeleted,
 )
-from .addresses import Jid
+from ..ids import ObjectIds
+from .chat import Chat
 from .contents import extra_of, parameters
 from .kinds import Message, addressed
-from .messages import route
-
-if TYPE_CHECKING:
-    from .chat import Chat
+from .messages import Messages
+from .rooms import Rooms
 
 __all__ = ["Bridge"]
 
 S = TypeVar("S", bound=Signal)
 
 
+@define(eq=False)
 class Bridge:
-    """Listens to the domain. That a session of REST ends changes nothing for a chat that logged in with it (U-11)."""
+    """Listens to the domain.
 
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-        self._ends: list[Callable[[], None]] = []
-        chat.core.presence.active_lists = self._active_lists
+    The end of a REST session is not among the signals: a stream that logged in with its token goes on (U-11).
+    """
+
+    _bus: Bus
+    _ids: ObjectIds
+    _addresses: Addresses
+    _chat: Chat
+    _messages: Messages
+    _rooms: Rooms
+    _ends: list[Callable[[], None]] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
         self._listen(MessageToDeliver, self._message)
         self._listen(MessageRemoved, self._removed)
         self._listen(ReactionsChanged, self._reactions)
         self._listen(SystemMessageToDeliver, self._system_message)
         self._listen(CallRejected, self._call_rejected)
-        self._listen(DialogChanged, self._dialog_changed)
-        self._listen(DialogDeleted, self._dialog_deleted)
-        self._listen(UserDeleted, self._user_deleted)
-        self._listen(ConnectionsToDrop, self._drop)
-        self._listen(Emptied, self._empty)
+        self._listen(DialogChanged, lambda one: self._rooms.remove(one.dialog_id, one.removed, one.by_user_id))
+        self._listen(DialogDeleted, lambda one: self._rooms.destroy(one.dialog_id))
+        self._listen(UserDeleted, lambda one: self._chat.expel(one.user_id))
+        self._listen(ConnectionsToDrop, lambda one: self._chat.drop(one.user_id))
+        self._listen(Emptied, lambda one: self._chat.reset())
 
     def _listen(self, kind: type[S], listener: Callable[[S], None]) -> None:
-        self._ends.append(self._chat.core.bus.subscribe(kind, listener))
+        self._ends.append(self._bus.subscribe(kind, listener))
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         for end in self._ends:
             end()
-
-    # -- messages
-
-    def _active_lists(self, user_id: int) -> list[str | None]:
-        return [one.active_list for one in route(self._chat.sessions(user_id), None).direct]
 
     def _message(self, signal: MessageToDeliver) -> None:
         extra = extra_of(
@@ -95,7 +100,7 @@ class Bridge:
 
     def _removed(self, signal: MessageRemoved) -> None:
         message = RemovalMessage(
-            id=self._chat.core.ids.new(),
+            id=self._ids.new(),
             type="chat" if signal.private else "groupchat",
             remove=Remove(id=signal.message_id),
             extra=extra_of(dialog_id=signal.dialog_id),
@@ -106,7 +111,7 @@ class Bridge:
         changes = [Reaction(add=True, type=one) for one in signal.added]
         changes += [Reaction(remove=True, type=one) for one in signal.removed]
         message = ReactionsMessage(
-            id=self._chat.core.ids.new(),
+            id=self._ids.new(),
             type="chat" if signal.private else "groupchat",
             reactions=Reactions(user_id=signal.user_id, message_id=signal.message_id, reactions=tuple(changes)),
             extra=extra_of(dialog_id=signal.dialog_id),
@@ -116,19 +121,19 @@ class Bridge:
     def _send(
         self, dialog_id: str, sender_id: int, recipients: Sequence[int], message: Message, *, private: bool
     ) -> None:
-        """In a group to all through the room; else to the other user, and as a carbon to the sender's devices."""
+        """Send to a group through its room, or to the other user with carbons to the sender's own devices."""
         if not private:
-            self._chat.rooms.broadcast(dialog_id, sender_id, message, recipients)
+            self._rooms.broadcast(dialog_id, sender_id, message, recipients)
             return
-        sender = self._chat.addresses.user(sender_id)
+        sender = self._addresses.user(sender_id)
         for user_id in recipients:
             if user_id != sender_id:
-                out = addressed(message, from_=sender, to=self._chat.addresses.user(user_id))
-                self._chat.messages.deliver(user_id, out, Jid.parse(sender))
-                self._chat.messages.copy_sent(sender_id, out, None)
+                out = addressed(message, from_=sender, to=self._addresses.user(user_id))
+                self._messages.deliver(user_id, out, Jid.parse(sender))
+                self._messages.copy_sent(sender_id, out, None)
 
     def _system_message(self, signal: SystemMessageToDeliver) -> None:
-        extra = attrs.evolve(parameters(signal.params), module_identifier="SystemNotifications")
+        extra = evolve(parameters(signal.params), module_identifier="SystemNotifications")
         self._send_headline(signal.sender_id, signal.recipient_id, SystemMessage(id=signal.message_id, extra=extra))
 
     def _call_rejected(self, signal: CallRejected) -> None:
@@ -139,27 +144,6 @@ class Bridge:
         self._send_headline(signal.sender_id, signal.recipient_id, CallSignal(id=signal.message_id, extra=extra))
 
     def _send_headline(self, sender_id: int, recipient_id: int, message: SystemMessage | CallSignal) -> None:
-        """Only to who is online (CX-14)."""
-        sender, receiver = self._chat.addresses.user(sender_id), self._chat.addresses.user(recipient_id)
-        self._chat.messages.deliver(recipient_id, addressed(message, from_=sender, to=receiver), Jid.parse(sender))
-
-    # -- dialogs, users, connections
-
-    def _dialog_changed(self, signal: DialogChanged) -> None:
-        self._chat.rooms.put_out(signal.dialog_id, signal.removed, signal.by_user_id)
-
-    def _dialog_deleted(self, signal: DialogDeleted) -> None:
-        self._chat.rooms.destroy(signal.dialog_id)
-
-    def _user_deleted(self, signal: UserDeleted) -> None:
-        for session in self._chat.sessions(signal.user_id):
-            stream = session.stream
-            self._chat.end(session)
-            if stream is not None:
-                stream.fail("not-authorized", "the account was deleted")
-
-    def _drop(self, signal: ConnectionsToDrop) -> None:
-        self._chat.drop(signal.user_id)
-
-    def _empty(self, signal: Emptied) -> None:
-        self._chat.empty()
+        """Send a message that only users who are online receive (CX-14)."""
+        sender, receiver = self._addresses.user(sender_id), self._addresses.user(recipient_id)
+        self._messages.deliver(recipient_id, addressed(message, from_=sender, to=receiver), Jid.parse(sender))

@@ -1,4 +1,4 @@
-"""A certificate authority for the sandbox alone, so that clients can check its TLS like any other."""
+"""A certificate authority for the sandbox alone, so that clients can verify its TLS as usual."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Certificates"]
 
 
 class Certificates:
-    """The authority, and the server's certificate of this run.
+    """The authority, and the server's certificate, which it signs at each start.
 
-    :param names: host names and addresses that the certificate is for (U-55).
-    :param ca_file: where the authority's certificate is kept, beside its key: who trusts it goes on doing so after a
-        restart. Without it the authority lives as long as the sandbox.
-    :raises DataFileError: if what is kept there is no authority, or none can be kept there.
+    :param names: host names and addresses of the server's certificate (U-55).
+    :param ca_file: where to keep the authority's certificate, with its key beside it, so that clients still trust it
+        after a restart. Without it, the authority lasts as long as the sandbox.
+    :raises DataFileError: if the file is not an authority's, or can't be written.
     """
 
     def __init__(self, *names: str, ca_file: Path | None = None) -> None:
@@ -29,24 +29,24 @@ class Certificates:
             self._directory = tempfile.TemporaryDirectory(prefix="connectycube-sandbox-")
             ca_file = Path(self._directory.name) / "ca.pem"
         self.ca_file = ca_file
-        """What clients have to trust."""
+        """The certificate that clients have to trust."""
         key_file = ca_file.with_name(f"{ca_file.name}.key")
-        authority = _kept(ca_file, key_file) if ca_file.exists() else _made(ca_file, key_file)
+        authority = _load(ca_file, key_file) if ca_file.exists() else _create(ca_file, key_file)
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(*dict.fromkeys(names)).configure_cert(self.server)
 
     def client(self) -> ssl.SSLContext:
-        """A context that trusts the sandbox and nobody else."""
+        """Return a context that trusts only the sandbox."""
         return ssl.create_default_context(cafile=self.ca_file)
 
     def close(self) -> None:
-        """Delete what is not kept."""
+        """Delete the authority, unless it is kept."""
         if self._directory is not None:
             self._directory.cleanup()
 
 
-def _made(ca_file: Path, key_file: Path) -> trustme.CA:
-    """A new authority, written down: the key first, for the user's eyes only."""
+def _create(ca_file: Path, key_file: Path) -> trustme.CA:
+    """Create and keep an authority. The key is written first, and only its owner may read it."""
     authority = trustme.CA(organization_name="connectycube sandbox")
     try:
         key_file.unlink(missing_ok=True)
@@ -54,12 +54,12 @@ def _made(ca_file: Path, key_file: Path) -> trustme.CA:
             file.write(authority.private_key_pem.bytes())
         authority.cert_pem.write_to_path(str(ca_file))
     except OSError as error:
-        raise DataFileError(f"no certificate authority can be kept in {ca_file}: {error.strerror}") from error
+        raise DataFileError(f"the certificate authority can't be kept in {ca_file}: {error.strerror}") from error
     return authority
 
 
-def _kept(ca_file: Path, key_file: Path) -> trustme.CA:
+def _load(ca_file: Path, key_file: Path) -> trustme.CA:
     try:
         return trustme.CA.from_pem(ca_file.read_bytes(), key_file.read_bytes())
     except (OSError, ValueError, TypeError) as error:
-        raise DataFileError(f"{ca_file} and {key_file} are no certificate authority, delete both: {error}") from error
+        raise DataFileError(f"{ca_file} and {key_file} hold no certificate authority, delete both: {error}") from error

@@ -1,168 +1,135 @@
-"""The chat as a whole: who is connected, and which part of it takes a stanza."""
+"""The chat as a whole: binding and ending sessions, and which part handles a stanza."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element as XMLElement
 
-from connectycube.stanzas import JIDError, Stanza, StanzaError, UserJID, parse
+from attrs import define, field
 
+from connectycube.stanzas import JIDError, StanzaError, UserJID, parse
+
+from ..addresses import Addresses, Jid
+from ..clock import Clock
+from ..config import Settings
 from ..errors import Refused
-from .addresses import Addresses, Jid
 from .alarms import Alarms
 from .faults import StanzaRefused, error_to, refusal
-from .kinds import Message, Presence
+from .kinds import Message, Presence, Subscription
 from .messages import Messages
 from .presences import Presences
-from .privacy_lists import PrivacyLists
 from .requests import Requests
 from .rooms import Rooms
 from .roster import Roster
-from .session import Session
-
-if TYPE_CHECKING:
-    from ..core import Core
-    from .stream import Stream
+from .router import Router
+from .session import Connection, Session
 
 __all__ = ["Chat"]
 
 log = logging.getLogger("connectycube.sandbox")
 
 
+@define(eq=False)
 class Chat:
-    """All connections, and the parts that serve them. It belongs to the sandbox's loop."""
+    """All connections, and the parts that serve them. It belongs to the sandbox's loop.
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        self.limits = core.settings.limits
-        self.addresses = Addresses(core.settings)
-        self.alarms = Alarms(core.clock)
-        self.started_at = core.clock.now()
-        self.streams: set[Stream] = set()
-        """Every connection, bound or not."""
-        self.resumable: dict[str, Session] = {}
-        """By the id of their stream management."""
-        self._sessions: dict[int, dict[str, Session]] = {}
-        self._last_number = 0
-        self.privacy = PrivacyLists(self)
-        self.roster = Roster(self)
-        self.presences = Presences(self)
-        self.rooms = Rooms(self)
-        self.messages = Messages(self)
-        self.requests = Requests(self)
+    :ivar streams: every connection, bound or not.
+    """
 
-    # -- who is there
-
-    def sessions(self, user_id: int) -> list[Session]:
-        """A user's devices, those included whose connection is lost and may be resumed."""
-        return list(self._sessions.get(user_id, {}).values())
-
-    def available(self, user_id: int) -> list[Session]:
-        """A user's devices that have sent presence."""
-        return [session for session in self.sessions(user_id) if session.available]
-
-    def session(self, user_id: int, resource: str | None) -> Session | None:
-        """One device."""
-        return self._sessions.get(user_id, {}).get(resource or "")
-
-    def all_sessions(self) -> list[Session]:
-        return [session for devices in self._sessions.values() for session in devices.values()]
-
-    def number(self) -> int:
-        """One that was not given out before, for ids."""
-        self._last_number += 1
-        return self._last_number
-
-    def later(self, callback: Callable[[], None]) -> None:
-        """Call a function when what happens now is done."""
-        asyncio.get_running_loop().call_soon(callback)
+    _settings: Settings
+    _clock: Clock
+    _addresses: Addresses
+    _alarms: Alarms
+    router: Router
+    _messages: Messages
+    _rooms: Rooms
+    _presences: Presences
+    _roster: Roster
+    _requests: Requests
+    streams: set[Connection] = field(factory=set, init=False)
 
     # -- binding and ending
 
-    def bind(self, stream: Stream, user_id: int, wished: str | None) -> Session:
-        """Give a connection a resource; one that another has is taken from it (RFC 6120 section 7.7.2.2).
+    def bind(self, stream: Connection, user_id: int, wished: str | None) -> Session:
+        """Bind a connection to a resource, replacing a session that has it (RFC 6120 section 7.7.2.2).
 
-        :param wished: without it one is made (facts 3.1).
-        :raises StanzaRefused: if it can't be one.
+        :param wished: without it, the server makes one up (facts 3.1).
+        :raises StanzaRefused: if it is not a valid resource.
         """
-        resource = wished or f"{self.core.clock.seconds()}-connectycube-{self.number()}"
+        bare = self._addresses.user(user_id)
+        resource = wished or self.router.new_id(f"{self._clock.seconds()}-connectycube")
         try:
-            UserJID(user_id=user_id, app_id=self.core.settings.app_id, host=self.addresses.host, resource=resource)
-            Jid.parse(f"{self.addresses.user(user_id)}/{resource}")
+            UserJID(user_id=user_id, app_id=self._settings.app_id, host=self._addresses.host, resource=resource)
+            Jid.parse(f"{bare}/{resource}")
         except (JIDError, ValueError):
-            raise StanzaRefused("bad-request", "this is no resource") from None
-        old = self.session(user_id, resource)
+            raise StanzaRefused("bad-request", "the resource is not valid") from None
+        old = self.router.session(user_id, resource)
         if old is not None:
             if old.stream is not None:
                 old.stream.replaced()
                 old.stream = None
             self.end(old)
-        session = Session(self, user_id, resource, stream)
-        self._sessions.setdefault(user_id, {})[resource] = session
+        session = Session(user_id, bare, resource, stream, self._settings.limits, self._alarms, self.end)
+        self.router.add(session)
         return session
 
-    def end(self, session: Session, *, abort: bool = False) -> None:
-        """A device is gone for good: others are told, and what it did not confirm goes another way.
-
-        :param abort: whether its connection is broken too.
-        """
+    def end(self, session: Session) -> None:
+        """End a session for good: tell others, and redeliver what it did not acknowledge."""
         if not self._forget(session):
             return
         stream, session.stream = session.stream, None
         if stream is not None:
             stream.resource = None
-            if abort:
-                stream.abort()
-        self.presences.gone(session)
+        self._presences.gone(session)
         if session.management is not None:
-            self.messages.undelivered(session, session.management.unacked)
+            self._messages.redeliver(session, session.management.unacked)
 
     def _forget(self, session: Session) -> bool:
         if session.ended:
             return False
         session.ended = True
-        session.silence()
-        devices = self._sessions.get(session.user_id, {})
-        devices.pop(session.resource, None)
-        if not devices:
-            self._sessions.pop(session.user_id, None)
-        if session.management is not None and session.management.id is not None:
-            self.resumable.pop(session.management.id, None)
+        session.cancel_alarm()
+        self.router.remove(session)
         return True
 
     def drop(self, user_id: int | None) -> None:
-        """Break the connections of a user, or all, without a word; resources may be resumed."""
+        """Break the connections of a user, or of all. Their sessions may be resumed."""
         for stream in list(self.streams):
             if user_id is None or stream.user_id == user_id:
                 stream.abort()
 
+    def expel(self, user_id: int) -> None:
+        """End the sessions of a deleted user."""
+        for session in self.router.sessions(user_id):
+            stream = session.stream
+            self.end(session)
+            if stream is not None:
+                stream.fail("not-authorized", "the account was deleted")
+
     def shut_down(self) -> None:
-        """The end: clients are told, and what they did not confirm is kept."""
+        """Close every stream, keeping what clients did not acknowledge."""
         for stream in list(self.streams):
             stream.fail("system-shutdown")
-        for session in self.all_sessions():
+        for session in self.router.all():
             self.end(session)
-        self.alarms.close()
+        self._alarms.close()
 
-    def empty(self) -> None:
-        """Forget all, and tell nobody."""
-        for session in self.all_sessions():
+    def reset(self) -> None:
+        """Forget everything and break all connections."""
+        for session in self.router.all():
             self._forget(session)
             if session.stream is not None:
                 session.stream.resource = None
         self.drop(None)
-        self.rooms.forget()
-        self.presences.forget()
+        self._rooms.reset()
+        self._presences.reset()
 
     # -- stanzas
 
     def receive(self, session: Session, element: XMLElement) -> None:
-        """A stanza of a client. Whatever goes wrong is told to it as the protocol has it."""
+        """Handle a client's stanza, and answer with a stanza error if that fails."""
         try:
-            self._handle(session, self._read(session, element))
+            self._handle(session, element)
         except Refused as refused:
             self._refuse(session, element, refusal(refused))
         except StanzaRefused as refused:
@@ -170,22 +137,38 @@ class Chat:
         except Exception:
             log.exception("a stanza could not be handled")
             self._refuse(session, element, StanzaRefused("internal-server-error"))
+        finally:
+            if session.management is not None:
+                session.management.received()
 
-    def _read(self, session: Session, element: XMLElement) -> Stanza:
+    def _refuse(self, session: Session, element: XMLElement, refused: StanzaRefused) -> None:
+        answer = error_to(element, session.jid, refused)
+        if answer is not None:
+            session.send(answer)
+
+    def _handle(self, session: Session, element: XMLElement) -> None:
         self._check_sender(session, element)
-        to = element.get("to")
-        if to is not None:
-            try:
-                Jid.parse(to)
-            except ValueError:
-                raise StanzaRefused("jid-malformed") from None
+        address = element.get("to")
         try:
-            return parse(element)
+            to = None if address is None else Jid.parse(address)
+        except ValueError:
+            raise StanzaRefused("jid-malformed") from None
+        try:
+            stanza = parse(element)
         except StanzaError as error:
             raise StanzaRefused("bad-request", str(error)) from None
+        if isinstance(stanza, Message):
+            # Without an address, it is for the user's own account (RFC 6120 section 8.1.1.1).
+            self._message(session, stanza, to or Jid.parse(session.bare))
+        elif not isinstance(stanza, Presence):
+            self._requests.handle(session, stanza, to)
+        elif to is None:
+            self._presences.broadcast(session, stanza)
+        else:
+            self._presence(session, stanza, to)
 
     def _check_sender(self, session: Session, element: XMLElement) -> None:
-        """A client speaks for itself only (RFC 6120 section 8.1.2.1)."""
+        """Clients speak only for themselves (RFC 6120 section 8.1.2.1)."""
         sender = element.get("from")
         if sender is None:
             return
@@ -198,15 +181,26 @@ class Chat:
                 session.stream.fail("invalid-from")
             raise StanzaRefused("not-authorized")
 
-    def _handle(self, session: Session, stanza: Stanza) -> None:
-        if isinstance(stanza, Message):
-            self.messages.handle(session, stanza)
-        elif isinstance(stanza, Presence):
-            self.presences.handle(session, stanza)
+    def _message(self, session: Session, message: Message, to: Jid) -> None:
+        dialog_id, user_id = self._addresses.dialog_id(to), self._addresses.user_id(to)
+        if dialog_id is not None:
+            self._rooms.message(session, message, dialog_id, to.resource)
+        elif user_id is not None:
+            self._messages.handle(session, message, user_id, to)
         else:
-            self.requests.handle(session, stanza)
+            raise StanzaRefused("service-unavailable" if self._local(to) else "remote-server-not-found")
 
-    def _refuse(self, session: Session, element: XMLElement, refused: StanzaRefused) -> None:
-        answer = error_to(element, session.jid, refused)
-        if answer is not None:
-            session.send(answer)
+    def _presence(self, session: Session, presence: Presence, to: Jid) -> None:
+        dialog_id, user_id = self._addresses.dialog_id(to), self._addresses.user_id(to)
+        if dialog_id is not None:
+            self._rooms.presence(session, presence, dialog_id, to.resource)
+        elif user_id is not None:
+            if isinstance(presence, Subscription):
+                self._roster.handle(session, presence, user_id)
+            else:
+                self._presences.handle(session, presence, user_id, to)
+        elif not self._local(to):
+            raise StanzaRefused("remote-server-not-found")
+
+    def _local(self, to: Jid) -> bool:
+        return to.domain in (self._addresses.host, self._addresses.muc_host)

@@ -1,4 +1,4 @@
-"""Messages as the history has them, and as the wire has them (facts 3.2, 3.3)."""
+"""Conversion of messages between the history and the wire (facts 3.2, 3.3)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _NAMES = {"content_type": "content-type"}
 _FIELDS = frozenset(
     "save_to_history dialog_id date_sent moduleIdentifier message_id silent markable attachment".split()
 )
-"""Children of `extraParams` that are no free parameters."""
+"""Children of `extraParams` that are not free parameters."""
 _ATTACHMENT = [str(one.name) for one in attrs.fields(Attachment) if not one.name.startswith("unknown")]
 
 
 def saved(message: Message) -> bool:
-    """Whether it goes into the history: the sender asks for it, and it is not to destroy itself (K-12, K-16, U-53)."""
+    """Return whether to save a message: if its sender asks for it and it is not self-destructing (K-12, K-16, U-53)."""
     extra = message.extra if isinstance(message, (ChatMessage, GroupMessage)) else None
     return extra is not None and bool(extra.save_to_history) and not destroyed(message)
 
 
 def draft_of(message: Message, sender_id: int) -> Draft:
-    """What the history gets of a message with content."""
+    """Return a message with content as the history stores it."""
     assert isinstance(message, (ChatMessage, GroupMessage))
     extra = message.extra or ExtraParams()
     candidates = (message.id, extra.message_id)
@@ -48,7 +48,7 @@ def draft_of(message: Message, sender_id: int) -> Draft:
 
 
 def _text(value: Any) -> str:
-    """A nested parameter is kept as JSON text (U-28)."""
+    """Return a parameter as text, which for a nested one is JSON (U-28)."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
@@ -62,19 +62,19 @@ def _to_json(attachment: Attachment) -> dict[str, Any]:
 
 
 def completed(message: Message, accepted: Accepted) -> Message:
-    """The message with what the server tells the receivers: the dialog and when it was sent (K-12, U-27, CX-08)."""
+    """Add what the server tells the receivers: the dialog and when the message was sent (K-12, U-27, CX-08)."""
     assert isinstance(message, (ChatMessage, GroupMessage))
     extra = attrs.evolve(message.extra or ExtraParams(), dialog_id=accepted.dialog_id, date_sent=accepted.date_sent)
     if message.id is None:
         return attrs.evolve(message, id=accepted.message_id, extra=extra)
     if message.id.lower() != accepted.message_id:
-        # Receivers take it where the stanza's own id is none of the platform's (3.3).
+        # Receivers use it if the stanza's own id is not in the platform's format (3.3).
         extra.message_id = accepted.message_id
     return attrs.evolve(message, extra=extra)
 
 
 def attachment_of(fields: Mapping[str, Any]) -> Attachment:
-    """An attachment of the history as the wire has it (K-14)."""
+    """Return an attachment from the history for the wire (K-14)."""
     known: dict[str, Any] = {}
     others: list[tuple[str, str]] = []
     for key, value in fields.items():
@@ -100,7 +100,7 @@ def extra_of(
     attachments: Sequence[Mapping[str, Any]] = (),
     params: Mapping[str, Any] | None = None,
 ) -> ExtraParams:
-    """The parameters of a message that comes over REST."""
+    """Return the parameters of a message that came over REST."""
     return attrs.evolve(
         parameters(params or {}),
         dialog_id=dialog_id,
@@ -112,7 +112,7 @@ def extra_of(
 
 
 def parameters(given: Mapping[str, Any]) -> ExtraParams:
-    """An application's own parameters; those that `extraParams` has a field for go into it, as far as they fit."""
+    """Return an application's own parameters. Those that have a field in `ExtraParams` go there, if they fit."""
     found = ExtraParams(params={name: value for name, value in given.items() if name not in _FIELDS})
     for name in ("dialog_id", "message_id"):
         if isinstance(given.get(name), str):

@@ -1,4 +1,4 @@
-"""Errors of stanzas: which condition has which type and code, and the answer that carries it (RFC 6120 section 8.3)."""
+"""Stanza errors: the type and code of each condition, and the answer that carries it (RFC 6120 section 8.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KINDS: dict[str, tuple[str, int | None]] = {
     "resource-constraint": ("wait", 500),
     "service-unavailable": ("cancel", 503),
 }
-"""Type and code of each condition (RFC 6120 section 8.3.3; the codes are those of XEP-0086, which SDKs show: K-27)."""
+"""Type and code of each condition (RFC 6120 section 8.3.3). The SDKs show the codes of XEP-0086 (K-27)."""
 
 _OF_STATUS = {
     400: "bad-request",
@@ -41,10 +41,10 @@ _OF_STATUS = {
 
 
 class StanzaRefused(Exception):
-    """A stanza is answered with an error.
+    """A stanza must be answered with an error.
 
     :ivar condition: of RFC 6120 section 8.3.3.
-    :ivar text: words for a person.
+    :ivar text: an explanation for people.
     """
 
     def __init__(self, condition: str, text: str | None = None) -> None:
@@ -54,20 +54,22 @@ class StanzaRefused(Exception):
 
 
 def refusal(refused: Refused) -> StanzaRefused:
-    """What a rule of the domain says no with, as the chat says it."""
+    """Translate a refusal of the domain."""
     return StanzaRefused(_OF_STATUS.get(refused.status, "bad-request"), str(refused))
 
 
 def fault(condition: str, text: str | None = None) -> StanzaFault:
-    """The `<error/>` of a condition."""
+    """Return the `<error/>` of a condition."""
     kind, code = _KINDS[condition]
     return StanzaFault(type=kind, code=code, condition=condition, text=text)
 
 
 def error_to(element: XMLElement, sender: str, refused: StanzaRefused) -> Stanza | None:
-    """The answer to a stanza that is refused; `None` for one that gets none (RFC 6120 sections 8.2.3 and 8.3.1).
+    """Return the answer to a refused stanza, or `None` if it must not have one (RFC 6120 sections 8.2.3 and 8.3.1).
 
-    :param sender: full JID of who sent it.
+    Nobody else has to check: refusing an error, or an answer to a request, drops it.
+
+    :param sender: the JID that sent it.
     """
     kind = element.get("type")
     to = element.get("to")

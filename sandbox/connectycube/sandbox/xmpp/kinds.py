@@ -1,4 +1,4 @@
-"""The kinds of stanzas, and what the server does with each kind of message (RFC 6121 section 8, XEP-0160, XEP-0280)."""
+"""The kinds of stanzas, and how the server treats each kind of message (RFC 6121 section 8, XEP-0160, XEP-0280)."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ _evolve: Any = attrs.evolve
 
 
 def addressed(stanza: S, *, from_: str | None, to: str | None) -> S:
-    """The same stanza from and to others."""
+    """Return a stanza with other addresses."""
     found: S = _evolve(stanza, from_=from_, to=to)
     return found
 
 
 def delayed(stanza: S, delay: Delay) -> S:
-    """The same stanza with the time at which the server took it (XEP-0203); one that has a time keeps it."""
+    """Return a stanza with the time at which the server received it (XEP-0203), unless it already has one."""
     any_stanza: Any = stanza
     if not hasattr(stanza, "delay"):
         marked: S = _evolve(stanza, unknown=(*any_stanza.unknown, delay.to_xml()))
@@ -106,12 +106,12 @@ def delayed(stanza: S, delay: Delay) -> S:
 
 
 def delay_of(host: str, at: float) -> Delay:
-    """The mark of a stanza that the server has kept since a time."""
+    """Return the mark of a stanza that the server has kept since a time."""
     return Delay(from_=host, stamp=dt.datetime.fromtimestamp(int(at), dt.UTC))
 
 
 def message_type(message: Message) -> str:
-    """The stanza's `type`."""
+    """Return the stanza's `type`."""
     if isinstance(message, GroupMessage):
         return "groupchat"
     if isinstance(message, Headline):
@@ -120,7 +120,7 @@ def message_type(message: Message) -> str:
 
 
 def has_content(message: Message) -> bool:
-    """Whether a message makes a dialog and may go into the history."""
+    """Return whether a message creates a dialog and may be saved."""
     if not isinstance(message, (ChatMessage, GroupMessage)):
         return False
     extra = message.extra
@@ -128,15 +128,16 @@ def has_content(message: Message) -> bool:
 
 
 def destroyed(message: Message) -> bool:
-    """Whether it is to vanish after it was read, and so is stored nowhere (K-16, U-53)."""
+    """Return whether a message disappears once it is read, and so must not be stored (K-16, U-53)."""
     return isinstance(message, (ChatMessage, GroupMessage)) and message.destroy is not None
 
 
 def kept_offline(message: Message) -> bool:
-    """Whether a message waits for a user who is offline (RFC 6121 section 8.5.2.2, XEP-0160).
+    """Return whether a message waits for a user who is offline (RFC 6121 section 8.5.2.2, XEP-0160).
 
-    Chat states, headlines - with them system messages and call signals (CX-14) -, errors and what destroys itself do
-    not. Messages of groups are in the history, but one that a lost stream took along waits (XEP-0198 section 5).
+    Chat states, errors, self-destructing messages and headlines, which include system messages and call signals
+    (CX-14), don't wait. A group's messages are in the history, but wait if they got lost with a stream (XEP-0198
+    section 5).
     """
     if isinstance(message, (*ChatState.__args__, *Headline.__args__, MessageError)) or destroyed(message):
         return False
@@ -144,7 +145,7 @@ def kept_offline(message: Message) -> bool:
 
 
 def copied(message: Message) -> bool:
-    """Whether the user's other devices get a carbon (XEP-0280 section 6.1)."""
+    """Return whether the user's other devices receive a carbon (XEP-0280 section 6.1)."""
     if any(mark in text for text in message.unknown for mark in ("urn:xmpp:carbons:2", "<no-copy ")):
         return False
     kind = message_type(message)

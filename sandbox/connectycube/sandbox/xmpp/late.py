@@ -1,7 +1,7 @@
-"""The chat, from the moment it is needed: by who connects, or by what the domain has to tell.
+"""Loads the chat when a client connects, or when the domain has a message for it.
 
-Its ports are taken from the start; who connects before it is loaded waits in their queues. A sandbox that is used over
-REST only never loads it.
+Its ports are bound from the start. Clients that connect before it is loaded wait in their backlog. A sandbox that is
+only used over REST never loads it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["ChatStartError", "LateChat"]
 
 OF_CONNECTIONS = (ConnectionsToDrop, DialogChanged, DialogDeleted, Emptied, UserDeleted)
-"""What means nothing to a chat that nobody is connected to."""
+"""Signals that don't matter to a chat without connections."""
 
 
 class ChatStartError(Exception):
-    """The chat was needed and could not be started, which ended the sandbox. Its cause says why."""
+    """The chat was needed but could not be started, which ended the sandbox. The cause says why."""
 
 
 class LateChat:
-    """The chat service of a sandbox, which is loaded when it is first needed.
+    """The chat service of a sandbox, which loads when it is first needed.
 
     :param address: where it listens.
     """
@@ -41,7 +41,7 @@ class LateChat:
         self._server: XmppServer | None = None
 
     async def start(self) -> None:
-        """Wait for the first who connects. The first signal that matters is seen to at once."""
+        """Wait for the first connection or the first signal that matters."""
         loop = asyncio.get_running_loop()
         self._core.bus.waker = self._signalled
         try:
@@ -49,12 +49,12 @@ class LateChat:
                 loop.add_reader(sock, self._knocked)
                 self._watched.append(sock.fileno())
         except NotImplementedError:
-            # There are loops that can't watch a socket, on Windows.
+            # Windows has loops that can't watch a socket.
             await self._open()
 
     async def stop(self) -> None:
-        """Close all connections and ports, and wait until they are closed."""
-        self._watch_no_more()
+        """Close all connections and ports, and wait for it."""
+        self._unwatch()
         self._core.bus.waker = None
         if self._opening is not None:
             await self._opening
@@ -70,10 +70,10 @@ class LateChat:
                 self._fail(error)
 
     def _knocked(self) -> None:
-        self._watch_no_more()
+        self._unwatch()
         self._opening = asyncio.get_running_loop().create_task(self._open())
 
-    def _watch_no_more(self) -> None:
+    def _unwatch(self) -> None:
         loop = asyncio.get_running_loop()
         for number in self._watched:
             loop.remove_reader(number)
@@ -93,12 +93,12 @@ class LateChat:
         self._core.failed(failure)
 
     def _load(self) -> None:
-        """What takes long, beside the loop."""
+        """Do what takes long, on another thread."""
         import_module(".server", __package__)
         _ = self._address.certificates
 
     def _make(self) -> XmppServer:
-        """The chat; from now on it hears all signals."""
+        """Build the chat, which from now on receives all signals."""
         self._core.bus.waker = None
         if self._server is None:
             from .server import XmppServer

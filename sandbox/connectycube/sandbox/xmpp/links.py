@@ -1,6 +1,6 @@
-"""Connections: TCP with or without TLS, and WebSocket. They carry text; what it means is the stream's matter.
+"""Connections: TCP with or without TLS, and WebSocket. They carry text for a stream.
 
-Writing never waits. What a client does not read is kept up to a bound; then its connection is broken.
+Writing never waits. The data for a client that reads slowly is kept up to a limit, then its connection is dropped.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
-from xml.etree.ElementTree import Element as XMLElement
+from typing import Final, Protocol
 from xml.sax.saxutils import quoteattr
 
-from attrs import frozen
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
@@ -24,83 +22,54 @@ from websockets.typing import Subprotocol
 
 from connectycube.stanzas import Close, Open
 
-from .xmlstream import (
-    CLIENT,
-    STREAMS,
-    ElementRead,
-    StreamClosed,
-    StreamFault,
-    StreamOpened,
-    XmlStream,
-    text_of,
-)
+from ..config import Limits
+from ..faults import Faults
+from .xmlstream import CLIENT, STREAMS, Event, Header, StreamClosed, StreamFault, XmlStream, text_of
 
-if TYPE_CHECKING:
-    from ..core import Core
-
-__all__ = ["Header", "Link", "Receiver", "TcpLink", "WebSocketLink"]
+__all__ = ["Link", "Receiver", "TcpLink", "WebSocketLink"]
 
 LINGER: Final = 2.0
-"""Seconds that the other side has for its part of the closing."""
+"""How many seconds the other side has to close too."""
 FRAMING: Final = "urn:ietf:params:xml:ns:xmpp-framing"
 
 
-@frozen
-class Header:
-    """How a side opens a stream.
-
-    :ivar xml: as it came, more or less.
-    :ivar fault: condition of what is wrong with it, if anything.
-    """
-
-    xml: str
-    to: str | None
-    version: str | None
-    fault: str | None = None
-
-
 class Receiver(Protocol):
-    """What a link tells: the stream on it."""
+    """The stream on a link."""
 
-    def opened(self, header: Header) -> None: ...
-
-    def element(self, element: XMLElement) -> None: ...
-
-    def closed(self) -> None:
-        """The other side ended the stream."""
-
-    def failed(self, fault: StreamFault) -> None:
-        """The other side sent what is no stream."""
+    def handle(self, event: Event) -> None:
+        """Handle what the client sent."""
 
     def lost(self) -> None:
-        """The connection is gone. This comes last, and once."""
+        """Handle the loss of the connection, which is the last call."""
 
 
 class Link(asyncio.Protocol, ABC):
     """A connection.
 
-    :param links: all that are there; this one adds itself, and takes itself out when it is gone.
-    :param receiver: makes what listens to the link, once it is connected.
+    :param receiver: creates the receiver of the link, once it is connected.
+    :param links: the open links, to which this one adds itself.
     """
 
-    def __init__(self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver]) -> None:
-        self._core = core
-        self._links = links
+    def __init__(self, receiver: Callable[[Link], Receiver], links: set[Link], limits: Limits, faults: Faults) -> None:
         self._make_receiver = receiver
+        self._links = links
+        self._limits = limits
+        self._faults = faults
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
-        """What goes out together when what happens now is done: a call of the system for each stanza costs most."""
+        """Written together at the next iteration of the loop, because a system call for each stanza is expensive."""
         self._out_bytes = 0
-        self._late: deque[tuple[float, bytes]] = deque()
+        self._late: deque[bytes] = deque()
+        """Written when its time comes, one for each timer that is set."""
         self._late_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._closing = False
-        """Nothing more is sent or read."""
+        """Whether sending and reading have ended."""
         self.gone = asyncio.Event()
         self.start_tls: Callable[[], None] | None = None
-        """Goes on with TLS, where that can be asked for; a handshake that fails ends the connection."""
+        """Starts TLS, if the client may ask for it. A handshake that fails ends the connection."""
 
     # -- asyncio's side
 
@@ -113,9 +82,9 @@ class Link(asyncio.Protocol, ABC):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
-        for timer in (self._timer, self._lingering):
-            if timer is not None:
-                timer.cancel()
+        self._late.clear()
+        if self._lingering is not None:
+            self._lingering.cancel()
         if not self.gone.is_set():
             self.gone.set()
             self._links.discard(self)
@@ -123,12 +92,12 @@ class Link(asyncio.Protocol, ABC):
 
     @property
     def secure(self) -> bool:
-        """Whether TLS protects it."""
+        """Whether the connection uses TLS."""
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
     @property
     def open(self) -> bool:
-        """Whether anything sent now may still arrive."""
+        """Whether data sent now may still arrive."""
         return self._transport is not None and not (self._closing or self._transport.is_closing())
 
     # -- the stream's side
@@ -141,7 +110,7 @@ class Link(asyncio.Protocol, ABC):
     def send_header(self, host: str, stream_id: str) -> str:
         """Open the server's side of the stream.
 
-        :returns: what was sent.
+        :returns: the XML that was sent.
         """
 
     @abstractmethod
@@ -150,10 +119,10 @@ class Link(asyncio.Protocol, ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the stream, and the connection once all that was sent has gone."""
+        """End the stream, and the connection once everything is written."""
 
     def abort(self) -> None:
-        """Break the connection without a word."""
+        """Break the connection without closing the stream."""
         self._closing = True
         self._late.clear()
         self._out.clear()
@@ -164,13 +133,13 @@ class Link(asyncio.Protocol, ABC):
     # -- writing
 
     def _write(self, data: bytes) -> None:
-        delay = self._core.faults.chat.delay
+        delay = self._faults.chat.delay
         if delay > 0 or self._late:
-            due = max(self._loop.time() + delay, self._late[-1][0] if self._late else 0.0)
-            self._late.append((due, data))
+            # A delay that a test lowers must not change the order.
+            self._due = max(self._loop.time() + delay, self._due)
+            self._late.append(data)
             self._late_bytes += len(data)
-            if self._timer is None:
-                self._timer = self._loop.call_at(due, self._write_late)
+            self._loop.call_at(self._due, self._write_late)
         else:
             self._write_soon(data)
         self._check_buffer()
@@ -190,16 +159,13 @@ class Link(asyncio.Protocol, ABC):
                 self._transport.write(data)
 
     def _write_late(self) -> None:
-        self._timer = None
-        while self._late and self._late[0][0] <= self._loop.time() and self._transport is not None:
-            _, data = self._late.popleft()
+        if self._late:
+            data = self._late.popleft()
             self._late_bytes -= len(data)
             self._write_soon(data)
-        if self._late:
-            self._timer = self._loop.call_at(self._late[0][0], self._write_late)
-        elif self._closing:
-            self._write_out()
-            self._finish()
+            if self._closing and not self._late:
+                self._write_out()
+                self._finish()
 
     def _check_buffer(self) -> None:
         waiting = (
@@ -207,23 +173,24 @@ class Link(asyncio.Protocol, ABC):
             + self._out_bytes
             + (0 if self._transport is None else self._transport.get_write_buffer_size())
         )
-        if waiting > self._core.settings.limits.write_buffer_bytes:
+        if waiting > self._limits.write_buffer_bytes:
             self.abort()
 
     def _end(self) -> None:
-        """Send nothing more, and close once all has gone."""
+        """Close once everything is written."""
         self._closing = True
         if not self._late:
             self._write_out()
             self._finish()
 
     def _finish(self) -> None:
-        """Wait until the other side closes too: before, what is on its way to it could be lost."""
-        if self._transport is None or self._transport.is_closing() or self._lingering is not None:
+        """Wait until the other side closes too, because closing first could lose data on its way to it."""
+        if self._transport is None or self._transport.is_closing():
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._lingering = self._loop.call_later(LINGER, self._transport.abort)
+            if self._lingering is None:
+                self._lingering = self._loop.call_later(LINGER, self._transport.abort)
         else:
             self._transport.close()
 
@@ -231,22 +198,26 @@ class Link(asyncio.Protocol, ABC):
 class TcpLink(Link):
     """A stream over TCP: one long XML document (RFC 6120).
 
-    :param tls: for STARTTLS; `None` where it is not offered.
+    :param tls: for STARTTLS.
     """
 
     def __init__(
-        self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver], tls: ssl.SSLContext | None
+        self,
+        receiver: Callable[[Link], Receiver],
+        links: set[Link],
+        limits: Limits,
+        faults: Faults,
+        tls: ssl.SSLContext,
     ) -> None:
-        super().__init__(core, links, receiver)
-        if tls is not None:
-            self.start_tls = partial(self._begin_tls, tls)
+        super().__init__(receiver, links, limits, faults)
+        self.start_tls = partial(self._begin_tls, tls)
         self._tasks: set[asyncio.Task[None]] = set()
         self._xml: XmlStream | None = self._new_stream()
         self._early: list[bytes] | None = None
-        """What came through TLS before asyncio has told of it."""
+        """Decrypted data that arrived before asyncio reported the end of the handshake."""
 
     def _new_stream(self) -> XmlStream:
-        return XmlStream(self._core.settings.limits.stanza_bytes)
+        return XmlStream(self._limits.stanza_bytes)
 
     def data_received(self, data: bytes) -> None:
         if self._early is not None:
@@ -256,20 +227,12 @@ class TcpLink(Link):
         if xml is None or self._closing:
             return
         for event in xml.feed(data):
-            # After a restart or a fault, what else came with it belongs to nothing (RFC 6120 section 5.4.3.3).
+            # After a restart or a fault, the rest of the data belongs to no stream (RFC 6120 section 5.4.3.3).
             if self._xml is not xml or self._closing:
                 break
-            match event:
-                case ElementRead(element):
-                    self._receiver.element(element)
-                case StreamOpened():
-                    self._receiver.opened(_header(event))
-                case StreamClosed():
-                    self._xml = None
-                    self._receiver.closed()
-                case StreamFault():
-                    self._xml = None
-                    self._receiver.failed(event)
+            if isinstance(event, (StreamClosed, StreamFault)):
+                self._xml = None
+            self._receiver.handle(event)
 
     def send(self, xml: str) -> None:
         if self.open:
@@ -294,7 +257,7 @@ class TcpLink(Link):
     def _begin_tls(self, context: ssl.SSLContext) -> None:
         assert self._transport is not None
         self._write_out()
-        # Nothing that comes in the clear from now on is read.
+        # Nothing that arrives unencrypted from now on may be read.
         self._transport.pause_reading()
         self._xml = None
         self._early = []
@@ -318,24 +281,13 @@ class TcpLink(Link):
                 self.data_received(data)
 
 
-def _header(opened: StreamOpened) -> Header:
-    fault = None
-    if opened.tag != f"{{{STREAMS}}}stream":
-        fault = "invalid-namespace" if opened.tag.rpartition("}")[2] == "stream" else "bad-format"
-    elif opened.content != CLIENT:
-        fault = "invalid-namespace"
-    attributes = "".join(f" {key}={quoteattr(value)}" for key, value in opened.attributes.items() if key[0] != "{")
-    xml = f"<stream:stream xmlns:stream={quoteattr(STREAMS)}{attributes}>"
-    return Header(xml, opened.attributes.get("to"), opened.attributes.get("version"), fault)
-
-
 class WebSocketLink(Link):
     """A stream over WebSocket: a frame for each stanza (RFC 7395)."""
 
-    def __init__(self, core: Core, links: set[Link], receiver: Callable[[Link], Receiver]) -> None:
-        super().__init__(core, links, receiver)
-        limit = core.settings.limits.stanza_bytes
-        # A frame a bit too large is told so in XMPP's own words, one far too large is not even read.
+    def __init__(self, receiver: Callable[[Link], Receiver], links: set[Link], limits: Limits, faults: Faults) -> None:
+        super().__init__(receiver, links, limits, faults)
+        limit = limits.stanza_bytes
+        # A frame slightly over the limit is answered with a stream error. One far over it is not even read.
         self._protocol = ServerProtocol(subprotocols=[Subprotocol("xmpp")], max_size=4 * limit)
         self._xml = XmlStream.framed(limit)
         self._limit = limit
@@ -343,7 +295,7 @@ class WebSocketLink(Link):
         self._closed = False
 
     def data_received(self, data: bytes) -> None:
-        # Line by line until the request is answered: what came with it would be answered before it, or not at all.
+        # Line by line until the request is answered: frames that came with it would otherwise be answered first.
         for part in data.splitlines(keepends=True) if self._protocol.state is CONNECTING else (data,):
             if not self._closing:
                 self._protocol.receive_data(part)
@@ -378,26 +330,27 @@ class WebSocketLink(Link):
                 if not self._closed:
                     self._text(data)
         elif frame.opcode is Opcode.BINARY:
-            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "XMPP is text")
+            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "XMPP uses text frames")
 
     def _text(self, data: bytes) -> None:
+        event = self._event(data)
+        self._closed = isinstance(event, (StreamClosed, StreamFault))
+        self._receiver.handle(event)
+
+    def _event(self, data: bytes) -> Event:
+        if len(data) > self._limit:
+            return StreamFault("policy-violation", f"a stanza has at most {self._limit} bytes")
         try:
-            if len(data) > self._limit:
-                raise StreamFault("policy-violation", f"a stanza has at most {self._limit} bytes")
             element = self._xml.frame(data)
         except StreamFault as fault:
-            self._closed = True
-            self._receiver.failed(fault)
-            return
+            return fault
         if element.tag == f"{{{FRAMING}}}open":
-            self._receiver.opened(Header(text_of(element), element.get("to"), element.get("version")))
-        elif element.tag == f"{{{FRAMING}}}close":
-            self._closed = True
-            self._receiver.closed()
-        elif element.tag == f"{{{STREAMS}}}stream":
-            self._receiver.opened(Header(text_of(element), None, None, "invalid-namespace"))
-        else:
-            self._receiver.element(element)
+            return Header(text_of(element), element.get("to"), element.get("version"))
+        if element.tag == f"{{{FRAMING}}}close":
+            return StreamClosed()
+        if element.tag == f"{{{STREAMS}}}stream":
+            return Header(text_of(element), None, None, "invalid-namespace")
+        return element
 
     @property
     def open(self) -> bool:
@@ -414,7 +367,7 @@ class WebSocketLink(Link):
         return xml
 
     def restart(self) -> None:
-        """Each frame stands alone: there is nothing to begin anew."""
+        """Do nothing: every frame is parsed separately."""
 
     def close(self) -> None:
         self._closed = True
@@ -423,8 +376,3 @@ class WebSocketLink(Link):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
             self._lingering = self._loop.call_later(LINGER, self.abort)
-
-    def _finish(self) -> None:
-        """The server closes first, once both sides have said so (RFC 6455 section 7.1.1)."""
-        if self._transport is not None:
-            self._transport.close()

@@ -1,4 +1,4 @@
-"""Where the chat listens. Its ports are taken, and told, before the chat itself is loaded."""
+"""Where the chat listens. Its ports are bound, and known, before the chat itself is loaded."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LISTENERS: tuple[Listener, ...] = ("plain", "tls", "websocket", "secure_websocke
 class ChatAddress:
     """Where the chat of a sandbox listens: TCP, TCP with TLS, WebSocket, WebSocket with TLS.
 
-    The ports are taken at once, so that one that is in use is told of where the sandbox is started.
+    The ports are bound at once, so that starting the sandbox fails if one is in use.
 
     :param host: address to listen on.
-    :param ports: of each, in the order above; 0 takes a free one.
-    :param names: host names for the certificate beside the usual ones of the own machine.
-    :param ca_file: where the certificate's authority is kept, if it is.
-    :raises OSError: if a port is taken.
+    :param ports: in the order above; 0 chooses a free one.
+    :param names: host names for the certificate, besides those of the local machine.
+    :param ca_file: where to keep the certificate's authority, if anywhere.
+    :raises OSError: if a port is in use.
     """
 
     def __init__(self, host: str, ports: Sequence[int], names: Sequence[str], ca_file: Path | None) -> None:
@@ -48,9 +48,9 @@ class ChatAddress:
 
     @property
     def certificates(self) -> Certificates:
-        """What TLS is done with; made when it is first asked for, by any thread.
+        """The certificates for TLS, which any thread may be the first to use, and so to create.
 
-        :raises DataFileError: if no authority is kept, or can be, where it should.
+        :raises DataFileError: if the authority can't be read or kept.
         """
         with self._making:
             if self._certificates is None:
@@ -60,11 +60,11 @@ class ChatAddress:
             return self._certificates
 
     def port(self, listener: Listener) -> int:
-        """The port of a listener."""
+        """Return the port of a listener."""
         return self._ports[listener]
 
     def url(self, scheme: str, listener: Listener) -> str:
-        """The address of a listener for WebSocket."""
+        """Return the WebSocket address of a listener."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         if self._host in ("127.0.0.1", "::1"):
             # The official JavaScript SDK opens the stream to the host of the address: it must be the chat's domain.
@@ -72,7 +72,7 @@ class ChatAddress:
         return f"{scheme}://{host}:{self.port(listener)}"
 
     def close(self) -> None:
-        """Give the ports back, and delete the certificate that is not kept."""
+        """Release the ports, and delete the certificates unless they are kept."""
         for one in self.sockets.values():
             one.close()
         with self._making:

@@ -1,6 +1,6 @@
-"""Stream management as counting (XEP-0198): what was handled, and what the other side has not confirmed.
+"""The counters of stream management (XEP-0198): what was handled, and what the other side has not acknowledged.
 
-No clock, no socket: the session drives it.
+The session drives them; there is no clock and no socket here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ WRAP = 1 << 32
 
 
 class TooHigh(Exception):
-    """The other side confirms more than it was sent.
+    """The other side acknowledges more than it was sent.
 
-    :ivar h: what it says.
-    :ivar sent: what it was sent.
+    :ivar h: how many stanzas it acknowledges.
+    :ivar sent: how many it was sent.
     """
 
     def __init__(self, h: int, sent: int) -> None:
@@ -30,10 +30,10 @@ class TooHigh(Exception):
 class Management(Generic[T]):
     """The counters of one managed stream.
 
-    :ivar id: names the stream when it is resumed; `None` for one that can't be.
+    :ivar id: identifies the stream when it is resumed. `None` if it can't be.
     :ivar seconds: how long it can be resumed.
-    :ivar handled: stanzas of the other side.
-    :ivar asked: a request for a confirmation is not answered yet.
+    :ivar handled: how many stanzas of the other side were handled.
+    :ivar asked: whether a request for an acknowledgement is pending.
     """
 
     def __init__(self, id: str | None, seconds: int) -> None:
@@ -46,25 +46,26 @@ class Management(Generic[T]):
 
     @property
     def unacked(self) -> list[T]:
-        """What was sent and not confirmed, oldest first."""
+        """Return what was sent and not acknowledged, oldest first."""
         return list(self._unacked)
 
     def __len__(self) -> int:
         return len(self._unacked)
 
     def received(self) -> None:
-        """A stanza of the other side is handled."""
+        """Count a stanza of the other side."""
         self.handled = (self.handled + 1) % WRAP
 
     def sent(self, item: T) -> None:
-        """A stanza goes out."""
+        """Remember a stanza that is sent."""
         self._unacked.append(item)
 
     def confirmed(self, h: int) -> list[T]:
-        """The other side has handled so many in all.
+        """Take an acknowledgement.
 
-        :returns: what that confirms.
-        :raises TooHigh: if it was not sent so many.
+        :param h: how many stanzas the other side has handled in total.
+        :returns: those that it acknowledges.
+        :raises TooHigh: if it was not sent that many.
         """
         step = (h - self._confirmed) % WRAP
         if step > len(self._unacked):

@@ -1,34 +1,51 @@
-"""A bound resource: what it was sent and has confirmed, and what it wants (RFC 6120 section 7, XEP-0198)."""
+"""A bound resource: what it was sent, acknowledged and asked for (RFC 6120 section 7, XEP-0198)."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element as XMLElement
+from collections.abc import Callable
+from typing import Protocol
 
 from attrs import define, field, frozen
 
-from connectycube.stanzas import Ack, AckRequest, AvailablePresence, Enabled, Resumed, Stanza, UnavailablePresence
+from connectycube.stanzas import AckRequest, AvailablePresence, Element, Enabled, Resumed, Stanza, UnavailablePresence
 
-from .alarms import Alarm
+from ..config import Limits
+from .alarms import Alarm, Alarms
 from .kinds import Message
 from .management import Management
 
-if TYPE_CHECKING:
-    from .chat import Chat
-    from .stream import Stream
+__all__ = ["Connection", "Delivery", "Session"]
 
-__all__ = ["Delivery", "Session"]
+
+class Connection(Protocol):
+    """The stream that a session is bound to."""
+
+    user_id: int | None
+    resource: Session | None
+
+    def send(self, element: Element) -> None:
+        """Send an element."""
+
+    def fail(self, condition: str, text: str | None = None) -> None:
+        """End the stream with an error."""
+
+    def abort(self) -> None:
+        """Break the connection without closing the stream."""
+
+    def replaced(self) -> None:
+        """End the stream because another one took its resource."""
 
 
 @define(eq=False)
 class Delivery:
     """A message on its way to a user.
 
-    :ivar sent_at: Unix time, for when it has to wait.
-    :ivar keep: whether it waits for the user if no device gets it.
-    :ivar targets: the devices that it was given to.
-    :ivar reached: one of them has it for certain.
+    :ivar sent_at: Unix time, in case the message has to wait.
+    :ivar keep: whether it waits for the user if no device receives it.
+    :ivar targets: the devices it was sent to.
+    :ivar reached: whether one of them has certainly received it.
     """
 
     user_id: int
@@ -41,39 +58,47 @@ class Delivery:
 
 @frozen
 class Sent:
-    """A stanza that was sent and not confirmed."""
+    """A stanza that was sent and is not acknowledged yet."""
 
     stanza: Stanza
     delivery: Delivery | None
 
 
+@define(eq=False)
 class Session:
-    """One device of a user. It outlives its connection where the stream can be resumed."""
+    """One device of a user. It outlives its connection if the stream can be resumed.
 
-    def __init__(self, chat: Chat, user_id: int, resource: str, stream: Stream) -> None:
-        self._chat = chat
-        self.user_id = user_id
-        self.resource = resource
-        self.bare = chat.addresses.user(user_id)
-        self.jid = f"{self.bare}/{resource}"
-        self.stream: Stream | None = stream
-        self.management: Management[Sent] | None = None
-        self.ended = False
-        self.presence: AvailablePresence | None = None
-        """The last one that it sent to all; `None` while it is not available."""
-        self.interested = False
-        """Whether it has asked for the contact list and so hears of changes (RFC 6121 section 2.2)."""
-        self.carbons = False
-        self.inactive = False
-        self.active_list: str | None = None
-        self.watched: set[int] = set()
-        """Users whose last activity it is told (K-51)."""
-        self.directed: set[str] = set()
-        """To whom it sent presence that others did not get (RFC 6121 section 4.6.3)."""
-        self.rooms: set[str] = set()
-        """Dialogs whose rooms it has joined."""
-        self._held: dict[str, Stanza] = {}
-        self._alarm: Alarm | None = None
+    :ivar end: ends the session for good.
+    """
+
+    user_id: int
+    bare: str
+    resource: str
+    stream: Connection | None
+    _limits: Limits
+    _alarms: Alarms
+    _end: Callable[[Session], None]
+    jid: str = field(init=False)
+    management: Management[Sent] | None = field(default=None, init=False)
+    ended: bool = field(default=False, init=False)
+    presence: AvailablePresence | None = field(default=None, init=False)
+    """The last one it broadcast, `None` while it is unavailable."""
+    interested: bool = field(default=False, init=False)
+    """Whether it requested the contact list, and so receives its changes (RFC 6121 section 2.2)."""
+    carbons: bool = field(default=False, init=False)
+    inactive: bool = field(default=False, init=False)
+    active_list: str | None = field(default=None, init=False)
+    watched: set[int] = field(factory=set, init=False)
+    """The users whose last activity it subscribed to (K-51)."""
+    directed: set[str] = field(factory=set, init=False)
+    """The addresses it sent directed presence to (RFC 6121 section 4.6.3)."""
+    rooms: set[str] = field(factory=set, init=False)
+    """The dialogs whose rooms it joined."""
+    _held: dict[str, Stanza] = field(factory=dict, init=False)
+    _alarm: Alarm | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.jid = f"{self.bare}/{self.resource}"
 
     @property
     def available(self) -> bool:
@@ -83,7 +108,7 @@ class Session:
     def priority(self) -> int:
         return 0 if self.presence is None else self.presence.priority or 0
 
-    # -- out
+    # -- sending
 
     def send(self, stanza: Stanza, delivery: Delivery | None = None) -> None:
         """Send a stanza, or keep it until the stream is resumed."""
@@ -91,10 +116,10 @@ class Session:
             return
         if delivery is not None:
             delivery.targets.add(self)
-            # Without management nobody will ever know.
+            # Without stream management, nothing will ever tell.
             delivery.reached = delivery.reached or self.management is None
         if self.inactive and isinstance(stanza, (AvailablePresence, UnavailablePresence)):
-            # While the client sleeps, only the last presence of each contact counts (K-52).
+            # While the client is inactive, only the last presence of each contact counts (K-52).
             self._held.pop(str(stanza.from_), None)
             self._held[str(stanza.from_)] = stanza
             return
@@ -102,7 +127,7 @@ class Session:
         self._send(stanza, delivery)
 
     def set_inactive(self, inactive: bool) -> None:
-        """The client sleeps or wakes up (K-52, CX-16)."""
+        """Hold presence back while the client is inactive (K-52, CX-16)."""
         self.inactive = inactive
         if not inactive:
             self._release()
@@ -119,34 +144,33 @@ class Session:
         if self.stream is not None:
             self.stream.send(stanza)
         if managed is not None:
-            self._ask()
-            if len(managed) > self._chat.limits.unacked_stanzas:
-                self._chat.later(lambda: self._chat.end(self, abort=True))
+            self._request_ack()
+            if len(managed) > self._limits.unacked_stanzas:
+                # Later, because the caller may be iterating over the sessions.
+                asyncio.get_running_loop().call_soon(self._give_up)
 
-    def _ask(self) -> None:
-        """Ask for a confirmation where one is due and none is on its way (XEP-0198 section 4)."""
+    def _give_up(self) -> None:
+        stream = self.stream
+        self._end(self)
+        if stream is not None:
+            stream.abort()
+
+    def _request_ack(self) -> None:
+        """Request an acknowledgement if one is due and not requested yet (XEP-0198 section 4)."""
         managed = self.management
         if managed is not None and len(managed) and not managed.asked and self.stream is not None:
             managed.asked = True
             self.stream.send(AckRequest())
 
-    # -- in
+    # -- stream management
 
-    def receive(self, element: XMLElement) -> None:
-        """A stanza of the client."""
-        try:
-            self._chat.receive(self, element)
-        finally:
-            if self.management is not None:
-                self.management.received()
+    def acknowledged(self, h: int) -> None:
+        """Take an acknowledgement of the client.
 
-    def confirmed(self, h: int) -> None:
-        """The client has handled so many stanzas.
-
-        :raises TooHigh: if it was not sent so many.
+        :raises TooHigh: if it acknowledges more stanzas than it was sent.
         """
         self._settle(h)
-        self._ask()
+        self._request_ack()
 
     def _settle(self, h: int) -> None:
         if self.management is not None:
@@ -154,56 +178,48 @@ class Session:
                 if sent.delivery is not None:
                     sent.delivery.reached = True
 
-    def answer(self) -> None:
-        """Tell the client how many of its stanzas were handled."""
-        if self.management is not None and self.stream is not None:
-            self.stream.send(Ack(h=self.management.handled))
-
-    # -- resuming
-
     def enable(self, resume: bool, longest: int | None) -> Enabled:
-        """Manage the stream from now on.
+        """Enable stream management.
 
-        :param longest: seconds that the client wishes it to be resumable for.
+        :param longest: how many seconds the client wants the stream to be resumable.
         """
-        most = self._chat.limits.resume_seconds
+        most = self._limits.resume_seconds
         seconds = most if longest is None else min(longest, most)
         resumable = resume and seconds > 0
         self.management = Management(secrets.token_urlsafe(16) if resumable else None, seconds)
-        if self.management.id is None:
+        if not resumable:
             return Enabled()
-        self._chat.resumable[self.management.id] = self
         return Enabled(id=self.management.id, resume=True, max=seconds)
 
     def detach(self) -> None:
-        """The connection is gone."""
+        """Lose the connection, and wait for a new one if the stream can be resumed."""
         self.stream = None
         managed = self.management
         if managed is None or managed.id is None:
-            self._chat.end(self)
+            self._end(self)
         elif not self.ended:
-            self._alarm = self._chat.alarms.set(managed.seconds, lambda: self._chat.end(self))
+            self._alarm = self._alarms.set(managed.seconds, lambda: self._end(self))
 
-    def attach(self, stream: Stream, h: int) -> None:
-        """Go on with another connection (XEP-0198 section 5).
+    def attach(self, stream: Connection, h: int) -> None:
+        """Resume over another connection (XEP-0198 section 5).
 
-        :raises TooHigh: if the client has handled more than it was sent.
+        :raises TooHigh: if the client acknowledges more stanzas than it was sent.
         """
         managed = self.management
         assert managed is not None
         assert managed.id is not None
         self._settle(h)
-        self.silence()
+        self.cancel_alarm()
         old, self.stream = self.stream, stream
         if old is not None:
             old.replaced()
         stream.send(Resumed(previd=managed.id, h=managed.handled))
         for sent in managed.unacked:
             stream.send(sent.stanza)
-        self._ask()
+        self._request_ack()
 
-    def silence(self) -> None:
-        """Stop the timer that ends it."""
+    def cancel_alarm(self) -> None:
+        """Stop the timer that ends the session."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

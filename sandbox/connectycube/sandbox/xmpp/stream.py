@@ -1,6 +1,6 @@
-"""The beginning and the end of a stream: header, TLS, login, resource, management, errors (RFC 6120 sections 4 to 7).
+"""How a stream begins and ends: header, TLS, login, resource, stream management, errors (RFC 6120 sections 4 to 7).
 
-Which element is welcome when is a table at the end of the class; whatever stands nowhere in it ends the stream.
+A table at the end of the class says which element is accepted in which phase. Any other element ends the stream.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from xml.etree.ElementTree import Element as XMLElement
+
+from attrs import define, field
 
 from connectycube.stanzas import (
     Abort,
@@ -41,15 +43,17 @@ from connectycube.stanzas import (
     parse,
 )
 
+from ..addresses import Addresses
+from ..config import Limits
+from ..faults import Faults
+from ..journal import Journal
 from . import sasl
+from .chat import Chat
 from .faults import StanzaRefused, error_to
-from .links import Header, Link
+from .links import Link
 from .management import TooHigh
-from .xmlstream import CLIENT, StreamFault, text_of
-
-if TYPE_CHECKING:
-    from .chat import Chat
-    from .session import Session as Resource
+from .session import Session as Resource
+from .xmlstream import CLIENT, Event, Header, StreamClosed, StreamFault, text_of
 
 __all__ = ["Phase", "Stream"]
 
@@ -59,32 +63,38 @@ SM = "{urn:xmpp:sm:3}"
 
 
 class Phase(Enum):
-    """How far a stream is."""
+    """How far a stream has got."""
 
-    CONNECTED = "waits for the header"
-    OPEN = "waits for a login"
-    LOGGED_IN = "waits for the header after the login"
-    BINDING = "waits for a resource"
-    BOUND = "carries stanzas"
-    CLOSED = "is over"
+    CONNECTED = "waiting for the header"
+    OPEN = "waiting for a login"
+    LOGGED_IN = "waiting for the header after the login"
+    BINDING = "waiting for a resource"
+    BOUND = "exchanging stanzas"
+    CLOSED = "closed"
 
 
+@define(eq=False)
 class Stream:
     """One connection's stream."""
 
-    def __init__(self, chat: Chat, link: Link) -> None:
-        self._chat = chat
-        self._core = chat.core
-        self._link = link
-        self.phase = Phase.CONNECTED
-        self.user_id: int | None = None
-        self.resource: Resource | None = None
-        self._login: sasl.Login | None = None
-        self._failures = 0
-        self._answered = False
-        chat.streams.add(self)
+    _chat: Chat
+    _logins: sasl.Logins
+    _addresses: Addresses
+    _limits: Limits
+    _faults: Faults
+    _journal: Journal
+    _link: Link
+    phase: Phase = field(default=Phase.CONNECTED, init=False)
+    user_id: int | None = field(default=None, init=False)
+    resource: Resource | None = field(default=None, init=False)
+    _login: sasl.Login | None = field(default=None, init=False)
+    _failures: int = field(default=0, init=False)
+    _answered: bool = field(default=False, init=False)
 
-    # -- out
+    def __attrs_post_init__(self) -> None:
+        self._chat.streams.add(self)
+
+    # -- sending
 
     def send(self, element: Element) -> None:
         """Send a stanza or another element."""
@@ -103,11 +113,11 @@ class Stream:
         self._end()
 
     def abort(self) -> None:
-        """Break the connection without a word; the resource may be resumed."""
+        """Break the connection without closing the stream, which may be resumed."""
         self._link.abort()
 
     def replaced(self) -> None:
-        """Another connection has the resource now."""
+        """End because another connection took the resource."""
         self.resource = None
         self.fail("conflict", "Replaced by a new connection")
 
@@ -117,31 +127,43 @@ class Stream:
         self._chat.streams.discard(self)
         resource, self.resource = self.resource, None
         if resource is not None:
-            # A stream that was closed can't be resumed (XEP-0198 section 5).
+            # A closed stream can't be resumed (XEP-0198 section 5).
             resource.stream = None
             self._chat.end(resource)
 
     def _send_header(self) -> None:
         self._answered = True
-        self._note("out", self._link.send_header(self._chat.addresses.host, secrets.token_urlsafe(12)))
+        self._note("out", self._link.send_header(self._addresses.host, secrets.token_urlsafe(12)))
 
     def _note(self, direction: Any, xml: str) -> None:
         name = None if self.resource is None else self.resource.resource
-        self._core.journal.stanza(direction, xml, user_id=self.user_id, resource=name)
+        self._journal.stanza(direction, xml, user_id=self.user_id, resource=name)
 
     # -- the link's side
 
-    def opened(self, header: Header) -> None:
+    def handle(self, event: Event) -> None:
+        """Handle what the client sent."""
         if self.phase is Phase.CLOSED:
             return
+        match event:
+            case Header():
+                self._opened(event)
+            case StreamClosed():
+                self._end()
+            case StreamFault(condition, text):
+                self.fail(condition, text)
+            case _:
+                self._element(event)
+
+    def _opened(self, header: Header) -> None:
         self._note("in", header.xml)
         self._send_header()
         version = (header.version or "").partition(".")[0]
         if header.fault is not None:
             self.fail(header.fault)
         elif self.phase not in (Phase.CONNECTED, Phase.LOGGED_IN):
-            self.fail("bad-format", "the stream is open already")
-        elif header.to is not None and header.to.lower() != self._chat.addresses.host:
+            self.fail("bad-format", "the stream is already open")
+        elif header.to is not None and header.to.lower() != self._addresses.host:
             self.fail("host-unknown")
         elif version != "1":
             self.fail("unsupported-version")
@@ -156,16 +178,14 @@ class Stream:
         # Compression is never offered (U-54).
         return StreamFeatures(sm=SmFeature(), rosterver=RosterVersioning(), bind=Bind(), session=Session(optional=True))
 
-    def element(self, element: XMLElement) -> None:
-        if self.phase is Phase.CLOSED:
-            return
+    def _element(self, element: XMLElement) -> None:
         is_stanza = element.tag in STANZAS
-        if is_stanza and self._core.faults.take_chat("drop_next"):
+        if is_stanza and self._faults.take_chat("drop_next"):
             self.abort()
             return
         self._note("in", text_of(_flat(element) if element.tag.startswith(SASL) else element))
         if is_stanza and self.resource is not None:
-            self.resource.receive(element)
+            self._chat.receive(self.resource, element)
             return
         try:
             stanza = parse(element)
@@ -178,33 +198,32 @@ class Stream:
         else:
             self._unwelcome(element)
 
-    def closed(self) -> None:
-        if self.phase is not Phase.CLOSED:
-            self._end()
-
-    def failed(self, fault: StreamFault) -> None:
-        self.fail(fault.condition, fault.text)
-
     def lost(self) -> None:
+        """Handle the loss of the connection."""
         self.phase = Phase.CLOSED
         self._chat.streams.discard(self)
         resource, self.resource = self.resource, None
         if resource is not None:
             resource.detach()
 
-    # -- what is not welcome
+    # -- elements that are not accepted
 
     def _malformed(self, element: XMLElement) -> None:
         if element.tag.startswith(SASL) and self.phase is Phase.OPEN:
             self._login_failed("incorrect-encoding" if element.get("mechanism") else "malformed-request")
         elif element.tag in STANZAS and self.phase is Phase.BINDING:
-            answer = error_to(element, self._chat.addresses.user(self.user_id or 0), StanzaRefused("bad-request"))
-            if answer is not None:
-                self.send(answer)
+            self._refuse(element, StanzaRefused("bad-request"))
         elif element.tag.startswith(SM):
             self.send(Failed(condition="bad-request"))
         else:
             self._unwelcome(element)
+
+    def _refuse(self, element: XMLElement, refused: StanzaRefused) -> None:
+        """Answer a stanza that came before the resource was bound."""
+        assert self.user_id is not None
+        answer = error_to(element, self._addresses.user(self.user_id), refused)
+        if answer is not None:
+            self.send(answer)
 
     def _unwelcome(self, element: XMLElement) -> None:
         if element.tag in (f"{SM}enable", f"{SM}resume"):
@@ -232,11 +251,11 @@ class Stream:
         start()
 
     def _begin_login(self, auth: Auth) -> None:
-        if self._core.faults.take_chat("refuse_auth"):
+        if self._faults.take_chat("refuse_auth"):
             self._login_failed("not-authorized")
             return
         try:
-            self._login = sasl.begin(self._core, self._chat.addresses, auth.mechanism)
+            self._login = self._logins.begin(auth.mechanism)
         except sasl.LoginFailed as failed:
             self._login_failed(failed.condition)
             return
@@ -258,8 +277,8 @@ class Stream:
         except sasl.LoginFailed as failed:
             self._login_failed(failed.condition)
             return
-        if isinstance(step, sasl.Challenge):
-            self.send(Challenge(data=step.data))
+        if isinstance(step, bytes):
+            self.send(Challenge(data=step))
             return
         self._login = None
         self.user_id = step.user_id
@@ -275,7 +294,7 @@ class Stream:
         self._login = None
         self._failures += 1
         self.send(Failure(condition=condition))
-        if self._failures >= self._chat.limits.sasl_failures:
+        if self._failures >= self._limits.sasl_failures:
             self.fail("policy-violation", "too many failed logins")
 
     # -- resource and management
@@ -285,9 +304,7 @@ class Stream:
         try:
             resource = self._chat.bind(self, self.user_id, request.bind.resource)
         except StanzaRefused as refused:
-            answer = error_to(request.to_element(), self._chat.addresses.user(self.user_id), refused)
-            assert answer is not None
-            self.send(answer)
+            self._refuse(request.to_element(), refused)
             return
         self.resource = resource
         self.phase = Phase.BOUND
@@ -301,13 +318,17 @@ class Stream:
             self.send(self.resource.enable(wish.resume, wish.max))
 
     def _resume(self, wish: Resume) -> None:
-        resource = self._chat.resumable.get(wish.previd)
-        if resource is None or resource.user_id != self.user_id:
+        assert self.user_id is not None
+        resource = self._chat.router.managed(self.user_id, wish.previd)
+        if resource is None:
             self.send(Failed(condition="item-not-found"))
             return
-        if self._core.faults.take_chat("refuse_resume"):
+        if self._faults.take_chat("refuse_resume"):
             handled = None if resource.management is None else resource.management.handled
-            self._chat.end(resource, abort=True)
+            old = resource.stream
+            self._chat.end(resource)
+            if old is not None:
+                old.abort()
             self.send(Failed(condition="item-not-found", h=handled))
             return
         self.resource = resource
@@ -321,7 +342,7 @@ class Stream:
     def _confirm(self, ack: Ack) -> None:
         assert self.resource is not None
         try:
-            self.resource.confirmed(ack.h)
+            self.resource.acknowledged(ack.h)
         except TooHigh as error:
             self._too_high(error)
 
@@ -331,7 +352,8 @@ class Stream:
 
     def _answer(self, request: AckRequest) -> None:
         assert self.resource is not None
-        self.resource.answer()
+        if self.resource.management is not None:
+            self.send(Ack(h=self.resource.management.handled))
 
     _steps: ClassVar[dict[tuple[Phase, type[Stanza]], Callable[[Stream, Any], None]]] = {
         (Phase.OPEN, StartTls): _start_tls,
@@ -344,11 +366,11 @@ class Stream:
         (Phase.BOUND, AckRequest): _answer,
         (Phase.BOUND, Ack): _confirm,
     }
-    """What is welcome when. Stanzas of a bound stream are the resource's."""
+    """What is accepted when. The stanzas of a bound stream go to the chat."""
 
 
 def _flat(element: XMLElement) -> XMLElement:
-    """A login's element without what it should not have inside, so that the journal finds the secret in it."""
+    """Return a login's element without children, so that the journal finds the secret to mask."""
     flat = XMLElement(element.tag, element.attrib)
     flat.text = element.text
     return flat

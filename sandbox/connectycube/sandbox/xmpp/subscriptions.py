@@ -1,6 +1,6 @@
 """Presence subscriptions as a table: RFC 6121, appendix A.
 
-What a user's request makes of the user's own state is one half, what it makes of the contact's the other.
+One half of it changes the state of the user who sends a request, the other the state of the contact who receives it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OUTBOUND: dict[Kind, tuple[dict[str, str], frozenset[str]]] = {
         frozenset((NONE_IN, NONE_OUT_IN, TO_IN, FROM, FROM_OUT, BOTH)),
     ),
 }
-"""Appendix A.2: what a user's own request changes, and in which states it goes on to the contact."""
+"""Appendix A.2: what a user's own request changes, and the states in which it is sent to the contact."""
 
 INBOUND: dict[Kind, dict[str, str]] = {
     "subscribe": {NONE: NONE_IN, NONE_OUT: NONE_OUT_IN, TO: TO_IN},
@@ -45,16 +45,16 @@ INBOUND: dict[Kind, dict[str, str]] = {
     "subscribed": {NONE_OUT: TO, NONE_OUT_IN: TO_IN, FROM_OUT: BOTH},
     "unsubscribed": {NONE_OUT: NONE, NONE_OUT_IN: NONE_IN, TO: NONE, TO_IN: NONE_IN, FROM_OUT: FROM, BOTH: FROM},
 }
-"""Appendix A.3: what a contact's request changes; what changes nothing is not shown to the user either."""
+"""Appendix A.3: what a contact's request changes. Without a change, the user doesn't see it either."""
 
 
 @frozen
 class Outcome:
-    """What becomes of a request.
+    """The result of a request.
 
     :ivar state: the new state.
-    :ivar passes: whether it goes on: to the contact, or to the user's devices.
-    :ivar answer: what the server answers at once in the user's name.
+    :ivar passes: whether the request is passed on, to the contact or to the user's devices.
+    :ivar answer: the server's immediate answer on the user's behalf.
     """
 
     state: ContactState
@@ -63,7 +63,7 @@ class Outcome:
 
 
 def state_name(state: ContactState) -> str:
-    """The state of appendix A.1."""
+    """Return the name that appendix A.1 gives a state."""
     return f"{state.subscription}{'+out' if state.ask else ''}{'+in' if state.pending_in else ''}"
 
 
@@ -81,14 +81,14 @@ def _in_state(state: ContactState, name: str) -> ContactState:
 
 
 def outbound(state: ContactState, kind: Kind) -> Outcome:
-    """A user's own request, by the user's state (appendix A.2)."""
+    """Apply a user's own request to the user's state (appendix A.2)."""
     name = state_name(state)
     changes, passes = OUTBOUND[kind]
     new = _in_state(state, changes.get(name, name))
     if kind == "subscribe":
         new = evolve(new, listed=True)
     elif kind == "subscribed":
-        # Nobody has asked yet: granted in advance (section 3.4).
+        # Without a request, this is a pre-approval (section 3.4).
         early = name in (NONE, NONE_OUT, TO)
         new = evolve(new, listed=True, approved=early or state.approved)
     elif kind == "unsubscribed":
@@ -97,9 +97,9 @@ def outbound(state: ContactState, kind: Kind) -> Outcome:
 
 
 def inbound(state: ContactState, kind: Kind, request: str | None = None) -> Outcome:
-    """A contact's request, by the user's state (appendix A.3).
+    """Apply a contact's request to the user's state (appendix A.3).
 
-    :param request: the stanza, which is shown again at each login until it is answered (section 3.1.3).
+    :param request: the stanza, which is repeated at each login until it is answered (section 3.1.3).
     """
     name = state_name(state)
     if kind == "subscribe":

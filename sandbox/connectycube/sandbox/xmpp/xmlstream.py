@@ -1,19 +1,20 @@
-"""An XML stream, cut into its elements as bytes arrive (RFC 6120 sections 4 and 11).
+"""An XML stream, split into its top-level elements as bytes arrive (RFC 6120 sections 4 and 11).
 
-What a stream must not hold - DTDs, comments, processing instructions - and what is too large or too deep ends it before
-it costs anything.
+What a stream must not contain - DTDs, comments, processing instructions - ends it at once, and so does an element that
+is too large or too deep, before it uses up memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from xml.etree.ElementTree import Element as XMLElement
+from xml.etree.ElementTree import TreeBuilder
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from attrs import frozen
 
-__all__ = ["CLIENT", "STREAMS", "ElementRead", "StreamClosed", "StreamFault", "StreamOpened", "XmlStream", "text_of"]
+__all__ = ["CLIENT", "STREAMS", "Event", "Header", "StreamClosed", "StreamFault", "XmlStream", "text_of"]
 
 CLIENT = "jabber:client"
 STREAMS = "http://etherx.jabber.org/streams"
@@ -22,24 +23,17 @@ _XML = "http://www.w3.org/XML/1998/namespace"
 
 
 @frozen
-class StreamOpened:
-    """The other side's header.
+class Header:
+    """How a client opens a stream.
 
-    :ivar tag: its name, as ElementTree has it.
-    :ivar attributes: by ElementTree's names.
-    :ivar content: the default namespace, that of the stanzas.
+    :ivar xml: for the journal.
+    :ivar fault: the condition of the stream error that it deserves, if any.
     """
 
-    tag: str
-    attributes: Mapping[str, str]
-    content: str | None
-
-
-@frozen
-class ElementRead:
-    """A whole element of the stream."""
-
-    element: XMLElement
+    xml: str
+    to: str | None
+    version: str | None
+    fault: str | None = None
 
 
 @frozen
@@ -49,7 +43,7 @@ class StreamClosed:
 
 @frozen
 class StreamFault(Exception):
-    """What ends the stream.
+    """Input that ends the stream.
 
     :ivar condition: of RFC 6120 section 4.9.3.
     """
@@ -58,13 +52,13 @@ class StreamFault(Exception):
     text: str | None = None
 
 
-Event = StreamOpened | ElementRead | StreamClosed | StreamFault
+Event = Header | XMLElement | StreamClosed | StreamFault
 
 
 class XmlStream:
     """Reads one stream.
 
-    :param max_size: most bytes of one element.
+    :param max_size: the most bytes that one element may have.
     """
 
     def __init__(self, max_size: int) -> None:
@@ -72,59 +66,59 @@ class XmlStream:
         parser = expat.ParserCreate(namespace_separator="}")
         parser.buffer_text = True
         if hasattr(parser, "SetReparseDeferralEnabled"):
-            # Otherwise a stanza that came in pieces may wait until more comes.
+            # Otherwise a stanza that arrived in pieces may wait until more data comes.
             parser.SetReparseDeferralEnabled(False)
         parser.XmlDeclHandler = self._declaration
         parser.StartNamespaceDeclHandler = self._namespace
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        parser.StartDoctypeDeclHandler = self._doctype
-        parser.ProcessingInstructionHandler = self._instruction
-        parser.CommentHandler = self._comment
+        parser.StartDoctypeDeclHandler = self._restricted
+        parser.ProcessingInstructionHandler = self._restricted
+        parser.CommentHandler = self._restricted
         self._parser = parser
+        self._builder = TreeBuilder()
         self._events: list[Event] = []
-        self._stack: list[XMLElement] = []
+        self._depth = 0
         self._content: str | None = None
         self._open = False
         self._read = 0
         self._begun = 0
-        """Where the element that is being read begins."""
+        """Where the current element begins."""
 
     @classmethod
     def framed(cls, max_size: int) -> XmlStream:
-        """One for WebSocket, where each frame is an element of its own and there is no header (RFC 7395)."""
+        """Create one for WebSocket, where each frame is a separate element and there is no header (RFC 7395)."""
         stream = cls(max_size)
-        stream._feed(f'<frames xmlns="{CLIENT}">'.encode())
-        stream._events.clear()
+        stream.feed(f'<frames xmlns="{CLIENT}">'.encode())
         return stream
 
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """The events in what has arrived. After a fault the stream is of no more use."""
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events in the data that arrived. A fault is the last one."""
         try:
             self._feed(data)
         except StreamFault as fault:
             self._events.append(fault)
         events, self._events = self._events, []
-        yield from events
+        return events
 
     def frame(self, data: bytes) -> XMLElement:
-        """The one element of a frame.
+        """Return the element in a frame.
 
-        :raises StreamFault: if it is anything else.
+        :raises StreamFault: if the frame is not exactly one element.
         """
-        events = list(self.feed(data))
+        events = self.feed(data)
         for event in events:
             if isinstance(event, StreamFault):
                 raise event
-        if len(events) != 1 or not isinstance(events[0], ElementRead) or self._stack:
+        if len(events) != 1 or not isinstance(events[0], XMLElement) or self._depth:
             raise StreamFault("not-well-formed", "a frame holds one whole element")
-        return events[0].element
+        return events[0]
 
     def _feed(self, data: bytes) -> None:
         self._read += len(data)
         if not self._open and b"\0" in data:
-            # UTF-16, which expat would read by itself.
+            # UTF-16, which expat would accept.
             raise StreamFault("unsupported-encoding")
         try:
             self._parser.Parse(data, False)
@@ -137,7 +131,7 @@ class XmlStream:
         if end - self._begun > self._max_size:
             raise StreamFault("policy-violation", f"a stanza has at most {self._max_size} bytes")
 
-    # -- what expat finds
+    # -- expat's handlers
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "utf8", "us-ascii"):
@@ -152,57 +146,57 @@ class XmlStream:
         found = {_tag(key): value for key, value in attributes.items()}
         if not self._open:
             self._open = True
-            self._events.append(StreamOpened(tag, found, self._content))
+            self._events.append(_header(tag, found, self._content))
             self._begun = self._read
             return
-        element = XMLElement(tag, found)
-        if self._stack:
-            if len(self._stack) >= MAX_DEPTH:
-                raise StreamFault("policy-violation", f"elements nest at most {MAX_DEPTH} deep")
-            self._stack[-1].append(element)
-        else:
+        if not self._depth:
             self._begun = self._parser.CurrentByteIndex
-        self._stack.append(element)
+        if self._depth >= MAX_DEPTH:
+            raise StreamFault("policy-violation", f"elements nest at most {MAX_DEPTH} deep")
+        self._depth += 1
+        self._builder.start(tag, found)
 
     def _end(self, name: str) -> None:
-        if not self._stack:
+        if not self._depth:
             self._events.append(StreamClosed())
             return
-        element = self._stack.pop()
-        if not self._stack:
+        self._depth -= 1
+        self._builder.end(_tag(name))
+        if not self._depth:
             self._check_size(self._parser.CurrentByteIndex)
             self._begun = self._parser.CurrentByteIndex
-            self._events.append(ElementRead(element))
+            self._events.append(self._builder.close())
+            self._builder = TreeBuilder()
 
     def _text(self, text: str) -> None:
-        if not self._stack:
-            if text.strip():
-                raise StreamFault("bad-format", "there is text between the stanzas")
-            self._begun = self._parser.CurrentByteIndex
+        if self._depth:
+            self._builder.data(text)
             return
-        inside = self._stack[-1]
-        if len(inside):
-            last = inside[-1]
-            last.tail = (last.tail or "") + text
-        else:
-            inside.text = (inside.text or "") + text
+        if text.strip():
+            raise StreamFault("bad-format", "there is text between the stanzas")
+        self._begun = self._parser.CurrentByteIndex
 
-    def _doctype(self, name: str, system: str | None, public: str | None, internal: bool) -> None:
-        raise StreamFault("restricted-xml", "a stream has no DTD")
-
-    def _instruction(self, target: str, data: str) -> None:
-        raise StreamFault("restricted-xml", "a stream has no processing instructions")
-
-    def _comment(self, text: str) -> None:
-        raise StreamFault("restricted-xml", "a stream has no comments")
+    def _restricted(self, *found: object) -> None:
+        raise StreamFault("restricted-xml", "a stream has no DTD, processing instructions or comments")
 
 
 def _tag(name: str) -> str:
     return f"{{{name}" if "}" in name else name
 
 
+def _header(tag: str, attributes: Mapping[str, str], content: str | None) -> Header:
+    fault = None
+    if tag != f"{{{STREAMS}}}stream":
+        fault = "invalid-namespace" if tag.rpartition("}")[2] == "stream" else "bad-format"
+    elif content != CLIENT:
+        fault = "invalid-namespace"
+    shown = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items() if key[0] != "{")
+    xml = f"<stream:stream xmlns:stream={quoteattr(STREAMS)}{shown}>"
+    return Header(xml, attributes.get("to"), attributes.get("version"), fault)
+
+
 def text_of(element: XMLElement, outer: str = "") -> str:
-    """An element as text with default namespaces only, as the journal shows it."""
+    """Write an element with default namespaces only, as the journal shows it."""
     namespace, name = _split(element.tag)
     out = [f"<{name}"]
     if namespace != outer:

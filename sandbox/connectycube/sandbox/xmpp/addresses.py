@@ -1,5 +1,0 @@
-"""JIDs, as the chat's parts import them."""
-
-from ..addresses import Addresses, Jid
-
-__all__ = ["Addresses", "Jid"]
