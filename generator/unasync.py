@@ -18,6 +18,8 @@ SUBSTITUTIONS = tuple(
         (r"\basync (def|for|with)\b", r"\1"),
         (r"\basync (?=client\b)", "sync "),
         (r"\bawait ", ""),
+        (r"\bAsyncByteStream\b", "SyncByteStream"),
+        (r"\bhandle_async_request\b", "handle_request"),
         (r"\bAsync(?=[A-Z])", ""),
         (r"\b__a(enter|exit|iter)__", r"__\1__"),
         (r"\ba(close|read|iter_bytes|renew_once)\b", r"\1"),

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from generator.runtime.rest import errors
-from generator.runtime.rest._async import AsyncPool
+from generator.runtime.rest._async_pool import AsyncPool
 from generator.runtime.rest._async_session import AsyncSessionClient
 from generator.runtime.rest._call import Call, Operation
 from generator.unasync import unasync
@@ -77,10 +77,10 @@ class AsyncThing:
 class Client(AsyncSessionClient):
     """A client without resources."""
 
-    def __init__(self, transport: httpx.MockTransport) -> None:
+    def __init__(self, http: httpx.AsyncClient) -> None:
         self._set_up(None, None, None, "", None, 0, "the-token", None)
         self._on_session_expired = None
-        self._http = AsyncPool(httpx.AsyncClient(transport=transport))
+        self._http = AsyncPool(http)
 
 
 def test_the_runtime_runs_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,11 +92,12 @@ def test_the_runtime_runs_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         return httpx.Response(404, json={"errors": ["No such thing"]})
 
     async def run() -> None:
-        client = Client(httpx.MockTransport(answer))
+        http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        client = Client(http)
         operation = Operation("things.get", "GET", dict, security=("session",))
         assert await client._call(Call(operation, "/things")) == {"token": "the-token", "host": "api.example.com"}
         with pytest.raises(errors.NotFound, match="No such thing"):
             await client._call(Call(operation, "/nothing"))
-        await client._http._client.aclose()
+        await http.aclose()
 
     asyncio.run(run())

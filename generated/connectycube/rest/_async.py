@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpx
 
-from . import _retry, _wire, errors
-from ._base import BaseClient, retry_limit
+from . import _retry, _wire
+from ._async_pool import LEAKS, AsyncBody, AsyncPool
+from ._base import BaseClient, logger, retry_limit, timeout_of
 from ._call import Call, RawResponse, parse_response
+from ._masking import hide_frames
 from ._names import RESOURCES
 from ._paging import BasePage, PageCall, PageData, Walk, check_walk
 
@@ -22,39 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
-class AsyncPool:
-    """The connections that a client shares with its copies."""
-
-    def __init__(self, given: httpx.AsyncClient | None) -> None:
-        self._given = given is not None
-        self._client = httpx.AsyncClient() if given is None else given
-        self._loop: asyncio.AbstractEventLoop | None = None  # async only
-
-    def client(self, name: str) -> httpx.AsyncClient:
-        """Return the HTTP client for a call of this name.
-
-        :raises ConfigurationError: if it is closed.
-        """
-        self._follow()  # async only
-        if self._client.is_closed:
-            error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
-            error.operation = name
-            raise error
-        return self._client
-
-    async def aclose(self) -> None:
-        """Close the connections, unless the caller provided them."""
-        if not self._given:
-            self._follow()  # async only
-            await self._client.aclose()
-
-    def _follow(self) -> None:  # async only
-        """Open new connections in a new event loop: the old ones ended with theirs."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not None and self._loop.is_closed() and not (self._given or self._client.is_closed):
-            self._client = httpx.AsyncClient()
-        self._loop = loop
+MOST_REDIRECTS = 20
+"""That a call follows if the caller's own HTTP client does."""
 
 
 class AsyncPage(BasePage[T]):
@@ -92,9 +63,9 @@ class AsyncApiClient(BaseClient):
     def _content(self, content: Any) -> Any:  # async only
         return _wire.chunks(content) if hasattr(content, "read") else content
 
-    async def _renewed(self, mark: Any) -> bool:
-        """Renew a lost session and return whether to repeat the call. A client with sessions overrides this."""
-        return False
+    async def _renewed(self, mark: Any) -> Any:
+        """Renew a lost session and return the one to repeat the call with. A client with sessions overrides this."""
+        return None
 
     async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, retry if that is safe, renew a lost session.
@@ -105,16 +76,11 @@ class AsyncApiClient(BaseClient):
         :raises RequestTimeout: if none arrived in time.
         """
         retry = None
-        auth = None if call.operation.foreign else httpx.USE_CLIENT_DEFAULT
         renewed = False
+        mark = self._mark()
         while True:
-            mark = self._mark()
-            http = self._http.client(call.operation.name)
             try:
-                request = self._request(call, http)
-                response = await http.send(request, stream=stream, auth=auth, follow_redirects=False)
-                if stream and response.status_code >= 400:
-                    await response.aread()
+                response = await self._exchange(call, mark, stream)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 retry = (
                     _retry.after_error(call, error, retry, self.max_retries)
@@ -123,16 +89,58 @@ class AsyncApiClient(BaseClient):
                 )
                 if retry is None:
                     raise _retry.translate(call, error) from error
+                logger.info("%s is retried after %s", call.operation.name, type(error).__name__)
                 await retry.asleep(error)
                 continue
-            if self._lost(call, response) and not renewed:
+            if self._lost(call, response, mark) and not renewed:
                 renewed = True
-                if await self._renewed(mark):
+                newer = await self._renewed(mark)
+                if newer is not None:
+                    mark = newer
                     continue
             retry = _retry.after_status(call, response, retry, self.max_retries)
             if retry is None:
                 return response
+            logger.info("%s is retried after status %d", call.operation.name, response.status_code)
             await retry.asleep(response)
+
+    async def _exchange(self, call: Call[Any], mark: Any, stream: bool) -> httpx.Response:
+        """Send a call once and read the response, except the body of a successful one if `stream` is true."""
+        pool, name = self._http, call.operation.name
+        following: httpx.Request | None = None
+        hops = 0
+        while True:
+            used = pool.take(name)
+            response = None
+            try:
+                request = following or self._request(call, used.http, mark)
+                own = call.operation.foreign or "authorization" in request.headers
+                response = await used.http.send(
+                    request, stream=True, auth=None if own else httpx.USE_CLIENT_DEFAULT, follow_redirects=False
+                )
+                response.stream = AsyncBody(response, pool, used)
+                if not stream or response.status_code >= 400:
+                    await response.aread()
+            except BaseException as error:
+                hide_frames(error)
+                if response is not None:
+                    await response.aclose()
+                else:
+                    pool.give_back(used, broken=True, patience=1 if isinstance(error, httpx.PoolTimeout) else LEAKS)
+                if isinstance(error, httpx.PoolTimeout) and used.retired:
+                    logger.info("%s found all connections stuck, and opens new ones", name)
+                    continue
+                if isinstance(error, httpx.HTTPStatusError):
+                    return error.response  # From a hook of the caller's own HTTP client.
+                if type(error).__module__.partition(".")[0] == "idna":
+                    raise self._bad_redirect(call) from error
+                raise
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("%s: %s %s, status %d", name, request.method, request.url.path, response.status_code)
+            following = self._redirect(call, response) if pool.follows and not stream else None
+            hops += 1
+            if following is None or hops > MOST_REDIRECTS:
+                return response
 
     async def _call(self, call: Call[T]) -> T:
         return parse_response(call.operation, await self._send(call))
@@ -157,7 +165,7 @@ class AsyncApiClient(BaseClient):
         copy.__dict__.update({key: value for key, value in self.__dict__.items() if key not in RESOURCES})
         copy._owns_http = False
         if not isinstance(timeout, _wire.Omit):
-            copy.timeout = timeout
+            copy.timeout = timeout_of(timeout)
         if max_retries is not None:
             copy.max_retries = retry_limit(max_retries)
         if headers is not None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import _wire, errors
 from ._async import AsyncApiClient
-from ._session import BaseSessionClient, Provider, arenew_once, password_user, provider_arguments, renewing
+from ._masking import hide
+from ._session import (
+    BaseSessionClient,
+    Mark,
+    Provider,
+    Renewal,
+    arenew_once,
+    password_user,
+    provider_arguments,
+    renewing,
+)
 
 if TYPE_CHECKING:
     from .models import Session
@@ -23,16 +33,18 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
     sessions: Any
     """The generated resource."""
 
-    async def _renewed(self, mark: tuple[str | None, int]) -> bool:
-        return await arenew_once(self._session, *mark, self._renew)
+    async def _renewed(self, mark: Mark) -> Mark | None:
+        state = self._session
+        by_hook = state.credentials is None and self._on_session_expired is not None
+        return await arenew_once(state, mark, by_hook, self._patience(), self._renew)
 
-    async def _renew(self) -> bool:
-        """Open a new session with the stored password, or else ask the hook; return false if neither can."""
-        state, before = self._session, self._session.token
-        flag = renewing.set(True)
+    async def _renew(self, renewal: Renewal) -> None:
+        """Open a new session with the stored password, or else ask the hook."""
+        credentials = self._session.credentials
+        flag = renewing.set((*renewing.get(), renewal))
         try:
-            if state.credentials is not None:
-                await self._open(state.credentials, user=state.credentials)
+            if credentials is not None:
+                await self._open(credentials, user=credentials)
             elif self._on_session_expired is not None:
                 given: Any = self._on_session_expired(self)
                 if inspect.isawaitable(given):  # async only
@@ -40,7 +52,6 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
                 self._take(given)
         finally:
             renewing.reset(flag)
-        return state.token is not None and state.token != before
 
     async def _open(self, credentials: dict[str, Any] | None, **arguments: Any) -> Session:
         """Open a session and adopt it."""
@@ -62,6 +73,7 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         :raises Unauthorized: if the login or the password is wrong.
         """
         # R-001; CR-03 is the custom identity provider.
+        password = hide(password)
         user = password_user(login, email, password)
         return await self._open(dict(user), user=user)
 
@@ -91,15 +103,19 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         :raises InvalidArgument: if the arguments don't match the provider.
         """
         # R-001, X-02 to X-04
+        token, secret = hide(token), hide(secret)
         return await self._open(None, **provider_arguments(provider, token, secret, project_id))
 
     async def logout(self) -> None:
         """End the session on the server and forget it here. Does nothing without a session."""
         if self._session.token is None:
             return
+        epoch = self._session.override()
         try:
             await self.sessions.delete()  # R-003
         except errors.SessionExpired:
             pass  # It has ended, as requested.
         finally:
-            self._session.use(None, None)
+            if self._session.epoch == epoch:
+                # Otherwise the program has meanwhile opened another session.
+                self._session.use(None, None)

@@ -4,24 +4,26 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import httpx
 
-from . import _wire, errors
-from ._base import BaseClient
+from . import _retry, _wire, errors
+from ._base import BaseClient, base_address, logger
 from ._call import Call, refusal
+from ._masking import Secret, hide
 from ._names import BASE_URL
+from ._process import at_fork
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .models import Session
 
 EXPIRY_HEADER: Final = "CB-Token-ExpirationDate"
@@ -29,31 +31,101 @@ EXPIRY_HEADER: Final = "CB-Token-ExpirationDate"
 Provider = Literal["facebook", "twitter", "firebase_phone", "firebase_email"]
 PROVIDERS: Final[tuple[Provider, ...]] = ("facebook", "twitter", "firebase_phone", "firebase_email")
 
-renewing: ContextVar[bool] = ContextVar("renewing", default=False)
-"""Set while a renewal runs, whose own calls must not start another."""
+
+class Mark(NamedTuple):
+    """The session that a call is sent with. Its `repr` shows no secret."""
+
+    token: str | None
+    user_id: int | None
+    epoch: int
+    """How many sessions the program had opened, adopted or ended itself."""
+    renewals: int
+    """How many renewals had ended; if one has failed since, the call does not try again."""
+
+
+class Renewal:
+    """A renewal in progress, which other calls of any thread or event loop wait for."""
+
+    __slots__ = ("by_hook", "ended", "epoch", "error", "loop", "running", "state", "task", "token")
+
+    def __init__(self, state: SessionState, by_hook: bool) -> None:
+        self.state = state
+        self.epoch = state.epoch
+        self.token = state.token
+        self.by_hook = by_hook
+        self.ended: Future[None] = Future()
+        """Holds no error: each call that waits looks again at the session."""
+        self.error: Exception | None = None
+        self.running = True
+        self.loop: Any = None
+        """The event loop that runs it."""
+        self.task: Any = None
+
+    def failure(self) -> Exception | None:
+        """Return its error, in a copy for each caller: raising adds to an exception's traceback."""
+        if self.error is None:
+            return None
+        try:
+            return copy.copy(self.error)
+        except Exception:
+            return self.error  # A hook's own exception, whose arguments are not those of its constructor.
+
+
+renewing: ContextVar[tuple[Renewal, ...]] = ContextVar("renewing", default=())
+"""The renewals that the current code is part of, whose calls must not wait for them."""
 
 
 class SessionState:
     """The current session. Its `repr` shows no secret."""
 
-    __slots__ = ("credentials", "expiry", "renewal", "renewal_lock", "renewals", "session", "token", "user_id")
+    __slots__ = (
+        "__weakref__",
+        "credentials",
+        "epoch",
+        "expiry",
+        "lock",
+        "renewal",
+        "renewals",
+        "session",
+        "token",
+        "user_id",
+    )
 
     def __init__(self, token: str | None) -> None:
-        self.token = token
+        self.token = hide(token)
         self.user_id: int | None = None
         self.session: Session | None = None
         self.credentials: dict[str, Any] | None = None
         """The `user` argument that a lost session is renewed with."""
         self.expiry = ""
         """When the session ends, in the server's own format."""
-        self.renewal: Any = None
-        """The renewal in progress."""
+        self.renewal: Renewal | None = None
         self.renewals = 0
-        """How many renewals have ended, successful or not."""
-        self.renewal_lock = threading.Lock()
+        self.epoch = 0
+        self.lock = threading.Lock()
+        at_fork(self)
 
     def __repr__(self) -> str:
         return f"<SessionState {'with' if self.token else 'without'} token, user_id={self.user_id}>"
+
+    def forked(self) -> None:
+        """Leave a renewal to the parent: its thread does not exist in the child."""
+        self.lock = threading.Lock()
+        self.renewal = None
+
+    def mark(self) -> Mark:
+        with self.lock:
+            return self._mark()
+
+    def _mark(self) -> Mark:
+        return Mark(self.token, self.user_id, self.epoch, self.renewals)
+
+    def inside(self) -> Renewal | None:
+        """Return the renewal of this session that the current code is part of."""
+        for one in renewing.get():
+            if one.running and one.state is self:
+                return one
+        return None
 
     def adopt(self, session: Session, credentials: dict[str, Any] | None) -> None:
         """Adopt a session that the server has just opened.
@@ -64,18 +136,86 @@ class SessionState:
             error = errors.DecodeError("the response to sessions.create has no token")
             error.operation = "sessions.create"
             raise error
-        self.session = session
-        self.token = session.token
-        self.user_id = session.user_id
-        self.credentials = credentials
+        self._set(session.token, session.user_id, session, credentials)
 
-    def use(self, token: str | None, user_id: int | None) -> None:
+    def use(self, token: str | None, user_id: int | None, session: Session | None = None) -> None:
         """Adopt a token from elsewhere."""
-        self.token = token
-        self.user_id = user_id
-        self.session = None
-        self.credentials = None
-        self.expiry = ""
+        if self._set(token, user_id, session, None):
+            self.expiry = ""
+
+    def _set(
+        self, token: str | None, user_id: int | None, session: Session | None, credentials: dict[str, Any] | None
+    ) -> bool:
+        """Change the session, unless a renewal does and the program itself has changed it meanwhile."""
+        renewal = self.inside()
+        with self.lock:
+            if renewal is None:
+                self._override()
+            elif renewal.epoch != self.epoch:
+                return False
+            self.token = hide(token)
+            self.user_id = user_id
+            self.session = session
+            self.credentials = credentials
+            return True
+
+    def override(self) -> int:
+        """Have a renewal in progress change nothing."""
+        with self.lock:
+            if self.inside() is None:
+                self._override()
+            return self.epoch
+
+    def _override(self) -> None:
+        self.epoch += 1
+        renewal, self.renewal = self.renewal, None
+        if renewal is not None:
+            renewal.ended.set_result(None)
+
+    # -- renewals
+
+    def claim(self, mark: Mark, by_hook: bool) -> tuple[Renewal | None, bool, Mark | None]:
+        """Decide what a call does that was refused.
+
+        :param mark: the session it was sent with.
+        :returns: the renewal to wait for, whether the call has to carry it out itself, and, if there is none, the
+            session to repeat the call with, if any.
+        """
+        with self.lock:
+            if self.renewal is not None and self.renewal.loop is not None and self.renewal.loop.is_closed():
+                self.renewal = None
+            if self.token != mark.token:
+                return None, False, self._mark() if self._same_user(mark) else None
+            if self.renewal is not None:
+                return self.renewal, False, None
+            if self.renewals != mark.renewals:
+                return None, False, None
+            self.renewal = Renewal(self, by_hook)
+            return self.renewal, True, None
+
+    def _same_user(self, mark: Mark) -> bool:
+        """Return whether a call may be repeated with the current session: never as another user."""
+        if self.token is None:
+            return False
+        if self.user_id is not None and mark.user_id is not None:
+            return self.user_id == mark.user_id
+        return self.epoch == mark.epoch
+
+    def end(self, renewal: Renewal, error: Exception | None, *, complete: bool) -> None:
+        """End a renewal.
+
+        :param complete: whether it was carried out; if not, a call that waits for it carries out another.
+        """
+        with self.lock:
+            renewal.running = False
+            renewal.error = error
+            if self.renewal is renewal:
+                self.renewal = None
+                self.renewals += complete
+                renewal.ended.set_result(None)
+            renewed = self.token != renewal.token
+        reason = "" if error is None else f": {type(error).__name__}"
+        logger.info("the session %s%s", "was renewed" if renewed else "could not be renewed", reason)
 
     @property
     def expires_at(self) -> dt.datetime | None:
@@ -88,64 +228,76 @@ class SessionState:
             return None
 
 
-def renew_once(state: SessionState, used: str | None, renewals: int, obtain: Callable[[], bool]) -> bool:
+def renew_once(
+    state: SessionState, mark: Mark, by_hook: bool, patience: float | None, obtain: Callable[[Renewal], None]
+) -> Mark | None:
     """Renew a lost session, once for all threads that lost it.
 
-    :param used: the token that the refused call carried.
-    :param renewals: how many renewals had ended when it was sent; if one has failed since, the call does not try again.
-    :param obtain: opens a new session; returns false if it can't.
-    :returns: whether to repeat the call.
+    :param mark: the session that the refused call was sent with.
+    :param by_hook: whether a hook renews it, which may itself be waiting for a call.
+    :param patience: seconds to wait for another call's hook.
+    :param obtain: opens a new session.
+    :returns: the session to repeat the call with, if any.
     """
-    with state.renewal_lock:
-        if state.token != used:
-            return True
-        if state.renewal is None and state.renewals != renewals:
-            return False
-        future: Future[bool] | None = state.renewal
-        leads = future is None
-        if future is None:
-            future = state.renewal = Future()
-    if not leads:
-        return future.result()
-    try:
-        renewed = obtain()
-    except BaseException as error:
-        _end(state)
-        future.set_exception(error)
-        raise
-    _end(state)
-    future.set_result(renewed)
-    return renewed
-
-
-def _end(state: SessionState) -> None:
-    with state.renewal_lock:
-        state.renewal = None
-        state.renewals += 1
+    while True:
+        renewal, leads, newer = state.claim(mark, by_hook)
+        if renewal is None:
+            return newer
+        if leads:
+            complete, failure = False, None
+            try:
+                obtain(renewal)
+                complete = True
+            except Exception as error:
+                complete, failure = True, error
+                raise
+            finally:
+                state.end(renewal, failure, complete=complete)
+            continue
+        try:
+            renewal.ended.result(patience if renewal.by_hook else None)
+        except TimeoutError as error:
+            raise _too_slow() from error
+        if (found := renewal.failure()) is not None:
+            raise found from renewal.error
 
 
 async def arenew_once(
-    state: SessionState, used: str | None, renewals: int, obtain: Callable[[], Awaitable[bool]]
-) -> bool:
-    """Like `renew_once`, for tasks of one event loop. Cancelling one task does not cancel the others' renewal."""
-    if state.token != used:
-        return True
+    state: SessionState, mark: Mark, by_hook: bool, patience: float | None, obtain: Callable[[Renewal], Awaitable[None]]
+) -> Mark | None:
+    """Like `renew_once`, for tasks of any event loops. Cancelling one does not cancel the others' renewal."""
     # Imported late: the sync client does not need it.
     import asyncio
 
-    task: asyncio.Task[bool] | None = state.renewal
-    if task is None or task.get_loop() is not asyncio.get_running_loop():
-        if state.renewals != renewals:
-            return False
-        task = state.renewal = asyncio.ensure_future(_finish(state, obtain))
-    return await asyncio.shield(task)
+    while True:
+        renewal, leads, newer = state.claim(mark, by_hook)
+        if renewal is None:
+            return newer
+        if leads:
+            renewal.loop = asyncio.get_running_loop()
+            renewal.task = asyncio.ensure_future(_carry_out(state, renewal, obtain))
+        ended = asyncio.shield(asyncio.wrap_future(renewal.ended))
+        try:
+            await asyncio.wait_for(ended, patience if renewal.by_hook and not leads else None)
+        except TimeoutError as error:
+            raise _too_slow() from error
+        if (found := renewal.failure()) is not None:
+            raise found from renewal.error
 
 
-async def _finish(state: SessionState, obtain: Callable[[], Awaitable[bool]]) -> bool:
+async def _carry_out(state: SessionState, renewal: Renewal, obtain: Callable[[Renewal], Awaitable[None]]) -> None:
+    complete, failure = False, None
     try:
-        return await obtain()
+        await obtain(renewal)
+        complete = True
+    except Exception as error:
+        complete, failure = True, error
     finally:
-        _end(state)
+        state.end(renewal, failure, complete=complete)
+
+
+def _too_slow() -> errors.RequestTimeout:
+    return errors.RequestTimeout("on_session_expired did not return in time: it may itself wait for this call")
 
 
 class BaseSessionClient(BaseClient):
@@ -166,17 +318,22 @@ class BaseSessionClient(BaseClient):
         max_retries: int,
         token: str | None,
         admin_key: str | None,
+        allow_insecure: bool = False,
     ) -> None:
         environ = os.environ.get
+        show_log(environ("CONNECTYCUBE_LOG") or "")
         self._app_id = app_id or environ("CONNECTYCUBE_APP_ID") or None
-        self._auth_key = auth_key or environ("CONNECTYCUBE_AUTH_KEY") or None
-        self._admin_key = admin_key or environ("CONNECTYCUBE_ADMIN_KEY") or None
+        self._auth_key = hide(auth_key or environ("CONNECTYCUBE_AUTH_KEY") or None)
+        self._admin_key = hide(admin_key or environ("CONNECTYCUBE_ADMIN_KEY") or None)
         self._session = SessionState(token)
-        url = base_url or environ("CONNECTYCUBE_BASE_URL") or BASE_URL
-        self._configure(url, path_suffix, timeout, max_retries, {})
+        self._allow_insecure = allow_insecure
+        given = environ("CONNECTYCUBE_BASE_URL")
+        if not base_url and given:
+            base_url = base_address(given, insecure=allow_insecure, source="CONNECTYCUBE_BASE_URL")
+        self._configure(base_url or BASE_URL, path_suffix, timeout, max_retries, {})
 
-    def _secret(self, scheme: str) -> str | None:
-        return {"session": self._session.token, "authKey": self._auth_key, "adminKey": self._admin_key}.get(scheme)
+    def _secret(self, scheme: str, mark: Mark) -> str | None:
+        return {"session": mark.token, "authKey": self._auth_key, "adminKey": self._admin_key}.get(scheme)
 
     def _fill(self, what: str) -> object:
         value = self._app_id if what == "app_id" else self._auth_key
@@ -193,25 +350,32 @@ class BaseSessionClient(BaseClient):
         }
         return errors.ConfigurationError(f"{call.operation.name} {wants[call.operation.security[0]]}")
 
-    def _mark(self) -> tuple[str | None, int]:
-        return self._session.token, self._session.renewals
+    def _mark(self) -> Mark:
+        return self._session.mark()
 
-    def _lost(self, call: Call[Any], response: httpx.Response) -> bool:
-        operation = call.operation
-        if not operation.foreign:
-            self._session.expiry = response.headers.get(EXPIRY_HEADER) or self._session.expiry
+    def _lost(self, call: Call[Any], response: httpx.Response, mark: Mark) -> bool:
+        operation, state = call.operation, self._session
+        if not operation.foreign and mark.token == state.token:
+            state.expiry = response.headers.get(EXPIRY_HEADER) or state.expiry
         if response.status_code != 401 or not operation.renewable or "session" not in operation.security:
             return False
-        return not renewing.get() and isinstance(refusal(operation, response), errors.SessionExpired)
+        return state.inside() is None and isinstance(refusal(operation, response), errors.SessionExpired)
+
+    def _patience(self) -> float:
+        """Return how long a call waits for the hook that another one has called."""
+        seconds = self.timeout.read if isinstance(self.timeout, httpx.Timeout) else self.timeout
+        return _retry.LONGEST_TOTAL if seconds is None else seconds
 
     @property
     def session(self) -> Session | None:
         """The current session, `None` before the first login. A lost session is renewed in place."""
-        if self._session.session is None and self._session.token is not None:
-            from .models import Session
+        state = self._session
+        with state.lock:
+            if state.session is None and state.token is not None:
+                from .models import Session
 
-            self._session.session = Session(token=self._session.token, user_id=self._session.user_id)
-        return self._session.session
+                state.session = Session(token=str(state.token), user_id=state.user_id)
+            return state.session
 
     @property
     def session_expires_at(self) -> dt.datetime | None:
@@ -229,8 +393,8 @@ class BaseSessionClient(BaseClient):
             raise errors.ConfigurationError(
                 f"on_session_expired must return a token, a Session or None, not {type(given).__name__}"
             )
-        self._session.use(token, given.user_id if isinstance(given, Session) else self._session.user_id)
-        self._session.session = given if isinstance(given, Session) else None
+        session = given if isinstance(given, Session) else None
+        self._session.use(token, self._session.user_id if session is None else session.user_id, session)
 
     def use_session(self, token: str, user_id: int | None = None) -> Session:
         """Continue a session from elsewhere. Only `on_session_expired` can renew it.
@@ -239,10 +403,28 @@ class BaseSessionClient(BaseClient):
         :param user_id: the id of its user, if it has one.
         :raises InvalidArgument: if the token is empty.
         """
-        self._session.use(_wire.text("token", token, min_length=1), user_id)
+        token = Secret(_wire.text("token", token, min_length=1))
+        self._session.use(token, user_id)
         session = self.session
         assert session is not None
         return session
+
+
+def show_log(level: str) -> None:
+    """Write the package's log to the standard error stream if `CONNECTYCUBE_LOG` says so.
+
+    :param level: `debug`, `info`, or nothing.
+    """
+    if not level:
+        return
+    if level.lower() not in ("debug", "info"):
+        raise errors.ConfigurationError(f"CONNECTYCUBE_LOG must be debug or info, not {level!r}")
+    log = logging.getLogger("connectycube")
+    log.setLevel(level.upper())
+    if not log.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        log.addHandler(handler)
 
 
 def password_user(login: str | None, email: str | None, password: str) -> dict[str, Any]:
@@ -251,7 +433,7 @@ def password_user(login: str | None, email: str | None, password: str) -> dict[s
     :raises InvalidArgument: unless there is exactly one of login and email, and a password.
     """
     _wire.exactly_one(login=login, email=email)
-    user: dict[str, Any] = {"password": _wire.text("password", password, min_length=1)}
+    user: dict[str, Any] = {"password": Secret(_wire.text("password", password, min_length=1))}
     if login is not None:
         user["login"] = _wire.text("login", login, min_length=1)
     if email is not None:
@@ -262,7 +444,7 @@ def password_user(login: str | None, email: str | None, password: str) -> dict[s
 def provider_arguments(provider: str, token: str, secret: str | None, project_id: str | None) -> dict[str, Any]:
     """Return the arguments of `sessions.create` for an identity provider."""
     _wire.choice("provider", provider, PROVIDERS)
-    token = _wire.text("token", token, min_length=1)
+    token = Secret(_wire.text("token", token, min_length=1))
     if provider.startswith("firebase_"):
         if project_id is None:
             raise errors.InvalidArgument("project_id", f"must be given for {provider}")
@@ -274,5 +456,5 @@ def provider_arguments(provider: str, token: str, secret: str | None, project_id
         raise errors.InvalidArgument("project_id", f"is not known to {provider}")
     keys = {"token": token}
     if secret is not None:
-        keys["secret"] = _wire.text("secret", secret, min_length=1)
+        keys["secret"] = Secret(_wire.text("secret", secret, min_length=1))
     return {"provider": provider, "keys": keys}

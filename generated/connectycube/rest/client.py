@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from ._async import AsyncPool
+from ._async_pool import AsyncPool
 from ._async_session import AsyncSessionClient
-from ._sync import Pool
+from ._masking import hide
+from ._sync_pool import Pool
 from ._sync_session import SessionClient
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ class ConnectyCube(SessionClient):
     :param path_suffix: text to put after each path, such as `.json`.
     :param timeout: seconds that each step of a call may take; `None` waits forever.
     :param max_retries: how often to repeat a failed call if that is safe.
-    :param http_client: the `httpx.Client` to use; this client does not close it.
+    :param http_client: the `httpx.Client` whose connections, hooks and additional headers to use; this client
+        does not close it.
     :param token: token of a session from elsewhere.
     :param admin_key: key of the admin API; default: `CONNECTYCUBE_ADMIN_KEY`.
+    :param allow_insecure: permit http to hosts other than this machine.
     :param on_session_expired: called for a new session if there is no password to renew it with. Gets this client and
         returns a token, a `Session`, or `None` to give up.
     :raises ConfigurationError: if an argument can't be used.
@@ -68,8 +71,10 @@ class ConnectyCube(SessionClient):
         token: str | None = None,
         admin_key: str | None = None,
         on_session_expired: Callable[[ConnectyCube], str | models.Session | None] | None = None,
+        allow_insecure: bool = False,
     ) -> None:
-        self._set_up(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
+        auth_key, token, admin_key = hide(auth_key), hide(token), hide(admin_key)
+        self._set_up(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key, allow_insecure)
         self._on_session_expired = on_session_expired
         self._http = Pool(http_client)
 
@@ -190,9 +195,11 @@ class AsyncConnectyCube(AsyncSessionClient):
     :param path_suffix: text to put after each path, such as `.json`.
     :param timeout: seconds that each step of a call may take; `None` waits forever.
     :param max_retries: how often to repeat a failed call if that is safe.
-    :param http_client: the `httpx.AsyncClient` to use; this client does not close it.
+    :param http_client: the `httpx.AsyncClient` whose connections, hooks and additional headers to use; this client
+        does not close it.
     :param token: token of a session from elsewhere.
     :param admin_key: key of the admin API; default: `CONNECTYCUBE_ADMIN_KEY`.
+    :param allow_insecure: permit http to hosts other than this machine.
     :param on_session_expired: called for a new session if there is no password to renew it with. Gets this client and
         returns a token, a `Session`, or `None` to give up; may be a coroutine function.
     :raises ConfigurationError: if an argument can't be used.
@@ -214,8 +221,10 @@ class AsyncConnectyCube(AsyncSessionClient):
             [AsyncConnectyCube], Awaitable[str | models.Session | None] | str | models.Session | None
         ]
         | None = None,
+        allow_insecure: bool = False,
     ) -> None:
-        self._set_up(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key)
+        auth_key, token, admin_key = hide(auth_key), hide(token), hide(admin_key)
+        self._set_up(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key, allow_insecure)
         self._on_session_expired = on_session_expired
         self._http = AsyncPool(http_client)
 

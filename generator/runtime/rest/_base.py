@@ -2,33 +2,92 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from . import _wire, errors
 from ._call import Call
+from ._masking import SecretBytes, hide
 from ._names import SCHEMES, STANDARD_HEADERS, USER_AGENT
+
+logger = logging.getLogger(__package__)
+
+LONGEST_TIMEOUT: Final = 2_000_000.0
+"""Seconds; a socket takes little more."""
+
+_OURS: Final = frozenset(
+    name.lower()
+    for name in (
+        *STANDARD_HEADERS,
+        *(name for name, _ in SCHEMES.values()),
+        *("Content-Type", "Content-Length", "Transfer-Encoding", "Content-Encoding", "Host", "Cookie", "Range"),
+    )
+)
+"""Headers that only this client sets."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
-def base_address(url: str) -> str:
-    """Check a base URL and return it without a slash at its end."""
+def base_address(url: str, *, insecure: bool = True, source: str = "base_url") -> str:
+    """Check a base URL and return it without a slash at its end.
+
+    :param insecure: whether http is allowed to hosts other than this machine.
+    :param source: where the URL comes from, for the error.
+    """
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        usable = parts.scheme in ("http", "https") and parts.port != 0 and usable_host(httpx.URL(url))
+    except (ValueError, TypeError, AttributeError, httpx.InvalidURL):
         parts, usable = None, False
     if parts is None or not usable:
-        raise errors.ConfigurationError("base_url must be an http or https address")
+        raise errors.ConfigurationError(f"{source} must be an http or https address")
     if parts.username is not None or parts.query or parts.fragment:
-        raise errors.ConfigurationError("base_url must have no user name, query or fragment")
+        raise errors.ConfigurationError(f"{source} must have no user name, query or fragment")
+    if parts.scheme == "http" and not insecure and not loopback(parts.hostname or ""):
+        raise errors.ConfigurationError(
+            f"{source} sends secrets in the clear: use https, or pass allow_insecure=True for {parts.hostname}"
+        )
     return url.rstrip("/")
+
+
+def usable_host(url: httpx.URL) -> bool:
+    """Return whether the host of a URL can be looked up: the network functions raise a bare `UnicodeError` if not."""
+    try:
+        return bool(url.host) and bool(url.raw_host.decode("ascii").encode("idna"))
+    except UnicodeError:
+        return False
+
+
+def loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def timeout_of(timeout: float | httpx.Timeout | None) -> float | httpx.Timeout | None:
+    """Check a timeout."""
+    values = timeout.as_dict().values() if isinstance(timeout, httpx.Timeout) else [timeout]
+    for value in values:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LONGEST_TIMEOUT:
+            unit = "a number of seconds, None or an httpx.Timeout"
+            raise errors.ConfigurationError(f"timeout must be {unit}, 0 to {LONGEST_TIMEOUT:.0f}, not {value!r}")
+    return timeout
+
+
+def kept_headers(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
+    """Return the default headers of a caller's HTTP client that can't collide with this client's."""
+    return [(name, value) for name, value in headers.raw if name.decode("ascii", "replace").lower() not in _OURS]
 
 
 def retry_limit(max_retries: int) -> int:
@@ -67,6 +126,7 @@ class BaseClient:
     _headers: dict[str, str]
     _secrets: Mapping[str, str | None]
     _owns_http = True
+    _allow_insecure = True
 
     def _configure(
         self,
@@ -76,14 +136,16 @@ class BaseClient:
         max_retries: int,
         secrets: Mapping[str, str | None],
     ) -> None:
-        self.base_url = base_address(base_url)
+        self.base_url = base_address(base_url, insecure=self._allow_insecure)
+        if not isinstance(path_suffix, str):
+            raise errors.ConfigurationError(f"path_suffix must be text, not {type(path_suffix).__name__}")
         self.path_suffix = path_suffix
-        self.timeout = timeout
+        self.timeout = timeout_of(timeout)
         self.max_retries = retry_limit(max_retries)
         self._headers = {}
-        self._secrets = secrets
+        self._secrets = {scheme: hide(secret) for scheme, secret in secrets.items()}
 
-    def _secret(self, scheme: str) -> str | None:
+    def _secret(self, scheme: str, mark: Any) -> str | None:
         """Return the value of a security scheme, `None` if the client has none."""
         return self._secrets.get(scheme)
 
@@ -95,13 +157,13 @@ class BaseClient:
         """Turn a body that isn't JSON into what the HTTP client accepts."""
         return content
 
-    def _authorize(self, call: Call[Any], headers: dict[str, str]) -> None:
+    def _authorize(self, call: Call[Any], headers: dict[str, Any], mark: Any) -> None:
         """Add the header of the call's security scheme."""
         for scheme in call.operation.security:
-            secret = self._secret(scheme)
+            secret = self._secret(scheme, mark)
             if secret is not None:
                 name, prefix = SCHEMES[scheme]
-                headers[name] = prefix + header_value(secret, f"the client's {name}")
+                headers[name] = SecretBytes((prefix + header_value(secret, f"the client's {name}")).encode("ascii"))
                 return
         if call.operation.security:
             raise self._unauthorized(call)
@@ -110,14 +172,15 @@ class BaseClient:
         wanted = " or ".join(call.operation.security)
         return errors.ConfigurationError(f"{call.operation.name} needs {wanted}: give it to the client")
 
-    def _arguments(self, call: Call[Any]) -> dict[str, Any]:
+    def _arguments(self, call: Call[Any], mark: Any) -> dict[str, Any]:
         """Return a call as the arguments of `httpx.Client.build_request`."""
         operation = call.operation
+        headers: dict[str, Any]
         if operation.foreign:
             headers = {"User-Agent": USER_AGENT, **call.headers}
         else:
             headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
-            self._authorize(call, headers)
+            self._authorize(call, headers, mark)
         url = f"{operation.server or self.base_url}{call.path}"
         if not operation.server:
             url += self.path_suffix
@@ -144,20 +207,56 @@ class BaseClient:
                 arguments["files"] = files
         return arguments
 
-    def _request(self, call: Call[Any], http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        """Build the request of a call."""
+    def _request(self, call: Call[Any], http: httpx.Client | httpx.AsyncClient, mark: Any) -> httpx.Request:
+        """Build the request of a call.
+
+        :param mark: the session to send it with.
+        """
         try:
-            arguments = self._arguments(call)
+            arguments = self._arguments(call, mark)
         except errors.ConfigurationError as error:
             error.operation = call.operation.name
             raise
         if not call.operation.foreign:
             return http.build_request(**arguments)
+        address = httpx.URL(arguments["url"])
+        if not usable_host(address):
+            raise httpx.InvalidURL("Invalid host")
+        self._check_secure(call, address)
         # Not built by the HTTP client: its default headers and cookies are not meant for another host.
         timeout = httpx.Timeout(arguments.pop("timeout")).as_dict()
         request = httpx.Request(**arguments, extensions={"timeout": timeout})
         request.url = QuietUrl(request.url)
         return request
+
+    def _redirect(self, call: Call[Any], response: httpx.Response) -> httpx.Request | None:
+        """Return the request that a redirect asks for, without secrets if it goes to another host."""
+        request = response.next_request
+        if request is None or call.operation.foreign or not isinstance(request.stream, httpx.ByteStream):
+            return None
+        old, new = response.request.url, request.url
+        if (old.scheme, old.host, old.port) != (new.scheme, new.host, new.port):
+            if request.method not in ("GET", "HEAD") or (old.scheme == "https" and new.scheme != "https"):
+                return None
+            for name in (*self._headers, *(name for name, _ in SCHEMES.values())):
+                request.headers.pop(name, None)
+        return request
+
+    def _bad_redirect(self, call: Call[Any]) -> errors.DecodeError:
+        error = errors.DecodeError(f"the response to {call.operation.name} has a redirect to an invalid host")
+        error.operation = call.operation.name
+        return error
+
+    def _check_secure(self, call: Call[Any], url: httpx.URL) -> None:
+        """Refuse to leave https for http because a server says so."""
+        if url.scheme == "https" or self._allow_insecure:
+            return
+        if not (self.base_url.startswith("http:") and loopback(url.host)):
+            error = errors.ConfigurationError(
+                f"{call.operation.name} was sent on to http://{url.host}: pass allow_insecure=True to permit it"
+            )
+            error.operation = call.operation.name
+            raise error
 
     def _with_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Merge headers into the client's additional ones; names match in any case."""
@@ -173,9 +272,9 @@ class BaseClient:
     # -- what a client with sessions overrides
 
     def _mark(self) -> Any:
-        """Return what a renewal must know about the session that a call is sent with."""
+        """Return the session that a call is sent with, which stays the same when it is retried."""
         return None
 
-    def _lost(self, call: Call[Any], response: httpx.Response) -> bool:
+    def _lost(self, call: Call[Any], response: httpx.Response, mark: Any) -> bool:
         """Return whether a call was refused for want of a session that is worth renewing."""
         return False

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from ._async import AsyncApiClient, AsyncPool
-from ._sync import ApiClient, Pool
+from . import _masking
+from ._async import AsyncApiClient
+from ._async_pool import AsyncPool
+from ._sync import ApiClient
+from ._sync_pool import Pool
 
 if TYPE_CHECKING:
     from .resources.books import AsyncBooks, Books
@@ -41,6 +44,7 @@ class Client(ApiClient):
         max_retries: int = 2,
         http_client: httpx.Client | None = None,
     ) -> None:
+        key = _masking.hide(key)
         self._configure(
             base_url,
             path_suffix,
@@ -89,6 +93,7 @@ class AsyncClient(AsyncApiClient):
         max_retries: int = 2,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
+        key = _masking.hide(key)
         self._configure(
             base_url,
             path_suffix,
