@@ -17,10 +17,11 @@ SUBSTITUTIONS = tuple(
     for pattern, replacement in (
         (r"\basync (def|for|with)\b", r"\1"),
         (r"\basync (?=client\b)", "sync "),
+        (r"\bawait in_thread\(([\w.]+)(?:, )?", r"\1("),
         (r"\bawait ", ""),
         (r"\bAsync(?=[A-Z])", ""),
         (r"\b__a(enter|exit|iter)__", r"__\1__"),
-        (r"\ba(close|read|iter_bytes|renew_once)\b", r"\1"),
+        (r"\ba(close|read|read_body|iter_bytes|iter_raw|renew_once)\b", r"\1"),
         (r"\basleep\b", "sleep"),
         (r"\b_async\b", "_sync"),
         (r"\b_async_(?=[a-z])", "_sync_"),

@@ -15,6 +15,7 @@ from ._base import BaseClient, retry_limit
 from ._call import Call, RawResponse, parse_response
 from ._names import RESOURCES
 from ._paging import BasePage, PageCall, PageData, Walk, check_walk
+from ._sync_body import read_body
 
 if TYPE_CHECKING:
     from typing import Self
@@ -98,9 +99,9 @@ class ApiClient(BaseClient):
             http = self._http.client(call.operation.name)
             try:
                 request = self._request(call, http)
-                response = http.send(request, stream=stream, auth=auth, follow_redirects=False)
-                if stream and response.status_code >= 400:
-                    response.read()
+                response = http.send(request, stream=True, auth=auth, follow_redirects=False)
+                if not stream or response.status_code >= 400:
+                    read_body(call.operation, response)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 retry = (
                     _retry.after_error(call, error, retry, self.max_retries)

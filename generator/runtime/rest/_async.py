@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import httpx
 
 from . import _retry, _wire, errors
+from ._async_body import aread_body
 from ._base import BaseClient, retry_limit
 from ._call import Call, RawResponse, parse_response
 from ._names import RESOURCES
@@ -110,9 +111,9 @@ class AsyncApiClient(BaseClient):
             http = self._http.client(call.operation.name)
             try:
                 request = self._request(call, http)
-                response = await http.send(request, stream=stream, auth=auth, follow_redirects=False)
-                if stream and response.status_code >= 400:
-                    await response.aread()
+                response = await http.send(request, stream=True, auth=auth, follow_redirects=False)
+                if not stream or response.status_code >= 400:
+                    await aread_body(call.operation, response)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 retry = (
                     _retry.after_error(call, error, retry, self.max_retries)
