@@ -11,9 +11,9 @@ from collections.abc import Container
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 #: The classes of the generated module of errors that are the same in every package.
-ERRORS = """ApiError BadRequest ConfigurationError ConnectionFailed DecodeError Forbidden InvalidArgument NotFound
-RateLimited RequestInfo RequestTimeout STATUS_ERRORS ServerFailure SessionExpired TlsFailed Unauthorized Unavailable
-Unprocessable""".split()
+ERRORS = """ApiError BadRequest ConfigurationError ConnectionFailed DecodeError FileFailed Forbidden InvalidArgument
+NotFound RateLimited RequestInfo RequestTimeout ResponseTooLarge STATUS_ERRORS ServerFailure SessionExpired TlsFailed
+Unauthorized Unavailable Unprocessable""".split()
 
 #: The class of each status that has one.
 STATUS_ERRORS = {

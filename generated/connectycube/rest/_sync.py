@@ -17,6 +17,7 @@ from ._call import Call, RawResponse, parse_response
 from ._masking import hide_frames
 from ._names import RESOURCES
 from ._paging import BasePage, PageCall, PageData, Walk, check_walk
+from ._sync_body import read_body
 from ._sync_pool import LEAKS, Body, Pool
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class ApiClient(BaseClient):
                 )
                 response.stream = Body(response, pool, used)
                 if not stream or response.status_code >= 400:
-                    response.read()
+                    read_body(call.operation, response)
             except BaseException as error:
                 hide_frames(error)
                 if response is not None:

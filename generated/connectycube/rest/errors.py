@@ -9,6 +9,8 @@
     │   └── TlsFailed               the server's certificate or the TLS handshake was refused
     ├── RequestTimeout              no response in time
     ├── DecodeError                 a response that is not JSON, or of another shape
+    │   └── ResponseTooLarge        more than the client accepts
+    ├── FileFailed                  a local file can't be read or written (also an OSError)
     └── ApiError                    the server refused the request
         ├── BadRequest              400
         ├── Unauthorized            401
@@ -39,12 +41,14 @@ __all__ = [
     "ConfigurationError",
     "ConnectionFailed",
     "DecodeError",
+    "FileFailed",
     "Forbidden",
     "InvalidArgument",
     "NotFound",
     "RateLimited",
     "RequestInfo",
     "RequestTimeout",
+    "ResponseTooLarge",
     "ServerFailure",
     "SessionExpired",
     "TlsFailed",
@@ -97,6 +101,17 @@ class DecodeError(_PackageError):
         super().__init__(message)
         self.status = status
         self.content_type = content_type
+
+
+class ResponseTooLarge(DecodeError):
+    """The response, packed or unpacked, is larger than the client accepts. The rest of it was not read."""
+
+
+class FileFailed(_PackageError, OSError):
+    """A local file can't be read or written, for example because the disk is full."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class RequestInfo:

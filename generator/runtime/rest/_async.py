@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import httpx
 
 from . import _retry, _wire
+from ._async_body import aread_body
 from ._async_pool import LEAKS, AsyncBody, AsyncPool
 from ._base import BaseClient, logger, retry_limit, timeout_of
 from ._call import Call, RawResponse, parse_response
@@ -118,7 +119,7 @@ class AsyncApiClient(BaseClient):
                 )
                 response.stream = AsyncBody(response, pool, used)
                 if not stream or response.status_code >= 400:
-                    await response.aread()
+                    await aread_body(call.operation, response)
             except BaseException as error:
                 hide_frames(error)
                 if response is not None:

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from . import errors
+from ._body import crowded, text_of
 from ._wire import Pairs
 
 P = ParamSpec("P")
@@ -162,6 +163,8 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise refusal(operation, response)
     if operation.parse is None:
         return cast("T", None)
+    if not operation.raw and crowded(response.content):
+        raise _decode_error(operation, response, "holds too many values", errors.ResponseTooLarge)
     if operation.quick is not None:
         # Unusual responses are left to the lenient parser below.
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -175,9 +178,14 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise _decode_error(operation, response, str(error)) from error
 
 
-def _decode_error(operation: Operation[Any], response: httpx.Response, problem: str) -> errors.DecodeError:
+def _decode_error(
+    operation: Operation[Any],
+    response: httpx.Response,
+    problem: str,
+    failure: type[errors.DecodeError] = errors.DecodeError,
+) -> errors.DecodeError:
     kind = response.headers.get("content-type", "")
-    error = errors.DecodeError(
+    error = failure(
         f"the response to {operation.name} {problem} (status {response.status_code}, {kind or 'no content type'}, "
         f"{len(response.content)} bytes)",
         status=response.status_code,
@@ -207,7 +215,7 @@ def refusal(operation: Operation[Any], response: httpx.Response) -> errors.ApiEr
         body: Any = decode(response.content)
         texts = error_texts(body)
     except msgspec.DecodeError:
-        body, texts = response.text, {}
+        body, texts = text_of(response), {}
     kind = errors.error_for(response.status_code)
     if kind is errors.Unauthorized and is_expired(response.status_code, texts):
         kind = errors.SessionExpired

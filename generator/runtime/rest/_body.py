@@ -1,0 +1,115 @@
+"""Read bodies within bounds: what a hostile server sends must not fill the memory.
+
+The bodies are unpacked here and not by httpx, which unpacks each piece as a whole: a thousandfold, if the server likes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+
+from . import errors
+
+LARGEST_BODY: Final = 8 * 1024 * 1024
+"""Bytes that the body of an ordinary response may have, both on the wire and unpacked."""
+
+LARGEST_RAW: Final = 64 * 1024 * 1024
+"""The same for a response other than JSON, and for a download into memory."""
+
+LARGEST_ERROR: Final = 256 * 1024
+"""Bytes to keep of a refusal's body."""
+
+LONGEST_TEXT: Final = 64 * 1024
+"""Characters to keep of a refusal that is not JSON."""
+
+MOST_VALUES: Final = 100_000
+"""Objects and lists that a response may hold."""
+
+MOST_SCALARS: Final = 500_000
+"""Values of any kind that a response may hold."""
+
+PIECE: Final = 64 * 1024
+
+ENCODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""What can be unpacked, with zlib's `wbits`. httpx asks for others only if their optional packages are installed."""
+
+SLOW_CHARSETS: Final = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"})
+"""Codecs that no web page is in, and that are slow or do not replace invalid bytes."""
+
+
+class Unpacker:
+    """Undo a response's content encoding, a bounded piece at a time.
+
+    :raises httpx.DecodingError: if the encoding is unknown.
+    """
+
+    def __init__(self, headers: httpx.Headers) -> None:
+        names = [name for name in headers.get("content-encoding", "").lower().replace(" ", "").split(",") if name]
+        names = [name for name in names if name != "identity"]
+        if len(names) > 1 or not ENCODINGS.keys() >= set(names):
+            raise httpx.DecodingError("unknown content encoding")
+        self.wbits = ENCODINGS[names[0]] if names else 0
+        self._zlib = zlib.decompressobj(self.wbits) if names else None
+        self._started = False
+
+    def unpack(self, data: bytes) -> Iterator[bytes]:
+        """Yield the content of the next bytes from the wire.
+
+        :raises httpx.DecodingError: if they can't be unpacked.
+        """
+        if self._zlib is None:
+            yield data
+            return
+        while data:
+            if self._zlib.eof:
+                if self.wbits != ENCODINGS["gzip"]:
+                    return
+                self._zlib = zlib.decompressobj(self.wbits)  # RFC 1952, 2.2: a file may have several members.
+            try:
+                piece = self._zlib.decompress(data, PIECE)
+            except zlib.error as error:
+                if self._started or self.wbits != ENCODINGS["deflate"]:
+                    raise httpx.DecodingError("damaged content encoding") from error
+                self.wbits = -15  # Many servers send deflate without zlib's header.
+                self._zlib = zlib.decompressobj(self.wbits)
+                continue
+            self._started = True
+            data = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        """Check that nothing is missing.
+
+        :raises httpx.DecodingError: if the encoded stream has no end.
+        """
+        if self._zlib is not None and self._started and not self._zlib.eof:
+            raise httpx.DecodingError("truncated content encoding")
+
+
+def too_large(operation: str, limit: int, remedy: str = "") -> errors.ResponseTooLarge:
+    """Return the error of a body over its bound."""
+    error = errors.ResponseTooLarge(f"the response to {operation} has more than {limit} bytes{remedy}")
+    error.operation = operation
+    return error
+
+
+def crowded(body: bytes) -> bool:
+    """Return whether JSON holds so many values that decoding it would take much memory and time."""
+    if len(body) > 2 * MOST_VALUES and body.count(b"{") + body.count(b"[") > MOST_VALUES:
+        return True
+    return len(body) > 2 * MOST_SCALARS and body.count(b",") > MOST_SCALARS
+
+
+def text_of(response: httpx.Response) -> str:
+    """Return the start of a body as text, whatever the server says about its charset."""
+    content = response.content[:LONGEST_TEXT]
+    try:
+        charset = codecs.lookup(response.charset_encoding or "utf-8").name
+        return content.decode("utf-8" if charset in SLOW_CHARSETS else charset, "replace")
+    except (LookupError, ValueError):
+        return content.decode("utf-8", "replace")

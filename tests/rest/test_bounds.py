@@ -1,0 +1,103 @@
+"""What a hostile server sends is read only up to a bound."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from connectycube.rest import errors
+from tests.rest.both import Both
+from tests.rest.server import Answer, Server
+
+MEGABYTE = 1024 * 1024
+LIST = "/chat/Dialog"
+
+
+def test_endless_body(both: Both, server: Server) -> None:
+    server.on("GET", LIST, Answer(200, bytes(MEGABYTE), repeat=10_000))
+    with pytest.raises(errors.ResponseTooLarge, match=r"dialogs\.list has more than 8388608 bytes") as caught:
+        both.cube(server.url).dialogs.list()
+    assert caught.value.operation == "dialogs.list"
+    assert len(server.requests) == 1
+
+
+def test_decompression_bomb(both: Both, server: Server) -> None:
+    bomb = gzip.compress(bytes(512 * MEGABYTE), 1)
+    server.on("GET", LIST, Answer(200, bomb, {"Content-Encoding": "gzip"}))
+    with pytest.raises(errors.ResponseTooLarge):
+        both.cube(server.url).dialogs.list()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"items":[' + b"{}," * 200_000 + b"{}]}", id="objects"),
+        pytest.param(b'{"items":[' + b"[" * 200_000 + b"]" * 200_000 + b"]}", id="depth"),
+        pytest.param(b'{"items":[{"x":[' + b"1," * 1_000_000 + b"1]}]}", id="numbers"),
+    ],
+)
+def test_too_many_values(both: Both, server: Server, body: bytes) -> None:
+    server.on("GET", LIST, Answer(200, body))
+    with pytest.raises(errors.ResponseTooLarge, match="too many values"):
+        both.cube(server.url).dialogs.list()
+
+
+ENCODED = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "two members": lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:]),
+    "deflate": zlib.compress,
+    "deflate without a header": lambda body: zlib.compress(body)[2:-4],
+    "identity": bytes,
+}
+
+
+@pytest.mark.parametrize("kind", ENCODED)
+def test_encoded_body(both: Both, server: Server, kind: str) -> None:
+    encoding = {"two members": "gzip", "deflate without a header": "deflate"}.get(kind, kind)
+    body = json.dumps({"items": [{"_id": "66f1a7c2e4b0d93a51c8e201", "name": "x" * 200_000}]}).encode()
+    server.on("GET", LIST, Answer(200, ENCODED[kind](body), {"Content-Encoding": encoding}))
+    (dialog,) = both.cube(server.url).dialogs.list().items
+    assert dialog.name == "x" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"), [(gzip.compress(b'{"items":[]}')[:-8], "gzip"), (b"\x1b\x03", "br"), (b"{}", "gzip")]
+)
+def test_damaged_encoding(both: Both, server: Server, body: bytes, encoding: str) -> None:
+    server.on("GET", LIST, Answer(200, body, {"Content-Encoding": encoding}))
+    with pytest.raises(errors.DecodeError, match="content encoding"):
+        both.cube(server.url).dialogs.list()
+
+
+CHARSETS = ["undefined", "utf-16", "idna", "punycode", "hex", "rot13", "nonsense", "utf-8", "utf-7"]
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_refusal_in_an_odd_charset(both: Both, server: Server, charset: str) -> None:
+    page = Answer(502, b"<html>bad gateway \xff</html>", {"Content-Type": f"text/html; charset={charset}"})
+    server.on("GET", LIST, page)
+    with pytest.raises(errors.ServerFailure) as caught:
+        both.cube(server.url, max_retries=0).dialogs.list()
+    assert caught.value.status == 502
+    assert isinstance(caught.value.body, str)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Answer(502, b"<html>", {"Content-Encoding": "gzip"}), id="damaged"),
+        pytest.param(Answer(502, b"<html>", {"Content-Encoding": "br"}), id="unknown encoding"),
+        pytest.param(Answer(502, b"<b>" * MEGABYTE), id="large"),
+    ],
+)
+def test_unreadable_refusal_keeps_its_status(both: Both, server: Server, answer: Any) -> None:
+    server.on("GET", LIST, answer)
+    with pytest.raises(errors.ServerFailure) as caught:
+        both.cube(server.url, max_retries=0).dialogs.list()
+    assert caught.value.status == 502
+    assert len(caught.value.body) <= 64 * 1024
