@@ -23,8 +23,7 @@ SUBSTITUTIONS = tuple(
         (r"\bhandle_async_request\b", "handle_request"),
         (r"\bAsync(?=[A-Z])", ""),
         (r"\b__a(enter|exit|iter)__", r"__\1__"),
-        (r"\ba(close|read|read_body|iter_bytes|iter_raw|renew_once)\b", r"\1"),
-        (r"\basleep\b", "sleep"),
+        (r"\ba(close|read|read_body|iter_bytes|iter_raw|renew_once|sleep|within)\b", r"\1"),
         (r"\b_async\b", "_sync"),
         (r"\b_async_(?=[a-z])", "_sync_"),
     )

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ROOTS = [ROOT / name / "connectycube" for name in ("generated", "xmpp_ext", "sandbox")]
 ALLOWED = {
     "chat": {"attrs", "slixmpp", "connectycube"},
-    "rest": {"attrs", "httpx", "httpx_retries", "msgspec", "connectycube"},
+    "rest": {"attrs", "httpcore", "httpx", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
     "sandbox": set("attrs connectycube openapi_core scramp starlette trustme uvicorn websockets werkzeug yaml".split()),
 }

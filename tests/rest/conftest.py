@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +47,6 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr("httpx_retries.retry.time", SimpleNamespace(sleep=found.append))
-    monkeypatch.setattr("httpx_retries.retry.asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("connectycube.rest._retry.sleep", found.append)
+    monkeypatch.setattr("connectycube.rest._retry.asleep", sleep)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import json
 import pickle
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_each_status_has_its_class(both: Both, server: Server, status: int) -> N
     if status != 304:
         assert error.body == body
         assert error.errors == {"base": ["no climbing today"]}
-        assert str(error) == f"dialogs.update was refused with {status}: no climbing today"
+        assert str(error).startswith(f"dialogs.update was refused with {status}: no climbing today (")
 
 
 def test_expired_session_has_its_own_class(both: Both, server: Server) -> None:
@@ -104,7 +105,9 @@ def test_error_messages_are_found_in_any_shape(both: Both, server: Server, shape
     expected = "; ".join(
         text if field == "base" else f"{field} {text}" for field, group in texts.items() for text in group
     )
-    assert str(caught.value) == f"dialogs.list was refused with 422: {expected or 'no reason given'}"
+    reason, _, host = str(caught.value).rpartition(" ")
+    assert reason == f"dialogs.list was refused with 422: {expected or 'no reason given'}"
+    assert host == f"({server.url.removeprefix('http://')})"
 
 
 def test_url_in_an_error_has_no_query(both: Both, server: Server) -> None:
@@ -217,3 +220,27 @@ def test_errors_can_be_copied_and_pickled(both: Both, server: Server, again: Any
         plain = {key: value for key, value in vars(error).items() if key != "request"}
         assert {key: value for key, value in vars(twin).items() if key != "request"} == plain
         assert repr(vars(twin).get("request")) == repr(vars(error).get("request"))
+
+
+HOSTILE = "\x1b]0;owned\x07 \x9b2J line\nbreak \u202eevil"
+
+
+def test_text_of_the_server_can_not_control_a_terminal(both: Both, server: Server) -> None:
+    body = json.dumps({"errors": {"base": [HOSTILE + "\ud800"]}})
+    server.on("GET", "/chat/Dialog", Answer(422, body.encode(), {"Content-Type": "application/json"}))
+    with pytest.raises(errors.Unprocessable) as caught:
+        both.cube(server.url).dialogs.list()
+    for text in (str(caught.value), repr(caught.value)):
+        assert text.isprintable()
+        assert text.encode()
+        assert "owned" in text
+        assert "evil" in text
+
+
+def test_error_names_operation_and_host(both: Both, server: Server) -> None:
+    server.on("GET", "/chat/Dialog", Answer(403, {"errors": ["not yours"]}))
+    with pytest.raises(errors.Forbidden) as caught:
+        both.cube(server.url).dialogs.list()
+    assert caught.value.request is not None
+    assert caught.value.request.host == server.url.removeprefix("http://")
+    assert str(caught.value) == f"dialogs.list was refused with 403: not yours ({caught.value.request.host})"

@@ -184,7 +184,8 @@ def test_storage_error_message_is_reported(both: Both, server: Server, storage: 
     with pytest.raises(errors.Forbidden) as caught:
         both.cube(server.url).files.upload(b"x")
     error = caught.value
-    assert str(error) == "files.upload was refused with 403: Policy & time expired."
+    host = storage.url.removeprefix("http://")
+    assert str(error) == f"files.upload was refused with 403: Policy & time expired. ({host})"
     assert (error.status, error.operation, error.body) == (403, "files.upload", text.decode())
     assert error.request is not None
     assert (error.request.method, error.request.url) == ("POST", f"{storage.url}/bucket")
@@ -218,8 +219,8 @@ def test_storage_upload_is_retried_if_nothing_was_sent(
     async def astart(_: float) -> None:
         again.start()
 
-    monkeypatch.setattr("httpx_retries.retry.time.sleep", start)
-    monkeypatch.setattr("httpx_retries.retry.asyncio.sleep", astart)
+    monkeypatch.setattr("connectycube.rest._retry.sleep", start)
+    monkeypatch.setattr("connectycube.rest._retry.asleep", astart)
     told: list[int] = []
     try:
         both.cube(server.url).files.upload(CONTENT, progress=lambda sent, _: told.append(sent))

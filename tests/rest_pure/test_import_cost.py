@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 REST = "connectycube.rest"
-LATER = ["attr", "attrs", "httpx_retries", "yaml", "generator"]
+LATER = ["attr", "attrs", "yaml", "generator"]
 LATER += [f"{REST}.{part}" for part in "models filters inputs resources _calls _lenient _files".split()]
 
 

@@ -14,6 +14,7 @@ import httpx
 
 from . import _process, errors
 from ._base import kept_headers
+from ._deadline import bounded
 
 LEAKS: Final = 10
 """Connections that may be lost to cancelled calls before the others are replaced, too. Fewer in a small pool."""
@@ -23,7 +24,7 @@ class AsyncRoute(httpx.AsyncBaseTransport):
     """Goes through a proxy of the environment, except to the hosts that need none."""
 
     def __init__(self, proxy: httpx.Proxy, direct: httpx.AsyncHTTPTransport, hosts: str) -> None:
-        self._proxied = httpx.AsyncHTTPTransport(verify=_process.tls(), proxy=proxy)
+        self._proxied = bounded(httpx.AsyncHTTPTransport(verify=_process.tls(), proxy=proxy))
         self._pool = self._proxied._pool
         self._direct = direct
         self._hosts = hosts
@@ -190,7 +191,7 @@ class AsyncPool:
         """Return new connections, or those of the caller's own HTTP client."""
         if self._given is None:
             context = _process.tls()
-            direct, hosts = httpx.AsyncHTTPTransport(verify=context), _process.no_proxy()
+            direct, hosts = bounded(httpx.AsyncHTTPTransport(verify=context)), _process.no_proxy()
             routes = {f"{scheme}://": AsyncRoute(proxy, direct, hosts) for scheme, proxy in _process.proxies().items()}
             http = httpx.AsyncClient(verify=context, trust_env=False, transport=direct, mounts=routes)
         else:

@@ -99,6 +99,15 @@ def retry_limit(max_retries: int) -> int:
     return max_retries
 
 
+def deadline_of(seconds: float | None) -> float | None:
+    """Check a deadline."""
+    if seconds is not None and (
+        isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf")
+    ):
+        raise errors.ConfigurationError(f"deadline must be a number of seconds above 0, or None, not {seconds!r}")
+    return seconds
+
+
 def header_value(value: str, what: str) -> str:
     """Check the value of a header. The libraries below would quote a wrong one in their errors, secret or not."""
     if not isinstance(value, str) or _HEADER_VALUE.fullmatch(value) is None:
@@ -125,6 +134,7 @@ class BaseClient:
     path_suffix: str
     timeout: float | httpx.Timeout | None
     max_retries: int
+    deadline: float | None
     _headers: dict[str, str]
     _secrets: Mapping[str, str | None]
     _owns_http = True
@@ -136,6 +146,7 @@ class BaseClient:
         path_suffix: str,
         timeout: float | httpx.Timeout | None,
         max_retries: int,
+        deadline: float | None,
         secrets: Mapping[str, str | None],
     ) -> None:
         self.base_url = base_address(base_url, insecure=self._allow_insecure)
@@ -144,6 +155,7 @@ class BaseClient:
         self.path_suffix = path_suffix
         self.timeout = timeout_of(timeout)
         self.max_retries = retry_limit(max_retries)
+        self.deadline = deadline_of(deadline)
         self._headers = {}
         self._secrets = {scheme: hide(secret) for scheme, secret in secrets.items()}
 

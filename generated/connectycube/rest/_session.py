@@ -316,6 +316,7 @@ class BaseSessionClient(BaseClient):
         path_suffix: str,
         timeout: float | httpx.Timeout | None,
         max_retries: int,
+        deadline: float | None,
         token: str | None,
         admin_key: str | None,
         allow_insecure: bool = False,
@@ -330,7 +331,7 @@ class BaseSessionClient(BaseClient):
         given = environ("CONNECTYCUBE_BASE_URL")
         if not base_url and given:
             base_url = base_address(given, insecure=allow_insecure, source="CONNECTYCUBE_BASE_URL")
-        self._configure(base_url or BASE_URL, path_suffix, timeout, max_retries, {})
+        self._configure(base_url or BASE_URL, path_suffix, timeout, max_retries, deadline, {})
 
     def _secret(self, scheme: str, mark: Mark) -> str | None:
         return {"session": mark.token, "authKey": self._auth_key, "adminKey": self._admin_key}.get(scheme)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpx
 
-from . import _retry, _wire
-from ._base import BaseClient, logger, retry_limit, timeout_of
+from . import _deadline, _retry, _wire
+from ._base import BaseClient, deadline_of, logger, retry_limit, timeout_of
 from ._call import Call, RawResponse, parse_response
 from ._masking import hide_frames
 from ._names import RESOURCES
@@ -73,22 +73,22 @@ class ApiClient(BaseClient):
         :raises ConnectionFailed: if no complete response arrived.
         :raises RequestTimeout: if none arrived in time.
         """
-        retry = None
+        attempts = _retry.Attempts(call.operation.name, self.max_retries, self.deadline)
+        with _deadline.within(attempts.ends):
+            return self._attempts(call, attempts, stream)
+
+    def _attempts(self, call: Call[Any], attempts: _retry.Attempts, stream: bool) -> httpx.Response:
         renewed = False
         mark = self._mark()
         while True:
             try:
                 response = self._exchange(call, mark, stream)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                retry = (
-                    _retry.after_error(call, error, retry, self.max_retries)
-                    if isinstance(error, httpx.HTTPError)
-                    else None
-                )
-                if retry is None:
+                pause = _retry.after_error(call, error, attempts)
+                if pause is None:
                     raise _retry.translate(call, error) from error
                 logger.info("%s is retried after %s", call.operation.name, type(error).__name__)
-                retry.sleep(error)
+                _retry.sleep(pause)
                 continue
             if self._lost(call, response, mark) and not renewed:
                 renewed = True
@@ -96,11 +96,13 @@ class ApiClient(BaseClient):
                 if newer is not None:
                     mark = newer
                     continue
-            retry = _retry.after_status(call, response, retry, self.max_retries)
-            if retry is None:
+            if _retry.is_done(call, response, attempts):
+                return httpx.Response(204, request=response.request)
+            pause = _retry.after_status(call, response, attempts)
+            if pause is None:
                 return response
             logger.info("%s is retried after status %d", call.operation.name, response.status_code)
-            retry.sleep(response)
+            _retry.sleep(pause)
 
     def _exchange(self, call: Call[Any], mark: Any, stream: bool) -> httpx.Response:
         """Send a call once and read the response, except the body of a successful one if `stream` is true."""
@@ -151,12 +153,14 @@ class ApiClient(BaseClient):
         *,
         timeout: float | httpx.Timeout | _wire.Omit | None = _wire.OMIT,
         max_retries: int | None = None,
+        deadline: float | _wire.Omit | None = _wire.OMIT,
         headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a client that differs in some settings and shares everything else with this one.
 
         :param timeout: seconds that each step of a call may take; `None` waits forever.
         :param max_retries: how often to repeat a failed call if that is safe.
+        :param deadline: seconds that a whole call may take; `None` for no limit.
         :param headers: additional headers of each call.
         """
         copy = object.__new__(type(self))
@@ -166,6 +170,8 @@ class ApiClient(BaseClient):
             copy.timeout = timeout_of(timeout)
         if max_retries is not None:
             copy.max_retries = retry_limit(max_retries)
+        if not isinstance(deadline, _wire.Omit):
+            copy.deadline = deadline_of(deadline)
         if headers is not None:
             copy._headers = self._with_headers(headers)
         return copy

@@ -36,8 +36,9 @@ def read_body(operation: Operation[Any], response: httpx.Response) -> None:
                 break
         else:
             unpacker.finish()
-    except httpx.DecodingError:
+    except httpx.DecodingError as error:
         if not refused:
+            error.request = response.request
             raise
         content.clear()
     finally:

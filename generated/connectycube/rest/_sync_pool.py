@@ -13,6 +13,7 @@ import httpx
 
 from . import _process, errors
 from ._base import kept_headers
+from ._deadline import bounded
 
 LEAKS: Final = 10
 """Connections that may be lost to cancelled calls before the others are replaced, too. Fewer in a small pool."""
@@ -22,7 +23,7 @@ class Route(httpx.BaseTransport):
     """Goes through a proxy of the environment, except to the hosts that need none."""
 
     def __init__(self, proxy: httpx.Proxy, direct: httpx.HTTPTransport, hosts: str) -> None:
-        self._proxied = httpx.HTTPTransport(verify=_process.tls(), proxy=proxy)
+        self._proxied = bounded(httpx.HTTPTransport(verify=_process.tls(), proxy=proxy))
         self._pool = self._proxied._pool
         self._direct = direct
         self._hosts = hosts
@@ -180,7 +181,7 @@ class Pool:
         """Return new connections, or those of the caller's own HTTP client."""
         if self._given is None:
             context = _process.tls()
-            direct, hosts = httpx.HTTPTransport(verify=context), _process.no_proxy()
+            direct, hosts = bounded(httpx.HTTPTransport(verify=context)), _process.no_proxy()
             routes = {f"{scheme}://": Route(proxy, direct, hosts) for scheme, proxy in _process.proxies().items()}
             http = httpx.Client(verify=context, trust_env=False, transport=direct, mounts=routes)
         else:

@@ -48,6 +48,7 @@ class ConnectyCube(SessionClient):
     :param path_suffix: text to put after each path, such as `.json`.
     :param timeout: seconds that each step of a call may take; `None` waits forever.
     :param max_retries: how often to repeat a failed call if that is safe.
+    :param deadline: seconds that a whole call may take, with its retries, waits and renewal; `None` for no limit.
     :param http_client: the `httpx.Client` whose connections, hooks and additional headers to use; this client
         does not close it.
     :param token: token of a session from elsewhere.
@@ -67,6 +68,7 @@ class ConnectyCube(SessionClient):
         path_suffix: str = "",
         timeout: float | httpx.Timeout | None = 30.0,
         max_retries: int = 2,
+        deadline: float | None = 900.0,
         http_client: httpx.Client | None = None,
         token: str | None = None,
         admin_key: str | None = None,
@@ -74,7 +76,9 @@ class ConnectyCube(SessionClient):
         allow_insecure: bool = False,
     ) -> None:
         auth_key, token, admin_key = hide(auth_key), hide(token), hide(admin_key)
-        self._set_up(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key, allow_insecure)
+        self._set_up(
+            app_id, auth_key, base_url, path_suffix, timeout, max_retries, deadline, token, admin_key, allow_insecure
+        )
         self._on_session_expired = on_session_expired
         self._http = Pool(http_client)
 
@@ -195,6 +199,7 @@ class AsyncConnectyCube(AsyncSessionClient):
     :param path_suffix: text to put after each path, such as `.json`.
     :param timeout: seconds that each step of a call may take; `None` waits forever.
     :param max_retries: how often to repeat a failed call if that is safe.
+    :param deadline: seconds that a whole call may take, with its retries, waits and renewal; `None` for no limit.
     :param http_client: the `httpx.AsyncClient` whose connections, hooks and additional headers to use; this client
         does not close it.
     :param token: token of a session from elsewhere.
@@ -214,6 +219,7 @@ class AsyncConnectyCube(AsyncSessionClient):
         path_suffix: str = "",
         timeout: float | httpx.Timeout | None = 30.0,
         max_retries: int = 2,
+        deadline: float | None = 900.0,
         http_client: httpx.AsyncClient | None = None,
         token: str | None = None,
         admin_key: str | None = None,
@@ -224,7 +230,9 @@ class AsyncConnectyCube(AsyncSessionClient):
         allow_insecure: bool = False,
     ) -> None:
         auth_key, token, admin_key = hide(auth_key), hide(token), hide(admin_key)
-        self._set_up(app_id, auth_key, base_url, path_suffix, timeout, max_retries, token, admin_key, allow_insecure)
+        self._set_up(
+            app_id, auth_key, base_url, path_suffix, timeout, max_retries, deadline, token, admin_key, allow_insecure
+        )
         self._on_session_expired = on_session_expired
         self._http = AsyncPool(http_client)
 

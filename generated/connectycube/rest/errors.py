@@ -27,7 +27,10 @@ No message, `repr` or attribute holds a token, a key, a password or a request's 
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from . import _names
@@ -58,6 +61,42 @@ __all__ = [
     "error_for",
 ]
 __all__ += _names.__all__
+
+
+LONGEST_TEXT: Final = 2000
+"""Characters of a server's text to quote."""
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or a log can't encode: control characters, lone surrogates, bidi controls."""
+    shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
+    if shown.isprintable():
+        return shown
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in shown
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a `Retry-After` header, `None` if there is none that can be read.
+
+    A date counts from the response's `Date`, because the server's clock may differ from this machine's.
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
+        return float(text)
+    until, now = _time(text), _time(headers.get("date", ""))
+    if until is None:
+        return None
+    return max(0.0, (until - (now or dt.datetime.now(dt.UTC))).total_seconds())
+
+
+def _time(text: str) -> dt.datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
 
 
 class ConfigurationError(_PackageError):
@@ -127,6 +166,11 @@ class RequestInfo:
         self.method = method
         self.url = url
 
+    @property
+    def host(self) -> str:
+        """The host, with its port if the address names one."""
+        return self.url.partition("://")[2].partition("/")[0]
+
     def __repr__(self) -> str:
         return f"<RequestInfo {self.method} {self.url}>"
 
@@ -159,12 +203,18 @@ class ApiError(_PackageError):
         self.operation = operation
         self.headers = dict(headers or {})
 
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the server asks to wait before another attempt; `None` if it doesn't say."""
+        return retry_after(self.headers)
+
     def __str__(self) -> str:
         texts = [
             text if field == "base" else f"{field} {text}" for field, group in self.errors.items() for text in group
         ]
         what = self.operation or "the call"
-        return f"{what} was refused with {self.status}: {'; '.join(texts) or 'no reason given'}"
+        host = f" ({self.request.host})" if self.request is not None and self.request.host else ""
+        return f"{what} was refused with {self.status}: {printable('; '.join(texts)) or 'no reason given'}{host}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(status={self.status}, operation={self.operation!r}, errors={self.errors!r})"

@@ -34,8 +34,9 @@ async def aread_body(operation: Operation[Any], response: httpx.Response) -> Non
                 break
         else:
             unpacker.finish()
-    except httpx.DecodingError:
+    except httpx.DecodingError as error:
         if not refused:
+            error.request = response.request
             raise
         content.clear()
     finally:

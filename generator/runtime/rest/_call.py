@@ -186,7 +186,8 @@ def _decode_error(
 ) -> errors.DecodeError:
     kind = response.headers.get("content-type", "")
     error = failure(
-        f"the response to {operation.name} {problem} (status {response.status_code}, {kind or 'no content type'}, "
+        f"the response to {operation.name} {problem} (status {response.status_code}, "
+        f"{errors.printable(kind) or 'no content type'}, "
         f"{len(response.content)} bytes)",
         status=response.status_code,
         content_type=kind,

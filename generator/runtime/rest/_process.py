@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import ipaddress
 import os
@@ -113,7 +114,7 @@ def proxies() -> dict[str, httpx.Proxy]:
             if proxy.url.host:
                 if proxy.url.scheme.startswith("socks"):
                     problem = "names a SOCKS proxy, which needs the package socksio: pip install 'httpx[socks]'"
-                    import socksio  # noqa: F401 # pyright: ignore[reportMissingImports, reportUnusedImport]
+                    importlib.import_module("socksio")
                 found[scheme] = proxy
                 continue
         except (httpx.InvalidURL, ValueError, ImportError):

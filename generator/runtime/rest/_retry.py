@@ -1,26 +1,30 @@
-"""Decide which failed calls to retry. The backoff comes from httpx-retries."""
+"""Decide which failed calls to retry, and after how long."""
 
 from __future__ import annotations
 
+import random
 import ssl
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from . import errors
+from ._deadline import Deadline
 from ._names import PackageError
 
 if TYPE_CHECKING:
-    from httpx_retries import Retry
-
     from ._call import Call
 
-BACKOFF_FACTOR: Final = 0.25
-"""Seconds; doubles with every attempt, with full jitter."""
+BACKOFF: Final = 0.5
+"""Seconds that the first wait may last; the limit doubles with each retry."""
 LONGEST_WAIT: Final = 30.0
 """Seconds that one wait may last; a longer `Retry-After` ends the retries."""
 LONGEST_TOTAL: Final = 60.0
 """Seconds that all waits of one call may last together."""
+
+RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses that a retry may get past. Other 5xx, such as 501, would only be repeated."""
 
 HOPELESS: Final = (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.LocalProtocolError)
 """Failures that a retry would only repeat."""
@@ -38,51 +42,85 @@ CUT: Final = (
 """How a broken connection shows under TLS."""
 
 
-def first(max_retries: int) -> Retry:
-    """Return the retry state of a call that has failed for the first time."""
-    # Imported late, so that only a failing call pays for the import.
-    from httpx_retries import Retry
+class Attempts:
+    """The attempts of one call: the retries that are left, and the time.
 
-    return Retry(
-        total=max_retries,
-        retry_on_exceptions=(httpx.TransportError,),
-        backoff_factor=BACKOFF_FACTOR,
-        max_backoff_wait=LONGEST_WAIT,
-        total_timeout=LONGEST_TOTAL,
-    )
+    :param name: the call's name.
+    :param most: the most retries.
+    :param deadline: seconds for the whole call, waits included; `None` for no limit.
+    """
+
+    __slots__ = ("ends", "made", "most", "reached", "waited")
+
+    def __init__(self, name: str, most: int, deadline: float | None) -> None:
+        self.most = most
+        self.ends = None if deadline is None else Deadline(name, deadline)
+        self.made = 0
+        """How many retries there have been."""
+        self.reached = False
+        """Whether one of them may have taken effect."""
+        self.waited = 0.0
+        """The seconds that their waits have taken."""
+
+    def pause(self, asked: float = 0.0) -> float | None:
+        """Return the seconds to wait before the next retry, or `None` if there must be none.
+
+        :param asked: the seconds that the server asks for; they are never cut short. Without them, the wait is random
+            between 0 and a limit that doubles with each retry ("full jitter").
+        """
+        most = min(LONGEST_WAIT, LONGEST_TOTAL - self.waited)
+        if self.ends is not None:
+            most = min(most, self.ends.left())
+        if self.made >= self.most or most <= 0 or asked > most:
+            return None
+        seconds = asked or random.uniform(0, min(BACKOFF * 2 ** min(self.made, 16), most))
+        self.made += 1
+        self.waited += seconds
+        return seconds
 
 
-def after_error(call: Call[Any], error: httpx.HTTPError, retry: Retry | None, max_retries: int) -> Retry | None:
-    """Return the state of the next attempt after a network failure, `None` to give up."""
-    if isinstance(error, HOPELESS) or _tls(error) is not None:
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def asleep(seconds: float) -> None:
+    # Imported late: the sync client does not need it.
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
+def after_error(call: Call[Any], error: Exception, attempts: Attempts) -> float | None:
+    """Return the seconds to wait before retrying after a network failure, `None` to give up."""
+    if not isinstance(error, httpx.TransportError) or isinstance(error, HOPELESS) or _tls(error) is not None:
         return None
     # A stream can be sent again only if none of it was sent.
     streams = call.content is not None or call.form is not None
-    if (streams or not call.operation.idempotent) and not isinstance(error, NOT_REACHED):
+    reached = not isinstance(error, NOT_REACHED)
+    if (streams or not call.operation.idempotent) and reached:
         return None
-    retry = retry or first(max_retries)
-    if retry.is_exhausted() or not retry.is_retryable_exception(error):
-        return None
-    return retry.increment()
+    attempts.reached |= reached
+    return attempts.pause()
 
 
-def after_status(call: Call[Any], response: httpx.Response, retry: Retry | None, max_retries: int) -> Retry | None:
-    """Return the state of the next attempt after a response, `None` to accept it."""
+def is_done(call: Call[Any], response: httpx.Response, attempts: Attempts) -> bool:
+    """Return whether a deletion finds nothing because an earlier attempt, whose response was lost, has succeeded."""
+    operation = call.operation
+    return response.status_code == 404 and operation.method == "DELETE" and operation.parse is None and attempts.reached
+
+
+def after_status(call: Call[Any], response: httpx.Response, attempts: Attempts) -> float | None:
+    """Return the seconds to wait before retrying after a response, `None` to accept it."""
     status = response.status_code
-    if not (status in (408, 429) or status >= 500) or not call.operation.idempotent:
+    if status not in RETRIED:
         return None
-    retry = retry or first(max_retries)
-    if retry.is_exhausted() or _asked(response, retry) > min(LONGEST_WAIT, LONGEST_TOTAL - retry.elapsed_sleep):
+    attempts.reached |= status != 429
+    # 429 says that the request was not processed, so it is safe to repeat (RFC 6585 section 4), unless its body is a
+    # stream that has been read.
+    processed = status != 429 or call.content is not None or call.form is not None
+    if processed and not call.operation.idempotent:
         return None
-    return retry.increment()
-
-
-def _asked(response: httpx.Response, retry: Retry) -> float:
-    """Return the seconds of the response's `Retry-After`."""
-    try:
-        return retry.parse_retry_after(response.headers.get("retry-after", "0"))
-    except ValueError:
-        return 0.0
+    return attempts.pause(errors.retry_after(response.headers) or 0.0)
 
 
 def translate(call: Call[Any], error: Exception) -> PackageError:

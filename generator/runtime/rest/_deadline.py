@@ -1,0 +1,146 @@
+"""End calls at their deadlines.
+
+An async call is cancelled. A sync call can't be, so each step of it gets only the time that is left: httpx's timeouts
+are for each read and write, and a server that sends a byte now and then never exceeds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import httpcore
+import httpx
+
+from . import errors
+
+
+class Deadline:
+    """When a call must have ended.
+
+    :param call: the call's name.
+    :param seconds: the time it has from now.
+    """
+
+    __slots__ = ("call", "ends", "seconds")
+
+    def __init__(self, call: str, seconds: float) -> None:
+        self.call = call
+        self.seconds = seconds
+        self.ends = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left, 0 if it has passed."""
+        return max(0.0, self.ends - time.monotonic())
+
+    def error(self) -> errors.RequestTimeout:
+        error = errors.RequestTimeout(f"{self.call} did not end within its deadline of {self.seconds:g} seconds")
+        error.operation = self.call
+        return error
+
+
+_current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+@contextlib.contextmanager
+def within(deadline: Deadline | None) -> Iterator[None]:
+    """Let the steps of the network end at a deadline.
+
+    :raises RequestTimeout: if the deadline has ended the block.
+    """
+    if deadline is None:
+        yield
+        return
+    token = _current.set(deadline)
+    try:
+        yield
+    except errors.RequestTimeout as error:
+        if deadline.left():
+            raise
+        raise deadline.error() from error
+    finally:
+        _current.reset(token)
+
+
+@contextlib.asynccontextmanager
+async def awithin(deadline: Deadline | None) -> AsyncIterator[None]:
+    """Cancel the block at a deadline.
+
+    :raises RequestTimeout: if that was necessary.
+    """
+    # Imported late: the sync client does not need it.
+    import asyncio
+
+    limit = asyncio.timeout(None if deadline is None else deadline.left())
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if deadline is None or not limit.expired():
+            raise
+        raise deadline.error() from error
+
+
+def _shorter(timeout: float | None) -> float | None:
+    deadline = _current.get()
+    if deadline is None:
+        return timeout
+    left = deadline.left()
+    return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose steps end at the deadline of the call that uses it."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        timeout = _shorter(timeout)
+        if timeout == 0:
+            raise httpcore.ReadTimeout
+        return self._stream.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        timeout = _shorter(timeout)
+        if timeout == 0:
+            raise httpcore.WriteTimeout
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _shorter(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Stream(super().connect_tcp(host, port, _shorter(timeout), local_address, socket_options))
+
+
+Transport = TypeVar("Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+
+
+def bounded(transport: Transport) -> Transport:
+    """Return a transport, a sync one with connections that end at deadlines."""
+    if isinstance(transport, httpx.HTTPTransport):
+        # httpx has no argument for it.
+        transport._pool._network_backend = _Backend()
+    return transport

@@ -1,0 +1,102 @@
+"""`deadline` ends a call, whatever the server does."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from connectycube.rest import errors
+from tests.rest.both import Both
+from tests.rest.server import Answer, Server
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+#: What a server sends, piece after piece, without an end.
+ENDLESS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "nothing": lambda: itertools.repeat(b""),
+    "a header": lambda: itertools.chain([HEAD, b"X: "], itertools.repeat(b"x")),
+    "interim responses": lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body": lambda: itertools.chain([HEAD, b"Content-Length: 5000000\r\n\r\n"], itertools.repeat(b" ")),
+    "chunks": lambda: itertools.chain([HEAD, b"Transfer-Encoding: chunked\r\n\r\n"], itertools.repeat(b"1\r\n \r\n")),
+}
+
+
+class Drip:
+    """A server that sends a piece every few milliseconds, more often than any timeout of a step."""
+
+    def __init__(self, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self._pieces = pieces
+        self._stop = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                for piece in self._pieces():
+                    if self._stop.wait(0.01):
+                        return
+                    connection.sendall(piece)
+            except OSError:
+                pass  # The client has hung up.
+
+    def close(self) -> None:
+        self._stop.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_endless_response(both: Both, what: str) -> None:
+    drip = Drip(ENDLESS[what])
+    try:
+        cube = both.cube(drip.url, deadline=0.5, timeout=60)
+        with pytest.raises(
+            errors.RequestTimeout, match=r"dialogs\.list did not end within its deadline of 0\.5 s"
+        ) as caught:
+            cube.dialogs.list()
+        assert caught.value.operation == "dialogs.list"
+    finally:
+        drip.close()
+
+
+def test_retries_share_the_deadline(both: Both, server: Server, waits: list[float]) -> None:
+    """The wait that the server asks for would end after the deadline."""
+    server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": "20"}))
+    with pytest.raises(errors.Unavailable):
+        both.cube(server.url, deadline=15).dialogs.list()
+    assert waits == []
+
+
+def test_deadline_of_a_copy(both: Both, server: Server, waits: list[float]) -> None:
+    server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": "20"}))
+    cube = both.cube(server.url, deadline=15)
+    with pytest.raises(errors.Unavailable):
+        cube.with_options(deadline=None).dialogs.list()
+    assert waits == [20.0, 20.0]
+
+
+@pytest.mark.parametrize("wrong", [0, -1, True, "30", float("nan"), float("inf")])
+def test_invalid_deadline_is_rejected(both: Both, wrong: object) -> None:
+    with pytest.raises(errors.ConfigurationError, match="deadline"):
+        both.cube("http://127.0.0.1:9", deadline=wrong)
+    with pytest.raises(errors.ConfigurationError, match="deadline"):
+        both.cube("http://127.0.0.1:9").with_options(deadline=wrong)
