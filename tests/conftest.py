@@ -1,7 +1,8 @@
-"""Set up what all tests share: command-line options, signals, and a bytecode cache."""
+"""Set up what all tests share: command-line options, signals, a bytecode cache, garbage collection."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -36,3 +37,9 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests and their modules from garbage collection, which would visit them all each time."""
+    gc.collect()
+    gc.freeze()
