@@ -100,7 +100,7 @@ def reading(table: Table) -> None:
     ours = list(functions)[:2]
     with stock_client() as stock:
         if stock is not None:
-            functions["  openapi-python-client as it comes"] = lambda: stock(body)
+            functions["  openapi-python-client, own templates"] = lambda: stock(body)
         found = SideBySide(time.process_time, 300, functions)
     for name in functions:
         table.compare(name, micro(found.median(name)), found.ratio(name, PYDANTIC), 1.3 if name in ours else None)
