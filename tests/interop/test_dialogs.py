@@ -18,7 +18,7 @@ async def group(js: Js, *others: int, name: str = "crew") -> str:
 
 
 @scenario
-async def test_a_private_dialog_is_the_same_from_both_sides(stage: Stage) -> None:
+async def test_private_dialog_is_the_same_for_both_users(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace = stage.user("grace")
     made = await js.call("chat.dialog.create", {"type": PRIVATE, "occupants_ids": [grace]})
@@ -31,7 +31,7 @@ async def test_a_private_dialog_is_the_same_from_both_sides(stage: Stage) -> Non
 
 
 @scenario
-async def test_a_group_is_made_changed_and_listed(stage: Stage) -> None:
+async def test_group_is_created_updated_and_listed(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace, mary = stage.user("grace"), stage.user("mary")
     made = await js.call(
@@ -110,7 +110,7 @@ async def test_pinned_messages(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_public_dialog_is_subscribed_to(stage: Stage) -> None:
+async def test_subscribing_to_a_public_dialog(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     public = await cube.dialogs.create(type=DialogType.PUBLIC, name="news", description="for all")
     assert (await js.call("chat.dialog.list", {}))["items"] == []
@@ -124,7 +124,7 @@ async def test_a_public_dialog_is_subscribed_to(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_public_dialog_shows_its_last_messages_to_all(stage: Stage) -> None:
+async def test_public_dialog_shows_its_last_messages_to_everyone(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     ids = []
     for allowed in (True, False):
@@ -139,7 +139,7 @@ async def test_a_public_dialog_shows_its_last_messages_to_all(stage: Stage) -> N
 
 
 @scenario
-async def test_dialogs_are_deleted_one_and_several_at_once(stage: Stage) -> None:
+async def test_one_or_several_dialogs_are_deleted(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace = stage.user("grace")
     mine, ours, whole = [await group(js, grace, name=name) for name in ("mine", "ours", "whole")]
@@ -183,7 +183,7 @@ async def test_cr_16_the_sdk_swaps_the_numbers_of_public_and_broadcast(stage: St
 
 
 @scenario
-async def test_a_foreign_dialog_is_refused(stage: Stage) -> None:
+async def test_another_users_dialog_is_refused(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     for call in (

@@ -31,7 +31,7 @@ async def content(url: str) -> bytes | int:
 
 
 @scenario
-async def test_a_private_file_is_uploaded_and_read(stage: Stage, tmp_path: Path) -> None:
+async def test_private_file_is_uploaded_and_downloaded(stage: Stage, tmp_path: Path) -> None:
     js, cube = await stage.js("ada"), await stage.rest("ada")
     made = await uploaded(js, tmp_path, public=False)
     assert (made["name"], made["content_type"], made["size"], made["public"]) == (
@@ -53,7 +53,7 @@ async def test_a_private_file_is_uploaded_and_read(stage: Stage, tmp_path: Path)
 
 
 @scenario
-async def test_cr_10_a_file_is_public_unless_told_otherwise(stage: Stage, tmp_path: Path) -> None:
+async def test_cr_10_files_are_public_by_default(stage: Stage, tmp_path: Path) -> None:
     js = await stage.js("ada")
     made = await uploaded(js, tmp_path)
     assert made["public"] is True
@@ -61,7 +61,7 @@ async def test_cr_10_a_file_is_public_unless_told_otherwise(stage: Stage, tmp_pa
 
 
 @scenario
-async def test_cr_11_and_cr_14_how_the_steps_of_an_upload_travel(stage: Stage, tmp_path: Path) -> None:
+async def test_cr_11_and_cr_14_requests_of_an_upload(stage: Stage, tmp_path: Path) -> None:
     js = await stage.js("ada")
     made = await uploaded(js, tmp_path)
     calls = stage.sandbox.journal.exchanges(user_id=js.id)
@@ -73,7 +73,7 @@ async def test_cr_11_and_cr_14_how_the_steps_of_an_upload_travel(stage: Stage, t
 
 
 @scenario
-async def test_cr_12_a_file_is_updated_by_a_get_that_changes_nothing(stage: Stage, tmp_path: Path) -> None:
+async def test_cr_12_file_update_is_a_get_that_changes_nothing(stage: Stage, tmp_path: Path) -> None:
     js = await stage.js("ada")
     made = await uploaded(js, tmp_path)
     answer = await js.call("storage.update", {"id": made["id"], "name": "other.png"})
@@ -84,7 +84,7 @@ async def test_cr_12_a_file_is_updated_by_a_get_that_changes_nothing(stage: Stag
 
 
 @scenario
-async def test_a_file_of_this_projects_client_is_read_and_deleted(stage: Stage, tmp_path: Path) -> None:
+async def test_file_uploaded_by_our_client_is_downloaded_and_deleted(stage: Stage, tmp_path: Path) -> None:
     js, cube = await stage.js("ada"), await stage.rest("ada")
     file = tmp_path / "note.txt"
     file.write_bytes(CONTENT)

@@ -12,7 +12,7 @@ from tests.interop.test_dialogs import PRIVATE, group
 
 
 @scenario
-async def test_the_history_is_written_and_read_by_both(stage: Stage) -> None:
+async def test_both_clients_write_and_read_the_history(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     dialog_id = await group(js, stage.user("grace"))
     photo = {"type": "photo", "uid": "8aae-1", "url": "https://example.org/1.png", "size": 12, "width": 3}
@@ -91,7 +91,7 @@ async def test_unread_counts_and_marks_over_rest(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_message_is_changed_and_deleted_over_rest(stage: Stage) -> None:
+async def test_message_is_updated_and_deleted_over_rest(stage: Stage) -> None:
     js, ours = await stage.js("ada"), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     made = [
@@ -118,7 +118,7 @@ async def test_a_message_is_changed_and_deleted_over_rest(stage: Stage) -> None:
 
 
 @scenario
-async def test_reactions_reach_the_chat_of_both(stage: Stage) -> None:
+async def test_reactions_reach_both_chats(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     message = await js.call("chat.message.create", {"chat_dialog_id": dialog_id, "message": "like it?"})
@@ -142,7 +142,7 @@ async def test_reactions_reach_the_chat_of_both(stage: Stage) -> None:
 
 
 @scenario
-async def test_rest_sends_to_the_chat(stage: Stage) -> None:
+async def test_rest_messages_reach_the_chat(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     sent = await js.call(
@@ -163,7 +163,7 @@ async def test_rest_sends_to_the_chat(stage: Stage) -> None:
 
 
 @scenario
-async def test_rest_sends_system_messages(stage: Stage) -> None:
+async def test_rest_system_messages_reach_the_chat(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     sent = await js.call("chat.message.createSystem", {"recipientId": ours.id, "colour": "red", "deep": {"er": "1"}})
     assert (sent["recipientId"], sent["extensionParams"]["colour"]) == (ours.id, "red")
@@ -175,7 +175,7 @@ async def test_rest_sends_system_messages(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_search_finds_messages_dialogs_and_users(stage: Stage) -> None:
+async def test_search_finds_messages_dialogs_and_users(stage: Stage) -> None:
     js = await stage.js("ada")
     stage.user("grace", full_name="Grace of the lighthouse")
     dialog_id = await group(js, stage.user("grace"), name="lighthouse crew")
@@ -201,7 +201,7 @@ async def test_a_search_finds_messages_dialogs_and_users(stage: Stage) -> None:
 
 
 @scenario
-async def test_the_last_message_of_a_dialog_moves(stage: Stage) -> None:
+async def test_last_message_of_a_dialog_is_updated(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     dialog = await cube.dialogs.create(type=DialogType.PRIVATE, occupants_ids=[js.id])
     sent = await cube.messages.create(chat_dialog_id=dialog.id, message="newest")

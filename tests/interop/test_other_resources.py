@@ -153,7 +153,7 @@ async def test_whiteboards(stage: Stage) -> None:
 
 
 @scenario
-async def test_failures_of_the_platform_reach_the_caller(stage: Stage) -> None:
+async def test_platform_errors_reach_the_caller(stage: Stage) -> None:
     js = await stage.js("ada")
     for status in (429, 503):
         stage.sandbox.faults.fail_next(status)

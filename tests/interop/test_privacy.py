@@ -23,7 +23,7 @@ async def block(js: Js, *items: dict[str, Any], name: str = "blocked") -> None:
 
 
 @scenario
-async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
+async def test_life_of_a_privacy_list(stage: Stage) -> None:
     js, grace, mary = await stage.js("ada", True), stage.user("grace"), stage.user("mary")
     assert await js.call("chat.privacylist.getNames") == {"default": None, "active": None, "names": []}
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace)]})
@@ -53,7 +53,7 @@ async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
 
 
 @scenario
-async def test_what_can_not_be_is_refused(stage: Stage) -> None:
+async def test_impossible_operations_are_refused(stage: Stage) -> None:
     js = await stage.js("ada", True)
     for method in ("setAsDefault", "delete"):
         with pytest.raises(JsError) as refused:
@@ -62,7 +62,7 @@ async def test_what_can_not_be_is_refused(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(stage: Stage) -> None:
+async def test_blocked_user_receives_an_error_in_private_and_nothing_in_groups(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await block(js, deny(ours.id))
@@ -84,7 +84,7 @@ async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(st
 
 
 @scenario
-async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
+async def test_sdk_is_notified_that_it_is_blocked(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await ours.chat.privacy.block(js.id)
@@ -100,7 +100,7 @@ async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_mutual_block_stops_both(stage: Stage) -> None:
+async def test_mutual_block_stops_both_directions(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     await block(js, deny(ours.id, mutual=True))
     number = await js.call("chat.send", ours.id, {"body": "I may not"})
@@ -127,7 +127,7 @@ async def test_lists_are_the_same_for_both_clients(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_25_and_cx_27_an_update_makes_a_mutual_block_one_way(stage: Stage) -> None:
+async def test_cx_25_and_cx_27_update_makes_a_mutual_block_one_way(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("ada")
     grace, mary = stage.user("grace"), stage.user("mary")
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace, mutual=True)]})

@@ -23,7 +23,7 @@ def presences(stage: Stage, js: Js) -> list[str]:
 
 
 @scenario
-async def test_cx_05_joining_and_leaving_never_end(stage: Stage) -> None:
+async def test_cx_05_joining_and_leaving_never_complete(stage: Stage) -> None:
     js = await stage.js("ada", True)
     dialog_id = await group(js, stage.user("grace"))
     join = js.start("chat.muc.join", dialog_id)
@@ -45,7 +45,7 @@ async def test_cx_05_joining_and_leaving_never_end(stage: Stage) -> None:
 
 
 @scenario
-async def test_joining_what_is_foreign_is_refused(stage: Stage) -> None:
+async def test_joining_another_users_room_is_refused(stage: Stage) -> None:
     js, cube = await stage.js("ada", True), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     for dialog_id, code in ((foreign.id, "407"), ("5356c64ab35c12bd3b10fa41", "404")):
@@ -55,7 +55,7 @@ async def test_joining_what_is_foreign_is_refused(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_message_to_a_foreign_room_is_an_error(stage: Stage) -> None:
+async def test_message_to_another_users_room_is_an_error(stage: Stage) -> None:
     js, cube = await stage.js("ada", True), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     number = await js.call("chat.send", foreign.id, {"body": "hello"})
@@ -64,7 +64,7 @@ async def test_a_message_to_a_foreign_room_is_an_error(stage: Stage) -> None:
 
 
 @scenario
-async def test_who_is_in_a_room(stage: Stage) -> None:
+async def test_room_occupants_are_listed(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await ours.chat.join(dialog_id)
@@ -86,7 +86,7 @@ async def test_who_is_in_a_room(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_05_being_kicked_is_not_told(stage: Stage) -> None:
+async def test_cx_05_being_kicked_is_not_reported(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog = await ours.rest.dialogs.create(type=DialogType.GROUP, name="crew", occupants_ids=[js.id])
     assert dialog.id is not None

@@ -21,7 +21,7 @@ def fate(js: Js) -> list[Any]:
 
 
 @scenario
-async def test_each_message_is_told_as_sent(stage: Stage) -> None:
+async def test_each_message_is_reported_as_sent(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     for body in ("one", "two"):
         number = await js.call("chat.send", ours.id, {"body": body})
@@ -31,7 +31,7 @@ async def test_each_message_is_told_as_sent(stage: Stage) -> None:
 
 
 @scenario
-async def test_what_is_not_acknowledged_at_the_end_is_told_as_lost(stage: Stage) -> None:
+async def test_unacknowledged_messages_are_reported_as_lost_at_the_end(stage: Stage) -> None:
     js, grace = await ready(stage, "ada"), stage.user("grace")
     stage.sandbox.faults.chat.drop_next = 1
     await js.call("chat.send", grace, {"body": "never arrives"})
@@ -40,7 +40,7 @@ async def test_what_is_not_acknowledged_at_the_end_is_told_as_lost(stage: Stage)
 
 
 @scenario
-async def test_the_sdk_answers_when_it_is_asked(stage: Stage) -> None:
+async def test_sdk_answers_acknowledgement_requests(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     for number in range(10):
         await ours.chat.send(js.id, f"{number}")
@@ -64,7 +64,7 @@ async def test_the_sdk_answers_when_it_is_asked(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_11_a_message_is_told_as_sent_before_the_server_has_it(stage: Stage) -> None:
+async def test_cx_11_message_is_reported_as_sent_before_the_server_has_it(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     # What goes out to the SDK waits, so that both messages are on their way when the first is acknowledged.
     stage.sandbox.faults.chat.delay = 0.2
@@ -82,7 +82,7 @@ async def test_cx_11_a_message_is_told_as_sent_before_the_server_has_it(stage: S
 
 
 @scenario
-async def test_cx_12_nothing_is_told_of_a_message_with_nothing_but_files(stage: Stage) -> None:
+async def test_cx_12_nothing_is_reported_for_a_message_with_files_only(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     await js.call("chat.send", ours.id, {"extension": {"attachments": [{"type": "photo", "uid": "8aae-1"}]}})
     message = (await ours.told.one(MessageReceived)).message
