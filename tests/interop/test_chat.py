@@ -27,7 +27,7 @@ BOTH_KINDS = pytest.mark.parametrize("kind", ["private", "group"])
 
 
 async def talk(js: Js, ours: Ours, kind: str) -> tuple[str, str | int, Dialog]:
-    """A dialog of two, and how each of them addresses it."""
+    """A dialog between two users, and how each addresses it."""
     dialog_id = await group(js, ours.id)
     if kind == "private":
         dialog = await ours.rest.dialogs.create(type=DialogType.PRIVATE, occupants_ids=[js.id])
@@ -76,7 +76,7 @@ async def test_login_enables_carbons_and_sends_presence(stage: Stage) -> None:
 async def test_lost_connection_is_restored(stage: Stage) -> None:
     js = await stage.js("ada", True, reconnect={"enable": True, "timeInterval": 0.01})
     ours = await stage.ours("grace")
-    # The next stanza shall be the SDK's.
+    # The next stanza must be the SDK's.
     await ours.up_to_date()
     await js.up_to_date()
     stage.sandbox.faults.chat.drop_next = 1
@@ -94,7 +94,7 @@ async def test_messages_sent_during_an_outage_arrive_once(stage: Stage) -> None:
     js, ours = await stage.js("ada", True, reconnect=again, streamManagement=ENABLED), await stage.ours("grace")
     sandbox = stage.sandbox
     for number in range(3):
-        # What the SDK has confirmed does not come again; the first ping is behind the last question for that.
+        # The server does not repeat what the SDK has acknowledged; the first ping follows its last request for that.
         await js.up_to_date()
         await js.up_to_date()
         sandbox.call(sandbox.core.bus.publish, ConnectionsToDrop(user_id=js.id))
@@ -120,7 +120,7 @@ async def test_deliberately_broken_connection_is_restored(stage: Stage) -> None:
 @scenario
 async def test_sending_offline_throws_where_it_cannot_be_caught(stage: Stage) -> None:
     js = await stage.js("ada")
-    # It gives an id, as if all were well. In a program of its own the error would end the process.
+    # The SDK returns an id as if nothing were wrong. In a user's program the error would end the process.
     assert await js.call("chat.send", stage.user("grace"), {"body": "to nobody"})
     await js.get("chat.isConnected")
     (stray,) = stage.driver.strays
@@ -142,7 +142,7 @@ async def test_messages_both_ways(stage: Stage, kind: str) -> None:
     assert (message.id, message.body, message.sender_id) == (number, "hello <&>", js.id)
     assert (message.dialog_id, message.extra["colour"]) == (dialog_id, "red")
     assert message.recipient_id == (ours.id if kind == "private" else None)
-    # The server says when, where the SDK does not (CX-08).
+    # The server adds the time, which the SDK omits (CX-08).
     assert message.date_sent == stage.sandbox.call(stage.sandbox.clock.seconds)
 
     sent = await ours.chat.send(to_js, "hello, too", extra={"colour": "blue"})
@@ -265,7 +265,7 @@ async def test_cx_02_every_message_is_marked_as_delivered(stage: Stage, kind: st
 async def test_marks_both_ways(stage: Stage, kind: str) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id, to_ours, to_js = await talk(js, ours, kind)
-    # CX-01: the wish for marks is a parameter.
+    # CX-01: marks are requested with a parameter.
     extension = {"save_to_history": 1, "dialog_id": dialog_id, "markable": 1}
     number = await js.call("chat.send", to_ours, {"body": "mark this", "extension": extension})
     message = (await ours.told.one(MessageReceived)).message

@@ -1,4 +1,4 @@
-"""Several devices of one user: copies of what the others send and get, on both sides."""
+"""Several devices of one user receive copies of each other's messages, with either client."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_group_message_reaches_each_device_once(stage: Stage) -> None:
 async def test_cx_09_copy_of_a_message_to_another_device_is_mistaken_for_a_mark(stage: Stage) -> None:
     desk, phone = await stage.js("ada", True), await stage.ours("ada")
     other = await stage.js("grace", True)
-    # To one device only: the desk gets a copy.
+    # Addressed to one device only; the desk receives a copy.
     assert phone.chat.jid is not None
     await other.call("chat.send", phone.chat.jid, {"type": "chat", "body": "to the phone"})
     assert (await phone.told.one(MessageReceived)).message.body == "to the phone"

@@ -1,4 +1,4 @@
-"""The driver itself: what it tells when something is missing, refused, or at its end."""
+"""The driver reports what is missing, what was refused, and that it has ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_ended_process_fails_pending_calls(connectycube_sandbox: Sandbox) -> Non
             await device.call("createSession")
         reached.append("the end")
 
-    # Nor can the clients be closed then.
+    # The clients can't be closed either.
     with Driver() as driver, pytest.raises(DriverEnded):
         killed(Stage(connectycube_sandbox, driver))
     assert reached

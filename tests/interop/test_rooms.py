@@ -1,4 +1,4 @@
-"""Rooms of dialogs with the official SDK: joining is not needed, and its answers don't reach the caller."""
+"""Dialogs' rooms with the official SDK: joining is unnecessary, and its responses don't reach the caller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.interop.test_dialogs import group
 
 
 def presences(stage: Stage, js: Js) -> list[str]:
-    """What the server told the SDK of who is in a room."""
+    """Return the room's occupants that the server reported to the SDK."""
     return [
         one.xml
         for one in stage.sandbox.journal.stanzas(user_id=js.id)
@@ -28,7 +28,7 @@ async def test_cx_05_joining_and_leaving_never_complete(stage: Stage) -> None:
     dialog_id = await group(js, stage.user("grace"))
     join = js.start("chat.muc.join", dialog_id)
     await js.up_to_date()
-    # The answer is there, with the id that the SDK waits for (CX-32), and with the code.
+    # The response has the id that the SDK waits for (CX-32), and the code.
     (joined,) = presences(stage, js)
     assert 'code="110"' in joined
     assert ':join"' in joined

@@ -1,4 +1,4 @@
-"""Sessions and users of the official SDK, and what this project's client sees of them."""
+"""Sessions and users of the official SDK, as our client sees them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_sign_up_with_and_without_a_session(stage: Stage) -> None:
     assert (signed_up["login"], signed_up["full_name"]) == ("ada", "Ada L.")
     await js.call("createSession")
     await js.call("users.signup", {"login": "grace", "password": PASSWORD, "tag_list": ["navy", "cobol"]})
-    # CR-04: the key goes along only while there is no token.
+    # CR-04: the key is sent only while there is no token.
     without, with_session = [
         call.request_headers for call in stage.sandbox.journal.exchanges() if call.operation == "users_create"
     ]
@@ -85,9 +85,9 @@ async def test_sign_up_with_and_without_a_session(stage: Stage) -> None:
     assert ("cb-authkey" in with_session, "cb-token" in with_session) == (False, True)
     cube = await stage.rest("ada")
     (grace,) = (await cube.users.list(filters={"id": stage.user("grace")})).items
-    # CR-27: it sends the tags as a list.
+    # CR-27: the SDK sends the tags as a list.
     assert grace.user_tags == ["navy", "cobol"]
-    # CR-26: they come back as a text, where its types have a list.
+    # CR-26: the tags come back as text, although its types say a list.
     (grace_of_js,) = (await js.call("users.getV2", {"login": "grace"}))["items"]
     assert grace_of_js["user_tags"] == "navy,cobol"
 
@@ -128,7 +128,7 @@ async def test_expired_session_is_abandoned(stage: Stage) -> None:
 async def test_cr_03_a_login_without_a_password_is_dropped(stage: Stage) -> None:
     stage.user("ada")
     js = await stage.device()
-    # The documentation's way to log in with an own identity provider: the SDK asks for an application's session.
+    # The documented login with a custom identity provider: the SDK creates an application session.
     assert not (await js.call("createSession", {"login": "token-of-a-provider"}))["user_id"]
     (call,) = stage.sandbox.journal.exchanges()
     assert set(call.request_body) == {"application_id", "auth_key"}
@@ -191,12 +191,12 @@ async def test_deprecated_user_lookups(stage: Stage) -> None:
         {"facebook_id": "fb-1"},
         {"twitter_id": "tw-1"},
         {"external": 77},
-        # CR-24: it asks /users/phone, which is in no documentation.
+        # CR-24: the SDK calls /users/phone, which is undocumented.
         {"phone": "380501234567"},
     ):
         assert (await js.call("users.get", query))["user"]["id"] == ada, query
     assert (await js.call("users.get", ada))["user"]["id"] == ada
-    # CR-25: the documented name goes nowhere but to the list of all users, which is switched off.
+    # CR-25: the documented name only reaches the list of all users, which is disabled.
     with pytest.raises(JsError) as refused:
         await js.call("users.get", {"external_user_id": 77})
     last = stage.sandbox.journal.exchanges()[-1]
@@ -210,7 +210,7 @@ async def test_cr_05_a_password_is_reset_with_another_verb(stage: Stage) -> None
     await js.call("createSession")
     with pytest.raises(JsError) as refused:
         await js.call("users.resetPassword", "ada@example.org")
-    # The sandbox sends no mail, and says so; but it takes the verb.
+    # The sandbox sends no mail, and says so, but accepts the method.
     assert refused.value.code == 501
     assert "R-023" in refused.value.value["info"]["errors"]["base"][0]
     last = stage.sandbox.journal.exchanges()[-1]

@@ -1,4 +1,4 @@
-"""What the official SDK tells of its messages' fate (XEP-0198), and where it counts wrongly."""
+"""What the official SDK reports about its messages' delivery (XEP-0198), and where it miscounts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.interop.stage import Js, Stage, scenario
 
 
 async def ready(stage: Stage, login: str) -> Js:
-    """A user whose SDK counts: messages before the server's `<enabled/>` are not."""
+    """Return a user whose SDK counts messages: it doesn't before the server's `<enabled/>`."""
     js = await stage.js(login, True, streamManagement={"enable": True})
     await js.up_to_date()
     return js
 
 
 def fate(js: Js) -> list[Any]:
-    """What the SDK told of its messages."""
+    """Return what the SDK reported about its messages."""
     return js.told("onSentMessageCallback")
 
 
@@ -58,7 +58,7 @@ async def test_sdk_answers_acknowledgement_requests(stage: Stage) -> None:
             expected.append(f"{handled}")
         elif seen.direction == "out" and seen.xml.startswith(("<message ", "<presence ", "<iq ")):
             handled += 1
-    # The last one may be on its way.
+    # The last one may still be in flight.
     assert answers == expected[: len(answers)]
     assert len(answers) >= 10
 
@@ -66,7 +66,7 @@ async def test_sdk_answers_acknowledgement_requests(stage: Stage) -> None:
 @scenario
 async def test_cx_11_message_is_reported_as_sent_before_the_server_has_it(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
-    # What goes out to the SDK waits, so that both messages are on their way when the first is acknowledged.
+    # The server's output is held back, so that both messages are in flight when the first is acknowledged.
     stage.sandbox.faults.chat.delay = 0.2
     for body in ("one", "two"):
         await js.call("chat.send", ours.id, {"body": body})
@@ -77,7 +77,7 @@ async def test_cx_11_message_is_reported_as_sent_before_the_server_has_it(stage:
         for name, args in js.device.events
         if name == "onSentMessageCallback" or (name == "xmppDataRead" and args[0].startswith("<a "))
     ]
-    # It takes the first one for both: it counts stanzas from before, which were none of its messages.
+    # The SDK takes the first acknowledgement for both: it also counts earlier stanzas that weren't its messages.
     assert order == ["acknowledgement", "one", "two", "acknowledgement"]
 
 
