@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -33,7 +35,10 @@ def pytest_configure() -> None:
     as all else that it does.
     """
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".build" / "pycache")
+        cache = Path(__file__).parents[1] / ".build" / "pycache"
+        os.environ["PYTHONPYCACHEPREFIX"] = str(cache)
+        # Each run has temporary folders of its own.
+        shutil.rmtree(cache / tempfile.gettempdir().lstrip("/"), ignore_errors=True)
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
