@@ -33,14 +33,16 @@ types: .venv/.ready ## mypy and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
+# Files in the order of their names: the conformance tests, many and quick, come last and keep all cores busy.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: .venv/.ready ## pytest, on all cores
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK, Chromium; installs what is missing
 	@tests/integration/install.sh
 	@tests/interop/install.sh
 	@tests/browser/install.sh
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --server ejabberd tests/integration tests/interop tests/browser
+	@$(BIN)/python -m pytest $(PARALLEL) --server ejabberd tests/integration tests/interop tests/browser
 
 screenshot: .venv/.ready ## take the picture of the sandbox page in docs/
 	@tests/browser/install.sh

@@ -1,11 +1,11 @@
-"""How fast a chat is online again: cut, refused for a while, let back in. Prints one JSON object.
+"""Measure how soon a chat is online again after its connection was cut, and print one JSON object.
 
     python -m benchmarks.chat_cycles [--cycles 100] [--lost]
 
-The clock runs from the moment in which the line works again to `Reconnected`, so the wait before the next attempt is in
-it. Each cycle begins with a stable connection: the first attempt comes when the line is back, the delay is the first
-step of the default backoff (half a second, less a random part of up to a half). With `--lost` the server forgets the
-session during the cut, so that a new one is begun in place of a resumption.
+The time runs from the moment when connections are accepted again until `Reconnected`, so it includes the wait before
+the next attempt. Each cycle begins with a stable connection, so that wait is the first step of the default backoff:
+half a second, less a random part of up to half of it. With `--lost` the server forgets the session during the cut, so
+the chat begins a new one instead of resuming it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.integration.support import eventually
 
 
 async def cycles(ejabberd: Ejabberd, count: int, lost: bool) -> dict[str, Any]:
-    """Cut and let back so often; what was measured."""
+    """Cut the connection and accept it again `count` times, and return the results."""
     loop = asyncio.get_running_loop()
     seconds: list[float] = []
     resumed = 0
@@ -58,9 +58,9 @@ async def cycles(ejabberd: Ejabberd, count: int, lost: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Cut a chat off and let it back in, many times")
+    parser = argparse.ArgumentParser(description="Cut and restore a chat's connection many times")
     parser.add_argument("--cycles", type=int, default=100)
-    parser.add_argument("--lost", action="store_true", help="let the server forget the session each time")
+    parser.add_argument("--lost", action="store_true", help="make the server forget the session each time")
     arguments = parser.parse_args()
     with Ejabberd() as ejabberd:
         print(json.dumps(asyncio.run(cycles(ejabberd, arguments.cycles, arguments.lost)), indent=2))

@@ -1,85 +1,73 @@
-"""`python -m benchmarks.generator`: how long the generator takes, and how it grows with the spec."""
+"""Measure how long the generator takes, and how that grows with the spec: `python -m benchmarks.generator`."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.generator import made_up
+
+from .report import Table, children_cpu
 
 ROOT = Path(__file__).parent.parent
 
 SIZES = (250, 500, 1000)
 RUNS = 3
-"""The best of so many counts: a busy machine makes a run longer, nothing makes it shorter."""
+"""The best of these counts: a busy machine can only make a run longer."""
 
 SECOND_RUN = 3.0
-"""Seconds that `make generate` may take when the output is there already."""
+"""Seconds that `make generate` may take when the output already exists."""
 
 LARGEST = 15.0
 """Seconds that the largest size may take."""
 
 STEEPEST = 1.3
-"""How many times the processors' seconds per operation may grow from the smallest size to the largest."""
+"""By how much the CPU time per operation may grow from the smallest size to the largest."""
 
 
-@dataclass(frozen=True)
-class Time:
-    """What a run took: by the clock, and of the processors."""
+class Time(NamedTuple):
+    """The wall and CPU seconds of a run."""
 
-    clock: float
-    processor: float
+    wall: float
+    cpu: float
 
     def __str__(self) -> str:
-        return f"{self.clock:7.2f} s  ({self.processor:.2f} s of the processors)"
+        return f"{self.wall:.2f} s ({self.cpu:.2f} s CPU)"
 
 
 def measured(*arguments: object) -> Time:
-    """The shortest of some whole runs of the generator, each in a process of its own."""
+    """Return the time of the fastest of several runs of the generator, each in its own process."""
     found = []
     for _ in range(RUNS):
-        clock, processor = time.perf_counter(), _processors()
+        wall, cpu = time.perf_counter(), children_cpu()
         subprocess.run(
             [sys.executable, "-m", "generator", *map(str, arguments)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
         )
-        found.append(Time(time.perf_counter() - clock, _processors() - processor))
-    return min(found, key=lambda entry: entry.clock)
-
-
-def _processors() -> float:
-    """Seconds of the processors that the processes started from here have used."""
-    used = os.times()
-    return used.children_user + used.children_system
-
-
-def verdict(kept: bool) -> str:
-    return "ok" if kept else "MISSED"
+        found.append(Time(time.perf_counter() - wall, children_cpu() - cpu))
+    return min(found)
 
 
 def main() -> int:
-    """Measure, print, and tell by the exit status whether all bars are kept."""
+    """Measure, print, and return 1 if a bar is missed."""
+    table = Table()
+    # Everything that `make generate` does except the final renaming, so that no file changes.
+    second = measured("--check")
+    table.row("make generate, second run", str(second), f"{SECOND_RUN:g} s", second.wall < SECOND_RUN)
+    found: dict[int, Time] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        # All the work of `make generate` but the last renaming, so that nothing is touched.
-        second = measured("--check")
-        bars = [second.clock < SECOND_RUN]
-        print(f"make generate, second run  {second}  bar {SECOND_RUN:g} s: {verdict(bars[-1])}")
-        found: dict[int, Time] = {}
         for size in SIZES:
             spec = made_up.write(size, Path(scratch))
             found[size] = measured("--spec", spec, "--out", Path(scratch) / str(size))
-            print(f"{size:5} operations           {found[size]}")
-    bars.append(found[SIZES[-1]].clock < LARGEST)
-    print(f"{SIZES[-1]} operations: bar {LARGEST:g} s: {verdict(bars[-1])}")
-    first, last = (found[size].processor / size for size in (SIZES[0], SIZES[-1]))
-    bars.append(last < STEEPEST * first)
-    growth = f"{1000 * first:.2f} ms each at {SIZES[0]}, {1000 * last:.2f} ms at {SIZES[-1]}"
-    print(f"growth: {growth}, linear is up to {STEEPEST:g} times: {verdict(bars[-1])}")
-    return 0 if all(bars) else 1
+            bar = f"{LARGEST:g} s" if size == SIZES[-1] else ""
+            table.row(f"{size} operations", str(found[size]), bar, not bar or found[size].wall < LARGEST)
+    first, last = (found[size].cpu / size * 1000 for size in (SIZES[0], SIZES[-1]))
+    growth = f"{first:.2f} to {last:.2f} ms"
+    table.row("CPU time per operation, smallest to largest", growth, f"{STEEPEST:g} times", last < STEEPEST * first)
+    return table.status
 
 
 if __name__ == "__main__":

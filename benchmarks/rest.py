@@ -1,19 +1,15 @@
-"""Speed of the REST client, against its bars: `python -m benchmarks.rest`.
+"""Measure the speed of the REST client against its bars: `python -m benchmarks.rest`.
 
-What is compared runs in turns, so that a busy machine slows both sides. Each time is the median of many rounds, each
-ratio the median of the rounds' ratios; all but the import is CPU time of the client's process.
+Each time is the median of many rounds, each ratio the median of the rounds' ratios. The import is measured in wall
+time, everything else in CPU time of the client's process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import gc
 import importlib
 import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,107 +17,44 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
+import attrs
 import httpx
 import msgspec
 import pydantic
 
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, DialogType, MessageStatus
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, DialogPermissions
 from connectycube.rest._call import parse_response
 from connectycube.rest._calls import dialogs
 
+from .report import SideBySide, Table
 from .server import page
 
 ROOT = Path(__file__).parent.parent
 MEGABYTE = 1024 * 1024
+PYDANTIC = "  pydantic, model_validate_json"
 
 
-class Permissions(pydantic.BaseModel):
-    """The twin of `DialogPermissions`."""
-
-    allow_preview: bool | None = None
-
-
-class Dialog(pydantic.BaseModel):
-    """The twin of `Dialog`: the same fields with the same types."""
-
-    id: str | None = pydantic.Field(None, alias="_id")
-    user_id: int | None = None
-    type: DialogType | int | None = None
-    name: str | None = None
-    description: str | None = None
-    photo: str | None = None
-    occupants_ids: list[int] = []
-    occupants_count: int | None = None
-    admins_ids: list[int] = []
-    pinned_messages_ids: list[str] = []
-    xmpp_room_jid: str | None = None
-    created_at: dt.datetime | None = None
-    updated_at: dt.datetime | None = None
-    last_message: str | None = None
-    last_message_date_sent: dt.datetime | None = None
-    last_message_id: str | None = None
-    last_message_user_id: int | None = None
-    last_message_status: MessageStatus | str | None = None
-    unread_messages_count: int | None = None
-    extensions: dict[str, str] | None = None
-    permissions: Permissions | None = None
-    is_e2ee: bool | None = None
-    is_muted: bool | None = None
-    silent_ids: list[int] = []
-    deleted_ids: list[int] = []
-    data: dict[str, Any] | None = None
+def twin(model: type, **replaced: Any) -> Any:
+    """Make the pydantic model with the same fields and types as one of ours."""
+    hints = get_type_hints(model) | replaced
+    names = [field.name for field in attrs.fields(model) if field.name != "extra"]
+    fields: Any = {name: (hints[name], [] if get_origin(hints[name]) is list else None) for name in names}
+    if "id" in fields:
+        fields["id"] = (hints["id"], pydantic.Field(None, alias="_id"))
+    return pydantic.create_model(model.__name__, **fields)
 
 
-class Dialogs(pydantic.BaseModel):
-    """The twin of the page."""
-
-    total_entries: int | None = None
-    skip: int | None = None
-    limit: int | None = None
-    items: list[Dialog]
+dialog: Any = twin(Dialog, permissions=twin(DialogPermissions) | None)
+fields: Any = dict.fromkeys(("total_entries", "skip", "limit"), (int | None, None)) | {"items": (list[dialog], ...)}
+Dialogs = pydantic.create_model("Dialogs", **fields)
 
 
-class Table:
-    """Figures with their bars."""
-
-    def __init__(self) -> None:
-        self.missed = 0
-        print(f"{'measure':<58} {'value':>12} {'ratio':>7} {'bar':>6}")
-
-    def row(self, what: str, value: str, ratio: float | None = None, bar: float | None = None) -> None:
-        missed = ratio is not None and bar is not None and ratio > bar
-        self.missed += missed
-        texts = ["" if ratio is None else f"{ratio:.2f}", "" if bar is None else f"{bar:g}", "MISSED" if missed else ""]
-        print(f"{what:<58} {value:>12} {texts[0]:>7} {texts[1]:>6} {texts[2]}".rstrip(), flush=True)
-
-
-def in_turns(
-    clock: Callable[[], float], rounds: int, calls: int, **functions: Callable[[], object]
-) -> dict[str, list[float]]:
-    """Seconds of one call of each function, a figure per round."""
-    found: dict[str, list[float]] = {name: [] for name in functions}
-    for function in functions.values():
-        function()
-    gc.collect()
-    for _ in range(rounds):
-        for name, function in functions.items():
-            start = clock()
-            for _ in range(calls):
-                function()
-            found[name].append((clock() - start) / calls)
-    return found
-
-
-def ratio(found: dict[str, list[float]], name: str, other: str) -> float:
-    """The median of the rounds' ratios."""
-    return statistics.median(one / two for one, two in zip(found[name], found[other], strict=True))
-
-
-def micro(values: list[float]) -> str:
-    return f"{statistics.median(values) * 1e6:,.0f} us"
+def micro(seconds: float) -> str:
+    return f"{seconds * 1e6:,.0f} us"
 
 
 # -- (a) reading a page
@@ -129,7 +62,7 @@ def micro(values: list[float]) -> str:
 
 @contextmanager
 def stock_client() -> Iterator[Callable[[bytes], object] | None]:
-    """The parser that openapi-python-client with its own templates makes of the same document."""
+    """Generate a client with openapi-python-client's own templates and yield its parser, or `None` if that fails."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["generate", "--path", str(ROOT / "generated/openapi.yaml"), "--meta", "none"]
         command += ["--output-path", f"{folder}/stock_client"]
@@ -158,27 +91,19 @@ def reading(table: Table) -> None:
     usual_answer, unusual_answer = httpx.Response(200, content=body), httpx.Response(200, content=unusual)
     operation = dialogs.list_call().operation
     functions: dict[str, Callable[[], object]] = {
-        "ours": lambda: parse_response(operation, usual_answer),
-        "unusual": lambda: parse_response(operation, unusual_answer),
-        "pydantic": lambda: Dialogs.model_validate_json(body),
-        "json": lambda: json.loads(body),
-        "msgspec": lambda: msgspec.json.decode(body),
+        "100 dialogs, JSON to objects: connectycube": lambda: parse_response(operation, usual_answer),
+        "  the same, each with a field unknown to the spec": lambda: parse_response(operation, unusual_answer),
+        PYDANTIC: lambda: Dialogs.model_validate_json(body),
+        "  json.loads, untyped": lambda: json.loads(body),
+        "  msgspec.json.decode, untyped": lambda: msgspec.json.decode(body),
     }
+    ours = list(functions)[:2]
     with stock_client() as stock:
         if stock is not None:
-            functions["stock"] = lambda: stock(body)
-        found = in_turns(time.process_time, 300, 1, **functions)
-    table.row("100 dialogs, JSON to objects: connectycube", micro(found["ours"]), ratio(found, "ours", "pydantic"), 1.3)
-    name = "  the same, each dialog with a field unknown to the spec"
-    table.row(name, micro(found["unusual"]), ratio(found, "unusual", "pydantic"), 1.3)
-    for what, name in (
-        ("pydantic", "  pydantic, model_validate_json"),
-        ("stock", "  openapi-python-client as it comes"),
-        ("json", "  json.loads, untyped"),
-        ("msgspec", "  msgspec.json.decode, untyped"),
-    ):
-        if what in found:
-            table.row(name, micro(found[what]), ratio(found, what, "pydantic"))
+            functions["  openapi-python-client, own templates"] = lambda: stock(body)
+        found = SideBySide(time.process_time, 300, functions)
+    for name in functions:
+        table.compare(name, micro(found.median(name)), found.ratio(name, PYDANTIC), 1.3 if name in ours else None)
 
 
 # -- (b) a whole call
@@ -186,7 +111,7 @@ def reading(table: Table) -> None:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The address of a server in another process."""
+    """Run the server in another process and yield its address."""
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.server"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
@@ -205,37 +130,30 @@ def whole_calls(table: Table, url: str) -> None:
         assert cube.session is not None
         headers = {"CB-Token": cube.session.token or ""}
         for count in (100, 1):
-            found = in_turns(
-                time.process_time,
-                100,
-                10,
-                ours=lambda count=count: cube.dialogs.list(limit=count),  # type: ignore[misc]
-                raw=lambda count=count: raw.get(f"{url}/chat/Dialog?limit={count}", headers=headers).json(),  # type: ignore[misc]
-            )
-            name = f"dialogs.list() of {count}, CPU of the whole call"
-            table.row(name, micro(found["ours"]), ratio(found, "ours", "raw"), 1.25)
-            table.row("  httpx.Client.get().json()", micro(found["raw"]))
+            address = f"{url}/chat/Dialog?limit={count}"
+            functions: dict[str, Callable[[], object]] = {
+                "ours": partial(cube.dialogs.list, limit=count),
+                "raw": lambda address=address: raw.get(address, headers=headers).json(),  # type: ignore[misc]
+            }
+            found = SideBySide(time.process_time, 100, functions, lambda _: 10)
+            what = f"dialogs.list() of {count}, CPU of the whole call"
+            table.compare(what, micro(found.median("ours")), found.ratio("ours", "raw"), 1.25)
+            table.row("  httpx.Client.get().json()", micro(found.median("raw")))
 
 
 # -- (c) the import
 
 
 def imports(table: Table) -> None:
-    def run(statement: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", statement], check=True)
-
-    found = in_turns(
+    statements = ["from connectycube.rest import ConnectyCube", "import httpx", "pass"]
+    found = SideBySide(
         time.perf_counter,
         25,
-        1,
-        ours=run("from connectycube.rest import ConnectyCube"),
-        httpx=run("import httpx"),
-        python=run("pass"),
+        {one: partial(subprocess.run, [sys.executable, "-c", one], check=True) for one in statements},
     )
-    milliseconds = {name: f"{statistics.median(values) * 1e3:.0f} ms" for name, values in found.items()}
-    table.row("from connectycube.rest import ConnectyCube", milliseconds["ours"], ratio(found, "ours", "httpx"), 1.5)
-    table.row("  import httpx", milliseconds["httpx"])
-    table.row("  Python alone", milliseconds["python"])
+    for statement in statements:
+        value, ratio = f"{found.median(statement) * 1e3:.0f} ms", found.ratio(statement, "import httpx")
+        table.compare(statement, value, ratio, 1.5 if statement == statements[0] else None)
 
 
 # -- (d) a lost session
@@ -247,8 +165,8 @@ def renewals(table: Table, url: str) -> None:
 
     def show(what: str, before: int, answers: int) -> None:
         renewed = opened() - before
-        table.row(f"100 {what} on an expired session: renewals", str(renewed), renewed, 1)
-        table.row("  answers", str(answers), 100 / answers if answers else float("inf"), 1)
+        table.row(f"100 {what} on an expired session: renewals", str(renewed), "1", renewed <= 1)
+        table.row("  answers", str(answers), "100", answers >= 100)
 
     with client(url) as cube:
         httpx.post(f"{url}/expire")
@@ -294,12 +212,12 @@ before = peak()
 cube.files.upload(large)
 print(peak() - before)
 """
-"""What the process held at most, in kilobytes. `ru_maxrss` would count what its parent held, too."""
+"""Prints the growth of the peak memory in KiB. `ru_maxrss` would include the peak of the parent process."""
 
 
 def upload(table: Table, url: str) -> None:
     if not Path("/proc/self/status").exists():
-        table.row("upload of 100 MB: further memory", "only on Linux")
+        table.row("upload of 100 MB: additional memory", "only on Linux")
         return
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("small", "large")]
@@ -308,11 +226,10 @@ def upload(table: Table, url: str) -> None:
                 file.truncate(size)
         command = [sys.executable, "-c", UPLOAD, url, *map(str, paths)]
         kilobytes = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    table.row("upload of 100 MB: further memory", f"{kilobytes / 1024:.1f} MB")
+    table.row("upload of 100 MB: additional memory", f"{kilobytes / 1024:.1f} MB")
 
 
 def main() -> int:
-    print(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores, {dt.date.today()}")
     table = Table()
     reading(table)
     imports(table)
@@ -320,7 +237,7 @@ def main() -> int:
         whole_calls(table, url)
         renewals(table, url)
         upload(table, url)
-    return 1 if table.missed else 0
+    return table.status
 
 
 if __name__ == "__main__":

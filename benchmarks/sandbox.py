@@ -1,8 +1,8 @@
-"""The sandbox against its bars: its start, and a minute of chat of 200 users: `python -m benchmarks.sandbox`.
+"""Measure the sandbox's start and a minute of chat between 200 users: `python -m benchmarks.sandbox`.
 
-The start is that of a fresh process, up to the answer of the first call, `POST /session`. The chat is between real
-clients in two processes and the sandbox, as a command, in a third; a receipt's time is from the call of `send` in one
-client to the event in another.
+The start lasts from a new process to the response to its first call, `POST /session`. The chat connects real clients in
+two processes with the sandbox's command in a third; a receipt takes from the call of `send` in one client to the event
+in another.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from urllib.parse import urlsplit
 from connectycube.chat import AsyncChat, MessageReceived
 from connectycube.rest import AsyncConnectyCube
 
+from .report import Table
+
 STARTS = 7
 USERS, GROUPS, PROCESSES = 200, 20, 2
 SECONDS = 60.0
 WARM = 10.0
-"""Seconds after which memory must not grow any more."""
+"""Seconds after which memory should no longer grow."""
 PASSWORD = "correct-horse-9"
 IN_CODE = """
 import http.client, json, time
@@ -47,19 +49,11 @@ with Sandbox() as sandbox:
 """
 
 
-class Table:
-    """Figures with their bars."""
-
-    def __init__(self) -> None:
-        self.missed = 0
-        print(f"{'measure':<62} {'value':>12} {'bar':>9}")
-
-    def row(self, what: str, value: float, unit: str, bar: float | None = None) -> None:
-        missed = bar is not None and value > bar
-        self.missed += missed
-        limit = "" if bar is None else f"{bar:g} {unit}".strip()
-        text = f"{value:,.2f}" if unit == "s" else f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
-        print(f"{what:<62} {f'{text} {unit}'.strip():>12} {limit:>9}{' MISSED' if missed else ''}".rstrip(), flush=True)
+def row(table: Table, measure: str, value: float, unit: str, most: float | None = None) -> None:
+    """Add a row whose figure has a unit and may be limited."""
+    text = f"{value:,.2f}" if unit == "s" else f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+    bar = "" if most is None else f"{most:g} {unit}".strip()
+    table.row(measure, f"{text} {unit}".strip(), bar, most is None or value <= most)
 
 
 # -- the start
@@ -67,14 +61,14 @@ class Table:
 
 @contextmanager
 def bytecode() -> Iterator[dict[str, str]]:
-    """An environment in which Python keeps its bytecode, as it does unless it is told otherwise."""
+    """Yield an environment in which Python caches bytecode, as it does by default."""
     with tempfile.TemporaryDirectory(prefix="connectycube-bench-") as folder:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         yield {**environment, "PYTHONPYCACHEPREFIX": folder}
 
 
 def start_in_code(environment: dict[str, str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a fresh interpreter until the first call is answered."""
+    """Return the wall and CPU seconds of a new interpreter until its first call is answered."""
     begun = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-c", IN_CODE], env=environment, stdout=subprocess.PIPE, text=True
@@ -85,7 +79,7 @@ def start_in_code(environment: dict[str, str]) -> tuple[float, float]:
 
 
 def start_command(environment: dict[str, str]) -> tuple[float, float]:
-    """The same of the command; its caller is this process."""
+    """Return the same for the command, which this process calls."""
     begun = time.perf_counter()
     with command(environment) as (process, found):
         first_call(found["api_url"], found["app_id"], found["auth_key"])
@@ -102,7 +96,7 @@ def first_call(url: str, app_id: int, auth_key: str) -> None:
 
 @contextmanager
 def command(environment: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """The sandbox as a command, and the addresses that it prints."""
+    """Run the sandbox's command; yield its process and the addresses that it prints."""
     line = [str(Path(sys.executable).with_name("connectycube-sandbox")), "--json", "--port", "0", *arguments]
     with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -118,13 +112,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """What all processes of the machine have used, and what other machines have taken from it."""
+    """Return the CPU seconds of all processes, including time that other virtual machines took."""
     user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
     return (user + nice + system + interrupts + soft + stolen) / float(os.sysconf("SC_CLK_TCK"))
 
 
 def megabytes(pid: int) -> float:
-    """What a process has in memory."""
+    """Return the resident memory of a process in MiB."""
     text = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:")) / 1024
 
@@ -135,9 +129,9 @@ def starts(table: Table) -> None:
             measure(environment)
             found = [measure(environment) for _ in range(STARTS)]
             wall, cpu = (sorted(column) for column in zip(*found, strict=True))
-            table.row(f"{what}, start to first answer, best of {STARTS}", wall[0], "s", 1)
-            table.row(f"{what}, the same, median", wall[STARTS // 2], "s")
-            table.row(f"{what}, CPU, median", cpu[STARTS // 2], "s")
+            row(table, f"{what}, start to first answer, best of {STARTS}", wall[0], "s", 1)
+            row(table, f"{what}, the same, median", wall[STARTS // 2], "s")
+            row(table, f"{what}, CPU, median", cpu[STARTS // 2], "s")
 
 
 # -- the chat
@@ -153,7 +147,7 @@ def seed() -> str:
 
 
 class Client:
-    """One user of the minute."""
+    """One of the chat's users."""
 
     def __init__(self, found: dict[str, Any], number: int, group: str) -> None:
         self.group = group
@@ -186,7 +180,7 @@ class Client:
 
 
 async def clients(found: dict[str, Any], part: int, every: float) -> None:
-    """A process of clients. It is told on its standard input when to begin, and how much it has to receive."""
+    """Run a process of clients, which reads from stdin when to begin and how many messages to expect."""
     latencies: list[float] = []
     own = [
         Client(found, number, f"{number % GROUPS}") for number in range(USERS) if number // GROUPS % PROCESSES == part
@@ -200,7 +194,7 @@ async def clients(found: dict[str, Any], part: int, every: float) -> None:
     async with asyncio.TaskGroup() as tasks:
         for client in own:
             tasks.create_task(enter(client))
-    # What the clients' own collector takes is not the sandbox's time.
+    # The clients' garbage collection must not count as the sandbox's time.
     gc.collect()
     gc.freeze()
     print("ready", flush=True)
@@ -255,17 +249,17 @@ def minute(table: Table, every: float) -> None:
     latencies = sorted(one * 1000 for result in results for one in result["latencies"])
     wanted = sum(result["wanted"] for result in results)
     what = f"{USERS} users, {GROUPS} groups, a message each {every:g} s"
-    table.row(f"{what}: sent", sum(sent.values()), "")
-    table.row("receipts", len(latencies), "")
-    table.row("receipts that are missing", abs(wanted - len(latencies)), "", 0)
-    table.row("send to receipt, median", latencies[len(latencies) // 2], "ms")
-    table.row("send to receipt, p99", latencies[int(len(latencies) * 0.99)], "ms", 100)
-    table.row("send to receipt, longest", latencies[-1], "ms")
-    table.row(f"memory of the sandbox after {WARM:g} s", early, "MB")
-    table.row("memory of the sandbox at the end, more than that", max(0.0, late - early), "MB", early // 10)
-    table.row("CPU of the sandbox, of one core", cpu[0] / SECONDS * 100, "%")
-    table.row("CPU of the clients, of one core", sum(cpu[1:]) / SECONDS * 100, "%")
-    table.row("CPU of all else on the machine, of one core", others / SECONDS * 100, "%")
+    row(table, f"{what}: sent", sum(sent.values()), "")
+    row(table, "receipts", len(latencies), "")
+    row(table, "missing receipts", abs(wanted - len(latencies)), "", 0)
+    row(table, "send to receipt, median", latencies[len(latencies) // 2], "ms")
+    row(table, "send to receipt, p99", latencies[int(len(latencies) * 0.99)], "ms", 100)
+    row(table, "send to receipt, longest", latencies[-1], "ms")
+    row(table, f"memory of the sandbox after {WARM:g} s", early, "MB")
+    row(table, "growth of the sandbox's memory until the end", max(0.0, late - early), "MB", early // 10)
+    row(table, "CPU of the sandbox, of one core", cpu[0] / SECONDS * 100, "%")
+    row(table, "CPU of the clients, of one core", sum(cpu[1:]) / SECONDS * 100, "%")
+    row(table, "CPU of everything else on the machine, of one core", others / SECONDS * 100, "%")
 
 
 def told(process: subprocess.Popen[str]) -> str:
@@ -292,7 +286,7 @@ def main() -> int:
         starts(table)
     if given.only != "start":
         minute(table, given.every)
-    return int(table.missed > 0)
+    return table.status
 
 
 if __name__ == "__main__":

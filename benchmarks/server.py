@@ -1,20 +1,23 @@
-"""A server on the loopback interface for the benchmarks, to be run in a process of its own.
+"""A server on the loopback interface, run in its own process, since only the client is measured.
 
-It prints its port and then answers as fast as it can: the client is what is measured.
+It prints its port when it is ready.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
+import socket
 from typing import Any
 
-LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 
 def dialog(number: int) -> dict[str, Any]:
-    """A group dialog with all that the platform's documents show."""
+    """Return a group dialog with every field that the platform documents."""
     id = f"66f1a7c2e4b0d93a{number:08x}"
     return {
         "_id": id,
@@ -41,86 +44,77 @@ def dialog(number: int) -> dict[str, Any]:
 
 
 def page(count: int) -> bytes:
-    """The answer to `dialogs.list`."""
+    """Return the response to `dialogs.list`."""
     items = [dialog(number) for number in range(count)]
     return json.dumps({"total_entries": count, "skip": 0, "limit": count, "items": items}).encode()
 
 
-class State:
-    """The sessions, and how often one was opened."""
+class Backend:
+    """The endpoints, and how many sessions were opened."""
 
     def __init__(self) -> None:
         self.token = ""
         self.opened = 0
         self.pages = {count: page(count) for count in (1, 100)}
 
-    def answer(self, head: bytes, port: int) -> tuple[int, bytes]:
-        method, target, _ = head.split(b" ", 2)
-        path = target.partition(b"?")[0].decode()
-        match (method, path):
-            case (b"GET", "/chat/Dialog"):
-                token = re.search(rb"\r\ncb-token: (\S+)", head, re.IGNORECASE)
-                if token is None or token.group(1).decode() != self.token:
-                    return 401, b'{"errors":{"base":["Required session does not exist"]}}'
-                return 200, self.pages[1 if target.endswith(b"limit=1") else 100]
-            case (b"POST", "/session"):
-                self.opened += 1
-                self.token = f"token-{self.opened}"
-                return 201, json.dumps({"session": {"id": 1, "user_id": 81001, "token": self.token}}).encode()
-            case (b"POST", "/expire"):
-                self.token = ""
-                return 200, b""
-            case (b"GET", "/opened"):
-                return 200, str(self.opened).encode()
-            case (b"POST", "/blobs"):
-                access = {"params": f"http://127.0.0.1:{port}/storage?key=1&Policy=e30"}
-                return 201, json.dumps({"blob": {"id": 1, "uid": "1", "blob_object_access": access}}).encode()
-            case (b"POST", "/storage"):
-                return 201, b"<PostResponse/>"
-            case _:
-                return 200, b""
+    async def dialogs(self, request: Request) -> Response:
+        if request.headers.get("CB-Token") != self.token:
+            return JSONResponse({"errors": {"base": ["Required session does not exist"]}}, 401)
+        return Response(self.pages[int(request.query_params.get("limit", 100))], media_type="application/json")
+
+    async def session(self, request: Request) -> Response:
+        await drained(request)
+        self.opened += 1
+        self.token = f"token-{self.opened}"
+        headers = {"CB-Token-ExpirationDate": "2026-02-03 10:15:30 UTC"}
+        return JSONResponse({"session": {"id": 1, "user_id": 81001, "token": self.token}}, 201, headers)
+
+    async def expire(self, request: Request) -> Response:
+        self.token = ""
+        return Response()
+
+    async def count(self, request: Request) -> Response:
+        return Response(str(self.opened))
+
+    async def blobs(self, request: Request) -> Response:
+        await drained(request)
+        access = {"params": f"{request.base_url}storage?key=1&Policy=e30"}
+        return JSONResponse({"blob": {"id": 1, "uid": "1", "blob_object_access": access}}, 201)
+
+    async def storage(self, request: Request) -> Response:
+        await drained(request)
+        return Response("<PostResponse/>", 201)
+
+    async def complete(self, request: Request) -> Response:
+        await drained(request)
+        return Response()
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/chat/Dialog", self.dialogs),
+                Route("/session", self.session, methods=["POST"]),
+                Route("/expire", self.expire, methods=["POST"]),
+                Route("/opened", self.count),
+                Route("/blobs", self.blobs, methods=["POST"]),
+                Route("/storage", self.storage, methods=["POST"]),
+                Route("/{rest:path}", self.complete, methods=["DELETE", "POST", "PUT"]),
+            ]
+        )
 
 
-class Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive; bodies are counted and thrown away."""
-
-    def __init__(self, state: State) -> None:
-        self.state = state
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.buffer = b""
-        self.head = b""
-        self.missing = 0
-
-    def data_received(self, data: bytes) -> None:
-        # No pipelining: what comes after a head is its body.
-        if not self.head:
-            self.buffer += data
-            head, end, data = self.buffer.partition(b"\r\n\r\n")
-            if not end:
-                return
-            self.head, self.buffer = head, b""
-            length = LENGTH.search(head)
-            self.missing = int(length.group(1)) if length else 0
-        self.missing -= len(data)
-        if self.missing <= 0:
-            self.respond()
-
-    def respond(self) -> None:
-        status, body = self.state.answer(self.head, self.transport.get_extra_info("sockname")[1])
-        self.head = b""
-        head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        self.transport.write(f"{head}CB-Token-ExpirationDate: 2026-02-03 10:15:30 UTC\r\n\r\n".encode() + body)
+async def drained(request: Request) -> None:
+    """Read the body and throw it away, one piece after the other."""
+    async for _ in request.stream():
+        pass
 
 
-async def main() -> None:
-    state = State()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(state), "127.0.0.1", 0, backlog=200)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+def main() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        print(listener.getsockname()[1], flush=True)
+        config = uvicorn.Config(Backend().app(), log_level="warning", lifespan="off")
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -1,4 +1,4 @@
-"""The five stanzas of the benchmark as the other libraries read and build them."""
+"""Read and build the benchmark's five stanzas with the other libraries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTACTS = [(f"{81100 + number}-7001@chat.connectycube.com", f"Contact {number}"
 
 
 class Extra(ElementBase):
-    """slixmpp has no plugin for the parameters of the platform."""
+    """The platform's parameters, for which slixmpp has no plugin."""
 
     name = "extraParams"
     namespace = "jabber:client"
@@ -68,10 +68,9 @@ def slix_group(xml: bytes) -> Any:
 def slix_private(xml: bytes) -> Any:
     found = slixmpp.Message(xml=ET.fromstring(xml))
     extra = found["extra"]
-    return (
-        (found["id"], str(found["from"]), str(found["to"]), found["type"], found["body"]),
-        (found.get_plugin("markable", check=True) is not None, extra["dialog_id"], int(extra["date_sent"])),
-    )
+    ids = (found["id"], str(found["from"]), str(found["to"]), found["type"], found["body"])
+    markable = found.get_plugin("markable", check=True) is not None
+    return ids, (markable, extra["dialog_id"], int(extra["date_sent"]))
 
 
 def slix_mark(xml: bytes) -> Any:
@@ -152,9 +151,9 @@ SLIXMPP: dict[str, tuple[Read, Build]] = {
 
 
 def aioxmpp_readers() -> dict[str, Read]:
-    """Readers through aioxmpp's model.
+    """Return the functions that read each stanza with aioxmpp's classes.
 
-    :raises ImportError: if it is not there or does not run on this Python.
+    :raises ImportError: If aioxmpp is not installed or does not run on this Python.
     """
     try:
         import aioxmpp
@@ -177,11 +176,5 @@ def aioxmpp_readers() -> dict[str, Read]:
     def reader(cls: Any) -> Read:
         return lambda xml: aioxmpp.xml.read_single_xso(io.BytesIO(xml), cls)
 
-    message, presence, iq = reader(aioxmpp.Message), reader(aioxmpp.Presence), reader(aioxmpp.IQ)
-    return {
-        "group message": message,
-        "1-1 message": message,
-        "delivered mark": message,
-        "room presence": presence,
-        "roster of 10": iq,
-    }
+    readers = dict.fromkeys(SLIXMPP, reader(aioxmpp.Message))
+    return readers | {"room presence": reader(aioxmpp.Presence), "roster of 10": reader(aioxmpp.IQ)}

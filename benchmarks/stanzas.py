@@ -1,21 +1,17 @@
-"""Speed of the typed stanzas, against their bars: `python -m benchmarks.stanzas`.
+"""Measure the speed of the typed stanzas against their bars: `python -m benchmarks.stanzas`.
 
-What is compared runs in turns, so that a busy machine slows all sides. Each time is the median of many short rounds,
-each ratio the median of the rounds' ratios.
+Each time is the median of many short rounds, each ratio the median of the rounds' ratios.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import gc
-import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -24,11 +20,12 @@ import slixmpp
 
 from connectycube import stanzas
 
-from .stanza_rivals import CONTACTS, DIALOG, ID, PEER, ROOM, SLIXMPP, UID, USER, aioxmpp_readers
+from .report import SideBySide, Table, children_cpu, seconds
+from .stanza_rivals import CONTACTS, DIALOG, ID, PEER, ROOM, SLIXMPP, UID, USER, Build, Read, aioxmpp_readers
 
 ROUNDS = 150
 ROUND = 0.002
-"""Seconds that a round of one side takes, about."""
+"""Roughly how many seconds each side takes in a round."""
 
 PARSE_OF_ELEMENTTREE = 1.4
 PARSE_OF_SLIXMPP = 4.0
@@ -50,10 +47,8 @@ def read_group(xml: bytes) -> Any:
 def read_private(xml: bytes) -> Any:
     found: Any = stanzas.parse(xml)
     extra = found.extra
-    return (
-        (found.id, found.from_, found.to, found.type, found.body),
-        (found.markable is not None, extra.dialog_id, extra.date_sent),
-    )
+    ids = (found.id, found.from_, found.to, found.type, found.body)
+    return ids, (found.markable is not None, extra.dialog_id, extra.date_sent)
 
 
 def read_mark(xml: bytes) -> Any:
@@ -92,14 +87,8 @@ def build_private() -> str:
 
 
 def build_mark() -> str:
-    return stanzas.DeliveredMark(
-        id=ID,
-        from_=USER,
-        to=PEER,
-        type="chat",
-        received=stanzas.Received(id=ID),
-        extra=stanzas.ExtraParams(dialog_id=DIALOG),
-    ).to_xml()
+    received, extra = stanzas.Received(id=ID), stanzas.ExtraParams(dialog_id=DIALOG)
+    return stanzas.DeliveredMark(id=ID, from_=USER, to=PEER, type="chat", received=received, extra=extra).to_xml()
 
 
 def build_presence() -> str:
@@ -113,7 +102,7 @@ def build_roster() -> str:
     return stanzas.RosterResult(id=ID, to=USER, query=stanzas.RosterQuery(items=items)).to_xml()
 
 
-OURS: dict[str, tuple[Callable[[bytes], Any], Callable[[], str]]] = {
+OURS: dict[str, tuple[Read, Build]] = {
     "group message": (read_group, build_group),
     "1-1 message": (read_private, build_private),
     "delivered mark": (read_mark, build_mark),
@@ -122,47 +111,21 @@ OURS: dict[str, tuple[Callable[[bytes], Any], Callable[[], str]]] = {
 }
 
 
-class Turns:
-    """Times of several sides that ran in turns."""
+def side_by_side(functions: dict[str, Callable[[], Any]]) -> SideBySide:
+    def calls(function: Callable[[], Any]) -> int:
+        return max(1, int(ROUND / min(seconds(time.process_time, function, 20) for _ in range(5))))
 
-    def __init__(self, sides: dict[str, Callable[[], Any]]) -> None:
-        self.times: dict[str, list[float]] = {name: [] for name in sides}
-        counts = {name: max(1, int(ROUND / min(self.once(run, 20) for _ in range(5)))) for name, run in sides.items()}
-        gc.collect()
-        gc.disable()
-        for _ in range(ROUNDS):
-            for name, run in sides.items():
-                self.times[name].append(self.once(run, counts[name]))
-        gc.enable()
-
-    @staticmethod
-    def once(run: Callable[[], Any], count: int) -> float:
-        start = time.process_time()
-        for _ in range(count):
-            run()
-        return (time.process_time() - start) / count or 1e-9
-
-    def microseconds(self, name: str) -> float:
-        return statistics.median(self.times[name]) * 1e6
-
-    def ratio(self, one: str, other: str) -> float:
-        pairs = zip(self.times[one], self.times[other], strict=True)
-        return statistics.median(first / second for first, second in pairs)
+    return SideBySide(time.process_time, ROUNDS, functions, calls)
 
 
-missed: list[str] = []
+def columns(times: SideBySide) -> str:
+    return "".join(f"{times.median(name) * 1e6:10.1f}" for name in times.times)
 
 
-def verdict(what: str, holds: bool) -> str:
-    if not holds:
-        missed.append(what)
-    return "" if holds else " MISSED"
-
-
-def parsing(kind: str, aioxmpp: dict[str, Callable[[bytes], Any]]) -> None:
-    xml = OURS[kind][1]().encode()
-    ours, theirs = OURS[kind][0], SLIXMPP[kind][0]
-    assert ours(xml) == theirs(xml), f"both must read the same of a {kind}"
+def parsing(table: Table, kind: str, aioxmpp: dict[str, Read]) -> None:
+    (ours, build), (theirs, _) = OURS[kind], SLIXMPP[kind]
+    xml = build().encode()
+    assert ours(xml) == theirs(xml), f"both must read the same from a {kind}"
     sides: dict[str, Callable[[], Any]] = {
         "ElementTree": lambda: ET.fromstring(xml),
         "parse": lambda: stanzas.parse(xml),
@@ -172,47 +135,37 @@ def parsing(kind: str, aioxmpp: dict[str, Callable[[bytes], Any]]) -> None:
     }
     if aioxmpp:
         sides["aioxmpp"] = lambda: aioxmpp[kind](xml)
-    turns = Turns(sides)
-    bare, faster = turns.ratio("parse", "ElementTree"), turns.ratio("slixmpp", "and read")
-    times = "".join(f"{turns.microseconds(name):10.1f}" for name in sides) + ("" if aioxmpp else f"{'-':>10}")
-    first = verdict(f"parse {kind} of ElementTree", bare <= PARSE_OF_ELEMENTTREE)
-    second = verdict(f"parse {kind} of slixmpp", faster >= PARSE_OF_SLIXMPP)
-    print(f"{kind:15}{times}{bare:10.2f}{first}{faster:10.1f}{second}")
+    times = side_by_side(sides)
+    bare, faster = times.ratio("parse", "ElementTree"), times.ratio("slixmpp", "and read")
+    first = table.verdict(f"parse {kind}, ElementTree's time", bare <= PARSE_OF_ELEMENTTREE)
+    second = table.verdict(f"parse {kind}, slixmpp's time", faster >= PARSE_OF_SLIXMPP)
+    none = "" if aioxmpp else f"{'-':>10}"
+    print(f"{kind:15}{columns(times)}{none}{bare:10.2f}{first}{faster:10.1f}{second}")
 
 
-def building(kind: str) -> None:
-    ours, theirs = OURS[kind][1], SLIXMPP[kind][1]
-    reader = OURS[kind][0]
-    assert reader(ours().encode()) == reader(theirs().encode()), f"both must build the same {kind}"
-    turns = Turns({"connectycube": ours, "slixmpp": theirs})
-    faster = turns.ratio("slixmpp", "connectycube")
-    times = f"{turns.microseconds('connectycube'):10.1f}{turns.microseconds('slixmpp'):10.1f}"
-    print(f"{kind:15}{times}{faster:10.1f}{verdict(f'build {kind}', faster >= BUILD_OF_SLIXMPP)}")
+def building(table: Table, kind: str) -> None:
+    (read, ours), (_, theirs) = OURS[kind], SLIXMPP[kind]
+    assert read(ours().encode()) == read(theirs().encode()), f"both must build the same {kind}"
+    times = side_by_side({"connectycube": ours, "slixmpp": theirs})
+    faster = times.ratio("slixmpp", "connectycube")
+    print(f"{kind:15}{columns(times)}{faster:10.1f}{table.verdict(f'build {kind}', faster >= BUILD_OF_SLIXMPP)}")
 
 
-def imports() -> None:
+def imports(table: Table) -> None:
     programs = ["pass", "import connectycube.stanzas", "from connectycube.stanzas import parse, ChatMessage"]
-    times: dict[str, list[float]] = {program: [] for program in programs}
-    for _ in range(21):
-        for program in programs:
-            before = cpu_of_children()
-            subprocess.run([sys.executable, "-c", program], check=True)
-            times[program].append(cpu_of_children() - before)
+    run = {one: partial(subprocess.run, [sys.executable, "-c", one], check=True) for one in programs}
+    times = SideBySide(children_cpu, 21, run).times
     for program in programs[1:]:
         pairs = zip(times[program], times["pass"], strict=True)
         more = statistics.median(one - bare for one, bare in pairs) * 1000
-        # The bar is for the package; what a program uses of it is loaded when it is used.
-        said = verdict(program, more <= IMPORT_MILLISECONDS) if program == programs[1] else ""
-        print(f"{more:6.1f} ms  {program}{said}")
-
-
-def cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+        # The bar is for the package alone; whatever a program uses from it is loaded on first use.
+        missed = table.verdict(program, more <= IMPORT_MILLISECONDS) if program == programs[1] else ""
+        print(f"{more:6.1f} ms  {program}{missed}")
 
 
 def main() -> int:
-    print(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores, {dt.date.today()}")
+    gc.disable()
+    table = Table()
     print(f"lxml {lxml.etree.__version__}, slixmpp {slixmpp.__version__}", end="")
     try:
         aioxmpp = aioxmpp_readers()
@@ -221,21 +174,21 @@ def main() -> int:
         aioxmpp = {}
         print(f"; aioxmpp does not run here: {error}")
     print("\nParse, microseconds (ours without and with reading the fields that slixmpp reads).")
-    print(f"Bars: of ElementTree at most {PARSE_OF_ELEMENTTREE}, ", end="")
-    print(f"faster than slixmpp by at least {PARSE_OF_SLIXMPP:g}")
+    print(f"Bars: at most {PARSE_OF_ELEMENTTREE} times as long as ElementTree, ", end="")
+    print(f"at least {PARSE_OF_SLIXMPP:g} times as fast as slixmpp")
     names = ("ElemTree", "parse", "and read", "lxml", "slixmpp", "aioxmpp", "/ElemTree", "x slixmpp")
     print(f"{'':15}" + "".join(f"{name:>10}" for name in names))
     for kind in OURS:
-        parsing(kind, aioxmpp)
-    print(f"\nBuild, microseconds. Bar: faster than slixmpp by at least {BUILD_OF_SLIXMPP:g}")
+        parsing(table, kind, aioxmpp)
+    print(f"\nBuild, microseconds. Bar: at least {BUILD_OF_SLIXMPP:g} times as fast as slixmpp")
     print(f"{'':15}" + "".join(f"{name:>10}" for name in ("ours", "slixmpp", "x slixmpp")))
     for kind in OURS:
-        building(kind)
-    print(f"\nImport on top of Python's start, CPU time. Bar: at most {IMPORT_MILLISECONDS:g} ms")
-    imports()
-    for what in missed:
+        building(table, kind)
+    print(f"\nImport, CPU time beyond Python's own start. Bar: at most {IMPORT_MILLISECONDS:g} ms")
+    imports(table)
+    for what in table.missed:
         print(f"missed: {what}")
-    return 1 if missed else 0
+    return table.status
 
 
 if __name__ == "__main__":

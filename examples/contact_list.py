@@ -1,11 +1,11 @@
-"""The contact list on the command line, as the account of chat_account.py.
+"""Manage the contact list of the account of chat_account.py.
 
-python examples/contact_list.py                     show it, and who waits for an answer
-python examples/contact_list.py request 81002 Ada   ask a user, with a name for the list
-python examples/contact_list.py accept 81002        accept a request, or: reject
-python examples/contact_list.py rename 81002 Lady   another name
+python examples/contact_list.py                     show it, and all pending requests
+python examples/contact_list.py request 81002 Ada   send a contact request, with a name for the list
+python examples/contact_list.py accept 81002        accept a request (or: reject)
+python examples/contact_list.py rename 81002 Lady   rename a contact
 python examples/contact_list.py remove 81002        remove a contact
-python examples/contact_list.py watch               show who comes and goes, until Ctrl-C
+python examples/contact_list.py watch               show who goes online and offline, until Ctrl-C
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> int:
     with Chat(user_id=user_id, password=password) as chat:
         contacts = chat.contacts
         try:
-            chat.ping()  # By its answer the server has told who asked meanwhile.
+            chat.ping()  # The server has delivered pending requests before it answers.
             match given.command:
                 case "show":
                     show(chat)

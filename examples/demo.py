@@ -1,6 +1,6 @@
-"""Two people use the platform on a local sandbox, and what happens is told line by line: `make demo`.
+"""Let two people use the platform on a local sandbox and show each step: `make demo`.
 
-It needs no account and no network. With KEEP=1 the sandbox stays up afterwards, with its page.
+It needs no account and no network. With KEEP=1 the sandbox and its page stay up afterwards.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PASSWORD = "correct-horse-9"
 
 
 class Transcript:
-    """What happens, a line each."""
+    """Prints one line for each step."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
@@ -59,7 +59,7 @@ class Transcript:
 
 
 class Person:
-    """A user with a REST client, a chat, and an iterator over what comes in."""
+    """A user with a REST client, a chat, and an iterator over its events."""
 
     def __init__(self, name: str, sandbox: Sandbox, say: Transcript) -> None:
         self.name = name
@@ -93,7 +93,7 @@ class Person:
         self.say.line(self.name, text)
 
     async def sees(self, kind: type[E]) -> E:
-        """The next event of a kind; others are passed over."""
+        """Return the next event of a type, skipping others."""
         async with asyncio.timeout(10):
             async for event in self.news:
                 if isinstance(event, kind):
@@ -102,7 +102,7 @@ class Person:
 
 
 async def private_chat(mary: Person, omar: Person) -> None:
-    """A message with typing before it, and the marks that tell how far it gets."""
+    """Send a message with a typing notification, and show its marks."""
     await mary.chat.start_typing(omar.id)
     await omar.sees(TypingStarted)
     omar.tell("sees that Mary is typing ...")
@@ -124,7 +124,7 @@ async def private_chat(mary: Person, omar: Person) -> None:
 
 
 async def group(mary: Person, omar: Person) -> str:
-    """A group dialog, and its history over REST."""
+    """Talk in a group, and read its history over REST."""
     dialog = await mary.cube.dialogs.create(type=DialogType.GROUP, name="Climbing", occupants_ids=[omar.id])
     assert dialog.id is not None
     mary.tell(f"makes the group {dialog.name!r}")
@@ -142,7 +142,7 @@ async def group(mary: Person, omar: Person) -> str:
 
 
 async def upload(mary: Person, omar: Person, dialog_id: str) -> None:
-    """A file, with a progress bar, and a message that refers to it."""
+    """Upload a file with a progress bar, and send a message that refers to it."""
     content = os.urandom(3_000_000)
     columns = (TextColumn("               {task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=mary.say.console) as bar:
@@ -164,7 +164,7 @@ async def upload(mary: Person, omar: Person, dialog_id: str) -> None:
 
 
 async def block(mary: Person, omar: Person) -> None:
-    """Omar blocks Mary: she is told so, and he hears nothing."""
+    """Let Omar block Mary: she gets an error, he gets nothing."""
     await omar.chat.privacy.block(mary.id)
     await omar.sees(PrivacyListChanged)
     omar.tell(f"blocks Mary; blocked now: {list(await omar.chat.privacy.blocked())}")
@@ -178,7 +178,7 @@ async def block(mary: Person, omar: Person) -> None:
 
 
 async def reconnect(mary: Person, omar: Person, sandbox: Sandbox, dialog_id: str) -> None:
-    """Omar's connection is cut; what was sent meanwhile is not lost."""
+    """Cut Omar's connection; messages sent meanwhile are not lost."""
     sandbox.drop_connections(omar.id)
     lost = await omar.sees(Reconnecting)
     omar.tell(f"loses the connection, tries again in {lost.delay:.1f} s")

@@ -1,4 +1,4 @@
-"""A bot that says everything back, in private and in groups, until Ctrl-C.
+"""A bot that echoes every message, in private and in groups, until Ctrl-C.
 
 python examples/echo_bot.py     as the account of chat_account.py
 """

@@ -1,7 +1,7 @@
-"""Just enough of the platform for the examples: sessions, dialogs, messages, files, on the loopback interface.
+"""Just enough of the platform for the examples, on the loopback interface: sessions, dialogs, messages and files.
 
-It keeps everything in memory, knows one user (`mary` with the password `correct-horse-9`) and is no test double of
-the platform: what it is not asked for by the examples it does not do.
+It keeps everything in memory and knows one user, `mary` with the password `correct-horse-9`. It supports only what the
+examples need; to test a program, use the sandbox.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COMPARE: dict[str, Callable[[Any, str], bool]] = {
 
 
 class Refused(Exception):
-    """An answer that is no success."""
+    """An error response."""
 
     def __init__(self, status: int, text: str, field: str = "base") -> None:
         super().__init__(text)
@@ -50,7 +50,7 @@ class Refused(Exception):
 
 
 class Store:
-    """What the server remembers."""
+    """The server's data."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -197,7 +197,7 @@ def shown(dialog: dict[str, Any]) -> dict[str, Any]:
 
 
 def page(entries: list[dict[str, Any]], query: Query) -> dict[str, Any]:
-    """The part of a list that a query asks for."""
+    """Return the page of a list that a query asks for."""
     skip, limit, count = 0, 100, False
     for key, text in query:
         field, _, operator = key.removesuffix("]").partition("[")
@@ -221,7 +221,7 @@ def page(entries: list[dict[str, Any]], query: Query) -> dict[str, Any]:
 
 
 OPEN = r"POST /session|.* /storage.*"
-"""What needs no session."""
+"""Requests that need no session."""
 
 ROUTES: list[tuple[str, Callable[..., Answer]]] = [
     (r"POST /session", Store.open_session),
@@ -240,7 +240,7 @@ ROUTES: list[tuple[str, Callable[..., Answer]]] = [
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Carries requests to the store."""
+    """Passes requests to the store."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # Head and body leave in one piece.
@@ -276,7 +276,7 @@ class Handler(BaseHTTPRequestHandler):
         raise Refused(404, "No such route")
 
     def form(self, body: bytes) -> tuple[dict[str, str], str, bytes]:
-        """The fields of a multipart form, and its file."""
+        """Return the fields of a multipart form, and its file."""
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
         fields: dict[str, str] = {}
         for part in BytesParser().parsebytes(head + body).walk():
@@ -288,11 +288,11 @@ class Handler(BaseHTTPRequestHandler):
         raise Refused(400, "There is no file")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the examples print a transcript of their own."""
+        """Log nothing, since the examples print their own transcript."""
 
 
 class LocalServer:
-    """The server, from `with` to the end of its block.
+    """A server that runs inside its `with` block.
 
     :ivar url: its address.
     """

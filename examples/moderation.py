@@ -1,9 +1,9 @@
-"""A bot that keeps a group free of some words: it deletes the message, and blocks whoever goes on.
+"""A bot that deletes messages with certain words from a group, and blocks repeat offenders.
 
 python examples/moderation.py DIALOG_ID WORD ...    as the account of chat_account.py, until Ctrl-C
 
-The blocked user can't write to the bot any more. To remove somebody from the dialog, or a message from its history, use
-the REST client: `cube.dialogs.update(dialog_id, pull_all=...)`, `cube.messages.delete(message_id, force=True)`.
+A blocked user can no longer write to the bot. To remove a user from the dialog or a message from its history, use the
+REST client: `cube.dialogs.update(dialog_id, pull_all=...)`, `cube.messages.delete(message_id, force=True)`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chat_account import account
 from connectycube.chat import Chat, ChatMessage, MessageEdited, MessageReceived
 
 WARNINGS = 1
-"""How often a user is warned before being blocked."""
+"""How many times a user is warned before being blocked."""
 
 
 class Moderator:

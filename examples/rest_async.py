@@ -1,4 +1,4 @@
-"""The async twin of `rest_quickstart.py`, short: the same methods, awaited, and several calls at once."""
+"""A short async version of `rest_quickstart.py`: the same methods, awaited, and several calls at once."""
 
 from __future__ import annotations
 

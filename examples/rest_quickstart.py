@@ -1,4 +1,4 @@
-"""The REST client in one round: log in, talk, list, upload, and what happens when a call is refused.
+"""A tour of the REST client: log in, send a message, list, upload, and handle errors.
 
 python examples/rest_quickstart.py          against a small server that the example starts itself
 python examples/rest_quickstart.py --live   against the platform: CONNECTYCUBE_APP_ID, CONNECTYCUBE_AUTH_KEY,

@@ -1,4 +1,4 @@
-"""Two users talk, each over a connection of their own, in one event loop.
+"""Two users talk in one event loop, each over their own connection.
 
 python examples/two_users.py    as both accounts of chat_account.py
 """
@@ -19,7 +19,7 @@ from connectycube.chat import (
 
 
 async def next_of(events: EventStream[MessageReceived], sender_id: int) -> MessageReceived:
-    """The next message of a user: others may write, too."""
+    """Return the next message from a user, skipping those of others."""
     async for event in events:
         if event.message.sender_id == sender_id:
             return event

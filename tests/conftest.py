@@ -1,8 +1,13 @@
-"""What holds for all tests: the command line's options, and signals."""
+"""Set up what all tests share: command-line options, signals, a bytecode cache, garbage collection."""
 
 from __future__ import annotations
 
+import gc
+import os
+import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -20,11 +25,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Handle SIGINT and SIGTERM although a parent may ignore them, as `nohup` and shells' background jobs do.
+    """Give the processes that the tests start what a user's process has: default signals, and cached bytecode.
 
-    An ignored signal stays ignored across exec, so the programs that the tests start and interrupt would never end. A
-    handled one is reset to its default.
+    A parent may ignore SIGINT and SIGTERM, as `nohup` and shells' background jobs do. An ignored signal stays ignored
+    across exec, so the programs that the tests start and interrupt would never end. A handled one is reset to its
+    default.
+
+    Where PYTHONDONTWRITEBYTECODE is set, each process would compile every module that it imports, which takes as long
+    as all else that it does.
     """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        cache = Path(__file__).parents[1] / ".build" / "pycache"
+        os.environ["PYTHONPYCACHEPREFIX"] = str(cache)
+        # Each run has temporary folders of its own.
+        shutil.rmtree(cache / tempfile.gettempdir().lstrip("/"), ignore_errors=True)
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the collected tests and their modules from garbage collection, which would visit them all each time."""
+    gc.collect()
+    gc.freeze()

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 CONSUMER = Path(__file__).parent / "consumer"
+MYPY_CACHE = Path(__file__).parents[1] / ".build" / "mypy"
+"""Outlives the run: most of the time goes into the dependencies, which seldom change."""
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -35,7 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mypy(folder: Path) -> set[tuple[str, int]]:
-    printed = run("mypy", "--config-file=", "--strict", "--python-version=3.11", "ok.py", "wrong.py", cwd=folder)
+    options = ["--config-file=", f"--cache-dir={MYPY_CACHE}", "--strict", "--python-version=3.11"]
+    printed = run("mypy", *options, "ok.py", "wrong.py", cwd=folder)
     return {(name, int(line)) for name, line in re.findall(r"^(\w+\.py):(\d+): error:", printed, re.MULTILINE)}
 
 

@@ -1,1 +1,1 @@
-"""What others take to chat over the same server: raw slixmpp and the official JavaScript SDK."""
+"""Other chat libraries on the same server: raw slixmpp and the official JavaScript SDK."""

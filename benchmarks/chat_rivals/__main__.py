@@ -1,4 +1,4 @@
-"""Each rival's figures as a line of JSON: `python -m benchmarks.chat_rivals [NAME ...]`."""
+"""Print each rival's results as a line of JSON: `python -m benchmarks.chat_rivals [NAME ...]`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MEASURES: dict[str, Callable[[Ejabberd], Awaitable[dict[str, Any]]]] = {
     "slixmpp-messages-tls": partial(rivals.slixmpp_messages, count=5_000, tls=True),
     "js-messages": partial(rivals.js_messages, count=5_000),
     "js-messages-params": partial(rivals.js_messages, count=5_000, params=True),
-    "slixmpp-memory": partial(rivals.slixmpp_memory, connections=200),
-    "slixmpp-memory-plain": partial(rivals.slixmpp_memory, connections=200, tls=False),
+    "slixmpp-memory": partial(rivals.slixmpp_logins, count=200),
+    "slixmpp-memory-plain": partial(rivals.slixmpp_logins, count=200, tls=False),
     "slixmpp-logins": partial(rivals.slixmpp_logins, count=50),
     "slixmpp-logins-scram": partial(rivals.slixmpp_logins, count=50, mechanism=None),
 }

@@ -282,7 +282,7 @@ async def online(*scripts: Script, **options: Any) -> AsyncIterator[tuple[AsyncC
     async with Fake(*(scripts or (plays_along,))) as fake:
         chat = chat_with(fake, **options)
         told = Told(chat)
-        await chat.connect(timeout=5)
+        await chat.connect(timeout=60)
         async with chat:
             yield chat, told, await fake.peers.one()
 
@@ -302,7 +302,7 @@ async def given_up(*scripts: Script, **options: object) -> ConnectError:
         chat = chat_with(fake, **options)
         told = Told(chat)
         with pytest.raises(ConnectError) as failed:
-            await chat.connect(timeout=5)
+            await chat.connect(timeout=60)
         assert chat.state.name is State.OFFLINE
         assert fake.attempts == 1
         assert told.of(ConnectionFailed) == [ConnectionFailed(error=failed.value)]

@@ -123,7 +123,7 @@ def test_acknowledging_too_much_ends_the_stream(more: int) -> None:
 
 def test_unacknowledged_message_times_out() -> None:
     async def main() -> None:
-        async with online(send_timeout=0.1) as (chat, told, peer):
+        async with online(send_timeout=0.5) as (chat, told, peer):
             peer.acking = False
             with pytest.raises(MessageNotSent) as failed:
                 await chat.send(5, "hello", message_id=MESSAGE_ID)

@@ -45,7 +45,7 @@ def test_document_type_is_rejected(prolog: str, at: Step, whole: bool) -> None:
         error, _ = await retried(script)
         assert (error.reason, error.condition) == (Reason.STREAM, "restricted-xml")
 
-    run(main(), timeout=15)
+    run(main())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_allowed_prolog_is_accepted(prolog: str, whole: bool) -> None:
         error = await given_up(script)
         assert "no way to authenticate" in str(error)
 
-    run(main(), timeout=15)
+    run(main())
 
 
 @pytest.mark.parametrize("text", ["<!DOCTYPE a>", "&a0;", "<message><body>&a0;</body></message>"])
@@ -75,7 +75,7 @@ def test_declarations_and_entities_within_the_stream_are_rejected(text: str) -> 
             reconnecting = await told.one(Reconnecting)
             assert reconnecting.error.condition == "not-well-formed"
 
-    run(main(), timeout=15)
+    run(main())
 
 
 @pytest.mark.parametrize("text", ["<!-- a comment -->", "<?target instruction?>", " \n\t"])
@@ -86,7 +86,7 @@ def test_comments_instructions_and_whitespace_are_ignored(text: str) -> None:
             assert (await told.one(MessageReceived)).message.body == "hello"
             assert not told.of(StanzaRejected)
 
-    run(main(), timeout=15)
+    run(main())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_deep_nesting_keeps_the_connection(before: str, after: str, depth: int) 
             await chat.ping()
             assert chat.online
 
-    run(main(), timeout=15)
+    run(main())
 
 
 def test_long_text_is_received() -> None:
@@ -122,7 +122,7 @@ def test_long_text_is_received() -> None:
             assert len((await told.one(StanzaRejected)).xml) <= 1000
             assert chat.online
 
-    run(main(), timeout=15)
+    run(main())
 
 
 def test_stanza_arriving_byte_by_byte_is_received() -> None:
@@ -136,7 +136,7 @@ def test_stanza_arriving_byte_by_byte_is_received() -> None:
                 await peer.drained()
             assert (await told.one(MessageReceived)).message.body == "<ü€\U0001f600€"
 
-    run(main(), timeout=15)
+    run(main())
 
 
 def test_stanzas_after_the_end_are_ignored() -> None:
@@ -146,7 +146,7 @@ def test_stanzas_after_the_end_are_ignored() -> None:
             assert (await told.one(Reconnecting)).error.reason is Reason.NETWORK
             assert not told.of(MessageReceived)
 
-    run(main(), timeout=15)
+    run(main())
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
@@ -156,4 +156,4 @@ def test_other_encoding_is_rejected(encoding: str) -> None:
         error = await given_up(failing("header", text))
         assert (type(error), error.condition) == (StreamRefused, "unsupported-encoding")
 
-    run(main(), timeout=15)
+    run(main())

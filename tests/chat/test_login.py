@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectycube.chat import AuthenticationFailed, ConnectError, Reason, StreamFailed, StreamRefused
+from connectycube.chat import AuthenticationFailed, NotConnected, Reason, StreamFailed, StreamRefused
 from tests.chat.fake import (
     APP_ID,
     PASSWORD,
@@ -26,7 +27,7 @@ from tests.chat.fake import (
     plays_along,
     retried,
 )
-from tests.integration.support import run
+from tests.integration.support import eventually, run
 
 
 def refusal(condition: str, text: str = "") -> str:
@@ -212,8 +213,12 @@ def test_scram_succeeds() -> None:
     async def main() -> None:
         went_on: list[bool] = []
         async with Fake(scram(Verifier(), went_on=went_on)) as fake:
-            with pytest.raises(ConnectError):
-                await chat_with(fake, auto_reconnect=False).connect(timeout=0.3)
+            chat = chat_with(fake)
+            connecting = asyncio.ensure_future(chat.connect())
+            await eventually(lambda: went_on)
+            await chat.disconnect()
+            with pytest.raises(NotConnected):
+                await connecting
         assert went_on == [True]
 
     run(main())

@@ -68,7 +68,7 @@ def test_stream_end_at_each_step_is_retried(at: Step) -> None:
 @pytest.mark.parametrize("at", BEFORE_SESSION)
 def test_silence_at_each_step_times_out(at: Step) -> None:
     async def main() -> None:
-        error, _ = await retried(failing(at, b""), timeout=0.1)
+        error, _ = await retried(failing(at, b""), timeout=0.5)
         assert error.reason is Reason.TIMEOUT
 
     run(main())

@@ -300,12 +300,12 @@ CALLS: dict[str, tuple[str, Callable[[AsyncChat], Awaitable[object]]]] = {
 def test_unanswered_request_times_out(name: str) -> None:
     async def main() -> None:
         _, call = CALLS[name]
-        async with online(timeout=0.1) as (chat, _, peer):
+        async with online(timeout=0.5) as (chat, _, peer):
             peer.answering = False
             with pytest.raises(RequestUnanswered):
                 await call(chat)
             peer.answering = True
-            await chat.ping(timeout=5)
+            await chat.ping(timeout=60)
             assert chat.online
 
     run(main())

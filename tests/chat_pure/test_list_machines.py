@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from connectycube.chat.machines import contact_list, privacy_lists
 from tests.chat_pure.machine_helpers import an_event, events_of, variables
+from tests.properties import examples
 
 # Contact list
 
@@ -115,7 +116,7 @@ ACTIONS: dict[str, contact_list.Event | None] = {
 }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(data=st.data())
 def test_contacts_agree_with_the_server_and_report_each_answer_once(data: st.DataObject) -> None:
     server = RosterServer(lambda: data.draw(st.booleans(), label="push first"))
@@ -216,7 +217,7 @@ OPERATIONS = [
 ]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(names=st.frozensets(st.sampled_from(NAMES)), data=st.data())
 def test_lists_match_the_server_and_each_operation_ends_once(names: frozenset[str], data: st.DataObject) -> None:
     server = PrivacyServer(names, data.draw(st.sampled_from([None, *sorted(names)]), label="default"))

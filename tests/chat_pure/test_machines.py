@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from connectycube.chat import machines
 from connectycube.chat.machines import UndefinedTransition, connection, contact_list, privacy_lists, stream_management
 from tests.chat_pure.machine_helpers import an_event, defined, events_of, variables
+from tests.properties import examples
 
 MODULES = [connection, contact_list, privacy_lists, stream_management]
 CLASSES: dict[ModuleType, Callable[..., Any]] = {
@@ -221,7 +222,7 @@ def test_responsive_server_acknowledges_everything_in_order(data: st.DataObject,
 # Connection
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(automatic=st.booleans(), data=st.data())
 def test_no_timer_outlives_a_connection_and_each_life_is_reported_once(automatic: bool, data: st.DataObject) -> None:
     machine = connection.Connection(automatic=automatic)

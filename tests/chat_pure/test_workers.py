@@ -11,6 +11,9 @@ from connectycube.chat import Chat, Disconnected, MessageReceived, StreamFailed,
 from connectycube.chat.blocking import workers as _workers
 from connectycube.chat.blocking.workers import BlockingEventStream, Handler, Workers
 
+PATIENCE = 60
+"""Seconds to wait for another thread, however loaded the machine is."""
+
 
 def numbered(number: int) -> TypingStarted:
     return TypingStarted(user_id=number, dialog_id=None)
@@ -24,18 +27,18 @@ def test_slow_handler_loses_the_oldest_events(
 
     def slow(event: TypingStarted) -> None:
         begun.set()
-        go.wait(10)
+        go.wait(PATIENCE)
         seen.append(event.user_id)
 
     handler = Handler(workers, slow, 1)
     workers.add(handler)
     handler.put(numbered(0))
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     for number in range(1, 8):
         handler.put(numbered(number))
     assert len(workers.threads) == 1
     go.set()
-    workers.join(10)
+    workers.join(PATIENCE)
     assert seen == [0, 5, 6, 7]
     assert handler.queue.dropped == 4
     assert [record.message for record in caplog.records] == [
@@ -48,7 +51,7 @@ def test_removed_handler_finishes_its_queue() -> None:
     workers, go, seen = Workers(), threading.Event(), list[int | None]()
 
     def call(event: TypingStarted) -> None:
-        go.wait(10)
+        go.wait(PATIENCE)
         seen.append(event.user_id)
 
     handler = Handler(workers, call, 1)
@@ -58,7 +61,7 @@ def test_removed_handler_finishes_its_queue() -> None:
     (thread,) = workers.threads
     workers.drop(handler)
     go.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert (seen, thread.is_alive(), workers.threads) == ([0, 1, 2], False, set())
 
 
@@ -71,24 +74,24 @@ def test_handler_continues_after_an_exception(caplog: pytest.LogCaptureFixture) 
     handler = Handler(workers, call, 1)
     for number in range(2):
         handler.put(numbered(number))
-    workers.join(10)
+    workers.join(PATIENCE)
     assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 2
 
 
 def test_threads_are_started_on_demand() -> None:
-    workers, both = Workers(), threading.Barrier(2, timeout=10)
+    workers, both = Workers(), threading.Barrier(2, timeout=PATIENCE)
     handler = Handler(workers, lambda event: both.wait(), 5)
     workers.add(handler)
     assert workers.threads == set()
     for number in range(2):
         handler.put(numbered(number))
     assert len(workers.threads) <= 2
-    workers.join(10)
+    workers.join(PATIENCE)
     assert both.n_waiting == 0
     workers.open()
     for number in range(2):
         handler.put(numbered(number))
-    workers.join(10)
+    workers.join(PATIENCE)
     assert workers.threads == set()
 
 

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from generator.source import load, plain
+from tests.test_types import MYPY_CACHE
 
 from .refresh_golden import FOLDER
 from .server import Request, Server, running
@@ -381,7 +382,7 @@ def test_mypy_and_the_examples_of_a_user(packages: Path) -> None:
             "mypy",
             "--strict",
             "--config-file=",
-            "--no-incremental",
+            f"--cache-dir={MYPY_CACHE}",
             "--explicit-package-bases",
             ".",
         ],

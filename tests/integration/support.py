@@ -34,7 +34,7 @@ def free_ports(count: int) -> list[int]:
     raise OSError("no free ports")
 
 
-def run(main: Coroutine[Any, Any, T], timeout: float = 60) -> T:
+def run(main: Coroutine[Any, Any, T], timeout: float = 180) -> T:
     """Run a coroutine to its end; after too many seconds fail, with what each task was waiting for.
 
     A task that it leaves behind is a failure too.

@@ -51,7 +51,7 @@ def nothing_is_left() -> Iterator[None]:
         return {thread for thread in threading.enumerate() if not thread.name.startswith("connectycube-sandbox")}
 
     before = threads()
-    with interrupted_after(60):
+    with interrupted_after(150):
         yield
     assert threads() <= before
 
@@ -470,7 +470,7 @@ def test_program_exits_without_disconnecting(server: Server, users: Users) -> No
         env={**os.environ, "SSL_CERT_FILE": str(server.ca_file)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

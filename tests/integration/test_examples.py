@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -29,6 +30,21 @@ from tests.integration.server import APP_ID, HOST, Server, User
 from tests.integration.support import interrupted_after
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+SEQUENCE = """
+import json, runpy, sys
+script, *commands = json.loads(sys.argv[1])
+sys.path.insert(0, script.rpartition("/")[0])
+for arguments in commands:
+    sys.argv = [script, *arguments]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    print("--")
+"""
+"""A script's commands one after the other, each as the script runs it, after one start of Python."""
 
 
 class Scripts:
@@ -61,22 +77,34 @@ class Scripts:
             try:
                 yield lambda: script.stdout.readline().rstrip("\n") if script.stdout else ""
                 script.send_signal(signal.SIGINT)
-                rest, errors = script.communicate(timeout=30)
+                rest, errors = script.communicate(timeout=60)
                 assert (script.returncode, rest, errors) == (0, "", "")
             finally:
                 script.kill()
 
     def run(self, name: str, *arguments: str, users: tuple[User, ...] = ()) -> tuple[int, list[str], str]:
         """A script that ends: its code, what it prints, and its errors."""
+        return self._run(str(EXAMPLES / name), *arguments, users=users)
+
+    def _run(self, *arguments: str, users: tuple[User, ...]) -> tuple[int, list[str], str]:
         done = subprocess.run(
-            [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+            [sys.executable, "-W", "error", *arguments],
             capture_output=True,
             text=True,
             env=self.environment(*users),
-            timeout=50,
+            timeout=90,
             check=False,
         )
         return done.returncode, done.stdout.splitlines(), done.stderr
+
+    def sequence(self, name: str, *commands: tuple[object, ...], users: tuple[User, ...]) -> list[list[str]]:
+        """The lines that each of a script's commands prints; all must succeed."""
+        calls = json.dumps([str(EXAMPLES / name), *([str(one) for one in command] for command in commands)])
+        code, lines, errors = self._run("-c", SEQUENCE, calls, users=users)
+        assert (code, errors) == (0, "")
+        parts = "\n".join(["", *lines]).split("\n--")
+        assert parts.pop() == ""
+        return [part.splitlines()[1:] for part in parts]
 
     def chat(self, user: User) -> Chat:
         """A chat of a user whom a script meets."""
@@ -92,7 +120,7 @@ class Scripts:
 
 @pytest.fixture
 def scripts(server: Server) -> Iterator[Scripts]:
-    with interrupted_after(120):
+    with interrupted_after(300):
         yield Scripts(server)
 
 
@@ -124,12 +152,10 @@ def test_two_users(scripts: Scripts, users: Users) -> None:
 def test_contact_list(scripts: Scripts, users: Users) -> None:
     mary, ada = users(), users()
 
-    def run(user: User, *arguments: object) -> tuple[int, list[str], str]:
-        return scripts.run("contact_list.py", *map(str, arguments), users=(user,))
+    def run(*commands: tuple[object, ...]) -> list[list[str]]:
+        return scripts.sequence("contact_list.py", *commands, users=(mary,))
 
-    assert run(mary) == (0, [], "")
-    assert run(mary, "request", ada.id, "Ada") == (0, [], "")
-    assert run(mary) == (0, [f"{ada.id} has not answered yet"], "")
+    assert run((), ("request", ada.id, "Ada"), ()) == [[], [], [f"{ada.id} has not answered yet"]]
     chat = scripts.chat(ada)
     asked = chat.events(ContactRequested)
     with chat:
@@ -144,21 +170,17 @@ def test_contact_list(scripts: Scripts, users: Users) -> None:
             chat.disconnect()
             while (told := line()) != f"{ada.id} is offline: no status":
                 assert told == f"{ada.id} is online: at the wall"
-    assert run(mary) == (0, [f"{ada.id} Ada: both"], "")
-    assert run(mary, "rename", ada.id, "Lady A.") == (0, [], "")
-    assert run(mary)[1] == [f"{ada.id} Lady A.: both"]
-    assert run(mary, "remove", ada.id) == (0, [], "")
-    assert run(mary) == (0, [], "")
+    found = run((), ("rename", ada.id, "Lady A."), (), ("remove", ada.id), ())
+    assert found == [[f"{ada.id} Ada: both"], [], [f"{ada.id} Lady A.: both"], [], []]
     chat = scripts.chat(ada)
     accepted, changed = chat.events(ContactAccepted), chat.events(ContactsChanged)
     with chat:
         chat.contacts.request(mary.id, name="Mary")
-        assert run(mary) == (0, [f"{ada.id} asks to be a contact"], "")
-        assert run(mary, "accept", ada.id) == (0, [], "")
+        assert run((), ("accept", ada.id)) == [[f"{ada.id} asks to be a contact"], []]
         assert next(accepted).user_id == mary.id
         while chat.contacts[mary.id].subscription is not Subscription.BOTH:
             next(changed)
-    code, lines, errors = run(mary, "accept", ada.id)
+    code, lines, errors = scripts.run("contact_list.py", "accept", str(ada.id), users=(mary,))
     assert (code, lines) == (1, [])
     assert errors == f"accept: user_id {ada.id} has not sent a contact request\n"
 

@@ -323,7 +323,7 @@ def test_ports_and_users_survive_a_restart(ejabberd: Ejabberd, users: Users, har
         async with present(ejabberd, user):
             pass
 
-    run(main(), timeout=120)
+    run(main())
 
 
 def gone(pids: list[int]) -> None:

@@ -60,7 +60,7 @@ def ada(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     def accept(event: ContactRequested) -> None:
         chat.contacts.accept(event.user_id)
 
-    with interrupted_after(90), LocalServer() as server:
+    with interrupted_after(180), LocalServer() as server:
         server.store.tokens = Tokens(ejabberd, users[0])
         for name, value in {
             "CONNECTYCUBE_APP_ID": str(APP_ID),

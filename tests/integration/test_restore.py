@@ -326,4 +326,4 @@ def test_server_restart(server: Server, users: Users, hard: bool) -> None:
             await wait_body(one, "afterwards")
             assert bodies(other) == ["meanwhile"]
 
-    run(main(), timeout=120)
+    run(main())

@@ -1,4 +1,4 @@
-"""Fixtures of the tests with the official JavaScript SDK as a client of the sandbox."""
+"""Fixtures for tests that use the official JavaScript SDK as a client of the sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.interop.stage import Stage
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Driver]:
-    """The process in which the SDK runs."""
+    """Run the process that drives the SDK."""
     try:
         made = Driver()
     except JavaScriptMissing as missing:
@@ -24,5 +24,5 @@ def driver() -> Iterator[Driver]:
 
 @pytest.fixture
 def stage(connectycube_sandbox: Sandbox, driver: Driver) -> Stage:
-    """A sandbox without users, and ways to bring some."""
+    """Provide a sandbox without users, and ways to add some."""
     return Stage(connectycube_sandbox, driver)

@@ -1,4 +1,4 @@
-"""The official JavaScript SDK: how it gets here, and a process of Node.js that drives clients of it.
+"""Install the official JavaScript SDK, and drive its clients in a Node.js process.
 
 `Driver` is the process, `Device` one client in it: `await device.call("chat.dialog.create", {...})` calls a method of
 the SDK, `await device.event("onMessageListener")` waits for what it tells a listener.
@@ -27,15 +27,15 @@ END_TIMEOUT = 5.0
 
 
 class JavaScriptMissing(Exception):
-    """Node.js or npm is not there, or npm could not bring the SDK."""
+    """Node.js or npm is missing, or npm could not install the SDK."""
 
 
 class DriverEnded(Exception):
-    """The process ended by itself; it says with what words."""
+    """The process ended unexpectedly; the message holds its output."""
 
 
 class JsError(Exception):
-    """What a call of the SDK was rejected with.
+    """The reason why the SDK rejected a call.
 
     :ivar value: that, as it is, but an `Error` as an object.
     """
@@ -46,7 +46,7 @@ class JsError(Exception):
 
     @property
     def code(self) -> Any:
-        """Its code, mostly the status of an answer."""
+        """The error's code, usually the status of a response."""
         return self.value["code"]
 
 
@@ -60,7 +60,7 @@ def program(source: Path) -> Path:
     if missing:
         raise JavaScriptMissing(f"{' and '.join(missing)} can't be found")
     lock = (HERE / "package-lock.json").read_bytes()
-    # It is written last, so it tells that all is there.
+    # npm writes this file last, so the installation is complete if it exists.
     installed = BUILD / "package-lock.json"
     if not installed.exists() or installed.read_bytes() != lock:
         BUILD.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ class Driver:
     def __exit__(self, *error: object) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            # At the end of its input the process ends.
+            # The process ends when its input does.
             self._process.stdin.close()
         try:
             self._process.wait(END_TIMEOUT)
@@ -124,11 +124,11 @@ class Driver:
         self._log.close()
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._process.kill()
 
     def send(self, command: str, **arguments: Any) -> Future[Any]:
-        """Give the process a command; the future has what it answers."""
+        """Send the process a command and return a future for its answer."""
         answer: Future[Any] = Future()
         with self._lock:
             if self._ended:
@@ -141,7 +141,7 @@ class Driver:
         return answer
 
     async def open(self, credentials: dict[str, Any], options: dict[str, Any]) -> Device:
-        """Make a client.
+        """Create a client.
 
         :param credentials: first argument of the SDK's `init`.
         :param options: the second one.
@@ -207,11 +207,11 @@ class Device:
         self.events: list[tuple[str, list[Any]]] = []
 
     def start(self, path: str, *args: Any) -> asyncio.Future[Any]:
-        """Call a method of the SDK; what it gives may be waited for."""
+        """Start a call of an SDK method and return a future for its result."""
         return asyncio.wrap_future(self._driver.send("call", client=self.name, path=path, args=args))
 
     async def call(self, path: str, *args: Any) -> Any:
-        """Call a method of the SDK, such as `chat.dialog.create`, and wait for what it gives.
+        """Call a method of the SDK, such as `chat.dialog.create`, and return its result.
 
         A dict `{"$file": path}` becomes a stream of that file.
 
@@ -220,7 +220,7 @@ class Device:
         return await self.start(path, *args)
 
     async def get(self, path: str) -> Any:
-        """What the SDK has under a name; names below `exports` are those of its module."""
+        """Return a value of the SDK; names below `exports` belong to its module."""
         return await asyncio.wrap_future(self._driver.send("get", client=self.name, path=path))
 
     async def retry(self, session: dict[str, Any]) -> None:
@@ -232,7 +232,7 @@ class Device:
         await asyncio.wrap_future(self._driver.send("giveUp", client=self.name))
 
     async def event(self, name: str, matches: Callable[[list[Any]], bool] = lambda args: True) -> list[Any]:
-        """The arguments of the first call of a listener that match, as soon as there is one. It is gone then."""
+        """Wait for a matching call of a listener, consume it and return its arguments."""
         while True:
             for number, (told, args) in enumerate(self.events):
                 if told == name and matches(args):
@@ -244,11 +244,11 @@ class Device:
             await self._changed.wait()
 
     def told(self, name: str) -> list[list[Any]]:
-        """The arguments of all calls of a listener that nobody has waited for."""
+        """Return the arguments of all calls of a listener that were not consumed."""
         return [args for told, args in self.events if told == name]
 
     def tell(self, name: str, args: list[Any], error: DriverEnded | None = None) -> None:
-        """From another thread: a listener was called, or the process is at its end."""
+        """Report, from another thread, that a listener was called or the process ended."""
 
         def take() -> None:
             self._error = self._error or error
@@ -256,6 +256,6 @@ class Device:
                 self.events.append((name, args))
             self._changed.set()
 
-        # A loop that is closed waits for nothing.
+        # Nobody waits in a closed loop.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(take)

@@ -1,4 +1,4 @@
-"""Where clients of the official JavaScript SDK and of this project meet: a sandbox."""
+"""A sandbox on which clients of the official JavaScript SDK and our own meet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.interop.javascript import Device, Driver
 
 PASSWORD = "correct-horse-9"
 TIMEOUT = 30.0
-"""Seconds after which a test counts as hanging."""
+"""Seconds until a test counts as hanging."""
 
 
 class Js:
-    """A user with the official SDK.
+    """A user of the official SDK.
 
     :ivar id: the user's id.
     """
@@ -35,12 +35,12 @@ class Js:
         self.told = device.told
 
     async def up_to_date(self) -> None:
-        """Wait until the SDK has been told of all that the server had for it: the server keeps the order."""
+        """Wait until the SDK has received everything the server had for it, relying on the server's order."""
         await self.call("chat.ping")
 
 
 class Ours:
-    """A user with the clients of this project.
+    """A user of our own clients.
 
     :ivar id: the user's id.
     :ivar rest: the REST client, logged in.
@@ -55,14 +55,14 @@ class Ours:
         self.told = Told(chat)
 
     async def up_to_date(self) -> None:
-        """Wait until the chat has told all that the server had for it."""
+        """Wait until the chat has emitted everything the server had for it."""
         mark = {"mark": f"{len(self.told.seen.items)}"}
         await self.rest.messages.create_system(recipientId=self.id, extra=mark)
         await self.told.one(SystemMessageReceived, lambda event: event.user_id == self.id and event.params == mark)
 
 
 class Stage:
-    """The sandbox and who is in it. Everybody leaves at its end.
+    """The sandbox and its users, who all leave at the end.
 
     :ivar sandbox: the platform.
     """
@@ -73,12 +73,12 @@ class Stage:
         self._stack = contextlib.AsyncExitStack()
 
     def user(self, login: str, **fields: Any) -> int:
-        """A user's id; the user is made if there is none of that login."""
+        """Return a user's id; create the user if the login is unknown."""
         found = self.sandbox.call(self.sandbox.core.accounts.find_by, "login", login)
         return (found or self.sandbox.create_user(login, PASSWORD, **fields)).id
 
     async def device(self, *, chat_host: str | None = None, **chat: Any) -> Device:
-        """A client of the SDK without a session.
+        """Return an SDK client without a session.
 
         :param chat_host: what the SDK is to believe is the chat's domain.
         :param chat: further settings of its chat, by the names of the SDK.
@@ -99,7 +99,7 @@ class Stage:
         return device
 
     async def js(self, login: str, connect: bool = False, *, chat_host: str | None = None, **chat: Any) -> Js:
-        """A user who is logged in with the SDK.
+        """Return a user who is logged in with the SDK.
 
         :param connect: in the chat, too.
         """
@@ -111,7 +111,7 @@ class Stage:
         return Js(device, user_id)
 
     async def ours(self, login: str, **chat: Any) -> Ours:
-        """A user with the clients of this project, in the chat.
+        """Return a user of our own clients, connected to the chat.
 
         :param chat: options of the chat.
         """
@@ -123,7 +123,7 @@ class Stage:
         return ours
 
     async def rest(self, login: str) -> AsyncConnectyCube:
-        """A REST client of this project, logged in."""
+        """Return one of our REST clients, logged in."""
         self.user(login)
         made = AsyncConnectyCube(self.sandbox.app_id, self.sandbox.auth_key, base_url=self.sandbox.api_url)
         cube = await self._stack.enter_async_context(made)
@@ -138,7 +138,7 @@ class Stage:
 
 
 def scenario(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Makes a test of a coroutine, in a loop of its own; its first argument is the fixture `stage`."""
+    """Turn a coroutine into a test with its own event loop; its first argument is the fixture `stage`."""
 
     @functools.wraps(test)
     def played(stage: Stage, **others: Any) -> None:
@@ -147,7 +147,7 @@ def scenario(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
                 await test(stage, **others)
 
         run(main(), TIMEOUT)
-        # What the SDK threw with nobody there to catch it would end a program of its users.
+        # An exception that the SDK throws uncaught would end a user's program.
         strays, stage.driver.strays[:] = list(stage.driver.strays), []
         assert strays == []
 

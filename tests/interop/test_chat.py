@@ -27,7 +27,7 @@ BOTH_KINDS = pytest.mark.parametrize("kind", ["private", "group"])
 
 
 async def talk(js: Js, ours: Ours, kind: str) -> tuple[str, str | int, Dialog]:
-    """A dialog of two, and how each of them addresses it."""
+    """A dialog between two users, and how each addresses it."""
     dialog_id = await group(js, ours.id)
     if kind == "private":
         dialog = await ours.rest.dialogs.create(type=DialogType.PRIVATE, occupants_ids=[js.id])
@@ -41,7 +41,7 @@ async def talk(js: Js, ours: Ours, kind: str) -> tuple[str, str | int, Dialog]:
 
 
 @scenario
-async def test_a_login_with_the_password_and_with_the_sessions_token(stage: Stage) -> None:
+async def test_password_and_session_token_log_in(stage: Stage) -> None:
     js = await stage.js("ada")
     token = (await js.call("getSession"))["token"]
     for secret in (PASSWORD, token):
@@ -56,7 +56,7 @@ async def test_a_login_with_the_password_and_with_the_sessions_token(stage: Stag
 
 
 @scenario
-async def test_a_wrong_password_is_a_condition(stage: Stage) -> None:
+async def test_wrong_password_fails_with_a_condition(stage: Stage) -> None:
     js = await stage.js("ada")
     with pytest.raises(JsError) as refused:
         await js.call("chat.connect", {"userId": js.id, "password": "wrong"})
@@ -64,7 +64,7 @@ async def test_a_wrong_password_is_a_condition(stage: Stage) -> None:
 
 
 @scenario
-async def test_after_the_login_carbons_and_presence(stage: Stage) -> None:
+async def test_login_enables_carbons_and_sends_presence(stage: Stage) -> None:
     js = await stage.js("ada", True, streamManagement=ENABLED)
     await js.up_to_date()
     sent = [seen.xml for seen in stage.sandbox.journal.stanzas(user_id=js.id) if seen.direction == "in"]
@@ -73,10 +73,10 @@ async def test_after_the_login_carbons_and_presence(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_lost_connection_comes_back(stage: Stage) -> None:
+async def test_lost_connection_is_restored(stage: Stage) -> None:
     js = await stage.js("ada", True, reconnect={"enable": True, "timeInterval": 0.01})
     ours = await stage.ours("grace")
-    # The next stanza shall be the SDK's.
+    # The next stanza must be the SDK's.
     await ours.up_to_date()
     await js.up_to_date()
     stage.sandbox.faults.chat.drop_next = 1
@@ -89,12 +89,12 @@ async def test_a_lost_connection_comes_back(stage: Stage) -> None:
 
 
 @scenario
-async def test_what_came_while_the_connection_was_lost_comes_once(stage: Stage) -> None:
+async def test_messages_sent_during_an_outage_arrive_once(stage: Stage) -> None:
     again = {"enable": True, "timeInterval": 0.01}
     js, ours = await stage.js("ada", True, reconnect=again, streamManagement=ENABLED), await stage.ours("grace")
     sandbox = stage.sandbox
     for number in range(3):
-        # What the SDK has confirmed does not come again; the first ping is behind the last question for that.
+        # The server does not repeat what the SDK has acknowledged; the first ping follows its last request for that.
         await js.up_to_date()
         await js.up_to_date()
         sandbox.call(sandbox.core.bus.publish, ConnectionsToDrop(user_id=js.id))
@@ -107,7 +107,7 @@ async def test_what_came_while_the_connection_was_lost_comes_once(stage: Stage) 
 
 
 @scenario
-async def test_a_connection_that_is_broken_on_purpose(stage: Stage) -> None:
+async def test_deliberately_broken_connection_is_restored(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     await ours.chat.subscribe_last_activity(js.id)
     await js.call("chat.terminate")
@@ -118,9 +118,9 @@ async def test_a_connection_that_is_broken_on_purpose(stage: Stage) -> None:
 
 
 @scenario
-async def test_what_is_sent_without_a_connection_is_thrown_where_nobody_can_catch_it(stage: Stage) -> None:
+async def test_sending_offline_throws_where_it_cannot_be_caught(stage: Stage) -> None:
     js = await stage.js("ada")
-    # It gives an id, as if all were well. In a program of its own the error would end the process.
+    # The SDK returns an id as if nothing were wrong. In a user's program the error would end the process.
     assert await js.call("chat.send", stage.user("grace"), {"body": "to nobody"})
     await js.get("chat.isConnected")
     (stray,) = stage.driver.strays
@@ -142,7 +142,7 @@ async def test_messages_both_ways(stage: Stage, kind: str) -> None:
     assert (message.id, message.body, message.sender_id) == (number, "hello <&>", js.id)
     assert (message.dialog_id, message.extra["colour"]) == (dialog_id, "red")
     assert message.recipient_id == (ours.id if kind == "private" else None)
-    # The server says when, where the SDK does not (CX-08).
+    # The server adds the time, which the SDK omits (CX-08).
     assert message.date_sent == stage.sandbox.call(stage.sandbox.clock.seconds)
 
     sent = await ours.chat.send(to_js, "hello, too", extra={"colour": "blue"})
@@ -161,7 +161,7 @@ async def test_messages_both_ways(stage: Stage, kind: str) -> None:
 
 
 @scenario
-async def test_a_group_gives_ones_own_message_back(stage: Stage) -> None:
+async def test_group_echoes_ones_own_message(stage: Stage) -> None:
     js = await stage.js("ada", True)
     dialog_id = await group(js, stage.user("grace"))
     number = await js.call("chat.send", dialog_id, {"type": "groupchat", "body": "hello"})
@@ -170,7 +170,7 @@ async def test_a_group_gives_ones_own_message_back(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_first_message_makes_the_dialog_and_only_what_is_to_be_kept_is_kept(stage: Stage) -> None:
+async def test_first_message_creates_the_dialog_and_only_saved_messages_are_stored(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     await js.call("chat.send", ours.id, {"body": "fleeting"})
     first = (await ours.told.one(MessageReceived)).message
@@ -206,7 +206,7 @@ async def test_nested_parameters_arrive(stage: Stage) -> None:
 
 
 @scenario
-async def test_messages_wait_for_who_is_away(stage: Stage) -> None:
+async def test_messages_wait_for_offline_users(stage: Stage) -> None:
     ours, js = await stage.ours("grace"), await stage.js("ada")
     sent = await ours.chat.send(js.id, "for later")
     await js.call("chat.connect", {"userId": js.id, "password": PASSWORD})
@@ -216,7 +216,7 @@ async def test_messages_wait_for_who_is_away(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_24_a_self_destroying_message_is_as_any_other(stage: Stage) -> None:
+async def test_cx_24_self_destructing_message_is_an_ordinary_message(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     await ours.chat.send(js.id, "burn this", destroy_after=5)
     _, message = await js.event("onMessageListener")
@@ -227,7 +227,7 @@ async def test_cx_24_a_self_destroying_message_is_as_any_other(stage: Stage) -> 
 
 
 @scenario
-async def test_a_public_dialog_is_talked_in_by_who_has_subscribed(stage: Stage) -> None:
+async def test_subscribers_talk_in_a_public_dialog(stage: Stage) -> None:
     js, ours, other = await stage.js("ada", True), await stage.ours("grace"), await stage.js("mary", True)
     public = await ours.rest.dialogs.create(type=DialogType.PUBLIC, name="news")
     assert public.id is not None
@@ -249,7 +249,7 @@ async def test_a_public_dialog_is_talked_in_by_who_has_subscribed(stage: Stage) 
 
 @BOTH_KINDS
 @scenario
-async def test_cx_02_every_message_is_marked_delivered_wanted_or_not(stage: Stage, kind: str) -> None:
+async def test_cx_02_every_message_is_marked_as_delivered(stage: Stage, kind: str) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace", mark_delivered="never")
     dialog_id, _, to_js = await talk(js, ours, kind)
     sent = await ours.chat.send(to_js, "no mark, please", markable=False)
@@ -265,7 +265,7 @@ async def test_cx_02_every_message_is_marked_delivered_wanted_or_not(stage: Stag
 async def test_marks_both_ways(stage: Stage, kind: str) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id, to_ours, to_js = await talk(js, ours, kind)
-    # CX-01: the wish for marks is a parameter.
+    # CX-01: marks are requested with a parameter.
     extension = {"save_to_history": 1, "dialog_id": dialog_id, "markable": 1}
     number = await js.call("chat.send", to_ours, {"body": "mark this", "extension": extension})
     message = (await ours.told.one(MessageReceived)).message
@@ -391,7 +391,7 @@ async def test_cx_13_a_system_message_without_parameters_is_lost(stage: Stage) -
 
 
 @scenario
-async def test_cx_30_a_signals_line_index_of_zero_is_lost(stage: Stage) -> None:
+async def test_cx_30_signal_line_index_of_zero_is_lost(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     candidates = [{"candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": number} for number in (0, 1)]
     extension = {
@@ -415,7 +415,7 @@ async def test_cx_30_a_signals_line_index_of_zero_is_lost(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_28_a_refused_ping_says_nothing(stage: Stage) -> None:
+async def test_cx_28_refused_ping_is_silent(stage: Stage) -> None:
     js = await stage.js("ada", True)
     await js.call("chat.ping")
     lost = await stage.js("ada", True, chat_host="elsewhere.example")
@@ -425,7 +425,7 @@ async def test_cx_28_a_refused_ping_says_nothing(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_15_and_cx_16_being_inactive_is_enabled(stage: Stage) -> None:
+async def test_cx_15_and_cx_16_inactive_state_is_supported(stage: Stage) -> None:
     js = await stage.js("ada", True)
     for method, value in (("chat.markInactive", "true"), ("chat.markActive", "false")):
         await js.call(method)

@@ -1,4 +1,4 @@
-"""Several devices of one user: copies of what the others send and get, on both sides."""
+"""Several devices of one user receive copies of each other's messages, with either client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.interop.test_dialogs import group
 
 
 @scenario
-async def test_a_device_gets_copies_of_what_the_other_sends(stage: Stage) -> None:
+async def test_device_receives_copies_of_messages_sent_by_another(stage: Stage) -> None:
     desk, phone = await stage.js("ada", True), await stage.ours("ada")
     other = await stage.js("grace", True)
     number = await desk.call("chat.send", other.id, {"body": "from the desk"})
@@ -27,7 +27,7 @@ async def test_a_device_gets_copies_of_what_the_other_sends(stage: Stage) -> Non
 
 
 @scenario
-async def test_both_devices_get_what_is_sent_to_the_user(stage: Stage) -> None:
+async def test_both_devices_receive_messages_to_the_user(stage: Stage) -> None:
     desk, phone = await stage.js("ada", True), await stage.ours("ada")
     other = await stage.js("grace", True)
     number = await other.call("chat.send", desk.id, {"body": "to you"})
@@ -37,7 +37,7 @@ async def test_both_devices_get_what_is_sent_to_the_user(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_group_message_reaches_each_device_once(stage: Stage) -> None:
+async def test_group_message_reaches_each_device_once(stage: Stage) -> None:
     desk, phone = await stage.js("ada", True), await stage.ours("ada")
     other = await stage.js("grace", True)
     dialog_id = await group(desk, other.id)
@@ -50,10 +50,10 @@ async def test_a_group_message_reaches_each_device_once(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_09_a_copy_of_what_another_device_got_is_taken_for_a_mark(stage: Stage) -> None:
+async def test_cx_09_copy_of_a_message_to_another_device_is_mistaken_for_a_mark(stage: Stage) -> None:
     desk, phone = await stage.js("ada", True), await stage.ours("ada")
     other = await stage.js("grace", True)
-    # To one device only: the desk gets a copy.
+    # Addressed to one device only; the desk receives a copy.
     assert phone.chat.jid is not None
     await other.call("chat.send", phone.chat.jid, {"type": "chat", "body": "to the phone"})
     assert (await phone.told.one(MessageReceived)).message.body == "to the phone"
@@ -62,7 +62,7 @@ async def test_cx_09_a_copy_of_what_another_device_got_is_taken_for_a_mark(stage
 
 
 @scenario
-async def test_cx_10_who_has_the_same_name_for_a_device_is_not_heard(stage: Stage) -> None:
+async def test_cx_10_messages_from_an_equally_named_device_are_ignored(stage: Stage) -> None:
     js = await stage.js("ada", True)
     resource = (await js.get("chat.helpers.userCurrentJid")).partition("/")[2]
     ours, other = await stage.ours("grace", resource=f"not-{resource}"), await stage.ours("mary")

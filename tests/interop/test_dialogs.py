@@ -1,4 +1,4 @@
-"""Dialogs of the official SDK over REST, and what this project's client sees of them."""
+"""Dialogs of the official SDK over REST, as our client sees them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PRIVATE, GROUP, PUBLIC = DialogType.PRIVATE.value, DialogType.GROUP.value, Dialo
 
 
 async def group(js: Js, *others: int, name: str = "crew") -> str:
-    """The id of a new group of the SDK's user and others."""
+    """Create a group of the SDK's user and others, and return its id."""
     dialog = await js.call("chat.dialog.create", {"type": GROUP, "name": name, "occupants_ids": [*others]})
     return str(dialog["_id"])
 
 
 @scenario
-async def test_a_private_dialog_is_the_same_from_both_sides(stage: Stage) -> None:
+async def test_private_dialog_is_the_same_for_both_users(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace = stage.user("grace")
     made = await js.call("chat.dialog.create", {"type": PRIVATE, "occupants_ids": [grace]})
@@ -31,7 +31,7 @@ async def test_a_private_dialog_is_the_same_from_both_sides(stage: Stage) -> Non
 
 
 @scenario
-async def test_a_group_is_made_changed_and_listed(stage: Stage) -> None:
+async def test_group_is_created_updated_and_listed(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace, mary = stage.user("grace"), stage.user("mary")
     made = await js.call(
@@ -46,7 +46,7 @@ async def test_a_group_is_made_changed_and_listed(stage: Stage) -> None:
             "extensions": {"colour": "red"},
         },
     )
-    # CR-07: the lists go out as texts with a comma and a space.
+    # CR-07: the SDK sends lists as text, joined with a comma and a space.
     last = stage.sandbox.journal.exchanges()[-1]
     assert (last.request_body["occupants_ids"], last.request_body["admins_ids"]) == (f"{grace}, {mary}", f"{grace}")
     assert sorted(made["occupants_ids"]) == sorted([js.id, grace, mary])
@@ -62,7 +62,7 @@ async def test_a_group_is_made_changed_and_listed(stage: Stage) -> None:
     )
     assert changed["name"] == "big crew"
     assert sorted(changed["occupants_ids"]) == sorted([js.id, grace, stage.user("eve")])
-    # The other way round: this project's client changes it, the SDK reads.
+    # The other way round: our client updates the dialog and the SDK reads it.
     await cube.dialogs.update(made["_id"], description="changed")
     page = await js.call("chat.dialog.list", {"type": {"in": [GROUP, PRIVATE]}, "name": {"ctn": "crew"}})
     assert [(one["_id"], one["description"]) for one in page["items"]] == [(made["_id"], "changed")]
@@ -110,7 +110,7 @@ async def test_pinned_messages(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_public_dialog_is_subscribed_to(stage: Stage) -> None:
+async def test_subscribing_to_a_public_dialog(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     public = await cube.dialogs.create(type=DialogType.PUBLIC, name="news", description="for all")
     assert (await js.call("chat.dialog.list", {}))["items"] == []
@@ -124,7 +124,7 @@ async def test_a_public_dialog_is_subscribed_to(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_public_dialog_shows_its_last_messages_to_all(stage: Stage) -> None:
+async def test_public_dialog_shows_its_last_messages_to_everyone(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     ids = []
     for allowed in (True, False):
@@ -139,7 +139,7 @@ async def test_a_public_dialog_shows_its_last_messages_to_all(stage: Stage) -> N
 
 
 @scenario
-async def test_dialogs_are_deleted_one_and_several_at_once(stage: Stage) -> None:
+async def test_one_or_several_dialogs_are_deleted(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace = stage.user("grace")
     mine, ours, whole = [await group(js, grace, name=name) for name in ("mine", "ours", "whole")]
@@ -149,7 +149,7 @@ async def test_dialogs_are_deleted_one_and_several_at_once(stage: Stage) -> None
     assert result["SuccessfullyDeleted"]["ids"] == [ours]
     assert result["NotFound"]["ids"] == ["5356c64ab35c12bd3b10fa41"]
     assert result["WrongPermissions"]["ids"] == [foreign.id]
-    # Only for oneself: the other one still has them. CR-09: `force` travels in the body of the DELETE.
+    # The other user keeps the dialogs. CR-09: `force` is in the body of the DELETE.
     assert {one.id for one in (await cube.dialogs.list()).items} == {mine, ours, whole, foreign.id}
     await js.call("chat.dialog.delete", whole, {"force": 1})
     last = stage.sandbox.journal.exchanges()[-1]
@@ -177,13 +177,13 @@ async def test_cr_16_the_sdk_swaps_the_numbers_of_public_and_broadcast(stage: St
     numbers = await js.get("exports.DialogType")
     assert (numbers["PRIVATE"], numbers["GROUP"]) == (PRIVATE, GROUP)
     assert (numbers["PUBLIC"], numbers["BROADCAST"]) == (DialogType.BROADCAST.value, PUBLIC)
-    # Who believes them gets a broadcast in place of a public dialog (CR-17).
+    # Anyone who trusts them gets a broadcast instead of a public dialog (CR-17).
     made = await js.call("chat.dialog.create", {"type": numbers["PUBLIC"], "name": "news"})
     assert made["type"] == DialogType.BROADCAST.value
 
 
 @scenario
-async def test_a_foreign_dialog_is_refused(stage: Stage) -> None:
+async def test_another_users_dialog_is_refused(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     for call in (

@@ -1,4 +1,4 @@
-"""Files of the official SDK: the upload by form, downloads, and what this project's client sees of them."""
+"""Files of the official SDK: form uploads and downloads, as our client sees them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTENT = bytes(range(256)) * 300
 
 
 async def uploaded(js: Js, folder: Path, **options: Any) -> dict[str, Any]:
-    """What the SDK has for a file that it has uploaded."""
+    """Return what the SDK keeps of an uploaded file."""
     file = folder / "photo.png"
     file.write_bytes(CONTENT)
     params = {"name": "photo.png", "type": "image/png", "size": len(CONTENT), "file": {"$file": str(file)}}
@@ -24,14 +24,14 @@ async def uploaded(js: Js, folder: Path, **options: Any) -> dict[str, Any]:
 
 
 async def content(url: str) -> bytes | int:
-    """What is at an address, or the status that says why not."""
+    """Return the content at a URL, or the error's status."""
     async with httpx.AsyncClient(follow_redirects=True) as client:
         answer = await client.get(url)
     return answer.content if answer.status_code == 200 else answer.status_code
 
 
 @scenario
-async def test_a_private_file_is_uploaded_and_read(stage: Stage, tmp_path: Path) -> None:
+async def test_private_file_is_uploaded_and_downloaded(stage: Stage, tmp_path: Path) -> None:
     js, cube = await stage.js("ada"), await stage.rest("ada")
     made = await uploaded(js, tmp_path, public=False)
     assert (made["name"], made["content_type"], made["size"], made["public"]) == (
@@ -53,7 +53,7 @@ async def test_a_private_file_is_uploaded_and_read(stage: Stage, tmp_path: Path)
 
 
 @scenario
-async def test_cr_10_a_file_is_public_unless_told_otherwise(stage: Stage, tmp_path: Path) -> None:
+async def test_cr_10_files_are_public_by_default(stage: Stage, tmp_path: Path) -> None:
     js = await stage.js("ada")
     made = await uploaded(js, tmp_path)
     assert made["public"] is True
@@ -61,19 +61,19 @@ async def test_cr_10_a_file_is_public_unless_told_otherwise(stage: Stage, tmp_pa
 
 
 @scenario
-async def test_cr_11_and_cr_14_how_the_steps_of_an_upload_travel(stage: Stage, tmp_path: Path) -> None:
+async def test_cr_11_and_cr_14_requests_of_an_upload(stage: Stage, tmp_path: Path) -> None:
     js = await stage.js("ada")
     made = await uploaded(js, tmp_path)
     calls = stage.sandbox.journal.exchanges(user_id=js.id)
     sent, completed = calls[-2:]
-    # It tells the storage of a host that is not s3.amazonaws.com the session's token.
+    # The SDK sends the session's token to any storage host other than s3.amazonaws.com.
     assert (sent.method, sent.operation, "cb-token" in sent.request_headers) == ("POST", None, True)
     assert (completed.method, completed.path) == ("PUT", f"/blobs/{made['id']}/complete.json")
     assert completed.request_body == {"size": len(CONTENT)}
 
 
 @scenario
-async def test_cr_12_a_file_is_updated_by_a_get_that_changes_nothing(stage: Stage, tmp_path: Path) -> None:
+async def test_cr_12_file_update_is_a_get_that_changes_nothing(stage: Stage, tmp_path: Path) -> None:
     js = await stage.js("ada")
     made = await uploaded(js, tmp_path)
     answer = await js.call("storage.update", {"id": made["id"], "name": "other.png"})
@@ -84,7 +84,7 @@ async def test_cr_12_a_file_is_updated_by_a_get_that_changes_nothing(stage: Stag
 
 
 @scenario
-async def test_a_file_of_this_projects_client_is_read_and_deleted(stage: Stage, tmp_path: Path) -> None:
+async def test_file_uploaded_by_our_client_is_downloaded_and_deleted(stage: Stage, tmp_path: Path) -> None:
     js, cube = await stage.js("ada"), await stage.rest("ada")
     file = tmp_path / "note.txt"
     file.write_bytes(CONTENT)

@@ -1,4 +1,4 @@
-"""The driver itself: what it tells when something is missing, refused, or at its end."""
+"""The driver reports what is missing, what was refused, and that it has ended."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.interop.javascript import Driver, DriverEnded, JavaScriptMissing, JsE
 from tests.interop.stage import Stage, scenario
 
 
-def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_programs_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(JavaScriptMissing, match="node and npm can't be found"):
         Driver()
 
 
-def test_a_process_that_ends_fails_who_waits(connectycube_sandbox: Sandbox) -> None:
+def test_ended_process_fails_pending_calls(connectycube_sandbox: Sandbox) -> None:
     reached = []
 
     @scenario
@@ -34,14 +34,14 @@ def test_a_process_that_ends_fails_who_waits(connectycube_sandbox: Sandbox) -> N
             await device.call("createSession")
         reached.append("the end")
 
-    # Nor can the clients be closed then.
+    # The clients can't be closed either.
     with Driver() as driver, pytest.raises(DriverEnded):
         killed(Stage(connectycube_sandbox, driver))
     assert reached
 
 
 @scenario
-async def test_what_the_sdk_throws_is_told(stage: Stage) -> None:
+async def test_exceptions_of_the_sdk_are_reported(stage: Stage) -> None:
     device = await stage.device()
     with pytest.raises(JsError, match="First parameter must be an Array"):
         await device.call("addressbook.uploadAddressBook", {"name": "no list"})

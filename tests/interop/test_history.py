@@ -12,7 +12,7 @@ from tests.interop.test_dialogs import PRIVATE, group
 
 
 @scenario
-async def test_the_history_is_written_and_read_by_both(stage: Stage) -> None:
+async def test_both_clients_write_and_read_the_history(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     dialog_id = await group(js, stage.user("grace"))
     photo = {"type": "photo", "uid": "8aae-1", "url": "https://example.org/1.png", "size": 12, "width": 3}
@@ -35,7 +35,7 @@ async def test_the_history_is_written_and_read_by_both(stage: Stage) -> None:
 async def test_attachments_as_a_list(stage: Stage) -> None:
     js = await stage.js("ada")
     dialog_id = await group(js, stage.user("grace"))
-    # CR-45: that is how the SDK's documentation passes them; the platform's has an object.
+    # CR-45: the SDK's documentation passes a list, the platform's an object.
     files = [{"type": "photo", "uid": "8aae-1"}, {"type": "video", "uid": "8aae-2"}]
     made = await js.call("chat.message.create", {"chat_dialog_id": dialog_id, "message": "two", "attachments": files})
     assert [(one["type"], one["uid"]) for one in made["attachments"]] == [("photo", "8aae-1"), ("video", "8aae-2")]
@@ -68,7 +68,7 @@ async def test_unread_counts_and_marks_over_rest(stage: Stage) -> None:
     sent = [await cube.messages.create(chat_dialog_id=first, message=text) for text in ("one", "two")]
     await cube.messages.create(chat_dialog_id=second, message="three")
     assert await js.call("chat.message.unreadCount") == {"total": 3}
-    # CR-06: it joins the ids with a comma and a space.
+    # CR-06: the SDK joins the ids with a comma and a space.
     counts = await js.call("chat.message.unreadCount", {"chat_dialog_ids": [first, second]})
     assert counts == {"total": 3, first: 2, second: 1}
     assert stage.sandbox.journal.exchanges()[-1].query == [("chat_dialog_ids", f"{first}, {second}")]
@@ -76,13 +76,13 @@ async def test_unread_counts_and_marks_over_rest(stage: Stage) -> None:
         first: 2,
         second: 1,
     }
-    # CR-06: the name in its documentation is no parameter, so there is the total and nothing else.
+    # CR-06: the documented name is not a parameter, so only the total is returned.
     assert await js.call("chat.message.unreadCount", {"dialogs_ids": [first]}) == {"total": 3}
     await js.call("chat.message.list", {"chat_dialog_id": first, "mark_as_read": 0})
     assert await js.call("chat.message.unreadCount") == {"total": 3}
     await js.call("chat.message.update", sent[0].id, {"chat_dialog_id": first, "read": 1})
     assert await js.call("chat.message.unreadCount", {"chat_dialog_ids": [first]}) == {"total": 1, first: 1}
-    # Without an id: all of the dialog.
+    # Without an id, this marks the whole dialog.
     await js.call("chat.message.update", None, {"chat_dialog_id": first, "read": 1})
     await js.call("chat.message.list", {"chat_dialog_id": second})
     assert await js.call("chat.message.unreadCount") == {"total": 0}
@@ -91,7 +91,7 @@ async def test_unread_counts_and_marks_over_rest(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_message_is_changed_and_deleted_over_rest(stage: Stage) -> None:
+async def test_message_is_updated_and_deleted_over_rest(stage: Stage) -> None:
     js, ours = await stage.js("ada"), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     made = [
@@ -100,7 +100,7 @@ async def test_a_message_is_changed_and_deleted_over_rest(stage: Stage) -> None:
     await js.call("chat.message.update", made[0]["_id"], {"chat_dialog_id": dialog_id, "message": "changed"})
     found = (await ours.rest.messages.list(chat_dialog_id=dialog_id)).items
     assert [one.message for one in found] == ["changed", "two"]
-    # CR-44: it hands back the answer's text, for all that its types say.
+    # CR-44: the SDK returns the response's text, contrary to its types.
     text = await js.call("chat.message.delete", [made[0]["_id"], "5356c64ab35c12bd3b10fa41"])
     assert isinstance(text, str)
     result = json.loads(text)
@@ -118,7 +118,7 @@ async def test_a_message_is_changed_and_deleted_over_rest(stage: Stage) -> None:
 
 
 @scenario
-async def test_reactions_reach_the_chat_of_both(stage: Stage) -> None:
+async def test_reactions_reach_both_chats(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     message = await js.call("chat.message.create", {"chat_dialog_id": dialog_id, "message": "like it?"})
@@ -142,7 +142,7 @@ async def test_reactions_reach_the_chat_of_both(stage: Stage) -> None:
 
 
 @scenario
-async def test_rest_sends_to_the_chat(stage: Stage) -> None:
+async def test_rest_messages_reach_the_chat(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     sent = await js.call(
@@ -163,7 +163,7 @@ async def test_rest_sends_to_the_chat(stage: Stage) -> None:
 
 
 @scenario
-async def test_rest_sends_system_messages(stage: Stage) -> None:
+async def test_rest_system_messages_reach_the_chat(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     sent = await js.call("chat.message.createSystem", {"recipientId": ours.id, "colour": "red", "deep": {"er": "1"}})
     assert (sent["recipientId"], sent["extensionParams"]["colour"]) == (ours.id, "red")
@@ -175,7 +175,7 @@ async def test_rest_sends_system_messages(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_search_finds_messages_dialogs_and_users(stage: Stage) -> None:
+async def test_search_finds_messages_dialogs_and_users(stage: Stage) -> None:
     js = await stage.js("ada")
     stage.user("grace", full_name="Grace of the lighthouse")
     dialog_id = await group(js, stage.user("grace"), name="lighthouse crew")
@@ -201,7 +201,7 @@ async def test_a_search_finds_messages_dialogs_and_users(stage: Stage) -> None:
 
 
 @scenario
-async def test_the_last_message_of_a_dialog_moves(stage: Stage) -> None:
+async def test_last_message_of_a_dialog_is_updated(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     dialog = await cube.dialogs.create(type=DialogType.PRIVATE, occupants_ids=[js.id])
     sent = await cube.messages.create(chat_dialog_id=dialog.id, message="newest")

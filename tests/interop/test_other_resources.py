@@ -22,7 +22,7 @@ SUBSCRIPTION = {
 @scenario
 async def test_push_subscriptions(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("ada")
-    # CR-29: a list, for all that its types say.
+    # CR-29: a list, contrary to the SDK's types.
     ((made,),) = [await js.call("pushnotifications.subscriptions.create", SUBSCRIPTION)]
     subscription = made["subscription"]
     assert subscription["notification_channel"]["name"] == "gcm"
@@ -44,7 +44,7 @@ async def test_a_push_event(stage: Stage) -> None:
         await js.call("pushnotifications.events.create", {**params, "user": {"ids": [other.id]}})
     assert refused.value.code == 422
     await other.call("pushnotifications.subscriptions.create", SUBSCRIPTION)
-    # CR-31: the documentation of the SDK has a list of recipients, that of the platform a text.
+    # CR-31: the SDK's documentation passes a list of recipients, the platform's a text.
     for ids in ([other.id], f"{other.id}"):
         (made,) = await js.call("pushnotifications.events.create", {**params, "user": {"ids": ids}})
         assert (made["event"]["event_type"], made["event"]["notification_channel"]["name"]) == ("one_shot", "gcm")
@@ -55,7 +55,7 @@ async def test_custom_objects(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("ada")
     one = await js.call("data.create", "Book", {"title": "Iliad", "pages": 700, "tags": ["old", "long"]})
     assert (one["title"], one["pages"], one["user_id"]) == ("Iliad", 700, js.id)
-    # CR-33: it numbers from 1.
+    # CR-33: the SDK counts from 1.
     many = await js.call(
         "data.create", "Book", [{"title": "Emma", "pages": 474}, {"title": "Persuasion", "pages": 249}]
     )
@@ -79,7 +79,7 @@ async def test_custom_objects(stage: Stage) -> None:
     gone = await js.call("data.delete", "Book", [many["items"][0]["_id"], one["_id"]])
     assert gone["SuccessfullyDeleted"]["ids"] == [many["items"][0]["_id"]]
     assert gone["NotFound"]["ids"] == [one["_id"]]
-    # CR-09: the criteria travel in the body of the DELETE.
+    # CR-09: the criteria are in the body of the DELETE.
     assert (await js.call("data.delete", "Book", {"pages": {"lt": 300}})) == {"total_deleted": 1}
     last = stage.sandbox.journal.exchanges()[-1]
     assert (last.query, last.request_body) == ([], {"pages": {"lt": "300"}})
@@ -114,7 +114,7 @@ async def test_the_address_book(stage: Stage) -> None:
 async def test_meetings(stage: Stage) -> None:
     js, cube = await stage.js("ada"), await stage.rest("grace")
     grace = stage.user("grace")
-    # The SDK fills in the name, an hour from now, and nobody to attend.
+    # The SDK fills in the name, a start in an hour, and no attendees.
     made = await js.call("meeting.create", {"attendees": [{"id": grace}]})
     assert (made["host_id"], made["end_date"] - made["start_date"]) == (js.id, 3600)
     changed = await js.call(
@@ -145,7 +145,7 @@ async def test_whiteboards(stage: Stage) -> None:
     for query in (dialog_id, {"chat_dialog_id": dialog_id}):
         assert [one["name"] for one in await js.call("whiteboard.get", query)] == ["plan B"]
     assert [one.id for one in await cube.whiteboards.list(chat_dialog_id=dialog_id)] == [made["_id"]]
-    # It does not escape what it puts into the page's address.
+    # The SDK doesn't escape what it puts into the page's URL.
     address = await js.call("whiteboard.getURL", {"id": made["_id"], "title": "plan B", "username": "ada&co"})
     assert address.endswith(f"?whiteboardid={made['_id']}&username=ada&co&title=plan B")
     await js.call("whiteboard.delete", made["_id"])
@@ -153,7 +153,7 @@ async def test_whiteboards(stage: Stage) -> None:
 
 
 @scenario
-async def test_failures_of_the_platform_reach_the_caller(stage: Stage) -> None:
+async def test_platform_errors_reach_the_caller(stage: Stage) -> None:
     js = await stage.js("ada")
     for status in (429, 503):
         stage.sandbox.faults.fail_next(status)

@@ -1,4 +1,4 @@
-"""Privacy lists of the official SDK, against the rules of the platform and this project's chat."""
+"""Privacy lists of the official SDK, compared with the platform's rules and our chat."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def deny(user_id: int, *, mutual: bool = False) -> dict[str, Any]:
 
 
 async def block(js: Js, *items: dict[str, Any], name: str = "blocked") -> None:
-    """Put a list in force."""
+    """Activate a list."""
     await js.call("chat.privacylist.create", {"name": name, "items": [*items]})
     await js.call("chat.privacylist.setAsDefault", name)
 
 
 @scenario
-async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
+async def test_life_of_a_privacy_list(stage: Stage) -> None:
     js, grace, mary = await stage.js("ada", True), stage.user("grace"), stage.user("mary")
     assert await js.call("chat.privacylist.getNames") == {"default": None, "active": None, "names": []}
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace)]})
@@ -32,14 +32,14 @@ async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
         "items": [{"user_id": grace, "action": "deny"}],
     }
     await js.call("chat.privacylist.setAsDefault", "blocked")
-    # CX-26: the default's name is there twice.
+    # CX-26: the default list's name occurs twice.
     assert await js.call("chat.privacylist.getNames") == {
         "default": "blocked",
         "active": None,
         "names": ["blocked", "blocked"],
     }
     await js.call("chat.privacylist.setAsDefault", None)
-    # CX-27: what is called an update adds to the list.
+    # CX-27: an update adds to the list.
     await js.call("chat.privacylist.update", {"name": "blocked", "items": [deny(mary)]})
     listed = await js.call("chat.privacylist.getList", "blocked")
     assert [one["user_id"] for one in listed["items"]] == [grace, mary]
@@ -48,12 +48,12 @@ async def test_a_list_from_its_making_to_its_end(stage: Stage) -> None:
     assert [one["user_id"] for one in listed["items"]] == [mary]
     await js.call("chat.privacylist.delete", "blocked")
     assert (await js.call("chat.privacylist.getNames"))["names"] == []
-    # F-107: a list that is not there is an empty one.
+    # F-107: a missing list is returned as an empty one.
     assert await js.call("chat.privacylist.getList", "blocked") == {"name": "", "items": []}
 
 
 @scenario
-async def test_what_can_not_be_is_refused(stage: Stage) -> None:
+async def test_impossible_operations_are_refused(stage: Stage) -> None:
     js = await stage.js("ada", True)
     for method in ("setAsDefault", "delete"):
         with pytest.raises(JsError) as refused:
@@ -62,7 +62,7 @@ async def test_what_can_not_be_is_refused(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(stage: Stage) -> None:
+async def test_blocked_user_receives_an_error_in_private_and_nothing_in_groups(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await block(js, deny(ours.id))
@@ -72,7 +72,7 @@ async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(st
     await ours.chat.send(dialog_id, "hello, group?")
     await js.up_to_date()
     assert js.told("onMessageListener") == []
-    # Blocked one way: who blocks may still write.
+    # A one-way block: the blocking user may still write.
     await js.call("chat.send", ours.id, {"body": "I may"})
     assert (
         await ours.told.one(MessageReceived, lambda event: event.message.sender_id == js.id)
@@ -84,7 +84,7 @@ async def test_a_blocked_user_hears_an_error_in_private_and_nothing_in_groups(st
 
 
 @scenario
-async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
+async def test_sdk_is_notified_that_it_is_blocked(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await ours.chat.privacy.block(js.id)
@@ -100,11 +100,11 @@ async def test_the_sdk_hears_that_it_is_blocked(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_mutual_block_stops_both(stage: Stage) -> None:
+async def test_mutual_block_stops_both_directions(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     await block(js, deny(ours.id, mutual=True))
     number = await js.call("chat.send", ours.id, {"body": "I may not"})
-    # XEP-0016 section 2.13 has `not-acceptable` for who blocks; no source tells the platform's word.
+    # XEP-0016 section 2.13 sends the blocking user `not-acceptable`; what the platform sends is undocumented.
     message_id, error = await js.event("onMessageErrorListener")
     assert (message_id, error["code"]) == (number, 406)
     with pytest.raises(RecipientBlocked):
@@ -127,12 +127,12 @@ async def test_lists_are_the_same_for_both_clients(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_25_and_cx_27_an_update_makes_a_mutual_block_one_way(stage: Stage) -> None:
+async def test_cx_25_and_cx_27_update_makes_a_mutual_block_one_way(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("ada")
     grace, mary = stage.user("grace"), stage.user("mary")
     await js.call("chat.privacylist.create", {"name": "blocked", "items": [deny(grace, mutual=True)]})
     listed = await js.call("chat.privacylist.getList", "blocked")
-    # CX-25: it does not tell that the block is mutual, so it forgets that when it writes the list again.
+    # CX-25: the SDK doesn't report that a block is mutual, so writing the list again loses this.
     assert listed["items"] == [{"user_id": grace, "action": "deny"}]
     await js.call("chat.privacylist.update", {"name": "blocked", "items": [deny(mary)]})
     assert await ours.chat.privacy.get("blocked") == (PrivacyRule(grace), PrivacyRule(mary))

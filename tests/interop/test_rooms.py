@@ -1,4 +1,4 @@
-"""Rooms of dialogs with the official SDK: joining is not needed, and its answers don't reach the caller."""
+"""Dialogs' rooms with the official SDK: joining is unnecessary, and its responses don't reach the caller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.interop.test_dialogs import group
 
 
 def presences(stage: Stage, js: Js) -> list[str]:
-    """What the server told the SDK of who is in a room."""
+    """Return the room's occupants that the server reported to the SDK."""
     return [
         one.xml
         for one in stage.sandbox.journal.stanzas(user_id=js.id)
@@ -23,12 +23,12 @@ def presences(stage: Stage, js: Js) -> list[str]:
 
 
 @scenario
-async def test_cx_05_joining_and_leaving_never_end(stage: Stage) -> None:
+async def test_cx_05_joining_and_leaving_never_complete(stage: Stage) -> None:
     js = await stage.js("ada", True)
     dialog_id = await group(js, stage.user("grace"))
     join = js.start("chat.muc.join", dialog_id)
     await js.up_to_date()
-    # The answer is there, with the id that the SDK waits for (CX-32), and with the code.
+    # The response has the id that the SDK waits for (CX-32), and the code.
     (joined,) = presences(stage, js)
     assert 'code="110"' in joined
     assert ':join"' in joined
@@ -45,7 +45,7 @@ async def test_cx_05_joining_and_leaving_never_end(stage: Stage) -> None:
 
 
 @scenario
-async def test_joining_what_is_foreign_is_refused(stage: Stage) -> None:
+async def test_joining_another_users_room_is_refused(stage: Stage) -> None:
     js, cube = await stage.js("ada", True), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     for dialog_id, code in ((foreign.id, "407"), ("5356c64ab35c12bd3b10fa41", "404")):
@@ -55,7 +55,7 @@ async def test_joining_what_is_foreign_is_refused(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_message_to_a_foreign_room_is_an_error(stage: Stage) -> None:
+async def test_message_to_another_users_room_is_an_error(stage: Stage) -> None:
     js, cube = await stage.js("ada", True), await stage.rest("grace")
     foreign = await cube.dialogs.create(type=DialogType.GROUP, name="foreign", occupants_ids=[stage.user("mary")])
     number = await js.call("chat.send", foreign.id, {"body": "hello"})
@@ -64,7 +64,7 @@ async def test_a_message_to_a_foreign_room_is_an_error(stage: Stage) -> None:
 
 
 @scenario
-async def test_who_is_in_a_room(stage: Stage) -> None:
+async def test_room_occupants_are_listed(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog_id = await group(js, ours.id)
     await ours.chat.join(dialog_id)
@@ -86,7 +86,7 @@ async def test_who_is_in_a_room(stage: Stage) -> None:
 
 
 @scenario
-async def test_cx_05_being_kicked_is_not_told(stage: Stage) -> None:
+async def test_cx_05_being_kicked_is_not_reported(stage: Stage) -> None:
     js, ours = await stage.js("ada", True), await stage.ours("grace")
     dialog = await ours.rest.dialogs.create(type=DialogType.GROUP, name="crew", occupants_ids=[js.id])
     assert dialog.id is not None

@@ -1,4 +1,4 @@
-"""Sessions and users of the official SDK, and what this project's client sees of them."""
+"""Sessions and users of the official SDK, as our client sees them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXPIRED = {"code": 401, "info": {"errors": {"base": ["Required session does not 
 
 
 @scenario
-async def test_an_application_session_becomes_a_users_and_again_nobodys(stage: Stage) -> None:
+async def test_application_session_becomes_a_user_session_and_back(stage: Stage) -> None:
     ada = stage.user("ada", email="ada@example.org")
     js = await stage.device()
     session = await js.call("createSession")
@@ -41,7 +41,7 @@ async def test_a_session_with_a_login_and_one_with_an_email(stage: Stage) -> Non
 
 
 @scenario
-async def test_a_wrong_password_is_told_in_the_form_that_the_sdk_reads(stage: Stage) -> None:
+async def test_wrong_password_error_has_the_form_that_the_sdk_reads(stage: Stage) -> None:
     stage.user("ada")
     js = await stage.device()
     with pytest.raises(JsError) as refused:
@@ -51,7 +51,7 @@ async def test_a_wrong_password_is_told_in_the_form_that_the_sdk_reads(stage: St
 
 
 @scenario
-async def test_an_unknown_login_makes_a_user(stage: Stage) -> None:
+async def test_unknown_login_creates_a_user(stage: Stage) -> None:
     js = await stage.device()
     session = await js.call("createSession", {"login": "newcomer", "password": PASSWORD})
     cube = await stage.rest("newcomer")
@@ -71,13 +71,13 @@ async def test_a_guest(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_sign_up_without_and_with_a_session(stage: Stage) -> None:
+async def test_sign_up_with_and_without_a_session(stage: Stage) -> None:
     js = await stage.device()
     signed_up = (await js.call("users.signup", {"login": "ada", "password": PASSWORD, "full_name": "Ada L."}))["user"]
     assert (signed_up["login"], signed_up["full_name"]) == ("ada", "Ada L.")
     await js.call("createSession")
     await js.call("users.signup", {"login": "grace", "password": PASSWORD, "tag_list": ["navy", "cobol"]})
-    # CR-04: the key goes along only while there is no token.
+    # CR-04: the key is sent only while there is no token.
     without, with_session = [
         call.request_headers for call in stage.sandbox.journal.exchanges() if call.operation == "users_create"
     ]
@@ -85,15 +85,15 @@ async def test_a_sign_up_without_and_with_a_session(stage: Stage) -> None:
     assert ("cb-authkey" in with_session, "cb-token" in with_session) == (False, True)
     cube = await stage.rest("ada")
     (grace,) = (await cube.users.list(filters={"id": stage.user("grace")})).items
-    # CR-27: it sends the tags as a list.
+    # CR-27: the SDK sends the tags as a list.
     assert grace.user_tags == ["navy", "cobol"]
-    # CR-26: they come back as a text, where its types have a list.
+    # CR-26: the tags come back as text, although its types say a list.
     (grace_of_js,) = (await js.call("users.getV2", {"login": "grace"}))["items"]
     assert grace_of_js["user_tags"] == "navy,cobol"
 
 
 @scenario
-async def test_a_token_of_this_projects_client_is_a_session_of_the_sdk(stage: Stage) -> None:
+async def test_sdk_uses_a_token_of_our_client(stage: Stage) -> None:
     cube = await stage.rest("ada")
     assert cube.session is not None
     js = await stage.device()
@@ -102,7 +102,7 @@ async def test_a_token_of_this_projects_client_is_a_session_of_the_sdk(stage: St
 
 
 @scenario
-async def test_an_expired_session_is_renewed_by_the_hook(stage: Stage) -> None:
+async def test_hook_renews_an_expired_session(stage: Stage) -> None:
     js = await stage.js("ada")
     stage.sandbox.expire_sessions()
     listing = js.start("chat.dialog.list", {})
@@ -113,7 +113,7 @@ async def test_an_expired_session_is_renewed_by_the_hook(stage: Stage) -> None:
 
 
 @scenario
-async def test_an_expired_session_that_is_given_up(stage: Stage) -> None:
+async def test_expired_session_is_abandoned(stage: Stage) -> None:
     js = await stage.js("ada")
     stage.sandbox.expire_sessions()
     listing = js.start("chat.dialog.list", {})
@@ -128,14 +128,14 @@ async def test_an_expired_session_that_is_given_up(stage: Stage) -> None:
 async def test_cr_03_a_login_without_a_password_is_dropped(stage: Stage) -> None:
     stage.user("ada")
     js = await stage.device()
-    # The documentation's way to log in with an own identity provider: the SDK asks for an application's session.
+    # The documented login with a custom identity provider: the SDK creates an application session.
     assert not (await js.call("createSession", {"login": "token-of-a-provider"}))["user_id"]
     (call,) = stage.sandbox.journal.exchanges()
     assert set(call.request_body) == {"application_id", "auth_key"}
 
 
 @scenario
-async def test_users_by_fields_and_operators(stage: Stage) -> None:
+async def test_users_are_found_by_fields_and_operators(stage: Stage) -> None:
     ids = {login: stage.user(login, full_name=f"{login} of the test") for login in ("mary", "maryam", "grace")}
     stage.user("ada", phone="380501234567")
     js = await stage.js("ada")
@@ -156,7 +156,7 @@ async def test_users_by_fields_and_operators(stage: Stage) -> None:
 
 
 @scenario
-async def test_a_user_changes_and_goes(stage: Stage) -> None:
+async def test_user_is_updated_and_deleted(stage: Stage) -> None:
     js = await stage.js("ada")
     changed = (await js.call("users.update", {"full_name": "Ada L.", "custom_data": '{"colour":"red"}'}))["user"]
     assert (changed["full_name"], changed["custom_data"]) == ("Ada L.", '{"colour":"red"}')
@@ -180,7 +180,7 @@ async def test_who_is_online(stage: Stage) -> None:
 
 
 @scenario
-async def test_the_old_ways_to_find_a_user(stage: Stage) -> None:
+async def test_deprecated_user_lookups(stage: Stage) -> None:
     ada = stage.user(
         "ada", email="ada@example.org", phone="380501234567", facebook_id="fb-1", twitter_id="tw-1", external_user_id=77
     )
@@ -191,12 +191,12 @@ async def test_the_old_ways_to_find_a_user(stage: Stage) -> None:
         {"facebook_id": "fb-1"},
         {"twitter_id": "tw-1"},
         {"external": 77},
-        # CR-24: it asks /users/phone, which is in no documentation.
+        # CR-24: the SDK calls /users/phone, which is undocumented.
         {"phone": "380501234567"},
     ):
         assert (await js.call("users.get", query))["user"]["id"] == ada, query
     assert (await js.call("users.get", ada))["user"]["id"] == ada
-    # CR-25: the documented name goes nowhere but to the list of all users, which is switched off.
+    # CR-25: the documented name only reaches the list of all users, which is disabled.
     with pytest.raises(JsError) as refused:
         await js.call("users.get", {"external_user_id": 77})
     last = stage.sandbox.journal.exchanges()[-1]
@@ -210,7 +210,7 @@ async def test_cr_05_a_password_is_reset_with_another_verb(stage: Stage) -> None
     await js.call("createSession")
     with pytest.raises(JsError) as refused:
         await js.call("users.resetPassword", "ada@example.org")
-    # The sandbox sends no mail, and says so; but it takes the verb.
+    # The sandbox sends no mail, and says so, but accepts the method.
     assert refused.value.code == 501
     assert "R-023" in refused.value.value["info"]["errors"]["base"][0]
     last = stage.sandbox.journal.exchanges()[-1]

@@ -1,4 +1,4 @@
-"""What the official SDK tells of its messages' fate (XEP-0198), and where it counts wrongly."""
+"""What the official SDK reports about its messages' delivery (XEP-0198), and where it miscounts."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tests.interop.stage import Js, Stage, scenario
 
 
 async def ready(stage: Stage, login: str) -> Js:
-    """A user whose SDK counts: messages before the server's `<enabled/>` are not."""
+    """Return a user whose SDK counts messages: it doesn't before the server's `<enabled/>`."""
     js = await stage.js(login, True, streamManagement={"enable": True})
     await js.up_to_date()
     return js
 
 
 def fate(js: Js) -> list[Any]:
-    """What the SDK told of its messages."""
+    """Return what the SDK reported about its messages."""
     return js.told("onSentMessageCallback")
 
 
 @scenario
-async def test_each_message_is_told_as_sent(stage: Stage) -> None:
+async def test_each_message_is_reported_as_sent(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     for body in ("one", "two"):
         number = await js.call("chat.send", ours.id, {"body": body})
@@ -31,7 +31,7 @@ async def test_each_message_is_told_as_sent(stage: Stage) -> None:
 
 
 @scenario
-async def test_what_is_not_acknowledged_at_the_end_is_told_as_lost(stage: Stage) -> None:
+async def test_unacknowledged_messages_are_reported_as_lost_at_the_end(stage: Stage) -> None:
     js, grace = await ready(stage, "ada"), stage.user("grace")
     stage.sandbox.faults.chat.drop_next = 1
     await js.call("chat.send", grace, {"body": "never arrives"})
@@ -40,7 +40,7 @@ async def test_what_is_not_acknowledged_at_the_end_is_told_as_lost(stage: Stage)
 
 
 @scenario
-async def test_the_sdk_answers_when_it_is_asked(stage: Stage) -> None:
+async def test_sdk_answers_acknowledgement_requests(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     for number in range(10):
         await ours.chat.send(js.id, f"{number}")
@@ -58,15 +58,15 @@ async def test_the_sdk_answers_when_it_is_asked(stage: Stage) -> None:
             expected.append(f"{handled}")
         elif seen.direction == "out" and seen.xml.startswith(("<message ", "<presence ", "<iq ")):
             handled += 1
-    # The last one may be on its way.
+    # The last one may still be in flight.
     assert answers == expected[: len(answers)]
     assert len(answers) >= 10
 
 
 @scenario
-async def test_cx_11_a_message_is_told_as_sent_before_the_server_has_it(stage: Stage) -> None:
+async def test_cx_11_message_is_reported_as_sent_before_the_server_has_it(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
-    # What goes out to the SDK waits, so that both messages are on their way when the first is acknowledged.
+    # The server's output is held back, so that both messages are in flight when the first is acknowledged.
     stage.sandbox.faults.chat.delay = 0.2
     for body in ("one", "two"):
         await js.call("chat.send", ours.id, {"body": body})
@@ -77,12 +77,12 @@ async def test_cx_11_a_message_is_told_as_sent_before_the_server_has_it(stage: S
         for name, args in js.device.events
         if name == "onSentMessageCallback" or (name == "xmppDataRead" and args[0].startswith("<a "))
     ]
-    # It takes the first one for both: it counts stanzas from before, which were none of its messages.
+    # The SDK takes the first acknowledgement for both: it also counts earlier stanzas that weren't its messages.
     assert order == ["acknowledgement", "one", "two", "acknowledgement"]
 
 
 @scenario
-async def test_cx_12_nothing_is_told_of_a_message_with_nothing_but_files(stage: Stage) -> None:
+async def test_cx_12_nothing_is_reported_for_a_message_with_files_only(stage: Stage) -> None:
     js, ours = await ready(stage, "ada"), await stage.ours("grace")
     await js.call("chat.send", ours.id, {"extension": {"attachments": [{"type": "photo", "uid": "8aae-1"}]}})
     message = (await ours.told.one(MessageReceived)).message

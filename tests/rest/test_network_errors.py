@@ -128,7 +128,7 @@ def test_get_timeout_is_retried(both: Both, server: Server, waits: list[float]) 
     released = threading.Event()
     server.on("GET", "/chat/Dialog", Answer(200, stall=released), PAGE)
     try:
-        assert len(both.cube(server.url, timeout=httpx.Timeout(30, read=1)).dialogs.list().items) == 1
+        assert len(both.cube(server.url, timeout=httpx.Timeout(30, read=2)).dialogs.list().items) == 1
     finally:
         released.set()
     assert len(waits) == 1

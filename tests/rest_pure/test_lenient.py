@@ -15,7 +15,7 @@ from tests.properties import examples
 
 from .schemas import MODELS, answers, instances, properties
 
-CASES = 100_000
+CASES = examples(100_000)
 """Generated answers in one run, over all models."""
 
 ODD: list[Any] = [

@@ -56,7 +56,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 def ended(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[int, str]:
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
@@ -120,7 +120,7 @@ def test_a_closed_stdout_is_reported_in_one_line() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "connectycube.sandbox", "--port", "0"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=20)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(writer)
     text = "connectycube-sandbox: can't print the addresses: Broken pipe\n"
     assert (done.returncode, done.stderr) == (1, text)
@@ -155,7 +155,7 @@ class User:
     events: EventStream[Event]
 
     async def told(self, kind: type[E]) -> E:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await anext(event async for event in self.events if isinstance(event, kind))
 
 
@@ -217,7 +217,7 @@ def test_a_chat_that_cannot_start_ends_it_with_the_reason() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         port = json.loads(first_line(process))["chat_port"]
         with socket.create_connection(("127.0.0.1", port)):
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.startswith("connectycube-sandbox: the chat could not be started: ModuleNotFoundError: ")
     assert errors.count("\n") == 1
@@ -250,7 +250,7 @@ def test_the_certificate_file_is_printed_if_it_is_kept(tmp_path: Path) -> None:
 def refused(*arguments: str) -> str:
     """Why a sandbox with these arguments does not start: one line, and nothing else."""
     with running(*arguments) as process:
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert errors.startswith("connectycube-sandbox: ")
     assert errors.count("\n") == 1
@@ -295,7 +295,7 @@ def test_a_broken_seed_is_reported_in_one_line(content: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("port", ["70000", "-1", "http"])
 def test_an_invalid_port_is_rejected(port: str) -> None:
     with running("--chat-port", port) as process:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert errors.endswith(f"error: argument --chat-port: {port!r} is not a port (0 to 65535)\n")
 
