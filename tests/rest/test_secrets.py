@@ -310,6 +310,39 @@ def test_other_httpcore_logs_are_unchanged(both: Both, server: Server, logs: Log
     assert headers_shown() == 1
 
 
+def test_tracebacks_with_local_variables_show_no_secrets(both: Both, server: Server, waits: list[float]) -> None:
+    """In the package and in the libraries below it; a caller's own variables are the caller's."""
+    server.on("POST", "/session", Answer(201, OPENED), Answer(close=True), Answer(401, {"errors": ["no"]}))
+    server.on("GET", "/chat/Dialog", Answer(close=True), Answer(403))
+    cube = both.cube(server.url, token=None, max_retries=0)
+    cube.login(login="mary", password=PASSWORD)
+    for call in (
+        lambda: cube.dialogs.list(),
+        lambda: cube.dialogs.list(),
+        lambda: cube.login(login="mary", password=PASSWORD),
+        lambda: cube.login(login="mary", password=PASSWORD),
+        lambda: cube.login(login="mary", email="mary@mail.example", password=PASSWORD),
+        lambda: cube.login_provider("facebook", token=PROOF, secret=PROOF, project_id="x"),
+        lambda: cube.use_session(NEW + "\n").token and cube.dialogs.list(),
+        lambda: both.cube("api.example", token=TOKEN, admin_key=ADMIN_KEY),
+    ):
+        with pytest.raises(errors.ConnectyCubeError) as caught:
+            call()
+        lines = "\n".join(_locals(traceback.TracebackException.from_exception(caught.value, capture_locals=True)))
+        assert "/connectycube/rest/" in lines
+        assert_quiet("a local variable", lines)
+
+
+def _locals(error: traceback.TracebackException) -> Iterator[str]:
+    """The local variables of frames that are not a test's."""
+    for frame in error.stack:
+        if "/tests/" not in frame.filename and "/asyncio/" not in frame.filename:
+            yield f"{frame.filename} {frame.name} {frame.locals}"
+    for further in (error.__cause__, error.__context__):
+        if further is not None:
+            yield from _locals(further)
+
+
 def test_models_hide_secrets() -> None:
     shown: list[Any] = [
         models.Session.from_dict({"token": NEW, "odd": NEW}),

@@ -130,7 +130,7 @@ class QuietUrl(httpx.URL):
 class BaseClient:
     """What the sync and the async client share: everything but the network."""
 
-    base_url: str
+    base_url: str = ""
     path_suffix: str
     timeout: float | httpx.Timeout | None
     max_retries: int

@@ -156,7 +156,7 @@ def _matches(host: str, port: int | None, entry: str) -> bool:
     if wanted and wanted != str(port):
         return False
     name = name.strip("[]").removeprefix("*").removeprefix(".")
-    return host == name or host.endswith(f".{name}")
+    return host == name or (host.endswith(f".{name}") and not name[-1:].isdigit())
 
 
 # -- an HTTP client of the caller's own

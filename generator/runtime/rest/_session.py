@@ -402,8 +402,8 @@ class BaseSessionClient(BaseClient):
         :param user_id: the id of its user, if it has one.
         :raises InvalidArgument: if the token is empty.
         """
-        token = Secret(_wire.text("token", token, min_length=1))
-        self._session.use(token, user_id)
+        token = hide(token)
+        self._session.use(_wire.text("token", token, min_length=1), user_id)
         session = self.session
         assert session is not None
         return session
