@@ -217,3 +217,16 @@ def test_errors_can_be_copied_and_pickled(both: Both, server: Server, again: Any
         plain = {key: value for key, value in vars(error).items() if key != "request"}
         assert {key: value for key, value in vars(twin).items() if key != "request"} == plain
         assert repr(vars(twin).get("request")) == repr(vars(error).get("request"))
+
+
+def test_message_is_safe_to_print(both: Both, server: Server) -> None:
+    """A server's text can neither control a terminal nor forge a line of a log."""
+    body = b'{"errors":{"base":["\\ud800 \\u001b[2J\\r\\nINFO: forged \\u202e \\u009b", "' + b"x" * 5000 + b'"]}}'
+    server.on("GET", "/chat/Dialog", Answer(422, body))
+    with pytest.raises(errors.Unprocessable) as caught:
+        both.cube(server.url).dialogs.list()
+    for text in (str(caught.value), repr(caught.value)):
+        assert text.isprintable()
+        text.encode()
+    assert len(str(caught.value)) < 2100
+    assert caught.value.errors["base"][0].startswith("\ud800")

@@ -93,7 +93,7 @@ class ApiClient(BaseClient):
         """
         retry = None
         auth = None if call.operation.foreign else httpx.USE_CLIENT_DEFAULT
-        renewed = False
+        renewed = reached = False
         while True:
             mark = self._mark()
             http = self._http.client(call.operation.name)
@@ -110,6 +110,7 @@ class ApiClient(BaseClient):
                 )
                 if retry is None:
                     raise _retry.translate(call, error) from error
+                reached = reached or not isinstance(error, _retry.NOT_REACHED)
                 retry.sleep(error)
                 continue
             if self._lost(call, response) and not renewed:
@@ -118,7 +119,8 @@ class ApiClient(BaseClient):
                     continue
             retry = _retry.after_status(call, response, retry, self.max_retries)
             if retry is None:
-                return response
+                return _retry.deleted(call, response, reached)
+            reached = True
             retry.sleep(response)
 
     def _call(self, call: Call[T]) -> T:

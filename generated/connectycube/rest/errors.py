@@ -27,7 +27,10 @@ No message, `repr` or attribute holds a token, a key, a password or a request's 
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from . import _names
@@ -139,6 +142,7 @@ class ApiError(_PackageError):
     :ivar body: the decoded response if it is JSON, otherwise its text.
     :ivar request: method and URL of the request.
     :ivar headers: the response's headers, names in lower case.
+    :ivar retry_after: seconds after which the server accepts the call again, if it says so.
     """
 
     def __init__(
@@ -158,13 +162,14 @@ class ApiError(_PackageError):
         self.request = request
         self.operation = operation
         self.headers = dict(headers or {})
+        self.retry_after = retry_after(self.headers)
 
     def __str__(self) -> str:
         texts = [
             text if field == "base" else f"{field} {text}" for field, group in self.errors.items() for text in group
         ]
         what = self.operation or "the call"
-        return f"{what} was refused with {self.status}: {'; '.join(texts) or 'no reason given'}"
+        return printable(f"{what} was refused with {self.status}: {'; '.join(texts) or 'no reason given'}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(status={self.status}, operation={self.operation!r}, errors={self.errors!r})"
@@ -220,6 +225,40 @@ STATUS_ERRORS: Final[Mapping[int, type[ApiError]]] = {
     503: Unavailable,
 }
 """Maps each status to its class. Other 5xx are a `ServerFailure`, all other statuses a plain `ApiError`."""
+
+
+LONGEST: Final = 2000
+"""Characters of the server's text that a message shows."""
+
+_HIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What terminals obey, loggers break on, or UTF-8 can't encode."""
+
+
+def printable(text: str) -> str:
+    """Escape control characters and lone surrogates, and shorten what is very long."""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a response's `Retry-After` asks for, `None` without a valid one.
+
+    :param headers: the response's headers; a date is compared with the server's own `Date`.
+    """
+    wait = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", wait):
+        return float(wait)
+    try:
+        until = _moment(wait)
+        now = _moment(headers["date"]) if "date" in headers else dt.datetime.now(dt.UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _moment(date: str) -> dt.datetime:
+    found = parsedate_to_datetime(date)
+    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
 
 
 def error_for(status: int) -> type[ApiError]:

@@ -105,7 +105,7 @@ class AsyncApiClient(BaseClient):
         """
         retry = None
         auth = None if call.operation.foreign else httpx.USE_CLIENT_DEFAULT
-        renewed = False
+        renewed = reached = False
         while True:
             mark = self._mark()
             http = self._http.client(call.operation.name)
@@ -122,6 +122,7 @@ class AsyncApiClient(BaseClient):
                 )
                 if retry is None:
                     raise _retry.translate(call, error) from error
+                reached = reached or not isinstance(error, _retry.NOT_REACHED)
                 await retry.asleep(error)
                 continue
             if self._lost(call, response) and not renewed:
@@ -130,7 +131,8 @@ class AsyncApiClient(BaseClient):
                     continue
             retry = _retry.after_status(call, response, retry, self.max_retries)
             if retry is None:
-                return response
+                return _retry.deleted(call, response, reached)
+            reached = True
             await retry.asleep(response)
 
     async def _call(self, call: Call[T]) -> T:

@@ -186,8 +186,10 @@ def _decode_error(
 ) -> errors.DecodeError:
     kind = response.headers.get("content-type", "")
     error = failure(
-        f"the response to {operation.name} {problem} (status {response.status_code}, {kind or 'no content type'}, "
-        f"{len(response.content)} bytes)",
+        errors.printable(
+            f"the response to {operation.name} {problem} (status {response.status_code}, "
+            f"{kind or 'no content type'}, {len(response.content)} bytes)"
+        ),
         status=response.status_code,
         content_type=kind,
     )

@@ -11,8 +11,7 @@ from . import errors
 from ._names import PackageError
 
 if TYPE_CHECKING:
-    from httpx_retries import Retry
-
+    from ._backoff import Backoff
     from ._call import Call
 
 BACKOFF_FACTOR: Final = 0.25
@@ -28,6 +27,9 @@ HOPELESS: Final = (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.LocalPr
 NOT_REACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures before any byte was sent: every call may be retried after them."""
 
+RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses after which a call may be repeated."""
+
 CUT: Final = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
@@ -38,12 +40,12 @@ CUT: Final = (
 """How a broken connection shows under TLS."""
 
 
-def first(max_retries: int) -> Retry:
+def first(max_retries: int) -> Backoff:
     """Return the retry state of a call that has failed for the first time."""
     # Imported late, so that only a failing call pays for the import.
-    from httpx_retries import Retry
+    from ._backoff import Backoff
 
-    return Retry(
+    return Backoff(
         total=max_retries,
         retry_on_exceptions=(httpx.TransportError,),
         backoff_factor=BACKOFF_FACTOR,
@@ -52,7 +54,7 @@ def first(max_retries: int) -> Retry:
     )
 
 
-def after_error(call: Call[Any], error: httpx.HTTPError, retry: Retry | None, max_retries: int) -> Retry | None:
+def after_error(call: Call[Any], error: httpx.HTTPError, retry: Backoff | None, max_retries: int) -> Backoff | None:
     """Return the state of the next attempt after a network failure, `None` to give up."""
     if isinstance(error, HOPELESS) or _tls(error) is not None:
         return None
@@ -66,23 +68,26 @@ def after_error(call: Call[Any], error: httpx.HTTPError, retry: Retry | None, ma
     return retry.increment()
 
 
-def after_status(call: Call[Any], response: httpx.Response, retry: Retry | None, max_retries: int) -> Retry | None:
+def after_status(call: Call[Any], response: httpx.Response, retry: Backoff | None, max_retries: int) -> Backoff | None:
     """Return the state of the next attempt after a response, `None` to accept it."""
-    status = response.status_code
-    if not (status in (408, 429) or status >= 500) or not call.operation.idempotent:
+    # A call that was refused with 429 has not been processed.
+    repeatable = call.operation.idempotent or response.status_code == 429
+    if response.status_code not in RETRIED or not repeatable or call.content is not None or call.form is not None:
         return None
     retry = retry or first(max_retries)
-    if retry.is_exhausted() or _asked(response, retry) > min(LONGEST_WAIT, LONGEST_TOTAL - retry.elapsed_sleep):
+    asked = errors.retry_after(response.headers) or 0.0
+    if retry.is_exhausted() or asked > min(LONGEST_WAIT, LONGEST_TOTAL - retry.elapsed_sleep):
         return None
-    return retry.increment()
+    following = retry.increment()
+    following.asked = asked
+    return following
 
 
-def _asked(response: httpx.Response, retry: Retry) -> float:
-    """Return the seconds of the response's `Retry-After`."""
-    try:
-        return retry.parse_retry_after(response.headers.get("retry-after", "0"))
-    except ValueError:
-        return 0.0
+def deleted(call: Call[Any], response: httpx.Response, repeated: bool) -> httpx.Response:
+    """Return a success for a repeated deletion that finds nothing: an earlier attempt has done it."""
+    if repeated and response.status_code == 404 and call.operation.method == "DELETE" and call.operation.parse is None:
+        return httpx.Response(204, request=response.request)
+    return response
 
 
 def translate(call: Call[Any], error: Exception) -> PackageError:
@@ -94,7 +99,10 @@ def translate(call: Call[Any], error: Exception) -> PackageError:
     if isinstance(error, httpx.TimeoutException):
         found = errors.RequestTimeout(f"{name} got no response in time ({type(error).__name__})")
     elif isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
+        if "too long" in str(error):
+            check = "its path and query are too long; pass fewer ids or a shorter filter"
+        else:
+            check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
         found = errors.ConfigurationError(f"{name} can't be sent: {check}")
     elif isinstance(error, httpx.DecodingError):
         found = errors.DecodeError(f"the response to {name} has a content encoding that can't be decoded")
