@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ def test_endless_body(both: Both, server: Server) -> None:
 
 
 def test_decompression_bomb(both: Both, server: Server) -> None:
-    bomb = gzip.compress(bytes(512 * MEGABYTE), 1)
+    bomb = gzip.compress(bytes(64 * MEGABYTE), 1)
     server.on("GET", LIST, Answer(200, bomb, {"Content-Encoding": "gzip"}))
     with pytest.raises(errors.ResponseTooLarge):
         both.cube(server.url).dialogs.list()
@@ -46,11 +48,11 @@ def test_too_many_values(both: Both, server: Server, body: bytes) -> None:
         both.cube(server.url).dialogs.list()
 
 
-ENCODED = {
-    "gzip": gzip.compress,
-    "x-gzip": gzip.compress,
+ENCODED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda body: gzip.compress(body),
+    "x-gzip": lambda body: gzip.compress(body),
     "two members": lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:]),
-    "deflate": zlib.compress,
+    "deflate": lambda body: zlib.compress(body),
     "deflate without a header": lambda body: zlib.compress(body)[2:-4],
     "identity": bytes,
 }
@@ -101,3 +103,22 @@ def test_unreadable_refusal_keeps_its_status(both: Both, server: Server, answer:
         both.cube(server.url, max_retries=0).dialogs.list()
     assert caught.value.status == 502
     assert len(caught.value.body) <= 64 * 1024
+
+
+def test_too_long_an_address(both: Both, server: Server) -> None:
+    with pytest.raises(errors.ConfigurationError, match="too long; pass fewer ids"):
+        both.cube(server.url).messages.delete(["66f1a7c2e4b0d93a51c8e201"] * 3000)
+    assert server.requests == []
+
+
+def test_members_of_text_enums_are_sent_as_their_values(both: Both, server: Server) -> None:
+    class Mood(str, Enum):  # noqa: UP042 - its `str` is its name
+        HAPPY = "happy"
+
+    server.on("GET", LIST, Answer(200, {"items": []}))
+    server.on("POST", "/data/Car", Answer(200, {"_id": "1"}))
+    cube = both.cube(server.url)
+    cube.dialogs.list(filters={"name": {"ctn": Mood.HAPPY}})
+    cube.custom_objects.create("Car", fields={"mood": Mood.HAPPY, Mood.HAPPY: 1})
+    assert server.requests[0].query == [("name[ctn]", "happy")]
+    assert server.requests[1].json() == {"mood": "happy", "happy": 1}

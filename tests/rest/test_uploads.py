@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +58,19 @@ def a_path(folder: Path) -> Path:
     return path
 
 
+def non_blocking(content: bytes, buffering: int) -> IO[bytes]:
+    """A pipe with nothing to read yet, whose name is only a number."""
+    source, sink = os.pipe()
+    os.set_blocking(source, False)
+
+    def feed() -> None:
+        with os.fdopen(sink, "wb") as file:
+            file.write(content)
+
+    threading.Timer(0.05, feed).start()
+    return os.fdopen(source, "rb", buffering)
+
+
 SOURCES: dict[str, tuple[Callable[[Path], Any], bytes, str, str]] = {
     "path": (a_path, CONTENT, "rock.jpg", "image/jpeg"),
     "path as text": (lambda folder: str(a_path(folder)), CONTENT, "rock.jpg", "image/jpeg"),
@@ -68,6 +83,8 @@ SOURCES: dict[str, tuple[Callable[[Path], Any], bytes, str, str]] = {
     "large pipe": (lambda _: Pipe(CONTENT * 8), CONTENT * 8, "file", "application/octet-stream"),
     "only read()": (lambda _: OnlyReads(CONTENT), CONTENT, "file", "application/octet-stream"),
     "nothing": (lambda _: b"", b"", "file", "application/octet-stream"),
+    "non-blocking pipe": (lambda _: non_blocking(CONTENT, 0), CONTENT, "file", "application/octet-stream"),
+    "buffered non-blocking pipe": (lambda _: non_blocking(CONTENT, -1), CONTENT, "file", "application/octet-stream"),
 }
 
 

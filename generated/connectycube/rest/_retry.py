@@ -134,7 +134,10 @@ def translate(call: Call[Any], error: Exception) -> PackageError:
     if isinstance(error, httpx.TimeoutException):
         found = errors.RequestTimeout(f"{name} got no response in time ({type(error).__name__})")
     elif isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
+        if "too long" in str(error):
+            check = "its path and query are too long; pass fewer ids or a shorter filter"
+        else:
+            check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
         found = errors.ConfigurationError(f"{name} can't be sent: {check}")
     elif isinstance(error, httpx.DecodingError):
         found = errors.DecodeError(f"the response to {name} has a content encoding that can't be decoded")

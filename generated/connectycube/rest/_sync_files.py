@@ -4,34 +4,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+import functools
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
 from . import errors
-from ._call import Call, refusal
+from ._call import Call
 from ._files import (
     CHUNK,
-    DOWNLOAD,
     MOST_REDIRECTS,
+    BaseForm,
     OpenSource,
-    Sink,
+    Receiving,
     check_upload,
-    content_length,
     download_call,
+    download_limit,
     file_url,
+    moved_upload,
     redirect_call,
     signed,
     too_many_redirects,
     unreadable,
     upload_call,
 )
-from ._retry import translate
+from ._names import PackageError
+from ._retry import after_error, translate
+from ._sink import Sink
+from ._sync_body import read_body
 
 if TYPE_CHECKING:
     from . import models
     from ._files import Progress, Source, Target
     from ._sync_session import SessionClient
+
+
+T = TypeVar("T")
+
+
+class Form(BaseForm):
+    """The body of an upload as the HTTP client reads it."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks = self.encoded()
+        sent = -1
+        while (chunk := next(chunks, None)) is not None:
+            yield chunk
+            sent = self.report(sent)
 
 
 class FilesHelpers:
@@ -52,10 +72,11 @@ class FilesHelpers:
     ) -> models.File:
         """Upload a file: create it, send its bytes, mark it complete.
 
-        The bytes are streamed. A binary stream that can't seek is first copied to a temporary file, because the
-        storage needs the length in advance.
+        The bytes are streamed. A source of unknown length, such as a pipe, is first copied to a temporary file,
+        because the storage needs the length in advance.
 
-        :param file: a path, bytes, or a binary file, read from its current position.
+        :param file: a path, bytes, or a binary file, read from its current position. Where calls are awaited, also an
+            asynchronous file or iterator of bytes.
         :param name: name of the file, 1 to 100 characters; default: that of the path, else `file`.
         :param content_type: its media type; default: guessed from the name.
         :param public: whether everybody may read it without a token.
@@ -64,71 +85,108 @@ class FilesHelpers:
         :raises ApiError: if the platform or the storage refuses the file.
         """
         # R-050, R-051, R-052; CR-10 is `public`.
-        with OpenSource(file, name, content_type, progress) as source:
+        copied: IO[bytes] | None = None
+        with OpenSource(file, name, content_type, copied) as source:
             created: models.File = self.create(name=source.name, content_type=source.content_type, public=public)
             if created.id is None or created.blob_object_access is None:
                 raise unreadable("files.create", "no id or no blob_object_access")
-            call = upload_call(created.blob_object_access.params, source.part, source.name, source.content_type)
-            check_upload(self._client._send(call))
-            self.complete(created.id, size=source.size)
+            make = functools.partial(Form, part=source.part, size=source.size, progress=progress)
+            try:
+                call: Call[None] | None = upload_call(created.blob_object_access.params, source, make)
+                for _ in range(MOST_REDIRECTS + 1):
+                    assert call is not None
+                    response = self._client._send(call)
+                    call = moved_upload(call, response)
+                    if call is None:
+                        break
+                else:
+                    raise too_many_redirects("files.upload")
+                check_upload(response)
+                self.complete(created.id, size=source.size)
+            except PackageError as error:
+                error.file_id = created.id
+                raise
             created.size = source.size
             return created
 
     @overload
-    def download(self, uid: str, to: None = None, *, progress: Progress | None = None) -> bytes: ...
+    def download(
+        self, uid: str, to: None = None, *, progress: Progress | None = None, max_bytes: int | None = None
+    ) -> bytes: ...
 
     @overload
-    def download(self, uid: str, to: Target, *, progress: Progress | None = None) -> int: ...
+    def download(
+        self, uid: str, to: Target, *, progress: Progress | None = None, max_bytes: int | None = None
+    ) -> int: ...
 
-    def download(self, uid: str, to: Target | None = None, *, progress: Progress | None = None) -> bytes | int:
-        """Download a file.
+    def download(
+        self,
+        uid: str,
+        to: Target | None = None,
+        *,
+        progress: Progress | None = None,
+        max_bytes: int | None = None,
+    ) -> bytes | int:
+        """Download a file. A transfer that breaks is resumed, as often as `max_retries` says.
 
         :param uid: uid of the file.
-        :param to: a path or a binary file to write to. The path's file appears only once it is complete.
+        :param to: a path or a binary file to write to. The path's file appears only once it is complete; it keeps the
+            mode of the file that it replaces. Links are followed, and pipes and devices are written to.
         :param progress: called with the number of bytes so far and in total (`None` if the storage does not say).
+        :param max_bytes: bytes that the file may have; default: 100 MiB, into memory 64 MiB.
         :returns: the bytes if `to` is not given, otherwise their number.
         :raises InvalidArgument: if `to` can't be written.
+        :raises FileFailed: if writing fails, for example because the disk is full.
         :raises NotFound: if there is no such file.
+        :raises ResponseTooLarge: if the file has more bytes than allowed.
         :raises ConnectionFailed: if the connection broke before the file was complete.
         """
         # R-055
-        call = download_call(uid, self._client._session.token is not None)
+        retry = None
+        limit = download_limit(max_bytes, to)
         with Sink(to) as sink:
-            for _ in range(MOST_REDIRECTS + 1):
-                response = self._follow(call)
+            receiving = Receiving(sink, limit, progress)
+            while True:
+                call = download_call(uid, self._client._session.token is not None, receiving.headers())
                 try:
-                    following = redirect_call(response)
-                    if following is None:
-                        self._receive(response, sink, progress)
-                        break
+                    self._attempt(call, sink, receiving)
+                    break
                 except httpx.HTTPError as error:
-                    raise translate(call, error) from error
-                finally:
-                    response.close()
-                call = following
-            else:
-                raise too_many_redirects()
-            sink.done()
-            return bytes(sink.data) if sink.data is not None else sink.size
+                    retry = after_error(call, error, retry, self._client.max_retries)
+                    if retry is None:
+                        raise translate(call, error) from error
+                    retry.sleep(error)
+            return sink.done()
+
+    def _attempt(self, call: Call[None], sink: Sink, receiving: Receiving) -> None:
+        """Follow the redirects of a download and read the file from the last response."""
+        for _ in range(MOST_REDIRECTS + 1):
+            response = self._follow(call)
+            try:
+                following = redirect_call(call, response)
+                if following is None:
+                    receiving.start(response)
+                    for chunk in response.iter_raw(CHUNK):
+                        for piece in receiving.pieces(chunk):
+                            sink.write(piece)
+                            receiving.report()
+                    receiving.finish()
+                    return
+            finally:
+                response.close()
+            call = following
+        raise too_many_redirects("files.download")
 
     def _follow(self, call: Call[None]) -> httpx.Response:
         """Make one step of a download."""
         flag = signed.set(True)
         try:
-            return self._client._send(call, stream=True)
+            response = self._client._send(call, stream=True)
+            if 300 <= response.status_code < 400:
+                read_body(call.operation, response)
+            return response
         finally:
             signed.reset(flag)
-
-    def _receive(self, response: httpx.Response, sink: Sink, progress: Progress | None) -> None:
-        """Read the file from the last response of a download."""
-        if not response.is_success:
-            response.read()
-            raise refusal(DOWNLOAD, response)
-        total = content_length(response)
-        for chunk in response.iter_bytes(CHUNK):
-            sink.write(chunk)
-            if progress is not None:
-                progress(sink.size, total)
 
     def url(self, uid: str, *, private: bool = False) -> str:
         """Return the URL of a file.

@@ -2,34 +2,111 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+import asyncio  # async only
+import contextlib
+import functools
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
 from . import errors
-from ._call import Call, refusal
+from ._async_body import aread_body
+from ._call import Call
 from ._files import (
     CHUNK,
-    DOWNLOAD,
+    LARGEST,
     MOST_REDIRECTS,
+    SPOOLED,
+    BaseForm,
     OpenSource,
-    Sink,
+    Receiving,
     check_upload,
-    content_length,
     download_call,
+    download_limit,
     file_url,
+    is_async,
+    moved_upload,
     redirect_call,
     signed,
     too_many_redirects,
     unreadable,
     upload_call,
 )
-from ._retry import translate
+from ._names import PackageError
+from ._retry import after_error, translate
+from ._sink import Sink
 
 if TYPE_CHECKING:
     from . import models
     from ._async_session import AsyncSessionClient
-    from ._files import Progress, Source, Target
+    from ._files import AsyncSource, Progress, Target
+
+
+T = TypeVar("T")
+
+
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:  # async only
+    """Call what may block. A call that is cancelled leaves its thread behind, which does not keep the process alive."""
+    # Neither asyncio's nor anyio's threads: a process waits for those when it ends, even for one that is stuck.
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(settled: Callable[[Any], None], value: object) -> None:
+        if not future.done():
+            settled(value)
+
+    def run() -> None:
+        settled: Callable[[Any], None] = future.set_result
+        value: object
+        try:
+            value = function(*arguments)
+        except BaseException as error:
+            settled, value = future.set_exception, error
+        with contextlib.suppress(RuntimeError):  # The loop has been closed.
+            loop.call_soon_threadsafe(settle, settled, value)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await future
+
+
+async def spool(source: Any) -> IO[bytes]:  # async only
+    """Copy an async file or iterator to a temporary file, stopping once it is too large."""
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOLED)
+    chunks = None if hasattr(source, "read") else aiter(source)
+    waiting = bytearray()
+    try:
+        written = 0
+        while written <= LARGEST:
+            chunk = await source.read(CHUNK) if chunks is None else await anext(chunks, None)
+            if chunk is None or not (chunk or chunks):
+                break
+            waiting += chunk
+            if len(waiting) >= CHUNK:
+                written += await in_thread(file.write, bytes(waiting))
+                waiting.clear()
+        await in_thread(file.write, bytes(waiting))
+        file.seek(0)
+    except TypeError as error:
+        file.close()
+        raise errors.InvalidArgument("file", "must be opened in binary mode") from error
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+class AsyncForm(BaseForm):
+    """The body of an upload as the HTTP client reads it."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = self.encoded()
+        sent = -1
+        while (chunk := await in_thread(next, chunks, None)) is not None:
+            yield chunk
+            sent = self.report(sent)
 
 
 class AsyncFilesHelpers:
@@ -41,7 +118,7 @@ class AsyncFilesHelpers:
 
     async def upload(
         self,
-        file: Source,
+        file: AsyncSource,
         *,
         name: str | None = None,
         content_type: str | None = None,
@@ -50,10 +127,11 @@ class AsyncFilesHelpers:
     ) -> models.File:
         """Upload a file: create it, send its bytes, mark it complete.
 
-        The bytes are streamed. A binary stream that can't seek is first copied to a temporary file, because the
-        storage needs the length in advance.
+        The bytes are streamed. A source of unknown length, such as a pipe, is first copied to a temporary file,
+        because the storage needs the length in advance.
 
-        :param file: a path, bytes, or a binary file, read from its current position.
+        :param file: a path, bytes, or a binary file, read from its current position. Where calls are awaited, also an
+            asynchronous file or iterator of bytes.
         :param name: name of the file, 1 to 100 characters; default: that of the path, else `file`.
         :param content_type: its media type; default: guessed from the name.
         :param public: whether everybody may read it without a token.
@@ -62,71 +140,110 @@ class AsyncFilesHelpers:
         :raises ApiError: if the platform or the storage refuses the file.
         """
         # R-050, R-051, R-052; CR-10 is `public`.
-        with OpenSource(file, name, content_type, progress) as source:
+        copied: IO[bytes] | None = None
+        if is_async(file):  # async only
+            copied = await spool(file)
+        with await in_thread(OpenSource, file, name, content_type, copied) as source:
             created: models.File = await self.create(name=source.name, content_type=source.content_type, public=public)
             if created.id is None or created.blob_object_access is None:
                 raise unreadable("files.create", "no id or no blob_object_access")
-            call = upload_call(created.blob_object_access.params, source.part, source.name, source.content_type)
-            check_upload(await self._client._send(call))
-            await self.complete(created.id, size=source.size)
+            make = functools.partial(AsyncForm, part=source.part, size=source.size, progress=progress)
+            try:
+                call: Call[None] | None = upload_call(created.blob_object_access.params, source, make)
+                for _ in range(MOST_REDIRECTS + 1):
+                    assert call is not None
+                    response = await self._client._send(call)
+                    call = moved_upload(call, response)
+                    if call is None:
+                        break
+                else:
+                    raise too_many_redirects("files.upload")
+                check_upload(response)
+                await self.complete(created.id, size=source.size)
+            except PackageError as error:
+                error.file_id = created.id
+                raise
             created.size = source.size
             return created
 
     @overload
-    async def download(self, uid: str, to: None = None, *, progress: Progress | None = None) -> bytes: ...
+    async def download(
+        self, uid: str, to: None = None, *, progress: Progress | None = None, max_bytes: int | None = None
+    ) -> bytes: ...
 
     @overload
-    async def download(self, uid: str, to: Target, *, progress: Progress | None = None) -> int: ...
+    async def download(
+        self, uid: str, to: Target, *, progress: Progress | None = None, max_bytes: int | None = None
+    ) -> int: ...
 
-    async def download(self, uid: str, to: Target | None = None, *, progress: Progress | None = None) -> bytes | int:
-        """Download a file.
+    async def download(
+        self,
+        uid: str,
+        to: Target | None = None,
+        *,
+        progress: Progress | None = None,
+        max_bytes: int | None = None,
+    ) -> bytes | int:
+        """Download a file. A transfer that breaks is resumed, as often as `max_retries` says.
 
         :param uid: uid of the file.
-        :param to: a path or a binary file to write to. The path's file appears only once it is complete.
+        :param to: a path or a binary file to write to. The path's file appears only once it is complete; it keeps the
+            mode of the file that it replaces. Links are followed, and pipes and devices are written to.
         :param progress: called with the number of bytes so far and in total (`None` if the storage does not say).
+        :param max_bytes: bytes that the file may have; default: 100 MiB, into memory 64 MiB.
         :returns: the bytes if `to` is not given, otherwise their number.
         :raises InvalidArgument: if `to` can't be written.
+        :raises FileFailed: if writing fails, for example because the disk is full.
         :raises NotFound: if there is no such file.
+        :raises ResponseTooLarge: if the file has more bytes than allowed.
         :raises ConnectionFailed: if the connection broke before the file was complete.
         """
         # R-055
-        call = download_call(uid, self._client._session.token is not None)
-        with Sink(to) as sink:
-            for _ in range(MOST_REDIRECTS + 1):
-                response = await self._follow(call)
+        retry = None
+        limit = download_limit(max_bytes, to)
+        with await in_thread(Sink, to) as sink:
+            receiving = Receiving(sink, limit, progress)
+            while True:
+                call = download_call(uid, self._client._session.token is not None, receiving.headers())
                 try:
-                    following = redirect_call(response)
-                    if following is None:
-                        await self._receive(response, sink, progress)
-                        break
+                    await self._attempt(call, sink, receiving)
+                    break
                 except httpx.HTTPError as error:
-                    raise translate(call, error) from error
-                finally:
-                    await response.aclose()
-                call = following
-            else:
-                raise too_many_redirects()
-            sink.done()
-            return bytes(sink.data) if sink.data is not None else sink.size
+                    retry = after_error(call, error, retry, self._client.max_retries)
+                    if retry is None:
+                        raise translate(call, error) from error
+                    await retry.asleep(error)
+            return await in_thread(sink.done)
+
+    async def _attempt(self, call: Call[None], sink: Sink, receiving: Receiving) -> None:
+        """Follow the redirects of a download and read the file from the last response."""
+        for _ in range(MOST_REDIRECTS + 1):
+            response = await self._follow(call)
+            try:
+                following = redirect_call(call, response)
+                if following is None:
+                    receiving.start(response)
+                    async for chunk in response.aiter_raw(CHUNK):
+                        for piece in receiving.pieces(chunk):
+                            await in_thread(sink.write, piece)
+                            receiving.report()
+                    receiving.finish()
+                    return
+            finally:
+                await response.aclose()
+            call = following
+        raise too_many_redirects("files.download")
 
     async def _follow(self, call: Call[None]) -> httpx.Response:
         """Make one step of a download."""
         flag = signed.set(True)
         try:
-            return await self._client._send(call, stream=True)
+            response = await self._client._send(call, stream=True)
+            if 300 <= response.status_code < 400:
+                await aread_body(call.operation, response)
+            return response
         finally:
             signed.reset(flag)
-
-    async def _receive(self, response: httpx.Response, sink: Sink, progress: Progress | None) -> None:
-        """Read the file from the last response of a download."""
-        if not response.is_success:
-            await response.aread()
-            raise refusal(DOWNLOAD, response)
-        total = content_length(response)
-        async for chunk in response.aiter_bytes(CHUNK):
-            sink.write(chunk)
-            if progress is not None:
-                progress(sink.size, total)
 
     def url(self, uid: str, *, private: bool = False) -> str:
         """Return the URL of a file.

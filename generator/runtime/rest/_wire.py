@@ -97,7 +97,7 @@ def text(
         raise InvalidArgument(name, f"must match {pattern}")
     if SURROGATE.search(value):
         raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't encode")
-    return str(value)
+    return str.__str__(value)  # `str` would return the name of an enum's member.
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -362,7 +362,7 @@ def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
 def query_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -84,17 +85,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
         return float(text)
     until, now = _time(text), _time(headers.get("date", ""))
-    if until is None:
-        return None
-    return max(0.0, (until - (now or dt.datetime.now(dt.UTC))).total_seconds())
+    return None if until is None else max(0.0, until - (time.time() if now is None else now))
 
 
-def _time(text: str) -> dt.datetime | None:
+def _time(text: str) -> float | None:
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+        return (found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
 
 
 class ConfigurationError(_PackageError):
