@@ -22,7 +22,11 @@ class Schema:
     """
 
     def __init__(self, source: Path | dict[str, Any], guide: str) -> None:
-        schema = json.loads(source.read_text(encoding="utf-8")) if isinstance(source, Path) else source
+        if isinstance(source, Path):
+            # JSON Schema's `$` is the end of the text; Python's also matches before a final newline.
+            schema = json.loads(source.read_text(encoding="utf-8").replace('$"', r'\\Z"'))
+        else:
+            schema = source
         self.validator = jsonschema.Draft202012Validator(schema)
         self.remedy = f"See {guide}"
 

@@ -28,10 +28,15 @@ XML = "http://www.w3.org/XML/1998/namespace"
 STANZA = "Stanza"
 """In a `ref`, any root."""
 
-RESERVED = frozenset({"index", "jids", "slixmpp-bridge"})
-"""Names of other modules of the package and of other pages."""
+RESERVED = frozenset("index jids slixmpp-bridge child element other read special tags".split()).union(keyword.kwlist)
+"""Names of other modules of the package, of other pages, and what a module can't be called where it is used."""
 
-TAKEN = frozenset({"unknown", "unknown_attributes", "to_xml", "to_element", "from_element", "parse", "element"})
+TAKEN = frozenset("element from_element parse self tag to_element to_xml unknown unknown_attributes".split())
+
+TAKEN_CLASSES = frozenset(
+    """Any BuildError ClassVar Element False GroupPrivacyValue JIDError Literal None OccupantJID Params RoomJID Stanza
+    StanzaError True UserJID XMLElement""".split()
+)
 
 
 def read(folder: Path, base: Path) -> Language:
@@ -75,10 +80,12 @@ class _Reader:
         self.resolved: dict[str, Map] = {}
 
     def run(self) -> Language:
+        readers: dict[str, str] = {}
         for document in self.documents:
             for name, source in document["elements"].items():
-                if name in self.sources or name == STANZA:
-                    where = self.sources[name].file if name in self.sources else "the language itself"
+                twin = readers.setdefault(snake(name), name)
+                if twin != name or name in self.sources or name in TAKEN_CLASSES:
+                    where = self.sources[twin].file if twin in self.sources else "the language itself"
                     problem = f"the element {name!r} is already defined in {where}"
                     self.faults.append(fault(document["elements"], name, problem, "Rename one of them"))
                     continue
@@ -242,7 +249,7 @@ class _Reader:
         for name in element.fields:
             if element.fields.count(name) > 1:
                 self.add(source, None, f"{element.name} has two fields {name!r}", "Give one of them another 'field'")
-            if name in TAKEN or keyword.iskeyword(name) or not name.isidentifier():
+            if name in TAKEN or keyword.iskeyword(name) or not (name.isidentifier() and name.isascii()):
                 self.add(source, None, f"{element.name} can't have a field {name!r}", "Give it another 'field'")
         tags = [entry.tag for entry in element.children if entry.kind in ("ref", "text", "flag")]
         for tag in set(tags):
