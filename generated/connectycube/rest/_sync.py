@@ -14,7 +14,7 @@ from . import _retry, _wire, errors
 from ._base import BaseClient, retry_limit
 from ._call import Call, RawResponse, parse_response
 from ._names import RESOURCES
-from ._paging import BasePage, PageCall, PageData, Walk, check_walk
+from ._paging import BasePage, PageCall, PageData, walk_from
 
 if TYPE_CHECKING:
     from typing import Self
@@ -62,8 +62,7 @@ class Page(BasePage[T]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[T]:
-        check_walk(self._call)
-        walk = Walk(self._call)
+        walk = walk_from(self._call)
         items, following = walk.take(self._data)
         for item in items:
             yield item
