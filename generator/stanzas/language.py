@@ -6,8 +6,8 @@ import keyword
 from pathlib import Path
 
 from ..faults import Fault, SpecFaults, nearest
-from ..schema import Schema
-from ..source import Map, Seq, fault, load, plain
+from ..schema import read_folder
+from ..source import Map, Seq, fault, plain
 from ..source_code import snake
 from .model import (
     CLIENT,
@@ -28,7 +28,7 @@ XML = "http://www.w3.org/XML/1998/namespace"
 STANZA = "Stanza"
 """In a `ref`, any root."""
 
-RESERVED = frozenset("index jids slixmpp-bridge child element other read special tags".split()).union(keyword.kwlist)
+RESERVED = frozenset("index jids slixmpp-bridge child element read special tags".split()).union(keyword.kwlist)
 """Names of other modules of the package, of other pages, and what a module can't be called where it is used."""
 
 TAKEN = frozenset("element from_element parse self tag to_element to_xml unknown unknown_attributes".split())
@@ -44,28 +44,18 @@ def read(folder: Path, base: Path) -> Language:
 
     :raises SpecFaults: with every fault in the files.
     """
-    faults: list[Fault] = []
-    schema = Schema(folder.parent / "schema" / "stanza.schema.json", "docs/stanza-language.md")
-    documents: list[Map] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            document = load(path, path.resolve().relative_to(base.resolve()).as_posix())
-        except SpecFaults as error:
-            faults += error.faults
-            continue
-        found = schema.faults(document)
-        faults += found
-        if not found:
-            documents.append(document)
-            if document["protocol"] in RESERVED:
-                problem = f"a protocol can't be called {document['protocol']!r}"
-                faults.append(fault(document, "protocol", problem, "Give it another name"))
-            elif document["protocol"] != path.stem:
-                problem = f"the protocol {document['protocol']!r} is in {path.name}"
-                faults.append(fault(document, "protocol", problem, f"Name the file {document['protocol']}.yaml"))
+    found, faults = read_folder(folder, base, "stanza", "docs/stanza-language.md")
+    for path, document in found:
+        name = document["protocol"]
+        if name in RESERVED:
+            problem = f"a protocol can't be called {name!r}"
+            faults.append(fault(document, "protocol", problem, "Give it another name"))
+        elif name != path.stem:
+            problem = f"the protocol {name!r} is in {path.name}"
+            faults.append(fault(document, "protocol", problem, f"Name the file {name}.yaml"))
     if faults:
         raise SpecFaults(faults)
-    language = _Reader(documents).run()
+    language = _Reader([document for _, document in found]).run()
     if not language.protocols:
         raise SpecFaults([Fault(str(folder), 1, "contains no stanzas", "Add a .yaml file")])
     return language
