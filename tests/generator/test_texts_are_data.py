@@ -135,6 +135,7 @@ def with_key(document: Node, place: Place, new: str) -> Node:
 def outcome(kind: str, document: Node, folder: Path) -> Files | SpecFaults:
     """Generate from a document, in a folder of its own."""
     make, name, _ = KINDS[kind]
+    folder.mkdir(exist_ok=True)
     shutil.copytree(ROOT / "spec" / "schema", folder / "schema")
     spec = folder / "spec" / f"{name}.yaml"
     spec.parent.mkdir()
@@ -161,6 +162,33 @@ def test_document_itself_is_valid(kind: str, tmp_path: Path) -> None:
     files = outcome(kind, KINDS[kind][2], tmp_path)
     assert not isinstance(files, SpecFaults), files
     assert_data(files)
+
+
+PROSE = frozenset(["title", "description", "summary", "url", "version", "doc", "source", "why"])
+"""The keys of texts that take anything."""
+
+
+def with_prose(node: Any, text: str) -> Any:
+    """Copy a document with a text in place of all its prose."""
+    if isinstance(node, list):
+        return [with_prose(entry, text) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    # A source has at least three characters.
+    long = text if len(text) > 2 else f"abc{text}"
+    return {
+        key: long if key in PROSE and isinstance(value, str) else with_prose(value, text) for key, value in node.items()
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_text_in_all_prose_at_once(kind: str, tmp_path: Path) -> None:
+    for number, text in enumerate(HOSTILE[: examples(200)]):
+        found = outcome(kind, with_prose(KINDS[kind][2], text), tmp_path / str(number))
+        if isinstance(found, SpecFaults):
+            assert CALL not in text, found
+        else:
+            assert_data(found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
