@@ -103,7 +103,7 @@ def rest_part() -> dict[str, str]:
     if api.warnings:
         raise SpecFaults([Fault(label, 1, warning, "Fix the spec") for warning in api.warnings])
     files |= {f"connectycube/rest/{name}": text for name, text in rest.items()}
-    files |= {f"conformance/{name}": text for name, text in conformance.render(api, label).items()}
+    files |= {f"conformance/{name}": text for name, text in conformance.render(api, label, document).items()}
     return files
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import jsonschema
 
-from .faults import Fault, nearest
-from .source import Map, Seq, fault, plain
+from .faults import Fault, SpecFaults, nearest
+from .source import Map, Seq, fault, load, plain
 
 
 class Schema:
@@ -22,7 +22,11 @@ class Schema:
     """
 
     def __init__(self, source: Path | dict[str, Any], guide: str) -> None:
-        schema = json.loads(source.read_text(encoding="utf-8")) if isinstance(source, Path) else source
+        if isinstance(source, Path):
+            # JSON Schema's `$` is the end of the text; Python's also matches before a final newline.
+            schema = json.loads(source.read_text(encoding="utf-8").replace('$"', r'\\Z"'))
+        else:
+            schema = source
         self.validator = jsonschema.Draft202012Validator(schema)
         self.remedy = f"See {guide}"
 
@@ -51,6 +55,29 @@ class Schema:
             # A property name: its own line is more precise than that of the mapping.
             key = error.instance
         return fault(node, key, short(error.message, 160), self.remedy)
+
+
+def read_folder(folder: Path, base: Path, language: str, guide: str) -> tuple[list[tuple[Path, Map]], list[Fault]]:
+    """Load all files of a folder that are valid by the schema of their language.
+
+    :param base: the folder that file names in faults are relative to.
+    :param language: the name of the schema.
+    :returns: each file with its document, and the faults of the other files.
+    """
+    schema = Schema(folder.parent / "schema" / f"{language}.schema.json", guide)
+    documents: list[tuple[Path, Map]] = []
+    faults: list[Fault] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            document = load(path, path.resolve().relative_to(base.resolve()).as_posix())
+        except SpecFaults as error:
+            faults += error.faults
+            continue
+        found = schema.faults(document)
+        faults += found
+        if not found:
+            documents.append((path, document))
+    return documents, faults
 
 
 def unknown(error: Any) -> list[str]:

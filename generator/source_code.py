@@ -25,7 +25,8 @@ def constant(name: str) -> str:
 
 def words(text: str) -> str:
     """Put a text on one line, safe in a comment or a docstring."""
-    text = "".join(char if unicodedata.category(char)[0] != "C" or char.isspace() else "" for char in text)
+    if not text.isprintable():
+        text = "".join(char for char in text if unicodedata.category(char)[0] != "C" or char.isspace())
     text = " ".join(text.split())
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 

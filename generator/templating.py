@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from .source_code import constant, docstring, literal, snake, words
 
 TEMPLATES = Path(__file__).parent / "templates"
 RUNTIME = Path(__file__).parent / "runtime"
 COMMAND = "make generate"
+CACHE = FileSystemBytecodeCache()
+"""Compiled templates, kept from run to run: compiling them would be a tenth of the time."""
 
 
 def environment(folder: str, sources: str) -> Environment:
@@ -22,6 +24,7 @@ def environment(folder: str, sources: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
+        bytecode_cache=CACHE,
     )
 
     def header(source: str) -> str:

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Fault, SpecFaults, nearest
-from ..schema import Schema
-from ..source import Map, Seq, fault, load, plain
+from ..schema import read_folder
+from ..source import Map, Seq, fault, plain
 from .model import MISSING, PLAIN, Case, Effect, Field, Kind, Machine, Signal, State, Values
 from .values import problem_of
-
-GUIDE = "docs/machine-language.md"
 
 RESERVED = frozenset({"index"})
 """Names of pages that the generator makes itself."""
@@ -29,19 +27,11 @@ def read(folder: Path, base: Path) -> list[Machine]:
 
     :raises SpecFaults: with the faults of all files.
     """
-    faults: list[Fault] = []
-    schema = Schema(folder.parent / "schema" / "machine.schema.json", GUIDE)
+    found, faults = read_folder(folder, base, "machine", "docs/machine-language.md")
     documents: list[Map] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            document = load(path, path.resolve().relative_to(base.resolve()).as_posix())
-        except SpecFaults as error:
-            faults += error.faults
-            continue
-        found = schema.faults(document)
-        faults += found or _names(document, path, documents)
-        if not found:
-            documents.append(document)
+    for path, document in found:
+        faults += _names(document, path, documents)
+        documents.append(document)
     machines = []
     for document in documents:
         reader = _Reader(document)

@@ -30,7 +30,9 @@ def problem_of(kind: str, optional: bool, value: Any, kinds: Mapping[str, Kind])
         return ""
     if kind == "any":
         return f"{shown} is not a plain value" if isinstance(value, (list, dict)) else ""
-    declared = kinds[kind]
+    declared = kinds.get(kind)
+    if declared is None:
+        return ""  # An unknown type is a fault where it is used.
     if declared.values:
         return "" if value in declared.values else f"{shown} is not one of {', '.join(declared.values)}"
     if not isinstance(value, dict):

@@ -202,6 +202,19 @@ class _Checker:
         for node, kind in objects(self.document, "document"):
             if kind in ("parameter", "media-type"):
                 self.examples_of(node)
+            elif kind == "filters":
+                self.filters_example(node)
+
+    def filters_example(self, filters: Map) -> None:
+        """Check that the example's keys are fields, and that those of a free field are given one by one."""
+        fields = {name.lstrip("_"): rule for name, rule in filters["fields"].items()}
+        for name, value in filters.get("example", {}).items():
+            rule = fields.get(name.lstrip("_"), fields.get("*"))
+            if rule is None:
+                problem, remedy = f"the filters have no field {name!r}", nearest(name, fields, "Name a field")
+                self.add(filters["example"], name, problem, remedy)
+            elif plain(rule).get("schema", {}).get("type") == "object" and not isinstance(value, Map):
+                self.add(filters["example"], name, f"{name!r} holds values by name", "Write a mapping")
 
     def examples_of(self, node: Map) -> None:
         schema = node.get("schema")

@@ -40,7 +40,7 @@ EXACT = {"text": "str", "integer": "int", "boolean": "bool", "flag": "bool", "js
 
 
 class Code:
-    """Writes the pieces for one API. `module` is the model module they stand in, `None` outside of the models."""
+    """Writes the pieces for one API. `module` is the model module they stand in, `None` outside of `models`."""
 
     def __init__(self, api: Api) -> None:
         self.models = {model.name: model for model in api.models}
@@ -49,18 +49,24 @@ class Code:
     # -- names
 
     def class_ref(self, name: str, module: str | None) -> str:
-        """A model or an enum as it is named in a module of models; elsewhere by its bare name."""
+        """A model or an enum as it is named in a module."""
+        if module is None:
+            return f"models.{name}"
         home = (self.models.get(name) or self.enums[name]).module
-        return name if module is None or home == module else f"_{home}.{name}"
+        return name if home == module else f"_{home}.{name}"
 
     # -- annotations of what comes back
 
-    def answer(self, kind: Type, module: str | None = None) -> str:
+    def answer(self, kind: Type, module: str | None = None, builtin: str = "") -> str:
+        """The annotation of a result or a field.
+
+        :param builtin: stands before `list` and `dict`, where a method may have taken their names.
+        """
         match kind.kind:
             case "list" | "comma" | "index_map":
-                return f"list[{self.answer(_item(kind), module)}]"
+                return f"{builtin}list[{self.answer(_item(kind), module, builtin)}]"
             case "map":
-                return f"dict[str, {self.answer(_item(kind), module)}]"
+                return f"{builtin}dict[str, {self.answer(_item(kind), module, builtin)}]"
             case "model":
                 return self.class_ref(kind.name, module)
             case "enum":

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ..faults import SpecFaults
+from ..source import Map, fault
 from ..source_code import literal
 from ..templating import environment
 from .grammar import LIST_OPERATORS
 from .model import Api, Argument, Filters, Model, Operation, Resource, Type
+from .read import count_of
 
 # As in generator/runtime/conformance/rest.py, which the generator can't import.
 APP_ID, AUTH_KEY = 7001, "the-auth-key"
@@ -36,8 +39,21 @@ class Case:
     body: Any = None
 
 
-def render(api: Api, sources: str) -> dict[str, str]:
-    """Make the examples for `generated/conformance/`, a module per resource."""
+def render(api: Api, sources: str, document: Map) -> dict[str, str]:
+    """Make the examples for `generated/conformance/`, a module per resource.
+
+    :raises SpecFaults: if the spec has a security scheme that the tests have no secret for.
+    """
+    remedy = f"Use one of {', '.join(SECRETS)}"
+    faults = [
+        fault(
+            document["components"]["securitySchemes"], scheme.name, f"no test knows a secret of {scheme.name!r}", remedy
+        )
+        for scheme in api.schemes
+        if scheme.name not in SECRETS
+    ]
+    if faults:
+        raise SpecFaults(faults)
     env = environment("conformance", sources)
     env.globals.update(
         api=api, answers=answers, arguments=arguments, call=call, query=query, shape=lambda one: shape(api, one)
@@ -81,7 +97,7 @@ def answers(operation: Operation) -> list[str]:
         return [str(status) for status, _ in operation.result.examples] or ["200"]
     found = []
     for status, example in operation.result.examples:
-        count = f", count={_count(example)}" if operation.result.kind == "count" else ""
+        count = f", count={count_of(example)}" if operation.result.kind == "count" else ""
         found.append(f"{status}, {literal(example)}{count}")
     return found
 
@@ -101,12 +117,6 @@ def shape(api: Api, operation: Operation) -> dict[str, Any]:
     if not operation.idempotent:
         found["idempotent"] = False
     return found
-
-
-def _count(example: Any) -> int:
-    while isinstance(example, dict):
-        example = next(example[key] for key in ("items", "count", "total_entries", "total") if key in example)
-    return int(example)
 
 
 class _Writer:

@@ -89,7 +89,7 @@ _OWN_OBJECTS = {
         "properties": {
             "name": _TEXT,
             "lists": {"enum": ["comma", "repeat", "v1"]},
-            "example": True,
+            "example": {"type": "object"},
             "fields": {"type": "object", "additionalProperties": {"$ref": "#/$defs/filter"}},
         },
         "required": ["name", "lists", "fields"],

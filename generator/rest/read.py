@@ -363,6 +363,11 @@ class _Reader:
         if media != "application/json":
             return Result("text" if media.startswith("text/") else "bytes", media=media)
         if source.get("x-result") == "count":
+            if any(count_of(example) is None for _, example in examples):
+                problem = "an example of the answer holds no count"
+                raise SpecFaults(
+                    [fault(source, "responses", problem, "Give a number, alone or as 'items', 'count' or 'total'")]
+                )
             return Result("count", examples=examples)
         prop, raw = answer.prop, answer.schema
         if prop is None:
@@ -399,6 +404,13 @@ class _Reader:
                     found.append((int(status), None))
                 found += [(int(status), value) for _, value in self.examples(media_of(response).entry)]
         return tuple(found)
+
+
+def count_of(example: Any) -> int | None:
+    """Find the number in an example of a count."""
+    while isinstance(example, dict):
+        example = next((example[key] for key in ("items", "count", "total_entries", "total") if key in example), None)
+    return int(example) if re.fullmatch("[0-9]+", str(example)) else None
 
 
 def _filter_type(schema: dict[str, Any]) -> Type:

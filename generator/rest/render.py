@@ -14,7 +14,7 @@ from openapi_python_client.config import Config
 from openapi_python_client.parser import GeneratorData
 
 from ..source_code import constant, docstring, literal, without_facts, words
-from ..templating import COMMAND, TEMPLATES, runtime_files
+from ..templating import CACHE, COMMAND, TEMPLATES, runtime_files
 from ..unasync import unasync
 from .code import Code, enum_doc, model_doc
 from .model import Api, Field, FilterField, Filters, Model, Resource, Type
@@ -89,6 +89,7 @@ class Renderer:
         # openapi-python-client's own environment, with this project's templates before its own.
         self.env = Project(openapi=data, config=config, custom_template_path=TEMPLATES / "rest").env
         self.env.undefined = StrictUndefined
+        self.env.bytecode_cache = CACHE
         self.env.filters.update(lit=literal, words=words)
         self.env.tests["plain_name"] = lambda name: name.isidentifier() and not iskeyword(name)
         self.env.globals.update(

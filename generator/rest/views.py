@@ -76,20 +76,20 @@ class OperationView:
             case "text":
                 return "str"
             case "page":
-                return f"PageData[{qualified(self.code, self.type)}]"
+                return f"PageData[{self.code.answer(self.type)}]"
             case _:
-                return qualified(self.code, self.type)
+                return self.code.answer(self.type)
 
     @property
     def call_type(self) -> str:
-        return f"PageCall[{qualified(self.code, self.type)}]" if self.is_page else f"Call[{self.core_type}]"
+        return f"PageCall[{self.code.answer(self.type)}]" if self.is_page else f"Call[{self.core_type}]"
 
     def return_type(self, prefix: str) -> str:
         """What a method returns: of the sync client, or of the async one with the prefix `Async`."""
         if self.is_page:
-            return f"{prefix}Page[{qualified(self.code, self.type, 'builtins.')}]"
+            return f"{prefix}Page[{self.code.answer(self.type, builtin='builtins.')}]"
         if self.op.result.kind == "value":
-            return qualified(self.code, self.type, "builtins.")
+            return self.code.answer(self.type, builtin="builtins.")
         return self.core_type
 
     # -- the operation's constants
@@ -242,40 +242,9 @@ class OperationView:
         return parts
 
 
-def qualified(code: Code, kind: Type, builtin: str = "") -> str:
-    """The annotation of a result outside of the models' modules."""
-    match kind.kind:
-        case "list" | "comma" | "index_map":
-            return f"{builtin}list[{qualified(code, kind.item or Type('any'), builtin)}]"
-        case "map":
-            return f"{builtin}dict[str, {qualified(code, kind.item or Type('any'), builtin)}]"
-        case "model":
-            return f"models.{kind.name}"
-        case "enum" if kind.name:
-            return f"models.{kind.name} | {'str' if kind.text else 'int'}"
-        case _:
-            return code.answer(kind)
-
-
 def converter(code: Code, kind: Type) -> str:
     """The expression of a converter outside of the models' modules."""
-    match kind.kind:
-        case "model":
-            return f"models.{kind.name}.from_dict"
-        case "enum" if kind.name:
-            return f"to_enum(models.{kind.name})"
-        case "list" | "index_map":
-            return f"to_list({_raising(code, kind.item or Type('any'))})"
-        case "comma":
-            return f"to_list({_raising(code, kind.item or Type('any'))}, commas=True)"
-        case "map":
-            return f"to_map({_raising(code, kind.item or Type('any'))})"
-        case _:
-            return code.converter(kind, None)
-
-
-def _raising(code: Code, kind: Type) -> str:
-    return f"models.{kind.name}._convert" if kind.kind == "model" else converter(code, kind)
+    return f"models.{kind.name}.from_dict" if kind.kind == "model" else code.converter(kind, None)
 
 
 LIMITS = {

@@ -137,12 +137,14 @@ class Code:
 
     # -- which class of a family
 
-    def condition(self, condition: Condition) -> str:
-        """Write the expression for a condition, in terms of `element`, `tags` and the attributes."""
+    def condition(self, condition: Condition, tags: bool) -> str:
+        """Write the expression for a condition, in terms of `element`, the attributes and, if known, `tags`."""
         if condition.has:
             return self.in_tags(condition.has)
-        if condition.lacks:
+        if condition.lacks and tags:
             return " and ".join(f"{literal(tag)} not in tags" for tag in condition.lacks)
+        if condition.lacks:
+            return f"not any(child.tag in {literal(condition.lacks)} for child in element)"
         if condition.path:
             found = f"text_at(element, {', '.join(literal(tag) for tag in condition.path)})"
         else:
@@ -158,7 +160,8 @@ class Code:
 
     def matches(self, element: Element) -> str:
         """Write the condition under which an element is of a class that has conditions."""
-        return " and ".join(self.condition(entry) for entry in element.conditions)
+        tags = bool(self.first_has(element))
+        return " and ".join(self.condition(entry, tags) for entry in element.conditions)
 
     def attributes_of(self, members: list[Element]) -> list[str]:
         """List the attributes that occur in conditions."""

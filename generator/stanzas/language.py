@@ -6,8 +6,8 @@ import keyword
 from pathlib import Path
 
 from ..faults import Fault, SpecFaults, nearest
-from ..schema import Schema
-from ..source import Map, Seq, fault, load, plain
+from ..schema import read_folder
+from ..source import Map, Seq, fault, plain
 from ..source_code import snake
 from .model import (
     CLIENT,
@@ -28,10 +28,15 @@ XML = "http://www.w3.org/XML/1998/namespace"
 STANZA = "Stanza"
 """In a `ref`, any root."""
 
-RESERVED = frozenset({"index", "jids", "slixmpp-bridge"})
-"""Names of other modules of the package and of other pages."""
+RESERVED = frozenset("index jids slixmpp-bridge child element read special tags".split()).union(keyword.kwlist)
+"""Names of other modules of the package, of other pages, and what a module can't be called where it is used."""
 
-TAKEN = frozenset({"unknown", "unknown_attributes", "to_xml", "to_element", "from_element", "parse", "element"})
+TAKEN = frozenset("element from_element parse self tag to_element to_xml unknown unknown_attributes".split())
+
+TAKEN_CLASSES = frozenset(
+    """Any BuildError ClassVar Element False GroupPrivacyValue JIDError Literal None OccupantJID Params RoomJID Stanza
+    StanzaError True UserJID XMLElement""".split()
+)
 
 
 def read(folder: Path, base: Path) -> Language:
@@ -39,28 +44,18 @@ def read(folder: Path, base: Path) -> Language:
 
     :raises SpecFaults: with every fault in the files.
     """
-    faults: list[Fault] = []
-    schema = Schema(folder.parent / "schema" / "stanza.schema.json", "docs/stanza-language.md")
-    documents: list[Map] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            document = load(path, path.resolve().relative_to(base.resolve()).as_posix())
-        except SpecFaults as error:
-            faults += error.faults
-            continue
-        found = schema.faults(document)
-        faults += found
-        if not found:
-            documents.append(document)
-            if document["protocol"] in RESERVED:
-                problem = f"a protocol can't be called {document['protocol']!r}"
-                faults.append(fault(document, "protocol", problem, "Give it another name"))
-            elif document["protocol"] != path.stem:
-                problem = f"the protocol {document['protocol']!r} is in {path.name}"
-                faults.append(fault(document, "protocol", problem, f"Name the file {document['protocol']}.yaml"))
+    found, faults = read_folder(folder, base, "stanza", "docs/stanza-language.md")
+    for path, document in found:
+        name = document["protocol"]
+        if name in RESERVED:
+            problem = f"a protocol can't be called {name!r}"
+            faults.append(fault(document, "protocol", problem, "Give it another name"))
+        elif name != path.stem:
+            problem = f"the protocol {name!r} is in {path.name}"
+            faults.append(fault(document, "protocol", problem, f"Name the file {name}.yaml"))
     if faults:
         raise SpecFaults(faults)
-    language = _Reader(documents).run()
+    language = _Reader([document for _, document in found]).run()
     if not language.protocols:
         raise SpecFaults([Fault(str(folder), 1, "contains no stanzas", "Add a .yaml file")])
     return language
@@ -75,10 +70,12 @@ class _Reader:
         self.resolved: dict[str, Map] = {}
 
     def run(self) -> Language:
+        readers: dict[str, str] = {}
         for document in self.documents:
             for name, source in document["elements"].items():
-                if name in self.sources or name == STANZA:
-                    where = self.sources[name].file if name in self.sources else "the language itself"
+                twin = readers.setdefault(snake(name), name)
+                if twin != name or name in self.sources or name in TAKEN_CLASSES:
+                    where = self.sources[twin].file if twin in self.sources else "the language itself"
                     problem = f"the element {name!r} is already defined in {where}"
                     self.faults.append(fault(document["elements"], name, problem, "Rename one of them"))
                     continue
@@ -242,7 +239,7 @@ class _Reader:
         for name in element.fields:
             if element.fields.count(name) > 1:
                 self.add(source, None, f"{element.name} has two fields {name!r}", "Give one of them another 'field'")
-            if name in TAKEN or keyword.iskeyword(name) or not name.isidentifier():
+            if name in TAKEN or keyword.iskeyword(name) or not (name.isidentifier() and name.isascii()):
                 self.add(source, None, f"{element.name} can't have a field {name!r}", "Give it another 'field'")
         tags = [entry.tag for entry in element.children if entry.kind in ("ref", "text", "flag")]
         for tag in set(tags):

@@ -189,3 +189,47 @@ def test_nullable_is_ignored_in_openapi_3_1(tmp_path: Path) -> None:
     assert faults(tmp_path, text) == [
         f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {FIX}"
     ]
+
+
+FILTERED = """\
+openapi: 3.1.0
+info: {title: Small, version: "1"}
+paths:
+  /things:
+    get:
+      operationId: things_list
+      x-filters:
+        name: Things
+        lists: comma
+        example:
+          EXAMPLE
+        fields:
+          _id: {schema: {type: string}}
+          labels: {schema: {type: object}}
+      responses:
+        "204": {description: Done.}
+"""
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"),
+    [
+        ("{_id: a, labels: {b: c}}", []),
+        ("id: a", []),
+        ("ids: a", ["api.yaml:11: the filters have no field 'ids'. Write 'id'."]),
+        ("labels: a", ["api.yaml:11: 'labels' holds values by name. Write a mapping."]),
+    ],
+)
+def test_example_of_filters(tmp_path: Path, example: str, expected: list[str]) -> None:
+    assert faults(tmp_path, FILTERED.replace("EXAMPLE", example)) == expected
+
+
+def test_example_without_a_count(tmp_path: Path) -> None:
+    answer = "{content: {application/json: {schema: {}, example: {items: {number: 5}}}}, description: Count.}"
+    text = FILTERED.replace("          EXAMPLE", "          {}").replace("{description: Done.}", answer)
+    text = text.replace('"204"', '"200"').replace(
+        "operationId: things_list", "operationId: things_count\n      x-result: count"
+    )
+    assert faults(tmp_path, text) == [
+        "api.yaml:16: an example of the answer holds no count. Give a number, alone or as 'items', 'count' or 'total'."
+    ]

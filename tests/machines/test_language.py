@@ -258,6 +258,16 @@ def test_a_name_of_the_pages(tmp_path: Path) -> None:
     assert faults(tmp_path, index=text) == [problem]
 
 
+def test_unknown_type_inside_of_a_type(tmp_path: Path) -> None:
+    """The values of the outer type can't be checked then; the run goes on."""
+    text = changed("wrong: {type: int, default: 2,", "wrong: {type: number, default: 2,").replace(
+        "default: {}, example", "default: {wrong: 2}, example"
+    )
+    assert [one.partition(": ")[2] for one in faults(tmp_path, door=text)] == [
+        "there is no type 'number'. Choose one of int, float, bool, text, tuple, set, queue, any, Mode."
+    ]
+
+
 def test_no_yaml(tmp_path: Path) -> None:
     [found] = faults(tmp_path, door="machine: [\n")
     assert found.startswith("machines/door.yaml:2: invalid YAML: ")

@@ -47,6 +47,8 @@ def with_keys(text: str) -> str:
         ),
         ("attributes:\n  - {name: a, field: class}", "7: Odd can't have a field 'class'. Give it another 'field'."),
         ("attributes:\n  - {name: parse}", "7: Odd can't have a field 'parse'. Give it another 'field'."),
+        ("attributes:\n  - {name: self}", "7: Odd can't have a field 'self'. Give it another 'field'."),
+        ("attributes:\n  - {name: é}", "7: Odd can't have a field 'é'. Give it another 'field'."),
         ("doc: again", "10: duplicate key 'doc'. Remove one of them."),
     ],
 )
@@ -71,6 +73,40 @@ def test_cycle(tmp_path: Path) -> None:
         for one, two in (("One", "Two"), ("Two", "One"))
     )
     assert faults(tmp_path, odd=protocol(elements)) == ["stanzas/odd.yaml:13: Two is like itself. Break the cycle."]
+
+
+@pytest.mark.parametrize("name", ["None", "Any", "Element", "ODD"])
+def test_class_names_that_a_module_needs_itself(tmp_path: Path, name: str) -> None:
+    found = faults(tmp_path, odd=protocol(GOOD + GOOD.replace("Odd:", f"{name}:")))
+    where = "stanzas/odd.yaml" if name == "ODD" else "the language itself"
+    assert found == [f"stanzas/odd.yaml:10: the element {name!r} is already defined in {where}. Rename one of them."]
+
+
+@pytest.mark.parametrize("name", ["class", "element"])
+def test_protocol_names_that_a_module_needs_itself(tmp_path: Path, name: str) -> None:
+    found = faults(tmp_path, **{name: protocol(GOOD, name)})
+    assert found == [f"stanzas/{name}.yaml:1: a protocol can't be called {name!r}. Give it another name."]
+
+
+def test_names_end_with_their_last_character(tmp_path: Path) -> None:
+    [found] = faults(tmp_path, odd=protocol(GOOD.replace("  Odd:", '  "Odd\\n":')))
+    assert found.startswith(r"stanzas/odd.yaml:6: 'Odd\n' does not match")
+
+
+LACKS = """\
+  Odd:
+    element: odd
+    doc: An odd one.
+    root: {when: [{lacks: [body]}]}
+    children: [{field: body, element: body, type: text}]
+    examples: [{xml: <odd xmlns='jabber:client'/>}]
+    wrong: [{xml: <odd xmlns='jabber:client'><body/></odd>, why: it has a body}]
+"""
+
+
+def test_condition_on_an_absent_child_stands_alone(tmp_path: Path) -> None:
+    language = load(tmp_path, odd=protocol(LACKS))
+    assert prove(render(language, "spec"), language) == []
 
 
 def test_no_example(tmp_path: Path) -> None:

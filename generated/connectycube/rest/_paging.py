@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
@@ -160,124 +161,20 @@ class PageCall(Call[PageData[T]]):
         return PageCall(self.operation, self.path, self.paging, query=query, headers=self.headers)
 
 
-class Walk(Generic[T]):
-    """The way from a page to the end of its list, pure: it says what to request and takes what came.
+class Seen:
+    """The entries that a walk has returned, and how far it has come in reading the list again."""
 
-    Lists change during a walk. The guarantees, for entries that have ids and stay in the list (after the entries that
-    the first page skips):
-
-    - No entry is returned twice.
-    - By offset: every entry that keeps its order among the others is returned, whatever else is added, removed or
-      moved to the head. Each page starts with the last entry of the previous one. If it starts with a new entry
-      instead, earlier entries are gone and others have shifted into the part already read: the walk steps back.
-      An entry that moves to the head past the walk is found if the list was seen to change, in its total or where two
-      pages meet. The head is then read again, up to 20 entries in their old order, and again while it keeps changing,
-      at most ten times. A change goes unnoticed if, between two requests, as many entries disappear before the walk's
-      place as appear there, and the total is unknown or is balanced by entries that are added behind it.
-      If entries already read move to the end a page at a time, others may be left out unless the total shows that
-      some are missing.
-    - By page number: pages can't overlap. No entry is left out if the server reports the total and every change alters
-      it: pages are read again if it fell, and the whole list if it changed. If as many entries disappear as appear
-      between two requests, or the total is unknown, an entry that shifts to an earlier page is left out.
-    - By field (keyset): no entry is left out unless its field changes.
-
-    The number of requests is bounded by the pages and the changes. If a page comes twice, the walk requests a distant
-    place once: a server that returns entries there too ignores the offset and has only one page.
-    """
-
-    def __init__(self, call: PageCall[T]) -> None:
-        self.paging = call.paging
-        # Pages of one entry can't overlap.
-        self.widened = self.paging.style == "offset" and call.number(self.paging.limit) == 1
-        self.call = call.at({self.paging.limit: 2}) if self.widened else call
-        given = call.number(self.paging.step) if self.paging.style != "keyset" else None
-        self.start = given if given is not None else int(self.paging.style == "number")
-        self.position = self.start
-        self.expected: Any = None
-        """The id at `position` when it was last read; `None` if the next page does not overlap."""
+    def __init__(self) -> None:
         self.ranks: dict[Any, int] = {}
-        """When each entry was last read, as a running number. Every entry in here has been returned."""
-        self.read = 0
-        self.pass_from = 0
-        self.passes = 1
-        self.changed = False
+        """When each entry was last read, as a running number."""
         self.known = 0
-        self.last_rank = -1
-        self.total: int | None = None
-        self.largest = 1
-        self.back = 0
-        self.before: tuple[int, PageData[T]] | None = None
-        self.probing = False
-        self.heeded = False
+        """The entries that came last and were all known, in their old order."""
+        self.passes = 1
+        self._read = 0
+        self._pass_from = 0
+        self._last_rank = -1
 
-    def take(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
-        """Return the new entries of a page, and the next request, if there is one."""
-        if self.paging.style == "keyset":
-            return self._keyset(data)
-        if self.probing:
-            self.probing, self.heeded = False, True
-            ignored = any(key is None or key in self.ranks for key in data.ids)
-            return [], None if ignored else self._at(self.position)
-        if not self.heeded and self._repeated(data):
-            self.probing = True
-            return [], self._at(self.position + FAR)
-        self.before = (self.position, data)
-        self.largest = max(self.largest, len(data.ids))
-        gone = 0 if self.total is None or data.total is None else self.total - data.total
-        self.changed = self.changed or gone != 0
-        self.total = data.total
-        return self._offset(data) if self.paging.style == "offset" else self._number(data, gone)
-
-    def _repeated(self, data: PageData[T]) -> bool:
-        if self.before is None or not data.ids:
-            return False
-        position, before = self.before
-        return position != self.position and data.repeats(before)
-
-    def _offset(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
-        first = data.ids[0] if data.ids else None
-        overlaps = self.expected is not None
-        if overlaps and first != self.expected:
-            self.changed = True
-            if self.position > self.start and self.ranks.get(first, -1) < self.pass_from:
-                # Nothing of this page is taken yet, so that what is taken never has a gap before it.
-                self.back = max(self.back * 2, self.largest)
-                self.position = max(self.start, self.position - self.back)
-                return [], self._at(self.position)
-        self.back = 0
-        items = self._read(data)
-        if self._ended(data, self.position + len(data.ids), overlaps) or self._settled():
-            return items, self._again()
-        last = max((place for place, key in enumerate(data.ids) if key is not None), default=0)
-        if last or self.widened:
-            self.position, self.expected = self.position + last, data.ids[last]
-        else:
-            self.position, self.expected = self.position + len(data.ids), None
-        self.widened = False
-        return items, self._at(self.position)
-
-    def _number(self, data: PageData[T], gone: int) -> tuple[list[T], PageCall[T] | None]:
-        items = self._read(data)
-        if gone > 0 and self.position > self.start:
-            self.position = max(self.start, self.position - math.ceil(gone / self.largest))
-        elif self._ended(data, (self.position - self.start) * self.largest + len(data.ids)):
-            return items, self._again()
-        else:
-            self.position += 1
-        return items, self._at(self.position)
-
-    def _keyset(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
-        items = self._read(data)
-        last = next((key for key in reversed(data.ids) if key is not None), None)
-        whole = data.total is not None and data.total <= len(data.ids)
-        self.largest = max(self.largest, len(data.ids))
-        if not items or whole or self._short(data):
-            return items, None
-        if last is None:
-            raise DecodeError(f"no entry of the page has {self.paging.id}, so iteration can't continue")
-        return items, self.call.at({f"{self.paging.step}[{self.paging.operator}]": last})
-
-    def _read(self, data: PageData[T]) -> list[T]:
+    def take(self, data: PageData[T]) -> list[T]:
         """Return the entries of a page that are new; from now on they count as returned."""
         items: list[T] = []
         for key, entry in zip(data.ids, data.entries, strict=True):
@@ -286,57 +183,228 @@ class Walk(Generic[T]):
             rank = self.ranks.get(key) if key is not None else None
             if rank is None:
                 items.append(entry)
-            if key is None or (rank is not None and rank >= self.pass_from):
+            if key is None or (rank is not None and rank >= self._pass_from):
                 continue
             if rank is None:
                 self.known = 0
             else:
-                self.known = self.known + 1 if rank > self.last_rank else 1
-                self.last_rank = rank
-            self.ranks[key] = self.read
-            self.read += 1
+                self.known = self.known + 1 if rank > self._last_rank else 1
+                self._last_rank = rank
+            self.ranks[key] = self._read
+            self._read += 1
         return items
+
+    def read_in_pass(self, key: Any) -> bool:
+        """Return whether an entry was read since the list was last started from its head."""
+        return self.ranks.get(key, -1) >= self._pass_from
+
+    def start_again(self) -> None:
+        self.passes += 1
+        self._pass_from = self._read
+        self.known, self._last_rank = 0, -1
+
+
+class Walk(ABC, Generic[T]):
+    """The way from a page to the end of its list, pure: it says what to request and takes what came.
+
+    Lists change during a walk. No entry that has an id is returned twice. Which entries are never left out depends on
+    the style of paging: see the classes. They speak of entries that have ids and stay in the list, after those that the
+    first page skips. The number of requests is bounded by the pages and the changes.
+    """
+
+    def __init__(self, call: PageCall[T]) -> None:
+        self._call = call
+        self._seen = Seen()
+        self._largest = 1
+
+    @abstractmethod
+    def take(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
+        """Return the new entries of a page, and the next request, if there is one."""
 
     def _short(self, data: PageData[T]) -> bool:
         """Return whether a page is shorter than its limit. A server may cap the limit but echo the requested one."""
         size = len(data.ids)
-        honest = data.limit != self.call.number(self.paging.limit) or size < self.largest
+        honest = data.limit != self._call.number(self._call.paging.limit) or size < self._largest
         return data.limit is not None and size < data.limit and honest
 
-    def _ended(self, data: PageData[T], reached: int, overlaps: bool = False) -> bool:
+
+class KeysetWalk(Walk[T]):
+    """By a field: each page starts after the last entry of the previous one. No entry is left out unless its field
+    changes.
+    """
+
+    def take(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
+        paging = self._call.paging
+        items = self._seen.take(data)
+        last = next((key for key in reversed(data.ids) if key is not None), None)
+        whole = data.total is not None and data.total <= len(data.ids)
+        self._largest = max(self._largest, len(data.ids))
+        if not items or whole or self._short(data):
+            return items, None
+        if last is None:
+            raise DecodeError(f"no entry of the page has {paging.id}, so iteration can't continue")
+        return items, self._call.at({f"{paging.step}[{paging.operator}]": last})
+
+
+class Probe(Generic[T]):
+    """Finds out whether a server ignores the position, when a page comes twice: a distant place is requested once."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._is_done = False
+        self._before: tuple[int, PageData[T]] | None = None
+
+    def opens(self, position: int, data: PageData[T]) -> bool:
+        """Return whether this page makes it necessary."""
+        if not self._is_done and self._before is not None and data.ids:
+            before_position, before = self._before
+            self.is_open = before_position != position and data.repeats(before)
+        if not self.is_open:
+            self._before = position, data
+        return self.is_open
+
+    def close(self) -> None:
+        self.is_open, self._is_done = False, True
+
+
+class PositionWalk(Walk[T]):
+    """By a position that counts up: what the two styles of it share.
+
+    If a page comes twice, the walk requests a distant place once: a server that returns entries there too ignores the
+    position and has only one page.
+    """
+
+    FIRST = 0
+    """The position of the list's head."""
+
+    def __init__(self, call: PageCall[T]) -> None:
+        super().__init__(call)
+        given = call.number(call.paging.step)
+        self._start = self._position = self.FIRST if given is None else given
+        self._probe: Probe[T] = Probe()
+        self._total: int | None = None
+        self._changed = False
+
+    def take(self, data: PageData[T]) -> tuple[list[T], PageCall[T] | None]:
+        if self._probe.is_open:
+            self._probe.close()
+            ignored = any(key is None or key in self._seen.ranks for key in data.ids)
+            return [], None if ignored else self._at(self._position)
+        if self._probe.opens(self._position, data):
+            return [], self._at(self._position + FAR)
+        self._largest = max(self._largest, len(data.ids))
+        gone = 0 if self._total is None or data.total is None else self._total - data.total
+        self._changed = self._changed or gone != 0
+        self._total = data.total
+        return self._advance(data, gone)
+
+    @abstractmethod
+    def _advance(self, data: PageData[T], gone: int) -> tuple[list[T], PageCall[T] | None]:
+        """Take a page after which the total is smaller by `gone`."""
+
+    def _ended(self, data: PageData[T], reached: int) -> bool:
         if not data.ids:
             return True
-        if data.total is not None:
-            return reached >= data.total
-        return self._short(data) or (overlaps and len(data.ids) == 1 < self.largest)
-
-    def _settled(self) -> bool:
-        complete = self.total is None or self.start + len(self.ranks) >= self.total
-        return self.known >= SETTLED and complete
+        return self._short(data) if data.total is None else reached >= data.total
 
     def _again(self) -> PageCall[T] | None:
         """At the end of the list, start again from its head if it has changed meanwhile."""
-        if not self.changed or self.passes == PASSES:
+        if not self._changed or self._seen.passes == PASSES:
             return None
-        self.passes += 1
-        self.pass_from = self.read
-        self.changed, self.known, self.last_rank = False, 0, -1
-        self.position, self.expected, self.total = self.start, None, None
-        return self._at(self.start)
+        self._seen.start_again()
+        self._changed, self._total, self._position = False, None, self._start
+        return self._at(self._start)
 
     def _at(self, position: int) -> PageCall[T]:
-        return self.call.at({self.paging.step: position})
+        return self._call.at({self._call.paging.step: position})
 
 
-def check_walk(call: PageCall[Any]) -> None:
-    """Refuse a walk in which the order of the entries would leave gaps."""
+class NumberWalk(PositionWalk[T]):
+    """By page number: pages can't overlap.
+
+    No entry is left out if the server reports the total and every change alters it: pages are read again if it fell,
+    and the whole list if it changed. If as many entries disappear as appear between two requests, or the total is
+    unknown, an entry that shifts to an earlier page is left out.
+    """
+
+    FIRST = 1
+
+    def _advance(self, data: PageData[T], gone: int) -> tuple[list[T], PageCall[T] | None]:
+        items = self._seen.take(data)
+        if gone > 0 and self._position > self._start:
+            self._position = max(self._start, self._position - math.ceil(gone / self._largest))
+        elif self._ended(data, (self._position - self._start) * self._largest + len(data.ids)):
+            return items, self._again()
+        else:
+            self._position += 1
+        return items, self._at(self._position)
+
+
+class OffsetWalk(PositionWalk[T]):
+    """By offset: each page starts with the last entry of the previous one.
+
+    Every entry that keeps its order among the others is returned, whatever else is added, removed or moved to the head.
+    If a page starts with a new entry instead, earlier entries are gone and others have shifted into the part already
+    read: the walk steps back. An entry that moves to the head past the walk is found if the list was seen to change, in
+    its total or where two pages meet. The head is then read again, up to 20 entries in their old order, and again while
+    it keeps changing, at most ten times.
+
+    A change goes unnoticed if, between two requests, as many entries disappear before the walk's place as appear there,
+    and the total is unknown or is balanced by entries that are added behind it. If entries already read move to the end
+    a page at a time, others may be left out unless the total shows that some are missing.
+    """
+
+    def __init__(self, call: PageCall[T]) -> None:
+        # Pages of one entry can't overlap.
+        self._widened = call.number(call.paging.limit) == 1
+        super().__init__(call.at({call.paging.limit: 2}) if self._widened else call)
+        self._expected: Any = None
+        """The id at the position when it was last read; `None` if the next page does not overlap."""
+        self._back = 0
+
+    def _advance(self, data: PageData[T], gone: int) -> tuple[list[T], PageCall[T] | None]:
+        first = data.ids[0] if data.ids else None
+        overlaps = self._expected is not None
+        if overlaps and first != self._expected:
+            self._changed = True
+            if self._position > self._start and not self._seen.read_in_pass(first):
+                # Nothing of this page is taken yet, so that what is taken never has a gap before it.
+                self._back = max(self._back * 2, self._largest)
+                self._position = max(self._start, self._position - self._back)
+                return [], self._at(self._position)
+        self._back = 0
+        items = self._seen.take(data)
+        alone = overlaps and data.total is None and len(data.ids) == 1 < self._largest
+        if alone or self._ended(data, self._position + len(data.ids)) or self._settled():
+            self._expected = None
+            return items, self._again()
+        last = max((place for place, key in enumerate(data.ids) if key is not None), default=0)
+        if last or self._widened:
+            self._position, self._expected = self._position + last, data.ids[last]
+        else:
+            self._position, self._expected = self._position + len(data.ids), None
+        self._widened = False
+        return items, self._at(self._position)
+
+    def _settled(self) -> bool:
+        complete = self._total is None or self._start + len(self._seen.ranks) >= self._total
+        return self._seen.known >= SETTLED and complete
+
+
+WALKS: Final[dict[str, type[Walk[Any]]]] = {"offset": OffsetWalk, "number": NumberWalk, "keyset": KeysetWalk}
+
+
+def walk_from(call: PageCall[T]) -> Walk[T]:
+    """Return the way through the list that a page is part of.
+
+    :raises InvalidArgument: if the order of the entries would leave gaps in it.
+    """
     paging = call.paging
-    if paging.style != "keyset":
-        return
-    for key, value in call.query:
+    for key, value in call.query if paging.style == "keyset" else ():
         sorts = key.startswith("sort_") and (key, value) != ("sort_desc", paging.step)
         if sorts or key == "skip":
             raise InvalidArgument(key, f"can't be combined with iteration, which pages by {paging.step}: use `items`")
+    return WALKS[paging.style](call)
 
 
 class BasePage(Generic[T]):

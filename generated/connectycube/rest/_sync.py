@@ -16,7 +16,7 @@ from ._base import BaseClient, deadline_of, logger, retry_limit, timeout_of
 from ._call import Call, RawResponse, parse_response
 from ._masking import hide_frames
 from ._names import RESOURCES
-from ._paging import BasePage, PageCall, PageData, Walk, check_walk
+from ._paging import BasePage, PageCall, PageData, walk_from
 from ._sync_body import read_body
 from ._sync_pool import LEAKS, Body, Pool
 
@@ -45,8 +45,7 @@ class Page(BasePage[T]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[T]:
-        check_walk(self._call)
-        walk = Walk(self._call)
+        walk = walk_from(self._call)
         items, following = walk.take(self._data)
         for item in items:
             yield item
