@@ -39,16 +39,16 @@ MUTATIONS = [
         "status >= 500):",
     ),
     Mutation(
-        "every thread renews a lost session",
+        "every call renews a lost session",
         rest("_session"),
-        "Future[bool] | None = state.renewal\n",
-        "Future[bool] | None = None\n",
+        "                return self.renewal, False, None\n",
+        "                pass\n",
     ),
     Mutation(
-        "every task renews a lost session",
+        "a call is repeated as another user",
         rest("_session"),
-        "asyncio.Task[bool] | None = state.renewal\n",
-        "asyncio.Task[bool] | None = None\n",
+        "            return self.user_id == mark.user_id\n",
+        "            return True\n",
     ),
     Mutation(
         "a list in a query is not repeated but joined",

@@ -166,6 +166,10 @@ class SessionState:
 
     def _override(self) -> None:
         self.epoch += 1
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Let the calls that wait for a renewal look again at the session."""
         renewal, self.renewal = self.renewal, None
         if renewal is not None:
             renewal.ended.set_result(None)
@@ -181,7 +185,7 @@ class SessionState:
         """
         with self.lock:
             if self.renewal is not None and self.renewal.loop is not None and self.renewal.loop.is_closed():
-                self.renewal = None
+                self._abandon()
             if self.token != mark.token:
                 return None, False, self._mark() if self._same_user(mark) else None
             if self.renewal is not None:
@@ -210,6 +214,7 @@ class SessionState:
             if self.renewal is renewal:
                 self.renewal = None
                 self.renewals += complete
+            if not renewal.ended.done():
                 renewal.ended.set_result(None)
             renewed = self.token != renewal.token
         reason = "" if error is None else f": {type(error).__name__}"
