@@ -19,6 +19,7 @@ SYNC_WORDS = {
     "AsyncPage": "Page",
     "AsyncIterator": "Iterator",
     "AsyncClient": "Client",
+    "AsyncSource": "Source",
     "An async client": "A blocking client",
     "For one event loop at a time.": "Safe to share between threads.",
     " with `async for`": "",

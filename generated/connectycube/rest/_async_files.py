@@ -44,7 +44,8 @@ from ._sink import Sink
 if TYPE_CHECKING:
     from . import models
     from ._async_session import AsyncSessionClient
-    from ._files import AsyncSource, Progress, Target
+    from ._files import AsyncSource, Progress
+    from ._sink import Target
 
 
 T = TypeVar("T")

@@ -36,7 +36,8 @@ from ._sync_body import read_body
 
 if TYPE_CHECKING:
     from . import models
-    from ._files import Progress, Source, Target
+    from ._files import Progress, Source
+    from ._sink import Target
     from ._sync_session import SessionClient
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int | None], object]
     Source = str | os.PathLike[str] | bytes | IO[bytes]
     AsyncSource = Source | AsyncIterable[bytes] | AsyncFile
-    Target = str | os.PathLike[str] | IO[bytes]
 
 LARGEST: Final = 100 * 1024 * 1024
 """Bytes that a file may have (wire facts, part 5)."""

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from . import errors
 
 if TYPE_CHECKING:
-    from ._files import Target
+    Target = str | os.PathLike[str] | IO[bytes]
 
 
 class Sink:

@@ -13,12 +13,14 @@ class ClientError(Exception):
     """The base class of this package's exceptions.
 
     :ivar operation: the operation's name, such as `books.list`; empty if there is none.
+    :ivar file_id: the id of the file whose upload failed after it was created.
     """
 
     # Shown, and pickled, under its public address.
     __module__ = f"{__package__}.errors"
 
     operation: str = ""
+    file_id: int | None = None
 
 
 PackageError = ClientError
