@@ -78,7 +78,7 @@ class Client(AsyncSessionClient):
     """A client without resources."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
-        self._set_up(None, None, None, "", None, 0, "the-token", None)
+        self._set_up(None, None, None, "", None, 0, None, "the-token", None)
         self._on_session_expired = None
         self._http = AsyncPool(http)
 

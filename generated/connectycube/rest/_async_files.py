@@ -17,6 +17,7 @@ import httpx
 from . import errors
 from ._async_body import aread_body
 from ._call import Call
+from ._deadline import awithin
 from ._files import (
     CHUNK,
     LARGEST,
@@ -38,7 +39,7 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import after_error, translate
+from ._retry import Attempts, after_error, asleep, translate
 from ._sink import Sink
 
 if TYPE_CHECKING:
@@ -202,23 +203,27 @@ class AsyncFilesHelpers:
         :raises ConnectionFailed: if the connection broke before the file was complete.
         """
         # R-055
-        retry = None
+        attempts = Attempts("files.download", self._client.max_retries, self._client.deadline)
         limit = download_limit(max_bytes, to)
         with await in_thread(Sink, to) as sink:
-            receiving = Receiving(sink, limit, progress)
-            while True:
-                call = download_call(uid, self._client._session.token is not None, receiving.headers())
-                try:
-                    await self._attempt(call, sink, receiving)
-                    break
-                except httpx.HTTPError as error:
-                    retry = after_error(call, error, retry, self._client.max_retries)
-                    if retry is None:
-                        raise translate(call, error) from error
-                    await retry.asleep(error)
+            async with awithin(attempts.ends):
+                await self._receive(uid, Receiving(sink, limit, progress), attempts)
             return await in_thread(sink.done)
 
-    async def _attempt(self, call: Call[None], sink: Sink, receiving: Receiving) -> None:
+    async def _receive(self, uid: str, receiving: Receiving, attempts: Attempts) -> None:
+        """Receive a file, resuming after each break."""
+        while True:
+            call = download_call(uid, self._client._session.token is not None, receiving.headers())
+            try:
+                await self._attempt(call, receiving)
+                return
+            except httpx.HTTPError as error:
+                pause = after_error(call, error, attempts)
+                if pause is None:
+                    raise translate(call, error) from error
+                await asleep(pause)
+
+    async def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""
         for _ in range(MOST_REDIRECTS + 1):
             response = await self._follow(call)
@@ -228,7 +233,7 @@ class AsyncFilesHelpers:
                     receiving.start(response)
                     async for chunk in response.aiter_raw(CHUNK):
                         for piece in receiving.pieces(chunk):
-                            await in_thread(sink.write, piece)
+                            await in_thread(receiving.sink.write, piece)
                             receiving.report()
                     receiving.finish()
                     return

@@ -320,7 +320,7 @@ class Receiving:
     """
 
     def __init__(self, sink: Sink, limit: int, progress: Progress | None) -> None:
-        self._sink = sink
+        self.sink = sink
         self._limit = limit
         self._progress = progress
         self._known = ""
@@ -330,10 +330,10 @@ class Receiving:
 
     def headers(self) -> dict[str, str]:
         """Return the headers that ask for the rest of the file."""
-        if not self._sink.size or (self._unpacker is not None and self._unpacker.wbits):
+        if not self.sink.size or (self._unpacker is not None and self._unpacker.wbits):
             return {}
         validator = {"If-Range": self._known} if self._known and not self._known.startswith("W/") else {}
-        return {"Range": f"bytes={self._sink.size}-", **validator}
+        return {"Range": f"bytes={self.sink.size}-", **validator}
 
     def start(self, response: httpx.Response) -> None:
         """Check a response's head.
@@ -343,7 +343,7 @@ class Receiving:
         """
         if not response.is_success:
             raise refusal(DOWNLOAD, response)
-        size, self._unpacker = self._sink.size, Unpacker(response.headers)
+        size, self._unpacker = self.sink.size, Unpacker(response.headers)
         length = content_length(response)
         total, known = length, response.headers.get("etag", "")
         if response.status_code == 206:
@@ -363,7 +363,7 @@ class Receiving:
         assert self._unpacker is not None
         for piece in self._unpacker.unpack(chunk):
             new, self._skip = piece[self._skip :], max(0, self._skip - len(piece))
-            if self._sink.size + len(new) > self._limit:
+            if self.sink.size + len(new) > self._limit:
                 raise self._too_large()
             if new:
                 yield new
@@ -375,7 +375,7 @@ class Receiving:
 
     def report(self) -> None:
         if self._progress is not None:
-            self._progress(self._sink.size, self._total)
+            self._progress(self.sink.size, self._total)
 
     def _too_large(self) -> errors.ResponseTooLarge:
         return too_large(DOWNLOAD.name, self._limit, "; pass max_bytes= to allow more")

@@ -12,6 +12,7 @@ import httpx
 
 from . import errors
 from ._call import Call
+from ._deadline import within
 from ._files import (
     CHUNK,
     MOST_REDIRECTS,
@@ -30,7 +31,7 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import after_error, translate
+from ._retry import Attempts, after_error, sleep, translate
 from ._sink import Sink
 from ._sync_body import read_body
 
@@ -143,23 +144,27 @@ class FilesHelpers:
         :raises ConnectionFailed: if the connection broke before the file was complete.
         """
         # R-055
-        retry = None
+        attempts = Attempts("files.download", self._client.max_retries, self._client.deadline)
         limit = download_limit(max_bytes, to)
         with Sink(to) as sink:
-            receiving = Receiving(sink, limit, progress)
-            while True:
-                call = download_call(uid, self._client._session.token is not None, receiving.headers())
-                try:
-                    self._attempt(call, sink, receiving)
-                    break
-                except httpx.HTTPError as error:
-                    retry = after_error(call, error, retry, self._client.max_retries)
-                    if retry is None:
-                        raise translate(call, error) from error
-                    retry.sleep(error)
+            with within(attempts.ends):
+                self._receive(uid, Receiving(sink, limit, progress), attempts)
             return sink.done()
 
-    def _attempt(self, call: Call[None], sink: Sink, receiving: Receiving) -> None:
+    def _receive(self, uid: str, receiving: Receiving, attempts: Attempts) -> None:
+        """Receive a file, resuming after each break."""
+        while True:
+            call = download_call(uid, self._client._session.token is not None, receiving.headers())
+            try:
+                self._attempt(call, receiving)
+                return
+            except httpx.HTTPError as error:
+                pause = after_error(call, error, attempts)
+                if pause is None:
+                    raise translate(call, error) from error
+                sleep(pause)
+
+    def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""
         for _ in range(MOST_REDIRECTS + 1):
             response = self._follow(call)
@@ -169,7 +174,7 @@ class FilesHelpers:
                     receiving.start(response)
                     for chunk in response.iter_raw(CHUNK):
                         for piece in receiving.pieces(chunk):
-                            sink.write(piece)
+                            receiving.sink.write(piece)
                             receiving.report()
                     receiving.finish()
                     return
