@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
+from connectycube.sandbox import Sandbox, Settings
 from tests.properties import examples
 
 hypothesis.settings.register_profile("project", max_examples=examples(100))
@@ -28,3 +30,10 @@ def pytest_configure() -> None:
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def connectycube_sandbox_server() -> Iterator[Sandbox]:
+    """Start the sandbox of the fixture `connectycube_sandbox` with the application id that is in the tests' JIDs."""
+    with Sandbox(Settings(app_id=7001)) as sandbox:
+        yield sandbox

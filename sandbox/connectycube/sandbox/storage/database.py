@@ -19,8 +19,11 @@ T = TypeVar("T")
 
 __all__ = ["DataFileError", "Database", "dump", "load"]
 
-SCHEMA_VERSION = 2
-MIGRATIONS = {1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'"}
+SCHEMA_VERSION = 3
+MIGRATIONS = {
+    1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'",
+    2: "CREATE TABLE keys (app_id INTEGER NOT NULL, auth_key TEXT NOT NULL, admin_key TEXT NOT NULL)",
+}
 """SQL that upgrades each older version to the next."""
 FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptions": 9000, "events": 9500}
 """As on the platform, ids are large and differ between tables, so that a mix-up doesn't go unnoticed."""
@@ -184,11 +187,11 @@ class Database:
             self.run(f"RELEASE {name}")
 
     def clear(self) -> None:
-        """Delete all rows, and start ids over."""
+        """Delete all data, but keep the application's keys, and start ids over."""
         with self.transaction():
             self.run("PRAGMA defer_foreign_keys = ON")
             for table in self.column(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name != 'keys'"
             ):
                 self.run(f"DELETE FROM {table}")
             for table, number in FIRST_NUMBERS.items():

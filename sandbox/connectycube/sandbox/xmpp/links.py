@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 from xml.sax.saxutils import quoteattr
@@ -18,7 +18,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from connectycube.stanzas import Close, Open
 
@@ -282,13 +282,28 @@ class TcpLink(Link):
 
 
 class WebSocketLink(Link):
-    """A stream over WebSocket: a frame for each stanza (RFC 7395)."""
+    """A stream over WebSocket: a frame for each stanza (RFC 7395).
 
-    def __init__(self, receiver: Callable[[Link], Receiver], links: set[Link], limits: Limits, faults: Faults) -> None:
+    :param origins: origins of the web pages that may connect.
+    """
+
+    def __init__(
+        self,
+        receiver: Callable[[Link], Receiver],
+        links: set[Link],
+        limits: Limits,
+        faults: Faults,
+        origins: Sequence[str],
+    ) -> None:
         super().__init__(receiver, links, limits, faults)
         limit = limits.stanza_bytes
-        # A frame slightly over the limit is answered with a stream error. One far over it is not even read.
-        self._protocol = ServerProtocol(subprotocols=[Subprotocol("xmpp")], max_size=4 * limit)
+        self._protocol = ServerProtocol(
+            # Browsers always name the page's origin, other programs need not.
+            origins=[None, *map(Origin, origins)],
+            subprotocols=[Subprotocol("xmpp")],
+            # A frame slightly over the limit is answered with a stream error. One far over it is not even read.
+            max_size=4 * limit,
+        )
         self._xml = XmlStream.framed(limit)
         self._limit = limit
         self._parts: list[bytes] = []
