@@ -247,6 +247,7 @@ def as_version_1(path: Path) -> None:
     """Make of a data file what the first version of the store was."""
     connection = sqlite3.connect(path)
     connection.execute("ALTER TABLE contacts DROP COLUMN groups")
+    connection.execute("DROP TABLE keys")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
 
