@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,12 +15,6 @@ from connectycube.sandbox.domain.dialogs import Dialogs
 from connectycube.sandbox.rest import wire
 from tests.sandbox.conftest import Join, user_id
 from tests.sandbox.test_dialogs import group
-
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox.api_url) as client:
-        yield client
 
 
 @pytest.fixture

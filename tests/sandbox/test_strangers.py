@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from connectycube.rest import ConnectyCube
@@ -20,34 +20,40 @@ STRANGERS = ["http://evil.example", "http://localhost:3001", "https://localhost:
 PATHS = ["/", "/_sandbox/state", "/_sandbox/journal", "/_sandbox/events", "/session", "/admin/chat/list", "/nowhere"]
 
 
+def stream(sandbox: Sandbox, origin: str | None) -> ClientConnection:
+    return connect(
+        sandbox.websocket_url, origin=None if origin is None else Origin(origin), subprotocols=[Subprotocol("xmpp")]
+    )
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("origin", STRANGERS)
-def test_pages_of_other_origins_get_nothing(sandbox: Sandbox, origin: str, path: str) -> None:
+def test_pages_of_other_origins_get_nothing(sandbox: Sandbox, http: httpx.Client, origin: str, path: str) -> None:
     headers = {"Origin": origin, "CB-Administration-API-Key": sandbox.admin_key}
     for method in ("GET", "OPTIONS", "POST"):
-        answer = httpx.request(method, sandbox.api_url + path, headers=headers)
+        answer = http.request(method, path, headers=headers)
         assert answer.status_code == 403
         assert not any(name.startswith("access-control") for name in answer.headers)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "evil.example:8480", "[", "127.0.0.1.evil"])
 @pytest.mark.parametrize("path", PATHS)
-def test_names_that_lead_here_by_dns_rebinding_get_nothing(sandbox: Sandbox, path: str, host: str) -> None:
+def test_names_that_lead_here_by_dns_rebinding_get_nothing(http: httpx.Client, path: str, host: str) -> None:
     for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}):
-        assert httpx.get(sandbox.api_url + path, headers=headers).status_code == 403
+        assert http.get(path, headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_other_sites_get_nothing_of_the_page_without_an_origin(sandbox: Sandbox, site: str) -> None:
+def test_other_sites_get_nothing_of_the_page_without_an_origin(http: httpx.Client, site: str) -> None:
     for path in ("/", "/_sandbox/state", "/_sandbox/journal", "/_sandbox/events"):
-        assert httpx.get(sandbox.api_url + path, headers={"Sec-Fetch-Site": site}).status_code == 403
+        assert http.get(path, headers={"Sec-Fetch-Site": site}).status_code == 403
 
 
-def test_its_own_page_and_programs_without_an_origin_are_let_in(sandbox: Sandbox) -> None:
+def test_its_own_page_and_programs_without_an_origin_are_let_in(sandbox: Sandbox, http: httpx.Client) -> None:
     port = sandbox.api_url.rpartition(":")[2]
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}", f"[::1]:{port}", "192.0.2.1"):
         for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}):
-            assert httpx.get(f"{sandbox.api_url}/_sandbox/state", headers=headers).status_code == 200
+            assert http.get("/_sandbox/state", headers=headers).status_code == 200
 
 
 def test_listed_origins_can_use_rest_and_the_chat() -> None:
@@ -58,10 +64,11 @@ def test_listed_origins_can_use_rest_and_the_chat() -> None:
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (401, MINE)
         for origin in STRANGERS:
             assert httpx.get(f"{sandbox.api_url}/users", headers={"Origin": origin}).status_code == 403
-            with pytest.raises(InvalidStatus, match="403"):
-                connect(sandbox.websocket_url, origin=Origin(origin), subprotocols=[Subprotocol("xmpp")])
-        for allowed in (None, Origin(MINE)):
-            connect(sandbox.websocket_url, origin=allowed, subprotocols=[Subprotocol("xmpp")]).close()
+            with pytest.raises(InvalidStatus, match="403"), stream(sandbox, origin):
+                pass
+        for allowed in (None, MINE):
+            with stream(sandbox, allowed) as socket:
+                assert socket.subprotocol == "xmpp"
 
 
 @pytest.mark.parametrize("origin", ["*", "", "localhost:3000", "http://localhost:3000/", "ftp://x", "http://A"])
