@@ -37,8 +37,8 @@ class Limits:
     user_tags: int = 5
     page: int = 100
     """Default number of entries on a page."""
-    largest_page: int = 1000
-    """Most entries on a page where no limit is documented (U-06, CR-41)."""
+    largest_page: int = 100
+    """Most entries on a page, whatever a call asks for (U-06, N-12)."""
     file_bytes: int = 104_857_600
     body_bytes: int = 1_048_576
     """Most bytes in a request other than an upload. The platform's limit is not known."""

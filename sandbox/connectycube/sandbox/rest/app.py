@@ -20,6 +20,7 @@ from ..core import Core
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, not_found, session_expired
 from ..journal import MOST_SHOWN
+from ..storage import Unwritable
 from .call import SENT_PATH, Answer, Call, Exchanged
 from .checks import BrokenAnswer, Checks
 from .document import Operation, load_document, starlette_path
@@ -124,6 +125,8 @@ class RestApp:
             response = await self._faulty(seen) or await self._answer(seen, operation)
         except Refused as refused:
             response = seen.refused(refused)
+        except Unwritable as error:
+            response = seen.refused(Refused(507, {"base": [str(error)]}))
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
@@ -179,10 +182,16 @@ class RestApp:
             session=seen.session,
             base_url=str(request.base_url).rstrip("/"),
         )
-        with self.core.db.transaction():
-            result = handler(call)
-            answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
-            self._check(operation, _canonical(operation, request), answer)
+        answer = None
+        try:
+            with self.core.db.transaction():
+                result = handler(call)
+                answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
+                self._check(operation, _canonical(operation, request), answer)
+        except Unwritable:
+            # What a reading call notes on the side is lost if the disk is full, but not its answer.
+            if answer is None or operation.method != "GET":
+                raise
         seen.answer = answer.body
         if answer.body is None:
             return Response(status_code=answer.status, headers=dict(answer.headers))
