@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, XMLPullParser
 from connectycube.sandbox import Sandbox
 from connectycube.stanzas import Stanza, parse
 
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 HEADER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
     " to='localhost' version='1.0'>"

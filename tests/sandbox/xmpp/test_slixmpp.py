@@ -14,7 +14,7 @@ from connectycube.sandbox import Sandbox
 
 from .raw import User
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 class Client(ClientXMPP):

@@ -24,7 +24,7 @@ from .test_messages import ID, text
 OPEN = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="localhost" version="1.0"/>'
 CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
 XMPP = [Subprotocol("xmpp")]
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 
 
 @contextlib.contextmanager

@@ -89,9 +89,9 @@ class Messages:
         :raises Refused: if the sender may not.
         """
         if isinstance(message, DeliveredMark):
-            self._rules.delivered(user_id, message.received.id)
+            self._rules.marked(user_id, message.received.id, read=False)
         elif isinstance(message, ReadMark):
-            self._rules.read(user_id, message.displayed.id)
+            self._rules.marked(user_id, message.displayed.id, read=True)
         elif isinstance(message, EditMessage) and message.body is not None:
             self._rules.edited(user_id, message.replace.id, message.body)
         elif isinstance(message, RemovalMessage):
