@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from connectycube.sandbox import Sandbox, Settings
 from tests.properties import examples
 
 hypothesis.settings.register_profile("project", max_examples=examples(100))
@@ -48,3 +50,10 @@ def pytest_collection_finish() -> None:
     """Exclude the collected tests and their modules from garbage collection, which would visit them all each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def connectycube_sandbox_server() -> Iterator[Sandbox]:
+    """Start the sandbox of the fixture `connectycube_sandbox` with the application id that is in the tests' JIDs."""
+    with Sandbox(Settings(app_id=7001)) as sandbox:
+        yield sandbox

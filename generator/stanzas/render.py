@@ -10,7 +10,7 @@ from ..templating import COMMAND, environment, runtime_files
 from .code import Code
 from .model import Child, Element, Language, Protocol
 
-HOMES = {"Params": "_extras"} | dict.fromkeys(
+HOMES = {"Params": "_extras", "raw": "_xml"} | dict.fromkeys(
     ("GroupPrivacyValue", "JIDError", "OccupantJID", "RoomJID", "UserJID"), "jids"
 )
 """The modules of public names that are the same for every spec, and are loaded when first used."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from connectycube.rest import ConnectyCube
@@ -12,7 +13,7 @@ from connectycube.sandbox import Sandbox
 from tests.rest.both import Both
 from tests.rest.conftest import bare_environment, both, waits
 
-__all__ = ["bare_environment", "both", "join", "sandbox", "waits"]
+__all__ = ["bare_environment", "both", "http", "join", "sandbox", "waits"]
 
 PASSWORD = "correct-horse-9"
 
@@ -23,6 +24,13 @@ Join = Callable[..., Any]
 @pytest.fixture
 def sandbox(connectycube_sandbox: Sandbox) -> Sandbox:
     return connectycube_sandbox
+
+
+@pytest.fixture
+def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """Send plain requests, without a session."""
+    with httpx.Client(base_url=sandbox.api_url) as client:
+        yield client
 
 
 @pytest.fixture

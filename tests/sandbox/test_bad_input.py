@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,12 +15,6 @@ from connectycube.sandbox.domain.dialogs import Dialogs
 from connectycube.sandbox.rest import wire
 from tests.sandbox.conftest import Join, user_id
 from tests.sandbox.test_dialogs import group
-
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox.api_url) as client:
-        yield client
 
 
 @pytest.fixture
@@ -288,13 +281,6 @@ def test_the_spellings_of_other_sdks_are_accepted(http: httpx.Client, join: Join
     assert http.post("/users", data=form, headers={"CB-AuthKey": sandbox.auth_key}).json()["user"]["login"] == "grace"
     answer = http.put(f"/chat/Dialog/{dialog['_id']}/notifications", json={"enabled": 0}, headers=headers)
     assert answer.json() == {"notifications": {"enabled": 0}}
-
-
-def test_other_sites_may_call_the_api_but_not_see_the_page(http: httpx.Client) -> None:
-    assert http.options("/session").headers["access-control-allow-origin"] == "*"
-    assert "access-control-allow-origin" not in http.get("/_sandbox/state").headers
-    assert http.get("/_sandbox/state", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    assert http.get("/_sandbox/journal", headers={"Host": "evil.example"}).status_code == 403
 
 
 def test_the_page_ignores_invalid_numbers(http: httpx.Client, token: str) -> None:

@@ -110,7 +110,7 @@ def test_it_stops_during_calls() -> None:
         address = ("127.0.0.1", urlsplit(found["api_url"]).port)
         for path in ("/session", "/storage/files"):
             client = stack.enter_context(socket.create_connection(address))
-            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{{".encode())
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{{".encode())
         # Both have been read when another call is answered.
         assert httpx.get(found["api_url"]).status_code == 200
         assert ended(process, signal.SIGTERM) == (0, "")

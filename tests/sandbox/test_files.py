@@ -115,7 +115,7 @@ def test_a_file_is_complete_only_once_uploaded(join: Join) -> None:
 
 
 def test_the_storage_refuses_too_large_files(both: Both) -> None:
-    with Sandbox(Settings(limits=Limits(file_bytes=MEGABYTE))) as small:
+    with Sandbox(Settings(app_id=7001, limits=Limits(file_bytes=MEGABYTE))) as small:
         cube = both.cube(small.api_url, auth_key=small.auth_key, token=None)
         cube.login(login="mary", password="password")
         with pytest.raises(errors.ApiError, match="exceeds"):

@@ -10,6 +10,7 @@ import pytest
 from connectycube.rest import errors
 from connectycube.sandbox import Sandbox
 from connectycube.sandbox.bus import MessageRemoved, MessageToDeliver, ReactionsChanged, Signal, SystemMessageToDeliver
+from connectycube.sandbox.domain.message_model import Draft
 from tests.rest.both import Both
 from tests.sandbox.conftest import Join, user_id
 from tests.sandbox.test_dialogs import group, refused
@@ -45,6 +46,17 @@ def test_a_message_keeps_its_own_fields_and_updates_the_dialog(join: Join, sandb
         user_id(mary),
     )
     assert listed.last_message_date_sent == sent.date_sent
+
+
+def test_a_page_has_at_most_a_hundred_entries(join: Join, sandbox: Sandbox) -> None:
+    mary = join("mary")
+    dialog = mary.dialogs.create(type=2, name="Climbing", occupants_ids=[])
+    core = sandbox.core
+    stored = sandbox.call(core.dialogs.get, dialog.id)
+    for number in range(101):
+        sandbox.call(core.messages.store, stored, Draft(sender_id=user_id(mary), body=str(number)))
+    assert len(mary.messages.list(chat_dialog_id=dialog.id, limit=1000).items) == 100
+    assert len(mary.messages.list(chat_dialog_id=dialog.id, limit=1000, skip=100).items) == 1
 
 
 def test_a_message_to_a_user_creates_their_dialog(join: Join) -> None:

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import httpx
-import pytest
 
 from connectycube.sandbox import Sandbox
 from tests.sandbox.conftest import Join, user_id
-
-
-@pytest.fixture
-def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox.api_url) as client:
-        yield client
 
 
 def test_the_page_and_its_assets_are_local(http: httpx.Client) -> None:

@@ -144,7 +144,7 @@ def test_users_are_found_by_one_field(join: Join, sandbox: Sandbox) -> None:
 def test_v1_is_off_by_default(join: Join, both: Both) -> None:
     with pytest.raises(errors.BadRequest):
         join("mary").users.list_v1()
-    with Sandbox(Settings(users_v1=True)) as other:
+    with Sandbox(Settings(app_id=7001, users_v1=True)) as other:
         for name in ("ada", "grace", "mary"):
             other.create_user(name, full_name=name.title())
         cube = both.cube(other.api_url, auth_key=other.auth_key, token=None)

@@ -16,6 +16,7 @@ from ._xml import MAX_DEPTH, MAX_SIZE, BuildError, Element, Stanza, StanzaError
 
 if TYPE_CHECKING:
     from ._extras import Params as Params
+    from ._xml import raw as raw
     from .bind import Bind as Bind
     from .bind import BindRequest as BindRequest
     from .bind import BindResult as BindResult
@@ -285,6 +286,7 @@ _HOMES: dict[str, str] = {
     "Unsubscribe": "presence",
     "Unsubscribed": "presence",
     "UserJID": "jids",
+    "raw": "_xml",
 }
 
 __all__ = [
@@ -429,6 +431,7 @@ __all__ = [
     "Unsubscribed",
     "UserJID",
     "parse",
+    "raw",
 ]
 
 FAMILIES.update(LOADERS)

@@ -40,7 +40,7 @@ class Sandbox:
         cube.login(login="mary", password="correct-horse-9")
     ```
 
-    :param settings: application id, keys, limits.
+    :param settings: application id, keys, limits, and the web pages that may use it.
     :param data: the data file. Without one, everything is in memory.
     :param seed: a file, or its content, with the data to start with; see `connectycube.sandbox.seeding` for its form.
     :param host: address to listen on. Other hosts than the loopback interface let anyone on the network read all
@@ -124,8 +124,7 @@ class Sandbox:
         except OSError:
             rest.close()
             raise
-        hosts = frozenset(LOOPBACK) if self.host in LOOPBACK else None
-        server = self._server = Server(self._make_core, rest, self._services, hosts)
+        server = self._server = Server(self._make_core, rest, self._services, self.host)
         server.start()
         return server
 
@@ -138,6 +137,7 @@ class Sandbox:
 
     def _make_core(self) -> Core:
         core = Core(self.settings, self._data)
+        self.settings = core.settings
         try:
             self._plant(core)
         except BaseException:

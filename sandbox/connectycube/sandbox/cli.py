@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .config import ADMIN_KEY, APP_ID, AUTH_KEY, LOOPBACK, Settings
+from .config import LOOPBACK, Settings
 from .storage import DataFileError
 from .xmpp.late import ChatStartError
 
@@ -58,9 +58,16 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
-    made.add_argument("--app-id", type=int, default=APP_ID, help="application id (default: %(default)s)")
-    made.add_argument("--auth-key", default=AUTH_KEY, help="authorization key (default: %(default)s)")
-    made.add_argument("--admin-key", default=ADMIN_KEY, help="administration key (default: %(default)s)")
+    made.add_argument("--app-id", type=int, help="application id (default: random, or as kept in the data file)")
+    made.add_argument("--auth-key", help="authorization key (default: likewise)")
+    made.add_argument("--admin-key", help="administration key (default: likewise)")
+    made.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="origin of web pages that may use it, such as http://localhost:3000; may be repeated (default: none)",
+    )
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
     made.add_argument("--users-v1", action="store_true", help="enable the deprecated list of users")
     return made
@@ -156,6 +163,7 @@ def started(given: argparse.Namespace) -> Alone:
         admin_key=given.admin_key,
         chat_host=given.chat_host,
         users_v1=given.users_v1,
+        origins=given.allow_origin,
     )
     sandbox = Alone(
         settings,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Iterable
 from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
+from attrs.validators import optional
 
-__all__ = ["Limits", "Settings"]
+__all__ = ["Keys", "Limits", "Settings"]
 
-APP_ID = 7001
-AUTH_KEY = "sandbox-auth-key"
-ADMIN_KEY = "sandbox-admin-key"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this machine can reach."""
 
@@ -37,8 +37,8 @@ class Limits:
     user_tags: int = 5
     page: int = 100
     """Default number of entries on a page."""
-    largest_page: int = 1000
-    """Most entries on a page where no limit is documented (U-06, CR-41)."""
+    largest_page: int = 100
+    """Most entries on a page, whatever a call asks for (U-06, N-12)."""
     file_bytes: int = 104_857_600
     body_bytes: int = 1_048_576
     """Most bytes in a request other than an upload. The platform's limit is not known."""
@@ -67,7 +67,7 @@ _KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
 def _number(_: Settings, attribute: Attribute[int], value: int) -> None:
     # Larger numbers fit neither into JIDs nor into SQLite.
     if not 0 < value < 10**18:
-        raise ValueError(f"{attribute.name} must be a positive number of at most 18 digits")
+        raise ValueError(f"{attribute.alias} must be a positive number of at most 18 digits")
 
 
 def _fits(pattern: re.Pattern[str], what: str) -> Any:
@@ -75,25 +75,49 @@ def _fits(pattern: re.Pattern[str], what: str) -> Any:
 
     def check(_: Settings, attribute: Attribute[str], value: str) -> None:
         if pattern.fullmatch(value) is None:
-            raise ValueError(f"{attribute.name} must be {what}")
+            raise ValueError(f"{attribute.alias} must be {what}")
 
     return check
 
 
 _is_key = _fits(_KEY, "a text that fits into a header")
 _is_host = _fits(_HOST, "a host name")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", re.ASCII)
+
+
+def _are_origins(_: Settings, attribute: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    for origin in value:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(f"{attribute.alias} must be origins such as http://localhost:3000, not {origin!r}")
+
+
+def _origins(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(given)
+
+
+@frozen(kw_only=True)
+class Keys:
+    """What clients must present. It is random, so that no page in a browser on this machine can know it."""
+
+    app_id: int = field(factory=lambda: 100_000 + secrets.randbelow(900_000))
+    auth_key: str = field(factory=lambda: secrets.token_hex(16), repr=False)
+    admin_key: str = field(factory=lambda: secrets.token_hex(16), repr=False)
 
 
 @frozen(kw_only=True)
 class Settings:
     """A sandbox's names, keys and behaviour.
 
+    :param app_id: id of the application. It and the keys are random by default; a data file keeps them.
+    :param auth_key: authorization key of the application.
+    :param admin_key: key of the admin API.
     :raises ValueError: if a name or key is invalid.
     """
 
-    app_id: int = field(default=APP_ID, validator=_number)
-    auth_key: str = field(default=AUTH_KEY, repr=False, validator=_is_key)
-    admin_key: str = field(default=ADMIN_KEY, repr=False, validator=_is_key)
+    _app_id: int | None = field(default=None, validator=optional(_number), alias="app_id")
+    _auth_key: str | None = field(default=None, repr=False, validator=optional(_is_key), alias="auth_key")
+    _admin_key: str | None = field(default=None, repr=False, validator=optional(_is_key), alias="admin_key")
+    _random: Keys = field(factory=Keys, init=False, repr=False, eq=False)
     chat_host: str = field(default="localhost", validator=_is_host)
     """The domain of the users' JIDs."""
     users_v1: bool = False
@@ -105,6 +129,33 @@ class Settings:
     check_answers: bool = True
     """Whether to check each answer against the spec before it is sent."""
     limits: Limits = field(factory=Limits)
+    origins: tuple[str, ...] = field(default=(), converter=_origins, validator=_are_origins)
+    """Origins of web pages that may use REST and the chat, such as `http://localhost:3000`. By default, only the
+    sandbox's own page may. Programs other than browsers send no origin."""
+
+    @property
+    def app_id(self) -> int:
+        """The id of the application."""
+        return self._random.app_id if self._app_id is None else self._app_id
+
+    @property
+    def auth_key(self) -> str:
+        """The authorization key of the application."""
+        return self._random.auth_key if self._auth_key is None else self._auth_key
+
+    @property
+    def admin_key(self) -> str:
+        """The key of the admin API."""
+        return self._random.admin_key if self._admin_key is None else self._admin_key
+
+    def with_kept(self, kept: Keys) -> Settings:
+        """Return these settings with the keys of an earlier start where none are given."""
+        return evolve(
+            self,
+            app_id=kept.app_id if self._app_id is None else self._app_id,
+            auth_key=kept.auth_key if self._auth_key is None else self._auth_key,
+            admin_key=kept.admin_key if self._admin_key is None else self._admin_key,
+        )
 
     @property
     def muc_host(self) -> str:

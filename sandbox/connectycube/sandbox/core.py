@@ -8,7 +8,7 @@ from pathlib import Path
 from .addresses import Addresses
 from .bus import Bus, Emptied
 from .clock import Clock
-from .config import Settings
+from .config import Keys, Settings
 from .domain.accounts import Accounts
 from .domain.address_book import AddressBook
 from .domain.chat import ChatRules
@@ -45,12 +45,12 @@ class Core:
     """
 
     def __init__(self, settings: Settings | None = None, data: str | Path | None = None) -> None:
-        self.settings = settings = settings or Settings()
         self.loaded: Callable[[], None] = lambda: None
         self.failed: Callable[[Exception], None] = lambda error: None
         self.clock = clock = Clock()
         self.ids = ids = ObjectIds(clock)
         self.db = db = Database(data)
+        self.settings = settings = _with_keys(db, settings or Settings())
         self.bus = bus = Bus()
         self.faults = Faults()
         self.journal = Journal(clock)
@@ -86,3 +86,15 @@ class Core:
     def close(self) -> None:
         """Close the data file."""
         self.db.close()
+
+
+def _with_keys(db: Database, settings: Settings) -> Settings:
+    """Return the settings with the keys that the data file keeps, and keep those in use for the next start."""
+    kept = db.find(Keys, "SELECT * FROM keys")
+    settings = settings if kept is None else settings.with_kept(kept)
+    used = Keys(app_id=settings.app_id, auth_key=settings.auth_key, admin_key=settings.admin_key)
+    if used != kept:
+        with db.transaction():
+            db.run("DELETE FROM keys")
+            db.insert("keys", app_id=used.app_id, auth_key=used.auth_key, admin_key=used.admin_key)
+    return settings

@@ -42,7 +42,7 @@ class Server:
 
     :param make_core: builds the domain, on the new thread.
     :param services: builds the other services.
-    :param hosts: host names that the page answers to; `None` allows any.
+    :param host: the address that REST listens on.
     :ivar failure: why the sandbox ended on its own.
     """
 
@@ -51,12 +51,12 @@ class Server:
         make_core: Callable[[], Core],
         rest_socket: socket.socket,
         services: Callable[[Core], Sequence[Service]] = lambda core: (),
-        hosts: frozenset[str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self._make_core = make_core
         self._socket = rest_socket
         self._make_services = services
-        self._hosts = hosts
+        self._host = host
         self._services: Sequence[Service] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: uvicorn.Server | None = None
@@ -146,7 +146,7 @@ class Server:
                 self._loop = None
 
     async def _serve(self, core: Core) -> None:
-        rest = RestApp(core, self._drop, self._hosts)
+        rest = RestApp(core, self._drop, self._host)
         warming = asyncio.create_task(rest.warm())
         config = uvicorn.Config(
             rest.app,

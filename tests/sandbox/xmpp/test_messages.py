@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from connectycube.sandbox import Sandbox
@@ -105,6 +106,26 @@ def test_attachments_are_saved(sandbox: Sandbox, connect: Connect, mary: int, jo
     ]
     assert stored.markable
     assert stored.extra == {"place": '{"lat":"1"}'}
+
+
+@pytest.mark.parametrize("value", ["5", "true", "null", "[1]", "1.5", "text"])
+def test_attachments_of_any_value_are_text_over_rest(
+    sandbox: Sandbox, http: httpx.Client, connect: Connect, mary: int, joe: int, value: str
+) -> None:
+    sender = connect(joe)
+    names = ("data", "id", "uid", "name", "type", "url", "content-type", "x")
+    attributes = " ".join(f'{name}="{value}"' for name in names)
+    sender.send(
+        f'<message type="chat" to="{bare(sandbox, mary)}" id="{ID}"><extraParams><save_to_history>1</save_to_history>'
+        f"<attachment {attributes}/><mood>{value}</mood></extraParams></message>"
+    )
+    assert sender.quiet() == []
+    headers = {"CB-Token": sandbox.call(sandbox.core.sessions.open_for, mary).token}
+    query = {"chat_dialog_id": history(sandbox)[0].dialog_id}
+    (message,) = http.get("/chat/Message", params=query, headers=headers).json()["items"]
+    shown = {name: text for name, text in message["attachments"][0].items() if name != "data" or value != "text"}
+    assert shown == dict.fromkeys(shown, value)
+    assert message["mood"] == value
 
 
 def test_offline_users_receive_messages_later_with_their_time(

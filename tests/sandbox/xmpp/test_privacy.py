@@ -25,6 +25,7 @@ from connectycube.stanzas import (
 )
 
 from .raw import Connect, Group, Raw, User
+from .test_management import back, enable, resume
 from .test_messages import CARBONS, ID, bare, history, text
 from .test_presence import befriend, grouped
 
@@ -79,6 +80,25 @@ def test_lists_are_stored_and_read_back(connect: Connect, mary: int, joe: int) -
     assert (items[0].message, items[0].presence_in, items[0].presence_out, items[0].iq) == (True,) * 4
     client.request("set", query("<active/>"))
     assert client.request("get", NAMES).query.active is None
+
+
+def test_a_device_that_lost_its_connection_holds_no_list(
+    sandbox: Sandbox, connect: Connect, raw: Connect, mary: int, joe: int
+) -> None:
+    lost = connect(mary)
+    management_id = enable(lost).id
+    block(lost, joe)
+    lost.request("set", blocking("localhost", joe, name="quiet"))
+    lost.request("set", query('<active name="quiet"/>'))
+    sandbox.drop_connections(mary)
+    client = connect(mary)
+    assert condition(client, "set", query('<list name="quiet"/>')) is None
+    assert condition(client, "set", query("<default/>")) is None
+    assert condition(client, "set", query('<list name="blocked"/>')) is None
+    resumed = back(raw, mary)
+    resumed.send(resume(management_id, 0))
+    assert resumed.quiet() != []
+    assert resumed.request("get", NAMES).query.active is None
 
 
 def test_lists_in_use_are_protected(connect: Connect, mary: int, joe: int) -> None:

@@ -261,7 +261,8 @@ class Accounts:
         if now < self._next_end_of_guest:
             return
         for user_id in self._db.column("SELECT id FROM users WHERE is_guest AND created_at <= ?", now - lifetime):
-            self.delete(user_id)
+            with self._db.attempt():
+                self.delete(user_id)
         first = self._db.value("SELECT min(created_at) FROM users WHERE is_guest")
         self._next_end_of_guest = math.inf if first is None else first + lifetime
 

@@ -66,25 +66,6 @@ class ChatRules:
             return None
         return self._accounts.scram(user_id, mechanism, self._sessions.tokens(user_id))
 
-    # -- permissions
-
-    def may_write(self, user_id: int, dialog_id: str) -> bool:
-        """Return whether a user may send to a dialog's room."""
-        dialog = self._dialogs.find(dialog_id)
-        return dialog is not None and not dialog.private and self._dialogs.may_write(dialog, user_id)
-
-    def may_enter(self, user_id: int, dialog_id: str) -> bool:
-        """Return whether a user may join a dialog's room."""
-        dialog = self._dialogs.find(dialog_id)
-        return dialog is not None and not dialog.private and self._dialogs.role(dialog, user_id) > 0
-
-    def readers(self, dialog_id: str) -> list[int]:
-        """Return everyone who receives a dialog's messages.
-
-        :raises Refused: 404 if there is no such dialog.
-        """
-        return self._dialogs.readers(self._dialogs.get(dialog_id))
-
     # -- messages
 
     def group_message(self, dialog_id: str, draft: Draft, *, save: bool) -> Accepted:
@@ -123,15 +104,8 @@ class ChatRules:
             recipients=self._dialogs.readers(dialog),
         )
 
-    def delivered(self, user_id: int, message_id: str) -> None:
-        """Mark a message as delivered to a user (K-20), if it is in the history of one of the user's dialogs."""
-        self._mark(user_id, message_id, read=False)
-
-    def read(self, user_id: int, message_id: str) -> None:
-        """Mark a message as read by a user (K-21), if it is in the history of one of the user's dialogs."""
-        self._mark(user_id, message_id, read=True)
-
-    def _mark(self, user_id: int, message_id: str, *, read: bool) -> None:
+    def marked(self, user_id: int, message_id: str, *, read: bool) -> None:
+        """Mark a message as delivered to a user, or read (K-20, K-21), if it is in one of the user's dialogs."""
         message = self._messages.find(message_id)
         if message is not None:
             dialog = self._dialogs.get(message.dialog_id)

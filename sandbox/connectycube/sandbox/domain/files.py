@@ -91,7 +91,8 @@ class Writing:
 
     def __exit__(self, *error: object) -> None:
         # After `finish`, the file uses these chunks; otherwise the upload failed.
-        self._db.run(f"DELETE FROM file_chunks WHERE content = ? AND {UNUSED}", self._content)
+        with self._db.attempt():
+            self._db.run(f"DELETE FROM file_chunks WHERE content = ? AND {UNUSED}", self._content)
 
     def add(self, chunk: bytes) -> None:
         """Write the next part.
@@ -298,7 +299,8 @@ class Files:
         file = self._find(uid)
         if file is None or not file.complete:
             raise StorageRefused(404, "NoSuchKey", "The specified key does not exist.")
-        self._db.update("files", "uid = ?", uid, read_at=self._clock.now())
+        with self._db.attempt():
+            self._db.update("files", "uid = ?", uid, read_at=self._clock.now())
         return file
 
     def chunks(self, file: StoredFile) -> Iterator[bytes]:

@@ -17,9 +17,11 @@ __all__ = ["OfflineMessage", "Presence"]
 class OfflineMessage:
     """A stanza that waited.
 
+    :ivar number: its place in the order.
     :ivar stored_at: Unix time for its `<delay/>`.
     """
 
+    number: int
     stanza: str
     stored_at: float
 
@@ -50,7 +52,8 @@ class Presence:
         self._touch(user_id)
 
     def _touch(self, user_id: int) -> None:
-        self._db.update("users", "id = ?", user_id, last_activity_at=self._clock.now())
+        with self._db.attempt():
+            self._db.update("users", "id = ?", user_id, last_activity_at=self._clock.now())
 
     def is_online(self, user_id: int) -> bool:
         """Return whether a user is online."""
@@ -69,16 +72,20 @@ class Presence:
             return None
         return max(0, int(self._clock.now() - user.last_activity_at))
 
-    def store_offline(self, user_id: int, stanza: str) -> None:
-        """Keep a stanza until a user comes online."""
-        self._db.insert("offline_messages", user_id=user_id, stanza=stanza, stored_at=self._clock.now())
+    def store_offline(self, user_id: int, stanza: str, number: int | None = None) -> None:
+        """Keep a stanza until a user comes online.
 
-    def take_offline(self, user_id: int) -> list[OfflineMessage]:
-        """Return and forget what waited for a user, oldest first."""
-        with self._db.transaction():
-            sql = "SELECT * FROM offline_messages WHERE user_id = ? ORDER BY number"
-            found = self._db.find_all(OfflineMessage, sql, user_id)
-            self._db.run("DELETE FROM offline_messages WHERE user_id = ?", user_id)
+        :param number: the place in the order that it had before; without one, it is the last.
+        """
+        now = self._clock.now()
+        self._db.insert("offline_messages", number=number, user_id=user_id, stanza=stanza, stored_at=now)
+
+    def take_offline(self, user_id: int) -> OfflineMessage | None:
+        """Return and forget the oldest stanza that waits for a user, or return `None` if there is none."""
+        sql = "SELECT * FROM offline_messages WHERE user_id = ? ORDER BY number LIMIT 1"
+        found = self._db.find(OfflineMessage, sql, user_id)
+        if found is not None:
+            self._db.run("DELETE FROM offline_messages WHERE number = ?", found.number)
         return found
 
     def reset(self) -> None:

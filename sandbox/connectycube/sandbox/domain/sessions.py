@@ -136,11 +136,13 @@ class Sessions:
         if session is None:
             raise session_expired()
         if self._over(session):
-            self.end(session)
+            with self._db.attempt():
+                self.end(session)
             raise session_expired()
-        self._db.update("sessions", "id = ?", session.id, last_call_at=self._clock.now())
-        if session.user_id is not None:
-            self._seen(session.user_id)
+        with self._db.attempt():
+            self._db.update("sessions", "id = ?", session.id, last_call_at=self._clock.now())
+            if session.user_id is not None:
+                self._seen(session.user_id)
         return self.get(session.id)
 
     def find_token(self, token: str) -> Session | None:

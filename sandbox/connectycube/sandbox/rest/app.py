@@ -20,9 +20,11 @@ from ..core import Core
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, not_found, session_expired
 from ..journal import MOST_SHOWN
+from ..storage import Unwritable
 from .call import SENT_PATH, Answer, Call, Exchanged
 from .checks import BrokenAnswer, Checks
 from .document import Operation, load_document, starlette_path
+from .guard import Guard
 from .page import Page
 from .reading import acceptable, body_of, fit_body, fit_query, query_of, read_bytes, require_groups
 from .routes import all_routes
@@ -33,12 +35,6 @@ __all__ = ["RestApp"]
 log = logging.getLogger("connectycube.sandbox")
 
 TOKEN, AUTH_KEY, ADMIN_KEY = "cb-token", "cb-authkey", "cb-administration-api-key"
-CORS = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-headers": "*",
-    "access-control-allow-methods": "GET, POST, PUT, DELETE",
-    "access-control-expose-headers": "CB-Token-ExpirationDate",
-}
 LEFT_OUT = {"POST": "R-038", "DELETE": "R-039", "GET": "R-040"}
 """Facts about blocking users in a dialog, which the platform no longer documents (U-21)."""
 STATUS_TEXTS = {
@@ -57,20 +53,20 @@ class RestApp:
     """The REST side of a sandbox, as an ASGI application.
 
     :param drop: breaks the connection of a client, given its address, without an answer.
-    :param hosts: host names that the page at the root answers to; `None` allows any.
+    :param host: the address that it listens on.
     """
 
     def __init__(
         self,
         core: Core,
         drop: Callable[[tuple[str, int]], None],
-        hosts: frozenset[str] | None = None,
+        host: str,
     ) -> None:
         self.core = core
         self.document = load_document()
         self.checks = Checks(self.document)
         self.routes = all_routes()
-        self.page = Page(core, hosts)
+        self.page = Page(core)
         self._drop = drop
         self._warm: asyncio.Task[None] | None = None
         self.starlette = Starlette(
@@ -79,7 +75,7 @@ class RestApp:
         )
         # Unknown paths get an answer in the platform's form, not a redirect.
         self.starlette.router.redirect_slashes = False
-        self.app: ASGIApp = _Normalised(self.starlette)
+        self.app: ASGIApp = Guard(_Normalised(self.starlette), host, core.settings.origins)
 
     def _api_routes(self) -> list[Route]:
         """Return one route per path. Those with fewer parameters come first, so that fixed words take precedence."""
@@ -129,6 +125,8 @@ class RestApp:
             response = await self._faulty(seen) or await self._answer(seen, operation)
         except Refused as refused:
             response = seen.refused(refused)
+        except Unwritable as error:
+            response = seen.refused(Refused(507, {"base": [str(error)]}))
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
@@ -184,10 +182,16 @@ class RestApp:
             session=seen.session,
             base_url=str(request.base_url).rstrip("/"),
         )
-        with self.core.db.transaction():
-            result = handler(call)
-            answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
-            self._check(operation, _canonical(operation, request), answer)
+        answer = None
+        try:
+            with self.core.db.transaction():
+                result = handler(call)
+                answer = result if isinstance(result, Answer) else Answer(status=operation.success, body=result)
+                self._check(operation, _canonical(operation, request), answer)
+        except Unwritable:
+            # What a reading call notes on the side is lost if the disk is full, but not its answer.
+            if answer is None or operation.method != "GET":
+                raise
         seen.answer = answer.body
         if answer.body is None:
             return Response(status_code=answer.status, headers=dict(answer.headers))
@@ -236,8 +240,7 @@ class RestApp:
     # -- finishing
 
     def finish(self, seen: Exchanged, response: Response) -> Response:
-        """Add the headers that all answers have, and record the call in the journal."""
-        response.headers.update(CORS)
+        """Add the session's expiry, and record the call in the journal."""
         session = seen.session
         if session is not None and response.status_code < 400:
             expiry = iso(self.core.sessions.expiry(session)) or ""
@@ -267,7 +270,7 @@ class RestApp:
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = dict(getattr(error, "headers", None) or {})
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers=CORS)
+            return Response(status_code=204)
         text = "No such route" if status == 404 else str(getattr(error, "detail", "Failure"))
         seen.answer = {"errors": {"base": [text]}}
         return self.finish(seen, JSONResponse(seen.answer, status, headers))

@@ -97,14 +97,14 @@ class Call:
         text = self.get(name)
         return default if text is None else text.lower() in ("1", "true")
 
-    def page(self, most: int | None = None, skip: str = "skip") -> tuple[int, int]:
+    def page(self, skip: str = "skip") -> tuple[int, int]:
         """Return how many entries to skip, and how many to answer with."""
         limits = self.core.settings.limits
-        return self.number(skip, 0), min(self.number("limit", limits.page), most or limits.largest_page)
+        return self.number(skip, 0), min(self.number("limit", limits.page), limits.largest_page)
 
     def numbered_page(self) -> tuple[int, int]:
         """Return the number and size of a page, for lists that count pages."""
-        return self.number("page", 1), self.number("per_page", 10)
+        return self.number("page", 1), min(self.number("per_page", 10), self.core.settings.limits.largest_page)
 
     def order(self, default: tuple[str, bool] | None = None) -> tuple[str, bool] | None:
         """Return the field to sort by, and whether to sort descending."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -36,16 +35,14 @@ HEADERS = {
 }
 BEAT_SECONDS = 15.0
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 
 class Page:
-    """The routes of the page.
+    """The routes of the page."""
 
-    :param hosts: host names that the page answers to, which prevents DNS rebinding. `None` allows any.
-    """
-
-    def __init__(self, core: Core, hosts: frozenset[str] | None) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self._hosts = hosts
         self._run = secrets.token_hex(8)
         self._closing = False
         self._readers: set[asyncio.Event] = set()
@@ -53,11 +50,11 @@ class Page:
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/", self.index, methods=["GET"]),
-            Route(f"{BASE}/state", self.state, methods=["GET"]),
-            Route(f"{BASE}/journal", self.journal, methods=["GET"]),
-            Route(f"{BASE}/events", self.events, methods=["GET"]),
-            Route(f"{BASE}/{{name}}", self.asset, methods=["GET"]),
+            Route("/", _own(self.index), methods=["GET"]),
+            Route(f"{BASE}/state", _own(self.state), methods=["GET"]),
+            Route(f"{BASE}/journal", _own(self.journal), methods=["GET"]),
+            Route(f"{BASE}/events", _own(self.events), methods=["GET"]),
+            Route(f"{BASE}/{{name}}", _own(self.asset), methods=["GET"]),
         ]
 
     def close(self) -> None:
@@ -66,35 +63,25 @@ class Page:
         for changed in self._readers:
             changed.set()
 
-    def _refused(self, request: Request) -> Response | None:
-        host = request.url.hostname or ""
-        strange = self._hosts is not None and host not in self._hosts
-        if strange or request.headers.get("sec-fetch-site") == "cross-site":
-            return Response("This page is only for this machine", 403, HEADERS)
-        return None
-
     def _file(self, name: str, media_type: str) -> Response:
         text = resources.files("connectycube.sandbox").joinpath("page", name).read_text("utf-8")
         return Response(text, 200, HEADERS, media_type)
 
     async def index(self, request: Request) -> Response:
-        return self._refused(request) or self._file("index.html", "text/html")
+        return self._file("index.html", "text/html")
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in ASSETS:
             return JSONResponse({"errors": {"base": ["No such route"]}}, 404, HEADERS)
-        return self._refused(request) or self._file(name, ASSETS[name])
+        return self._file(name, ASSETS[name])
 
     async def state(self, request: Request) -> Response:
         """Answer with users and dialogs."""
-        return self._refused(request) or JSONResponse(self._state(), 200, HEADERS)
-
-    def _state(self) -> dict[str, Any]:
         core = self._core
         users, _ = core.accounts.search([], skip=0, limit=500)
         dialogs, _ = core.dialogs.search([], user_id=None, skip=0, limit=500)
-        return {
+        state = {
             "app_id": core.settings.app_id,
             "run": self._run,
             "users": [
@@ -118,12 +105,10 @@ class Page:
                 for dialog in dialogs
             ],
         }
+        return JSONResponse(state, 200, HEADERS)
 
     async def journal(self, request: Request) -> Response:
         """Answer with entries of the journal, which `after`, `user_id` and `text` narrow down."""
-        refused = self._refused(request)
-        if refused is not None:
-            return refused
         query = request.query_params
         entries = self._core.journal.entries(
             user_id=_number(query.get("user_id")), after=_number(query.get("after")) or 0, text=query.get("text", "")
@@ -135,9 +120,6 @@ class Page:
 
         The event `cleared` means that entries up to a number have been removed.
         """
-        refused = self._refused(request)
-        if refused is not None:
-            return refused
         last = request.headers.get("last-event-id") or request.query_params.get("after")
         stream = self._events(_number(last) or 0)
         return StreamingResponse(stream, 200, HEADERS, "text/event-stream")
@@ -169,6 +151,16 @@ class Page:
         finally:
             stop()
             self._readers.discard(changed)
+
+
+def _own(endpoint: Endpoint) -> Endpoint:
+    async def checked(request: Request) -> Response:
+        # Other pages on this machine are "same-site". Even one that may use the API gets no user's traffic.
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return Response("Other sites can't use this page: open it yourself", 403, HEADERS)
+        return await endpoint(request)
+
+    return checked
 
 
 def _number(text: str | None) -> int | None:

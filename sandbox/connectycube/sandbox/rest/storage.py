@@ -18,6 +18,7 @@ from starlette.types import Message, Receive
 from ..core import Core
 from ..domain.files import BUCKET, CHUNK, StorageRefused
 from ..errors import Refused, not_found, session_expired
+from ..storage import Unwritable
 from .call import Exchanged
 
 __all__ = ["Storage"]
@@ -52,6 +53,8 @@ class Storage:
             response = await self._upload(request, seen)
         except StorageRefused as refused:
             response = _refusal(refused)
+        except Unwritable as error:
+            response = _refusal(StorageRefused(507, "InsufficientStorage", str(error)))
         except HTTPException as error:
             response = _refusal(StorageRefused(400, "MalformedPOSTRequest", str(error.detail)))
         except ClientDisconnect:

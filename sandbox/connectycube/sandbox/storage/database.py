@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,19 +17,27 @@ from attrs import fields
 
 T = TypeVar("T")
 
-__all__ = ["DataFileError", "Database", "dump", "load"]
+__all__ = ["DataFileError", "Database", "Unwritable", "dump", "load"]
 
-SCHEMA_VERSION = 2
-MIGRATIONS = {1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'"}
+SCHEMA_VERSION = 3
+MIGRATIONS = {
+    1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'",
+    2: "CREATE TABLE keys (app_id INTEGER NOT NULL, auth_key TEXT NOT NULL, admin_key TEXT NOT NULL)",
+}
 """SQL that upgrades each older version to the next."""
 FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptions": 9000, "events": 9500}
 """As on the platform, ids are large and differ between tables, so that a mix-up doesn't go unnoticed."""
+UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 LOCK_SECONDS = 1.0
 """How long to wait for the data file, which a stopping sandbox may still hold."""
 
 
 class DataFileError(Exception):
     """The data file can't be used: it is not a sandbox's, or of another version, damaged, or in use."""
+
+
+class Unwritable(DataFileError):
+    """The data file can be read but not written, for example because the disk is full."""
 
 
 class Database:
@@ -146,7 +154,15 @@ class Database:
 
         :returns: how many rows changed.
         """
-        return self._connection.execute(sql, values).rowcount
+        return self._write(sql, values).rowcount
+
+    def _write(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in UNWRITABLE:
+                raise Unwritable(f"{self.path} {_trouble(error)}") from error
+            raise
 
     def insert(self, table: str, **values: Any) -> int:
         """Insert a row.
@@ -155,8 +171,7 @@ class Database:
         """
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
-        cursor = self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))
-        return cursor.lastrowid or 0
+        return self._write(f"INSERT INTO {table} ({names}) VALUES ({marks})", [*values.values()]).lastrowid or 0
 
     def update(self, table: str, where: str, *keys: Any, **values: Any) -> int:
         """Update the rows that meet a condition.
@@ -176,19 +191,31 @@ class Database:
         self._depth += 1
         try:
             yield
+            self.run(f"RELEASE {name}")
         except BaseException:
-            self.run(f"ROLLBACK TO {name}")
+            # SQLite may have rolled back everything itself if the disk is full.
+            if self._connection.in_transaction:
+                self.run(f"ROLLBACK TO {name}")
+                self.run(f"RELEASE {name}")
             raise
         finally:
             self._depth -= 1
-            self.run(f"RELEASE {name}")
+
+    @contextmanager
+    def attempt(self) -> Generator[None, None, None]:
+        """Run a block completely or not at all, and go on if the data file can't be written.
+
+        It is for what a call only notes on the side: reading works while the disk is full.
+        """
+        with suppress(Unwritable), self.transaction():
+            yield
 
     def clear(self) -> None:
-        """Delete all rows, and start ids over."""
+        """Delete all data, but keep the application's keys, and start ids over."""
         with self.transaction():
             self.run("PRAGMA defer_foreign_keys = ON")
             for table in self.column(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name != 'keys'"
             ):
                 self.run(f"DELETE FROM {table}")
             for table, number in FIRST_NUMBERS.items():
@@ -209,7 +236,7 @@ def _trouble(error: sqlite3.DatabaseError) -> str:
     match error.sqlite_errorcode & 0xFF:
         case sqlite3.SQLITE_BUSY:
             return "is in use, by another sandbox or another program"
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_FULL:
+        case code if code in UNWRITABLE:
             return f"can't be written: {error}"
         case sqlite3.SQLITE_CORRUPT:
             return f"is damaged: {error}"

@@ -251,3 +251,10 @@ CREATE TABLE whiteboards (
     created_at REAL NOT NULL,
     updated_at REAL NOT NULL
 );
+
+-- What clients must present, in one row.
+CREATE TABLE keys (
+    app_id INTEGER NOT NULL,
+    auth_key TEXT NOT NULL,
+    admin_key TEXT NOT NULL
+);

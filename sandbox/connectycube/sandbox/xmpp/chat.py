@@ -13,6 +13,7 @@ from ..addresses import Addresses, Jid
 from ..clock import Clock
 from ..config import Settings
 from ..errors import Refused
+from ..storage import Unwritable
 from .alarms import Alarms
 from .faults import StanzaRefused, error_to, refusal
 from .kinds import Message, Presence, Subscription
@@ -81,8 +82,7 @@ class Chat:
         if stream is not None:
             stream.resource = None
         self._presences.gone(session)
-        if session.management is not None:
-            self._messages.redeliver(session, session.management.unacked)
+        self._messages.redeliver(session)
 
     def _forget(self, session: Session) -> bool:
         if session.ended:
@@ -134,6 +134,8 @@ class Chat:
             self._refuse(session, element, refusal(refused))
         except StanzaRefused as refused:
             self._refuse(session, element, refused)
+        except Unwritable as error:
+            self._refuse(session, element, StanzaRefused("resource-constraint", str(error)))
         except Exception:
             log.exception("a stanza could not be handled")
             self._refuse(session, element, StanzaRefused("internal-server-error"))

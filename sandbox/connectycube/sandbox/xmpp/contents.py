@@ -18,6 +18,7 @@ from .kinds import Message, destroyed
 __all__ = ["attachment_of", "completed", "draft_of", "extra_of", "saved"]
 
 _NAMES = {"content_type": "content-type"}
+_NUMBERS = ("size", "width", "height", "duration")
 _FIELDS = frozenset(
     "save_to_history dialog_id date_sent moduleIdentifier message_id silent markable attachment".split()
 )
@@ -57,7 +58,7 @@ def _to_json(attachment: Attachment) -> dict[str, Any]:
     for name in _ATTACHMENT:
         value = getattr(attachment, name)
         if value is not None:
-            found[_NAMES.get(name, name)] = value if isinstance(value, (str, int)) else _text(value)
+            found[_NAMES.get(name, name)] = value if name in _NUMBERS else _text(value)
     return found | {key: value for key, value in attachment.unknown_attributes if key[0] != "{"}
 
 
@@ -81,7 +82,7 @@ def attachment_of(fields: Mapping[str, Any]) -> Attachment:
         name = key.replace("-", "_")
         if value is None:
             continue
-        if name in ("size", "width", "height", "duration"):
+        if name in _NUMBERS:
             if str(value).isdecimal():
                 known[name] = int(value)
         elif name == "data":

@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 from xml.sax.saxutils import quoteattr
@@ -18,13 +18,13 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
-from connectycube.stanzas import Close, Open
+from connectycube.stanzas import Close, Open, raw
 
 from ..config import Limits
 from ..faults import Faults
-from .xmlstream import CLIENT, STREAMS, Event, Header, StreamClosed, StreamFault, XmlStream, text_of
+from .xmlstream import CLIENT, STREAMS, Event, Header, StreamClosed, StreamFault, XmlStream
 
 __all__ = ["Link", "Receiver", "TcpLink", "WebSocketLink"]
 
@@ -38,6 +38,9 @@ class Receiver(Protocol):
 
     def handle(self, event: Event) -> None:
         """Handle what the client sent."""
+
+    def drained(self) -> None:
+        """Send more, if more waits and there is room."""
 
     def lost(self) -> None:
         """Handle the loss of the connection, which is the last call."""
@@ -90,6 +93,9 @@ class Link(asyncio.Protocol, ABC):
             self._links.discard(self)
             self._receiver.lost()
 
+    def resume_writing(self) -> None:
+        self._receiver.drained()
+
     @property
     def secure(self) -> bool:
         """Whether the connection uses TLS."""
@@ -101,6 +107,11 @@ class Link(asyncio.Protocol, ABC):
         return self._transport is not None and not (self._closing or self._transport.is_closing())
 
     # -- the stream's side
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client has read most of what it was sent."""
+        return self.open and self._waiting_bytes < self._limits.write_buffer_bytes // 2
 
     @abstractmethod
     def send(self, xml: str) -> None:
@@ -157,6 +168,7 @@ class Link(asyncio.Protocol, ABC):
             self._out_bytes = 0
             if not self._transport.is_closing():
                 self._transport.write(data)
+                self._receiver.drained()
 
     def _write_late(self) -> None:
         if self._late:
@@ -167,13 +179,13 @@ class Link(asyncio.Protocol, ABC):
                 self._write_out()
                 self._finish()
 
+    @property
+    def _waiting_bytes(self) -> int:
+        written = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._late_bytes + self._out_bytes + written
+
     def _check_buffer(self) -> None:
-        waiting = (
-            self._late_bytes
-            + self._out_bytes
-            + (0 if self._transport is None else self._transport.get_write_buffer_size())
-        )
-        if waiting > self._limits.write_buffer_bytes:
+        if self._waiting_bytes > self._limits.write_buffer_bytes:
             self.abort()
 
     def _end(self) -> None:
@@ -282,13 +294,28 @@ class TcpLink(Link):
 
 
 class WebSocketLink(Link):
-    """A stream over WebSocket: a frame for each stanza (RFC 7395)."""
+    """A stream over WebSocket: a frame for each stanza (RFC 7395).
 
-    def __init__(self, receiver: Callable[[Link], Receiver], links: set[Link], limits: Limits, faults: Faults) -> None:
+    :param origins: origins of the web pages that may connect.
+    """
+
+    def __init__(
+        self,
+        receiver: Callable[[Link], Receiver],
+        links: set[Link],
+        limits: Limits,
+        faults: Faults,
+        origins: Sequence[str],
+    ) -> None:
         super().__init__(receiver, links, limits, faults)
         limit = limits.stanza_bytes
-        # A frame slightly over the limit is answered with a stream error. One far over it is not even read.
-        self._protocol = ServerProtocol(subprotocols=[Subprotocol("xmpp")], max_size=4 * limit)
+        self._protocol = ServerProtocol(
+            # Browsers always name the page's origin, other programs need not.
+            origins=[None, *map(Origin, origins)],
+            subprotocols=[Subprotocol("xmpp")],
+            # A frame slightly over the limit is answered with a stream error. One far over it is not even read.
+            max_size=4 * limit,
+        )
         self._xml = XmlStream.framed(limit)
         self._limit = limit
         self._parts: list[bytes] = []
@@ -345,11 +372,11 @@ class WebSocketLink(Link):
         except StreamFault as fault:
             return fault
         if element.tag == f"{{{FRAMING}}}open":
-            return Header(text_of(element), element.get("to"), element.get("version"))
+            return Header(raw(element), element.get("to"), element.get("version"))
         if element.tag == f"{{{FRAMING}}}close":
             return StreamClosed()
         if element.tag == f"{{{STREAMS}}}stream":
-            return Header(text_of(element), None, None, "invalid-namespace")
+            return Header(raw(element), None, None, "invalid-namespace")
         return element
 
     @property

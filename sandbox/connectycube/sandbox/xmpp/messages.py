@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable
 
 from attrs import define
 
@@ -26,6 +27,7 @@ from ..domain.accounts import Accounts
 from ..domain.chat import ChatRules
 from ..domain.presence import Presence
 from ..domain.privacy import What
+from ..storage import Unwritable
 from .contents import completed, draft_of, saved
 from .faults import StanzaRefused
 from .kinds import Headline, Message, addressed, copied, delay_of, delayed, has_content, kept_offline, message_type
@@ -33,6 +35,8 @@ from .router import Router, route
 from .session import Delivery, Sent, Session
 
 __all__ = ["Messages", "check_kind"]
+
+log = logging.getLogger("connectycube.sandbox")
 
 
 @define(eq=False)
@@ -85,9 +89,9 @@ class Messages:
         :raises Refused: if the sender may not.
         """
         if isinstance(message, DeliveredMark):
-            self._rules.delivered(user_id, message.received.id)
+            self._rules.marked(user_id, message.received.id, read=False)
         elif isinstance(message, ReadMark):
-            self._rules.read(user_id, message.displayed.id)
+            self._rules.marked(user_id, message.displayed.id, read=True)
         elif isinstance(message, EditMessage) and message.body is not None:
             self._rules.edited(user_id, message.replace.id, message.body)
         elif isinstance(message, RemovalMessage):
@@ -132,30 +136,44 @@ class Messages:
     def _keep(self, delivery: Delivery) -> None:
         if self._accounts.exists(delivery.user_id):
             message = delayed(delivery.message, delay_of(self._addresses.host, delivery.sent_at))
-            self._presence.store_offline(delivery.user_id, message.to_xml())
+            self._presence.store_offline(delivery.user_id, message.to_xml(), delivery.number)
 
     def deliver_kept(self, session: Session) -> None:
-        """Send the messages that waited for a user to the device that came online."""
-        for kept in self._presence.take_offline(session.user_id):
+        """Send the messages that waited for a user to the device that came online, as fast as it reads them."""
+
+        def take() -> Sent | None:
+            try:
+                kept = self._presence.take_offline(session.user_id)
+            except Unwritable as error:
+                log.warning("user %s gets the rest of the messages at the next login: %s", session.user_id, error)
+                return None
+            if kept is None:
+                return None
             message = parse(kept.stanza)
             assert isinstance(message, Message)
-            session.send(
-                addressed(message, from_=message.from_, to=message.to or session.jid),
-                Delivery(session.user_id, message, kept.stored_at, True),
-            )
+            delivery = Delivery(session.user_id, message, kept.stored_at, True, kept.number)
+            return Sent(addressed(message, from_=message.from_, to=message.to or session.jid), delivery)
 
-    def redeliver(self, session: Session, unacknowledged: Sequence[Sent]) -> None:
+        session.send_backlog(take)
+
+    def redeliver(self, session: Session) -> None:
         """Send what a device did not acknowledge to the user's others, or keep it (XEP-0198 section 5)."""
-        for sent in unacknowledged:
+        others = route(self._router.sessions(session.user_id), None).direct
+        for sent in session.unacked:
             delivery = sent.delivery
             if delivery is None or delivery.reached or any(not one.ended for one in delivery.targets):
                 continue
             message = delivery.message
-            others = route(self._router.sessions(session.user_id), None).direct
             for other in others:
                 other.send(addressed(message, from_=message.from_, to=message.to or other.jid), delivery)
             if not others and delivery.keep:
-                self._keep(delivery)
+                try:
+                    self._keep(delivery)
+                except Unwritable as error:
+                    log.error("a message to user %s is lost: %s", session.user_id, error)
+        if others:
+            # The device may have ended before it got all that waited.
+            self.deliver_kept(others[0])
 
 
 def check_kind(message: Message) -> None:

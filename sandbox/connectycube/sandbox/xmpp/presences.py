@@ -145,6 +145,7 @@ class Presences:
         if session.presence is None:
             return
         session.presence = None
+        session.send_backlog(None)
         self._presence.went_offline(session.user_id)
         last = addressed(presence, from_=session.jid, to=None)
         self._rooms.leave_all(session)

@@ -99,9 +99,12 @@ class PrivacyLists:
         self._privacy.set_default(session.user_id, name)
 
     def _relied_on(self, session: Session, active: str | None) -> bool:
-        """Return whether another device has an active list, or, for `None`, uses the default."""
+        """Return whether another device has an active list, or, for `None`, uses the default.
+
+        One that lost its connection holds no list: it may never come back, and its user already has.
+        """
         others = self._router.sessions(session.user_id)
-        return any(one is not session and one.active_list == active for one in others)
+        return any(one is not session and one.stream is not None and one.active_list == active for one in others)
 
     def _set_list(self, session: Session, wanted: PrivacyList) -> None:
         user_id, name = session.user_id, wanted.name
@@ -122,8 +125,9 @@ class PrivacyLists:
         if self._relied_on(session, name) or (is_default and self._relied_on(session, None)):
             raise StanzaRefused("conflict", "another device uses the list")
         self._privacy.delete(session.user_id, name)
-        if session.active_list == name:
-            session.active_list = None
+        for one in self._router.sessions(session.user_id):
+            if one.active_list == name:
+                one.active_list = None
 
 
 def _check(found: PrivacyList, groups: Collection[str]) -> None:

@@ -98,7 +98,7 @@ class Rooms:
             recipients: Iterable[int] = accepted.recipients
         else:
             self._messages.record(session.user_id, message)
-            recipients = self._rules.readers(dialog_id)
+            recipients = self._dialogs.readers(dialog)
         self.broadcast(dialog_id, session.user_id, message, recipients, origin=session)
 
     def _private_message_refused(self, session: Session, message: Message, dialog_id: str, nick: str) -> StanzaRefused:
@@ -205,7 +205,7 @@ class Rooms:
             return "item-not-found"
         if nick is None:
             return "jid-malformed"
-        return None if self._rules.may_enter(user_id, dialog_id) else "registration-required"
+        return "registration-required" if self._dialogs.role(dialog, user_id) is Role.NONE else None
 
     def _show(
         self,

@@ -61,7 +61,7 @@ class XmppServer:
         logins = Logins(addresses, core.chat)
         stream = partial(Stream, self.chat, logins, addresses, limits, core.faults, core.journal)
         self._tcp = partial(TcpLink, stream, self._links, limits, core.faults)
-        self._websocket = partial(WebSocketLink, stream, self._links, limits, core.faults)
+        self._websocket = partial(WebSocketLink, stream, self._links, limits, core.faults, settings.origins)
 
     async def start(self) -> None:
         """Start listening."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,6 +26,10 @@ class Connection(Protocol):
     user_id: int | None
     resource: Session | None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the client has read most of what it was sent."""
+
     def send(self, element: Element) -> None:
         """Send an element."""
 
@@ -44,6 +49,7 @@ class Delivery:
 
     :ivar sent_at: Unix time, in case the message has to wait.
     :ivar keep: whether it waits for the user if no device receives it.
+    :ivar number: its place among the messages that wait, if it has waited.
     :ivar targets: the devices it was sent to.
     :ivar reached: whether one of them has certainly received it.
     """
@@ -52,13 +58,14 @@ class Delivery:
     message: Message
     sent_at: float
     keep: bool
+    number: int | None = None
     targets: set[Session] = field(factory=set)
     reached: bool = False
 
 
 @frozen
 class Sent:
-    """A stanza that was sent and is not acknowledged yet."""
+    """A stanza that was sent and is not acknowledged yet, or that is sent once there is room."""
 
     stanza: Stanza
     delivery: Delivery | None
@@ -95,6 +102,12 @@ class Session:
     rooms: set[str] = field(factory=set, init=False)
     """The dialogs whose rooms it joined."""
     _held: dict[str, Stanza] = field(factory=dict, init=False)
+    _backlog: Callable[[], Sent | None] | None = field(default=None, init=False)
+    """Takes the next message that waited for the user."""
+    _behind: deque[Sent] = field(factory=deque, init=False)
+    """The messages that came after the backlog."""
+    _repeated: deque[Stanza] = field(factory=deque, init=False)
+    """What is still to be sent again over a resumed stream, before anything else."""
     _alarm: Alarm | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -114,10 +127,12 @@ class Session:
         """Send a stanza, or keep it until the stream is resumed."""
         if self.ended:
             return
-        if delivery is not None:
-            delivery.targets.add(self)
-            # Without stream management, nothing will ever tell.
-            delivery.reached = delivery.reached or self.management is None
+        if (self._backlog is not None or self._behind) and isinstance(stanza, Message):
+            if delivery is not None:
+                delivery.targets.add(self)
+            self._behind.append(Sent(stanza, delivery))
+            self._check_unacked()
+            return
         if self.inactive and isinstance(stanza, (AvailablePresence, UnavailablePresence)):
             # While the client is inactive, only the last presence of each contact counts (K-52).
             self._held.pop(str(stanza.from_), None)
@@ -132,6 +147,35 @@ class Session:
         if not inactive:
             self._release()
 
+    def send_backlog(self, backlog: Callable[[], Sent | None] | None) -> None:
+        """Send messages as fast as the client reads them, and before those that arrive from now on.
+
+        :param backlog: takes the next one, or returns `None` if there are no more. Without it, send no more.
+        """
+        self._backlog = backlog
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Send more of what waits, if the client has read most of what it was sent."""
+        while self._repeated and self.stream is not None and self.stream.has_room:
+            self.stream.send(self._repeated.popleft())
+        while (self._backlog is not None or self._behind) and self._has_room():
+            sent = None if self._backlog is None else self._backlog()
+            if sent is None:
+                self._backlog = None
+                sent = self._behind.popleft() if self._behind else None
+            if sent is not None:
+                self._send(sent.stanza, sent.delivery)
+
+    def _has_room(self) -> bool:
+        stream, unacked = self.stream, 0 if self.management is None else len(self.management)
+        return stream is not None and stream.has_room and unacked <= self._limits.unacked_stanzas // 2
+
+    @property
+    def unacked(self) -> list[Sent]:
+        """What the client has not acknowledged, oldest first, whether it was sent already or not."""
+        return [*(() if self.management is None else self.management.unacked), *self._behind]
+
     def _release(self) -> None:
         held, self._held = self._held, {}
         for stanza in held.values():
@@ -139,15 +183,25 @@ class Session:
 
     def _send(self, stanza: Stanza, delivery: Delivery | None) -> None:
         managed = self.management
+        if delivery is not None:
+            delivery.targets.add(self)
+            # Without stream management, nothing will ever tell.
+            delivery.reached = delivery.reached or managed is None
         if managed is not None:
             managed.sent(Sent(stanza, delivery))
-        if self.stream is not None:
+        if self._repeated:
+            self._repeated.append(stanza)
+        elif self.stream is not None:
             self.stream.send(stanza)
         if managed is not None:
             self._request_ack()
-            if len(managed) > self._limits.unacked_stanzas:
-                # Later, because the caller may be iterating over the sessions.
-                asyncio.get_running_loop().call_soon(self._give_up)
+            self._check_unacked()
+
+    def _check_unacked(self) -> None:
+        waiting = len(self._behind) + (0 if self.management is None else len(self.management))
+        if waiting > self._limits.unacked_stanzas:
+            # Later, because the caller may be iterating over the sessions.
+            asyncio.get_running_loop().call_soon(self._give_up)
 
     def _give_up(self) -> None:
         stream = self.stream
@@ -170,6 +224,7 @@ class Session:
         :raises TooHigh: if it acknowledges more stanzas than it was sent.
         """
         self._settle(h)
+        self.go_on()
         self._request_ack()
 
     def _settle(self, h: int) -> None:
@@ -214,8 +269,8 @@ class Session:
         if old is not None:
             old.replaced()
         stream.send(Resumed(previd=managed.id, h=managed.handled))
-        for sent in managed.unacked:
-            stream.send(sent.stanza)
+        self._repeated = deque(sent.stanza for sent in managed.unacked)
+        self.go_on()
         self._request_ack()
 
     def cancel_alarm(self) -> None:

@@ -41,6 +41,7 @@ from connectycube.stanzas import (
     StreamFeatures,
     Success,
     parse,
+    raw,
 )
 
 from ..addresses import Addresses
@@ -53,7 +54,7 @@ from .faults import StanzaRefused, error_to
 from .links import Link
 from .management import TooHigh
 from .session import Session as Resource
-from .xmlstream import CLIENT, Event, Header, StreamClosed, StreamFault, text_of
+from .xmlstream import CLIENT, Event, Header, StreamClosed, StreamFault
 
 __all__ = ["Phase", "Stream"]
 
@@ -95,6 +96,11 @@ class Stream:
         self._chat.streams.add(self)
 
     # -- sending
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client has read most of what it was sent."""
+        return self._link.has_room
 
     def send(self, element: Element) -> None:
         """Send a stanza or another element."""
@@ -183,7 +189,7 @@ class Stream:
         if is_stanza and self._faults.take_chat("drop_next"):
             self.abort()
             return
-        self._note("in", text_of(_flat(element) if element.tag.startswith(SASL) else element))
+        self._note("in", raw(_flat(element) if element.tag.startswith(SASL) else element))
         if is_stanza and self.resource is not None:
             self._chat.receive(self.resource, element)
             return
@@ -197,6 +203,11 @@ class Stream:
             step(self, stanza)
         else:
             self._unwelcome(element)
+
+    def drained(self) -> None:
+        """Send more, if more waits and there is room."""
+        if self.resource is not None:
+            self.resource.go_on()
 
     def lost(self) -> None:
         """Handle the loss of the connection."""

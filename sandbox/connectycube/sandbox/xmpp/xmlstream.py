@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from xml.etree.ElementTree import Element as XMLElement
 from xml.etree.ElementTree import TreeBuilder
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from attrs import frozen
 
-__all__ = ["CLIENT", "STREAMS", "Event", "Header", "StreamClosed", "StreamFault", "XmlStream", "text_of"]
+__all__ = ["CLIENT", "STREAMS", "Event", "Header", "StreamClosed", "StreamFault", "XmlStream"]
 
 CLIENT = "jabber:client"
 STREAMS = "http://etherx.jabber.org/streams"
 MAX_DEPTH = 100
-_XML = "http://www.w3.org/XML/1998/namespace"
 
 
 @frozen
@@ -193,28 +192,3 @@ def _header(tag: str, attributes: Mapping[str, str], content: str | None) -> Hea
     shown = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items() if key[0] != "{")
     xml = f"<stream:stream xmlns:stream={quoteattr(STREAMS)}{shown}>"
     return Header(xml, attributes.get("to"), attributes.get("version"), fault)
-
-
-def text_of(element: XMLElement, outer: str = "") -> str:
-    """Write an element with default namespaces only, as the journal shows it."""
-    namespace, name = _split(element.tag)
-    out = [f"<{name}"]
-    if namespace != outer:
-        out.append(f" xmlns={quoteattr(namespace)}")
-    for number, (key, value) in enumerate(element.items()):
-        inside, short = _split(key)
-        if inside == _XML:
-            short = f"xml:{short}"
-        elif inside:
-            out.append(f" xmlns:a{number}={quoteattr(inside)}")
-            short = f"a{number}:{short}"
-        out.append(f" {short}={quoteattr(value)}")
-    inner = escape(element.text or "")
-    inner += "".join(text_of(child, namespace) + escape(child.tail or "") for child in element)
-    out.append(f">{inner}</{name}>" if inner else "/>")
-    return "".join(out)
-
-
-def _split(tag: str) -> tuple[str, str]:
-    namespace, found, name = tag.rpartition("}")
-    return (namespace[1:], name) if found else ("", tag)

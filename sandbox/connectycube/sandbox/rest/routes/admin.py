@@ -26,7 +26,7 @@ def update_dialog(call: Call) -> Any:
 
 @routes.plays("admin_list_dialogs")
 def list_dialogs(call: Call) -> Any:
-    skip, limit = call.page(100)
+    skip, limit = call.page()
     order = call.order(("_id", True))
     dialogs, total = call.core.dialogs.search(call.conditions(), user_id=None, skip=skip, limit=limit, order=order)
     items = wire.dialogs(call.core, dialogs, None)
@@ -35,7 +35,7 @@ def list_dialogs(call: Call) -> Any:
 
 @routes.plays("admin_list_messages")
 def list_messages(call: Call) -> Any:
-    skip, limit = call.page(100)
+    skip, limit = call.page()
     found, total = call.core.messages.search(
         call.conditions(),
         dialog_id=call.get("chat_dialog_id"),
@@ -79,7 +79,7 @@ def _types(call: Call) -> list[int] | None:
 
 
 def _days(call: Call, counts: dict[str, int]) -> dict[str, int]:
-    skip, limit = call.page(None, "offset")
+    skip, limit = call.page("offset")
     return dict(sorted(counts.items())[skip : skip + limit])
 
 

@@ -17,7 +17,7 @@ def search(call: Call) -> Any:
     if wanted is not None:
         meeting = call.core.meetings.visible(wanted, call.user_id)
         return [] if meeting is None else [wire.meeting(meeting)]
-    skip, limit = call.page(None, "offset")
+    skip, limit = call.page("offset")
     spec = call.operation.filters or FilterSpec(fields={})
     conditions = parse(call.query, spec)
     scheduled = call.flag("scheduled") if call.get("scheduled") is not None else None

@@ -27,7 +27,8 @@ def search(call: Call) -> Any:
     if call.flag("count"):
         return {"items": {"count": total}}
     if call.flag("mark_as_read", True):
-        messages.mark([one.id for one in found], user_id, read=True)
+        with call.core.db.attempt():
+            messages.mark([one.id for one in found], user_id, read=True)
     return {"skip": skip, "limit": limit, "items": wire.messages(call.core, found, user_id)}
 
 

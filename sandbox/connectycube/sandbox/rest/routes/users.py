@@ -25,7 +25,7 @@ def create(call: Call) -> Any:
 
 @routes.plays("users_list")
 def search(call: Call) -> Any:
-    skip, limit = call.page(100, "offset")
+    skip, limit = call.page("offset")
     users, total, limit = call.core.accounts.search_v2(call.conditions(), skip=skip, limit=limit, order=call.order())
     return {"limit": limit, "skip": skip, "total_entries": total, "items": [wire.user(user) for user in users]}
 
@@ -134,6 +134,6 @@ def list_online(call: Call) -> Any:
     online = call.core.presence.online()
     if call.flag("count"):
         return {"count": len(online)}
-    skip, limit = call.page(None, "offset")
+    skip, limit = call.page("offset")
     users, _ = call.core.accounts.search([], skip=skip, limit=limit, among=online)
     return {"users": [wire.user(user) for user in users]}
