@@ -185,6 +185,11 @@ class Stream(XMLStream):
         self._last = self._inbox.popleft()
         return parse(self._last)
 
+    @property
+    def last_name(self) -> str:
+        """The name of the last element, without its namespace, even if it could not be read."""
+        return "" if self._last is None else self._last.tag.rpartition("}")[2]
+
     def put_back(self) -> None:
         """Keep the last element for the session: it is not part of the negotiation."""
         if self._last is not None:
