@@ -14,7 +14,8 @@ from ..machines import connection as con
 from ..machines.connection import Reason
 from . import tls as _tls
 from .dialing import Dialer
-from .negotiation import Login, Refusal, negotiate, reason_of
+from .negotiation import Login, negotiate, reason_of
+from .refusal import Refusal
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
 
@@ -68,14 +69,25 @@ async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], 
 
 
 async def _open(traffic: Traffic, dialer: Dialer) -> Stream:
-    """Open the TCP connection, and TLS if it comes first."""
+    """Open the connection: TCP, TLS if it comes first, and the WebSocket if there is one."""
     settings, loop = traffic.settings, traffic.loop
     sock = await dialer.dial()
     stream = Stream(loop, settings.context, settings.addresses.host, settings.certified)
+    protocol: asyncio.BaseProtocol = stream
+    if settings.url is not None:
+        from .websocket import WebSocket  # Only now: most chats do without the library.
+
+        protocol = websocket = WebSocket(stream, settings.url)
     if settings.tls == "direct" and settings.context is not None:
-        await _tls.connect(loop, stream, settings.certified, sock, settings.context)
+        await _tls.connect(loop, protocol, settings.certified, sock, settings.context)
     else:
-        await loop.create_connection(lambda: stream, sock=sock)
+        await loop.create_connection(lambda: protocol, sock=sock)
+    if settings.url is not None:
+        try:
+            await websocket.opened
+        except BaseException:
+            websocket.abort()
+            raise
     return stream
 
 

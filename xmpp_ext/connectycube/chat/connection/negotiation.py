@@ -40,11 +40,12 @@ from connectycube.stanzas import (
 from ..machines import connection
 from ..machines import stream_management as sm
 from ..machines.connection import Reason
+from .refusal import Refusal
 from .sasl import MechanismError, choose
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
 
-__all__ = ["Login", "Refusal", "negotiate", "reason_of"]
+__all__ = ["Login", "negotiate", "reason_of"]
 
 S = TypeVar("S", bound=Stanza)
 
@@ -71,19 +72,6 @@ BAD_CREDENTIALS: Final = frozenset(("account-disabled", "credentials-expired", "
 
 MOST_RESUMPTIONS: Final = 5
 """After as many resumptions in a row that got no answer, a new session begins: the old one may be what fails."""
-
-
-class Refusal(Exception):
-    """The server refused, or offers nothing that this client may use.
-
-    :ivar reason: the kind of failure.
-    :ivar condition: the server's error condition; empty without one.
-    """
-
-    def __init__(self, reason: Reason, problem: str, condition: str = "") -> None:
-        super().__init__(problem)
-        self.reason = reason
-        self.condition = condition
 
 
 @frozen(kw_only=True)
