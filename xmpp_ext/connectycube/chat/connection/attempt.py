@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 
@@ -73,22 +74,28 @@ async def _open(traffic: Traffic, dialer: Dialer) -> Stream:
     settings, loop = traffic.settings, traffic.loop
     sock = await dialer.dial()
     stream = Stream(loop, settings.context, settings.addresses.host, settings.certified)
-    protocol: asyncio.BaseProtocol = stream
-    if settings.url is not None:
-        from .websocket import WebSocket  # Only now: most chats do without the library.
+    if settings.url is None:
+        await _start(traffic, stream, sock)
+        return stream
+    from .websocket import WebSocket  # Only now: most chats do without the library.
 
-        protocol = websocket = WebSocket(stream, settings.url)
+    websocket = WebSocket(stream, settings.url)
+    try:
+        await _start(traffic, websocket, sock)
+        await websocket.opened
+    except BaseException:
+        websocket.abort()
+        raise
+    return stream
+
+
+async def _start(traffic: Traffic, protocol: asyncio.BaseProtocol, sock: socket.socket) -> None:
+    """Use a connected socket for a protocol, with TLS if that comes first."""
+    settings, loop = traffic.settings, traffic.loop
     if settings.tls == "direct" and settings.context is not None:
         await _tls.connect(loop, protocol, settings.certified, sock, settings.context)
     else:
         await loop.create_connection(lambda: protocol, sock=sock)
-    if settings.url is not None:
-        try:
-            await websocket.opened
-        except BaseException:
-            websocket.abort()
-            raise
-    return stream
 
 
 def broken(error: StreamBroken, server: str) -> ConnectError:

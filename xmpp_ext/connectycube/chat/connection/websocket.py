@@ -74,12 +74,12 @@ class WebSocket(asyncio.Protocol):
     def eof_received(self) -> None:
         self._stream.eof_received()
 
-    def connection_lost(self, exception: BaseException | None) -> None:
+    def connection_lost(self, exc: BaseException | None) -> None:
         self._transport = None
         if not self.opened.done():
             self.opened.set_exception(StreamBroken("the connection is lost before the WebSocket was open"))
         else:
-            self._stream.connection_lost(exception)
+            self._stream.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self._stream.pause_writing()
