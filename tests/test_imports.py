@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOTS = [ROOT / name / "connectycube" for name in ("generated", "xmpp_ext", "sandbox")]
 ALLOWED = {
-    "chat": {"attrs", "slixmpp", "connectycube"},
+    "chat": set("aiohappyeyeballs attrs connectycube dns idna python_socks slixmpp websockets".split()),
     "rest": {"attrs", "httpcore", "httpx", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
     "sandbox": set("attrs connectycube openapi_core scramp starlette trustme uvicorn websockets werkzeug yaml".split()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 
@@ -13,24 +14,26 @@ from ..errors import ConnectError, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason
 from . import tls as _tls
-from .negotiation import Login, Refusal, negotiate, reason_of
+from .dialing import Dialer
+from .negotiation import Login, negotiate, reason_of
+from .refusal import Refusal
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
 
 __all__ = ["attempt", "broken", "condition_of"]
 
 
-async def attempt(traffic: Traffic, step: Callable[[con.Event], None], *, known: bool) -> tuple[Stream, str | None]:
+async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], None]) -> tuple[Stream, str | None]:
     """Connect and negotiate. The traffic has the stream as soon as it is open.
 
+    :param dialer: opens the socket, and hears how the attempt ended.
     :param step: called with each event of the connection machine.
-    :param known: whether an earlier connection succeeded, so that TLS is known to work.
     :returns: the stream, and the full JID of a new session or `None` if the old one was resumed.
     :raises ConnectError: if anything fails.
     """
     settings = traffic.settings
     addresses = settings.addresses
-    server = f"{addresses.host}:{settings.port}"
+    server = settings.server
     try:
         # The user must be known before anything is dialled: without a session there is nothing to log in with.
         login = Login(
@@ -42,33 +45,57 @@ async def attempt(traffic: Traffic, step: Callable[[con.Event], None], *, known:
             plain=settings.tls != "none" or settings.allow_insecure,
         )
         async with asyncio.timeout(settings.timeout):
-            stream = traffic.stream = await _open(traffic)
+            stream = traffic.stream = await _open(traffic, dialer)
             step(con.Opened(starttls=settings.tls == "starttls"))
-            return stream, await negotiate(stream, login, traffic, step)
+            jid = await negotiate(stream, login, traffic, step)
+            dialer.succeeded()
+            return stream, jid
     except TimeoutError as error:
+        dialer.failed()
         problem = f"{server} did not answer within {settings.timeout:g} seconds"
         raise connect_error(Reason.TIMEOUT, problem) from error
     except Refusal as error:
+        dialer.failed()
         raise connect_error(error.reason, str(error), error.condition) from error
     except StreamBroken as error:
+        dialer.failed()
+        if error.error is not None and error.error.see_other_host is not None:
+            dialer.redirect(error.error, secure=traffic.stream is not None and traffic.stream.secure)
         raise broken(error, server) from error
     except OSError as error:
-        raise _of_socket(error, server, known) from error
+        dialer.failed()
+        raise _of_socket(error, server) from error
     except ConnectyCubeError as error:
         raise connect_error(Reason.AUTHENTICATION, f"there is nothing to log in with: {error}") from error
 
 
-async def _open(traffic: Traffic) -> Stream:
-    """Open the TCP connection, and TLS if it comes first."""
+async def _open(traffic: Traffic, dialer: Dialer) -> Stream:
+    """Open the connection: TCP, TLS if it comes first, and the WebSocket if there is one."""
     settings, loop = traffic.settings, traffic.loop
-    stream = Stream(loop, settings.context, settings.addresses.host)
-    # An IPv6 address has brackets in a JID (RFC 7622 section 3.2), but not where a socket is opened.
-    host = settings.addresses.host.strip("[]")
-    if settings.tls == "direct" and settings.context is not None:
-        await _tls.connect(loop, stream, host, settings.port, settings.context)
-    else:
-        await loop.create_connection(lambda: stream, host, settings.port)
+    sock = await dialer.dial()
+    stream = Stream(loop, settings.context, settings.addresses.host, settings.certified)
+    if settings.url is None:
+        await _start(traffic, stream, sock)
+        return stream
+    from .websocket import WebSocket  # Only now: most chats do without the library.
+
+    websocket = WebSocket(stream, settings.url)
+    try:
+        await _start(traffic, websocket, sock)
+        await websocket.opened
+    except BaseException:
+        websocket.abort()
+        raise
     return stream
+
+
+async def _start(traffic: Traffic, protocol: asyncio.BaseProtocol, sock: socket.socket) -> None:
+    """Use a connected socket for a protocol, with TLS if that comes first."""
+    settings, loop = traffic.settings, traffic.loop
+    if settings.tls == "direct" and settings.context is not None:
+        await _tls.connect(loop, protocol, settings.certified, sock, settings.context)
+    else:
+        await loop.create_connection(lambda: protocol, sock=sock)
 
 
 def broken(error: StreamBroken, server: str) -> ConnectError:
@@ -90,17 +117,9 @@ def condition_of(error: StreamError) -> str:
     return str(error.condition or "see-other-host")
 
 
-def _of_socket(error: OSError, server: str, known: bool) -> ConnectError:
-    """Return the error for a failure of the socket or of TLS.
-
-    Where TLS has worked before, only a certificate that is no longer trusted is permanent. Anything else may be the
-    network's fault, such as corrupted data, and a reconnecting chat must not give up over it.
-    """
-    reason = Reason.NETWORK
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = Reason.TLS
-    elif isinstance(error, ssl.SSLError) and not known:
-        broke_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-        reason = Reason.NETWORK if broke_off else Reason.TLS
+def _of_socket(error: OSError, server: str) -> ConnectError:
+    """Return the error for a failure of the socket or of TLS."""
+    broke_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    reason = Reason.TLS if isinstance(error, ssl.SSLError) and not broke_off else Reason.NETWORK
     words = getattr(error, "verify_message", "") or error.strerror or str(error) or type(error).__name__
     return connect_error(reason, f"no connection to {server}: {words}")

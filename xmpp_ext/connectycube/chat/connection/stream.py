@@ -41,13 +41,19 @@ class Stream(XMLStream):
     """One stream, from its TCP connection to its end. Each connection gets a new object.
 
     :ivar last_data: when data last came in, by the loop's clock.
+    :ivar certified: the name in the server's certificate.
+    :ivar secure: whether the connection uses TLS.
     :ivar deferred: elements that arrived during the negotiation and belong to the session.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext | None, domain: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext | None, domain: str, certified: str
+    ) -> None:
         # slixmpp creates a TLS context if it gets none, which costs 850 KiB. Without TLS it never looks at it.
         super().__init__(loop=loop, ssl_context=context or _NO_CONTEXT)
         self.domain = domain
+        self.certified = certified
+        self.secure = False
         self.stream_ns = STREAMS
         self.default_ns = "jabber:client"
         self.stream_header = (
@@ -71,6 +77,7 @@ class Stream(XMLStream):
 
     def connection_made(self, transport: Any, send_event: bool = True) -> None:
         self.transport = transport
+        self.secure = transport.get_extra_info("ssl_object") is not None
         self.socket = transport.get_extra_info("ssl_object") or transport.get_extra_info("socket")
         self.restart()
 
@@ -185,6 +192,11 @@ class Stream(XMLStream):
         self._last = self._inbox.popleft()
         return parse(self._last)
 
+    @property
+    def last_name(self) -> str:
+        """The name of the last element, without its namespace, even if it could not be read."""
+        return "" if self._last is None else self._last.tag.rpartition("}")[2]
+
     def put_back(self) -> None:
         """Keep the last element for the session: it is not part of the negotiation."""
         if self._last is not None:
@@ -198,7 +210,7 @@ class Stream(XMLStream):
         if self._broken is not None:
             on_end(self._broken)
 
-    async def secure(self, context: ssl.SSLContext) -> None:
+    async def upgrade(self, context: ssl.SSLContext) -> None:
         """Do the TLS handshake of STARTTLS and restart the stream (RFC 6120 section 5.4.3.3).
 
         :raises OSError: if the handshake fails.
@@ -210,7 +222,7 @@ class Stream(XMLStream):
         if self._inbox:
             raise StreamBroken("the server sent unencrypted data before TLS, after it had agreed to it")
         self.parser = None
-        await _tls.upgrade(self.loop, self.transport, self, self.domain, context)
+        await _tls.upgrade(self.loop, self.transport, self, self.certified, context)
 
     def fail(self, condition: str, more: str = "") -> None:
         """End the stream because the server violated the protocol (RFC 6120 section 4.9).

@@ -62,6 +62,7 @@ class Traffic:
     :ivar online: whether there is a session that can be written to.
     :ivar ready: whether the session has everything a message may need, such as its rooms.
     :ivar alive: whether there is a session, or one is being established.
+    :ivar unanswered_resumptions: how many attempts in a row to resume the session got no answer.
     """
 
     def __init__(self, settings: Settings, credentials: Credentials, bus: Bus) -> None:
@@ -92,6 +93,7 @@ class Traffic:
         self.outbox = Outbox()
         self.requests = Requests()
         self.acks = sm.StreamManagement()
+        self.unanswered_resumptions = 0
         self._written: list[str] = []
         self.online = self.ready = False
 
@@ -223,6 +225,7 @@ class Traffic:
     def begin(self, jid: str) -> None:
         """Begin a new session. Requests of the previous one will never be answered."""
         self.ready = False
+        self.unanswered_resumptions = 0
         self.jid = jid
         self.requests.fail()
         self.requests.own = frozenset(("", jid, jid.partition("/")[0], self.settings.addresses.host))
