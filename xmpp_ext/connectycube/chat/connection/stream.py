@@ -11,7 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
 from slixmpp.xmlstream.xmlstream import XMLStream
@@ -19,6 +19,7 @@ from slixmpp.xmlstream.xmlstream import XMLStream
 from connectycube.stanzas import Stanza, StanzaError, StreamError, parse
 
 from . import tls as _tls
+from .parser import StreamParser
 
 __all__ = ["Stream", "StreamBroken"]
 
@@ -55,6 +56,7 @@ class Stream(XMLStream):
             f"xmlns='jabber:client' xmlns:stream='{STREAMS}'>"
         )
         self.last_data = loop.time()
+        self._parser: StreamParser | None = None
         self.deferred: list[Element] = []
         self._last: Element | None = None
         self._inbox: deque[Element] = deque()
@@ -65,7 +67,6 @@ class Stream(XMLStream):
         self._ended: asyncio.Future[None] = loop.create_future()
         self._error: StreamError | None = None
         self._closing = False
-        self._prolog = b""
 
     # -- slixmpp's and asyncio's side
 
@@ -75,46 +76,31 @@ class Stream(XMLStream):
         self.restart()
 
     def data_received(self, data: Any) -> None:
-        self.last_data = self.loop.time()
-        if self.parser is None or self._broken is not None:
+        if not data.isspace():  # White space proves only that something keeps the connection open.
+            self.last_data = self.loop.time()
+        parser = self._parser
+        if parser is None or self._broken is not None:
             return
-        if self.xml_root is None:
-            self._prolog += data
-            if condition := _refused(self._prolog):
-                self.fail(condition)
+        known = parser.root is not None
+        stanzas = parser.feed(data)
+        if not known and parser.root is not None:
+            self._opened(parser.root)
+        for element in stanzas:
+            if self._broken is not None:
                 return
-        whole = _feed(self.parser, data)
-        try:
-            found: Any  # Pairs of an event's name and the element.
-            for found in self.parser.read_events():
-                event, element = found
-                if event == "start":
-                    if self.xml_depth == 0:
-                        self.xml_root = element
-                        self._opened(element)
-                    self.xml_depth += 1
-                    continue
-                self.xml_depth -= 1
-                if self.xml_depth == 1:
-                    if self.xml_root is not None:
-                        self.xml_root.clear()  # The root would keep every element of the stream alive.
-                    self._element(element)
-                elif self.xml_depth == 0:
-                    if not self._closing:
-                        self.send_raw(FOOTER)
-                    self._break("the server closed the stream")
-                if self._broken is not None:
-                    return
-            if not whole:
-                self.fail("not-well-formed")
-        except ParseError:
-            self.fail("not-well-formed")
+            self._element(element)
+        if parser.fault:
+            self.fail(parser.fault)
+        elif parser.ended:
+            if not self._closing:
+                self.send_raw(FOOTER)
+            self._break("the server closed the stream")
 
     def eof_received(self) -> None:
         self._break("the server closed the connection")
 
     def connection_lost(self, exception: BaseException | None) -> None:
-        self.parser = None
+        self._parser = None
         self.transport = None
         self.socket = None
         self._break(f"the connection is lost: {exception}" if exception else "the connection is lost")
@@ -167,8 +153,7 @@ class Stream(XMLStream):
 
     def restart(self) -> None:
         """Open the stream: at first, after STARTTLS and after authentication (RFC 6120 section 4.3.3)."""
-        self.init_parser()
-        self._prolog = b""
+        self._parser = StreamParser()
         self.send_raw(self.stream_header)
 
     async def next(self) -> Stanza:
@@ -209,7 +194,7 @@ class Stream(XMLStream):
         # (RFC 6120 section 5.3.3).
         if self._inbox:
             raise StreamBroken("the server sent unencrypted data before TLS, after it had agreed to it")
-        self.parser = None
+        self._parser = None
         await _tls.upgrade(self.loop, self.transport, self, self.domain, context)
 
     def fail(self, condition: str, more: str = "") -> None:
@@ -245,40 +230,6 @@ class Stream(XMLStream):
         self._on_end = None
         if self.transport is not None:
             self.transport.abort()
-
-
-def _refused(prolog: bytes) -> str:
-    """Return the stream error for what precedes the stream's opening tag; empty if it is acceptable.
-
-    A document type could declare entities that expand without bound or read files (RFC 6120 section 11.1). In an
-    encoding other than UTF-8 it would go unnoticed (section 11.6).
-    """
-    if prolog[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in prolog[:4]:
-        return "unsupported-encoding"
-    rest = prolog.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if rest[:5] == b"<?xml" and rest[5:6].isspace():
-        rest = rest.partition(b"?>")[2].lstrip()
-    # While a processing instruction is incomplete, it may still be the XML declaration, which is allowed.
-    if rest[:2] == b"<!" or (rest[:2] == b"<?" and not b"<?xml".startswith(rest[:6])):
-        return "restricted-xml"
-    return ""
-
-
-def _feed(parser: Any, data: Any) -> bool:
-    """Feed bytes to the parser and make it process all of them.
-
-    Since version 2.6, expat defers an element that arrived in pieces until more data comes: the last stanza would wait
-    for the next one.
-
-    :returns: whether flushing found well-formed XML. Other errors surface among the parser's events.
-    """
-    parser.feed(data)
-    if hasattr(parser, "flush"):  # New in Python 3.13, and in bug fix releases of older versions.
-        try:
-            parser.flush()
-        except ParseError:
-            return False
-    return True
 
 
 def _ignore(_: Element) -> None:
