@@ -142,12 +142,15 @@ if TYPE_CHECKING:
     from .stream_management import Failed as Failed
     from .stream_management import Resume as Resume
     from .stream_management import Resumed as Resumed
+    from .streams import ChannelBinding as ChannelBinding
     from .streams import Compression as Compression
     from .streams import Mechanisms as Mechanisms
     from .streams import RosterVersioning as RosterVersioning
+    from .streams import SaslChannelBinding as SaslChannelBinding
     from .streams import SmFeature as SmFeature
     from .streams import StreamError as StreamError
     from .streams import StreamFeatures as StreamFeatures
+    from .streams import StreamLimits as StreamLimits
     from .system_messages import SystemMessage as SystemMessage
 
 _HOMES: dict[str, str] = {
@@ -170,6 +173,7 @@ _HOMES: dict[str, str] = {
     "CarbonSent": "carbons",
     "CarbonsEnable": "carbons",
     "Challenge": "sasl",
+    "ChannelBinding": "streams",
     "ChatMessage": "message",
     "ChatStateMessage": "chat_states",
     "Close": "framing",
@@ -264,6 +268,7 @@ _HOMES: dict[str, str] = {
     "RosterResult": "roster",
     "RosterSet": "roster",
     "RosterVersioning": "streams",
+    "SaslChannelBinding": "streams",
     "SelfDestroy": "self_destroy",
     "SentCarbonMessage": "carbons",
     "Session": "bind",
@@ -275,6 +280,7 @@ _HOMES: dict[str, str] = {
     "StatusSubscription": "status_streaming",
     "StreamError": "streams",
     "StreamFeatures": "streams",
+    "StreamLimits": "streams",
     "Subscribe": "presence",
     "Subscribed": "presence",
     "Success": "sasl",
@@ -310,6 +316,7 @@ __all__ = [
     "CarbonSent",
     "CarbonsEnable",
     "Challenge",
+    "ChannelBinding",
     "ChatMessage",
     "ChatStateMessage",
     "Close",
@@ -405,6 +412,7 @@ __all__ = [
     "RosterResult",
     "RosterSet",
     "RosterVersioning",
+    "SaslChannelBinding",
     "SelfDestroy",
     "SentCarbonMessage",
     "Session",
@@ -418,6 +426,7 @@ __all__ = [
     "StatusSubscription",
     "StreamError",
     "StreamFeatures",
+    "StreamLimits",
     "Subscribe",
     "Subscribed",
     "Success",

@@ -120,6 +120,7 @@ async def negotiate(
     await _authenticate(stream, features.mechanisms.mechanisms, login)
     step(connection.Authenticated())
     features = await _expect(stream, StreamFeatures)
+    traffic.learn(features.limits)
     offered = features.sm is not None and traffic.settings.stream_management
     if traffic.acks.state is sm.State.SUSPENDED and offered and await _resume(stream, traffic):
         return None

@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
@@ -25,6 +25,8 @@ __all__ = ["Stream", "StreamBroken"]
 
 STREAMS = "http://etherx.jabber.org/streams"
 FOOTER = "</stream:stream>"
+MOST_UNSENT: Final = 1024 * 1024
+"""Unsent bytes from which nothing more is read."""
 
 
 class StreamBroken(Exception):
@@ -41,7 +43,10 @@ class StreamBroken(Exception):
 class Stream(XMLStream):
     """One stream, from its TCP connection to its end. Each connection gets a new object.
 
-    :ivar last_data: when data last came in, by the loop's clock.
+    :ivar last_data: when data other than white space last came in, by the loop's clock.
+    :ivar writable: whether the socket takes more data.
+    :ivar on_writable: called when it does so again.
+    :ivar refused: the condition of the server's stream error; empty without one.
     :ivar deferred: elements that arrived during the negotiation and belong to the session.
     """
 
@@ -57,6 +62,9 @@ class Stream(XMLStream):
         )
         self.last_data = loop.time()
         self._parser: StreamParser | None = None
+        self.writable = True
+        self.on_writable: Callable[[], None] | None = None
+        self.refused = ""
         self.deferred: list[Element] = []
         self._last: Element | None = None
         self._inbox: deque[Element] = deque()
@@ -95,6 +103,23 @@ class Stream(XMLStream):
             if not self._closing:
                 self.send_raw(FOOTER)
             self._break("the server closed the stream")
+        elif self.unsent > MOST_UNSENT and self.transport is not None:
+            self.transport.pause_reading()  # What the chat answers would grow while the server does not read it.
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the socket."""
+        return 0 if self.writable or self.transport is None else self.transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self.on_writable is not None:
+            self.on_writable()
 
     def eof_received(self) -> None:
         self._break("the server closed the connection")
@@ -132,6 +157,7 @@ class Stream(XMLStream):
         except StanzaError:
             stanza = None
         self._error = stanza if isinstance(stanza, StreamError) else StreamError(condition="undefined-condition")
+        self.refused = str(self._error.condition or "")
         self._break("the server ended the stream with an error")
 
     def _break(self, problem: str) -> None:
