@@ -156,7 +156,7 @@ class Outbox:
     def acknowledged(self, items: tuple[object, ...], now: float) -> None:
         """Report items as handled by the server."""
         self._progress = now
-        pending = self.pending
+        pending, on_trial = self.pending, bool(self._trial)
         for item in items:
             if not isinstance(item, Outgoing):
                 continue
@@ -167,7 +167,7 @@ class Outbox:
                 self._remove(item.message_id)
             if item.on_result is not None:
                 item.on_result(None)
-        if self._suspects and not self._trial:
+        if on_trial and not self._trial:
             self._window *= 2
         self._wake()
 

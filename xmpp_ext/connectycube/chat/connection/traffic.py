@@ -57,9 +57,19 @@ LEAST_MAXIMUM: Final = 10_000
 MOST_UNACKNOWLEDGED: Final = 20_000
 """Stanzas that nobody waits for, such as answers: a server that acknowledges none would make their queue grow."""
 OVER_A_STANZA: Final = frozenset(
-    ["bad-format", "bad-namespace-prefix", "improper-addressing", "invalid-from", "invalid-namespace", "invalid-xml"]
-    + ["not-well-formed", "policy-violation", "resource-constraint", "restricted-xml", "unsupported-stanza-type"]
-    + ["stanza-too-big"]
+    {
+        "bad-format",
+        "bad-namespace-prefix",
+        "improper-addressing",
+        "invalid-from",
+        "invalid-namespace",
+        "invalid-xml",
+        "not-well-formed",
+        "policy-violation",
+        "resource-constraint",
+        "restricted-xml",
+        "unsupported-stanza-type",
+    }
 )
 """Conditions by which a server may end a stream because of a single stanza (RFC 6120 section 4.9.3)."""
 OFFLINE: Final = "the chat is not connected: call connect() first, or wait for Reconnected"
