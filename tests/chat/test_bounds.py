@@ -6,10 +6,10 @@ import tracemalloc
 
 import pytest
 
-from connectycube.chat import StreamFailed, StreamRefused
+from connectycube.chat import Reconnected, StreamFailed, StreamRefused
 from connectycube.chat.connection.parser import RENEWAL, StreamParser
 from tests.chat.fake import HEADER, Peer, given_up, online, plays_along
-from tests.integration.support import run
+from tests.integration.support import eventually, run
 
 OTHER = "5-7001@localhost/x"
 
@@ -26,7 +26,7 @@ OTHER = "5-7001@localhost/x"
         ("", " " * 65536),
     ],
 )
-def test_endless_stanza_ends_the_stream(start: str, more: str) -> None:
+def test_endless_stanza_makes_the_chat_reconnect(start: str, more: str) -> None:
     async def main() -> None:
         async def endless(peer: Peer) -> None:
             await peer.session()
@@ -35,10 +35,12 @@ def test_endless_stanza_ends_the_stream(start: str, more: str) -> None:
                 peer.send(more)
                 await peer._writer.drain()
 
-        async with online(plays_along, endless, plays_along) as (_, told, peer):
+        async with online(plays_along, endless, plays_along) as (chat, told, peer):
             peer.hang_up()
             failed = await told.one(StreamFailed)
             assert failed.condition == "policy-violation"
+            await eventually(lambda: len(told.of(Reconnected)) == 2)
+            await chat.ping()
 
     run(main())
 

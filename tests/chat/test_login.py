@@ -35,25 +35,25 @@ def refusal(condition: str, text: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    "condition",
+    ("condition", "reason"),
     [
-        "aborted",
-        "account-disabled",
-        "credentials-expired",
-        "encryption-required",
-        "incorrect-encoding",
-        "invalid-authzid",
-        "invalid-mechanism",
-        "malformed-request",
-        "mechanism-too-weak",
-        "not-authorized",
+        ("aborted", Reason.LOGIN),
+        ("account-disabled", Reason.AUTHENTICATION),
+        ("credentials-expired", Reason.AUTHENTICATION),
+        ("encryption-required", Reason.LOGIN),
+        ("incorrect-encoding", Reason.LOGIN),
+        ("invalid-authzid", Reason.LOGIN),
+        ("invalid-mechanism", Reason.LOGIN),
+        ("malformed-request", Reason.LOGIN),
+        ("mechanism-too-weak", Reason.LOGIN),
+        ("not-authorized", Reason.AUTHENTICATION),
     ],
 )
-def test_login_refusal_raises(condition: str) -> None:
+def test_login_refusal_raises(condition: str, reason: Reason) -> None:
     async def main() -> None:
         error = await given_up(failing("auth", refusal(condition, "in words")))
         assert type(error) is AuthenticationFailed
-        assert (error.reason, error.condition) == (Reason.AUTHENTICATION, condition)
+        assert (error.reason, error.condition) == (reason, condition)
         assert "in words" in str(error)
         assert PASSWORD not in str(error)
 

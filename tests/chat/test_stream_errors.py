@@ -6,7 +6,6 @@ import pytest
 
 from connectycube.chat import (
     AuthenticationFailed,
-    ConnectError,
     ConnectionFailed,
     NotConnected,
     Reason,
@@ -34,7 +33,7 @@ from tests.integration.support import run
 
 FINAL = {
     "conflict": (StreamConflict, Reason.CONFLICT),
-    "not-authorized": (AuthenticationFailed, Reason.AUTHENTICATION),
+    "not-authorized": (AuthenticationFailed, Reason.LOGIN),
     "policy-violation": (StreamRefused, Reason.POLICY),
     "host-unknown": (StreamRefused, Reason.PROTOCOL),
     "host-gone": (StreamRefused, Reason.PROTOCOL),
@@ -63,26 +62,26 @@ PASSING = [
 
 
 @pytest.mark.parametrize("condition", FINAL)
-@pytest.mark.parametrize("at", ["features", "session"])
-def test_permanent_stream_error_ends_the_chat(condition: str, at: Step) -> None:
-    kind, reason = FINAL[condition]
-
+def test_permanent_stream_error_ends_the_first_attempt(condition: str) -> None:
     async def main() -> None:
-        if at == "features":
-            error = await given_up(failing(at, stream_error(condition, "some words")))
-            assert "some words" in str(error)
-        else:
-            async with online() as (chat, told, peer):
-                peer.send(stream_error(condition))
-                failed = await told.one(ConnectionFailed)
-                assert isinstance(failed.error, ConnectError)
-                error = failed.error
-                assert chat.state.error is error
-                assert told.of(StreamFailed) == [StreamFailed(condition=condition, text="")]
-                with pytest.raises(NotConnected):
-                    await chat.ping()
-        assert type(error) is kind
-        assert (error.reason, error.condition) == (reason, condition)
+        error = await given_up(failing("features", stream_error(condition, "some words")))
+        assert "some words" in str(error)
+        assert (type(error), error.reason, error.condition) == (*FINAL[condition], condition)
+
+    run(main())
+
+
+def test_conflict_ends_a_connected_chat() -> None:
+    async def main() -> None:
+        async with online() as (chat, told, peer):
+            peer.send(stream_error("conflict"))
+            failed = await told.one(ConnectionFailed)
+            error = failed.error
+            assert chat.state.error is error
+            assert told.of(StreamFailed) == [StreamFailed(condition="conflict", text="")]
+            assert (type(error), error.reason, error.condition) == (StreamConflict, Reason.CONFLICT, "conflict")
+            with pytest.raises(NotConnected):
+                await chat.ping()
 
     run(main())
 

@@ -62,7 +62,7 @@ def test_module_exports_exactly_its_public_classes(module: Any) -> None:
     classes = {*events_of(module), *typing.get_args(module.Effect)}
     others = {"Event", "Effect", "State", "TABLE", CLASSES[module].__name__}
     special = {
-        connection: {"Reason", "RETRIED", "Backoff"},
+        connection: {"Reason", "RETRIED", "FINAL", "Backoff"},
         contact_list: {"Told"},
         stream_management: {"RECEIVED", "FLUSHED", "ASKED"},
     }
@@ -294,13 +294,15 @@ def test_no_timer_outlives_a_connection_and_each_life_is_reported_once(automatic
 
 @pytest.mark.parametrize("reason", connection.Reason)
 @pytest.mark.parametrize("automatic", [True, False])
-def test_only_transient_failures_are_retried(reason: connection.Reason, automatic: bool) -> None:
-    machine = connection.Connection(state=connection.State.ONLINE, automatic=automatic)
+@pytest.mark.parametrize("been_online", [True, False])
+def test_what_may_pass_is_retried(reason: connection.Reason, automatic: bool, been_online: bool) -> None:
+    machine = connection.Connection(state=connection.State.CONNECTING, automatic=automatic, been_online=been_online)
     effects = machine.handle(connection.Lost(reason))
-    if automatic and reason in "network timeout stream".split():
-        assert effects[2:] == (connection.Wait(0.5, 1),)
+    final = reason in "authentication conflict".split()
+    if automatic and (not final if been_online else reason in "network timeout stream".split()):
+        assert effects[1:] == (connection.Wait(0.5, 1),)
     else:
-        assert effects[2:] == (connection.TellGaveUp(reason),)
+        assert effects[1:] == (connection.TellGaveUp(reason),)
 
 
 def test_delays_grow_to_the_maximum() -> None:

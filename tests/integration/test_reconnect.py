@@ -24,7 +24,6 @@ from connectycube.chat import (
     State,
     StreamConflict,
     StreamFailed,
-    StreamRefused,
 )
 from tests.integration.chats import Person, Told, Users, chat_of
 from tests.integration.lines import FAST, NEVER, back, behind, bodies, line, present, unplug, wait_body
@@ -323,14 +322,14 @@ def test_no_reconnect_after_a_conflict(server: Server, users: Users) -> None:
     run(main())
 
 
-def test_policy_violation_is_final(server: Server, users: Users) -> None:
+def test_policy_violation_is_retried_once_connected(server: Server, users: Users) -> None:
     async def main() -> None:
         async with behind(server, users()) as (person, proxy):
             assert server.kick(person.user) == 1
-            failed = await person.told.one(ConnectionFailed)
-            assert isinstance(failed.error, StreamRefused)
-            assert (failed.error.reason, failed.error.condition) == (Reason.POLICY, "policy-violation")
-            assert (proxy.connections, person.told.of(Reconnecting)) == (1, [])
+            lost = await person.told.one(Reconnecting)
+            assert (lost.error.reason, lost.error.condition) == (Reason.POLICY, "policy-violation")
+            await back(person, 1)
+            assert (proxy.connections, person.told.of(ConnectionFailed)) == (2, [])
 
     run(main())
 

@@ -15,10 +15,14 @@ from attrs import field, frozen
 
 from connectycube.rest import (
     AsyncConnectyCube,
+    BadRequest,
     ConfigurationError,
     ConnectyCube,
-    ConnectyCubeError,
+    Forbidden,
     InvalidArgument,
+    NotFound,
+    Unauthorized,
+    Unprocessable,
 )
 from connectycube.stanzas import JIDError, UserJID
 
@@ -131,14 +135,19 @@ class Credentials:
             raise ConfigurationError("the cube has no session: call login() first, or pass password")
         return session.token
 
-    async def renew(self) -> bool:
+    async def renew(self, refused: str) -> bool:
         """Let the REST client renew its session if it has expired.
 
-        :returns: whether there is a new token.
+        :param refused: the token that the chat server refused.
+        :returns: whether there is another one.
+        :raises ConnectyCubeError: if that can't be told now, because the REST API can't be reached or is not well.
         """
-        if self._cube is None or self._password is not None or not self.renewable:
+        if self._cube is None or self._password is not None:
             return False
-        before = self.secret()
+        if self.secret() != refused:  # Renewed in the meantime.
+            return True
+        if not self.renewable:
+            return False
         try:
             # A cheap call that needs a session makes the client renew an expired one (section 2.1 of the facts). Calls
             # about the session itself would not.
@@ -146,10 +155,10 @@ class Credentials:
                 await self._cube.dialogs.list(limit=1)
             else:
                 await asyncio.to_thread(self._cube.dialogs.list, limit=1)
-        except ConnectyCubeError as error:
+        except (BadRequest, Unauthorized, Forbidden, NotFound, Unprocessable, ConfigurationError) as error:
             # The caller gets the chat server's refusal; the log says why a renewal could not help.
             logger.warning("the session of the REST client could not be renewed: %s", error)
-        return self.secret() != before
+        return self.secret() != refused
 
 
 def settings(

@@ -84,7 +84,7 @@ class TlsRefused(ConnectError):
 
 
 class AuthenticationFailed(ConnectError):
-    """The server refused the user id, password or token (RFC 6120 section 6.5)."""
+    """The server refused the user id, password or token (RFC 6120 section 6.5), or there is no way to log in."""
 
 
 class StreamConflict(ConnectError):
@@ -92,7 +92,7 @@ class StreamConflict(ConnectError):
 
 
 class StreamRefused(ConnectError):
-    """The server's policy or the protocol forbids the connection. Retrying would not help."""
+    """The server's policy or the protocol forbids the connection."""
 
 
 class MessageNotSent(ChatError):
@@ -183,11 +183,12 @@ class RequestUnanswered(ChatError):
 CONNECT_ERRORS: Final[dict[Reason, type[ConnectError]]] = {
     Reason.TLS: TlsRefused,
     Reason.AUTHENTICATION: AuthenticationFailed,
+    Reason.LOGIN: AuthenticationFailed,
     Reason.CONFLICT: StreamConflict,
     Reason.POLICY: StreamRefused,
     Reason.PROTOCOL: StreamRefused,
 }
-"""The only map from reason to class. Reasons that are retried map to plain `ConnectError`."""
+"""The only map from reason to class. Reasons that are always retried map to plain `ConnectError`."""
 
 
 def connect_error(reason: Reason, problem: str, condition: str = "") -> ConnectError:

@@ -20,11 +20,10 @@ from .traffic import Traffic
 __all__ = ["attempt", "broken", "condition_of"]
 
 
-async def attempt(traffic: Traffic, step: Callable[[con.Event], None], *, known: bool) -> tuple[Stream, str | None]:
+async def attempt(traffic: Traffic, step: Callable[[con.Event], None]) -> tuple[Stream, str | None]:
     """Connect and negotiate. The traffic has the stream as soon as it is open.
 
     :param step: called with each event of the connection machine.
-    :param known: whether an earlier connection succeeded, so that TLS is known to work.
     :returns: the stream, and the full JID of a new session or `None` if the old one was resumed.
     :raises ConnectError: if anything fails.
     """
@@ -53,7 +52,7 @@ async def attempt(traffic: Traffic, step: Callable[[con.Event], None], *, known:
     except StreamBroken as error:
         raise broken(error, server) from error
     except OSError as error:
-        raise _of_socket(error, server, known) from error
+        raise _of_socket(error, server) from error
     except ConnectyCubeError as error:
         raise connect_error(Reason.AUTHENTICATION, f"there is nothing to log in with: {error}") from error
 
@@ -90,17 +89,9 @@ def condition_of(error: StreamError) -> str:
     return str(error.condition or "see-other-host")
 
 
-def _of_socket(error: OSError, server: str, known: bool) -> ConnectError:
-    """Return the error for a failure of the socket or of TLS.
-
-    Where TLS has worked before, only a certificate that is no longer trusted is permanent. Anything else may be the
-    network's fault, such as corrupted data, and a reconnecting chat must not give up over it.
-    """
-    reason = Reason.NETWORK
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = Reason.TLS
-    elif isinstance(error, ssl.SSLError) and not known:
-        broke_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-        reason = Reason.NETWORK if broke_off else Reason.TLS
+def _of_socket(error: OSError, server: str) -> ConnectError:
+    """Return the error for a failure of the socket or of TLS."""
+    broke_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+    reason = Reason.TLS if isinstance(error, ssl.SSLError) and not broke_off else Reason.NETWORK
     words = getattr(error, "verify_message", "") or error.strerror or str(error) or type(error).__name__
     return connect_error(reason, f"no connection to {server}: {words}")

@@ -202,10 +202,15 @@ class Driver:
 
     async def _connect(self) -> None:
         try:
-            stream, jid = await attempt(self.traffic, self.step, known=self._machine.been_online)
+            stream, jid = await attempt(self.traffic, self.step)
         except ConnectError as error:
             self._attempt = None
             self._lost(error)
+        except Exception as error:
+            # A bug of ours, or of a library, must not leave a chat that connects for ever.
+            logger.exception("an attempt to connect ended with an unexpected error")
+            self._attempt = None
+            self._lost(connect_error(Reason.PROTOCOL, f"no connection to {self._server}: {error!r}"))
         else:
             self._attempt = None
             self._established(stream, jid)

@@ -11,7 +11,9 @@ from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
 
+from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import (
+    AckRequest,
     Auth,
     Bind,
     BindRequest,
@@ -39,7 +41,7 @@ from ..machines import connection
 from ..machines import stream_management as sm
 from ..machines.connection import Reason
 from .sasl import MechanismError, choose
-from .stream import Stream
+from .stream import Stream, StreamBroken
 from .traffic import Traffic
 
 __all__ = ["Login", "Refusal", "negotiate", "reason_of"]
@@ -48,7 +50,7 @@ S = TypeVar("S", bound=Stanza)
 
 STREAM_REASONS: Final[dict[str, Reason]] = {
     "conflict": Reason.CONFLICT,
-    "not-authorized": Reason.AUTHENTICATION,
+    "not-authorized": Reason.LOGIN,
     "policy-violation": Reason.POLICY,
     "host-unknown": Reason.PROTOCOL,
     "host-gone": Reason.PROTOCOL,
@@ -59,7 +61,16 @@ STREAM_REASONS: Final[dict[str, Reason]] = {
     "unsupported-stanza-type": Reason.PROTOCOL,
     "unsupported-version": Reason.PROTOCOL,
 }
-"""Stream errors that would recur (RFC 6120 section 4.9.3). All others may be temporary, and the chat reconnects."""
+"""Stream errors that are likely to recur on a first attempt (RFC 6120 section 4.9.3). All others may be temporary.
+
+`not-authorized` is not about credentials, but servers also send it when an account is removed: the next login tells.
+"""
+
+BAD_CREDENTIALS: Final = frozenset(("account-disabled", "credentials-expired", "not-authorized"))
+"""The failures that are about the user (RFC 6120 section 6.5). Others are about the mechanism, or the server."""
+
+MOST_RESUMPTIONS: Final = 5
+"""After as many resumptions in a row that got no answer, a new session begins: the old one may be what fails."""
 
 
 class Refusal(Exception):
@@ -81,7 +92,8 @@ class Login:
 
     :ivar username: the local part of the user's address.
     :ivar secret: returns the password or the current token.
-    :ivar renew: tries to get a new token after a refusal, and returns whether there is one.
+    :ivar renew: tries to get a new token in place of a refused one, and returns whether there is one; raises
+        `ConnectyCubeError` if that can't be told yet.
     :ivar resource: the name of this device; `None` lets the server choose one.
     :ivar starttls: the TLS context for STARTTLS; `None` to do without it.
     :ivar plain: whether the password may be revealed to the server.
@@ -89,7 +101,7 @@ class Login:
 
     username: str
     secret: Callable[[], str] = field(repr=False)
-    renew: Callable[[], Awaitable[bool]] = field(repr=False)
+    renew: Callable[[str], Awaitable[bool]] = field(repr=False)
     resource: str | None
     starttls: ssl.SSLContext | None
     plain: bool
@@ -122,8 +134,12 @@ async def negotiate(
     features = await _expect(stream, StreamFeatures)
     traffic.learn(features.limits)
     offered = features.sm is not None and traffic.settings.stream_management
-    if traffic.acks.state is sm.State.SUSPENDED and offered and await _resume(stream, traffic):
-        return None
+    if traffic.acks.state is sm.State.SUSPENDED and offered and traffic.unanswered_resumptions < MOST_RESUMPTIONS:
+        traffic.unanswered_resumptions += 1
+        resumed = await _resume(stream, traffic)
+        traffic.unanswered_resumptions = 0
+        if resumed:
+            return None
     jid = await _bind(stream, features, login, traffic.ids.request)
     traffic.manage(sm.Start(managed=offered, resume=True))
     if offered:
@@ -169,18 +185,25 @@ async def _authenticate(stream: Stream, offered: tuple[str, ...], login: Login) 
 
     After a refusal, a renewed token is tried on the same stream: RFC 6120 section 6.4.5 allows a second attempt.
     """
-    try:
-        await _log_in(stream, offered, login)
-    except Refusal as error:
-        if error.reason is not Reason.AUTHENTICATION or not error.condition or not await login.renew():
-            raise
-        await _log_in(stream, offered, login)
+    secret = login.secret()
+    failure = await _log_in(stream, offered, login, secret)
+    if failure is not None and failure.condition != "temporary-auth-failure":
+        try:
+            renewed = await login.renew(secret)
+        except ConnectyCubeError as error:
+            # Whether the user may log in is not known before there is a fresh token.
+            raise Refusal(Reason.NETWORK, f"the session of the REST client could not be renewed: {error}") from error
+        if renewed:
+            failure = await _log_in(stream, offered, login, login.secret())
+    if failure is not None:
+        raise _sasl_refusal(failure, login.username)
     stream.restart()
 
 
-async def _log_in(stream: Stream, offered: tuple[str, ...], login: Login) -> None:
+async def _log_in(stream: Stream, offered: tuple[str, ...], login: Login, secret: str) -> Failure | None:
+    """Run a mechanism, and return the server's refusal if there is one."""
     try:
-        mechanism = choose(offered, login.username, login.secret(), plain=login.plain)
+        mechanism = choose(offered, login.username, secret, plain=login.plain)
         _write(stream, Auth(mechanism=mechanism.name, data=mechanism.step(None)))
         while True:
             answer = await _next(stream)
@@ -188,36 +211,65 @@ async def _log_in(stream: Stream, offered: tuple[str, ...], login: Login) -> Non
                 _write(stream, Response(data=mechanism.step(answer.data)))
             elif isinstance(answer, Success):
                 mechanism.end(answer.data)
-                return
+                return None
             elif isinstance(answer, Failure):
-                raise _sasl_refusal(answer, login.username)
+                return answer
             else:
                 raise Refusal(Reason.PROTOCOL, f"the server sent {type(answer).__name__} while authenticating")
     except MechanismError as error:
-        raise Refusal(Reason.AUTHENTICATION, str(error)) from error
+        raise Refusal(Reason.LOGIN, str(error)) from error
 
 
 def _sasl_refusal(failure: Failure, username: str) -> Refusal:
-    condition = str(failure.condition or "not-authorized")
-    # RFC 6120 section 6.5.10: the only temporary failure.
-    reason = Reason.STREAM if condition == "temporary-auth-failure" else Reason.AUTHENTICATION
-    words = f"{condition} ({failure.text})" if failure.text else condition
+    condition = str(failure.condition or "")
+    reason = Reason.AUTHENTICATION if condition in BAD_CREDENTIALS else Reason.LOGIN
+    if condition == "temporary-auth-failure":  # RFC 6120 section 6.5.10.
+        reason = Reason.STREAM
+    words = condition or "no reason given"
+    if failure.text:
+        words += f" ({failure.text})"
     return Refusal(reason, f"the server refused user {username}: {words}", condition)
 
 
 async def _resume(stream: Stream, traffic: Traffic) -> bool:
     """Try to resume the old session (XEP-0198 section 5)."""
     traffic.manage(sm.Resume())
-    answer = await _next(stream)
-    if isinstance(answer, Resumed):
-        traffic.manage(sm.Resumed(h=answer.h))
-        if traffic.acks.state is not sm.State.ON:
-            raise Refusal(Reason.STREAM, "the server acknowledged more than was sent")
-        return True
-    if not isinstance(answer, Failed):
-        raise Refusal(Reason.PROTOCOL, f"the server answered a resumption with {type(answer).__name__}")
-    traffic.manage(sm.Failed(h=answer.h))
-    return False
+    try:
+        h = await _resumption(stream)
+    except (Refusal, StreamBroken) as error:
+        # If the connection broke, the session can still be resumed. If the server objected, it would again.
+        if isinstance(error, Refusal) or error.error is not None:
+            traffic.manage(sm.Failed(h=None))
+        raise
+    if isinstance(h, Failed):
+        traffic.manage(sm.Failed(h=h.h))
+        return False
+    traffic.manage(sm.Resumed(h=h))
+    if traffic.acks.state is not sm.State.ON:
+        raise Refusal(Reason.STREAM, "the server acknowledged more than was sent")
+    return True
+
+
+async def _resumption(stream: Stream) -> int | Failed:
+    """Wait for the answer to a resumption.
+
+    :returns: how many stanzas the server has handled, or its refusal. A refusal that can't be read in full is one, too.
+    """
+    while True:
+        try:
+            answer = await stream.next()
+        except StanzaError as error:
+            if stream.last_name == "failed":
+                return Failed()
+            raise Refusal(Reason.PROTOCOL, f"the server's answer to a resumption is unreadable: {error}") from error
+        if isinstance(answer, Resumed):
+            return answer.h
+        if isinstance(answer, Failed):
+            return answer
+        if stream.last_name in ("iq", "message", "presence"):
+            stream.put_back()
+        elif not isinstance(answer, AckRequest):
+            raise Refusal(Reason.PROTOCOL, f"the server answered a resumption with {type(answer).__name__}")
 
 
 async def _bind(stream: Stream, features: StreamFeatures, login: Login, request_id: Callable[[], str]) -> str:
@@ -240,9 +292,12 @@ async def _answer(stream: Stream, request_id: str) -> Stanza:
     while True:
         answer = await _next(stream)
         if isinstance(answer, IqError) and answer.id == request_id:
-            condition = str(answer.error.condition or "") if answer.error is not None else ""
-            # RFC 6120 section 7.6.2.1: too many resources, which may be temporary.
-            reason = {"conflict": Reason.CONFLICT, "resource-constraint": Reason.STREAM}.get(condition, Reason.POLICY)
+            fault = answer.error
+            condition = str(fault.condition or "") if fault is not None else ""
+            reason = Reason.CONFLICT if condition == "conflict" else Reason.POLICY
+            # RFC 6120 sections 7.6.2.1 and 8.3.2: too many resources, or whatever else may be temporary.
+            if condition == "resource-constraint" or (fault is not None and fault.type == "wait"):
+                reason = Reason.STREAM
             raise Refusal(reason, f"the server did not bind a resource: {condition or 'no reason given'}", condition)
         if isinstance(answer, (BindResult, IqResult)) and answer.id == request_id:
             return answer

@@ -25,6 +25,8 @@ __all__ = ["Stream", "StreamBroken"]
 
 STREAMS = "http://etherx.jabber.org/streams"
 FOOTER = "</stream:stream>"
+MOST_AT_ONCE: Final = 16 * 1024
+"""Bytes that are read in one turn of the event loop."""
 MOST_UNSENT: Final = 1024 * 1024
 """Unsent bytes from which nothing more is read."""
 
@@ -80,6 +82,8 @@ class Stream(XMLStream):
 
     def connection_made(self, transport: Any, send_event: bool = True) -> None:
         self.transport = transport
+        # asyncio reads up to 256 KiB at a time, and thousands of stanzas in one go would hold up everything else.
+        transport.max_size = MOST_AT_ONCE
         self.socket = transport.get_extra_info("ssl_object") or transport.get_extra_info("socket")
         self.restart()
 
@@ -195,6 +199,11 @@ class Stream(XMLStream):
             await self._waiter
         self._last = self._inbox.popleft()
         return parse(self._last)
+
+    @property
+    def last_name(self) -> str:
+        """The name of the last element, without its namespace, even if it could not be read."""
+        return "" if self._last is None else self._last.tag.rpartition("}")[2]
 
     def put_back(self) -> None:
         """Keep the last element for the session: it is not part of the negotiation."""

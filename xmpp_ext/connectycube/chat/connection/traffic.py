@@ -88,6 +88,7 @@ class Traffic:
     :ivar on_asked: called with the time when the server begins to owe an answer.
     :ivar asked_at: since when the server owes an answer, or when it last gave one of several; `None` if it owes none.
     :ivar burden: the most bytes ahead of such a question.
+    :ivar unanswered_resumptions: how many attempts in a row to resume the session got no answer.
     """
 
     def __init__(self, settings: Settings, credentials: Credentials, bus: Bus) -> None:
@@ -120,6 +121,7 @@ class Traffic:
         self.outbox = Outbox(self.settings.send_timeout)
         self.requests = Requests()
         self.acks = sm.StreamManagement()
+        self.unanswered_resumptions = 0
         self._written: list[str] = []
         self._unasked = 0
         self._forget_questions()
@@ -149,9 +151,6 @@ class Traffic:
         """
         self._check_online()
         self.write(Outgoing(self._checked(stanza)))
-        if len(self.acks.queue) - len(self.outbox.pending) > MOST_UNACKNOWLEDGED and self.stream is not None:
-            logger.warning("the server acknowledges nothing")
-            self.stream.fail("resource-constraint")
 
     def _checked(self, stanza: Stanza) -> str:
         xml = xml_of(stanza)
@@ -283,7 +282,7 @@ class Traffic:
                 logger.warning("the server closes the stream over message %s: %s", culprit, condition)
                 fault = StanzaFault(type="modify", condition=condition, text="the server closes the stream over it")
                 self.outbox.refuse(culprit, MessageRefused(culprit, fault))
-        elif len(self.acks.queue) - len(self.outbox.pending) > MOST_UNACKNOWLEDGED:
+        elif self._neglected:
             self.manage(sm.Stop())
         elif self.acks.state is not sm.State.OFF:
             self.manage(sm.Suspended())
@@ -301,6 +300,7 @@ class Traffic:
     def begin(self, jid: str) -> None:
         """Begin a new session. Requests of the previous one will never be answered."""
         self.ready = False
+        self.unanswered_resumptions = 0
         self.jid = jid
         self.requests.fail()
         self.requests.own = frozenset(("", jid, jid.partition("/")[0], self.settings.addresses.host))
@@ -378,6 +378,13 @@ class Traffic:
         text = "".join(written)
         written.clear()
         self.stream.send_raw(text)
+        if self._neglected:
+            logger.warning("the server leaves more than %d stanzas unacknowledged", MOST_UNACKNOWLEDGED)
+            self.stream.fail("resource-constraint")
+
+    @property
+    def _neglected(self) -> bool:
+        return len(self.acks.queue) - len(self.outbox.pending) > MOST_UNACKNOWLEDGED
 
     def _clear_batch(self) -> None:
         self._written.clear()

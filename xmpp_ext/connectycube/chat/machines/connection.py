@@ -3,10 +3,14 @@
 Rule 1: the way up is TCP or WebSocket (section 3), STARTTLS where the transport has no TLS of its own (5), SASL (6),
         resource binding (7) or, in its place, the resumption of a stream (XEP-0198 section 5).
 
-Rule 2: a connection that is lost for a reason in `RETRIED` is opened again after a pause that doubles from failure to
-        failure, is cut at a maximum and is shortened by chance. All other reasons end it: the same attempt would fail
-        again (fact U-40). The failures in a row are forgotten when a connection has been stable, not when it is there:
-        a server that drops everybody after a second would otherwise be asked twice a second.
+Rule 2: a lost connection is opened again after a pause that doubles from failure to failure, is cut at a maximum and is
+        shortened by chance. Before it was ever online, only a reason in `RETRIED` may pass: any other is most likely a
+        mistake in the configuration, and the user should hear of it at once (fact U-40). Once it was online, the
+        configuration is known to work: whatever the server, a load balancer or a captive portal says may pass, and only
+        a reason in `FINAL` ends the connection. A conflict while binding is not final: it is this client's own session
+        from before, which the server has not given up yet (RFC 6120 section 7.7.2.2). The failures in a row are
+        forgotten when a connection has been stable, not when it is there: a server that drops everybody after a second
+        would otherwise be asked twice a second.
 
 Rule 3: two timers belong to the machine: `StartStable` starts the one that ends with `Stable`, `Wait` the one that ends
         with `WaitOver`. `StopTimers` stops whichever runs. None runs in `offline`.
@@ -29,6 +33,7 @@ from attrs import define, field, frozen, validators
 from ._machine import Move, take
 
 __all__ = [
+    "FINAL",
     "RETRIED",
     "TABLE",
     "Abort",
@@ -87,25 +92,30 @@ class Reason(StrEnum):
     """Why a connection was lost."""
 
     NETWORK = "network"
-    """The transport failed or ended. Retried."""
+    """The transport failed or ended."""
     TIMEOUT = "timeout"
-    """The server didn't answer in time. Retried."""
+    """The server didn't answer in time."""
     STREAM = "stream"
-    """A stream error that may pass, such as system-shutdown or reset (RFC 6120 section 4.9.3). Retried."""
+    """A stream error that may pass, such as system-shutdown or reset (RFC 6120 section 4.9.3)."""
     AUTHENTICATION = "authentication"
-    """SASL failed (RFC 6120 section 6.5). Not retried."""
+    """The server refused the credentials (RFC 6120 section 6.5), or the account is gone or barred. Always final."""
+    LOGIN = "login"
+    """The login failed for another reason than the credentials, such as no common mechanism. Final at first."""
     CONFLICT = "conflict"
-    """Another connection took the resource (RFC 6120 section 4.9.3.3). Not retried: the two would evict each other."""
+    """Another connection took the resource (RFC 6120 section 4.9.3.3). Final: the two would evict each other."""
     POLICY = "policy"
-    """The server refuses this client (RFC 6120 sections 4.9.3.12 and 4.9.3.14). Not retried."""
+    """The server refuses this client (RFC 6120 sections 4.9.3.12 and 4.9.3.14). Final at first."""
     TLS = "tls"
-    """There is no TLS, or the server's certificate is not trusted. Not retried."""
+    """There is no TLS, or the server's certificate is not trusted. Final at first."""
     PROTOCOL = "protocol"
-    """One side broke the protocol. Not retried."""
+    """One side broke the protocol. Final at first."""
 
 
 RETRIED: frozenset[Reason] = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.STREAM})
-"""The reasons after which a machine with `automatic` connects again."""
+"""The reasons after which a machine with `automatic` tries again even if it was never online."""
+
+FINAL: frozenset[Reason] = frozenset({Reason.AUTHENTICATION, Reason.CONFLICT})
+"""The reasons that end a connection even if it was online."""
 
 
 @frozen
@@ -350,16 +360,29 @@ def _resumed(machine: Connection, event: Resumed) -> Step | None:
 
 
 def _lost(machine: Connection, event: Lost) -> Step:
-    if machine.automatic and event.reason in RETRIED:
-        attempt = machine.attempt + 1
-        wait = Wait(machine.backoff.delay(attempt, event.jitter), attempt)
-        return Move(State.WAITING, (Abort(), wait), {"attempt": attempt})
-    return Move(State.OFFLINE, (Abort(), TellGaveUp(event.reason)))
+    passing = event.reason not in FINAL if machine.been_online else event.reason in RETRIED
+    return _wait(machine, event) if machine.automatic and passing else _give_up(event)
+
+
+def _lost_binding(machine: Connection, event: Lost) -> Step:
+    if machine.automatic and machine.been_online and event.reason is Reason.CONFLICT:
+        return _wait(machine, event)
+    return _lost(machine, event)
 
 
 def _lost_online(machine: Connection, event: Lost) -> Step:
     step = _lost(machine, event)
     return Move(step.to, (StopTimers(), *step.effects), step.then)
+
+
+def _wait(machine: Connection, event: Lost) -> Step:
+    attempt = machine.attempt + 1
+    wait = Wait(machine.backoff.delay(attempt, event.jitter), attempt)
+    return Move(State.WAITING, (Abort(), wait), {"attempt": attempt})
+
+
+def _give_up(event: Lost) -> Step:
+    return Move(State.OFFLINE, (Abort(), TellGaveUp(event.reason)))
 
 
 _CANCELLED: Step = Move(State.OFFLINE, (Abort(), TellDisconnected()))
@@ -383,7 +406,7 @@ TABLE: Mapping[tuple[State, type[Event]], Rule] = {
     # BINDING
     (State.BINDING, Bound): _bound,
     (State.BINDING, Resumed): _resumed,
-    (State.BINDING, Lost): _lost,
+    (State.BINDING, Lost): _lost_binding,
     (State.BINDING, Disconnect): _CANCELLED,
     # ONLINE
     (State.ONLINE, Stable): Move(State.ONLINE, (), {"attempt": 0}),
