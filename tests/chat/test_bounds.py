@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 
 import pytest
 
-from connectycube.chat import Reconnected, StreamFailed, StreamRefused
+from connectycube.chat import (
+    MessageReceived,
+    MessageSent,
+    Reason,
+    Reconnected,
+    Reconnecting,
+    StreamFailed,
+    StreamRefused,
+)
 from connectycube.chat.connection.parser import RENEWAL, StreamParser
-from tests.chat.fake import HEADER, Peer, given_up, online, plays_along
+from connectycube.chat.features import roster
+from tests.chat.fake import APP_ID, HEADER, HOST, MESSAGE, Peer, given_up, online, plays_along
 from tests.integration.support import eventually, run
 
 OTHER = "5-7001@localhost/x"
@@ -95,7 +105,7 @@ def test_names_of_past_stanzas_are_not_kept(stanza: str) -> None:
     try:
         found = feed(4 * RENEWAL)
         # Each name takes some 200 bytes of Python's alone.
-        assert tracemalloc.get_traced_memory()[0] < found * 50
+        assert tracemalloc.get_traced_memory()[0] < found * 100
     finally:
         tracemalloc.stop()
 
@@ -119,3 +129,81 @@ def test_stanzas_are_read_alike_however_they_arrive() -> None:
                 break
         assert tags == ["r", "message", "message", "presence", "iq"] * 200
         assert parser.ended
+
+
+@pytest.mark.parametrize("kind", ["", "unavailable", "subscribed", "unsubscribe", "unsubscribed"])
+def test_presences_of_strangers_leave_nothing(kind: str) -> None:
+    async def main() -> None:
+        async with online() as (chat, _, peer):
+            for number in range(100):
+                peer.send(f"<presence from='{number + 1}-{APP_ID}@{HOST}/x'{f' type={kind!r}' if kind else ''}/>")
+            peer.send(f"<iq type='get' id='last' from='{OTHER}'><ping xmlns='urn:xmpp:ping'/></iq>")
+            await peer.seen.one(lambda element: element.get("id") == "last")
+            assert not chat._features.roster._entries
+
+    run(main())
+
+
+def test_number_of_requests_that_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "MOST_REQUESTS", 5)
+
+    async def main() -> None:
+        async with online() as (chat, _, peer):
+            for number in range(20):
+                peer.send(f"<presence from='{number + 1}-{APP_ID}@{HOST}' type='subscribe'/>")
+            peer.send(f"<iq type='get' id='last' from='{OTHER}'><ping xmlns='urn:xmpp:ping'/></iq>")
+            await peer.seen.one(lambda element: element.get("id") == "last")
+            assert len(chat.contacts.incoming) == 5
+
+    run(main())
+
+
+def test_long_ids_are_not_remembered() -> None:
+    async def main() -> None:
+        async with online() as (chat, told, peer):
+            for number in range(10):
+                long = "x" * 50_000 + str(number)
+                peer.send(f"<message from='{OTHER}' type='chat' id='{long}'><body>hello</body></message>")
+            await eventually(lambda: len(told.of(MessageReceived)) == 10)
+            assert not chat._features.messages.heard.get((5, long))
+
+    run(main())
+
+
+@pytest.mark.parametrize("keeps_open", ["", " "])
+def test_owed_answer_that_does_not_come_means_a_dead_connection(keeps_open: str) -> None:
+    async def main() -> None:
+        async def falls_silent(peer: Peer) -> None:
+            await peer.session()
+            while (element := await peer.next()).tag != MESSAGE:
+                peer.answer(element)
+            peer.acking = peer.answering = False
+            serving = asyncio.ensure_future(peer.serve())
+            while not serving.done():
+                peer.send(keeps_open)
+                await asyncio.sleep(0.01)
+
+        async with online(falls_silent, plays_along, keepalive=0.6) as (chat, told, _):
+            await chat.send(5, "hello")
+            assert (await told.one(Reconnecting)).error.reason is Reason.TIMEOUT
+            assert len(told.of(MessageSent)) == 1
+
+    run(main())
+
+
+def test_any_stanza_shows_that_a_connection_is_alive() -> None:
+    async def main() -> None:
+        async def acknowledges_late(peer: Peer) -> None:
+            await peer.session()
+            while (element := await peer.next()).tag != MESSAGE:
+                peer.answer(element)
+            for _ in range(10):  # Together they take longer than an answer may.
+                await asyncio.sleep(0.06)
+                peer.send(f"<message from='{OTHER}' type='chat'><body>busy</body></message>")
+            peer.ack()
+
+        async with online(acknowledges_late, keepalive=1.2) as (chat, told, _):
+            await chat.send(5, "hello")
+            assert not told.of(Reconnecting)
+
+    run(main())

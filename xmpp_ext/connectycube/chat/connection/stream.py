@@ -65,6 +65,7 @@ class Stream(XMLStream):
         self.last_data = loop.time()
         self._parser: StreamParser | None = None
         self.writable = True
+        self._choked = False
         self.on_writable: Callable[[], None] | None = None
         self.refused = ""
         self.deferred: list[Element] = []
@@ -108,6 +109,7 @@ class Stream(XMLStream):
                 self.send_raw(FOOTER)
             self._break("the server closed the stream")
         elif self.unsent > MOST_UNSENT and self.transport is not None:
+            self._choked = True
             self.transport.pause_reading()  # What the chat answers would grow while the server does not read it.
 
     @property
@@ -120,7 +122,8 @@ class Stream(XMLStream):
 
     def resume_writing(self) -> None:
         self.writable = True
-        if self.transport is not None and not self.transport.is_closing():
+        if self._choked and self.transport is not None and not self.transport.is_closing():
+            self._choked = False
             self.transport.resume_reading()
         if self.on_writable is not None:
             self.on_writable()

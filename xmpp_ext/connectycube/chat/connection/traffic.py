@@ -84,6 +84,7 @@ class Traffic:
     :ivar online: whether there is a session that can be written to.
     :ivar ready: whether the session has everything a message may need, such as its rooms.
     :ivar alive: whether there is a session, or one is being established.
+    :ivar scram: whether the server has authenticated the user by SCRAM.
     :ivar max_size: bytes that a stanza may have, as configured or announced by the server.
     :ivar on_asked: called with the time when the server begins to owe an answer.
     :ivar asked_at: since when the server owes an answer, or when it last gave one of several; `None` if it owes none.
@@ -98,6 +99,7 @@ class Traffic:
         self.receive: Callable[[Stanza], None] = _ignore
         self.on_asked: Callable[[float], None] = _ignore
         self.max_size = settings.max_stanza_size
+        self.scram = False
         self.ids = IdMaker()
         self.jid = ""
         self.stream: Stream | None = None
