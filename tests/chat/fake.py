@@ -315,10 +315,11 @@ async def retried(script: Script, **options: object) -> tuple[ConnectError, Told
     async with Fake(script, plays_along) as fake:
         chat = chat_with(fake, **options)
         told = Told(chat)
+        await chat.connect(timeout=30)
         async with chat:
             reconnecting = await told.one(Reconnecting)
             while not chat.online:
-                await chat.connect()
+                await chat.connect(timeout=30)
             assert fake.attempts == 2
         assert type(reconnecting.error) is ConnectError
         return reconnecting.error, told

@@ -21,7 +21,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(**options: Any) -> tuple[int, str, int, str]:
     use = AsyncChat(**{"user_id": 81001, "password": "secret", "app_id": 7001, **options})._settings
     assert Chat(**{"user_id": 81001, "password": "secret", "app_id": 7001, **options})._chat._settings == use
-    return use.addresses.app_id, use.addresses.host, use.port, use.addresses.muc_host
+    return use.addresses.app_id, use.addresses.host, use.dial[1], use.addresses.muc_host
 
 
 def test_defaults() -> None:

@@ -91,7 +91,7 @@ WRONG: dict[Any, list[str]] = {
         f"{USER}/a\n",
         f"{USER}/\ud800",
         "1-2@c\0",
-        "1-2@é.com",
+        "1-2@\u2003.com",
         "1-2@c@d",
     ],
     RoomJID: [
@@ -169,7 +169,7 @@ def test_wrong_ids(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", " ", "a b", "a/b", "a@b", "-a", "a-", ".a", "a..b", "a" * 64, "a.\n", "é", "a\0", None, 5.5]
+    "wrong", ["", " ", "a b", "a/b", "a@b", "-a", "a-", ".a", "a..b", "a" * 64, "a.\n", "\u2003", "a\0", None, 5.5]
 )
 def test_wrong_hosts(wrong: Any) -> None:
     with pytest.raises(JIDError):

@@ -18,7 +18,9 @@ __all__ = ["GroupPrivacyValue", "JIDError", "OccupantJID", "RoomJID", "UserJID"]
 CHAT_HOST: Final = "chat.connectycube.com"
 MUC_HOST: Final = "muc.chat.connectycube.com"
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# Internationalized names are written as such (RFC 7622 section 3.2).
+_LETTER = r"(?:[a-z0-9]|[^\x00-\x7f\s])"
+_LABEL = rf"{_LETTER}(?:(?:{_LETTER}|-){{0,61}}{_LETTER})?"
 _HOST = re.compile(rf"(?=.{{1,255}}$){_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\]").fullmatch
 _USER = re.compile(r"([0-9]{1,19})-([0-9]{1,19})@([^/@]+)(?:/(.+))?", re.DOTALL).fullmatch
 _ROOM = re.compile(r"([0-9]{1,19})_([0-9a-fA-F]{24})@([^/@]+)(?:/([0-9]{1,19}))?").fullmatch

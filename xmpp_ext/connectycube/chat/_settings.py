@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+import idna
 from attrs import field, frozen
 
 from connectycube.rest import (
@@ -29,13 +30,25 @@ from connectycube.stanzas import JIDError, UserJID
 from ._ids import Addresses, checked_user_id
 from .machines.connection import Backoff
 
-__all__ = ["Credentials", "MarkDelivered", "Settings", "Tls", "checked_seconds", "settings"]
+__all__ = [
+    "Credentials",
+    "MarkDelivered",
+    "Settings",
+    "Tls",
+    "Transport",
+    "checked_seconds",
+    "settings",
+    "split_address",
+]
 
 Tls = Literal["direct", "starttls", "none"]
+Transport = Literal["tcp", "websocket"]
 MarkDelivered = Literal["markable", "always", "never"]
 
 HOST: Final = "chat.connectycube.com"
 PORT: Final = 5223
+WEBSOCKET_PORT: Final = 5291
+PROXIES: Final = ("http", "socks4", "socks5", "socks5h")
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -56,10 +69,18 @@ def shared_context() -> ssl.SSLContext:
 
 @frozen(kw_only=True)
 class Settings:
-    """The checked arguments of a chat."""
+    """The checked arguments of a chat.
+
+    :ivar dial: host and port of the server; the host is in ASCII and without brackets, as a resolver takes it.
+    :ivar srv: whether to look for servers in SRV records first.
+    :ivar url: the URL of a WebSocket; `None` for TCP.
+    """
 
     addresses: Addresses
-    port: int
+    dial: tuple[str, int]
+    srv: bool
+    url: str | None
+    proxy: str | None = field(repr=False)
     tls: Tls
     allow_insecure: bool
     context: ssl.SSLContext | None = field(repr=False)
@@ -75,6 +96,17 @@ class Settings:
     backoff: Backoff
     roster: bool
     initial_presence: bool
+
+    @property
+    def server(self) -> str:
+        """The server, for messages."""
+        host, port = self.dial
+        return self.url or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    @property
+    def certified(self) -> str:
+        """The name that the server's certificate must have: the domain's, whatever is dialled (RFC 6120 13.7.2.1)."""
+        return ascii_host(self.addresses.host)
 
 
 def checked_seconds(name: str, value: object, least: float = 0) -> None:
@@ -167,6 +199,10 @@ def settings(
     app_id: int | None,
     host: str | None,
     muc_host: str | None,
+    address: str | None,
+    transport: Transport,
+    srv: bool | None,
+    proxy: str | None,
     tls: Tls,
     allow_insecure: bool,
     ssl_context: ssl.SSLContext | None,
@@ -179,17 +215,11 @@ def settings(
     :raises InvalidArgument: if an argument is invalid.
     :raises ConfigurationError: if an argument is missing, or the connection would be insecure.
     """
-    host = _host(cube) if host is None else host
+    host = _domain(_host(cube) if host is None else host)
     if tls not in ("direct", "starttls", "none"):
         raise InvalidArgument("tls", f"must be 'direct', 'starttls' or 'none', not {tls!r}")
-    if tls == "none":
-        if ssl_context is not None:
-            raise InvalidArgument("ssl_context", "can't be combined with tls='none'")
-        if not allow_insecure and not _is_loopback(host):
-            raise ConfigurationError(
-                f"tls='none' would expose messages and passwords to everyone on the way to {host}: "
-                "use TLS, or pass allow_insecure=True as well"
-            )
+    if transport not in ("tcp", "websocket"):
+        raise InvalidArgument("transport", f"must be 'tcp' or 'websocket', not {transport!r}")
     if mark_delivered not in ("markable", "always", "never"):
         raise InvalidArgument("mark_delivered", f"must be 'markable', 'always' or 'never', not {mark_delivered!r}")
     for name in ("timeout", "send_timeout", "keepalive", "stable_after"):
@@ -205,24 +235,120 @@ def settings(
         raise InvalidArgument("ssl_context", f"must be an ssl.SSLContext, not {type(ssl_context).__name__}")
     if not isinstance(others["backoff"], Backoff):
         raise InvalidArgument("backoff", f"must be a Backoff, not {type(others['backoff']).__name__}")
-    found_port: object = _port() if port is None else port
-    if isinstance(found_port, bool) or not isinstance(found_port, int) or not 0 < found_port < 65536:
-        raise InvalidArgument("port", f"must be a number from 1 to 65535, not {found_port!r}")
     try:
         # Building an address checks and normalizes its parts (RFC 7622); any user id will do.
         user = UserJID(user_id=1, app_id=_app_id(cube, app_id), host=host, resource=others["resource"])
-        room_user = UserJID(user_id=1, app_id=1, host=f"muc.{host}" if muc_host is None else muc_host)
+        # An IPv6 address has no subdomains.
+        rooms = host if host.startswith("[") else f"muc.{host}"
+        room_user = UserJID(user_id=1, app_id=1, host=rooms if muc_host is None else muc_host)
     except JIDError as error:
         raise InvalidArgument("host, muc_host or resource", f"can't be used: {error.problem}") from error
+    dial, url = _server(user.host, address, port, transport, tls)
+    if url is not None:
+        tls = "none" if url.startswith("ws:") else "direct"
+    if tls == "none":
+        if ssl_context is not None:
+            raise InvalidArgument("ssl_context", "can't be used without TLS")
+        if not allow_insecure and not (_is_loopback(dial[0]) and proxy is None):
+            how = "ws://" if url else "tls='none'"
+            raise ConfigurationError(
+                f"{how} would expose messages and passwords to everyone on the way to "
+                f"{dial[0]}: use TLS, or pass allow_insecure=True as well"
+            )
+    named = address is not None or port is not None or bool(os.environ.get("CONNECTYCUBE_CHAT_PORT"))
+    resolvable = url is None and not _is_address(dial[0]) and not _is_loopback(dial[0])
+    if srv and not resolvable:
+        raise InvalidArgument("srv", "needs a domain, and transport='tcp'")
     return Settings(
         addresses=Addresses(app_id=user.app_id, host=user.host, muc_host=room_user.host),
-        port=found_port,
+        dial=dial,
+        srv=(not named and resolvable and proxy is None) if srv is None else bool(srv),
+        url=url,
+        proxy=None if proxy is None else _checked_proxy(proxy),
         tls=tls,
         allow_insecure=allow_insecure,
         context=None if tls == "none" else ssl_context or shared_context(),
         mark_delivered=mark_delivered,
         **others,
     )
+
+
+def _domain(host: object) -> str:
+    """Return the host as it is written in addresses: IPv6 in brackets (RFC 7622 section 3.2)."""
+    if not isinstance(host, str):
+        raise InvalidArgument("host", f"must be a string, not {host!r}")
+    return f"[{host}]" if ":" in host and not host.startswith("[") and _is_address(host) else host
+
+
+def split_address(text: str) -> tuple[str, int | None]:
+    """Return the parts of `host`, `host:port`, `[IPv6]:port` or an IPv6 address; the host in ASCII.
+
+    :raises ValueError: if it is something else.
+    """
+    if _is_address(text):
+        return ascii_host(text), None
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or parts.netloc != text or "@" in text or text.endswith(":"):
+        raise ValueError("it is not host:port")
+    return ascii_host(parts.hostname), parts.port
+
+
+def ascii_host(host: str) -> str:
+    """Return a host as DNS and certificates have it, without the brackets of IPv6.
+
+    :raises ValueError: if it can't be a host.
+    """
+    host = host.strip("[]")
+    return host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
+
+
+def _server(
+    domain: str, address: str | None, port: int | None, transport: Transport, tls: Tls
+) -> tuple[tuple[str, int], str | None]:
+    """Return the host and port to dial, and the URL of a WebSocket."""
+    host, given, url = domain, None, ""
+    if address is not None and not isinstance(address, str):
+        raise InvalidArgument("address", f"must be a string like host:port, not {address!r}")
+    try:
+        if address is not None:
+            if transport == "websocket" and "://" in address:
+                url = address
+                parts = urlsplit(address)
+                if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.username is not None:
+                    raise ValueError("the URL must be like wss://host:port/path")
+                host, given = parts.hostname, parts.port or (443 if parts.scheme == "wss" else 80)
+            else:
+                host, given = split_address(address)
+        host = ascii_host(host)
+    except ValueError as error:
+        name = "host" if address is None else "address"
+        raise InvalidArgument(name, f"can't be used: {domain if address is None else address!r}: {error}") from error
+    if given is not None and port is not None and port != given:
+        raise InvalidArgument("port", f"contradicts the address {address!r}: give one of them")
+    found: object = given if given is not None else port
+    if found is None:
+        found = _port(PORT if transport == "tcp" else WEBSOCKET_PORT)
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found < 65536:
+        raise InvalidArgument("port", f"must be a number from 1 to 65535, not {found!r}")
+    if transport == "tcp":
+        return (host, found), None
+    if tls == "starttls":
+        raise InvalidArgument("tls", "can't be 'starttls' with transport='websocket': use 'direct'")
+    if not url:
+        url = f"{'ws' if tls == 'none' else 'wss'}://{f'[{host}]' if ':' in host else host}:{found}/"
+    return (host, found), url
+
+
+def _checked_proxy(url: object) -> str:
+    """Check the URL of a proxy. It may contain a password, so it is not repeated."""
+    problem = f"must be a URL like socks5://user:password@host:port ({', '.join(PROXIES)})"
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        if parts is not None and parts.scheme in PROXIES and parts.hostname and parts.port:
+            return parts.geturl()
+    except ValueError:
+        raise InvalidArgument("proxy", problem) from None
+    raise InvalidArgument("proxy", problem)
 
 
 def _app_id(cube: ConnectyCube | AsyncConnectyCube | None, given: int | None) -> int:
@@ -240,8 +366,8 @@ def _app_id(cube: ConnectyCube | AsyncConnectyCube | None, given: int | None) ->
     return found
 
 
-def _port() -> int | str:
-    text = os.environ.get("CONNECTYCUBE_CHAT_PORT") or str(PORT)
+def _port(default: int) -> int | str:
+    text = os.environ.get("CONNECTYCUBE_CHAT_PORT") or str(default)
     return int(text) if text.isdecimal() else text
 
 
@@ -265,7 +391,12 @@ def _host(cube: ConnectyCube | AsyncConnectyCube | None) -> str:
 def _is_loopback(host: str) -> bool:
     if host.lower().rstrip(".") == "localhost":
         return True
+    return _is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
+    return True

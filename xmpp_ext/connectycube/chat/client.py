@@ -10,7 +10,7 @@ from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
 
 from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_kinds, checked_limit
-from ._settings import Credentials, MarkDelivered, Tls, checked_seconds, settings
+from ._settings import Credentials, MarkDelivered, Tls, Transport, checked_seconds, settings
 from .connection.driver import Driver
 from .connection.traffic import Traffic
 from .events import Event
@@ -36,8 +36,15 @@ class AsyncChat:
     :param password: the account's password, instead of the session's token.
     :param host: the chat's host; default: `CONNECTYCUBE_CHAT_HOST`, else the one that belongs to the cube's `base_url`,
         else `chat.connectycube.com`.
-    :param port: its port; default: `CONNECTYCUBE_CHAT_PORT`, else 5223.
+    :param port: its port; default: `CONNECTYCUBE_CHAT_PORT`, else 5223, or 5291 for WebSocket.
     :param muc_host: the host of the rooms; default: `muc.` followed by the chat's host.
+    :param address: where to connect instead of the host, as `host:port` or, for WebSocket, a URL such as
+        `wss://host:port/path`. The host remains the one in addresses and in the server's certificate.
+    :param transport: `tcp` (default), or `websocket` (RFC 7395) for networks where only web traffic passes.
+    :param srv: look for the server in the domain's SRV records first; default: if neither port nor address is given,
+        and there is no proxy.
+    :param proxy: the URL of a proxy: `socks5://user:password@host:port`, `socks4://` or `http://`. The proxy resolves
+        names.
     :param tls: `direct` (default) starts with TLS, `starttls` upgrades the connection before anything else is sent,
         `none` does without, and requires `allow_insecure` unless the host is this machine.
     :param allow_insecure: without TLS, let anyone on the way read and change everything, including the password.
@@ -49,7 +56,8 @@ class AsyncChat:
         connection counts as lost. `None` disables it.
     :param mark_delivered: which messages are automatically marked as delivered: `markable` (default), `always` or
         `never`.
-    :param timeout: seconds for an attempt to connect and for the answer to a request, default 30.
+    :param timeout: seconds for `connect`, for each further attempt to connect and for the answer to a request, default
+        30.
     :param send_timeout: seconds without any acknowledgement until a message counts as not sent, default 60, including
         reconnection. `None` waits forever.
     :param max_stanza_size: bytes that a message may have with the XML around it; default: what the server announces.
@@ -72,6 +80,10 @@ class AsyncChat:
         host: str | None = None,
         port: int | None = None,
         muc_host: str | None = None,
+        address: str | None = None,
+        transport: Transport = "tcp",
+        srv: bool | None = None,
+        proxy: str | None = None,
         tls: Tls = "direct",
         allow_insecure: bool = False,
         ssl_context: ssl.SSLContext | None = None,
@@ -95,6 +107,10 @@ class AsyncChat:
             host=host,
             port=port,
             muc_host=muc_host,
+            address=address,
+            transport=transport,
+            srv=srv,
+            proxy=proxy,
             tls=tls,
             allow_insecure=allow_insecure,
             ssl_context=ssl_context,
@@ -126,12 +142,12 @@ class AsyncChat:
 
     # -- the connection
 
-    async def connect(self, *, timeout: float = 30.0) -> None:
+    async def connect(self, *, timeout: float | None = None) -> None:
         """Connect, log in and begin a session. Does nothing if the chat is already connected.
 
         With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
 
-        :param timeout: seconds for everything.
+        :param timeout: seconds for everything; default: the chat's `timeout`.
         :raises InvalidArgument: if the timeout is invalid.
         :raises AuthenticationFailed: if the server refuses the user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
@@ -139,8 +155,20 @@ class AsyncChat:
         :raises StreamRefused: if the server's policy or the protocol forbids the connection.
         :raises ConnectError: if the network fails.
         """
+        if timeout is None:
+            timeout = self._settings.timeout
         checked_seconds("timeout", timeout)
         await self._driver.connect(timeout)
+
+    async def reconnect_now(self) -> None:
+        """Reconnect without waiting, for example after the network has changed.
+
+        A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
+        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
+
+        :raises NotConnected: if the chat is not connected and does not try to be.
+        """
+        await self._driver.reconnect_now()
 
     async def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
         """Wait for outstanding acknowledgements, then close the connection. Stops reconnecting at once.

@@ -49,12 +49,12 @@ class ChatBase:
     def __repr__(self) -> str:
         return repr(self._chat).replace("<AsyncChat", f"<{type(self).__name__}", 1)
 
-    def connect(self, *, timeout: float = 30.0) -> None:
+    def connect(self, *, timeout: float | None = None) -> None:
         """Connect, log in and begin a session. Does nothing if the chat is already connected.
 
         With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
 
-        :param timeout: seconds for everything.
+        :param timeout: seconds for everything; default: the chat's `timeout`.
         :raises InvalidArgument: if the timeout is invalid.
         :raises AuthenticationFailed: if the server refuses the user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
@@ -63,7 +63,8 @@ class ChatBase:
         :raises ConnectError: if the network fails.
         """
         self._loop.check()
-        checked_seconds("timeout", timeout)
+        if timeout is not None:
+            checked_seconds("timeout", timeout)
         self._workers.open()
         try:
             self._loop.call(self._chat.connect, timeout=timeout)

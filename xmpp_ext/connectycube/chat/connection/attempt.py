@@ -13,6 +13,7 @@ from ..errors import ConnectError, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason
 from . import tls as _tls
+from .dialing import Dialer
 from .negotiation import Login, Refusal, negotiate, reason_of
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
@@ -20,16 +21,17 @@ from .traffic import Traffic
 __all__ = ["attempt", "broken", "condition_of"]
 
 
-async def attempt(traffic: Traffic, step: Callable[[con.Event], None]) -> tuple[Stream, str | None]:
+async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], None]) -> tuple[Stream, str | None]:
     """Connect and negotiate. The traffic has the stream as soon as it is open.
 
+    :param dialer: opens the socket, and hears how the attempt ended.
     :param step: called with each event of the connection machine.
     :returns: the stream, and the full JID of a new session or `None` if the old one was resumed.
     :raises ConnectError: if anything fails.
     """
     settings = traffic.settings
     addresses = settings.addresses
-    server = f"{addresses.host}:{settings.port}"
+    server = settings.server
     try:
         # The user must be known before anything is dialled: without a session there is nothing to log in with.
         login = Login(
@@ -41,32 +43,39 @@ async def attempt(traffic: Traffic, step: Callable[[con.Event], None]) -> tuple[
             plain=settings.tls != "none" or settings.allow_insecure,
         )
         async with asyncio.timeout(settings.timeout):
-            stream = traffic.stream = await _open(traffic)
+            stream = traffic.stream = await _open(traffic, dialer)
             step(con.Opened(starttls=settings.tls == "starttls"))
-            return stream, await negotiate(stream, login, traffic, step)
+            jid = await negotiate(stream, login, traffic, step)
+            dialer.succeeded()
+            return stream, jid
     except TimeoutError as error:
+        dialer.failed()
         problem = f"{server} did not answer within {settings.timeout:g} seconds"
         raise connect_error(Reason.TIMEOUT, problem) from error
     except Refusal as error:
+        dialer.failed()
         raise connect_error(error.reason, str(error), error.condition) from error
     except StreamBroken as error:
+        dialer.failed()
+        if error.error is not None and error.error.see_other_host is not None:
+            dialer.redirect(error.error, secure=traffic.stream is not None and traffic.stream.secure)
         raise broken(error, server) from error
     except OSError as error:
+        dialer.failed()
         raise _of_socket(error, server) from error
     except ConnectyCubeError as error:
         raise connect_error(Reason.AUTHENTICATION, f"there is nothing to log in with: {error}") from error
 
 
-async def _open(traffic: Traffic) -> Stream:
+async def _open(traffic: Traffic, dialer: Dialer) -> Stream:
     """Open the TCP connection, and TLS if it comes first."""
     settings, loop = traffic.settings, traffic.loop
-    stream = Stream(loop, settings.context, settings.addresses.host)
-    # An IPv6 address has brackets in a JID (RFC 7622 section 3.2), but not where a socket is opened.
-    host = settings.addresses.host.strip("[]")
+    sock = await dialer.dial()
+    stream = Stream(loop, settings.context, settings.addresses.host, settings.certified)
     if settings.tls == "direct" and settings.context is not None:
-        await _tls.connect(loop, stream, host, settings.port, settings.context)
+        await _tls.connect(loop, stream, settings.certified, sock, settings.context)
     else:
-        await loop.create_connection(lambda: stream, host, settings.port)
+        await loop.create_connection(lambda: stream, sock=sock)
     return stream
 
 

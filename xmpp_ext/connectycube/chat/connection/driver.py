@@ -13,13 +13,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from connectycube.rest import ConnectyCubeError
+from connectycube.stanzas import Ping, PingRequest
 
 from .. import events
-from ..errors import ConnectError, NotConnected, connect_error
+from ..errors import ConnectError, NotConnected, RequestRefused, RequestUnanswered, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason, State
 from ..models import ChatState
 from .attempt import attempt, broken, condition_of
+from .dialing import Dialer
 from .keepalive import Keepalive
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
@@ -30,6 +32,8 @@ logger = logging.getLogger("connectycube.chat")
 
 CLOSING_TIME = 2.0
 """Seconds that the server has to close its side of the stream."""
+CHECK_TIME = 5.0
+"""Seconds that the server has to answer when the user wants to know whether the connection is alive."""
 
 
 class SessionHooks(Protocol):
@@ -55,6 +59,7 @@ class Driver:
     def __init__(self, traffic: Traffic, session: SessionHooks) -> None:
         self.traffic = traffic
         self.session = session
+        self.dialer = Dialer(traffic.settings)
         self.error: ConnectError | None = None
         self.retry_at: dt.datetime | None = None
         self._machine = self._new_machine()
@@ -89,7 +94,7 @@ class Driver:
 
     @property
     def _server(self) -> str:
-        return f"{self.traffic.settings.addresses.host}:{self.traffic.settings.port}"
+        return self.traffic.settings.server
 
     @property
     def state(self) -> ChatState:
@@ -151,6 +156,29 @@ class Driver:
         elif self._machine.state is State.WAITING:
             self.step(con.Connect())
 
+    async def reconnect_now(self) -> None:
+        """End a wait, or check that the connection is alive.
+
+        :raises NotConnected: if there is no connection and none is being made.
+        """
+        traffic, state = self.traffic, self._machine.state
+        if state in (State.OFFLINE, State.CLOSING) or traffic.loop is not asyncio.get_running_loop():
+            raise NotConnected("the chat is not connected: call connect()")
+        if state is State.WAITING:
+            self.step(con.Connect())
+        elif state is State.ONLINE:
+            stream = traffic.stream
+            ping = PingRequest(id=traffic.ids.request(), to=traffic.settings.addresses.host, ping=Ping())
+            try:
+                await traffic.request(ping, "a ping", CHECK_TIME)
+            except RequestUnanswered as error:
+                if self._machine.state is State.ONLINE and traffic.stream is stream:
+                    self._lost(connect_error(Reason.TIMEOUT, f"{self._server} did not answer a ping: {error}"))
+            except (NotConnected, RequestRefused):
+                pass  # Lost meanwhile, or alive: a refusal is an answer.
+            if self._machine.state is State.WAITING:
+                self.step(con.Connect())
+
     async def disconnect(self, timeout: float) -> tuple[str, ...]:
         """Wait for outstanding acknowledgements, then close the connection.
 
@@ -202,7 +230,7 @@ class Driver:
 
     async def _connect(self) -> None:
         try:
-            stream, jid = await attempt(self.traffic, self.step)
+            stream, jid = await attempt(self.traffic, self.dialer, self.step)
         except ConnectError as error:
             self._attempt = None
             self._lost(error)

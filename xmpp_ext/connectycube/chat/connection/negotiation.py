@@ -177,7 +177,7 @@ async def _secure(stream: Stream, features: StreamFeatures, context: ssl.SSLCont
     answer = await _next(stream)
     if not isinstance(answer, Proceed):  # Such as a TlsFailure.
         raise Refusal(Reason.TLS, "the server refused STARTTLS")
-    await stream.secure(context)
+    await stream.upgrade(context)
     return await _expect(stream, StreamFeatures)
 
 

@@ -49,13 +49,19 @@ class Stream(XMLStream):
     :ivar writable: whether the socket takes more data.
     :ivar on_writable: called when it does so again.
     :ivar refused: the condition of the server's stream error; empty without one.
+    :ivar certified: the name in the server's certificate.
+    :ivar secure: whether the connection uses TLS.
     :ivar deferred: elements that arrived during the negotiation and belong to the session.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext | None, domain: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext | None, domain: str, certified: str
+    ) -> None:
         # slixmpp creates a TLS context if it gets none, which costs 850 KiB. Without TLS it never looks at it.
         super().__init__(loop=loop, ssl_context=context or _NO_CONTEXT)
         self.domain = domain
+        self.certified = certified
+        self.secure = False
         self.stream_ns = STREAMS
         self.default_ns = "jabber:client"
         self.stream_header = (
@@ -83,6 +89,7 @@ class Stream(XMLStream):
 
     def connection_made(self, transport: Any, send_event: bool = True) -> None:
         self.transport = transport
+        self.secure = transport.get_extra_info("ssl_object") is not None
         # asyncio reads up to 256 KiB at a time, and thousands of stanzas in one go would hold up everything else.
         transport.max_size = MOST_AT_ONCE
         self.socket = transport.get_extra_info("ssl_object") or transport.get_extra_info("socket")
@@ -221,7 +228,7 @@ class Stream(XMLStream):
         if self._broken is not None:
             on_end(self._broken)
 
-    async def secure(self, context: ssl.SSLContext) -> None:
+    async def upgrade(self, context: ssl.SSLContext) -> None:
         """Do the TLS handshake of STARTTLS and restart the stream (RFC 6120 section 5.4.3.3).
 
         :raises OSError: if the handshake fails.
@@ -233,7 +240,7 @@ class Stream(XMLStream):
         if self._inbox:
             raise StreamBroken("the server sent unencrypted data before TLS, after it had agreed to it")
         self._parser = None
-        await _tls.upgrade(self.loop, self.transport, self, self.domain, context)
+        await _tls.upgrade(self.loop, self.transport, self, self.certified, context)
 
     def fail(self, condition: str, more: str = "") -> None:
         """End the stream because the server violated the protocol (RFC 6120 section 4.9).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from asyncio.sslproto import SSLProtocol
 from typing import Any, Final
@@ -30,12 +31,12 @@ async def connect(
     loop: asyncio.AbstractEventLoop,
     protocol: asyncio.BaseProtocol,
     host: str,
-    port: int,
+    sock: socket.socket,
     context: ssl.SSLContext,
 ) -> None:
-    """Connect to a server with TLS from the first byte. The protocol gets its transport after the handshake.
+    """Use TLS on a connected socket from the first byte. The protocol gets its transport after the handshake.
 
-    :raises OSError: if the connection or the handshake fails.
+    :raises OSError: if the handshake fails.
     """
     made: list[tuple[Any, asyncio.Future[None]]] = []
 
@@ -44,7 +45,7 @@ async def connect(
         made.append(_protocol(loop, protocol, context, host))
         return made[0][0]
 
-    transport, _ = await loop.create_connection(factory, host, port)
+    transport, _ = await loop.create_connection(factory, sock=sock)
     await _handshake(transport, made[0][1])
 
 
