@@ -78,11 +78,24 @@ def test_declarations_and_entities_within_the_stream_are_rejected(text: str) -> 
     run(main())
 
 
-@pytest.mark.parametrize("text", ["<!-- a comment -->", "<?target instruction?>", " \n\t"])
-def test_comments_instructions_and_whitespace_are_ignored(text: str) -> None:
+@pytest.mark.parametrize("text", ["<!-- a comment -->", "<?target instruction?>"])
+@pytest.mark.parametrize("before", [HELLO, "<message><body>"])
+def test_comments_and_instructions_end_the_stream(before: str, text: str) -> None:
     async def main() -> None:
         async with online() as (_, told, peer):
-            peer.send(text + HELLO + text)
+            for part in (before, text[:1], text[1:3], text[3:]):
+                peer.send(part)
+                await peer.drained()
+            assert (await told.one(Reconnecting)).error.condition == "restricted-xml"
+            assert len(told.of(MessageReceived)) == (before == HELLO)
+
+    run(main(), timeout=15)
+
+
+def test_whitespace_between_stanzas_is_ignored() -> None:
+    async def main() -> None:
+        async with online() as (_, told, peer):
+            peer.send(f" \n\t{HELLO} \n\t")
             assert (await told.one(MessageReceived)).message.body == "hello"
             assert not told.of(StanzaRejected)
 
@@ -114,7 +127,7 @@ def test_deep_nesting_keeps_the_connection(before: str, after: str, depth: int) 
 def test_long_text_is_received() -> None:
     async def main() -> None:
         async with online() as (chat, told, peer):
-            text = "€" * 2_000_000
+            text = "€" * 170_000  # Nearly as long as a stanza may be.
             peer.send(f"<message from='{OTHER}' type='chat'><body>{text}</body></message>")
             assert (await told.one(MessageReceived)).message.body == text
             broken = f"<replace xmlns='urn:xmpp:message-correct:0' a='{text}'/>"

@@ -11,9 +11,21 @@ from collections.abc import Callable
 
 import pytest
 
-from connectycube.chat import AuthenticationFailed, NotConnected, Reason, StreamFailed, StreamRefused
+from connectycube.chat import (
+    AuthenticationFailed,
+    ConnectError,
+    NotConnected,
+    Reason,
+    Reconnecting,
+    StreamFailed,
+    StreamRefused,
+)
 from tests.chat.fake import (
     APP_ID,
+    BIND,
+    BIND_FEATURE,
+    IQ,
+    JID,
     PASSWORD,
     SASL,
     USER_ID,
@@ -24,6 +36,7 @@ from tests.chat.fake import (
     failing,
     given_up,
     mechanisms,
+    online,
     plays_along,
     retried,
 )
@@ -238,6 +251,8 @@ WRONG: dict[str, tuple[Callable[[str], str], Callable[[str], str | None]]] = {
     "zero iterations": (lambda text: text.replace("4096", "0"), str),
     "negative iterations": (lambda text: text.replace("4096", "-1"), str),
     "iterations in words": (lambda text: text.replace("4096", "many"), str),
+    "too few iterations": (lambda text: text.replace("4096", "4095"), str),
+    "too many iterations": (lambda text: text.replace("4096", "600001"), str),
     "endless iterations": (lambda text: text.replace("4096", "4294967295"), str),
     "an unknown extension": (lambda text: "m=extension," + text, str),
     "nothing at all": (lambda text: "", str),
@@ -305,5 +320,23 @@ def test_secrets_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
         for record in caplog.records:
             assert PASSWORD not in record.getMessage()
             assert secret not in record.getMessage()
+
+    run(main())
+
+
+def test_plain_is_refused_where_scram_has_succeeded() -> None:
+    async def main() -> None:
+        async def with_scram(peer: Peer) -> None:
+            await scram(Verifier(), went_on=[])(peer)
+            peer.features(BIND_FEATURE)
+            bind = await peer.expect(IQ)
+            jid = f"<bind xmlns='{BIND}'><jid>{JID}</jid></bind>"
+            peer.send(f"<iq type='result' id='{bind.get('id')}'>{jid}</iq>")
+            await peer.set_up()
+
+        async with online(with_scram, offering("PLAIN")) as (_, told, peer):
+            peer.hang_up()
+            _, refused = await told.all(Reconnecting, 2)
+            assert "only PLAIN, but has used SCRAM before" in str(refused.error)
 
     run(main())

@@ -143,12 +143,15 @@ if TYPE_CHECKING:
     from .stream_management import Failed as Failed
     from .stream_management import Resume as Resume
     from .stream_management import Resumed as Resumed
+    from .streams import ChannelBinding as ChannelBinding
     from .streams import Compression as Compression
     from .streams import Mechanisms as Mechanisms
     from .streams import RosterVersioning as RosterVersioning
+    from .streams import SaslChannelBinding as SaslChannelBinding
     from .streams import SmFeature as SmFeature
     from .streams import StreamError as StreamError
     from .streams import StreamFeatures as StreamFeatures
+    from .streams import StreamLimits as StreamLimits
     from .system_messages import SystemMessage as SystemMessage
 
 _HOMES: dict[str, str] = {
@@ -171,6 +174,7 @@ _HOMES: dict[str, str] = {
     "CarbonSent": "carbons",
     "CarbonsEnable": "carbons",
     "Challenge": "sasl",
+    "ChannelBinding": "streams",
     "ChatMessage": "message",
     "ChatStateMessage": "chat_states",
     "Close": "framing",
@@ -265,6 +269,7 @@ _HOMES: dict[str, str] = {
     "RosterResult": "roster",
     "RosterSet": "roster",
     "RosterVersioning": "streams",
+    "SaslChannelBinding": "streams",
     "SelfDestroy": "self_destroy",
     "SentCarbonMessage": "carbons",
     "Session": "bind",
@@ -276,6 +281,7 @@ _HOMES: dict[str, str] = {
     "StatusSubscription": "status_streaming",
     "StreamError": "streams",
     "StreamFeatures": "streams",
+    "StreamLimits": "streams",
     "Subscribe": "presence",
     "Subscribed": "presence",
     "Success": "sasl",
@@ -312,6 +318,7 @@ __all__ = [
     "CarbonSent",
     "CarbonsEnable",
     "Challenge",
+    "ChannelBinding",
     "ChatMessage",
     "ChatStateMessage",
     "Close",
@@ -407,6 +414,7 @@ __all__ = [
     "RosterResult",
     "RosterSet",
     "RosterVersioning",
+    "SaslChannelBinding",
     "SelfDestroy",
     "SentCarbonMessage",
     "Session",
@@ -420,6 +428,7 @@ __all__ = [
     "StatusSubscription",
     "StreamError",
     "StreamFeatures",
+    "StreamLimits",
     "Subscribe",
     "Subscribed",
     "Success",

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from ._values import from_json
 from ._xml import (
+    LONG_NAME,
     MAX_DEPTH,
     MAX_SIZE,
     BuildError,
@@ -46,7 +47,10 @@ def rest_name(namespace: str, known: frozenset[str]) -> Callable[[str], str]:
         name = tag.removeprefix(prefix)
         return name if tag.startswith(prefix) and name not in known and is_name(name) else ""
 
-    return find
+    def find_any(tag: str) -> str:
+        return find(tag) if len(tag) < LONG_NAME else find.__wrapped__(tag)
+
+    return find_any
 
 
 def to_params(element: ET.Element) -> str | dict[str, Any]:

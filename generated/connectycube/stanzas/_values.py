@@ -28,10 +28,18 @@ _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL).sub
 _BOOLS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
-# A chat sees the same few addresses again and again.
-@lru_cache(maxsize=4096)
+LONGEST_JID: Final = 3071
+"""Characters of the longest JID: 1023 for each part, and two separators (RFC 7622 section 3.1)."""
+
+
 def is_jid(text: str) -> bool:
     """Tell whether a text is a JID (RFC 7622)."""
+    return len(text) <= LONGEST_JID and _is_jid(text)
+
+
+# A chat sees the same few addresses again and again. What strangers can make it remember is bounded by the length.
+@lru_cache(maxsize=4096)
+def _is_jid(text: str) -> bool:
     return _JID(text) is not None
 
 

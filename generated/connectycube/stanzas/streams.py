@@ -18,23 +18,40 @@ from attrs import define
 from . import bind as _bind
 from . import starttls as _starttls
 from ._extras import (
+    unknown_of,
     write_unknown,
     write_unknown_attributes,
+)
+from ._values import (
+    from_int,
+    to_int,
 )
 from ._xml import (
     Element,
     Stanza,
     StanzaError,
     check_name,
+    escape_attribute,
     escape_text,
     local,
+    missing,
     raw,
     wrong_class,
 )
 
 _new = object.__new__
 
-__all__ = ["Compression", "Mechanisms", "RosterVersioning", "SmFeature", "StreamError", "StreamFeatures"]
+__all__ = [
+    "ChannelBinding",
+    "Compression",
+    "Mechanisms",
+    "RosterVersioning",
+    "SaslChannelBinding",
+    "SmFeature",
+    "StreamError",
+    "StreamFeatures",
+    "StreamLimits",
+]
 
 
 # Wire facts: K-02
@@ -289,6 +306,206 @@ def read_roster_versioning(element: XMLElement) -> RosterVersioning:
         raise
 
 
+@define(kw_only=True)
+class StreamLimits(Element):
+    """What the server allows on the stream.
+
+    `limits` of `urn:xmpp:stream-limits:0`: XEP-0478 section 3.
+
+    :ivar max_bytes: Bytes of the largest stanza; at least 10000.
+    :ivar idle_seconds: Seconds without data before the stream is closed.
+    :ivar unknown: children that have no field, as XML text.
+    :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    """
+
+    tag: ClassVar[str] = "{urn:xmpp:stream-limits:0}limits"
+
+    max_bytes: int | None = None
+    idle_seconds: int | None = None
+    unknown: tuple[str, ...] = ()
+    unknown_attributes: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def _reader(element: XMLElement) -> StreamLimits:
+        return read_stream_limits(element)
+
+    def _write(self, outer: str) -> str:
+        try:
+            out = "<limits" if outer == "urn:xmpp:stream-limits:0" else '<limits xmlns="urn:xmpp:stream-limits:0"'
+            if self.unknown_attributes:
+                out += write_unknown_attributes(self.unknown_attributes)
+            inner = ""
+            if self.max_bytes is not None:
+                inner += "<max-bytes>" + from_int(self.max_bytes, "max_bytes", 0, None) + "</max-bytes>"
+            if self.idle_seconds is not None:
+                inner += "<idle-seconds>" + from_int(self.idle_seconds, "idle_seconds", 0, None) + "</idle-seconds>"
+            if self.unknown:
+                inner += write_unknown(self.unknown)
+            return f"{out}>{inner}</limits>" if inner else out + "/>"
+        except StanzaError as error:
+            error.inside("limits")
+            raise
+
+
+def read_stream_limits(element: XMLElement) -> StreamLimits:
+    """Read an element whose name has been checked."""
+    try:
+        found = _new(StreamLimits)
+        found.unknown_attributes = tuple(element.items())
+        found.max_bytes = None
+        found.idle_seconds = None
+        if not len(element):
+            found.unknown = ()
+            return found
+        unknown: list[str] = []
+        for child in element:
+            tag = child.tag
+            if tag == "{urn:xmpp:stream-limits:0}max-bytes" and not len(child) and found.max_bytes is None:
+                found.max_bytes = to_int(child.text or "", "max-bytes", 0, None)
+            elif tag == "{urn:xmpp:stream-limits:0}idle-seconds" and not len(child) and found.idle_seconds is None:
+                found.idle_seconds = to_int(child.text or "", "idle-seconds", 0, None)
+            else:
+                unknown.append(raw(child))
+        found.unknown = tuple(unknown)
+        return found
+    except StanzaError as error:
+        error.inside("limits")
+        raise
+
+
+@define(kw_only=True)
+class SaslChannelBinding(Element):
+    """The types of channel binding that the server supports.
+
+    `sasl-channel-binding` of `urn:xmpp:sasl-cb:0`: XEP-0440 section 3.
+
+    :ivar types: The types.
+    :ivar unknown: children that have no field, as XML text.
+    :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    """
+
+    tag: ClassVar[str] = "{urn:xmpp:sasl-cb:0}sasl-channel-binding"
+
+    types: tuple[ChannelBinding, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unknown_attributes: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def _reader(element: XMLElement) -> SaslChannelBinding:
+        return read_sasl_channel_binding(element)
+
+    def _write(self, outer: str) -> str:
+        try:
+            out = (
+                "<sasl-channel-binding"
+                if outer == "urn:xmpp:sasl-cb:0"
+                else '<sasl-channel-binding xmlns="urn:xmpp:sasl-cb:0"'
+            )
+            if self.unknown_attributes:
+                out += write_unknown_attributes(self.unknown_attributes)
+            inner = ""
+            for types_entry in self.types:
+                if not isinstance(types_entry, ChannelBinding):
+                    raise wrong_class(types_entry, "types", "ChannelBinding")
+                inner += types_entry._write("urn:xmpp:sasl-cb:0")
+            if self.unknown:
+                inner += write_unknown(self.unknown)
+            return f"{out}>{inner}</sasl-channel-binding>" if inner else out + "/>"
+        except StanzaError as error:
+            error.inside("sasl-channel-binding")
+            raise
+
+
+def read_sasl_channel_binding(element: XMLElement) -> SaslChannelBinding:
+    """Read an element whose name has been checked."""
+    try:
+        found = _new(SaslChannelBinding)
+        found.unknown_attributes = tuple(element.items())
+        found.types = ()
+        if not len(element):
+            found.unknown = ()
+            return found
+        types_: list[ChannelBinding] = []
+        unknown: list[str] = []
+        for child in element:
+            tag = child.tag
+            if tag == "{urn:xmpp:sasl-cb:0}channel-binding":
+                types_.append(read_channel_binding(child))
+            else:
+                unknown.append(raw(child))
+        found.types = tuple(types_)
+        found.unknown = tuple(unknown)
+        return found
+    except StanzaError as error:
+        error.inside("sasl-channel-binding")
+        raise
+
+
+@define(kw_only=True)
+class ChannelBinding(Element):
+    """A type of channel binding.
+
+    `channel-binding` of `urn:xmpp:sasl-cb:0`: XEP-0440 section 3.
+
+    :ivar type: Its name, such as `tls-exporter`.
+    :ivar unknown: children that have no field, as XML text.
+    :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    """
+
+    tag: ClassVar[str] = "{urn:xmpp:sasl-cb:0}channel-binding"
+
+    type: str
+    unknown: tuple[str, ...] = ()
+    unknown_attributes: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def _reader(element: XMLElement) -> ChannelBinding:
+        return read_channel_binding(element)
+
+    def _write(self, outer: str) -> str:
+        try:
+            out = "<channel-binding" if outer == "urn:xmpp:sasl-cb:0" else '<channel-binding xmlns="urn:xmpp:sasl-cb:0"'
+            out += ' type="' + escape_attribute(self.type, "type") + '"'
+            if self.unknown_attributes:
+                out += write_unknown_attributes(self.unknown_attributes, _CHANNEL_BINDING_ATTRIBUTES)
+            inner = write_unknown(self.unknown) if self.unknown else ""
+            return f"{out}>{inner}</channel-binding>" if inner else out + "/>"
+        except StanzaError as error:
+            error.inside("channel-binding")
+            raise
+
+
+_CHANNEL_BINDING_ATTRIBUTES: frozenset[str] = frozenset(["type"])
+
+
+def read_channel_binding(element: XMLElement) -> ChannelBinding:
+    """Read an element whose name has been checked."""
+    try:
+        found = _new(ChannelBinding)
+        attributes = element.attrib
+        get = attributes.get
+        known = 0
+        if (text := get("type")) is not None:
+            found.type = text
+            known += 1
+        else:
+            raise missing("the attribute type")
+        found.unknown_attributes = (
+            () if known == len(attributes) else unknown_of(attributes, _CHANNEL_BINDING_ATTRIBUTES)
+        )
+        if not len(element):
+            found.unknown = ()
+            return found
+        unknown: list[str] = []
+        for child in element:
+            unknown.append(raw(child))
+        found.unknown = tuple(unknown)
+        return found
+    except StanzaError as error:
+        error.inside("channel-binding")
+        raise
+
+
 # Wire facts: K-02
 @define(kw_only=True)
 class StreamFeatures(Stanza):
@@ -298,6 +515,8 @@ class StreamFeatures(Stanza):
 
     :ivar sm: Stream management.
     :ivar mechanisms: Authentication mechanisms; before authentication.
+    :ivar channel_binding: Types of channel binding; before authentication.
+    :ivar limits: What the server allows on the stream.
     :ivar rosterver: Versions of the roster.
     :ivar starttls: TLS may be started; meaningless on WebSocket.
     :ivar compression: Compression methods.
@@ -311,6 +530,8 @@ class StreamFeatures(Stanza):
 
     sm: SmFeature | None = None
     mechanisms: Mechanisms | None = None
+    channel_binding: SaslChannelBinding | None = None
+    limits: StreamLimits | None = None
     rosterver: RosterVersioning | None = None
     starttls: _starttls.StartTls | None = None
     compression: Compression | None = None
@@ -341,6 +562,14 @@ class StreamFeatures(Stanza):
                 if not isinstance(self.mechanisms, Mechanisms):
                     raise wrong_class(self.mechanisms, "mechanisms", "Mechanisms")
                 inner += self.mechanisms._write("http://etherx.jabber.org/streams")
+            if self.channel_binding is not None:
+                if not isinstance(self.channel_binding, SaslChannelBinding):
+                    raise wrong_class(self.channel_binding, "channel_binding", "SaslChannelBinding")
+                inner += self.channel_binding._write("http://etherx.jabber.org/streams")
+            if self.limits is not None:
+                if not isinstance(self.limits, StreamLimits):
+                    raise wrong_class(self.limits, "limits", "StreamLimits")
+                inner += self.limits._write("http://etherx.jabber.org/streams")
             if self.rosterver is not None:
                 if not isinstance(self.rosterver, RosterVersioning):
                     raise wrong_class(self.rosterver, "rosterver", "RosterVersioning")
@@ -376,6 +605,8 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
         found.unknown_attributes = tuple(element.items())
         found.sm = None
         found.mechanisms = None
+        found.channel_binding = None
+        found.limits = None
         found.rosterver = None
         found.starttls = None
         found.compression = None
@@ -391,6 +622,10 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
                 found.sm = read_sm_feature(child)
             elif tag == "{urn:ietf:params:xml:ns:xmpp-sasl}mechanisms" and found.mechanisms is None:
                 found.mechanisms = read_mechanisms(child)
+            elif tag == "{urn:xmpp:sasl-cb:0}sasl-channel-binding" and found.channel_binding is None:
+                found.channel_binding = read_sasl_channel_binding(child)
+            elif tag == "{urn:xmpp:stream-limits:0}limits" and found.limits is None:
+                found.limits = read_stream_limits(child)
             elif tag == "{urn:xmpp:features:rosterver}ver" and found.rosterver is None:
                 found.rosterver = read_roster_versioning(child)
             elif tag == "{urn:ietf:params:xml:ns:xmpp-tls}starttls" and found.starttls is None:

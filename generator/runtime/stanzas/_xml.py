@@ -196,6 +196,8 @@ def _check_declarations(text: bytes) -> None:
 
 def check_depth(root: ET.Element) -> None:
     """Reject an element that nests too deep, without recursion."""
+    if len(list(root.iter())) <= MAX_DEPTH:
+        return  # So few can't.
     level, depth = [root], 0
     while level:
         depth += 1
@@ -270,6 +272,8 @@ _ATTRIBUTE_ODD = re.compile('[\x00-\x1f"&<>\ud800-\udfff\ufffe\uffff]').search
 ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML can't carry."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*").fullmatch
+LONG_NAME: Final = 256
+"""Characters from which a name is not cached: strangers choose the names of parameters."""
 
 
 def _text(text: str) -> str:
@@ -311,8 +315,13 @@ def _check_characters(value: str, what: str) -> None:
         raise BuildError(f"holds U+{ord(found.group()):04X}, which XML can't carry", what)
 
 
-@lru_cache(maxsize=4096)
 def is_name(name: str) -> bool:
+    """Tell whether a text can name an element."""
+    return _is_name(name) if len(name) < LONG_NAME else _is_name.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_name(name: str) -> bool:
     """Tell whether a text can name an element. Beyond ASCII, only the parser knows."""
     if _NAME(name) is not None:
         return True

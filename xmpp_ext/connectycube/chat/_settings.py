@@ -91,6 +91,7 @@ class Settings:
     mark_delivered: MarkDelivered
     timeout: float
     send_timeout: float | None
+    max_stanza_size: int | None
     stable_after: float
     backoff: Backoff
     roster: bool
@@ -227,6 +228,9 @@ def settings(
         least = 0 if name == "stable_after" else 1e-9
         if not (optional and value is None):
             checked_seconds(name, value, least)
+    size: object = others["max_stanza_size"]
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise InvalidArgument("max_stanza_size", f"must be a positive number of bytes, not {size!r}")
     if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
         raise InvalidArgument("ssl_context", f"must be an ssl.SSLContext, not {type(ssl_context).__name__}")
     if not isinstance(others["backoff"], Backoff):

@@ -12,6 +12,8 @@
         │   ├── StreamConflict          another connection took the resource
         │   └── StreamRefused           the server's policy or the protocol forbids the connection
         ├── MessageNotSent              the server did not accept a message
+        │   ├── MessageTooLong          it is longer than the server takes, and was not sent
+        │   ├── OutboxFull              too many messages wait, and it was not sent
         │   └── MessageRefused          the server gave a reason
         │       └── RecipientBlocked    the recipient blocks the sender
         ├── RequestRefused              the server answered a request with an error
@@ -35,7 +37,9 @@ __all__ = [
     "ConnectError",
     "MessageNotSent",
     "MessageRefused",
+    "MessageTooLong",
     "NotConnected",
+    "OutboxFull",
     "RecipientBlocked",
     "RequestRefused",
     "RequestUnanswered",
@@ -109,8 +113,32 @@ class MessageNotSent(ChatError):
         return f"message {self.message_id} was not sent: {self.problem}"
 
 
+class MessageTooLong(MessageNotSent):
+    """The message is longer than the server takes. It was not sent.
+
+    :ivar size: its bytes, including the XML around the text.
+    :ivar limit: the most that the server takes, or `max_stanza_size`.
+    """
+
+    def __init__(self, message_id: str, size: int, limit: int) -> None:
+        super().__init__(message_id, f"it takes {size} bytes, but a stanza may have at most {limit}: shorten it")
+        self.size = size
+        self.limit = limit
+
+
+class OutboxFull(MessageNotSent):
+    """Too many messages wait for their acknowledgement. The message was not sent: await `send` before the next one.
+
+    :ivar waiting: how many messages wait.
+    """
+
+    def __init__(self, message_id: str, waiting: int) -> None:
+        super().__init__(message_id, f"{waiting} messages wait for the server: send fewer at a time")
+        self.waiting = waiting
+
+
 class MessageRefused(MessageNotSent):
-    """The message came back as an error (RFC 6120 section 8.3).
+    """The message came back as an error (RFC 6120 section 8.3), or the server closed the stream over it.
 
     :ivar condition: the error condition, such as `forbidden`; empty without one.
     :ivar code: the older numeric code, such as 503.

@@ -39,6 +39,7 @@ from connectycube.stanzas import (
     StartTls,
     StreamError,
     StreamFeatures,
+    StreamLimits,
     Success,
     parse,
     raw,
@@ -182,7 +183,13 @@ class Stream:
             tls = None if self._link.start_tls is None or self._link.secure else StartTls()
             return StreamFeatures(mechanisms=Mechanisms(mechanisms=sasl.MECHANISMS), starttls=tls)
         # Compression is never offered (U-54).
-        return StreamFeatures(sm=SmFeature(), rosterver=RosterVersioning(), bind=Bind(), session=Session(optional=True))
+        return StreamFeatures(
+            sm=SmFeature(),
+            rosterver=RosterVersioning(),
+            bind=Bind(),
+            session=Session(optional=True),
+            limits=StreamLimits(max_bytes=self._limits.stanza_bytes),
+        )
 
     def _element(self, element: XMLElement) -> None:
         is_stanza = element.tag in STANZAS

@@ -56,8 +56,9 @@ class Chat(ChatBase):
         `never`.
     :param timeout: seconds for `connect`, for each further attempt to connect and for the answer to a request, default
         30.
-    :param send_timeout: seconds until an unacknowledged message counts as not sent, default 60, including
+    :param send_timeout: seconds without any acknowledgement until a message counts as not sent, default 60, including
         reconnection. `None` waits forever.
+    :param max_stanza_size: bytes that a message may have with the XML around it; default: what the server announces.
     :param backoff: the delay before reconnecting; by default half a second, then twice as long each time up to a
         minute, minus a random part of up to half.
     :param stable_after: seconds after which a connection counts as stable and resets the delays, default 10.
@@ -91,6 +92,7 @@ class Chat(ChatBase):
         mark_delivered: MarkDelivered = "markable",
         timeout: float = 30.0,
         send_timeout: float | None = 60.0,
+        max_stanza_size: int | None = None,
         backoff: Backoff | None = None,
         stable_after: float = 10.0,
         roster: bool = True,
@@ -119,6 +121,7 @@ class Chat(ChatBase):
                 mark_delivered=mark_delivered,
                 timeout=timeout,
                 send_timeout=send_timeout,
+                max_stanza_size=max_stanza_size,
                 backoff=backoff,
                 stable_after=stable_after,
                 roster=roster,

@@ -22,6 +22,7 @@ from ..machines.connection import Reason, State
 from ..models import ChatState
 from .attempt import attempt, broken, condition_of
 from .dialing import Dialer
+from .keepalive import Keepalive
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
 
@@ -66,8 +67,7 @@ class Driver:
         self._beginning: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._keepalive: asyncio.TimerHandle | None = None
-        self._pinged: float | None = None
+        self._keepalive = Keepalive(traffic, self._silent)
         self._again = False
         self._callers = 0
         self._reached = False
@@ -267,7 +267,7 @@ class Driver:
         stream.deferred.clear()
         stream.take_over(traffic.element, self._ended)
         if traffic.online:
-            self._start_keepalive()
+            self._keepalive.start()
 
     async def _begin(self) -> None:
         """Set up a new session. Messages wait until that is done: a room must be joined before it accepts any."""
@@ -298,7 +298,7 @@ class Driver:
             stream_error = error.__cause__.error
             condition = condition_of(stream_error)
             self._emit_later(events.StreamFailed(condition=condition, text=stream_error.text or ""))
-        self._stop_keepalive()
+        self._keepalive.stop()
         self.traffic.interrupt()
         self.step(con.Lost(reason=error.reason, jitter=random.random()))
 
@@ -312,7 +312,7 @@ class Driver:
             self.traffic.stream = None
 
     def _close_stream(self, _: con.CloseStream) -> None:
-        self._stop_keepalive()
+        self._keepalive.stop()
         self.traffic.farewell()
         stream = self.traffic.stream
         assert stream is not None
@@ -368,7 +368,7 @@ class Driver:
 
     def _end(self, problem: str, last: events.Event) -> None:
         """Clean up: nothing but a new `connect` can follow. The last event comes after all others."""
-        self._stop_keepalive()
+        self._keepalive.stop()
         self._lose_session()
         self.session.ended()
         self.traffic.end(problem)
@@ -387,41 +387,11 @@ class Driver:
         """Start afresh: the event loop was closed while connected, so nothing in it can be used or closed any more."""
         self._machine = self._new_machine()
         self.traffic.reset()
-        self.traffic.stream = self._attempt = self._beginning = self._closing = self._timer = self._keepalive = None
+        self.traffic.stream = self._attempt = self._beginning = self._closing = self._timer = None
         self.session.lost()
         self.session.ended()
 
-    # -- keep-alive
-
-    def _start_keepalive(self) -> None:
-        """Ping a server that was silent for an interval, and give up the connection after a second one."""
+    def _silent(self, seconds: float) -> None:
         # U-39: a connection whose network is gone can look open for minutes if nothing is sent.
-        if self.traffic.settings.keepalive is not None:
-            self._pinged = None
-            self._keepalive = self.traffic.loop.call_later(self.traffic.settings.keepalive, self._check_idle)
-
-    def _stop_keepalive(self) -> None:
-        if self._keepalive is not None:
-            self._keepalive.cancel()
-            self._keepalive = None
-
-    def _check_idle(self) -> None:
-        traffic, interval = self.traffic, self.traffic.settings.keepalive
-        if interval is None or traffic.stream is None or not traffic.online:
-            return
-        now = traffic.loop.time()
-        idle = now - traffic.stream.last_data
-        if idle < interval:
-            self._pinged = None
-            delay = interval - idle
-        else:
-            if self._pinged is None:
-                self._pinged = now
-                traffic.post(PingRequest(id=traffic.ids.request(), to=traffic.settings.addresses.host, ping=Ping()))
-            # If the loop was blocked, the ping goes out late. The answer still gets half an interval.
-            delay = max(2 * interval - idle, self._pinged + interval / 2 - now)
-            if delay <= 0:
-                problem = f"{self._server} has not answered for {idle:.0f} seconds"
-                self._lost(connect_error(Reason.TIMEOUT, problem))
-                return
-        self._keepalive = traffic.loop.call_later(max(delay, 0.001), self._check_idle)
+        problem = f"{self._server} has not answered for {seconds:.0f} seconds"
+        self._lost(connect_error(Reason.TIMEOUT, problem))

@@ -5,6 +5,7 @@ Straight-line code over `Stream.next`. Each step is reported to the machines, wh
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -41,7 +42,7 @@ from ..machines import connection
 from ..machines import stream_management as sm
 from ..machines.connection import Reason
 from .refusal import Refusal
-from .sasl import MechanismError, choose
+from .sasl import HASHES, MechanismError, choose
 from .stream import Stream, StreamBroken
 from .traffic import Traffic
 
@@ -117,9 +118,10 @@ async def negotiate(
         step(connection.Secured())
     if features.mechanisms is None:
         raise Refusal(Reason.PROTOCOL, "the server offers no way to authenticate")
-    await _authenticate(stream, features.mechanisms.mechanisms, login)
+    await _authenticate(stream, features.mechanisms.mechanisms, login, traffic)
     step(connection.Authenticated())
     features = await _expect(stream, StreamFeatures)
+    traffic.learn(features.limits)
     offered = features.sm is not None and traffic.settings.stream_management
     if traffic.acks.state is sm.State.SUSPENDED and offered and traffic.unanswered_resumptions < MOST_RESUMPTIONS:
         traffic.unanswered_resumptions += 1
@@ -167,13 +169,13 @@ async def _secure(stream: Stream, features: StreamFeatures, context: ssl.SSLCont
     return await _expect(stream, StreamFeatures)
 
 
-async def _authenticate(stream: Stream, offered: tuple[str, ...], login: Login) -> None:
+async def _authenticate(stream: Stream, offered: tuple[str, ...], login: Login, traffic: Traffic) -> None:
     """Authenticate (RFC 6120 section 6).
 
     After a refusal, a renewed token is tried on the same stream: RFC 6120 section 6.4.5 allows a second attempt.
     """
     secret = login.secret()
-    failure = await _log_in(stream, offered, login, secret)
+    failure = await _log_in(stream, offered, login, secret, traffic)
     if failure is not None and failure.condition != "temporary-auth-failure":
         try:
             renewed = await login.renew(secret)
@@ -181,23 +183,27 @@ async def _authenticate(stream: Stream, offered: tuple[str, ...], login: Login) 
             # Whether the user may log in is not known before there is a fresh token.
             raise Refusal(Reason.NETWORK, f"the session of the REST client could not be renewed: {error}") from error
         if renewed:
-            failure = await _log_in(stream, offered, login, login.secret())
+            failure = await _log_in(stream, offered, login, login.secret(), traffic)
     if failure is not None:
         raise _sasl_refusal(failure, login.username)
     stream.restart()
 
 
-async def _log_in(stream: Stream, offered: tuple[str, ...], login: Login, secret: str) -> Failure | None:
+async def _log_in(
+    stream: Stream, offered: tuple[str, ...], login: Login, secret: str, traffic: Traffic
+) -> Failure | None:
     """Run a mechanism, and return the server's refusal if there is one."""
     try:
-        mechanism = choose(offered, login.username, secret, plain=login.plain)
+        mechanism = choose(offered, login.username, secret, plain=login.plain, proven=traffic.scram)
         _write(stream, Auth(mechanism=mechanism.name, data=mechanism.step(None)))
         while True:
             answer = await _next(stream)
             if isinstance(answer, Challenge):
-                _write(stream, Response(data=mechanism.step(answer.data)))
+                # The key derivation would hold up the loop.
+                _write(stream, Response(data=await asyncio.to_thread(mechanism.step, answer.data)))
             elif isinstance(answer, Success):
                 mechanism.end(answer.data)
+                traffic.scram = traffic.scram or mechanism.name in HASHES
                 return None
             elif isinstance(answer, Failure):
                 return answer

@@ -17,13 +17,15 @@ from slixmpp.util.sasl.client import SASLCancelled, SASLFailed, saslprep
 from slixmpp.util.sasl.mechanisms import PLAIN, SCRAM
 from slixmpp.util.stringprep_profiles import StringPrepError
 
-__all__ = ["Mechanism", "MechanismError", "choose"]
+__all__ = ["HASHES", "Mechanism", "MechanismError", "choose"]
 
 HASHES: Final = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """Mechanisms that never reveal the password, best first."""
 
-MOST_ITERATIONS: Final = 1_000_000
-"""A server that asks for more only wants to keep the client busy."""
+LEAST_ITERATIONS: Final = 4096
+"""RFC 7677 section 4. With fewer, whoever pretends to be the server could guess the password from the proof."""
+MOST_ITERATIONS: Final = 600_000
+"""What OWASP recommends to store passwords with. A server that asks for more only wants to keep the client busy."""
 
 
 class MechanismError(Exception):
@@ -41,8 +43,10 @@ class _Scram(SCRAM):
         return self.client_first_message
 
     def Hi(self, text: Any, salt: bytes, iterations: int) -> bytes:
-        if not 1 <= iterations <= MOST_ITERATIONS:
-            raise SASLFailed(f"{iterations} iterations")
+        if not LEAST_ITERATIONS <= iterations <= MOST_ITERATIONS:
+            limits = f"{LEAST_ITERATIONS} to {MOST_ITERATIONS}"
+            problem = f"it asks for {iterations} iterations, but {limits} are accepted"
+            raise MechanismError(f"{self.name}: the server violated the rules of the mechanism: {problem}")
         return hashlib.pbkdf2_hmac(HASHES[self.name], text, salt, iterations)
 
 
@@ -79,10 +83,11 @@ class Mechanism:
             self.step(data)
 
 
-def choose(offered: tuple[str, ...], username: str, password: str, *, plain: bool) -> Mechanism:
+def choose(offered: tuple[str, ...], username: str, password: str, *, plain: bool, proven: bool = False) -> Mechanism:
     """Choose the best mechanism that the server offers. ANONYMOUS is never used.
 
     :param plain: whether PLAIN, which reveals the password to the server, may be used.
+    :param proven: whether the server is known to support SCRAM: only an attacker would withhold it then.
     :raises MechanismError: if none is usable.
     """
     # U-54: the platform offers ANONYMOUS, which would log in as nobody in particular.
@@ -91,13 +96,16 @@ def choose(offered: tuple[str, ...], username: str, password: str, *, plain: boo
     except StringPrepError as error:
         raise MechanismError("the user name or password contains characters that are not allowed in one") from error
     credentials = {"username": username.encode(), "password": password.encode(), "authzid": b"", "channel_binding": b""}
-    # With `binding_proposed`, SCRAM sends `n` for no channel binding. Otherwise it would send `y`, which claims
-    # that the server lacks it, and a server that has it must refuse that as an attack (RFC 5802 section 6).
+    # Python can't export keying material, which the channel binding of TLS 1.3 needs (RFC 9266), so the client has
+    # none. With `binding_proposed`, SCRAM says so by `n`. `y` would claim that the server lacks it, and a server that
+    # has it must refuse that as an attack (RFC 5802 section 6).
     security = {"encrypted": True, "encrypted_plain": True, "binding_proposed": True, "tls_version": None}
     for name in HASHES:
         if name in offered:
             return Mechanism(name, _Scram(name, credentials, security))
     if "PLAIN" in offered:
+        if proven:
+            raise MechanismError("the server offers only PLAIN, but has used SCRAM before: someone may have removed it")
         if plain:
             return Mechanism("PLAIN", PLAIN("PLAIN", credentials, security))
         raise MechanismError("the server offers only PLAIN, which is not used without TLS: see allow_insecure")

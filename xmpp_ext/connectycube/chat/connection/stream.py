@@ -10,8 +10,8 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any, Final
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
 from slixmpp.xmlstream.xmlstream import XMLStream
@@ -19,11 +19,16 @@ from slixmpp.xmlstream.xmlstream import XMLStream
 from connectycube.stanzas import Stanza, StanzaError, StreamError, parse
 
 from . import tls as _tls
+from .parser import StreamParser
 
 __all__ = ["Stream", "StreamBroken"]
 
 STREAMS = "http://etherx.jabber.org/streams"
 FOOTER = "</stream:stream>"
+MOST_AT_ONCE: Final = 16 * 1024
+"""Bytes that are read in one turn of the event loop."""
+MOST_UNSENT: Final = 1024 * 1024
+"""Unsent bytes from which nothing more is read."""
 
 
 class StreamBroken(Exception):
@@ -40,7 +45,10 @@ class StreamBroken(Exception):
 class Stream(XMLStream):
     """One stream, from its TCP connection to its end. Each connection gets a new object.
 
-    :ivar last_data: when data last came in, by the loop's clock.
+    :ivar last_data: when data other than white space last came in, by the loop's clock.
+    :ivar writable: whether the socket takes more data.
+    :ivar on_writable: called when it does so again.
+    :ivar refused: the condition of the server's stream error; empty without one.
     :ivar certified: the name in the server's certificate.
     :ivar secure: whether the connection uses TLS.
     :ivar deferred: elements that arrived during the negotiation and belong to the session.
@@ -61,6 +69,11 @@ class Stream(XMLStream):
             f"xmlns='jabber:client' xmlns:stream='{STREAMS}'>"
         )
         self.last_data = loop.time()
+        self._parser: StreamParser | None = None
+        self.writable = True
+        self._choked = False
+        self.on_writable: Callable[[], None] | None = None
+        self.refused = ""
         self.deferred: list[Element] = []
         self._last: Element | None = None
         self._inbox: deque[Element] = deque()
@@ -71,57 +84,62 @@ class Stream(XMLStream):
         self._ended: asyncio.Future[None] = loop.create_future()
         self._error: StreamError | None = None
         self._closing = False
-        self._prolog = b""
 
     # -- slixmpp's and asyncio's side
 
     def connection_made(self, transport: Any, send_event: bool = True) -> None:
         self.transport = transport
         self.secure = transport.get_extra_info("ssl_object") is not None
+        # asyncio reads up to 256 KiB at a time, and thousands of stanzas in one go would hold up everything else.
+        transport.max_size = MOST_AT_ONCE
         self.socket = transport.get_extra_info("ssl_object") or transport.get_extra_info("socket")
         self.restart()
 
     def data_received(self, data: Any) -> None:
-        self.last_data = self.loop.time()
-        if self.parser is None or self._broken is not None:
+        if not data.isspace():  # White space proves only that something keeps the connection open.
+            self.last_data = self.loop.time()
+        parser = self._parser
+        if parser is None or self._broken is not None:
             return
-        if self.xml_root is None:
-            self._prolog += data
-            if condition := _refused(self._prolog):
-                self.fail(condition)
+        known = parser.root is not None
+        stanzas = parser.feed(data)
+        if not known and parser.root is not None:
+            self._opened(parser.root)
+        for element in stanzas:
+            if self._broken is not None:
                 return
-        whole = _feed(self.parser, data)
-        try:
-            found: Any  # Pairs of an event's name and the element.
-            for found in self.parser.read_events():
-                event, element = found
-                if event == "start":
-                    if self.xml_depth == 0:
-                        self.xml_root = element
-                        self._opened(element)
-                    self.xml_depth += 1
-                    continue
-                self.xml_depth -= 1
-                if self.xml_depth == 1:
-                    if self.xml_root is not None:
-                        self.xml_root.clear()  # The root would keep every element of the stream alive.
-                    self._element(element)
-                elif self.xml_depth == 0:
-                    if not self._closing:
-                        self.send_raw(FOOTER)
-                    self._break("the server closed the stream")
-                if self._broken is not None:
-                    return
-            if not whole:
-                self.fail("not-well-formed")
-        except ParseError:
-            self.fail("not-well-formed")
+            self._element(element)
+        if parser.fault:
+            self.fail(parser.fault)
+        elif parser.ended:
+            if not self._closing:
+                self.send_raw(FOOTER)
+            self._break("the server closed the stream")
+        elif self.unsent > MOST_UNSENT and self.transport is not None:
+            self._choked = True
+            self.transport.pause_reading()  # What the chat answers would grow while the server does not read it.
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the socket."""
+        return 0 if self.writable or self.transport is None else self.transport.get_write_buffer_size()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self._choked and self.transport is not None and not self.transport.is_closing():
+            self._choked = False
+            self.transport.resume_reading()
+        if self.on_writable is not None:
+            self.on_writable()
 
     def eof_received(self) -> None:
         self._break("the server closed the connection")
 
     def connection_lost(self, exception: BaseException | None) -> None:
-        self.parser = None
+        self._parser = None
         self.transport = None
         self.socket = None
         self._break(f"the connection is lost: {exception}" if exception else "the connection is lost")
@@ -153,6 +171,7 @@ class Stream(XMLStream):
         except StanzaError:
             stanza = None
         self._error = stanza if isinstance(stanza, StreamError) else StreamError(condition="undefined-condition")
+        self.refused = str(self._error.condition or "")
         self._break("the server ended the stream with an error")
 
     def _break(self, problem: str) -> None:
@@ -174,8 +193,7 @@ class Stream(XMLStream):
 
     def restart(self) -> None:
         """Open the stream: at first, after STARTTLS and after authentication (RFC 6120 section 4.3.3)."""
-        self.init_parser()
-        self._prolog = b""
+        self._parser = StreamParser()
         self.send_raw(self.stream_header)
 
     async def next(self) -> Stanza:
@@ -221,7 +239,7 @@ class Stream(XMLStream):
         # (RFC 6120 section 5.3.3).
         if self._inbox:
             raise StreamBroken("the server sent unencrypted data before TLS, after it had agreed to it")
-        self.parser = None
+        self._parser = None
         await _tls.upgrade(self.loop, self.transport, self, self.certified, context)
 
     def fail(self, condition: str, more: str = "") -> None:
@@ -257,40 +275,6 @@ class Stream(XMLStream):
         self._on_end = None
         if self.transport is not None:
             self.transport.abort()
-
-
-def _refused(prolog: bytes) -> str:
-    """Return the stream error for what precedes the stream's opening tag; empty if it is acceptable.
-
-    A document type could declare entities that expand without bound or read files (RFC 6120 section 11.1). In an
-    encoding other than UTF-8 it would go unnoticed (section 11.6).
-    """
-    if prolog[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in prolog[:4]:
-        return "unsupported-encoding"
-    rest = prolog.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if rest[:5] == b"<?xml" and rest[5:6].isspace():
-        rest = rest.partition(b"?>")[2].lstrip()
-    # While a processing instruction is incomplete, it may still be the XML declaration, which is allowed.
-    if rest[:2] == b"<!" or (rest[:2] == b"<?" and not b"<?xml".startswith(rest[:6])):
-        return "restricted-xml"
-    return ""
-
-
-def _feed(parser: Any, data: Any) -> bool:
-    """Feed bytes to the parser and make it process all of them.
-
-    Since version 2.6, expat defers an element that arrived in pieces until more data comes: the last stanza would wait
-    for the next one.
-
-    :returns: whether flushing found well-formed XML. Other errors surface among the parser's events.
-    """
-    parser.feed(data)
-    if hasattr(parser, "flush"):  # New in Python 3.13, and in bug fix releases of older versions.
-        try:
-            parser.flush()
-        except ParseError:
-            return False
-    return True
 
 
 def _ignore(_: Element) -> None:

@@ -26,6 +26,7 @@ from connectycube.stanzas import (
     Stanza,
     StanzaError,
     StanzaFault,
+    StreamLimits,
     parse,
 )
 
@@ -33,7 +34,7 @@ from .. import events
 from .._bus import Bus
 from .._ids import IdMaker
 from .._settings import Credentials, Settings
-from ..errors import ChatError, NotConnected
+from ..errors import ChatError, MessageRefused, MessageTooLong, NotConnected
 from ..machines import stream_management as sm
 from .outbox import Outbox, Outgoing
 from .requests import Requests
@@ -50,6 +51,27 @@ ACK_REQUEST: Final = AckRequest.tag
 REQUEST_XML: Final = AckRequest().to_xml()
 BATCH: Final = 50
 """Stanzas after which a burst starts to go out, so that the server has work while the rest is still being built."""
+SEGMENT: Final = 8 * 1024
+"""Bytes after which a further request for acknowledgement follows, so that a slow line shows its progress."""
+LEAST_MAXIMUM: Final = 10_000
+MOST_UNACKNOWLEDGED: Final = 20_000
+"""Stanzas that nobody waits for, such as answers: a server that acknowledges none would make their queue grow."""
+OVER_A_STANZA: Final = frozenset(
+    {
+        "bad-format",
+        "bad-namespace-prefix",
+        "improper-addressing",
+        "invalid-from",
+        "invalid-namespace",
+        "invalid-xml",
+        "not-well-formed",
+        "policy-violation",
+        "resource-constraint",
+        "restricted-xml",
+        "unsupported-stanza-type",
+    }
+)
+"""Conditions by which a server may end a stream because of a single stanza (RFC 6120 section 4.9.3)."""
 OFFLINE: Final = "the chat is not connected: call connect() first, or wait for Reconnected"
 
 
@@ -62,6 +84,11 @@ class Traffic:
     :ivar online: whether there is a session that can be written to.
     :ivar ready: whether the session has everything a message may need, such as its rooms.
     :ivar alive: whether there is a session, or one is being established.
+    :ivar scram: whether the server has authenticated the user by SCRAM.
+    :ivar max_size: bytes that a stanza may have, as configured or announced by the server.
+    :ivar on_asked: called with the time when the server begins to owe an answer.
+    :ivar asked_at: since when the server owes an answer, or when it last gave one of several; `None` if it owes none.
+    :ivar burden: the most bytes ahead of such a question.
     :ivar unanswered_resumptions: how many attempts in a row to resume the session got no answer.
     """
 
@@ -70,6 +97,9 @@ class Traffic:
         self.credentials = credentials
         self.bus = bus
         self.receive: Callable[[Stanza], None] = _ignore
+        self.on_asked: Callable[[float], None] = _ignore
+        self.max_size = settings.max_stanza_size
+        self.scram = False
         self.ids = IdMaker()
         self.jid = ""
         self.stream: Stream | None = None
@@ -90,11 +120,13 @@ class Traffic:
 
     def reset(self) -> None:
         """Forget everything that is on its way."""
-        self.outbox = Outbox()
+        self.outbox = Outbox(self.settings.send_timeout)
         self.requests = Requests()
         self.acks = sm.StreamManagement()
         self.unanswered_resumptions = 0
         self._written: list[str] = []
+        self._unasked = 0
+        self._forget_questions()
         self.online = self.ready = False
 
     @property
@@ -120,7 +152,13 @@ class Traffic:
         :raises InvalidArgument: if it can't be written.
         """
         self._check_online()
-        self.write(Outgoing(xml_of(stanza)))
+        self.write(Outgoing(self._checked(stanza)))
+
+    def _checked(self, stanza: Stanza) -> str:
+        xml = xml_of(stanza)
+        if size := self._too_long(xml):
+            raise InvalidArgument("stanza", f"takes {size} bytes, but may have at most {self.max_size}")
+        return xml
 
     async def post_and_wait(self, stanza: Stanza) -> None:
         """Write a stanza and wait until the server has it. It does not survive the loss of the session.
@@ -139,7 +177,7 @@ class Traffic:
             else:
                 future.set_exception(error)
 
-        self.write(Outgoing(xml_of(stanza), on_result=settled))
+        self.write(Outgoing(self._checked(stanza), on_result=settled))
         await future
 
     def request(
@@ -173,12 +211,31 @@ class Traffic:
 
         :raises NotConnected: if there is no session and none is being established.
         :raises InvalidArgument: if an item with the same id is on its way already.
+        :raises MessageTooLong: if it is larger than a stanza may be.
+        :raises OutboxFull: if too many items are on their way.
         """
         if not self.alive or self.loop.is_closed():
             raise NotConnected("the chat is not connected: call connect() first")
-        self.outbox.add(item)
-        if self.online and self.ready:
+        if size := self._too_long(item.xml):
+            raise MessageTooLong(item.message_id or "", size, self.max_size or 0)
+        self.outbox.add(item, self.loop)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Write what waits, as long as the socket takes it."""
+        while self.online and self.ready and self.stream is not None and self.stream.writable:
+            item = self.outbox.next()
+            if item is None:
+                return
             self.write(item)
+
+    def _too_long(self, xml: str) -> int:
+        """Return the bytes of a stanza if they are more than it may have, otherwise 0."""
+        limit = self.max_size
+        if limit is None or len(xml) * 4 <= limit:  # UTF-8 takes at most four bytes for a character.
+            return 0
+        size = len(xml.encode())
+        return size if size > limit else 0
 
     def reject(self, problem: str, element: Element | Stanza) -> None:
         """Report a stanza that is not trusted or can't be read. The connection is kept."""
@@ -194,6 +251,13 @@ class Traffic:
 
     # -- for the driver
 
+    def learn(self, limits: StreamLimits | None) -> None:
+        """Respect the limits that the server announces (XEP-0478)."""
+        sizes = [self.settings.max_stanza_size, limits.max_bytes if limits is not None else None]
+        # RFC 6120 section 13.12: a server must not set a lower limit than this.
+        sizes[1] = max(sizes[1], LEAST_MAXIMUM) if sizes[1] is not None else None
+        self.max_size = min((size for size in sizes if size is not None), default=None)
+
     def manage(self, event: sm.Event) -> None:
         """Pass an event to the stream management machine, and run its effects."""
         for effect in self.acks.handle(event):
@@ -202,14 +266,27 @@ class Traffic:
     def resume_writing(self) -> None:
         """Write the items that waited for the session."""
         self.ready = True
-        for item in self.outbox.unwritten():
-            self.write(item)
+        if self.stream is not None:
+            self.stream.on_writable = self._pump
+        self._pump()
 
     def interrupt(self) -> None:
         """Stop writing: the connection is lost. The session may still be resumed."""
         self.online = False
-        self._written.clear()
-        if self.acks.state is not sm.State.OFF:
+        self._clear_batch()
+        self._forget_questions()
+        condition = self.stream.refused if self.stream is not None else ""
+        if condition in OVER_A_STANZA:
+            # A resumed session would begin with what ended this one.
+            culprit = self.outbox.suspect(tuple(self.acks.queue))
+            self.manage(sm.Stop())
+            if culprit:
+                logger.warning("the server closes the stream over message %s: %s", culprit, condition)
+                fault = StanzaFault(type="modify", condition=condition, text="the server closes the stream over it")
+                self.outbox.refuse(culprit, MessageRefused(culprit, fault))
+        elif self._neglected:
+            self.manage(sm.Stop())
+        elif self.acks.state is not sm.State.OFF:
             self.manage(sm.Suspended())
 
     def farewell(self) -> None:
@@ -233,7 +310,8 @@ class Traffic:
     def end(self, problem: str) -> None:
         """Fail everything that is on its way: there will be no further session."""
         self.alive = self.online = self.ready = False
-        self._written.clear()
+        self._clear_batch()
+        self._forget_questions()
         self.manage(sm.Stop())
         self.requests.fail()
         self.outbox.fail(NotConnected(problem))
@@ -285,9 +363,10 @@ class Traffic:
         if not self._written:
             self.loop.call_soon(self.flush)
         self._written.append(item.xml)
+        self._unasked += len(item.xml)
         item.written = True
         self.acks.handle(sm.Sent(item))
-        if len(self._written) >= BATCH:
+        if len(self._written) >= BATCH or self._unasked >= SEGMENT:
             self.flush()
 
     def flush(self) -> None:
@@ -296,8 +375,34 @@ class Traffic:
         if not written or self.stream is None:
             return
         self.manage(sm.FLUSHED)
-        self.stream.send_raw("".join(written))
+        if self._unasked >= SEGMENT and self.acks.state is sm.State.ON:
+            self._write_request(None)
+        text = "".join(written)
         written.clear()
+        self.stream.send_raw(text)
+        if self._neglected:
+            logger.warning("the server leaves more than %d stanzas unacknowledged", MOST_UNACKNOWLEDGED)
+            self.stream.fail("resource-constraint")
+
+    @property
+    def _neglected(self) -> bool:
+        return len(self.acks.queue) - len(self.outbox.pending) > MOST_UNACKNOWLEDGED
+
+    def _clear_batch(self) -> None:
+        self._written.clear()
+        self._unasked = 0
+
+    def _forget_questions(self) -> None:
+        self.asked_at: float | None = None
+        self.burden = 0
+
+    def _ask(self) -> None:
+        """Note that the server was asked something that it answers when it has read what was written so far."""
+        self.burden = max(self.burden, self._unasked)
+        self._unasked = 0
+        if self.asked_at is None:
+            self.asked_at = self.loop.time()
+            self.on_asked(self.asked_at)
 
     def _raw(self, xml: str) -> None:
         """Write what is not counted, behind the current batch if there is one."""
@@ -317,7 +422,8 @@ class Traffic:
     def _write_answer(self, effect: sm.WriteAnswer) -> None:
         self._raw(Ack(h=effect.h).to_xml())
 
-    def _write_request(self, _: sm.WriteRequest) -> None:
+    def _write_request(self, _: sm.WriteRequest | None) -> None:
+        self._ask()
         self._raw(REQUEST_XML)
 
     def _write_ping(self, effect: sm.WritePing) -> None:
@@ -333,11 +439,18 @@ class Traffic:
             if not done.cancelled() and done.exception() is None and self.acks.state is sm.State.PINGING:
                 self.manage(sm.Acked(h=effect.h))
 
+        self._ask()
         self.requests.add(ping, "a ping", self.loop).add_done_callback(answered)
         self._raw(ping.to_xml())
 
     def _acknowledged(self, effect: sm.Acknowledged) -> None:
-        self.outbox.acknowledged(effect.items)
+        now = self.loop.time()
+        if self.acks.queue:
+            self.asked_at = now
+        else:
+            self._forget_questions()
+        self.outbox.acknowledged(effect.items, now)
+        self._pump()
 
     def _resend(self, effect: sm.Resend) -> None:
         self._raw("".join(item.xml for item in effect.items if isinstance(item, Outgoing)))
@@ -352,7 +465,7 @@ class Traffic:
             self.stream.fail("undefined-condition", "<handled-count-too-high xmlns='urn:xmpp:sm:3'/>")
 
 
-def _ignore(_: Stanza) -> None:
+def _ignore(_: object) -> None:
     """Nothing is received before the features are attached."""
 
 

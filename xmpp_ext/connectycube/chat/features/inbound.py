@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from connectycube import stanzas as st
 
@@ -22,6 +22,9 @@ from .rooms import Rooms
 from .roster import Roster
 
 __all__ = ["Inbound"]
+
+LONGEST_ID: Final = 256
+"""Characters of the longest id that is remembered. Strangers choose it, and may choose a long one."""
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -182,7 +185,7 @@ class Inbound:
         repeat it as well. An id alone proves nothing: anyone can use it again, for something else, or once the message
         was removed.
         """
-        if message_id is None:
+        if message_id is None or len(message_id) > LONGEST_ID:
             return False
         if self._messages.own.get(message_id) is not None:
             return self._is_own(sender)

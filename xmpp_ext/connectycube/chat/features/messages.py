@@ -312,13 +312,8 @@ class Messages:
             traffic.submit(item)
         except NotConnected as error:
             raise MessageNotSent(message_id, str(error)) from None
-        seconds = traffic.settings.send_timeout
         try:
-            async with asyncio.timeout(seconds):
-                await future
-        except TimeoutError:
-            problem = f"the server did not acknowledge it within {seconds:g} seconds"
-            raise MessageNotSent(message_id, problem) from None
+            await future
         finally:
             if not future.done() or future.cancelled():
                 traffic.outbox.discard(item)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from connectycube.stanzas import (
@@ -30,6 +31,10 @@ from ..machines.contact_list import State
 
 __all__ = ["GRANTED", "INCOMING", "Roster"]
 
+logger = logging.getLogger("connectycube.chat")
+
+MOST_REQUESTS: Final = 10_000
+"""Requests of users that may wait. Strangers can make up any number of them."""
 SUBSCRIPTIONS: Final = {
     State.NONE: models.Subscription.NONE,
     State.NONE_OUT: models.Subscription.NONE,
@@ -200,6 +205,8 @@ class Roster:
             entry.resources.clear()
         if entry.machine.state not in INCOMING:
             self._announced.discard(user_id)
+        if entry.machine.state is State.NONE and entry.name is None and not entry.groups:
+            self._entries.pop(user_id, None)  # Strangers must not fill the memory.
         return changed, writes
 
     def _emit(self, effect: cl.TellRequested | cl.TellAccepted | cl.TellRejected, user_id: int) -> None:
@@ -242,7 +249,7 @@ class Roster:
             return
         if subscription == "remove":
             self._received(user_id, cl.Removed())
-            del self._entries[user_id]
+            self._entries.pop(user_id, None)
             changed = True
         elif subscription not in KNOWN:
             return
@@ -286,6 +293,9 @@ class Roster:
         user_id = self._user_of(stanza.from_)
         if user_id is None or user_id == self._traffic.credentials.user_id:
             return
+        if user_id not in self._entries and len(self._announced) >= MOST_REQUESTS:
+            logger.debug("a presence from user %d is ignored: %d requests wait already", user_id, MOST_REQUESTS)
+            return  # The server repeats requests in the next session.
         if self._received(user_id, EVENTS[type(stanza)]()):
             self._traffic.bus.emit(events.ContactsChanged(user_ids=(user_id,)))
 

@@ -7,7 +7,8 @@ Rule 2: an item stays in the queue until the server acknowledges it. If the sess
         item, and the caller decides whether to send it again. No item is lost or returned twice.
 
 Rule 3: at most one request is pending. It is sent when the output is flushed and the queue is not empty, and again
-        after an answer that leaves items in the queue.
+        after an answer that leaves items in the queue. The caller may send further requests in between: their answers
+        show the progress of a slow line.
 
 Rule 4: a count that covers more than was sent ends the session (XEP-0198 section 4: undefined-condition with
         handled-count-too-high).
