@@ -110,26 +110,6 @@ class Chat(ChatBase):
             )
         )
 
-    @property
-    def state(self) -> ChatState:
-        """The state of the connection, why it was lost, and when it will be retried."""
-        return self._chat.state
-
-    @property
-    def online(self) -> bool:
-        """Whether the chat is connected and can send."""
-        return self._chat.online
-
-    @property
-    def user_id(self) -> int:
-        """The user's id."""
-        return self._chat.user_id
-
-    @property
-    def jid(self) -> str:
-        """The full JID assigned by the server; empty before the first session."""
-        return self._chat.jid
-
     def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
 
@@ -374,3 +354,31 @@ class Chat(ChatBase):
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.unsubscribe_last_activity, user_id)
+
+    def wait_closed(self) -> None:
+        """Wait until the chat is disconnected.
+
+        :raises ConnectError: if the chat ends for good instead, now or before this call.
+        :raises NotConnected: if it never was connected, or the process was forked.
+        """
+        self._loop.call(self._chat.wait_closed)
+
+    @property
+    def state(self) -> ChatState:
+        """The state of the connection, why it was lost, and when it will be retried."""
+        return self._chat.state
+
+    @property
+    def online(self) -> bool:
+        """Whether the chat is connected and can send."""
+        return self._chat.online
+
+    @property
+    def user_id(self) -> int:
+        """The user's id."""
+        return self._chat.user_id
+
+    @property
+    def jid(self) -> str:
+        """The full JID assigned by the server; empty before the first session."""
+        return self._chat.jid
