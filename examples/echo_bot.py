@@ -24,7 +24,7 @@ def main() -> None:
         for event in events:
             message = event.message
             to = message.dialog_id if message.type == "groupchat" else message.sender_id
-            if to is not None and message.body and not message.carbon:
+            if to is not None and message.body:
                 chat.mark_read(message)
                 chat.send(to, f"You said: {message.body}")
 

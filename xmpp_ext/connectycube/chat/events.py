@@ -42,6 +42,7 @@ __all__ = [
     "MessageRead",
     "MessageReceived",
     "MessageSent",
+    "MessageSentElsewhere",
     "OccupantJoined",
     "OccupantKicked",
     "OccupantLeft",
@@ -185,6 +186,18 @@ class MessageSent(Event):
     """
 
     message: SentMessage
+
+
+@frozen(kw_only=True)
+class MessageSentElsewhere(Event):
+    """A message that the user sent with another device or over REST, or through another connection.
+
+    It is no `MessageReceived`, so that a bot does not answer itself.
+
+    :ivar message: the message.
+    """
+
+    message: ChatMessage
 
 
 @frozen(kw_only=True)
