@@ -157,16 +157,22 @@ class AsyncChat(Connection):
         await self._features.presence.set_inactive(True)
 
     async def set_presence(
-        self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
+        self,
+        *,
+        status: str | None = None,
+        show: Literal["away", "chat", "dnd", "xa"] | None = None,
+        priority: int | None = None,
     ) -> None:
         """Tell the contacts the user's presence. It is kept across reconnects, until `disconnect`.
 
         :param status: a free text.
         :param show: a more specific state; default: simply available.
+        :param priority: which of the user's devices gets private messages, from -128 to 127, default 0. With a negative
+            one, this device gets none.
         :raises InvalidArgument: if an argument is invalid.
         :raises NotConnected: if there is no connection.
         """
-        self._features.presence.set(status, show)
+        self._features.presence.set(status, show, priority)
 
     # -- events
 
