@@ -1,14 +1,23 @@
-"""A bot that echoes every message, in private and in groups, until Ctrl-C.
+"""A bot that echoes every message, in private and in groups, until Ctrl-C. If the chat ends for good, so does the bot.
 
 python examples/echo_bot.py     as the account of chat_account.py
 """
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 
 from chat_account import account
-from connectycube.chat import Chat, ContactRequested, MessageReceived
+from connectycube.chat import (
+    Chat,
+    ChatMessage,
+    ConnectError,
+    ContactRequested,
+    MessageNotSent,
+    MessageReceived,
+    RequestRefused,
+)
 
 
 def main() -> None:
@@ -17,18 +26,30 @@ def main() -> None:
 
     @chat.on(ContactRequested)
     def welcome(event: ContactRequested) -> None:
-        chat.contacts.accept(event.user_id)
+        with suppress(RequestRefused):  # Such as a request that was withdrawn.
+            chat.contacts.accept(event.user_id)
 
     with chat.events(MessageReceived) as events, chat:
         print(f"user {chat.user_id} is online")
         for event in events:
-            message = event.message
-            to = message.dialog_id if message.type == "groupchat" else message.sender_id
-            if to is not None and message.body and not message.carbon:
-                chat.mark_read(message)
-                chat.send(to, f"You said: {message.body}")
+            try:
+                echo(chat, event.message)
+            except MessageNotSent as error:  # Such as a sender who has blocked the bot: the others still want answers.
+                print(error, file=sys.stderr)
+
+
+def echo(chat: Chat, message: ChatMessage) -> None:
+    to = message.dialog_id if message.type == "groupchat" else message.sender_id
+    if to is not None and message.body:
+        if message.id is not None and message.sender_id is not None:
+            chat.mark_read(message)
+        chat.send(to, f"You said: {message.body}")
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    try:
         main()
+    except KeyboardInterrupt:
+        pass
+    except ConnectError as error:
+        sys.exit(f"the chat has ended: {error}")

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import suppress
 
 from chat_account import account
-from connectycube.chat import Chat, ChatMessage, MessageEdited, MessageReceived
+from connectycube.chat import Chat, ConnectError, MessageEdited, MessageNotSent, MessageReceived, RequestRefused
 
 WARNINGS = 1
 """How many times a user is warned before being blocked."""
@@ -33,14 +32,14 @@ class Moderator:
         events = self.chat.events(MessageReceived, MessageEdited)
         print(f"user {self.chat.user_id} watches {self.dialog_id}")
         for event in events:
-            if isinstance(event, MessageReceived):
-                self.look(event.message)
-            elif isinstance(event, MessageEdited):
-                self.judge(event.dialog_id, event.user_id, event.message_id, event.body)
-
-    def look(self, message: ChatMessage) -> None:
-        if not message.carbon:
-            self.judge(message.dialog_id, message.sender_id, message.id, message.body)
+            try:
+                if isinstance(event, MessageReceived):
+                    message = event.message
+                    self.judge(message.dialog_id, message.sender_id, message.id, message.body)
+                elif isinstance(event, MessageEdited):
+                    self.judge(event.dialog_id, event.user_id, event.message_id, event.body)
+            except (MessageNotSent, RequestRefused) as error:  # Such as a user who has blocked the bot.
+                print(error, file=sys.stderr)
 
     def judge(self, dialog_id: str | None, user_id: int | None, message_id: str | None, body: str) -> None:
         if dialog_id != self.dialog_id or user_id is None or message_id is None or not self.is_bad(body):
@@ -67,5 +66,9 @@ def main(dialog_id: str, *words: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit("give the id of a group dialog, and words")
-    with suppress(KeyboardInterrupt):
+    try:
         main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        pass
+    except ConnectError as error:
+        sys.exit(f"the chat has ended: {error}")

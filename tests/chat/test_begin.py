@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from xml.etree import ElementTree as ET
 
-from tests.chat.fake import IQ, PRESENCE, Fake, Peer, chat_with
+import pytest
+
+from connectycube.rest import InvalidArgument
+from tests.chat.fake import CLIENT, IQ, PRESENCE, Fake, Peer, chat_with, online
 from tests.integration.support import run
 
 CARBONS = "{urn:xmpp:carbons:2}enable"
@@ -65,5 +68,18 @@ def test_presence_set_later_is_restored_after_a_reconnect() -> None:
             third = (await fake.peers.wait(3))[2]
             assert not [element for element in third.seen.items if element.tag == PRESENCE]
             await chat.disconnect()
+
+    run(main())
+
+
+def test_presence_has_a_priority() -> None:
+    async def main() -> None:
+        async with online() as (chat, _, peer):
+            await chat.set_presence(priority=-5)
+            found = await peer.seen.one(lambda element: element.find(f"{CLIENT}priority") is not None)
+            assert found.findtext(f"{CLIENT}priority") == "-5"
+            for priority in (-129, 128, True):
+                with pytest.raises(InvalidArgument, match="priority"):
+                    await chat.set_presence(priority=priority)
 
     run(main())

@@ -13,7 +13,6 @@ import pytest
 
 from connectycube.chat import (
     AuthenticationFailed,
-    ConnectError,
     NotConnected,
     Reason,
     Reconnecting,

@@ -17,6 +17,7 @@ from connectycube.chat import (
     MessageFailed,
     MessageRead,
     MessageReceived,
+    MessageSentElsewhere,
     ReactionsChanged,
     StanzaRejected,
     SystemMessageReceived,
@@ -61,7 +62,7 @@ async def settle(told: Told, peer: Peer) -> None:
 
 async def bodies(told: Told, peer: Peer) -> list[str]:
     await settle(told, peer)
-    return [event.message.body for event in told.of(MessageReceived)][:-1]
+    return [e.message.body for e in told.seen.items if isinstance(e, MessageReceived | MessageSentElsewhere)][:-1]
 
 
 # Nothing is hidden

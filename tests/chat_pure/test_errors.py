@@ -28,7 +28,8 @@ ERRORS = {
     "another one": StreamConflict("another one", reason=Reason.CONFLICT, condition="conflict"),
     f"message {NUMBER} was not sent: too late": MessageNotSent(NUMBER, "too late"),
     f"message {NUMBER} was not sent: forbidden (no)": MessageRefused(NUMBER, FAULT),
-    f"message {NUMBER} was not sent: the server gave no reason": RecipientBlocked(NUMBER, None),
+    f"message {NUMBER} was not sent: the server gave no reason; the recipient blocks the user, does not exist, or "
+    "can't be reached": RecipientBlocked(NUMBER, None),
     "a ping was refused: forbidden (no)": RequestRefused("a ping", FAULT),
     "a ping was not answered within 2 seconds": RequestUnanswered("a ping", 2.0),
 }

@@ -34,6 +34,8 @@ TWINS: list[tuple[type, type]] = [
 OTHER_WORDS = {
     "Return an async iterator over events: `async for event": "Return an iterator over events: `for event",
     "The events of a chat as an async iterator": "The events of a chat as an iterator",
+    "leaving `async with`": "leaving `with`",
+    " Threads may share it: each event goes to one of them.": "",
 }
 
 ON_THE_INSTANCE = {"contacts", "limit", "privacy"}

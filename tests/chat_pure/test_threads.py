@@ -175,6 +175,7 @@ assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
 ENDLESS_HANDLER = """
 import threading
 from connectycube.chat import TypingStarted
+from connectycube.chat._bus import Bus
 from connectycube.chat.blocking.workers import Handler, Workers
 
 begun = threading.Event()
@@ -183,7 +184,7 @@ def endless(event):
     begun.set()
     threading.Event().wait()
 
-Handler(Workers(), endless, 1).put(TypingStarted(user_id=1, dialog_id=None))
+Handler(Workers(Bus()), endless, 1).put(TypingStarted(user_id=1, dialog_id=None))
 begun.wait()
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 
 import pytest
 
-from connectycube.chat import Chat, Disconnected, MessageReceived, StreamFailed, TypingStarted
-from connectycube.chat.blocking import workers as _workers
+from connectycube.chat import Chat, Disconnected, HandlerFailed, MessageReceived, StreamFailed, TypingStarted, _bus
+from connectycube.chat._bus import Bus, Queue
 from connectycube.chat.blocking.workers import BlockingEventStream, Handler, Workers
 
 PATIENCE = 60
@@ -19,11 +20,8 @@ def numbered(number: int) -> TypingStarted:
     return TypingStarted(user_id=number, dialog_id=None)
 
 
-def test_slow_handler_loses_the_oldest_events(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(_workers, "LIMIT", 3)
-    workers, begun, go, seen = Workers(), threading.Event(), threading.Event(), list[int | None]()
+def test_slow_handler_gets_all_events() -> None:
+    workers, begun, go, seen = Workers(Bus()), threading.Event(), threading.Event(), list[int | None]()
 
     def slow(event: TypingStarted) -> None:
         begun.set()
@@ -39,16 +37,32 @@ def test_slow_handler_loses_the_oldest_events(
     assert len(workers.threads) == 1
     go.set()
     workers.join(PATIENCE)
-    assert seen == [0, 5, 6, 7]
-    assert handler.queue.dropped == 4
-    assert [record.message for record in caplog.records] == [
-        "the handler test_slow_handler_loses_the_oldest_events.<locals>.slow is too slow: its oldest events are dropped"
-    ]
+    assert seen == list(range(8))
+    assert handler.queue.dropped == handler.queue.size == 0
     assert workers.threads == set()
 
 
+def test_abandoned_queue_loses_the_oldest_events(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_bus, "BOUND", 3 * _bus.OVERHEAD)
+    full = list[Queue[TypingStarted]]()
+    queue = Queue((TypingStarted,), None, "a handler", full.append)
+    for number in range(4):
+        queue.put(numbered(number))
+    assert (full, queue.dropped, len(queue.waiting)) == ([queue], 0, 4)
+    queue.abandoned = True
+    for number in range(4, 6):
+        queue.put(numbered(number))
+    assert [event.user_id for event in queue.waiting] == [3, 4, 5]
+    assert queue.dropped == 3
+    assert [record.message for record in caplog.records] == ["a handler is too slow: its oldest events are dropped"]
+    assert queue.take() == numbered(3)
+    assert not queue.abandoned
+
+
 def test_removed_handler_finishes_its_queue() -> None:
-    workers, go, seen = Workers(), threading.Event(), list[int | None]()
+    workers, go, seen = Workers(Bus()), threading.Event(), list[int | None]()
 
     def call(event: TypingStarted) -> None:
         go.wait(PATIENCE)
@@ -66,20 +80,26 @@ def test_removed_handler_finishes_its_queue() -> None:
 
 
 def test_handler_continues_after_an_exception(caplog: pytest.LogCaptureFixture) -> None:
-    workers = Workers()
+    workers = Workers(Bus())
+
+    errors: list[BaseException] = [KeyError(), SystemExit(3), asyncio.CancelledError(), KeyError()]
+    failed = list[HandlerFailed]()
+    workers.bus.on((HandlerFailed,))(failed.append)
 
     def call(event: TypingStarted) -> None:
-        raise KeyError(event.user_id)
+        raise errors[event.user_id or 0]
 
     handler = Handler(workers, call, 1)
-    for number in range(2):
+    workers.add(handler)
+    for number in range(4):
         handler.put(numbered(number))
     workers.join(PATIENCE)
-    assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 2
+    assert failed == [HandlerFailed(handler=call, event=numbered(n), error=errors[n]) for n in range(4)]
+    assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 4
 
 
 def test_threads_are_started_on_demand() -> None:
-    workers, both = Workers(), threading.Barrier(2, timeout=PATIENCE)
+    workers, both = Workers(Bus()), threading.Barrier(2, timeout=PATIENCE)
     handler = Handler(workers, lambda event: both.wait(), 5)
     workers.add(handler)
     assert workers.threads == set()
@@ -96,7 +116,7 @@ def test_threads_are_started_on_demand() -> None:
 
 
 def test_slow_iterator_loses_and_counts_the_oldest_events() -> None:
-    stream = BlockingEventStream((TypingStarted,), 2, lambda: None)
+    stream = BlockingEventStream(Bus(), (TypingStarted,), 2, lambda: None)
     assert all(stream._put(numbered(number)) for number in range(5))
     assert stream._put(StreamFailed(condition="conflict", text=""))
     assert not stream._put(Disconnected())

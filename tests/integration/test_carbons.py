@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from connectycube.chat import MessageDeleted, MessageEdited, MessageRead, MessageReceived, MessageSent, StanzaRejected
+from connectycube.chat import (
+    MessageDeleted,
+    MessageEdited,
+    MessageRead,
+    MessageReceived,
+    MessageSent,
+    MessageSentElsewhere,
+    StanzaRejected,
+)
 from tests.integration.bare import Bare
-from tests.integration.chats import Users, people, private
+from tests.integration.chats import Users, gather, people, private
 from tests.integration.server import Server
 from tests.integration.support import run
 
@@ -18,13 +26,31 @@ def test_messages_sent_from_another_device(server: Server, users: Users) -> None
         user = users()
         async with people(server, user, user, users()) as (desk, phone, other):
             sent = await desk.chat.send(other.id, "hello", extra={"colour": "red"}, destroy_after=3)
-            copy = (await phone.told.one(MessageReceived)).message
+            copy = (await phone.told.one(MessageSentElsewhere)).message
             assert (copy.id, copy.body, copy.carbon, copy.delayed) == (sent.id, "hello", True, None)
             assert (copy.sender_id, copy.recipient_id, copy.type) == (user.id, other.id, "chat")
             assert (copy.extra, copy.destroy_after, copy.date_sent) == ({"colour": "red"}, 3, sent.date_sent)
             assert not phone.told.of(MessageSent)
             await other.caught_up(desk)
+            assert not phone.told.of(MessageReceived)
             assert not desk.told.of(MessageReceived)
+            assert not desk.told.of(MessageSentElsewhere)
+
+    run(main())
+
+
+def test_group_messages_sent_from_another_device(server: Server, users: Users) -> None:
+    async def main() -> None:
+        user = users()
+        async with people(server, user, user, users()) as (desk, phone, other):
+            dialog_id = await gather(server, desk, phone, other)
+            sent = await desk.chat.send(dialog_id, "hello")
+            copy = (await phone.told.one(MessageSentElsewhere)).message
+            assert (copy.id, copy.sender_id, copy.dialog_id, copy.type) == (sent.id, user.id, dialog_id, "groupchat")
+            assert (await other.told.one(MessageReceived)).message.id == sent.id
+            assert not phone.told.of(MessageReceived)
+            assert not desk.told.of(MessageReceived)
+            assert not desk.told.of(MessageSentElsewhere)
 
     run(main())
 
@@ -101,7 +127,10 @@ def test_forged_carbon_is_ignored(server: Server, users: Users, kind: str, sende
             copy = f"<{kind} xmlns='urn:xmpp:carbons:2'>{inner}</{kind}>"
             bare.send(f"<message to='{one.chat.jid}' type='chat'>{copy}</message>")
             bare.send(f"<message to='{one.chat.jid}' type='chat'><body>true</body></message>")
-            assert (await one.told.one(MessageReceived)).message.body == "true"
+            kind_of = MessageSentElsewhere if sender == "own-device" else MessageReceived
+            found = await one.told.seen.one(lambda event: isinstance(event, MessageSentElsewhere | MessageReceived))
+            assert isinstance(found, kind_of)
+            assert found.message.body == "true"
             rejected = await one.told.one(StanzaRejected)
             assert "carbon" in rejected.problem
             assert "forged" in rejected.xml

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,11 +24,15 @@ from connectycube.chat import (
     MessageNotSent,
     MessageRead,
     MessageReceived,
+    PrivacyRule,
     Subscription,
 )
 from tests.integration.chats import Users
 from tests.integration.server import APP_ID, HOST, Server, User
 from tests.integration.support import interrupted_after
+
+NOT_SENT = r"(message \w+ was not sent: .*\n)*"
+"""What an example may complain about; a server may also refuse a message after it has acknowledged it."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -64,8 +69,10 @@ class Scripts:
         return found
 
     @contextmanager
-    def running(self, name: str, *arguments: str, users: tuple[User, ...]) -> Iterator[Callable[[], str]]:
-        """A script that runs until Ctrl-C; gives its next line."""
+    def running(
+        self, name: str, *arguments: str, users: tuple[User, ...], errors: str = ""
+    ) -> Iterator[Callable[[], str]]:
+        """A script that runs until Ctrl-C; gives its next line. Its errors must match the pattern."""
         with subprocess.Popen(
             [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
             stdout=subprocess.PIPE,
@@ -77,8 +84,9 @@ class Scripts:
             try:
                 yield lambda: script.stdout.readline().rstrip("\n") if script.stdout else ""
                 script.send_signal(signal.SIGINT)
-                rest, errors = script.communicate(timeout=60)
-                assert (script.returncode, rest, errors) == (0, "", "")
+                rest, found = script.communicate(timeout=60)
+                assert (script.returncode, rest) == (0, "")
+                assert re.fullmatch(errors, found)
             finally:
                 script.kill()
 
@@ -135,6 +143,28 @@ def test_echo_bot(scripts: Scripts, users: Users) -> None:
             sent = chat.send(bot.id, body)
             assert next(answers).message.body == f"You said: {body}"
             assert next(marks).message_id == sent.id
+
+
+def test_echo_bot_survives_a_user_who_blocks_it(scripts: Scripts, users: Users) -> None:
+    bot, shy, friend = users(), users(), users()
+    with (
+        scripts.running("echo_bot.py", users=(bot,), errors=NOT_SENT) as line,
+        scripts.chat(shy) as blocker,
+        scripts.chat(friend) as chat,
+    ):
+        assert line() == f"user {bot.id} is online"
+        blocker.privacy.block(bot.id)
+        blocker.send(bot.id, "Hello")
+        answers = chat.events(MessageReceived)
+        chat.send(bot.id, "Still there?")
+        assert next(answers).message.body == "You said: Still there?"
+
+
+def test_echo_bot_exits_with_a_status_when_the_chat_ends(scripts: Scripts, users: Users) -> None:
+    code, lines, errors = scripts.run("echo_bot.py", users=(User(users().id, "wrong"),))
+    assert (code, lines) == (1, [])
+    assert errors.startswith("the chat has ended: ")
+    assert errors.count("\n") == 1
 
 
 def test_two_users(scripts: Scripts, users: Users) -> None:
@@ -208,6 +238,25 @@ def test_moderation(scripts: Scripts, server: Server, users: Users) -> None:
         with suppress(MessageNotSent):  # The server may refuse it before it acknowledges it, or after that.
             chat.send(bot.id, "Why?")
         assert next(blocked).user_id == bot.id
+
+
+def test_moderator_survives_a_user_who_blocks_it(scripts: Scripts, server: Server, users: Users) -> None:
+    bot, rude = users(), users()
+    group = server.group(bot, rude)
+    with (
+        scripts.chat(rude) as chat,
+        scripts.running("moderation.py", group, "rotten", users=(bot,), errors=NOT_SENT) as line,
+    ):
+        assert line() == f"user {bot.id} watches {group}"
+        chat.join(group)
+        chat.privacy.set("mine", [PrivacyRule(bot.id, groups=False)])
+        chat.privacy.activate("mine")
+        deleted = chat.events(MessageDeleted)
+        for _ in range(2):
+            sent = chat.send(group, "Rotten weather")
+            assert next(deleted).message_id == sent.id
+        while not line().endswith("who is blocked now"):
+            pass
 
 
 @pytest.mark.parametrize("name", ["echo_bot.py", "two_users.py", "contact_list.py"])

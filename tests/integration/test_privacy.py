@@ -144,7 +144,14 @@ def test_list_in_use_by_another_device(server: Server, users: Users) -> None:
                 with pytest.raises(RequestRefused) as refusal:
                     await privacy.delete("mine")
                 assert refusal.value.condition == "conflict"
-                assert await privacy.blocked() == (5,)
+                # It can't be declined, but changed.
+                await privacy.block(6)
+                assert await privacy.blocked() == (5, 6)
+                await privacy.unblock(5)
+                await privacy.unblock(6)
+                assert await state(one) == (("mine",), "mine", ())
+                await privacy.update("mine", [PrivacyRule(7)])
+                assert await state(one) == (("mine",), "mine", (7,))
             await eventually(lambda: len(server.resources(user)) == 1)
             await privacy.delete("mine")
             assert await privacy.names() == ()

@@ -11,6 +11,7 @@ from connectycube.chat import (
     MessageDelivered,
     MessageReceived,
     MessageSent,
+    MessageSentElsewhere,
     OccupantJoined,
     PrivacyListChanged,
     PrivacyRule,
@@ -74,8 +75,9 @@ def test_carbons(server: Server, users: Users) -> None:
                 # Once the request after the set-up is answered, carbons are on.
                 await person.chat.send(other.id, "ready")
                 await device.send(other.id, "from another device")
-                copy = await wait_body(person, "from another device")
+                copy = await person.told.one(MessageSentElsewhere)
                 assert copy.message.carbon
+                assert copy.message.body == "from another device"
                 assert copy.message.sender_id == person.id
 
     run(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectycube.chat import MessageReceived
+from connectycube.chat import MessageReceived, MessageSentElsewhere
 from tests.interop.stage import Stage, scenario
 from tests.interop.test_dialogs import group
 
@@ -12,7 +12,7 @@ async def test_device_receives_copies_of_messages_sent_by_another(stage: Stage) 
     desk, phone = await stage.js("ada", True), await stage.ours("ada")
     other = await stage.js("grace", True)
     number = await desk.call("chat.send", other.id, {"body": "from the desk"})
-    copy = (await phone.told.one(MessageReceived)).message
+    copy = (await phone.told.one(MessageSentElsewhere)).message
     assert (copy.id, copy.body, copy.carbon, copy.sender_id, copy.recipient_id) == (
         number,
         "from the desk",

@@ -1,8 +1,8 @@
-"""Delivers events to handlers and iterators, each with a limit of its own.
+"""Delivers events to handlers and iterators.
 
-Nothing here ever waits for a consumer: a slow one must not delay the stream or the other consumers. A plain function is
-called at once. A coroutine function has a queue and takes one event after another; so does an iterator. A full queue
-drops its oldest event, counts it, and logs a warning once.
+A plain function is called at once. A coroutine function has a queue and takes one event after another; so does an
+iterator. Nothing here waits for a consumer. A queue that has grown too large reports it to `on_full`, so that less is
+read from the socket (see `connection.flow`); one that its consumer has abandoned drops its oldest events.
 """
 
 from __future__ import annotations
@@ -12,14 +12,25 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from inspect import iscoroutinefunction
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from weakref import WeakSet
 
 from connectycube.rest import InvalidArgument
 
-from .events import Event
+from .errors import ChatError, NotConnected
+from .events import Event, HandlerFailed
 
-__all__ = ["LIMIT", "Bus", "EventStream", "Queue", "awaits", "checked_kinds", "checked_limit", "name_of"]
+__all__ = [
+    "BOUND",
+    "Bus",
+    "EventStream",
+    "Queue",
+    "awaits",
+    "checked_count",
+    "checked_kinds",
+    "checked_limit",
+    "name_of",
+]
 
 F = TypeVar("F", bound=Callable[[Any], Any])
 E = TypeVar("E", bound=Event)
@@ -32,44 +43,103 @@ E5 = TypeVar("E5", bound=Event)
 
 logger = logging.getLogger("connectycube.chat")
 
-LIMIT = 10_000
-"""How many events may wait for one handler."""
+BOUND: Final = 8 * 1024 * 1024
+"""How many bytes of events may wait for one consumer before less is read from the socket."""
+OVERHEAD: Final = 1024
+"""What an event takes besides its texts, roughly."""
+PATIENCE: Final = 2.0
+"""Seconds that an iterator waits for `connect` to be called."""
+OFFLINE: Final = "the chat is not connected: call connect() before you iterate over its events"
+
+
+def size_of(event: Event) -> int:
+    """Return roughly how many bytes an event takes."""
+    found = getattr(event, "message", event)
+    size = OVERHEAD + len(getattr(found, "body", None) or "")
+    for name in ("extra", "attachments", "params", "signal", "xml"):
+        if value := getattr(found, name, None):
+            size += len(str(value))
+    return size
 
 
 class Queue(Generic[E]):
-    """A bounded queue of events, oldest first."""
+    """The events that wait for one consumer, oldest first.
 
-    __slots__ = ("dropped", "limit", "name", "types", "waiting")
+    With a `limit`, at most that many wait, and the oldest are dropped. Without one, their size is bounded, and none is
+    dropped unless the consumer has abandoned the queue.
 
-    def __init__(self, types: tuple[type[E], ...], limit: int, name: str) -> None:
+    :ivar abandoned: whether the consumer is taken for gone until it takes an event again.
+    :ivar dropped: how many events were dropped.
+    :ivar size: roughly how many bytes wait, if there is no limit.
+    :ivar taken: how many events were taken so far.
+    """
+
+    __slots__ = ("_on_full", "abandoned", "dropped", "limit", "name", "size", "taken", "types", "waiting")
+
+    def __init__(
+        self, types: tuple[type[E], ...], limit: int | None, name: str, on_full: Callable[[Queue[Any]], None]
+    ) -> None:
         self.types = types
         self.limit = limit
         self.name = name
         self.waiting: deque[E] = deque()
-        self.dropped = 0
+        self.dropped = self.size = self.taken = 0
+        self.abandoned = False
+        self._on_full = on_full
 
     def put(self, event: E) -> None:
-        if len(self.waiting) >= self.limit:
-            self.waiting.popleft()
-            if not self.dropped:
-                logger.warning("%s is too slow: its oldest events are dropped", self.name)
-            self.dropped += 1
-        self.waiting.append(event)
+        """Add an event."""
+        waiting = self.waiting
+        waiting.append(event)
+        if self.limit is not None:
+            if len(waiting) > self.limit:
+                self._drop()
+            return
+        self.size += size_of(event)
+        if self.size > BOUND:
+            if not self.abandoned:
+                self._on_full(self)
+            while self.abandoned and self.size > BOUND and len(waiting) > 1:
+                self._drop()
+
+    def take(self) -> E:
+        """Remove the oldest event and return it."""
+        event = self.waiting.popleft()
+        self.taken += 1
+        self.abandoned = False
+        if self.limit is None:
+            self.size -= size_of(event)
+        return event
+
+    def clear(self) -> None:
+        """Remove all events."""
+        self.waiting.clear()
+        self.size = 0
+
+    def _drop(self) -> None:
+        event = self.waiting.popleft()
+        if self.limit is None:
+            self.size -= size_of(event)
+        if not self.dropped:
+            logger.warning("%s is too slow: its oldest events are dropped", self.name)
+        self.dropped += 1
 
 
 class EventStream(AsyncIterator[E]):
     """The events of a chat as an async iterator, created by `chat.events`.
 
-    It yields every event from its creation on and ends when the chat is disconnected or gives up. `close`, or leaving
-    `async with`, ends it earlier.
+    It yields every event from its creation on. It ends when the chat is disconnected, and raises the `ChatError` when
+    the chat gives up. `close`, or leaving `async with`, ends it earlier.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_queue", "_ready")
+    __slots__ = ("__weakref__", "_bus", "_closed", "_error", "_queue", "_ready")
 
-    def __init__(self, types: tuple[type[E], ...], limit: int) -> None:
-        self._queue = Queue(types, limit, "an iterator of events")
+    def __init__(self, bus: Bus, types: tuple[type[E], ...], limit: int | None) -> None:
+        self._bus = bus
+        self._queue = Queue(types, limit, "an iterator of events", bus.full)
         self._ready = asyncio.Event()
         self._closed = False
+        self._error: ChatError | None = None
 
     @property
     def dropped(self) -> int:
@@ -80,24 +150,29 @@ class EventStream(AsyncIterator[E]):
         return self
 
     async def __anext__(self) -> E:
-        waiting = self._queue.waiting
-        while not waiting:
+        while not self._queue.waiting:
             if self._closed:
+                if self._error is not None:
+                    raise self._error
                 raise StopAsyncIteration
             self._ready.clear()
-            await self._ready.wait()
-        return waiting.popleft()
+            await self._bus.wait(self._ready)
+        return self._queue.take()
 
     def close(self) -> None:
         """End the iteration after the events that are already waiting."""
-        self._closed = True
-        self._ready.set()
+        self._end(None)
 
     async def __aenter__(self) -> EventStream[E]:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+    def _end(self, error: ChatError | None) -> None:
+        if not self._closed:
+            self._closed, self._error = True, error
+            self._ready.set()
 
     def _put(self, event: E) -> None:
         if not self._closed:
@@ -108,12 +183,13 @@ class EventStream(AsyncIterator[E]):
 class _Handler:
     """A handler and, if it is a coroutine function, the workers that call it."""
 
-    __slots__ = ("call", "idle", "queue", "types", "workers")
+    __slots__ = ("_bus", "call", "idle", "queue", "types", "workers")
 
-    def __init__(self, call: Callable[[Any], Any], types: tuple[type[Event], ...], concurrency: int) -> None:
+    def __init__(self, bus: Bus, call: Callable[[Any], Any], types: tuple[type[Event], ...], concurrency: int) -> None:
+        self._bus = bus
         self.call = call
         self.types = types
-        self.queue = Queue(types, LIMIT, f"the handler {name_of(call)}") if awaits(call) else None
+        self.queue = Queue(types, None, f"the handler {name_of(call)}", bus.full) if awaits(call) else None
         self.idle = concurrency
         self.workers: set[asyncio.Task[None]] = set()
 
@@ -121,46 +197,63 @@ class _Handler:
         if self.queue is None:
             try:
                 self.call(event)
-            except Exception:
-                self.failed(event)
+            except (KeyboardInterrupt, SystemExit) as error:
+                # It ends the program, but not before the event has reached the other handlers.
+                asyncio.get_running_loop().call_soon(_raise, error)
+            except BaseException as error:
+                self._bus.failed(self.call, event, error)
             return
         self.queue.put(event)
         if self.idle:
             self.idle -= 1
-            worker = asyncio.get_running_loop().create_task(self.work(self.queue.waiting), name="connectycube handler")
+            worker = asyncio.get_running_loop().create_task(self.work(self.queue), name="connectycube handler")
             self.workers.add(worker)
             worker.add_done_callback(self.workers.discard)
 
-    async def work(self, waiting: deque[Event]) -> None:
+    async def work(self, queue: Queue[Event]) -> None:
         """Process what waits, then end, so that an idle handler leaves no task behind."""
         try:
-            while waiting:
-                event = waiting.popleft()
+            while queue.waiting:
+                event = queue.take()
                 try:
                     await self.call(event)
-                except asyncio.CancelledError:
+                except (KeyboardInterrupt, SystemExit, GeneratorExit):
+                    raise
+                except asyncio.CancelledError as error:
                     task = asyncio.current_task()
                     if task is None or task.cancelling():
                         raise
-                    self.failed(event)  # Something that the handler awaited was cancelled, not the handler itself.
-                except Exception:
-                    self.failed(event)
+                    # Something that the handler awaited was cancelled, not the handler itself.
+                    self._bus.failed(self.call, event, error)
+                except BaseException as error:
+                    self._bus.failed(self.call, event, error)
         finally:
             self.idle += 1
 
-    def failed(self, event: Event) -> None:
-        logger.exception("the handler %s raised on a %s", name_of(self.call), type(event).__name__)
-
 
 class Bus:
-    """Delivers events to handlers and iterators."""
+    """Delivers events to handlers and iterators.
 
-    __slots__ = ("_by_type", "_handlers", "_streams")
+    :ivar active: whether the chat is connected, or connects.
+    :ivar error: why the chat ended for good; `None` if it did not, or was disconnected.
+    :ivar on_full: called with a queue that has grown too large.
+    """
+
+    __slots__ = ("_by_type", "_ended", "_handlers", "_streams", "_waiting", "active", "error", "on_full")
 
     def __init__(self) -> None:
         self._handlers: list[_Handler] = []
         self._by_type: dict[type[Event], tuple[_Handler, ...]] = {}
         self._streams: WeakSet[EventStream[Any]] = WeakSet()
+        self._waiting: set[asyncio.Task[Any] | None] = set()
+        self._ended: asyncio.Event | None = None
+        self.active = False
+        self.error: ChatError | None = None
+        self.on_full: Callable[[Queue[Any]], None] = _ignore
+
+    def full(self, queue: Queue[Any]) -> None:
+        """Report a queue that has grown too large."""
+        self.on_full(queue)
 
     def on(self, types: tuple[type[Event], ...], concurrency: int = 1) -> Callable[[F], F]:
         """Return a decorator that registers a handler for the event types.
@@ -171,7 +264,7 @@ class Bus:
         def register(call: F) -> F:
             if not callable(call):
                 raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
-            self._handlers.append(_Handler(call, types, concurrency))
+            self._handlers.append(_Handler(self, call, types, concurrency))
             self._by_type.clear()
             return call
 
@@ -182,9 +275,9 @@ class Bus:
         self._handlers = [handler for handler in self._handlers if handler.call != call]
         self._by_type.clear()
 
-    def stream(self, types: tuple[type[E], ...], limit: int) -> EventStream[E]:
+    def stream(self, types: tuple[type[E], ...], limit: int | None) -> EventStream[E]:
         """Return a new iterator over the events of the types."""
-        found = EventStream(types, limit)
+        found = EventStream(self, types, limit)
         self._streams.add(found)
         return found
 
@@ -202,11 +295,67 @@ class Bus:
                 if isinstance(event, stream._queue.types):
                     stream._put(event)
 
-    def close(self) -> None:
-        """End all iterators. They still yield what waits in them."""
+    def failed(self, call: Callable[[Any], Any], event: Event, error: BaseException) -> None:
+        """Log that a handler raised, and emit it, unless it was a handler of such failures."""
+        logger.error("the handler %s raised on a %s", name_of(call), type(event).__name__, exc_info=error)
+        if not isinstance(event, HandlerFailed):
+            self.emit(HandlerFailed(handler=call, event=event, error=error))
+
+    def open(self) -> None:
+        """Begin to deliver the events of a connection."""
+        self.active, self.error, self._ended = True, None, asyncio.Event()
+
+    def close(self, error: ChatError | None = None) -> None:
+        """End all iterators. They still yield what waits in them.
+
+        :param error: what they raise then, if the chat has ended for good.
+        """
+        self.active, self.error = False, error
+        if self._ended is not None:
+            self._ended.set()
         for stream in tuple(self._streams):
-            stream.close()
+            stream._end(error)
             self._streams.discard(stream)
+
+    def check(self, patient: bool = False) -> None:
+        """Raise unless there can be events.
+
+        :param patient: whether `connect` may still be called.
+        :raises ChatError: why there can't be any.
+        """
+        if self.error is not None:
+            raise self.error
+        if not self.active and not patient:
+            raise NotConnected(OFFLINE)
+
+    async def wait(self, ready: asyncio.Event) -> None:
+        """Wait for an event, or the end of the events.
+
+        :raises ChatError: if the chat is not connected, and nobody connects it.
+        """
+        self.check(patient=True)
+        # The event loop only has weak references to tasks, so one that nobody else keeps would vanish while it waits.
+        task = asyncio.current_task()
+        self._waiting.add(task)
+        try:
+            async with asyncio.timeout(None if self.active else PATIENCE):
+                await ready.wait()
+        except TimeoutError:
+            self.check()
+        finally:
+            self._waiting.discard(task)
+
+    async def wait_closed(self) -> None:
+        """Wait until the chat is disconnected.
+
+        :raises ChatError: if it ends for good instead, or is not connected.
+        """
+        if self._ended is None:
+            raise NotConnected("the chat is not connected: call connect() first")
+        while not self._ended.is_set():
+            await self.wait(self._ended)
+        if self.error is not None:
+            raise self.error
 
     async def drain(self, timeout: float) -> None:
         """Let the handlers finish what waits for them, then cancel them, except a handler that calls this."""
@@ -220,6 +369,14 @@ class Bus:
         if late:
             logger.warning("%d handlers were still at work when the chat was closed", len(late))
             await asyncio.gather(*late, return_exceptions=True)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _ignore(_: object) -> None:
+    """Nothing reacts to a full queue before the chat is complete."""
 
 
 def name_of(call: Callable[[Any], Any]) -> str:
@@ -243,8 +400,16 @@ def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
     return types or (Event,)
 
 
-def checked_limit(limit: int, name: str = "limit") -> int:
-    """Return a limit if it is valid.
+def checked_limit(limit: int | None) -> int | None:
+    """Return the limit of an iterator if it is valid.
+
+    :raises InvalidArgument: if it is neither `None` nor a positive whole number.
+    """
+    return None if limit is None else checked_count("limit", limit)
+
+
+def checked_count(name: str, limit: int) -> int:
+    """Return a number if it is valid.
 
     :raises InvalidArgument: if it is not a positive whole number.
     """

@@ -119,12 +119,14 @@ def checked_seconds(name: str, value: object, least: float = 0) -> None:
 
 
 class Credentials:
-    """The user who logs in. The `repr` hides secrets.
+    """The user who logs in, fixed when the chat first connects. The `repr` hides secrets.
+
+    The REST client may log out, or log in as somebody else: the chat keeps the last token it had for its own user.
 
     :ivar renewable: whether the REST client may be asked to renew its session.
     """
 
-    __slots__ = ("_cube", "_password", "_user_id", "renewable")
+    __slots__ = ("_cube", "_given", "_password", "_token", "_user_id", "renewable")
 
     def __init__(
         self, cube: ConnectyCube | AsyncConnectyCube | None, user_id: int | None, password: str | None
@@ -135,7 +137,9 @@ class Credentials:
             raise InvalidArgument("password", "must be a non-empty string")
         self._cube = cube
         self._user_id = None if user_id is None else checked_user_id(user_id)
+        self._given = user_id is not None
         self._password = password
+        self._token: str | None = None
         self.renewable = True
 
     def __repr__(self) -> str:
@@ -154,24 +158,42 @@ class Credentials:
             raise ConfigurationError("the cube has no user session: call login() first, or pass user_id")
         return session.user_id
 
-    def secret(self) -> str:
-        """Return the password, or the session's current token.
+    def fix(self) -> int:
+        """Fix the user for good, and return the id.
 
         :raises ConfigurationError: if no user is logged in.
+        """
+        self._user_id = self.user_id
+        return self._user_id
+
+    def secret(self) -> str:
+        """Return the password, or the user's current token.
+
+        :raises ConfigurationError: if there is none.
         """
         if self._password is not None:
             return self._password
         # F-010: the token may have been renewed since the last connection, so it is read again for each one.
-        session = None if self._cube is None else self._cube.session
-        if session is None or session.token is None:
-            raise ConfigurationError("the cube has no session: call login() first, or pass password")
-        return session.token
+        self._token = self._current_token() or self._token
+        if self._token is None:
+            raise ConfigurationError(f"the cube has no session of user {self.user_id}: call login(), or pass password")
+        return self._token
+
+    def _current_token(self) -> str | None:
+        """Return the token of the REST client's session, unless that belongs to somebody else."""
+        session = None if self._cube is None else self._cube.session  # Read once: another thread may change it.
+        if session is None:
+            return None
+        # A session that was restored with `use_session` may not know its user.
+        is_own = session.user_id == self.user_id or (session.user_id is None and self._given)
+        return session.token if is_own else None
 
     async def renew(self, refused: str) -> bool:
         """Let the REST client renew its session if it has expired.
 
         :param refused: the token that the chat server refused.
         :returns: whether there is another one.
+        :raises ConfigurationError: if the REST client has logged out, or logged in as somebody else.
         :raises ConnectyCubeError: if that can't be told now, because the REST API can't be reached or is not well.
         """
         if self._cube is None or self._password is not None:
@@ -180,6 +202,11 @@ class Credentials:
             return True
         if not self.renewable:
             return False
+        if self._current_token() is None:
+            raise ConfigurationError(
+                f"the server refused the token of user {self.user_id}, and the cube has logged out or in as another "
+                "user: give each user a cube of their own, or pass user_id and password"
+            )
         try:
             # A cheap call that needs a session makes the client renew an expired one (section 2.1 of the facts). Calls
             # about the session itself would not.

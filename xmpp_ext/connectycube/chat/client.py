@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, overload
 
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_kinds, checked_limit
-from ._settings import Credentials, MarkDelivered, Tls, Transport, checked_seconds, settings
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_count, checked_kinds, checked_limit
+from ._connection import Connection
+from ._fork import watch
+from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
 from .connection.driver import Driver
+from .connection.flow import Flow
 from .connection.traffic import Traffic
 from .events import Event
 from .features.contacts import Contacts
@@ -19,12 +22,12 @@ from .features.messages import To
 from .features.privacy import Privacy
 from .features.session import SessionFeatures
 from .machines.connection import Backoff
-from .models import ChatMessage, ChatState, SentMessage
+from .models import ChatMessage, SentMessage
 
 __all__ = ["AsyncChat"]
 
 
-class AsyncChat:
+class AsyncChat(Connection):
     """A user's connection to the chat, kept alive.
 
     It belongs to the event loop in which it is connected. Chats in the same process share their TLS context.
@@ -129,85 +132,17 @@ class AsyncChat:
         )
         self._bus = Bus()
         self._traffic = Traffic(self._settings, self._credentials, self._bus)
+        Flow(self._traffic)
         self._features = SessionFeatures(self._traffic)
         self._messages = self._features.messages
         self._driver = Driver(self._traffic, self._features)
+        watch(self)
         self.contacts: Contacts = Contacts(self._traffic, self._features.roster)
         """The contact list."""
         self.privacy: Privacy = Privacy(self._settings.addresses, self._features.lists)
         """The privacy lists."""
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._traffic.jid or self._settings.addresses.host} {self.state.name}>"
-
-    # -- the connection
-
-    async def connect(self, *, timeout: float | None = None) -> None:
-        """Connect, log in and begin a session. Does nothing if the chat is already connected.
-
-        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
-
-        :param timeout: seconds for everything; default: the chat's `timeout`.
-        :raises InvalidArgument: if the timeout is invalid.
-        :raises AuthenticationFailed: if the server refuses the user id, password or token.
-        :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
-        :raises StreamConflict: if another connection takes the resource.
-        :raises StreamRefused: if the server's policy or the protocol forbids the connection.
-        :raises ConnectError: if the network fails.
-        """
-        if timeout is None:
-            timeout = self._settings.timeout
-        checked_seconds("timeout", timeout)
-        await self._driver.connect(timeout)
-
-    async def reconnect_now(self) -> None:
-        """Reconnect without waiting, for example after the network has changed.
-
-        A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
-        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
-
-        :raises NotConnected: if the chat is not connected and does not try to be.
-        """
-        await self._driver.reconnect_now()
-
-    async def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
-        """Wait for outstanding acknowledgements, then close the connection. Stops reconnecting at once.
-
-        :param timeout: seconds to wait for acknowledgements, and again for running handlers.
-        :returns: ids of the messages that were not acknowledged; their `send` raises `MessageNotSent`.
-        :raises InvalidArgument: if the timeout is invalid.
-        """
-        checked_seconds("timeout", timeout)
-        left = await self._driver.disconnect(timeout)
-        await self._bus.drain(timeout)
-        return left
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.disconnect()
-
-    @property
-    def state(self) -> ChatState:
-        """The state of the connection, why it was lost, and when it will be retried."""
-        return self._driver.state
-
-    @property
-    def online(self) -> bool:
-        """Whether the chat is connected and can send."""
-        return self._traffic.online
-
-    @property
-    def user_id(self) -> int:
-        """The user's id."""
-        return self._credentials.user_id
-
-    @property
-    def jid(self) -> str:
-        """The full JID assigned by the server; empty before the first session."""
-        return self._traffic.jid
+    # -- presence
 
     async def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
@@ -241,16 +176,22 @@ class AsyncChat:
         await self._features.presence.set_inactive(True)
 
     async def set_presence(
-        self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
+        self,
+        *,
+        status: str | None = None,
+        show: Literal["away", "chat", "dnd", "xa"] | None = None,
+        priority: int | None = None,
     ) -> None:
         """Tell the contacts the user's presence. It is kept across reconnects, until `disconnect`.
 
         :param status: a free text.
         :param show: a more specific state; default: simply available.
+        :param priority: which of the user's devices gets private messages, from -128 to 127, default 0. With a negative
+            one, this device gets none.
         :raises InvalidArgument: if an argument is invalid.
         :raises NotConnected: if there is no connection.
         """
-        self._features.presence.set(status, show)
+        self._features.presence.set(status, show, priority)
 
     # -- events
 
@@ -258,14 +199,14 @@ class AsyncChat:
         """Register a handler for the event types: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after
-        another. Up to 10,000 events wait for it; beyond that the oldest are dropped, and a warning is logged. An
-        exception in a handler is logged and does not stop other handlers.
+        another, and up to 8 MiB of events wait for it before less is read from the server. An exception in a handler
+        is logged, emitted as `HandlerFailed`, and does not stop other handlers.
 
         :param types: event classes; default: all.
         :param concurrency: how many events a coroutine function may handle at the same time.
         :raises InvalidArgument: if an argument is invalid; from the decorator, if the handler can't be called.
         """
-        return self._bus.on(checked_kinds(types), checked_limit(concurrency, "concurrency"))
+        return self._bus.on(checked_kinds(types), checked_count("concurrency", concurrency))
 
     def off(self, handler: Callable[[Any], Any]) -> None:
         """Unregister a handler. Unknown handlers are ignored."""
@@ -274,22 +215,22 @@ class AsyncChat:
     # With a single type variable, mypy would infer only the common base of the classes, as it does beyond five.
 
     @overload
-    def events(self, *, limit: int = 1000) -> EventStream[Event]: ...
+    def events(self, *, limit: int | None = None) -> EventStream[Event]: ...
 
     @overload
-    def events(self, one: type[E1], /, *, limit: int = 1000) -> EventStream[E1]: ...
+    def events(self, one: type[E1], /, *, limit: int | None = None) -> EventStream[E1]: ...
 
     @overload
-    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> EventStream[E1 | E2]: ...
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int | None = None) -> EventStream[E1 | E2]: ...
 
     @overload
     def events(
-        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int | None = None
     ) -> EventStream[E1 | E2 | E3]: ...
 
     @overload
     def events(
-        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int | None = None
     ) -> EventStream[E1 | E2 | E3 | E4]: ...
 
     @overload
@@ -302,18 +243,18 @@ class AsyncChat:
         five: type[E5],
         /,
         *more: type[E],
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> EventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
-    def events(self, *types: type[Any], limit: int = 1000) -> EventStream[Any]:
+    def events(self, *types: type[Any], limit: int | None = None) -> EventStream[Any]:
         """Return an async iterator over events: `async for event in chat.events(MessageReceived)`.
 
-        It yields all events from this call on, including those before the loop starts, and ends with `Disconnected` or
-        `ConnectionFailed`. If the consumer is too slow, the oldest events are dropped and counted in the iterator's
-        `dropped`.
+        It yields all events from this call on, including those before the loop starts. It ends after `Disconnected`,
+        and raises the `ChatError` when the chat has ended for good. Up to 8 MiB of events wait for it before less is
+        read from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
 
         :param types: event classes; default: all.
-        :param limit: how many events may wait.
+        :param limit: how many events may wait before the oldest are dropped, and counted in the iterator's `dropped`.
         :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))

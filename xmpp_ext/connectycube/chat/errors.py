@@ -151,7 +151,13 @@ class MessageRefused(MessageNotSent):
 
 
 class RecipientBlocked(MessageRefused):
-    """The recipient's privacy list blocks messages from this user."""
+    """The recipient's privacy list blocks messages from this user.
+
+    Servers hide this: the answer is the same if there is no such user, or if messages for the user are not stored.
+    """
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; the recipient blocks the user, does not exist, or can't be reached"
 
 
 class RequestRefused(ChatError):

@@ -11,7 +11,7 @@ only the platform vouches that this is a user's id. The `dialog_id` of a private
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -32,6 +32,7 @@ __all__ = [
     "ContactsChanged",
     "Disconnected",
     "Event",
+    "HandlerFailed",
     "LastActivityChanged",
     "MessageBlocked",
     "MessageDeleted",
@@ -41,6 +42,7 @@ __all__ = [
     "MessageRead",
     "MessageReceived",
     "MessageSent",
+    "MessageSentElsewhere",
     "OccupantJoined",
     "OccupantKicked",
     "OccupantLeft",
@@ -145,12 +147,28 @@ class StanzaRejected(Event):
     xml: str
 
 
+@frozen(kw_only=True)
+class HandlerFailed(Event):
+    """A handler raised an exception. It is logged as well, and other handlers are not affected.
+
+    A handler of this event that raises is only logged.
+
+    :ivar handler: the function.
+    :ivar event: what it was called with.
+    :ivar error: the exception.
+    """
+
+    handler: Callable[..., Any]
+    event: Event
+    error: BaseException
+
+
 # -- messages
 
 
 @frozen(kw_only=True)
 class MessageReceived(Event):
-    """A message was received.
+    """A message from another user was received.
 
     In a group, the sender is known by a name in the room. Only the platform vouches that it is the user's id.
 
@@ -168,6 +186,18 @@ class MessageSent(Event):
     """
 
     message: SentMessage
+
+
+@frozen(kw_only=True)
+class MessageSentElsewhere(Event):
+    """A message that the user sent with another device or over REST, or through another connection.
+
+    It is no `MessageReceived`, so that a bot does not answer itself.
+
+    :ivar message: the message.
+    """
+
+    message: ChatMessage
 
 
 @frozen(kw_only=True)

@@ -36,7 +36,7 @@ class SentMessage:
 
 @frozen(kw_only=True)
 class ChatMessage:
-    """A received message.
+    """A message that was received, or sent by another device of the user.
 
     :ivar id: its id; `None` if the sender gave none.
     :ivar body: the text; empty if there is none.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 from weakref import ref
@@ -11,6 +13,7 @@ from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
 from .._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
 from .._settings import checked_seconds
+from .._signals import stopped_by
 from ..client import AsyncChat
 from ..events import Event
 from ..machines.connection import State
@@ -27,6 +30,10 @@ HANDLER_TIMEOUT = 5.0
 """Seconds for handlers that are still running when `connect` fails."""
 
 
+class _Stopped(BaseException):
+    """A signal ends `run`."""
+
+
 class ChatBase:
     """A user's connection to the chat, kept alive, for blocking code.
 
@@ -38,13 +45,23 @@ class ChatBase:
         self._chat = chat
         # An asynchronous cube can be called only in its own event loop.
         chat._credentials.renewable = not isinstance(chat._credentials._cube, AsyncConnectyCube)
+        chat._warns = False
         self._loop = LoopThread(lambda: chat.state.name is not State.OFFLINE)
-        self._workers = Workers()
+        self._workers = Workers(chat._bus)
+        self._workers.failed = self._failed
         self._handlers: dict[Callable[[Any], Any], list[Handler]] = {}
         self.contacts: BlockingContacts = BlockingContacts(chat.contacts, self._loop)
         """The contact list."""
         self.privacy: BlockingPrivacy = BlockingPrivacy(chat.privacy, self._loop)
         """The privacy lists."""
+
+    def _failed(self, call: Callable[[Any], Any], event: Event, error: BaseException) -> None:
+        self._loop.call_sync(self._chat._bus.failed, call, event, error)
+
+    def __del__(self) -> None:
+        # Without a chat, its constructor has failed.
+        if "_chat" in vars(self) and self._chat.state.name is not State.OFFLINE:
+            warnings.warn(f"unclosed chat {self!r}: call disconnect()", ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         return repr(self._chat).replace("<AsyncChat", f"<{type(self).__name__}", 1)
@@ -90,6 +107,24 @@ class ChatBase:
         finally:
             self._workers.join(timeout)
 
+    def run(self) -> None:
+        """Connect, serve the handlers until SIGINT or SIGTERM, and disconnect.
+
+        It also ends when the chat is disconnected elsewhere. Signals end it only in the main thread.
+
+        :raises ConnectError: if the connection can't be established, or the chat ends for good.
+        """
+
+        def stop() -> None:
+            raise _Stopped
+
+        try:
+            with suppress(_Stopped), stopped_by(stop):
+                self.connect()
+                self._loop.call(self._chat.wait_closed)
+        finally:
+            self.disconnect()
+
     def __enter__(self) -> Self:
         self.connect()
         return self
@@ -103,8 +138,8 @@ class ChatBase:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
         It is called in a thread of its own, for one event after the other, so it may block and call the chat. Up to
-        10,000 events wait, then the oldest are dropped, with a warning in the log. One that raises is logged and stops
-        nobody else.
+        8 MiB of events wait for it before less is read from the server. An exception in a handler is logged, emitted as
+        `HandlerFailed`, and does not stop other handlers.
 
         :param types: event classes; default: all.
         :param concurrency: how many events the function may handle at the same time, each in its own thread.
@@ -134,22 +169,22 @@ class ChatBase:
     # With one type variable for all classes mypy would only see what they have in common, as it does beyond six.
 
     @overload
-    def events(self, *, limit: int = 1000) -> BlockingEventStream[Event]: ...
+    def events(self, *, limit: int | None = None) -> BlockingEventStream[Event]: ...
 
     @overload
-    def events(self, one: type[E1], /, *, limit: int = 1000) -> BlockingEventStream[E1]: ...
+    def events(self, one: type[E1], /, *, limit: int | None = None) -> BlockingEventStream[E1]: ...
 
     @overload
-    def events(self, one: type[E1], two: type[E2], /, *, limit: int = 1000) -> BlockingEventStream[E1 | E2]: ...
+    def events(self, one: type[E1], two: type[E2], /, *, limit: int | None = None) -> BlockingEventStream[E1 | E2]: ...
 
     @overload
     def events(
-        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int = 1000
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, limit: int | None = None
     ) -> BlockingEventStream[E1 | E2 | E3]: ...
 
     @overload
     def events(
-        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int = 1000
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *, limit: int | None = None
     ) -> BlockingEventStream[E1 | E2 | E3 | E4]: ...
 
     @overload
@@ -162,22 +197,22 @@ class ChatBase:
         five: type[E5],
         /,
         *more: type[E],
-        limit: int = 1000,
+        limit: int | None = None,
     ) -> BlockingEventStream[E1 | E2 | E3 | E4 | E5 | E]: ...
 
-    def events(self, *types: type[Any], limit: int = 1000) -> BlockingEventStream[Any]:
+    def events(self, *types: type[Any], limit: int | None = None) -> BlockingEventStream[Any]:
         """Return an iterator over events: `for event in chat.events(MessageReceived)`.
 
-        It yields all events from this call on, including those before the loop starts, and ends with `Disconnected` or
-        `ConnectionFailed`. If the consumer is too slow, the oldest events are dropped and counted in the iterator's
-        `dropped`.
+        It yields all events from this call on, including those before the loop starts. It ends after `Disconnected`,
+        and raises the `ChatError` when the chat has ended for good. Up to 8 MiB of events wait for it before less is
+        read from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
 
         :param types: event classes; default: all.
-        :param limit: how many events may wait.
+        :param limit: how many events may wait before the oldest are dropped, and counted in the iterator's `dropped`.
         :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
         """
         kinds = checked_kinds(types)
-        stream = BlockingEventStream(kinds, checked_limit(limit), self._loop.check)
+        stream = BlockingEventStream(self._chat._bus, kinds, checked_limit(limit), self._loop.check)
         known, chat = ref(stream), self._chat
 
         def put(event: Event) -> None:

@@ -129,36 +129,6 @@ class Chat(ChatBase):
             )
         )
 
-    def reconnect_now(self) -> None:
-        """Reconnect without waiting, for example after the network has changed.
-
-        A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
-        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
-
-        :raises NotConnected: if the chat is not connected and does not try to be.
-        """
-        self._loop.call(self._chat.reconnect_now)
-
-    @property
-    def state(self) -> ChatState:
-        """The state of the connection, why it was lost, and when it will be retried."""
-        return self._chat.state
-
-    @property
-    def online(self) -> bool:
-        """Whether the chat is connected and can send."""
-        return self._chat.online
-
-    @property
-    def user_id(self) -> int:
-        """The user's id."""
-        return self._chat.user_id
-
-    @property
-    def jid(self) -> str:
-        """The full JID assigned by the server; empty before the first session."""
-        return self._chat.jid
-
     def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
 
@@ -191,16 +161,22 @@ class Chat(ChatBase):
         self._loop.call(self._chat.set_inactive)
 
     def set_presence(
-        self, *, status: str | None = None, show: Literal["away", "chat", "dnd", "xa"] | None = None
+        self,
+        *,
+        status: str | None = None,
+        show: Literal["away", "chat", "dnd", "xa"] | None = None,
+        priority: int | None = None,
     ) -> None:
         """Tell the contacts the user's presence. It is kept across reconnects, until `disconnect`.
 
         :param status: a free text.
         :param show: a more specific state; default: simply available.
+        :param priority: which of the user's devices gets private messages, from -128 to 127, default 0. With a negative
+            one, this device gets none.
         :raises InvalidArgument: if an argument is invalid.
         :raises NotConnected: if there is no connection.
         """
-        self._loop.call(self._chat.set_presence, status=status, show=show)
+        self._loop.call(self._chat.set_presence, status=status, show=show, priority=priority)
 
     def send(
         self,
@@ -403,3 +379,41 @@ class Chat(ChatBase):
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
         self._loop.call(self._chat.unsubscribe_last_activity, user_id)
+
+    def reconnect_now(self) -> None:
+        """Reconnect without waiting, for example after the network has changed.
+
+        A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
+        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
+
+        :raises NotConnected: if the chat is not connected and does not try to be.
+        """
+        self._loop.call(self._chat.reconnect_now)
+
+    def wait_closed(self) -> None:
+        """Wait until the chat is disconnected.
+
+        :raises ConnectError: if the chat ends for good instead, now or before this call.
+        :raises NotConnected: if it never was connected, or the process was forked.
+        """
+        self._loop.call(self._chat.wait_closed)
+
+    @property
+    def state(self) -> ChatState:
+        """The state of the connection, why it was lost, and when it will be retried."""
+        return self._chat.state
+
+    @property
+    def online(self) -> bool:
+        """Whether the chat is connected and can send."""
+        return self._chat.online
+
+    @property
+    def user_id(self) -> int:
+        """The user's id."""
+        return self._chat.user_id
+
+    @property
+    def jid(self) -> str:
+        """The full JID assigned by the server; empty before the first session."""
+        return self._chat.jid

@@ -59,7 +59,8 @@ class BlockingPrivacy(PrivacyBase):
     def update(self, name: str, rules: Iterable[PrivacyRule]) -> None:
         """Replace a list as the platform requires: deactivate it, change it, activate it again.
 
-        A list that was not in force is not activated.
+        A list that another device uses can't be deactivated, and is changed as it is. One that was not in force is not
+        activated.
 
         :param name: its name.
         :param rules: all of its rules, not only those that change.

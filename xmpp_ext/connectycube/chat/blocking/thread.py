@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Generic, ParamSpec, TypeVar
+
+from .._fork import keep, watch
 
 __all__ = ["LoopThread", "wait_at"]
 
@@ -68,16 +69,24 @@ class LoopThread:
     :param wanted: whether to keep the loop after a call.
     """
 
-    __slots__ = ("_handed", "_lock", "_loop", "_pid", "_tasks", "_thread", "_wanted")
+    __slots__ = ("__weakref__", "_handed", "_lock", "_loop", "_tasks", "_thread", "_wanted")
 
     def __init__(self, wanted: Callable[[], bool]) -> None:
         self._wanted = wanted
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
         self._handed: deque[_Call[Any]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
+        watch(self)
+
+    def _forked(self) -> None:
+        """Leave the loop to the parent, in a forked child process that has no such thread."""
+        keep(self._loop)
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+        self._handed.clear()
+        self._tasks = set()
 
     def check(self) -> None:
         """Refuse to block in the loop's own thread.
@@ -118,7 +127,7 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             return func(*args, **kwargs)
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
+            if self._loop is None:
                 return func(*args, **kwargs)
         return self.call(awaited)
 
@@ -126,17 +135,16 @@ class LoopThread:
 
     def _hand_over(self, call: _Call[Any]) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
         with self._lock:
-            loop, thread, pid = self._loop, self._thread, os.getpid()
-            # A forked child has the loop, but not its thread. Interrupted, `Thread.is_alive` would take it for dead.
-            if loop is None or thread is None or self._pid != pid:
-                if thread is not None and self._pid == pid:
+            loop, thread = self._loop, self._thread
+            if loop is None or thread is None:
+                if thread is not None:
                     thread.join()  # It is about to end; there is never more than one.
                 self._handed.clear()
                 self._tasks.clear()
                 loop = asyncio.new_event_loop()
                 # A daemon: a program that forgets to disconnect can end.
                 thread = threading.Thread(target=self._run, args=(loop,), name="connectycube chat", daemon=True)
-                self._loop, self._thread, self._pid = loop, thread, pid
+                self._loop, self._thread = loop, thread
                 try:
                     thread.start()
                 except BaseException:

@@ -1,7 +1,6 @@
 """Events for blocking code: handlers in threads of their own, and an iterator.
 
-As in `_bus`, the chat never waits for a consumer: each has a bounded queue. A full queue drops its oldest event, counts
-it and logs the first.
+As in `_bus`, nothing here waits for a consumer: each has a bounded queue.
 
 The threads are daemons, so a handler that never returns doesn't keep the program from ending. That rules out
 `concurrent.futures.ThreadPoolExecutor`, for whose threads the interpreter waits at exit.
@@ -12,10 +11,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from .._bus import LIMIT, Queue, name_of
+from .._bus import PATIENCE, Bus, Queue, name_of
+from .._fork import watch
+from ..errors import ChatError
 from ..events import ConnectionFailed, Disconnected, Event
 from .thread import wait_at
 
@@ -32,19 +34,27 @@ logger = logging.getLogger("connectycube.chat")
 class BlockingEventStream(Iterator[E]):
     """The events of a chat as an iterator, created by `chat.events`.
 
-    It yields every event from its creation on and ends when the chat is disconnected or gives up. `close`, or leaving
-    `with`, ends it earlier. Threads may share it: each event goes to one of them.
+    It yields every event from its creation on. It ends when the chat is disconnected, and raises the `ChatError` when
+    the chat gives up. `close`, or leaving `with`, ends it earlier. Threads may share it: each event goes to one of
+    them.
     """
 
-    __slots__ = ("__weakref__", "_check", "_closed", "_gate", "_lock", "_queue")
+    __slots__ = ("__weakref__", "_bus", "_check", "_closed", "_error", "_gate", "_lock", "_queue")
 
-    def __init__(self, types: tuple[type[E], ...], limit: int, check: Callable[[], None]) -> None:
-        self._queue = Queue(types, limit, "an iterator of events")
+    def __init__(self, bus: Bus, types: tuple[type[E], ...], limit: int | None, check: Callable[[], None]) -> None:
+        self._bus = bus
+        self._queue = Queue(types, limit, "an iterator of events", bus.full)
+        self._error: ChatError | None = None
         self._check = check
+        self._closed = False
+        self._forked()
+        watch(self)
+
+    def _forked(self) -> None:
+        """Begin with free locks: one may have been held when the process was forked."""
         self._lock = threading.Lock()
         self._gate = threading.Lock()  # Not a condition: see `thread` for Ctrl-C.
         self._gate.acquire()
-        self._closed = False
 
     @property
     def dropped(self) -> int:
@@ -56,17 +66,23 @@ class BlockingEventStream(Iterator[E]):
 
     def __next__(self) -> E:
         self._check()
-        waiting = self._queue.waiting
+        waiting, patience = self._queue.waiting, time.monotonic() + PATIENCE
         while True:
             with self._lock:
-                event = waiting.popleft() if waiting else None
+                event = self._queue.take() if waiting else None
                 if waiting or self._closed:
                     self._wake()  # For another thread.
             if event is not None:
                 return event
             if self._closed:
+                if self._error is not None:
+                    raise self._error
                 raise StopIteration
-            wait_at(self._gate)
+            if self._bus.active:
+                wait_at(self._gate)
+            else:
+                self._bus.check(patient=time.monotonic() < patience)
+                self._gate.acquire(timeout=0.1)
 
     def _wake(self) -> None:
         """Let one thread look; the lock is held."""
@@ -95,6 +111,7 @@ class BlockingEventStream(Iterator[E]):
                 self._queue.put(event)
                 self._wake()
         if isinstance(event, ENDS):
+            self._error = event.error if isinstance(event, ConnectionFailed) and not self._closed else self._error
             self.close()
         return not self._closed
 
@@ -102,20 +119,31 @@ class BlockingEventStream(Iterator[E]):
 class Workers:
     """The threads that call a chat's handlers.
 
+    :ivar bus: the events of the chat.
+    :ivar failed: called when a handler has raised.
     :ivar lock: guards all their queues.
     :ivar threads: those that run.
     :ivar closing: whether threads end once their queue is empty.
     """
 
-    __slots__ = ("_changed", "_handlers", "_leaving", "closing", "lock", "threads")
+    __slots__ = ("__weakref__", "_changed", "_handlers", "_leaving", "bus", "closing", "failed", "lock", "threads")
 
-    def __init__(self) -> None:
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.failed: Callable[[Callable[[Any], Any], Event, BaseException], None] = bus.failed
+        self._handlers: set[Handler] = set()
+        self._forked()
+        watch(self)
+
+    def _forked(self) -> None:
+        """Begin without threads: a forked child process has none, and a lock may have been held by one of them."""
         self.lock = threading.Lock()
         self.threads: set[threading.Thread] = set()
         self.closing = False
         self._changed = threading.Condition(self.lock)
-        self._handlers: set[Handler] = set()
         self._leaving: set[threading.Thread] = set()
+        for handler in self._handlers:
+            handler.forked()
 
     def open(self) -> None:
         """Let the threads wait for events again."""
@@ -161,7 +189,7 @@ class Workers:
             if found := late():
                 logger.warning("%d handlers were still at work when the chat was closed", len(found))
                 for handler in self._handlers:
-                    handler.queue.waiting.clear()
+                    handler.queue.clear()
             gone = before - self.threads
             self._leaving.discard(me)
         for thread in gone:
@@ -179,14 +207,19 @@ class Handler:
     __slots__ = ("_call", "_concurrency", "_idle", "_running", "_workers", "closing", "queue", "ready")
 
     def __init__(self, workers: Workers, call: Callable[[Any], Any], concurrency: int) -> None:
-        self.queue: Queue[Event] = Queue((Event,), LIMIT, f"the handler {name_of(call)}")
-        self.ready = threading.Condition(workers.lock)
+        self.queue: Queue[Event] = Queue((Event,), None, f"the handler {name_of(call)}", workers.bus.full)
         self.closing = False
         self._call = call
         self._concurrency = concurrency
+        self._workers = workers
+        self.forked()
+
+    def forked(self) -> None:
+        """Begin without threads, as in `Workers`."""
+        self.queue.clear()
+        self.ready = threading.Condition(self._workers.lock)
         self._idle = 0
         self._running = 0
-        self._workers = workers
 
     def put(self, event: Event) -> None:
         """Queue an event, and start a thread for it if all are busy and another one is allowed."""
@@ -204,12 +237,8 @@ class Handler:
         while (event := self._next()) is not None:
             try:
                 self._call(event)
-            except Exception:
-                logger.exception("the handler %s raised on a %s", name_of(self._call), type(event).__name__)
-            except BaseException:
-                with self._workers.lock:
-                    self._end()
-                raise
+            except BaseException as error:  # Not even `SystemExit` would end more than this thread.
+                self._workers.failed(self._call, event, error)
 
     def _end(self) -> None:
         self._running -= 1
@@ -225,4 +254,4 @@ class Handler:
                 self._idle += 1
                 self.ready.wait()
                 self._idle -= 1
-            return waiting.popleft()
+            return self.queue.take()

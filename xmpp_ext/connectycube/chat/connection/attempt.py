@@ -37,7 +37,7 @@ async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], 
     try:
         # The user must be known before anything is dialled: without a session there is nothing to log in with.
         login = Login(
-            username=f"{traffic.credentials.user_id}-{addresses.app_id}",
+            username=f"{traffic.credentials.fix()}-{addresses.app_id}",
             secret=traffic.credentials.secret,
             renew=traffic.credentials.renew,
             resource=settings.resource,

@@ -16,6 +16,7 @@ from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import Ping, PingRequest
 
 from .. import events
+from .._fork import disown
 from ..errors import ConnectError, NotConnected, RequestRefused, RequestUnanswered, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason, State
@@ -150,6 +151,7 @@ class Driver:
         if self._machine.state is State.OFFLINE:
             self.traffic.loop = loop
             self.traffic.alive = True
+            self.traffic.bus.open()
             self.error = None
             self._reached = False
             self.step(con.Connect())
@@ -360,6 +362,8 @@ class Driver:
     def _tell_gave_up(self, _: con.TellGaveUp) -> None:
         error = self.error
         assert error is not None
+        if not self._callers:  # Otherwise `connect` raises it.
+            logger.error("the chat has ended: %s", error)
         self._end(f"the connection is lost: {error}", events.ConnectionFailed(error=error))
 
     def _tell_disconnected(self, _: con.TellDisconnected) -> None:
@@ -375,7 +379,7 @@ class Driver:
         for event in (*self._pending_events, last):
             self.traffic.bus.emit(event)
         self._pending_events.clear()
-        self.traffic.bus.close()
+        self.traffic.bus.close(last.error if isinstance(last, events.ConnectionFailed) else None)
 
     def _lose_session(self) -> None:
         if self._beginning is not None:
@@ -390,6 +394,19 @@ class Driver:
         self.traffic.stream = self._attempt = self._beginning = self._closing = self._timer = None
         self.session.lost()
         self.session.ended()
+
+    def forked(self) -> None:
+        """Leave the connection to the parent, in a forked child process: nothing of it may be used or closed here."""
+        if self._machine.state is State.OFFLINE:
+            return
+        error = NotConnected("the chat was connected before this process was forked: call connect() again in here")
+        if self.traffic.stream is not None:
+            disown(self.traffic.stream)
+        self._forget()
+        self.traffic.alive = False
+        self.traffic.bus.close(error)
+
+    # -- keep-alive
 
     def _silent(self, seconds: float) -> None:
         # U-39: a connection whose network is gone can look open for minutes if nothing is sent.

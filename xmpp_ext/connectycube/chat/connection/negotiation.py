@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
 
-from connectycube.rest import ConnectyCubeError
+from connectycube.rest import ConfigurationError, ConnectyCubeError
 from connectycube.stanzas import (
     AckRequest,
     Auth,
@@ -179,6 +179,8 @@ async def _authenticate(stream: Stream, offered: tuple[str, ...], login: Login, 
     if failure is not None and failure.condition != "temporary-auth-failure":
         try:
             renewed = await login.renew(secret)
+        except ConfigurationError:
+            raise  # There will be no fresh token.
         except ConnectyCubeError as error:
             # Whether the user may log in is not known before there is a fresh token.
             raise Refusal(Reason.NETWORK, f"the session of the REST client could not be renewed: {error}") from error

@@ -58,6 +58,11 @@ class Requests:
         self._pending[stanza.id] = _Pending(what, stanza.to or "", future, then)
         return future
 
+    @property
+    def pending(self) -> bool:
+        """Whether a request waits for its answer."""
+        return bool(self._pending)
+
     def drop(self, request_id: str) -> None:
         """Forget a request."""
         self._pending.pop(request_id, None)

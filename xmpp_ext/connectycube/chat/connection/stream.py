@@ -71,7 +71,7 @@ class Stream(XMLStream):
         self.last_data = loop.time()
         self._parser: StreamParser | None = None
         self.writable = True
-        self._choked = False
+        self._holds: set[str] = set()
         self.on_writable: Callable[[], None] | None = None
         self.refused = ""
         self.deferred: list[Element] = []
@@ -116,22 +116,32 @@ class Stream(XMLStream):
                 self.send_raw(FOOTER)
             self._break("the server closed the stream")
         elif self.unsent > MOST_UNSENT and self.transport is not None:
-            self._choked = True
-            self.transport.pause_reading()  # What the chat answers would grow while the server does not read it.
+            self.hold("unsent")  # What the chat answers would grow while the server does not read it.
 
     @property
     def unsent(self) -> int:
         """How many bytes wait for the socket."""
         return 0 if self.writable or self.transport is None else self.transport.get_write_buffer_size()
 
+    def hold(self, reason: str) -> None:
+        """Read nothing until every reason for it is gone."""
+        if not self._holds and self.transport is not None:
+            self.transport.pause_reading()
+        self._holds.add(reason)
+
+    def release(self, reason: str) -> None:
+        """Read on, unless another reason remains."""
+        if reason in self._holds:
+            self._holds.remove(reason)
+            if not self._holds and self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
+
     def pause_writing(self) -> None:
         self.writable = False
 
     def resume_writing(self) -> None:
         self.writable = True
-        if self._choked and self.transport is not None and not self.transport.is_closing():
-            self._choked = False
-            self.transport.resume_reading()
+        self.release("unsent")
         if self.on_writable is not None:
             self.on_writable()
 

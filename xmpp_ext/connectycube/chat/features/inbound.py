@@ -57,7 +57,7 @@ class Inbound:
             st.PausedMessage: self._typing,
             st.SystemMessage: self._system,
             st.CallSignal: self._call,
-            st.MessageError: messages.refused,
+            st.MessageError: self._refused,
             st.SentCarbonMessage: self._carbon,
             st.ReceivedCarbonMessage: self._carbon,
             st.AvailablePresence: self._presence_of,
@@ -135,10 +135,11 @@ class Inbound:
         delay = stanza.delay
         if date_sent is None and delay is not None:
             date_sent = int(delay.stamp.timestamp())
-        if not carbon and self._mark != "never" and (markable or self._mark == "always"):
+        is_own = self._is_own(sender)
+        if not is_own and not carbon and self._mark != "never" and (markable or self._mark == "always"):
             self._mark_delivered(message_id, sender_id, dialog_id)
         self._bus.emit(
-            events.MessageReceived(
+            (events.MessageSentElsewhere if is_own else events.MessageReceived)(
                 message=ChatMessage(
                     id=message_id,
                     body=stanza.body or "",
@@ -159,11 +160,9 @@ class Inbound:
         )
 
     def _mark_delivered(self, message_id: str | None, sender_id: int | None, dialog_id: str | None) -> None:
-        """Send a delivered mark, but not without a dialog or for the user's own messages."""
+        """Send a delivered mark, but not without a dialog."""
         # CX-02, U-52: other SDKs leave it out, too, where the dialog is not known.
-        if message_id is None or sender_id is None or dialog_id is None:
-            return
-        if sender_id != self._own_id():
+        if message_id is not None and sender_id is not None and dialog_id is not None:
             self._messages.post_delivered(message_id, sender_id, dialog_id)
 
     def _own_id(self) -> int | None:
@@ -298,6 +297,11 @@ class Inbound:
         if stanza.delay is None:  # A stored signal belongs to a call that is over (K-30).
             user_id = self._addresses.user_of(stanza.from_)
             self._bus.emit(events.CallSignalReceived(user_id=user_id, signal=stanza, jid=stanza.from_))
+
+    def _refused(self, stanza: st.MessageError) -> None:
+        self._messages.refused(stanza)
+        if stanza.error is not None and stanza.error.condition == "not-acceptable":
+            self._rooms.suspect(stanza.from_)  # Only occupants may speak (XEP-0045 section 7.4).
 
     # -- carbons
 

@@ -40,11 +40,13 @@ class Presence:
         self._inactive = False
         self._followed: set[int] = set()
 
-    def set(self, status: str | None, show: Literal["away", "chat", "dnd", "xa"] | None) -> None:
+    def set(self, status: str | None, show: Literal["away", "chat", "dnd", "xa"] | None, priority: int | None) -> None:
         """Send a presence to the contacts."""
         if show not in (None, "away", "chat", "dnd", "xa"):
             raise InvalidArgument("show", f"must be 'away', 'chat', 'dnd' or 'xa', not {show!r}")
-        presence = AvailablePresence(status=status, show=show)
+        if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
+            raise InvalidArgument("priority", f"must be a whole number, not {priority!r}")
+        presence = AvailablePresence(status=status, show=show, priority=priority)
         self._traffic.post(presence)
         self._current = presence
 

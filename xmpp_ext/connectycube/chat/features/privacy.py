@@ -9,6 +9,7 @@ from connectycube.rest import InvalidArgument
 from connectycube.stanzas import PrivacyItem
 
 from .._ids import Addresses
+from ..errors import RequestRefused
 from ..machines import privacy_lists as pl
 from ..models import PrivacyRule
 from .privacy_lists import Lists
@@ -71,7 +72,8 @@ class Privacy:
     async def update(self, name: str, rules: Iterable[PrivacyRule]) -> None:
         """Replace a list as the platform requires: deactivate it, change it, activate it again.
 
-        A list that was not in force is not activated.
+        A list that another device uses can't be deactivated, and is changed as it is. One that was not in force is not
+        activated.
 
         :param name: its name.
         :param rules: all of its rules, not only those that change.
@@ -149,8 +151,15 @@ class Privacy:
                 return
             name, items = lists.default, await lists.known_items(lists.default)
             left = [item for item in items if subject_of(item, self._addresses) != user_id]
-            if len(left) < len(items):
+            if len(left) == len(items):
+                return
+            try:
                 await self._write(pl.Update(name), numbered(left))
+            except RequestRefused as error:
+                if left or error.condition != "conflict":
+                    raise
+                # A list that another device uses can't be deleted, so it goes on without blocking anybody.
+                await lists.run(pl.Set(name), items_of([PrivacyRule(user_id, deny=False)], self._addresses))
 
     async def blocked(self) -> tuple[int, ...]:
         """Return the users whom the list in force blocks, in ascending order.

@@ -5,7 +5,8 @@ Rule 1: only the default list is used (fact 3.4); an operation is finished when 
 Rule 2: one operation at a time. To begin another one before `Finished` or `Failed` is undefined.
 
 Rule 3: a list that is the default is changed and removed in steps: the default is declined, the list is set or removed,
-        and after a change it is made the default again (fact 3.4).
+        and after a change it is made the default again (fact 3.4). While another device, or a dead session of this one,
+        uses the default, the server refuses to decline it: then the list is changed as it is (XEP-0016 section 2.6).
 
 Rule 4: if the server refuses the step after the default was declined, the list is made the default again, and the
         operation fails with what the server said first. So a refusal leaves the user protected as before, unless the
@@ -328,6 +329,12 @@ def _fail(machine: PrivacyLists, event: Refused) -> Step:
     return Move(State.IDLE, (Failed(event.condition),), _OVER)
 
 
+def _set_anyway(machine: PrivacyLists, event: Refused) -> Step | None:
+    if machine.target is None:
+        return None
+    return _fail(machine, event) if event.condition != "conflict" else Move(State.SETTING, (WriteList(machine.target),))
+
+
 def _restore(machine: PrivacyLists, event: Refused) -> Step | None:
     if machine.target is None:
         return None
@@ -373,7 +380,7 @@ TABLE: Mapping[tuple[State, type[Event]], Rule] = {
     (State.ACTIVATING, Refused): _fail,
     # The default is changed
     (State.DECLINING_TO_SET, Done): _go_on(State.SETTING_DEFAULT, WriteList, _no_default),
-    (State.DECLINING_TO_SET, Refused): _fail,
+    (State.DECLINING_TO_SET, Refused): _set_anyway,
     (State.SETTING_DEFAULT, Done): _go_on(State.REACTIVATING, WriteDefault, _exists),
     (State.SETTING_DEFAULT, Refused): _restore,
     (State.REACTIVATING, Done): _finish(_is_default),
