@@ -147,7 +147,7 @@ def test_stalled_connect_times_out(server: Server, users: Users, step: str) -> N
         async with line(server, **PLAIN) as proxy:
             person = Person(server, users(), port=proxy.port, backoff=FAST, timeout=0.3, **PLAIN)
             fault = arm_stall(proxy, *STEPS[step])
-            connecting = asyncio.ensure_future(person.chat.connect())
+            connecting = asyncio.ensure_future(person.chat.connect(timeout=30))
             await fault.happened()
             if step in ("enable", "enabled", "roster", "ready"):
                 # There is a session then, which goes without what is not answered.
