@@ -78,10 +78,12 @@ EMITTED: Final[dict[type[Any], type[Any]]] = {
 class _Entry:
     """A user with a subscription, or a request for one."""
 
-    __slots__ = ("groups", "in_turn", "machine", "name", "resources", "status")
+    __slots__ = ("groups", "in_turn", "listed", "machine", "name", "resources", "status")
 
     def __init__(self) -> None:
         self.machine = cl.Subscription()
+        self.listed = False
+        """Whether it is in the server's list. A user who only asks is not (RFC 6121 appendix A.1)."""
         self.name: str | None = None
         self.groups: tuple[str, ...] = ()
         self.resources: dict[str, str | None] = {}
@@ -205,7 +207,7 @@ class Roster:
             entry.resources.clear()
         if entry.machine.state not in INCOMING:
             self._announced.discard(user_id)
-        if entry.machine.state is State.NONE and entry.name is None and not entry.groups:
+        if entry.machine.state is State.NONE and not entry.listed:
             self._entries.pop(user_id, None)  # Strangers must not fill the memory.
         return changed, writes
 
@@ -280,6 +282,7 @@ class Roster:
         :returns: whether the name has changed.
         """
         entry = self._entry(user_id)
+        entry.listed = True
         name = item.name or None
         if name == f"{user_id}-{self._traffic.settings.addresses.app_id}":
             name = None
