@@ -393,7 +393,7 @@ def test_mypy_and_the_examples_of_a_user(packages: Path) -> None:
     )
     wrong = re.findall(r"^(\S+): error: (.*?)  \[([a-z-]+)\]$", done.stdout, re.MULTILINE)
     assert [(place, code) for place, _, code in wrong] == [("user.py:9", "arg-type"), ("user.py:10", "call-arg")]
-    assert "Found 2 errors in 1 file (checked 73 source files)" in done.stdout
+    assert "Found 2 errors in 1 file" in done.stdout
     assert "2-headed calf" in wrong[0][1]
     assert "kind" in wrong[1][1]
 

@@ -26,7 +26,7 @@ async def aread_body(operation: Operation[Any], response: httpx.Response) -> Non
     limit = LARGEST_ERROR if refused else LARGEST_RAW if operation.raw else LARGEST_BODY
     content = bytearray()
     try:
-        unpacker = Unpacker(response.headers)
+        unpacker = Unpacker(response)
         async for chunk in response.aiter_raw(PIECE):
             for piece in unpacker.unpack(chunk):
                 content += piece
@@ -38,9 +38,8 @@ async def aread_body(operation: Operation[Any], response: httpx.Response) -> Non
                 break
         else:
             unpacker.finish()
-    except httpx.DecodingError as error:
+    except httpx.DecodingError:
         if not refused:
-            error.request = response.request
             raise
         content.clear()
     finally:

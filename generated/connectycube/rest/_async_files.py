@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
-from . import errors
+from . import _retry, errors
 from ._async_body import aread_body
 from ._call import Call
 from ._deadline import awithin
@@ -39,7 +39,6 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import Attempts, after_error, asleep, translate
 from ._sink import Sink
 
 if TYPE_CHECKING:
@@ -203,14 +202,14 @@ class AsyncFilesHelpers:
         :raises ConnectionFailed: if the connection broke before the file was complete.
         """
         # R-055
-        attempts = Attempts("files.download", self._client.max_retries, self._client.deadline)
+        attempts = _retry.Attempts("files.download", self._client.max_retries, self._client.deadline)
         limit = download_limit(max_bytes, to)
         with await in_thread(Sink, to) as sink:
             async with awithin(attempts.ends):
                 await self._receive(uid, Receiving(sink, limit, progress), attempts)
             return await in_thread(sink.done)
 
-    async def _receive(self, uid: str, receiving: Receiving, attempts: Attempts) -> None:
+    async def _receive(self, uid: str, receiving: Receiving, attempts: _retry.Attempts) -> None:
         """Receive a file, resuming after each break."""
         while True:
             call = download_call(uid, self._client._session.token is not None, receiving.headers())
@@ -218,10 +217,10 @@ class AsyncFilesHelpers:
                 await self._attempt(call, receiving)
                 return
             except httpx.HTTPError as error:
-                pause = after_error(call, error, attempts)
+                pause = _retry.after_error(call, error, attempts)
                 if pause is None:
-                    raise translate(call, error) from error
-                await asleep(pause)
+                    raise _retry.translate(call, error) from error
+                await _retry.asleep(pause)
 
     async def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""

@@ -343,7 +343,7 @@ class Receiving:
         """
         if not response.is_success:
             raise refusal(DOWNLOAD, response)
-        size, self._unpacker = self.sink.size, Unpacker(response.headers)
+        size, self._unpacker = self.sink.size, Unpacker(response)
         length = content_length(response)
         total, known = length, response.headers.get("etag", "")
         if response.status_code == 206:

@@ -26,7 +26,7 @@ def read_body(operation: Operation[Any], response: httpx.Response) -> None:
     limit = LARGEST_ERROR if refused else LARGEST_RAW if operation.raw else LARGEST_BODY
     content = bytearray()
     try:
-        unpacker = Unpacker(response.headers)
+        unpacker = Unpacker(response)
         for chunk in response.iter_raw(PIECE):
             for piece in unpacker.unpack(chunk):
                 content += piece
@@ -38,9 +38,8 @@ def read_body(operation: Operation[Any], response: httpx.Response) -> None:
                 break
         else:
             unpacker.finish()
-    except httpx.DecodingError as error:
+    except httpx.DecodingError:
         if not refused:
-            error.request = response.request
             raise
         content.clear()
     finally:

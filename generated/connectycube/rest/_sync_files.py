@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
-from . import errors
+from . import _retry, errors
 from ._call import Call
 from ._deadline import within
 from ._files import (
@@ -31,7 +31,6 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import Attempts, after_error, sleep, translate
 from ._sink import Sink
 from ._sync_body import read_body
 
@@ -144,14 +143,14 @@ class FilesHelpers:
         :raises ConnectionFailed: if the connection broke before the file was complete.
         """
         # R-055
-        attempts = Attempts("files.download", self._client.max_retries, self._client.deadline)
+        attempts = _retry.Attempts("files.download", self._client.max_retries, self._client.deadline)
         limit = download_limit(max_bytes, to)
         with Sink(to) as sink:
             with within(attempts.ends):
                 self._receive(uid, Receiving(sink, limit, progress), attempts)
             return sink.done()
 
-    def _receive(self, uid: str, receiving: Receiving, attempts: Attempts) -> None:
+    def _receive(self, uid: str, receiving: Receiving, attempts: _retry.Attempts) -> None:
         """Receive a file, resuming after each break."""
         while True:
             call = download_call(uid, self._client._session.token is not None, receiving.headers())
@@ -159,10 +158,10 @@ class FilesHelpers:
                 self._attempt(call, receiving)
                 return
             except httpx.HTTPError as error:
-                pause = after_error(call, error, attempts)
+                pause = _retry.after_error(call, error, attempts)
                 if pause is None:
-                    raise translate(call, error) from error
-                sleep(pause)
+                    raise _retry.translate(call, error) from error
+                _retry.sleep(pause)
 
     def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""

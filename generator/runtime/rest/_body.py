@@ -47,11 +47,14 @@ class Unpacker:
     :raises httpx.DecodingError: if the encoding is unknown.
     """
 
-    def __init__(self, headers: httpx.Headers) -> None:
-        names = [name for name in headers.get("content-encoding", "").lower().replace(" ", "").split(",") if name]
+    def __init__(self, response: httpx.Response) -> None:
+        self._request = response.request
+        names = [
+            name for name in response.headers.get("content-encoding", "").lower().replace(" ", "").split(",") if name
+        ]
         names = [name for name in names if name != "identity"]
         if len(names) > 1 or not ENCODINGS.keys() >= set(names):
-            raise httpx.DecodingError("unknown content encoding")
+            raise httpx.DecodingError("unknown content encoding", request=self._request)
         self.wbits = ENCODINGS[names[0]] if names else 0
         self._zlib = zlib.decompressobj(self.wbits) if names else None
         self._started = False
@@ -73,7 +76,7 @@ class Unpacker:
                 piece = self._zlib.decompress(data, PIECE)
             except zlib.error as error:
                 if self._started or self.wbits != ENCODINGS["deflate"]:
-                    raise httpx.DecodingError("damaged content encoding") from error
+                    raise httpx.DecodingError("damaged content encoding", request=self._request) from error
                 self.wbits = -15  # Many servers send deflate without zlib's header.
                 self._zlib = zlib.decompressobj(self.wbits)
                 continue
@@ -88,7 +91,7 @@ class Unpacker:
         :raises httpx.DecodingError: if the encoded stream has no end.
         """
         if self._zlib is not None and self._started and not self._zlib.eof:
-            raise httpx.DecodingError("truncated content encoding")
+            raise httpx.DecodingError("truncated content encoding", request=self._request)
 
 
 def too_large(operation: str, limit: int, remedy: str = "") -> errors.ResponseTooLarge:
