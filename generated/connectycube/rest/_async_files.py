@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
-from . import errors
+from . import _retry, errors
 from ._async_body import aread_body
 from ._call import Call
 from ._deadline import awithin
@@ -39,7 +39,7 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import Attempts, after_error, asleep, translate
+from ._retry import Attempts, after_error, translate
 from ._sink import Sink
 
 if TYPE_CHECKING:
@@ -59,8 +59,15 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:  # asy
     future: asyncio.Future[T] = loop.create_future()
 
     def settle(settled: Callable[[Any], None], value: object) -> None:
-        if not future.done():
+        if future.done():
+            abandon(value)
+        else:
             settled(value)
+
+    def abandon(value: object) -> None:
+        """Close what a cancelled call has no use for, such as an open file."""
+        if isinstance(value, contextlib.AbstractContextManager):
+            value.__exit__(None, None, None)
 
     def run() -> None:
         settled: Callable[[Any], None] = future.set_result
@@ -69,11 +76,18 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:  # asy
             value = function(*arguments)
         except BaseException as error:
             settled, value = future.set_exception, error
-        with contextlib.suppress(RuntimeError):  # The loop has been closed.
+        try:
             loop.call_soon_threadsafe(settle, settled, value)
+        except RuntimeError:  # The loop has been closed.
+            abandon(value)
 
     threading.Thread(target=run, daemon=True).start()
-    return await future
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if not future.cancelled() and future.exception() is None:
+            abandon(future.result())
+        raise
 
 
 async def spool(source: Any) -> IO[bytes]:  # async only
@@ -221,7 +235,7 @@ class AsyncFilesHelpers:
                 pause = after_error(call, error, attempts)
                 if pause is None:
                     raise translate(call, error) from error
-                await asleep(pause)
+                await _retry.asleep(pause)
 
     async def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""
