@@ -117,6 +117,7 @@ class AsyncApiClient(BaseClient):
             try:
                 request = following or self._request(call, used.http, mark)
                 own = call.operation.foreign or "authorization" in request.headers
+                _deadline.shorten(request)
                 response = await used.http.send(
                     request, stream=True, auth=None if own else httpx.USE_CLIENT_DEFAULT, follow_redirects=False
                 )
