@@ -132,6 +132,18 @@ def test_refusals_are_bounded_before_a_hook_sees_them(both: Both, server: Server
     assert sizes == [256 * 1024]
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_download_through_a_transport_without_a_network(both: Both, encoding: str) -> None:
+    """Its response is in memory already, and unpacked."""
+    content = gzip.compress(b"x" * 200_000) if encoding == "gzip" else b"x" * 200_000
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=content, headers={"Content-Encoding": encoding})
+
+    cube = both.cube("https://api.example.com", http_client=both.http(transport=httpx.MockTransport(answer)))
+    assert cube.files.download(UID) == b"x" * 200_000
+
+
 @pytest.mark.parametrize("http", [httpx.AsyncClient(), object(), "http://proxy"], ids=["async", "object", "text"])
 def test_client_of_the_wrong_kind_is_rejected(http: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match=r"http_client must be an httpx\.Client, not "):

@@ -245,7 +245,8 @@ class AsyncFilesHelpers:
                 following = redirect_call(call, response)
                 if following is None:
                     receiving.start(response)
-                    async for chunk in response.aiter_raw(CHUNK):
+                    read = response.is_stream_consumed  # By a transport or hook of the caller's own.
+                    async for chunk in response.aiter_bytes(CHUNK) if read else response.aiter_raw(CHUNK):
                         for piece in receiving.pieces(chunk):
                             await in_thread(receiving.sink.write, piece)
                             receiving.report()

@@ -343,7 +343,8 @@ class Receiving:
         """
         if not response.is_success:
             raise refusal(DOWNLOAD, response)
-        size, self._unpacker = self.sink.size, Unpacker(response.headers)
+        packed = httpx.Headers() if response.is_stream_consumed else response.headers
+        size, self._unpacker = self.sink.size, Unpacker(packed)
         length = content_length(response)
         total, known = length, response.headers.get("etag", "")
         if response.status_code == 206:
