@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import pytest
 
-from connectycube.rest import errors
-from tests.rest.both import Both
-from tests.rest.server import Answer, Server
+from connectycube.rest import ConnectyCube, errors
+from tests.rest.both import APP_ID, AUTH_KEY, Both, raw
+from tests.rest.server import Answer, Request, Server
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
@@ -78,6 +82,45 @@ def test_endless_response(both: Both, what: str) -> None:
         drip.close()
 
 
+@pytest.mark.parametrize("connections", [None, 1])
+def test_deadline_of_a_caller_s_own_http_client(both: Both, server: Server, connections: int | None) -> None:
+    """The server is silent, or the only connection is in use."""
+    release = threading.Event()
+    server.on("GET", "/chat/Dialog", Answer(200, {"items": []}, stall=release))
+    http = both.http(limits=httpx.Limits(max_connections=connections))
+    cube = both.cube(server.url, http_client=http, timeout=60)
+    short = both.blocking(raw(cube).with_options(deadline=0.3))
+    try:
+        calls = both.gather(short, lambda one: one.dialogs.list(), 2)
+    finally:
+        release.set()
+    assert [str(error) for error in calls] == ["dialogs.list did not end within its deadline of 0.3 seconds"] * 2
+
+
+def test_deadline_while_another_thread_renews_the_session(server: Server) -> None:
+    release = threading.Event()
+    opened = {"session": {"id": 1, "user_id": 81001, "token": "new"}}
+
+    def answer(request: Request) -> Answer:
+        known = request.header("CB-Token") == "new"
+        return Answer(200, {"items": []}) if known else Answer(401, {"errors": ["Required session does not exist"]})
+
+    server.on("GET", "/chat/Dialog", answer)
+    server.on("POST", "/session", Answer(201, {"session": {**opened["session"], "token": "old"}}))
+    with ConnectyCube(APP_ID, AUTH_KEY, base_url=server.url, timeout=60) as cube, ThreadPoolExecutor(1) as pool:
+        cube.login(login="mary", password="correct-horse-9")
+        server.on("POST", "/session", Answer(201, opened, stall=release))
+        try:
+            first = pool.submit(cube.dialogs.list)
+            while len(server.to("/session")) < 2:
+                time.sleep(0.001)
+            with pytest.raises(errors.RequestTimeout, match=r"deadline of 0\.3 seconds"):
+                cube.with_options(deadline=0.3).dialogs.list()
+        finally:
+            release.set()
+        assert first.result().items == []
+
+
 def test_retries_share_the_deadline(both: Both, server: Server, waits: list[float]) -> None:
     """The wait that the server asks for would end after the deadline."""
     server.on("GET", "/chat/Dialog", Answer(503, headers={"Retry-After": "20"}))
@@ -95,7 +138,7 @@ def test_deadline_of_a_copy(both: Both, server: Server, waits: list[float]) -> N
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "30", float("nan"), float("inf")])
-def test_invalid_deadline_is_rejected(both: Both, wrong: object) -> None:
+def test_invalid_deadline_is_rejected(both: Both, wrong: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match="deadline"):
         both.cube("http://127.0.0.1:9", deadline=wrong)
     with pytest.raises(errors.ConfigurationError, match="deadline"):

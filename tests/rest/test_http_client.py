@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import logging
 import subprocess
 import sys
@@ -101,6 +102,46 @@ def test_redirects_are_followed_where_the_client_says_so(both: Both, server: Ser
     with pytest.raises(errors.ApiError, match="307"):
         cube.dialogs.create(type=3, occupants_ids=[81002])
     assert len(storage.requests) == 1
+
+
+def test_auth_of_a_client_stays_with_its_host(both: Both, server: Server, storage: Server) -> None:
+    server.on("GET", "/chat/Dialog", Answer(302, b"", {"Location": "/new/Dialog"}))
+    server.on("GET", "/new/Dialog", Answer(302, b"", {"Location": f"{storage.url}/Dialog"}))
+    storage.on("GET", "/Dialog", PAGE)
+    http = both.http(auth=("gateway", "its-password"), follow_redirects=True)
+    both.cube(server.url, http_client=http).dialogs.list()
+    assert [request.header("Authorization") is None for request in server.requests] == [False, False]
+    assert storage.requests[0].header("Authorization") is None
+
+
+def test_refusals_are_bounded_before_a_hook_sees_them(both: Both, server: Server) -> None:
+    bomb = gzip.compress(bytes(1024 * 1024), 1)
+    server.on("GET", "/chat/Dialog", Answer(404, bomb, {"Content-Encoding": "gzip"}))
+    sizes: list[int] = []
+
+    def check(response: httpx.Response) -> None:
+        sizes.append(len(response.content))
+        response.raise_for_status()
+
+    async def acheck(response: httpx.Response) -> None:
+        check(response)
+
+    http = both.http(event_hooks={"response": [acheck if both.is_async else check]})
+    with pytest.raises(errors.NotFound):
+        both.cube(server.url, http_client=http).dialogs.list()
+    assert sizes == [256 * 1024]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_download_through_a_transport_without_a_network(both: Both, encoding: str) -> None:
+    """Its response is in memory already, and unpacked."""
+    content = gzip.compress(b"x" * 200_000) if encoding == "gzip" else b"x" * 200_000
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=content, headers={"Content-Encoding": encoding})
+
+    cube = both.cube("https://api.example.com", http_client=both.http(transport=httpx.MockTransport(answer)))
+    assert cube.files.download(UID) == b"x" * 200_000
 
 
 @pytest.mark.parametrize("http", [httpx.AsyncClient(), object(), "http://proxy"], ids=["async", "object", "text"])

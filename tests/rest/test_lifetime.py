@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, errors
-from tests.rest.both import TOKEN, Both
+from tests.rest.both import TOKEN, Both, raw
 from tests.rest.server import Answer, Server
 from tests.rest.storage import UID
 
@@ -75,6 +78,41 @@ def test_external_http_client_stays_open(both: Both, server: Server) -> None:
     assert not http.is_closed
     cube.dialogs.list()
     assert server.connections == 1
+
+
+def test_calls_in_progress_outlive_the_client(both: Both, server: Server) -> None:
+    """Closing breaks none of them; the last one closes the connections."""
+    release = threading.Event()
+    server.on("GET", "/chat/Dialog", Answer(200, {"items": []}, stall=release))
+    cube = both.cube(server.url, timeout=60)
+
+    def call(one: ConnectyCube) -> Any:
+        return one.dialogs.list()
+
+    async def close_meanwhile() -> list[Any]:
+        calls = [asyncio.ensure_future(call(raw(cube))) for _ in range(3)]
+        while len(server.requests) < 3:
+            await asyncio.sleep(0.001)
+        await raw(cube).aclose()
+        release.set()
+        return await asyncio.gather(*calls)
+
+    def close() -> list[Any]:
+        with ThreadPoolExecutor(3) as pool:
+            calls = [pool.submit(call, cube) for _ in range(3)]
+            while len(server.requests) < 3:
+                time.sleep(0.001)
+            cube.close()
+            release.set()
+        return [one.result() for one in calls]
+
+    try:
+        pages: list[Any] = both.run(close_meanwhile()) if both.is_async else close()
+    finally:
+        release.set()
+    assert [page.items for page in pages] == [[]] * 3
+    with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+        cube.dialogs.list()
 
 
 def test_closing_a_copy_keeps_the_client_open(both: Both, server: Server) -> None:

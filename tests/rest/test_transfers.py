@@ -8,7 +8,9 @@ import io
 import os
 import re
 import stat
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +272,45 @@ def test_short_writes_of_a_stream(both: Both, server: Server) -> None:
     target = Short()
     assert both.cube(server.url).files.download(UID, target) == len(CONTENT)
     assert target.getvalue() == CONTENT
+
+
+def test_full_non_blocking_stream_is_waited_for(both: Both, server: Server) -> None:
+    """It takes 64 KiB, and then nothing until the reader has read."""
+    server.on("GET", PATH, Answer(200, CONTENT))
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    with open(source, "rb") as reader, ThreadPoolExecutor(1) as pool:
+        with open(sink, "wb", buffering=0) as target:
+            read = pool.submit(reader.read)
+            assert both.cube(server.url).files.download(UID, target) == len(CONTENT)
+        assert read.result() == CONTENT
+
+
+def test_stream_that_takes_nothing(both: Both, server: Server) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return 0
+
+    server.on("GET", PATH, Answer(200, CONTENT))
+    with pytest.raises(OSError, match="nothing can be written"):
+        both.cube(server.url).files.download(UID, Full())
+
+
+def test_download_that_is_cancelled_while_its_file_is_opened_leaves_none(server: Server, tmp_path: Path) -> None:
+    """At each moment: before the thread opens it, and between that and the task's next turn."""
+    server.on("GET", PATH, Answer(200, CONTENT))
+
+    async def run() -> None:
+        async with AsyncConnectyCube(1, "k", base_url=server.url, token=TOKEN) as cube:
+            for turns in [*range(6)] * 5:
+                task = asyncio.ensure_future(cube.files.download(UID, tmp_path / "file"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+            while any(thread.daemon and thread.name.endswith("(run)") for thread in threading.enumerate()):
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert [name for name in os.listdir(tmp_path) if name != "file"] == []

@@ -58,8 +58,15 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:  # asy
     future: asyncio.Future[T] = loop.create_future()
 
     def settle(settled: Callable[[Any], None], value: object) -> None:
-        if not future.done():
+        if future.done():
+            abandon(value)
+        else:
             settled(value)
+
+    def abandon(value: object) -> None:
+        """Close what a cancelled call has no use for, such as an open file."""
+        if isinstance(value, contextlib.AbstractContextManager):
+            value.__exit__(None, None, None)
 
     def run() -> None:
         settled: Callable[[Any], None] = future.set_result
@@ -68,11 +75,18 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:  # asy
             value = function(*arguments)
         except BaseException as error:
             settled, value = future.set_exception, error
-        with contextlib.suppress(RuntimeError):  # The loop has been closed.
+        try:
             loop.call_soon_threadsafe(settle, settled, value)
+        except RuntimeError:  # The loop has been closed.
+            abandon(value)
 
     threading.Thread(target=run, daemon=True).start()
-    return await future
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if not future.cancelled() and future.exception() is None:
+            abandon(future.result())
+        raise
 
 
 async def spool(source: Any) -> IO[bytes]:  # async only
@@ -230,7 +244,8 @@ class AsyncFilesHelpers:
                 following = redirect_call(call, response)
                 if following is None:
                     receiving.start(response)
-                    async for chunk in response.aiter_raw(CHUNK):
+                    read = response.is_stream_consumed  # By a transport or hook of the caller's own.
+                    async for chunk in response.aiter_bytes(CHUNK) if read else response.aiter_raw(CHUNK):
                         for piece in receiving.pieces(chunk):
                             await in_thread(receiving.sink.write, piece)
                             receiving.report()

@@ -13,8 +13,12 @@ from typing import Any, Final
 import httpx
 
 from . import _process, errors
+from ._async_body import aread_body
 from ._base import kept_headers
+from ._call import Operation
 from ._deadline import bounded
+
+ANY: Operation[None] = Operation("the call", "GET", None)
 
 LEAKS: Final = 10
 """Connections that may be lost to cancelled calls before the others are replaced, too. Fewer in a small pool."""
@@ -157,7 +161,7 @@ class AsyncPool:
             _process.close_soon(used.http, self._closing)
 
     async def aclose(self) -> None:
-        """Close the connections, unless the caller provided them."""
+        """Close the connections, unless the caller provided them. The last call in progress closes those in use."""
         with self._lock:
             self._closed = self._given is None
             opened, self._open = self._open, {}
@@ -165,15 +169,17 @@ class AsyncPool:
                 opened[None], self._first = self._first, None
             if self._given is not None:
                 self._open = {key: used for key, used in opened.items() if used.shared}
+            for used in opened.values():
+                used.retired = not used.shared
+            idle = [used for used in opened.values() if used.retired and not used.calls]
         here = None
         here = asyncio.get_running_loop()  # async only
         self._client = None
-        for used in opened.values():
-            if used.shared or used.loop not in (None, here):
-                continue
-            await used.http.aclose()
-        for used in opened.values():  # async only
-            if not used.shared and used.loop not in (None, here) and used.loop.is_running():
+        for used in idle:
+            if used.loop in (None, here):
+                await used.http.aclose()
+        for used in idle:  # async only
+            if used.loop not in (None, here) and used.loop.is_running():
                 asyncio.run_coroutine_threadsafe(used.http.aclose(), used.loop)
         for task in list(self._closing):  # async only
             if task.get_loop() is here:
@@ -215,8 +221,8 @@ class AsyncPool:
 
 async def _read_failure(response: httpx.Response) -> None:
     """Read a body before a hook of the caller's own raises for the status."""
-    if not response.is_success:
-        await response.aread()
+    if not (response.is_success or response.is_closed):
+        await aread_body(ANY, response)
 
 
 def _left_over(stream: Any) -> bool:

@@ -19,6 +19,7 @@ import httpx
 from . import _retry, _wire, errors
 from ._base import BaseClient, base_address, logger
 from ._call import Call, refusal
+from ._deadline import shorter
 from ._masking import Secret, hide
 from ._names import BASE_URL
 from ._process import at_fork
@@ -260,7 +261,7 @@ def renew_once(
                 state.end(renewal, failure, complete=complete)
             continue
         try:
-            renewal.ended.result(patience if renewal.by_hook else None)
+            renewal.ended.result(shorter(patience if renewal.by_hook else None, TimeoutError))
         except TimeoutError as error:
             raise _too_slow() from error
         if (found := renewal.failure()) is not None:

@@ -113,13 +113,18 @@ class ApiClient(BaseClient):
             response = None
             try:
                 request = following or self._request(call, used.http, mark)
-                own = call.operation.foreign or "authorization" in request.headers
+                # The caller's `auth` is for the platform, not for where a redirect leads.
+                own = call.operation.foreign or following is not None or "authorization" in request.headers
+                _deadline.shorten(request)
                 response = used.http.send(
                     request, stream=True, auth=None if own else httpx.USE_CLIENT_DEFAULT, follow_redirects=False
                 )
-                response.stream = Body(response, pool, used)
-                if not stream or response.status_code >= 400:
-                    read_body(call.operation, response)
+                if response.is_closed:
+                    pool.give_back(used)  # A transport or hook of the caller's own has read the body.
+                else:
+                    response.stream = Body(response, pool, used)
+                    if not stream or response.status_code >= 400:
+                        read_body(call.operation, response)
             except BaseException as error:
                 hide_frames(error)
                 if response is not None:
@@ -176,7 +181,7 @@ class ApiClient(BaseClient):
         return copy
 
     def close(self) -> None:
-        """Close the connections, unless the caller provided the HTTP client."""
+        """Close the connections, unless the caller provided the HTTP client. Calls in progress may still finish."""
         if self._owns_http:
             self._http.close()
 

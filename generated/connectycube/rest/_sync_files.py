@@ -171,7 +171,8 @@ class FilesHelpers:
                 following = redirect_call(call, response)
                 if following is None:
                     receiving.start(response)
-                    for chunk in response.iter_raw(CHUNK):
+                    read = response.is_stream_consumed  # By a transport or hook of the caller's own.
+                    for chunk in response.iter_bytes(CHUNK) if read else response.iter_raw(CHUNK):
                         for piece in receiving.pieces(chunk):
                             receiving.sink.write(piece)
                             receiving.report()

@@ -13,7 +13,11 @@ import httpx
 
 from . import _process, errors
 from ._base import kept_headers
+from ._call import Operation
 from ._deadline import bounded
+from ._sync_body import read_body
+
+ANY: Operation[None] = Operation("the call", "GET", None)
 
 LEAKS: Final = 10
 """Connections that may be lost to cancelled calls before the others are replaced, too. Fewer in a small pool."""
@@ -154,7 +158,7 @@ class Pool:
             _process.close_soon(used.http, self._closing)
 
     def close(self) -> None:
-        """Close the connections, unless the caller provided them."""
+        """Close the connections, unless the caller provided them. The last call in progress closes those in use."""
         with self._lock:
             self._closed = self._given is None
             opened, self._open = self._open, {}
@@ -162,12 +166,14 @@ class Pool:
                 opened[None], self._first = self._first, None
             if self._given is not None:
                 self._open = {key: used for key, used in opened.items() if used.shared}
+            for used in opened.values():
+                used.retired = not used.shared
+            idle = [used for used in opened.values() if used.retired and not used.calls]
         here = None
         self._client = None
-        for used in opened.values():
-            if used.shared or used.loop not in (None, here):
-                continue
-            used.http.close()
+        for used in idle:
+            if used.loop in (None, here):
+                used.http.close()
 
     def forked(self) -> None:
         """Leave the connections to the parent."""
@@ -200,8 +206,8 @@ class Pool:
 
 def _read_failure(response: httpx.Response) -> None:
     """Read a body before a hook of the caller's own raises for the status."""
-    if not response.is_success:
-        response.read()
+    if not (response.is_success or response.is_closed):
+        read_body(ANY, response)
 
 
 def _left_over(stream: Any) -> bool:

@@ -18,8 +18,6 @@ async def aread_body(operation: Operation[Any], response: httpx.Response) -> Non
     :raises ResponseTooLarge: if it is too large; the body of a refusal is cut short instead.
     :raises httpx.DecodingError: if it can't be unpacked; that of a refusal is left out instead.
     """
-    if response.is_stream_consumed:
-        return  # A transport of the caller's own has read it.
     refused = response.status_code >= 400
     limit = LARGEST_ERROR if refused else LARGEST_RAW if operation.raw else LARGEST_BODY
     content = bytearray()

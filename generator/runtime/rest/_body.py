@@ -49,10 +49,9 @@ class Unpacker:
 
     def __init__(self, response: httpx.Response) -> None:
         self._request = response.request
-        names = [
-            name for name in response.headers.get("content-encoding", "").lower().replace(" ", "").split(",") if name
-        ]
-        names = [name for name in names if name != "identity"]
+        # A transport or a hook of the caller's own may have read it, and then httpx has unpacked it.
+        encoding = "" if response.is_stream_consumed else response.headers.get("content-encoding", "")
+        names = [name for name in encoding.lower().replace(" ", "").split(",") if name not in ("", "identity")]
         if len(names) > 1 or not ENCODINGS.keys() >= set(names):
             raise httpx.DecodingError("unknown content encoding", request=self._request)
         self.wbits = ENCODINGS[names[0]] if names else 0

@@ -85,12 +85,26 @@ async def awithin(deadline: Deadline | None) -> AsyncIterator[None]:
         raise deadline.error() from error
 
 
-def _shorter(timeout: float | None) -> float | None:
+def shorter(timeout: float | None, expired: type[Exception]) -> float | None:
+    """Return the time that a step may take.
+
+    :param timeout: the step's own limit.
+    :param expired: raised if the deadline has passed: to the network functions, no time means not to block.
+    """
     deadline = _current.get()
     if deadline is None:
         return timeout
     left = deadline.left()
+    if not left:
+        raise expired
     return left if timeout is None else min(timeout, left)
+
+
+def shorten(request: httpx.Request) -> None:
+    """Give the steps of a request no more time than is left, whatever HTTP client sends it."""
+    if _current.get() is not None:
+        limits = request.extensions["timeout"]
+        request.extensions["timeout"] = {step: shorter(limit, httpx.PoolTimeout) for step, limit in limits.items()}
 
 
 class _Stream(httpcore.NetworkStream):
@@ -100,16 +114,10 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        timeout = _shorter(timeout)
-        if timeout == 0:
-            raise httpcore.ReadTimeout
-        return self._stream.read(max_bytes, timeout)
+        return self._stream.read(max_bytes, shorter(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        timeout = _shorter(timeout)
-        if timeout == 0:
-            raise httpcore.WriteTimeout
-        self._stream.write(buffer, timeout)
+        self._stream.write(buffer, shorter(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -117,7 +125,8 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _shorter(timeout)))
+        timeout = shorter(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -132,7 +141,8 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        return _Stream(super().connect_tcp(host, port, _shorter(timeout), local_address, socket_options))
+        timeout = shorter(timeout, httpcore.ConnectTimeout)
+        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options))
 
 
 Transport = TypeVar("Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)

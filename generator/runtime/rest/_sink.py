@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
+import select
 import shutil
 import stat
 from collections.abc import Iterator
@@ -69,8 +71,13 @@ class Sink:
         with self._failures():
             while left:
                 written = self.file.write(left)
+                if written is None and isinstance(self.file, io.RawIOBase):
+                    select.select([], [self.file], [])  # A non-blocking stream that is full.
+                    continue
                 if not isinstance(written, int):
                     break  # A writer that does not count takes all.
+                if written <= 0:
+                    raise OSError(errno.EIO, "nothing can be written to the file")
                 left = left[written:]
         self.size += len(chunk)
 
