@@ -313,6 +313,31 @@ def test_resumed_session_sends_each_message_once(handled: bool) -> None:
     run(main())
 
 
+def test_resumed_session_shows_its_progress_on_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        asked: list[int] = []
+
+        async def resumes(peer: Peer) -> None:
+            await resuming("")(peer)
+            peer.count = handled
+            monkeypatch.setattr(peer, "ack", lambda: asked.append(peer.count - handled))
+            peer.send(f"<resumed xmlns='{SM}' previd='r1' h='{handled}'/>")
+            while len(asked) < 4 or asked[-1] < 40:
+                peer.answer(await peer.next())
+            monkeypatch.undo()
+            peer.ack()
+
+        async with online(resumable, resumes) as (chat, _, peer):
+            await chat.send(5, "before")
+            handled, peer.acking = peer.count, False
+            sending = [asyncio.ensure_future(chat.send(5, "x" * 1000)) for _ in range(40)]
+            await message(peer, 41)
+            peer.hang_up()
+            await asyncio.gather(*sending)
+
+    run(main(), timeout=30)
+
+
 FAILED = f"<failed xmlns='{SM}'><item-not-found xmlns='{STANZAS}'/></failed>"
 
 

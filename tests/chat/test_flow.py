@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from connectycube.chat import MessageReceived, Reconnecting, _bus
 from connectycube.chat.connection import flow
-from tests.chat.fake import APP_ID, HOST, JID, Peer, online
+from tests.chat.fake import APP_ID, HOST, JID, Fake, Peer, chat_with, online, plays_along
+from tests.integration.chats import Told
 from tests.integration.support import Seen, run
 
 SENDER = f"81002-{APP_ID}@{HOST}"
@@ -95,5 +97,31 @@ def test_limit_of_an_iterator_drops_the_oldest() -> None:
             await told.all(MessageReceived, COUNT)
             assert [number_of(await anext(latest)) for _ in range(2)] == [COUNT - 2, COUNT - 1]
             assert latest.dropped == COUNT - 2
+
+    run(main())
+
+
+def test_slow_handler_is_noticed_in_the_next_event_loop(bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with Fake(plays_along) as fake:
+            chat, loop = chat_with(fake), asyncio.get_running_loop()
+
+            @chat.on(MessageReceived)
+            async def stuck(event: MessageReceived) -> None:
+                await asyncio.Event().wait()
+
+            async def session(enough: Callable[[], bool]) -> None:
+                """Let the handler get more than it takes, then end the event loop."""
+                await chat.connect()
+                told = Told(chat)
+                loop.call_soon_threadsafe(flood, fake.peers.items[-1])
+                await told.one(MessageReceived, lambda event: enough())
+                await chat.disconnect(timeout=0.01)
+
+            queue = chat._bus._handlers[0].queue
+            assert queue is not None
+            await asyncio.to_thread(asyncio.run, session(lambda: queue.size > bound))
+            monkeypatch.setattr(flow, "PATIENCE", 0.1)
+            await asyncio.to_thread(asyncio.run, session(lambda: queue.dropped > 0))
 
     run(main())

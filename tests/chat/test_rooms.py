@@ -111,6 +111,30 @@ def test_room_is_joined_again_after_its_silent_crash(noticed_by: str) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("condition", ["service-unavailable", "remote-server-timeout"])
+def test_ping_that_decides_nothing_does_not_join_again(condition: str) -> None:
+    async def main() -> None:
+        service, pings = Service(), Seen[str]()
+
+        async def script(peer: Peer) -> None:
+            await peer.session()
+            while True:
+                element = await peer.next()
+                if element.tag == IQ and (to := element.get("to", "")).startswith(room(DIALOG)):
+                    answer = f"<iq type='error' from='{to}' to='{JID}' id='{element.get('id')}'>{error(condition)}</iq>"
+                    peer.send(answer)
+                    pings.append(to)
+                else:
+                    service.handle(peer, element)
+
+        async with Fake(script) as fake, chat_with(fake, keepalive=0.05) as chat:
+            await chat.join(DIALOG)
+            await pings.wait(3)
+            assert service.joins.items == [DIALOG]
+
+    run(main())
+
+
 TEMPORARY = [
     error("resource-constraint", "wait"),
     error("service-unavailable"),

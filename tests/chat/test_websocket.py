@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -114,6 +115,38 @@ def test_fragments_are_joined_and_elements_are_sent_one_by_one(caplog: pytest.Lo
         run(main())
     ours = [record.getMessage() for record in caplog.records if record.name != "websockets.server"]
     assert not [words for words in ours if "<auth" in words]
+
+
+def test_flood_leaves_time_for_others() -> None:
+    async def main() -> None:
+        async def handler(peer: ServerConnection) -> None:
+            await session(peer)
+            for number in range(1000):
+                await peer.send(message(f"{number:03}".ljust(500, ".")))
+            await answers(peer)
+
+        async with serving(handler) as server:
+            chat = chat_with(server, roster=False)
+            turn = most = 0
+
+            def next_turn() -> None:
+                nonlocal turn
+                turn = 0
+
+            @chat.on(MessageReceived)
+            def count(_: MessageReceived) -> None:
+                nonlocal turn, most
+                if not turn:
+                    asyncio.get_running_loop().call_soon(next_turn)
+                turn += 1
+                most = max(most, turn)
+
+            told = Told(chat)
+            async with chat:
+                await told.all(MessageReceived, 1000)
+                assert 1 < most < 50  # Of a kilobyte each; asyncio alone reads 256 KiB at once.
+
+    run(main())
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,12 @@ class Flow:
 
     def watch(self, queue: Queue[Any]) -> None:
         """Hold back the socket until a queue that is too large has shrunk."""
-        if queue in self._full:
-            return
         loop = self._traffic.loop
-        if not self._full or self._loop is not loop:
+        if not self._full or self._loop is not loop:  # The previous loop may have been closed before the next look.
             self._loop = loop
             loop.call_soon(self._look)
+        elif queue in self._full:
+            return
         self._full[queue] = (queue.taken, loop.time())
         logger.info("%s is slow: less is read from the server until it has caught up", queue.name)
 

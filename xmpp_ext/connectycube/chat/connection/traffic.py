@@ -362,10 +362,13 @@ class Traffic:
         """Write an item with the next batch."""
         if not self._written:
             self.loop.call_soon(self.flush)
-        self._written.append(item.xml)
-        self._unasked += len(item.xml)
         item.written = True
         self.acks.handle(sm.Sent(item))
+        self._append(item)
+
+    def _append(self, item: Outgoing) -> None:
+        self._written.append(item.xml)
+        self._unasked += len(item.xml)
         if len(self._written) >= BATCH or self._unasked >= SEGMENT:
             self.flush()
 
@@ -453,7 +456,10 @@ class Traffic:
         self._pump()
 
     def _resend(self, effect: sm.Resend) -> None:
-        self._raw("".join(item.xml for item in effect.items if isinstance(item, Outgoing)))
+        for item in effect.items:
+            if isinstance(item, Outgoing):
+                self._append(item)
+        self.flush()
 
     def _requeue(self, effect: sm.Requeue) -> None:
         self.outbox.requeue(effect.items)

@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 
 from ..machines.connection import Reason
 from .refusal import Refusal
-from .stream import FOOTER, STREAMS, Stream, StreamBroken
+from .stream import FOOTER, MOST_AT_ONCE, STREAMS, Stream, StreamBroken
 
 __all__ = ["WebSocket"]
 
@@ -56,6 +56,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        transport.max_size = MOST_AT_ONCE  # As the stream does, which takes this object for the transport.
         self._websocket.send_request(self._websocket.connect())
         self._flush()
 

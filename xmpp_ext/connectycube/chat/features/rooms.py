@@ -48,6 +48,11 @@ TEMPORARY = frozenset(
     )
 )
 """Conditions that a room service which is starting up or overloaded gives, whatever the type of the error."""
+UNDECIDED = frozenset(
+    ("feature-not-implemented", "remote-server-not-found", "remote-server-timeout", "service-unavailable")
+)
+"""Conditions by which a ping in a room does not show that the user has left it (XEP-0410 section 3.2): they come from
+an occupant that does not support pings, such as another device of the user, or while the room can't be reached."""
 PATIENCE = 2.0
 """Seconds that a new session waits for its rooms, which hold back its messages."""
 PACE = 0.1
@@ -232,9 +237,8 @@ class Rooms:
         try:
             await self._traffic.request(ping, f"a ping in dialog {dialog_id}")
         except RequestRefused as error:
-            # Other answers come from an occupant: this device or another one, which may not support pings. The user's
-            # name in a room never changes, so `item-not-found` is about the room.
-            if error.condition not in ("service-unavailable", "feature-not-implemented") and dialog_id in self.joined:
+            # The user's name in a room never changes, so `item-not-found` is about the room.
+            if error.condition not in UNDECIDED and dialog_id in self.joined:
                 logger.info("the user is no longer in dialog %s, and joins it again", dialog_id)
                 self._rejoining.pop(dialog_id, None)  # It may be this very task.
                 self._lost_room(dialog_id)
