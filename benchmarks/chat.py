@@ -45,7 +45,7 @@ async def throughput(server: Ejabberd, table: Table, count: int) -> None:
     }
     found = await rounds(server, list(measures.values()), count, "seconds")
     for name, values in zip(measures, found, strict=True):
-        table.row(f"{MESSAGES:,} acked: {name}", f"{statistics.median(values):.2f} s (min {min(values):.2f})")
+        table.row(f"{MESSAGES:,} acknowledged: {name}", f"{statistics.median(values):.2f} s (min {min(values):.2f})")
     ours, raw, _, script = map(statistics.median, found)
     table.row("  messages per second, of raw slixmpp's", f"{raw / ours:.2f} x", "0.8 x", raw / ours >= 0.8)
     table.row("  messages per second, of the JavaScript SDK's", f"{script / ours:.2f} x", "ahead", script / ours > 1)

@@ -166,7 +166,7 @@ def renewals(table: Table, url: str) -> None:
     def show(what: str, before: int, answers: int) -> None:
         renewed = opened() - before
         table.row(f"100 {what} on an expired session: renewals", str(renewed), "1", renewed <= 1)
-        table.row("  answers", str(answers), "100", answers >= 100)
+        table.row("  responses", str(answers), "100", answers >= 100)
 
     with client(url) as cube:
         httpx.post(f"{url}/expire")

@@ -129,7 +129,7 @@ def starts(table: Table) -> None:
             measure(environment)
             found = [measure(environment) for _ in range(STARTS)]
             wall, cpu = (sorted(column) for column in zip(*found, strict=True))
-            row(table, f"{what}, start to first answer, best of {STARTS}", wall[0], "s", 1)
+            row(table, f"{what}, start to first response, best of {STARTS}", wall[0], "s", 1)
             row(table, f"{what}, the same, median", wall[STARTS // 2], "s")
             row(table, f"{what}, CPU, median", cpu[STARTS // 2], "s")
 
@@ -248,13 +248,13 @@ def minute(table: Table, every: float) -> None:
         results = [json.loads(told(process)) for process in processes]
     latencies = sorted(one * 1000 for result in results for one in result["latencies"])
     wanted = sum(result["wanted"] for result in results)
-    what = f"{USERS} users, {GROUPS} groups, a message each {every:g} s"
+    what = f"{USERS} users, {GROUPS} groups, a message from each every {every:g} s"
     row(table, f"{what}: sent", sum(sent.values()), "")
     row(table, "receipts", len(latencies), "")
     row(table, "missing receipts", abs(wanted - len(latencies)), "", 0)
     row(table, "send to receipt, median", latencies[len(latencies) // 2], "ms")
     row(table, "send to receipt, p99", latencies[int(len(latencies) * 0.99)], "ms", 100)
-    row(table, "send to receipt, longest", latencies[-1], "ms")
+    row(table, "send to receipt, maximum", latencies[-1], "ms")
     row(table, f"memory of the sandbox after {WARM:g} s", early, "MB")
     row(table, "growth of the sandbox's memory until the end", max(0.0, late - early), "MB", early // 10)
     row(table, "CPU of the sandbox, of one core", cpu[0] / SECONDS * 100, "%")

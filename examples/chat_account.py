@@ -2,10 +2,10 @@
 
     CONNECTYCUBE_APP_ID                             the application's id
     CONNECTYCUBE_USER_ID, CONNECTYCUBE_PASSWORD     an account
-    CONNECTYCUBE_USER_ID_2, CONNECTYCUBE_PASSWORD_2 a second one, where an example has two users
+    CONNECTYCUBE_USER_ID_2, CONNECTYCUBE_PASSWORD_2 a second one, if the example needs two users
 
 If your application has its own servers, also set CONNECTYCUBE_CHAT_HOST and CONNECTYCUBE_CHAT_PORT, and SSL_CERT_FILE
-if a private authority issued their certificate.
+if a private authority issued their certificate. docs/sandbox.md shows how to run a program against the sandbox.
 """
 
 from __future__ import annotations

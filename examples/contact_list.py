@@ -1,4 +1,4 @@
-"""Manage the contact list of the account of chat_account.py.
+"""Manage the contact list of the account from chat_account.py.
 
 python examples/contact_list.py                     show it, and all pending requests
 python examples/contact_list.py request 81002 Ada   send a contact request, with a name for the list
@@ -25,7 +25,7 @@ def show(chat: Chat) -> None:
     for user_id in chat.contacts.incoming:
         print(f"{user_id} asks to be a contact")
     for user_id in chat.contacts.outgoing:
-        print(f"{user_id} has not answered yet")
+        print(f"{user_id} has not responded yet")
 
 
 def watch(chat: Chat) -> None:

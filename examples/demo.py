@@ -1,6 +1,6 @@
-"""Let two people use the platform on a local sandbox and show each step: `make demo`.
+"""Let two people use the platform on a local sandbox, and show each step: `make demo`.
 
-It needs no account and no network. With KEEP=1 the sandbox and its page stay up afterwards.
+This needs no account and no network. With KEEP=1, the sandbox and its page stay up afterwards.
 """
 
 from __future__ import annotations
@@ -127,12 +127,12 @@ async def group(mary: Person, omar: Person) -> str:
     """Talk in a group, and read its history over REST."""
     dialog = await mary.cube.dialogs.create(type=DialogType.GROUP, name="Climbing", occupants_ids=[omar.id])
     assert dialog.id is not None
-    mary.tell(f"makes the group {dialog.name!r}")
+    mary.tell(f"creates the group {dialog.name!r}")
     await mary.chat.join(dialog)
     await omar.chat.join(dialog)
     joined = await mary.sees(OccupantJoined)
-    mary.tell(f"sees user {joined.user_id} come into the room")
-    for person, text in ((mary, "Who drives?"), (omar, "I do."), (mary, "Then I bring the coffee.")):
+    mary.tell(f"sees user {joined.user_id} join the room")
+    for person, text in ((mary, "Who drives?"), (omar, "I do."), (mary, "Then I'll bring the coffee.")):
         await person.chat.send(dialog, text)
         person.tell(text)
     await omar.sees(MessageReceived)
@@ -160,7 +160,7 @@ async def upload(mary: Person, omar: Person, dialog_id: str) -> None:
         message = (await omar.sees(MessageReceived)).message
     received = await omar.cube.files.download(message.attachments[0].uid or "")
     assert received == content
-    omar.tell(f"downloads {message.attachments[0].name}: {len(received):,} bytes, unharmed")
+    omar.tell(f"downloads {message.attachments[0].name}: {len(received):,} bytes, intact")
 
 
 async def block(mary: Person, omar: Person) -> None:
@@ -170,7 +170,7 @@ async def block(mary: Person, omar: Person) -> None:
     omar.tell(f"blocks Mary; blocked now: {list(await omar.chat.privacy.blocked())}")
     try:
         await mary.chat.send(omar.id, "Hello?")
-        mary.tell("Hello?   (refused after the server had taken it)")
+        mary.tell("Hello?   (refused after the server had accepted it)")
     except RecipientBlocked as error:
         mary.tell(f"Hello?   (refused: {error.condition})")
     await omar.chat.privacy.unblock(mary.id)
@@ -181,11 +181,11 @@ async def reconnect(mary: Person, omar: Person, sandbox: Sandbox, dialog_id: str
     """Cut Omar's connection; messages sent meanwhile are not lost."""
     sandbox.drop_connections(omar.id)
     lost = await omar.sees(Reconnecting)
-    omar.tell(f"loses the connection, tries again in {lost.delay:.1f} s")
+    omar.tell(f"loses the connection, retries in {lost.delay:.1f} s")
     await mary.chat.send(dialog_id, "Are you there?")
     mary.tell("Are you there?   (Omar is offline)")
     back = await omar.sees(Reconnected)
-    omar.tell(f"is online again, {'with the old session' if back.resumed else 'in a new session'}")
+    omar.tell(f"is online again, {'in the old session' if back.resumed else 'in a new session'}")
     message = (await omar.sees(MessageReceived)).message
     while message.body != "Are you there?":
         message = (await omar.sees(MessageReceived)).message
@@ -196,7 +196,7 @@ async def show() -> None:
     say = Transcript()
     async with Sandbox() as sandbox:
         say.heading("The sandbox is up")
-        say.line("", f"REST and the page {sandbox.api_url}")
+        say.line("", f"REST and web page {sandbox.api_url}")
         say.line("", f"chat {sandbox.chat_host}, port {sandbox.chat_tls_port} with TLS")
         mary, omar = Person("Mary", sandbox, say), Person("Omar", sandbox, say)
         say.heading("Login")
@@ -216,7 +216,7 @@ async def show() -> None:
         await omar.leave()
         say.heading(f"Done: {say.lines} steps, no account, no network")
         if os.environ.get("KEEP", "") not in ("", "0"):
-            say.console.print(f"The page stays up at {sandbox.api_url}; end with Ctrl-C")
+            say.console.print(f"The page stays up at {sandbox.api_url}; press Ctrl-C to stop")
             await asyncio.Event().wait()
 
 

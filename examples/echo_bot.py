@@ -1,6 +1,6 @@
 """A bot that echoes every message, in private and in groups, until Ctrl-C. If the chat ends for good, so does the bot.
 
-python examples/echo_bot.py     as the account of chat_account.py
+python examples/echo_bot.py     with the account from chat_account.py
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
 
     @chat.on(ContactRequested)
     def welcome(event: ContactRequested) -> None:
-        with suppress(RequestRefused):  # Such as a request that was withdrawn.
+        with suppress(RequestRefused):  # For example, if the request was withdrawn.
             chat.contacts.accept(event.user_id)
 
     with chat.events(MessageReceived) as events, chat:
@@ -34,7 +34,7 @@ def main() -> None:
         for event in events:
             try:
                 echo(chat, event.message)
-            except MessageNotSent as error:  # Such as a sender who has blocked the bot: the others still want answers.
+            except MessageNotSent as error:  # For example, if the sender has blocked the bot. Go on with the others.
                 print(error, file=sys.stderr)
 
 

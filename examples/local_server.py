@@ -1,7 +1,7 @@
 """Just enough of the platform for the examples, on the loopback interface: sessions, dialogs, messages and files.
 
 It keeps everything in memory and knows one user, `mary` with the password `correct-horse-9`. It supports only what the
-examples need; to test a program, use the sandbox.
+examples need. To test your own program, use the sandbox.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A bot that deletes messages with certain words from a group, and blocks repeat offenders.
 
-python examples/moderation.py DIALOG_ID WORD ...    as the account of chat_account.py, until Ctrl-C
+python examples/moderation.py DIALOG_ID WORD ...    with the account from chat_account.py, until Ctrl-C
 
 A blocked user can no longer write to the bot. To remove a user from the dialog or a message from its history, use the
 REST client: `cube.dialogs.update(dialog_id, pull_all=...)`, `cube.messages.delete(message_id, force=True)`.
@@ -38,7 +38,7 @@ class Moderator:
                     self.judge(message.dialog_id, message.sender_id, message.id, message.body)
                 elif isinstance(event, MessageEdited):
                     self.judge(event.dialog_id, event.user_id, event.message_id, event.body)
-            except (MessageNotSent, RequestRefused) as error:  # Such as a user who has blocked the bot.
+            except (MessageNotSent, RequestRefused) as error:  # For example, if the user has blocked the bot.
                 print(error, file=sys.stderr)
 
     def judge(self, dialog_id: str | None, user_id: int | None, message_id: str | None, body: str) -> None:
@@ -48,10 +48,10 @@ class Moderator:
         self.offences[user_id] += 1
         if self.offences[user_id] > WARNINGS:
             self.chat.privacy.block(user_id)
-            print(f"deleted a message of user {user_id}, who is blocked now")
+            print(f"deleted a message from user {user_id}, who is now blocked")
         else:
             self.chat.send(user_id, "Please mind your words in our group.")
-            print(f"deleted a message of user {user_id}")
+            print(f"deleted a message from user {user_id}")
 
     def is_bad(self, body: str) -> bool:
         return any(word in body.casefold() for word in self.words)

@@ -1,6 +1,6 @@
 """Two users talk in one event loop, each over their own connection.
 
-python examples/two_users.py    as both accounts of chat_account.py
+python examples/two_users.py    with both accounts from chat_account.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def main() -> None:
         AsyncChat(user_id=ada_id, password=ada_password) as ada,
     ):
         to_mary, to_ada = mary.events(MessageReceived), ada.events(MessageReceived)
-        told = mary.events(MessageRead, TypingStarted)
+        news = mary.events(MessageRead, TypingStarted)
         edits = ada.events(MessageEdited)
 
         sent = await mary.send(ada_id, "Who drives on Sunday?")
@@ -41,8 +41,8 @@ async def main() -> None:
         print(f"Ada reads: {got.body}")
         await ada.mark_read(got)
         await ada.start_typing(mary_id)
-        async for event in told:
-            print(f"Mary is told: {type(event).__name__}")
+        async for event in news:
+            print(f"Mary sees: {type(event).__name__}")
             if isinstance(event, TypingStarted):
                 break
 

@@ -73,7 +73,7 @@ def test_demo_ends_and_shows_each_step() -> None:
     for step in (
         "marked as delivered",
         "marked as read",
-        "3,000,000 bytes, unharmed",
+        "3,000,000 bytes, intact",
         "blocks Mary",
         "is online again",
     ):

@@ -172,8 +172,8 @@ def test_two_users(scripts: Scripts, users: Users) -> None:
     assert (code, errors) == (0, "")
     assert lines == [
         "Ada reads: Who drives on Sunday?",
-        "Mary is told: MessageRead",
-        "Mary is told: TypingStarted",
+        "Mary sees: MessageRead",
+        "Mary sees: TypingStarted",
         "Mary reads: I do. Seven o'clock? (3 seats)",
         "Ada sees the edit: Who drives on Saturday?",
     ]
@@ -185,7 +185,7 @@ def test_contact_list(scripts: Scripts, users: Users) -> None:
     def run(*commands: tuple[object, ...]) -> list[list[str]]:
         return scripts.sequence("contact_list.py", *commands, users=(mary,))
 
-    assert run((), ("request", ada.id, "Ada"), ()) == [[], [], [f"{ada.id} has not answered yet"]]
+    assert run((), ("request", ada.id, "Ada"), ()) == [[], [], [f"{ada.id} has not responded yet"]]
     chat = scripts.chat(ada)
     asked = chat.events(ContactRequested)
     with chat:
@@ -227,13 +227,13 @@ def test_moderation(scripts: Scripts, server: Server, users: Users) -> None:
         deleted, told, blocked = chat.events(MessageDeleted), chat.events(MessageReceived), chat.events(MessageBlocked)
         chat.send(group, "The weather is fine")
         first = chat.send(group, "Rotten weather")
-        assert (next(deleted).message_id, line()) == (first.id, f"deleted a message of user {rude.id}")
+        assert (next(deleted).message_id, line()) == (first.id, f"deleted a message from user {rude.id}")
         assert next(told).message.body == "Please mind your words in our group."
         fine = chat.send(group, "Lovely weather")
         chat.edit_message(group, fine.id, "rotten as ever")
         assert (next(deleted).message_id, line()) == (
             fine.id,
-            f"deleted a message of user {rude.id}, who is blocked now",
+            f"deleted a message from user {rude.id}, who is now blocked",
         )
         with suppress(MessageNotSent):  # The server may refuse it before it acknowledges it, or after that.
             chat.send(bot.id, "Why?")

@@ -6,9 +6,9 @@
     ├── ConfigurationError          the client is not set up for the call
     ├── InvalidArgument             an argument is invalid; nothing was sent (also a ValueError)
     ├── ConnectionFailed            no response, or only part of one
-    │   └── TlsFailed               the server's certificate or the TLS handshake was refused
+    │   └── TlsFailed               the certificate is not trusted, or TLS failed
     ├── RequestTimeout              no response in time
-    ├── DecodeError                 a response that is not JSON, or of another shape
+    ├── DecodeError                 the response is not JSON, or has an unexpected shape
     │   └── ResponseTooLarge        more than the client accepts
     ├── FileFailed                  a local file can't be read or written (also an OSError)
     └── ApiError                    the server refused the request
@@ -22,7 +22,7 @@
         └── ServerFailure           500 and other 5xx
             └── Unavailable         503
 
-No message, `repr` or attribute holds a token, a key, a password or a request's body.
+No message, `repr` or attribute contains a token, a key, a password or a request's body.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ LONGEST_TEXT: Final = 2000
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey or a log can't encode: control characters, lone surrogates, bidi controls."""
+    """Escape characters that control terminals or break logs: control characters, lone surrogates, bidi controls."""
     shown = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
     if shown.isprintable():
         return shown
@@ -79,9 +79,9 @@ def printable(text: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a `Retry-After` header, `None` if there is none that can be read.
+    """Return the seconds in a `Retry-After` header, or `None` if it is missing or unreadable.
 
-    A date counts from the response's `Date`, because the server's clock may differ from this machine's.
+    A date is relative to the response's `Date`, because the server's clock may differ from this machine's.
     """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
@@ -105,7 +105,7 @@ class ConfigurationError(_PackageError):
 class InvalidArgument(_PackageError, ValueError):
     """An argument is invalid. Nothing was sent.
 
-    :ivar argument: its name.
+    :ivar argument: the argument's name.
     """
 
     def __init__(self, argument: str, problem: str) -> None:
@@ -117,7 +117,7 @@ class InvalidArgument(_PackageError, ValueError):
 
 
 class ConnectionFailed(_PackageError):
-    """No response arrived, or the connection broke before it was complete."""
+    """No response arrived, or the connection broke before the response was complete."""
 
 
 class TlsFailed(ConnectionFailed):
@@ -142,7 +142,7 @@ class DecodeError(_PackageError):
 
 
 class ResponseTooLarge(DecodeError):
-    """The response, packed or unpacked, is larger than the client accepts. The rest of it was not read."""
+    """The response, compressed or decompressed, is larger than the client accepts. The rest was not read."""
 
 
 class FileFailed(_PackageError, OSError):
@@ -153,7 +153,7 @@ class FileFailed(_PackageError, OSError):
 
 
 class RequestInfo:
-    """The request without its headers and body, which may hold secrets.
+    """The request without its headers and body, which may contain secrets.
 
     :ivar method: the HTTP method.
     :ivar url: the address without its query.
@@ -178,10 +178,10 @@ class ApiError(_PackageError):
     """The server refused the request.
 
     :ivar status: HTTP status.
-    :ivar errors: messages by field; `base` holds those that concern no particular field.
+    :ivar errors: messages by field; `base` has those that don't belong to a field.
     :ivar body: the decoded response if it is JSON, otherwise its text.
     :ivar request: method and URL of the request.
-    :ivar headers: the response's headers, names in lower case.
+    :ivar headers: the response's headers, with names in lower case.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class ApiError(_PackageError):
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds that the server asks to wait before another attempt; `None` if it doesn't say."""
+        """How many seconds the server asks to wait before another attempt; `None` if unspecified."""
         return retry_after(self.headers)
 
     def __str__(self) -> str:
@@ -268,7 +268,7 @@ STATUS_ERRORS: Final[Mapping[int, type[ApiError]]] = {
     500: ServerFailure,
     503: Unavailable,
 }
-"""Maps each status to its class. Other 5xx are a `ServerFailure`, all other statuses a plain `ApiError`."""
+"""Maps each status to its class. Other 5xx raise `ServerFailure`, and all other statuses `ApiError`."""
 
 
 def error_for(status: int) -> type[ApiError]:

@@ -18,7 +18,7 @@ __all__ = ["Connection"]
 
 
 class Connection:
-    """Everything about a chat's connection. `AsyncChat` makes its parts."""
+    """A chat's connection. `AsyncChat` creates its parts."""
 
     _bus: Bus
     _credentials: Credentials
@@ -26,21 +26,22 @@ class Connection:
     _settings: Settings
     _traffic: Traffic
     _warns = True
-    """Whether a chat that was never closed warns; the blocking one does that itself."""
+    """Whether to warn about a chat that was never closed; the blocking chat does so itself."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._traffic.jid or self._settings.addresses.host} {self.state.name}>"
 
     async def connect(self, *, timeout: float | None = None) -> None:
-        """Connect, log in and begin a session. Does nothing if the chat is already connected.
+        """Connect, log in and start a session. This does nothing if the chat is already connected.
 
-        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
+        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise an exception at
+        once.
 
-        :param timeout: seconds for everything; default: the chat's `timeout`.
+        :param timeout: seconds for the whole call; default: the chat's `timeout`.
         :raises InvalidArgument: if the timeout is invalid.
         :raises AuthenticationFailed: if the server refuses the user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
-        :raises StreamConflict: if another connection takes the resource.
+        :raises StreamConflict: if another connection takes over the resource.
         :raises StreamRefused: if the server's policy or the protocol forbids the connection.
         :raises ConnectError: if the network fails.
         """
@@ -52,18 +53,18 @@ class Connection:
     async def reconnect_now(self) -> None:
         """Reconnect without waiting, for example after the network has changed.
 
-        A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
-        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
+        A wait between two attempts ends at once. A connection that seems alive is checked with a ping, and replaced if
+        there is no response within 5 seconds. An attempt in progress continues. `Reconnected` reports success.
 
-        :raises NotConnected: if the chat is not connected and does not try to be.
+        :raises NotConnected: if the chat is neither connected nor trying to connect.
         """
         await self._driver.reconnect_now()
 
     async def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
-        """Wait for outstanding acknowledgements, then close the connection. Stops reconnecting at once.
+        """Wait for outstanding acknowledgements and close the connection. Reconnecting stops at once.
 
-        :param timeout: seconds to wait for acknowledgements, and again for running handlers.
-        :returns: ids of the messages that were not acknowledged; their `send` raises `MessageNotSent`.
+        :param timeout: seconds to wait for acknowledgements, and then as long again for running handlers.
+        :returns: ids of the messages that were not acknowledged; their `send` calls raise `MessageNotSent`.
         :raises InvalidArgument: if the timeout is invalid.
         """
         checked_seconds("timeout", timeout)
@@ -74,15 +75,15 @@ class Connection:
     async def wait_closed(self) -> None:
         """Wait until the chat is disconnected.
 
-        :raises ConnectError: if the chat ends for good instead, now or before this call.
-        :raises NotConnected: if it never was connected, or the process was forked.
+        :raises ConnectError: if the chat ends, or has ended, for good instead.
+        :raises NotConnected: if the chat was never connected, or the process was forked.
         """
         await self._bus.wait_closed()
 
     async def run(self) -> None:
         """Connect, serve the handlers until SIGINT or SIGTERM, and disconnect.
 
-        It also ends when the chat is disconnected elsewhere. Signals end it only in the main thread.
+        It also ends when the chat is disconnected by other code. Signals end it only in the main thread.
 
         :raises ConnectError: if the connection can't be established, or the chat ends for good.
         """

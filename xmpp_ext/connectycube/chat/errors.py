@@ -2,22 +2,22 @@
 
     ConnectyCubeError
     ├── ConfigurationError              the chat is misconfigured; from connectycube.rest
-    ├── InvalidArgument                 an argument is invalid, nothing was sent; from connectycube.rest
-    ├── DecodeError                     an answer can't be read; from connectycube.rest
+    ├── InvalidArgument                 an argument is invalid; nothing was sent; from connectycube.rest
+    ├── DecodeError                     a response can't be read; from connectycube.rest
     └── ChatError
-        ├── NotConnected                there is no connection for this call
+        ├── NotConnected                the call needs a connection
         ├── ConnectError                the connection could not be established, or was lost for good
-        │   ├── TlsRefused              the server's certificate or the TLS handshake
+        │   ├── TlsRefused              the certificate is not trusted, or TLS fails
         │   ├── AuthenticationFailed    the server refused the user
         │   ├── StreamConflict          another connection took the resource
         │   └── StreamRefused           the server's policy or the protocol forbids the connection
         ├── MessageNotSent              the server did not accept a message
-        │   ├── MessageTooLong          it is longer than the server takes, and was not sent
-        │   ├── OutboxFull              too many messages wait, and it was not sent
-        │   └── MessageRefused          the server gave a reason
-        │       └── RecipientBlocked    the recipient blocks the sender
-        ├── RequestRefused              the server answered a request with an error
-        └── RequestUnanswered           the server did not answer in time
+        │   ├── MessageTooLong          it is longer than the server accepts; it was not sent
+        │   ├── OutboxFull              too many messages are waiting; it was not sent
+        │   └── MessageRefused          it was returned as an error
+        │       └── RecipientBlocked    the recipient blocks the user
+        ├── RequestRefused              the server rejected a request
+        └── RequestUnanswered           the server did not respond in time
 
 No message, `repr` or attribute contains a token or a password.
 """
@@ -51,7 +51,7 @@ __all__ = [
 
 
 class ChatError(ConnectyCubeError):
-    """The base of all exceptions that only the chat raises."""
+    """The base class of the chat's own exceptions."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copying and pickling call the class with `args`, but `__init__` takes other arguments.
@@ -70,7 +70,7 @@ class ConnectError(ChatError):
     """The connection could not be established, or was lost for good.
 
     :ivar reason: the kind of failure.
-    :ivar condition: the server's error condition, such as `not-authorized` or `system-shutdown`; empty without one.
+    :ivar condition: the server's error condition, such as `not-authorized` or `system-shutdown`; may be empty.
     """
 
     def __init__(self, problem: str, *, reason: Reason = Reason.NETWORK, condition: str = "") -> None:
@@ -84,7 +84,7 @@ class TlsRefused(ConnectError):
 
 
 class AuthenticationFailed(ConnectError):
-    """The server refused the user id, password or token (RFC 6120 section 6.5), or there is no way to log in."""
+    """The server refused the user id, password or token (RFC 6120 section 6.5), or no login mechanism can be used."""
 
 
 class StreamConflict(ConnectError):
@@ -98,9 +98,9 @@ class StreamRefused(ConnectError):
 class MessageNotSent(ChatError):
     """The server did not acknowledge a message.
 
-    The message may have arrived anyway. It is safe to send it again with the same id: receivers drop repeats.
+    The message may still have arrived. It is safe to resend it with the same id: receivers drop duplicates.
 
-    :ivar message_id: its id.
+    :ivar message_id: the message's id.
     :ivar problem: the reason.
     """
 
@@ -114,10 +114,10 @@ class MessageNotSent(ChatError):
 
 
 class MessageTooLong(MessageNotSent):
-    """The message is longer than the server takes. It was not sent.
+    """The message is longer than the server accepts. It was not sent.
 
-    :ivar size: its bytes, including the XML around the text.
-    :ivar limit: the most that the server takes, or `max_stanza_size`.
+    :ivar size: the message's size in bytes, including the XML around the text.
+    :ivar limit: the server's limit, or `max_stanza_size`.
     """
 
     def __init__(self, message_id: str, size: int, limit: int) -> None:
@@ -127,20 +127,20 @@ class MessageTooLong(MessageNotSent):
 
 
 class OutboxFull(MessageNotSent):
-    """Too many messages wait for their acknowledgement. The message was not sent: await `send` before the next one.
+    """Too many messages are waiting for acknowledgement. The message was not sent: wait for each `send` to finish.
 
-    :ivar waiting: how many messages wait.
+    :ivar waiting: how many messages are waiting.
     """
 
     def __init__(self, message_id: str, waiting: int) -> None:
-        super().__init__(message_id, f"{waiting} messages wait for the server: send fewer at a time")
+        super().__init__(message_id, f"{waiting} messages are waiting for the server: send fewer at a time")
         self.waiting = waiting
 
 
 class MessageRefused(MessageNotSent):
-    """The message came back as an error (RFC 6120 section 8.3), or the server closed the stream over it.
+    """The message was returned as an error (RFC 6120 section 8.3), or the server closed the stream because of it.
 
-    :ivar condition: the error condition, such as `forbidden`; empty without one.
+    :ivar condition: the error condition, such as `forbidden`; empty if there is none.
     :ivar code: the older numeric code, such as 503.
     :ivar text: the server's explanation.
     """
@@ -153,7 +153,8 @@ class MessageRefused(MessageNotSent):
 class RecipientBlocked(MessageRefused):
     """The recipient's privacy list blocks messages from this user.
 
-    Servers hide this: the answer is the same if there is no such user, or if messages for the user are not stored.
+    Servers don't reveal this: the response is the same if the recipient does not exist, or if the server stores no
+    messages for the recipient.
     """
 
     def __str__(self) -> str:
@@ -161,10 +162,10 @@ class RecipientBlocked(MessageRefused):
 
 
 class RequestRefused(ChatError):
-    """The server answered a request with an error (RFC 6120 section 8.3).
+    """The server rejected a request (RFC 6120 section 8.3).
 
     :ivar request: what was requested.
-    :ivar condition: the error condition, such as `item-not-found`; empty without one.
+    :ivar condition: the error condition, such as `item-not-found`; empty if there is none.
     :ivar code: the older numeric code, such as 404.
     :ivar text: the server's explanation.
     """
@@ -176,7 +177,7 @@ class RequestRefused(ChatError):
 
 
 class RequestUnanswered(ChatError):
-    """The server did not answer a request in time.
+    """The server did not respond to a request in time.
 
     :ivar request: what was requested.
     """

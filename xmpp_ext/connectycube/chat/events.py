@@ -1,11 +1,12 @@
 """The chat's events, one frozen class each.
 
-Events are emitted in the order of the stream, each after the state has changed: a handler finds `state`, `contacts` and
-the rest as they are after the event.
+Events are emitted in stream order, each after the state has changed: a handler sees `state`, `contacts` and everything
+else as they are after the event.
 
-A `user_id` is taken from the sender's address, which the server vouches for. It is `None` for users of other
-applications and hosts, whose ids mean someone else; `jid` names them. In a group it is the sender's name in the room:
-only the platform vouches that this is a user's id. The `dialog_id` of a private message is what its sender says.
+A `user_id` comes from the sender's address, which the server vouches for. It is `None` for users of other applications
+and hosts, where the same id means a different person; `jid` has their address. In a group, it comes from the sender's
+nickname: only the platform guarantees that this is a user's id. The `dialog_id` of a private message comes from its
+sender and is not verified.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ __all__ = [
 
 @frozen
 class Event:
-    """The base of all events. `@chat.on(Event)` receives every one."""
+    """The base class of all events. `@chat.on(Event)` receives every event."""
 
 
 # -- the connection
@@ -78,12 +79,12 @@ class Connected(Event):
 
 @frozen(kw_only=True)
 class Reconnecting(Event):
-    """The connection is lost, and the chat will reconnect.
+    """The connection was lost, and the chat will reconnect.
 
     :ivar error: the reason.
     :ivar attempt: the number of the next attempt, from 1.
-    :ivar delay: seconds until then.
-    :ivar retry_at: the same as a time in UTC.
+    :ivar delay: seconds until the next attempt.
+    :ivar retry_at: when the next attempt starts, in UTC.
     """
 
     error: errors.ConnectError
@@ -97,7 +98,7 @@ class Reconnected(Event):
     """The connection is established again.
 
     :ivar resumed: whether the server resumed the old stream, so that nothing was missed (XEP-0198 section 5).
-        Otherwise there is a new session, in which rooms, presence and the like are restored.
+        Otherwise a new session began, and rooms, presence and so on were restored.
     """
 
     resumed: bool
@@ -125,7 +126,7 @@ class ConnectionFailed(Event):
 
 @frozen(kw_only=True)
 class StreamFailed(Event):
-    """The server ended the stream with an error (RFC 6120 section 4.9). A further event reports what follows.
+    """The server ended the stream with an error (RFC 6120 section 4.9). Another event reports what follows.
 
     :ivar condition: the error condition, such as `conflict` or `system-shutdown`.
     :ivar text: the server's explanation.
@@ -137,10 +138,10 @@ class StreamFailed(Event):
 
 @frozen(kw_only=True)
 class StanzaRejected(Event):
-    """A stanza was not trusted or could not be read. The connection is kept.
+    """A stanza was rejected as forged or unreadable. The connection stays open.
 
     :ivar problem: what is wrong with it.
-    :ivar xml: the first 1,000 characters of its text.
+    :ivar xml: the first 1,000 characters of its XML.
     """
 
     problem: str
@@ -149,9 +150,9 @@ class StanzaRejected(Event):
 
 @frozen(kw_only=True)
 class HandlerFailed(Event):
-    """A handler raised an exception. It is logged as well, and other handlers are not affected.
+    """A handler raised an exception. It is also logged, and other handlers are not affected.
 
-    A handler of this event that raises is only logged.
+    If a handler of this event raises an exception, it is only logged.
 
     :ivar handler: the function.
     :ivar event: what it was called with.
@@ -170,7 +171,7 @@ class HandlerFailed(Event):
 class MessageReceived(Event):
     """A message from another user was received.
 
-    In a group, the sender is known by a name in the room. Only the platform vouches that it is the user's id.
+    In a group, the sender is identified by a nickname. Only the platform guarantees that it is the user's id.
 
     :ivar message: the message.
     """
@@ -190,9 +191,9 @@ class MessageSent(Event):
 
 @frozen(kw_only=True)
 class MessageSentElsewhere(Event):
-    """A message that the user sent with another device or over REST, or through another connection.
+    """The user sent a message from another device, over REST or through another connection.
 
-    It is no `MessageReceived`, so that a bot does not answer itself.
+    This is not reported as `MessageReceived`, so a bot does not answer itself.
 
     :ivar message: the message.
     """
@@ -202,7 +203,7 @@ class MessageSentElsewhere(Event):
 
 @frozen(kw_only=True)
 class MessageFailed(Event):
-    """A message was not accepted.
+    """A message was rejected.
 
     :ivar message_id: its id.
     :ivar user_id: its recipient in a private dialog; `None` in a group.
@@ -218,9 +219,9 @@ class MessageFailed(Event):
 
 @frozen(kw_only=True)
 class MessageBlocked(Event):
-    """A private message came back because its recipient blocks the sender.
+    """A private message was returned because its recipient blocks the sender.
 
-    The server's answer is the same for a recipient it does not know, or for whom it stores no messages.
+    The server responds in the same way if the recipient does not exist, or if it stores no messages for the recipient.
 
     :ivar message_id: its id.
     :ivar user_id: the recipient.
@@ -245,7 +246,7 @@ class MessageDelivered(_Mark):
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
     :ivar user_id: the user it reached; `None` if the mark is not from a user.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
 
@@ -256,7 +257,7 @@ class MessageRead(_Mark):
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
     :ivar user_id: the user who read it; `None` if the mark is not from a user.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
 
@@ -266,12 +267,12 @@ class MessageEdited(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if known.
-    :ivar user_id: the user who edited it; `None` if that is not a user.
+    :ivar user_id: the user who edited it; `None` if the sender is not a user.
     :ivar body: the new text.
-    :ivar last: whether it is the last message of its dialog, as that user says; `None` if unknown.
-    :ivar from_author: whether that user wrote the message; `None` if its author is not known, such as after a restart.
-        In a group an administrator may change the messages of others.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar last: whether it is the last message of its dialog, according to that user; `None` if unknown.
+    :ivar from_author: whether that user wrote the message; `None` if its author is unknown, for example after a
+        restart. In a group, an administrator may change other users' messages.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
     body: str
@@ -281,14 +282,14 @@ class MessageEdited(_Mark):
 
 @frozen(kw_only=True)
 class MessageDeleted(_Mark):
-    """A message was removed.
+    """A message was deleted.
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if known.
-    :ivar user_id: the user who removed it; `None` if the server did.
-    :ivar from_author: whether that user wrote the message; `None` if its author is not known, such as after a restart.
-        In a group an administrator may change the messages of others.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar user_id: the user who deleted it; `None` if the server did.
+    :ivar from_author: whether that user wrote the message; `None` if its author is unknown, for example after a
+        restart. In a group, an administrator may change other users' messages.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
     from_author: bool | None = None
@@ -298,15 +299,15 @@ class MessageDeleted(_Mark):
 class ReactionsChanged(_Mark):
     """A user's reactions to a message changed.
 
-    Reactions that a user sends in the name of another are rejected. Those that the server or a room sends in its own
-    name are believed: only the platform vouches for their `user_id`.
+    Reactions that a user sends in another user's name are rejected. Reactions from the server or the room itself are
+    trusted: only the platform vouches for their `user_id`.
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if known.
     :ivar user_id: the user who reacted; `None` if unknown.
     :ivar added: the new reactions.
     :ivar removed: the reactions that were withdrawn.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
     added: tuple[str, ...]
@@ -326,7 +327,7 @@ class TypingStarted(_Typing):
 
     :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
 
@@ -336,7 +337,7 @@ class TypingStopped(_Typing):
 
     :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
 
@@ -344,10 +345,10 @@ class TypingStopped(_Typing):
 class SystemMessageReceived(Event):
     """A system message was received.
 
-    :ivar user_id: the sender; `None` if that is not a user.
+    :ivar user_id: the sender; `None` if the sender is not a user.
     :ivar params: its parameters by name, as text.
     :ivar body: its text; usually `None`.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
     user_id: int | None
@@ -360,9 +361,9 @@ class SystemMessageReceived(Event):
 class CallSignalReceived(Event):
     """A call signal was received.
 
-    :ivar user_id: the sender; `None` if that is not a user.
+    :ivar user_id: the sender; `None` if the sender is not a user.
     :ivar signal: the stanza. Its parameters are in `signal.extra.params`.
-    :ivar jid: the full JID of the sender. It does not count in comparisons.
+    :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
     user_id: int | None
@@ -466,7 +467,7 @@ class ContactsChanged(Event):
 
 @frozen(kw_only=True)
 class PrivacyListChanged(Event):
-    """A privacy list was changed by any device (XEP-0016 section 2.3).
+    """One of the user's devices changed a privacy list (XEP-0016 section 2.3).
 
     :ivar name: its name.
     """
@@ -476,7 +477,7 @@ class PrivacyListChanged(Event):
 
 @frozen(kw_only=True)
 class LastActivityChanged(Event):
-    """A user followed with `subscribe_last_activity` came online or went offline.
+    """A user that `subscribe_last_activity` follows came online or went offline.
 
     :ivar user_id: the user.
     :ivar seconds: seconds since the user was last active; 0 means online.

@@ -1,4 +1,4 @@
-"""The objects that the chat's methods and events take and return."""
+"""The objects that the chat's methods and events use."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 class SentMessage:
     """A message that the server has acknowledged.
 
-    :ivar id: its id, 24 hexadecimal digits.
-    :ivar dialog_id: the id of its dialog; `None` in a private message addressed to a user id.
+    :ivar id: the message's id, 24 hexadecimal digits.
+    :ivar dialog_id: the id of its dialog; `None` for a private message addressed to a user id.
     :ivar date_sent: when it was sent, in Unix seconds.
     """
 
@@ -36,22 +36,22 @@ class SentMessage:
 
 @frozen(kw_only=True)
 class ChatMessage:
-    """A message that was received, or sent by another device of the user.
+    """A message that was received, or sent from another of the user's devices.
 
-    :ivar id: its id; `None` if the sender gave none.
+    :ivar id: the message's id; `None` if the sender gave none.
     :ivar body: the text; empty if there is none.
     :ivar sender_id: the sender's user id; `None` if the sender is not a user of the application.
     :ivar recipient_id: the recipient's user id in a private dialog; `None` in a group.
-    :ivar dialog_id: the id of its dialog, if known; in a private dialog, as the sender says.
-    :ivar type: `chat` in a private dialog, `groupchat` in a group or public one.
-    :ivar date_sent: Unix seconds; from the server's delay stamp if the sender gave none, `None` without either.
+    :ivar dialog_id: the id of its dialog, if known; in a private dialog, it comes from the sender and is not verified.
+    :ivar type: `chat` in a private dialog, `groupchat` in a group or public dialog.
+    :ivar date_sent: Unix seconds; the server's delay stamp if the sender gave none; `None` without either.
     :ivar attachments: files, places and contact cards.
     :ivar extra: all further parameters by name, as text.
-    :ivar markable: whether the sender asks for marks when it is delivered and read.
-    :ivar destroy_after: seconds after which it disappears once read.
+    :ivar markable: whether the sender requests delivered and read marks.
+    :ivar destroy_after: seconds after reading until the message disappears.
     :ivar delayed: when the server stored it for an offline user, in UTC.
-    :ivar carbon: whether it is a copy of a message sent from, or received by, another device of the user.
-    :ivar sender_jid: the sender's full JID, in a group that in the room. It does not count in comparisons.
+    :ivar carbon: whether it is a copy of a message that another of the user's devices sent or received.
+    :ivar sender_jid: the sender's full JID, or their JID in the room in a group. Ignored in comparisons.
     """
 
     id: str | None
@@ -71,7 +71,7 @@ class ChatMessage:
 
 
 class Subscription(StrEnum):
-    """Which side sees the other's presence (RFC 6121 section 2.1.2.5)."""
+    """Who sees whose presence (RFC 6121 section 2.1.2.5)."""
 
     NONE = "none"
     """Neither."""
@@ -85,11 +85,11 @@ class Subscription(StrEnum):
 
 @frozen(kw_only=True)
 class Contact:
-    """An entry of the contact list that is accepted on at least one side.
+    """An entry of the contact list, accepted by at least one side.
 
     :ivar user_id: the user's id.
-    :ivar name: the name in the list; `None` without one.
-    :ivar subscription: which side sees the other's presence.
+    :ivar name: the name in the list, if any.
+    :ivar subscription: who sees whose presence.
     :ivar online: whether any of the contact's devices is online.
     :ivar status: the latest status text, if any.
     """
@@ -106,10 +106,11 @@ class PrivacyRule:
     """A rule of a privacy list about a user.
 
     :ivar user_id: the user's id.
-    :ivar deny: whether the user is blocked, else explicitly allowed.
-    :ivar mutual: whether neither can write to the other; otherwise only the blocked user can't. Ignored without `deny`.
-    :ivar groups: whether it applies in groups.
-    :ivar private: whether it applies in private dialogs.
+    :ivar deny: whether the user is blocked; otherwise explicitly allowed.
+    :ivar mutual: whether neither can write to the other; otherwise only the blocked user can't. Ignored unless
+        `deny` is true.
+    :ivar groups: whether the rule applies in groups.
+    :ivar private: whether the rule applies in private dialogs.
     """
 
     user_id: int
@@ -123,9 +124,9 @@ class PrivacyRule:
 class ChatState:
     """The state of the connection.
 
-    :ivar name: the state of the connection machine, such as `online` or `waiting`.
-    :ivar attempt: the number of failed attempts in a row.
-    :ivar error: why the connection was lost or not established; `None` if all is well.
+    :ivar name: the connection's state, such as `online` or `waiting`.
+    :ivar attempt: the number of consecutive failed attempts.
+    :ivar error: why the connection was lost or not established; `None` if there is no problem.
     :ivar retry_at: when the next attempt starts, in UTC; only while `waiting`.
     """
 

@@ -27,40 +27,43 @@ class Chat(ChatBase):
     While it is connected, it has a thread with an event loop of its own. Any thread may call it, handlers included;
     each call blocks until it is done. Interrupting a call, as Ctrl-C does, cancels it.
 
-    :param cube: a logged-in REST client, which provides the user id, the host and the session's token. The token is
-        read again for each connection.
+    :param cube: a logged-in REST client that provides the user id, the host and the session's token. The token is read
+        again for each connection.
     :param app_id: the application's id; default: the session's, or `CONNECTYCUBE_APP_ID`.
     :param user_id: the user's id; default: the session's.
     :param password: the account's password, instead of the session's token.
-    :param host: the chat's host; default: `CONNECTYCUBE_CHAT_HOST`, else the one that belongs to the cube's `base_url`,
-        else `chat.connectycube.com`.
-    :param port: its port; default: `CONNECTYCUBE_CHAT_PORT`, else 5223, or 5291 for WebSocket.
+    :param host: the chat's host; default: `CONNECTYCUBE_CHAT_HOST`, or else derived from the cube's `base_url`, or else
+        `chat.connectycube.com`.
+    :param port: the chat's port; default: `CONNECTYCUBE_CHAT_PORT`, or else 5223, or 5291 for WebSocket.
     :param muc_host: the host of the rooms; default: `muc.` followed by the chat's host.
     :param address: where to connect instead of the host, as `host:port` or, for WebSocket, a URL such as
-        `wss://host:port/path`. The host remains the one in addresses and in the server's certificate.
-    :param transport: `tcp` (default), or `websocket` (RFC 7395) for networks where only web traffic passes.
-    :param srv: look for the server in the domain's SRV records first; default: if neither port nor address is given,
-        and there is no proxy.
+        `wss://host:port/path`. JIDs and the server's certificate still use the host.
+    :param transport: `tcp` (default), or `websocket` (RFC 7395) for networks that allow only web traffic.
+    :param srv: look up the domain's SRV records first; default: true if neither a port nor an address is given and
+        there is no proxy.
     :param proxy: the URL of a proxy: `socks5://user:password@host:port`, `socks4://` or `http://`. The proxy resolves
         names.
     :param tls: `direct` (default) starts with TLS, `starttls` upgrades the connection before anything else is sent,
-        `none` does without, and requires `allow_insecure` unless the host is this machine.
-    :param allow_insecure: without TLS, let anyone on the way read and change everything, including the password.
+        `none` does not use TLS, and requires `allow_insecure` unless the host is this machine.
+    :param allow_insecure: permit a connection without TLS, on which anyone on the way can read and change everything,
+        including the password.
     :param ssl_context: how to verify the server; default: against the system's certificate authorities.
     :param resource: the name of this device; default: the server chooses one.
     :param auto_reconnect: reconnect when the connection is lost.
-    :param stream_management: acknowledge and resume as in XEP-0198; without it, pings acknowledge.
-    :param keepalive: seconds of silence after which the server is pinged, default 30; after as many again the
-        connection counts as lost. `None` disables it.
+    :param stream_management: acknowledge messages and resume streams with XEP-0198; otherwise, pings acknowledge
+        messages and streams are not resumed.
+    :param keepalive: seconds of silence after which the server is pinged, default 30. If a response is due and nothing
+        arrives for a third of that time, the connection counts as lost. `None` disables it.
     :param mark_delivered: which messages are automatically marked as delivered: `markable` (default), `always` or
         `never`.
-    :param timeout: seconds for `connect`, for each further attempt to connect and for the answer to a request, default
+    :param timeout: seconds for `connect`, for each later connection attempt and for the response to a request, default
         30.
-    :param send_timeout: seconds without any acknowledgement until a message counts as not sent, default 60, including
-        reconnection. `None` waits forever.
-    :param max_stanza_size: bytes that a message may have with the XML around it; default: what the server announces.
-    :param backoff: the delay before reconnecting; by default half a second, then twice as long each time up to a
-        minute, minus a random part of up to half.
+    :param send_timeout: seconds without any acknowledgement after which a message counts as not sent, default 60,
+        including time to reconnect. `None` waits indefinitely.
+    :param max_stanza_size: the maximum size of a message in bytes, including the XML around it; default: the server's
+        announced limit.
+    :param backoff: the delays before reconnecting; by default, half a second, doubling each time up to a minute, and
+        randomly shortened by up to half.
     :param stable_after: seconds after which a connection counts as stable and resets the delays, default 10.
     :param roster: load the contact list in each session.
     :param initial_presence: announce the user as available; without it, the server stores messages for later.
@@ -134,11 +137,11 @@ class Chat(ChatBase):
 
         :param user_id: a contact; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
-        :returns: seconds until the answer.
+        :returns: seconds until the response.
         :raises InvalidArgument: if an argument is invalid.
-        :raises RequestUnanswered: if there is no answer in time.
-        :raises RequestRefused: if the answer is an error.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if there is no response in time.
+        :raises RequestRefused: if the response is an error.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return self._loop.call(self._chat.ping, user_id, timeout=timeout)
 
@@ -146,17 +149,17 @@ class Chat(ChatBase):
         """Tell the server that the app is in use.
 
         :raises RequestRefused: if the server does not support client states.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._chat.set_active)
 
     def set_inactive(self) -> None:
-        """Tell the server that the app is not in use, so that it sends push notifications and less chat traffic.
+        """Tell the server that the app is not in use: it then sends push notifications and less chat traffic.
 
         :raises RequestRefused: if the server does not support client states.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._chat.set_inactive)
 
@@ -167,12 +170,12 @@ class Chat(ChatBase):
         show: Literal["away", "chat", "dnd", "xa"] | None = None,
         priority: int | None = None,
     ) -> None:
-        """Tell the contacts the user's presence. It is kept across reconnects, until `disconnect`.
+        """Send the user's presence to the contacts. It is kept across reconnects, until `disconnect`.
 
-        :param status: a free text.
+        :param status: any text.
         :param show: a more specific state; default: simply available.
-        :param priority: which of the user's devices gets private messages, from -128 to 127, default 0. With a negative
-            one, this device gets none.
+        :param priority: which of the user's devices gets private messages, from -128 to 127, default 0. A device with a
+            negative priority gets none.
         :raises InvalidArgument: if an argument is invalid.
         :raises NotConnected: if there is no connection.
         """
@@ -193,18 +196,18 @@ class Chat(ChatBase):
     ) -> SentMessage:
         """Send a message and wait until the server has it.
 
-        While the chat reconnects, the message waits. Receivers drop it if it arrives twice.
+        While the chat reconnects, the message waits. Receivers drop duplicates.
 
         :param to: a user's id, the id of a group or public dialog, or a `Dialog`.
         :param body: the text.
-        :param attachments: files of `cube.files.upload`, `Attachment` objects or their fields.
+        :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
         :param save_to_history: keep the message in the dialog's history.
-        :param markable: ask for marks when it is delivered and read.
+        :param markable: request delivered and read marks.
         :param extra: further parameters: strings, numbers, booleans or nested mappings.
-        :param destroy_after: seconds after which it disappears once read; it is not kept in the history then.
+        :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
         :param silent: do not send push notifications to offline users.
-        :param message_id: its id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is invalid, or there is neither a text nor an attachment.
+        :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
+        :raises InvalidArgument: if an argument is invalid, or there is neither text nor an attachment.
         :raises RecipientBlocked: if the recipient blocks the user.
         :raises MessageRefused: if the server refuses the message for another reason.
         :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
@@ -228,7 +231,7 @@ class Chat(ChatBase):
         """Replace the text of a message for everyone.
 
         :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: its id.
+        :param message_id: the message's id.
         :param body: the new text.
         :param last: whether it is the dialog's last message.
         :param extra: further parameters.
@@ -238,10 +241,10 @@ class Chat(ChatBase):
         self._loop.call(self._chat.edit_message, to, message_id, body, last=last, extra=extra)
 
     def delete_message(self, to: To, message_id: str) -> None:
-        """Remove a message for everyone online. `cube.messages.delete` removes it from the history.
+        """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
 
         :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: its id.
+        :param message_id: the message's id.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the removal.
         """
@@ -306,34 +309,34 @@ class Chat(ChatBase):
     def send_system(
         self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
     ) -> None:
-        """Send a system message, which apps use to talk to each other. It is neither shown nor stored.
+        """Send a system message, used by apps to communicate. It is neither displayed nor stored.
 
         :param to: a user's id, or several; each gets a separate message.
-        :param params: its parameters.
-        :param body: a text.
+        :param params: the message's parameters.
+        :param body: the text.
         :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are sent anyway.
+        :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
         """
         self._loop.call(self._chat.send_system, to, params, body=body)
 
     def join(self, dialog: str | Dialog) -> None:
-        """Join the room of a group or public dialog. Sending does not require it. It is kept across reconnects.
+        """Join the room of a group or public dialog, also after reconnects. Sending does not require joining.
 
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is not a dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._chat.join, dialog)
 
     def leave(self, dialog: str | Dialog) -> None:
-        """Leave the room of a dialog. Does nothing if the user is not in it.
+        """Leave the room of a dialog. This does nothing if the user is not in it.
 
         :param dialog: its id, or the `Dialog`.
         :raises InvalidArgument: if it is not a dialog with a room.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._chat.leave, dialog)
 
@@ -344,8 +347,8 @@ class Chat(ChatBase):
         :returns: user ids.
         :raises InvalidArgument: if it is not a dialog with a room.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return self._loop.call(self._chat.online_users, dialog)
 
@@ -354,19 +357,19 @@ class Chat(ChatBase):
 
         :returns: seconds; 0 means online.
         :raises InvalidArgument: if the user id is invalid.
-        :raises RequestRefused: if the user never logged in, or may not be asked.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestRefused: if the user never logged in, or the request is not permitted.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return self._loop.call(self._chat.last_activity, user_id)
 
     def subscribe_last_activity(self, user_id: int) -> None:
-        """Emit `LastActivityChanged` when a user comes online or goes offline. It is kept across reconnects.
+        """Emit `LastActivityChanged` when a user comes online or goes offline, also after reconnects.
 
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._chat.subscribe_last_activity, user_id)
 
@@ -375,26 +378,26 @@ class Chat(ChatBase):
 
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._chat.unsubscribe_last_activity, user_id)
 
     def reconnect_now(self) -> None:
         """Reconnect without waiting, for example after the network has changed.
 
-        A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
-        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
+        A wait between two attempts ends at once. A connection that seems alive is checked with a ping, and replaced if
+        there is no response within 5 seconds. An attempt in progress continues. `Reconnected` reports success.
 
-        :raises NotConnected: if the chat is not connected and does not try to be.
+        :raises NotConnected: if the chat is neither connected nor trying to connect.
         """
         self._loop.call(self._chat.reconnect_now)
 
     def wait_closed(self) -> None:
         """Wait until the chat is disconnected.
 
-        :raises ConnectError: if the chat ends for good instead, now or before this call.
-        :raises NotConnected: if it never was connected, or the process was forked.
+        :raises ConnectError: if the chat ends, or has ended, for good instead.
+        :raises NotConnected: if the chat was never connected, or the process was forked.
         """
         self._loop.call(self._chat.wait_closed)
 

@@ -25,8 +25,8 @@ class BlockingContacts(ContactsBase):
         :param name: a name for the list.
         :raises InvalidArgument: if it is the user's own id, or the list is full.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._contacts.request, user_id, name=name)
 
@@ -37,8 +37,8 @@ class BlockingContacts(ContactsBase):
         :param mutual: send a request in turn, so that each sees the other; that user's client accepts it silently.
         :raises InvalidArgument: if the user has not sent a request.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._contacts.accept, user_id, mutual=mutual)
 
@@ -47,7 +47,7 @@ class BlockingContacts(ContactsBase):
 
         :param user_id: the user who sent it.
         :raises InvalidArgument: if there is nothing to reject or revoke.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._contacts.reject, user_id)
 
@@ -57,8 +57,8 @@ class BlockingContacts(ContactsBase):
         :param user_id: the user to remove.
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses, such as when there is no such contact.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._contacts.remove, user_id)
 
@@ -69,7 +69,7 @@ class BlockingContacts(ContactsBase):
         :param name: the new name; `None` removes it.
         :raises InvalidArgument: if there is no such contact.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._contacts.rename, user_id, name)

@@ -27,8 +27,8 @@ class BlockingPrivacy(PrivacyBase):
         """Return the names of all lists.
 
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return self._loop.call(self._privacy.names)
 
@@ -39,8 +39,8 @@ class BlockingPrivacy(PrivacyBase):
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list (`item-not-found`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return self._loop.call(self._privacy.get, name)
 
@@ -51,8 +51,8 @@ class BlockingPrivacy(PrivacyBase):
         :param rules: one per user; the last of several counts.
         :raises InvalidArgument: if a user or the name is invalid.
         :raises RequestRefused: if the server refuses, such as `conflict` while another device uses the list.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.set, name, drained(rules))
 
@@ -66,8 +66,8 @@ class BlockingPrivacy(PrivacyBase):
         :param rules: all of its rules, not only those that change.
         :raises InvalidArgument: if a user or the name is invalid.
         :raises RequestRefused: if the server refuses. The old list is in force again then, if possible.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.update, name, drained(rules))
 
@@ -76,8 +76,8 @@ class BlockingPrivacy(PrivacyBase):
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list, or another device uses the current one (`conflict`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.activate, name)
 
@@ -85,8 +85,8 @@ class BlockingPrivacy(PrivacyBase):
         """Put no list in force.
 
         :raises RequestRefused: if another device uses the current one (`conflict`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.deactivate)
 
@@ -95,8 +95,8 @@ class BlockingPrivacy(PrivacyBase):
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list, or another device uses it (`conflict`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.delete, name)
 
@@ -109,8 +109,8 @@ class BlockingPrivacy(PrivacyBase):
         :param mutual: also prevent writing to that user.
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.block, user_id, mutual=mutual)
 
@@ -119,8 +119,8 @@ class BlockingPrivacy(PrivacyBase):
 
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._loop.call(self._privacy.unblock, user_id)
 
@@ -128,7 +128,7 @@ class BlockingPrivacy(PrivacyBase):
         """Return the users whom the list in force blocks, in ascending order.
 
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return self._loop.call(self._privacy.blocked)

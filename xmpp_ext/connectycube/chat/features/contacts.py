@@ -65,8 +65,8 @@ class Contacts(Mapping[int, Contact]):
         :param name: a name for the list.
         :raises InvalidArgument: if it is the user's own id, or the list is full.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._checked_state(user_id)
         if user_id == self._traffic.credentials.user_id:
@@ -83,8 +83,8 @@ class Contacts(Mapping[int, Contact]):
         :param mutual: send a request in turn, so that each sees the other; that user's client accepts it silently.
         :raises InvalidArgument: if the user has not sent a request.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         if self._checked_state(user_id) not in INCOMING:
             raise _has_not_asked(user_id)
@@ -97,7 +97,7 @@ class Contacts(Mapping[int, Contact]):
 
         :param user_id: the user who sent it.
         :raises InvalidArgument: if there is nothing to reject or revoke.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         if self._checked_state(user_id) not in INCOMING | GRANTED:
             raise _has_not_asked(user_id)
@@ -109,8 +109,8 @@ class Contacts(Mapping[int, Contact]):
         :param user_id: the user to remove.
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses, such as when there is no such contact.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._checked_state(user_id)
         await self._roster.remove(user_id)
@@ -122,8 +122,8 @@ class Contacts(Mapping[int, Contact]):
         :param name: the new name; `None` removes it.
         :raises InvalidArgument: if there is no such contact.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._checked_state(user_id)
         if user_id not in self:

@@ -40,8 +40,8 @@ class Privacy:
         """Return the names of all lists.
 
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return await self._lists.names()
 
@@ -52,8 +52,8 @@ class Privacy:
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list (`item-not-found`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         return rules_of(await self._lists.items(_checked(name)), self._addresses)
 
@@ -64,8 +64,8 @@ class Privacy:
         :param rules: one per user; the last of several counts.
         :raises InvalidArgument: if a user or the name is invalid.
         :raises RequestRefused: if the server refuses, such as `conflict` while another device uses the list.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         await self._write(pl.Set(_checked(name)), items_of(rules, self._addresses))
 
@@ -79,8 +79,8 @@ class Privacy:
         :param rules: all of its rules, not only those that change.
         :raises InvalidArgument: if a user or the name is invalid.
         :raises RequestRefused: if the server refuses. The old list is in force again then, if possible.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         await self._write(pl.Update(_checked(name)), items_of(rules, self._addresses))
 
@@ -89,8 +89,8 @@ class Privacy:
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list, or another device uses the current one (`conflict`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         await self._lists.run(pl.Activate(_checked(name)))
 
@@ -98,8 +98,8 @@ class Privacy:
         """Put no list in force.
 
         :raises RequestRefused: if another device uses the current one (`conflict`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         await self._lists.run(pl.Deactivate())
 
@@ -108,8 +108,8 @@ class Privacy:
 
         :raises InvalidArgument: if the name is empty.
         :raises RequestRefused: if there is no such list, or another device uses it (`conflict`).
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         await self._lists.run(pl.Remove(_checked(name)))
 
@@ -122,8 +122,8 @@ class Privacy:
         :param mutual: also prevent writing to that user.
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         items = items_of([PrivacyRule(user_id, mutual=mutual)], self._addresses)
         lists = self._lists
@@ -140,8 +140,8 @@ class Privacy:
 
         :raises InvalidArgument: if the user id is invalid.
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         self._addresses.user(user_id)
         lists = self._lists
@@ -165,8 +165,8 @@ class Privacy:
         """Return the users whom the list in force blocks, in ascending order.
 
         :raises RequestRefused: if the server refuses.
-        :raises RequestUnanswered: if the server does not answer in time.
-        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        :raises RequestUnanswered: if the server does not respond in time.
+        :raises NotConnected: if there is no connection, or it is lost before the response.
         """
         await self._lists.names()
         if self._lists.default is None:
