@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from connectycube.chat import (
@@ -12,6 +13,7 @@ from connectycube.chat import (
     ConnectionFailed,
     MessageReceived,
     Reconnected,
+    Reconnecting,
     State,
 )
 from connectycube.chat.machines.connection import Backoff
@@ -112,5 +114,33 @@ def test_token_of_another_user_is_never_used(sandbox: Sandbox, cube: ConnectyCub
             assert type(failed.error) is AuthenticationFailed
             assert f"token of user {ann_id}" in str(failed.error)
             assert ann.state.name is State.OFFLINE
+
+    run(main())
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_page_in_place_of_the_rest_api_does_not_end_the_chat(sandbox: Sandbox, status: int) -> None:
+    portal = False
+
+    class Network(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(status, html="<h1>Log in</h1>") if portal else super().handle_request(request)
+
+    async def main() -> None:
+        nonlocal portal
+        with (
+            httpx.Client(transport=Network()) as network,
+            ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url, http_client=network) as cube,
+        ):
+            cube.login(login="ann", password=PASSWORD)
+            async with chat_of(sandbox, cube) as ann:
+                told, portal = Told(ann), True
+                sandbox.expire_sessions()
+                sandbox.faults.chat.refuse_resume = 1
+                sandbox.drop_connections(ann.user_id)
+                assert "could not be renewed" in str((await told.all(Reconnecting, 3))[-1].error)
+                portal = False
+                await told.one(Reconnected)
+                assert not told.of(ConnectionFailed)
 
     run(main())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -49,7 +49,7 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 @contextlib.contextmanager
-def within(deadline: Deadline | None) -> Iterator[None]:
+def within(deadline: Deadline | None) -> Generator[None]:
     """Let the steps of the network end at a deadline.
 
     :raises RequestTimeout: if the deadline has ended the block.
@@ -69,7 +69,7 @@ def within(deadline: Deadline | None) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def awithin(deadline: Deadline | None) -> AsyncIterator[None]:
+async def awithin(deadline: Deadline | None) -> AsyncGenerator[None]:
     """Cancel the block at a deadline.
 
     :raises RequestTimeout: if that was necessary.

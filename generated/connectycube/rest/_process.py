@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import ssl
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 from urllib.request import getproxies
 from weakref import WeakSet
 
@@ -172,7 +172,7 @@ def copy_of(given: Client, *, shared: bool) -> Client:
     made = copy.copy(given)
     if not shared:
         made._transport = _renewed(given._transport)
-        made._mounts = {pattern: _renewed(transport) for pattern, transport in given._mounts.items()}
+        made._mounts = cast("Any", {pattern: _renewed(transport) for pattern, transport in given._mounts.items()})
     return made
 
 

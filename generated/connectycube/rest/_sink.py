@@ -12,9 +12,9 @@ import secrets
 import select
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from . import errors
 
@@ -72,7 +72,7 @@ class Sink:
         left = memoryview(chunk)
         with self._failures():
             while left:
-                written = self.file.write(left)
+                written = cast("Any", self.file.write(left))
                 if written is None and isinstance(self.file, io.RawIOBase):
                     select.select([], [self.file], [])  # A non-blocking stream that is full.
                     continue
@@ -105,7 +105,7 @@ class Sink:
             file.truncate()
 
     @contextlib.contextmanager
-    def _failures(self) -> Iterator[None]:
+    def _failures(self) -> Generator[None]:
         """Name the path in errors of the file system; a caller's own file raises its own errors."""
         try:
             yield

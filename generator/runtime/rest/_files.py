@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpx
@@ -194,7 +194,7 @@ def _is_sized(file: IO[bytes]) -> bool:
 
 def _spool(file: IO[bytes], stream: IO[bytes]) -> IO[bytes]:
     """Copy a stream of unknown size, stopping once it is too large."""
-    while file.tell() <= LARGEST and (chunk := stream.read(CHUNK)) != b"":
+    while file.tell() <= LARGEST and (chunk := cast("Any", stream.read(CHUNK))) != b"":
         if chunk is None:
             # A non-blocking stream with nothing there yet.
             try:

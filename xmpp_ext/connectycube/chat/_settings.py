@@ -15,6 +15,7 @@ import idna
 from attrs import field, frozen
 
 from connectycube.rest import (
+    ApiError,
     AsyncConnectyCube,
     BadRequest,
     ConfigurationError,
@@ -215,6 +216,8 @@ class Credentials:
             else:
                 await asyncio.to_thread(self._cube.dialogs.list, limit=1)
         except (BadRequest, Unauthorized, Forbidden, NotFound, Unprocessable, ConfigurationError) as error:
+            if isinstance(error, ApiError) and isinstance(error.body, str):
+                raise  # A page of a gateway or a captive portal: the platform answers in JSON.
             # The caller gets the chat server's refusal; the log says why a renewal could not help.
             logger.warning("the session of the REST client could not be renewed: %s", error)
         return self.secret() != refused

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 __all__ = ["stopped_by"]
 
 
 @contextlib.contextmanager
-def stopped_by(stop: Callable[[], object]) -> Iterator[None]:
+def stopped_by(stop: Callable[[], object]) -> Generator[None]:
     """Call a function on SIGINT and SIGTERM. In other threads than the main one, signals are left alone."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(_number: int, _frame: object) -> None:
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

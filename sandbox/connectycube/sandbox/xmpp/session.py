@@ -29,6 +29,7 @@ class Connection(Protocol):
     @property
     def has_room(self) -> bool:
         """Whether the client has read most of what it was sent."""
+        ...
 
     def send(self, element: Element) -> None:
         """Send an element."""

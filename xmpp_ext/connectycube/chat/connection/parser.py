@@ -134,7 +134,7 @@ class StreamParser:
         last = ends[-1][1] if ends else None
         ends.clear()
         stanzas: list[ET.Element] = root[:]
-        if stanzas and last is stanzas[-1]:
+        if last is not None and stanzas and last is stanzas[-1]:
             root.clear()
             self._last = last.tag
             self._bytes = self._tags = 0
