@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
@@ -50,7 +50,7 @@ class Form(BaseForm):
     def __iter__(self) -> Iterator[bytes]:
         chunks = self.encoded()
         sent = -1
-        while (chunk := cast("bytes | None", next(chunks, None))) is not None:
+        while (chunk := self.following(chunks)) is not None:
             yield chunk
             sent = self.report(sent)
 

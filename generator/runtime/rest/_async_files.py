@@ -8,7 +8,7 @@ import functools
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
@@ -119,7 +119,7 @@ class AsyncForm(BaseForm):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         chunks = self.encoded()
         sent = -1
-        while (chunk := cast("bytes | None", await in_thread(next, chunks, None))) is not None:
+        while (chunk := await in_thread(self.following, chunks)) is not None:
             yield chunk
             sent = self.report(sent)
 

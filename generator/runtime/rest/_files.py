@@ -108,6 +108,10 @@ class BaseForm:
         self._part.seek(0)
         return iter(self._parts)
 
+    def following(self, parts: Iterator[bytes]) -> bytes | None:
+        """Return the next of the bytes, `None` at their end."""
+        return next(parts, None)
+
     def report(self, before: int) -> int:
         """Report progress if the file's position has changed; return the new position."""
         sent = self._part.tell()
