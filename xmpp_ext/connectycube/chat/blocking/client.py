@@ -384,7 +384,7 @@ class Chat(ChatBase):
         """Reconnect without waiting, for example after the network has changed.
 
         A wait between two attempts ends at once. A connection that looks alive is checked with a ping, and replaced if
-        there is no answer within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
+        nothing comes in within 5 seconds. An attempt in progress continues. `Reconnected` reports the success.
 
         :raises NotConnected: if the chat is not connected and does not try to be.
         """
