@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from connectycube.chat import MessageReceived, Reconnecting, _bus
-from connectycube.chat.connection import flow
+from connectycube.chat.connection import driver, flow
 from tests.chat.fake import APP_ID, HOST, JID, Fake, Peer, chat_with, online, plays_along
 from tests.integration.chats import Told
 from tests.integration.support import Seen, run
@@ -51,6 +51,22 @@ def test_slow_iterator_gets_everything_and_keeps_little(bound: int) -> None:
             assert bound < largest < 2 * bound + 3 * CHUNK < COUNT * _bus.OVERHEAD
             assert events.dropped == events._queue.size == 0
             assert not told.of(Reconnecting)
+
+    run(main())
+
+
+def test_connection_that_a_slow_consumer_holds_back_is_alive(bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "CHECK_TIME", 0.5)
+
+    async def main() -> None:
+        async with online() as (chat, told, peer):
+            events = chat.events(MessageReceived)
+            flood(peer)
+            await told.one(MessageReceived, lambda event: events._queue.size > bound)
+            await chat.reconnect_now()
+            assert not told.of(Reconnecting)
+            for number in range(COUNT):
+                assert number_of(await anext(events)) == number
 
     run(main())
 

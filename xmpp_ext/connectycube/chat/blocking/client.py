@@ -387,7 +387,7 @@ class Chat(ChatBase):
         """Reconnect without waiting, for example after the network has changed.
 
         A wait between two attempts ends at once. A connection that seems alive is checked with a ping, and replaced if
-        there is no response within 5 seconds. An attempt in progress continues. `Reconnected` reports success.
+        nothing arrives within 5 seconds. An attempt in progress continues. `Reconnected` reports success.
 
         :raises NotConnected: if the chat is neither connected nor trying to connect.
         """

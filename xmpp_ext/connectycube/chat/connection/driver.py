@@ -169,12 +169,14 @@ class Driver:
         if state is State.WAITING:
             self.step(con.Connect())
         elif state is State.ONLINE:
-            stream = traffic.stream
+            stream, asked_at = traffic.stream, traffic.loop.time()
             ping = PingRequest(id=traffic.ids.request(), to=traffic.settings.addresses.host, ping=Ping())
             try:
                 await traffic.request(ping, "a ping", CHECK_TIME)
             except RequestUnanswered as error:
-                if self._machine.state is State.ONLINE and traffic.stream is stream:
+                # An answer may stand behind what slow consumers hold back.
+                silent = stream is not None and stream.last_data < asked_at
+                if silent and self._machine.state is State.ONLINE and traffic.stream is stream:
                     self._lost(connect_error(Reason.TIMEOUT, f"{self._server} did not answer a ping: {error}"))
             except (NotConnected, RequestRefused):
                 pass  # Lost meanwhile, or alive: a refusal is an answer.
