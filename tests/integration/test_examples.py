@@ -255,7 +255,7 @@ def test_moderator_survives_a_user_who_blocks_it(scripts: Scripts, server: Serve
         for _ in range(2):
             sent = chat.send(group, "Rotten weather")
             assert next(deleted).message_id == sent.id
-        while not line().endswith("who is blocked now"):
+        while not line().endswith("who is now blocked"):
             pass
 
 
