@@ -25,7 +25,7 @@ from connectycube.chat import (
     State,
 )
 from tests.integration.chats import Person, Told, Users, chat_of
-from tests.integration.lines import FAST, back, behind, line, present
+from tests.integration.lines import FAST, PLAIN, back, behind, line, present
 from tests.integration.server import Server
 from tests.integration.support import drained, eventually, run
 
@@ -275,3 +275,22 @@ def test_handler_exceptions_do_not_stop_others(server: Server, users: Users, cap
     with caplog.at_level(logging.ERROR, "connectycube.chat"):
         run(main())
     assert {str(record.exc_info[1]) for record in caplog.records if record.exc_info} == {"plain", "waiting"}
+
+
+@pytest.mark.parametrize("options", [{}, {"tls": "starttls"}, PLAIN], ids=["direct", "starttls", "none"])
+def test_hung_connection_does_not_delay_disconnect(server: Server, users: Users, options: dict[str, Any]) -> None:
+    """The TLS shutdown gets no answer either."""
+
+    async def main() -> None:
+        async with behind(server, users(), **options) as (person, proxy):
+            identity = "66f1a7c2e4b0d93a51c8e2aa"
+            proxy.stall("up")
+            proxy.stall("down")
+            sending = asyncio.ensure_future(person.chat.send(person.id, "hello", message_id=identity))
+            await asyncio.sleep(0)
+            assert await person.chat.disconnect(timeout=0.1) == (identity,)
+            with pytest.raises(MessageNotSent):
+                await sending
+            await drained()
+
+    run(main())
