@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import random
+import socket
 import weakref
 from collections.abc import Coroutine
 from typing import Any
@@ -294,3 +295,22 @@ def test_hung_connection_does_not_delay_disconnect(server: Server, users: Users,
             await drained()
 
     run(main())
+
+
+@pytest.mark.parametrize("options", [{}, PLAIN], ids=["tls", "plain"])
+def test_nothing_is_written_to_a_lost_connection(
+    server: Server, users: Users, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio would log a warning for each attempt."""
+
+    async def main() -> None:
+        async with behind(server, users(), **options) as (person, _proxy):
+            stream = person.chat._traffic.stream
+            assert stream is not None
+            assert stream.transport is not None
+            stream.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)  # The next write fails.
+            await asyncio.gather(*(person.chat.send(person.id, "hello") for _ in range(1000)))
+            await person.told.one(Reconnected)
+
+    run(main())
+    assert not [record for record in caplog.records if record.name == "asyncio" and record.levelno >= logging.WARNING]
