@@ -8,7 +8,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from connectycube.chat import (
-    ConnectionFailed,
     Disconnected,
     MessageBlocked,
     MessageFailed,
@@ -21,7 +20,6 @@ from connectycube.chat import (
     Reconnected,
     Reconnecting,
     SentMessage,
-    StreamRefused,
 )
 from tests.chat.fake import (
     BIND_FEATURE,
@@ -383,12 +381,13 @@ def test_resumption_with_a_wrong_count_is_retried(h: str) -> None:
     run(main())
 
 
-def test_unexpected_answer_to_a_resumption() -> None:
+def test_unexpected_answer_to_a_resumption_is_retried_without_it() -> None:
     async def main() -> None:
-        async with online(resumable, resuming("<message/>")) as (chat, told, peer):
+        async with online(resumable, resuming(f"<enabled xmlns='{SM}'/>"), plays_along) as (chat, told, peer):
             peer.hang_up()
-            failed = await told.one(ConnectionFailed)
-            assert type(failed.error) is StreamRefused
-            assert not chat.online
+            assert await told.one(Reconnected) == Reconnected(resumed=False)
+            first, second = told.of(Reconnecting)
+            assert (first.error.reason, second.error.reason) == (Reason.NETWORK, Reason.PROTOCOL)
+            await chat.send(5, "hello")
 
     run(main())

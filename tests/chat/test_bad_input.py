@@ -155,12 +155,15 @@ WRONG: dict[str, list[Call]] = {
         *(lambda chat, seconds=seconds: chat.ping(timeout=seconds) for seconds in ("5", True, -1, float("nan"))),
     ],
     "connect": [
-        call
-        for seconds in ("5", True, -1, float("nan"), None)
-        for call in (
-            lambda chat, seconds=seconds: chat.connect(timeout=seconds),
-            lambda chat, seconds=seconds: chat.disconnect(timeout=seconds),
-        )
+        lambda chat: chat.disconnect(timeout=None),
+        *(
+            call
+            for seconds in ("5", True, -1, float("nan"))
+            for call in (
+                lambda chat, seconds=seconds: chat.connect(timeout=seconds),
+                lambda chat, seconds=seconds: chat.disconnect(timeout=seconds),
+            )
+        ),
     ],
     "set_presence": [
         lambda chat: chat.set_presence(status="\0"),
@@ -339,7 +342,7 @@ def test_missing_configuration_is_reported(missing: str, monkeypatch: pytest.Mon
         AsyncChat(**options)
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), "5", None, True])
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "5", True])
 def test_invalid_timeout_leaves_a_blocking_chat_unchanged(timeout: Any) -> None:
     async def main() -> None:
         async with Fake(plays_along) as fake:

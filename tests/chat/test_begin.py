@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from connectycube.chat import Reconnected
 from connectycube.rest import InvalidArgument
-from tests.chat.fake import CLIENT, IQ, PRESENCE, Fake, Peer, chat_with, online
-from tests.integration.support import run
+from tests.chat.fake import CLIENT, IQ, PRESENCE, Fake, Peer, chat_with, online, stream_error
+from tests.integration.support import eventually, run
 
 CARBONS = "{urn:xmpp:carbons:2}enable"
+FOLLOW = "{https://connectycube.com/protocol/status_streaming}subscribe"
 ROSTER = "{jabber:iq:roster}query"
 
 
@@ -68,6 +71,63 @@ def test_presence_set_later_is_restored_after_a_reconnect() -> None:
             third = (await fake.peers.wait(3))[2]
             assert not [element for element in third.seen.items if element.tag == PRESENCE]
             await chat.disconnect()
+
+    run(main())
+
+
+@pytest.mark.parametrize("initial", [True, False])
+def test_presence_over_which_the_server_closes_the_stream_is_dropped(
+    initial: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        def is_long(element: ET.Element) -> bool:
+            return element.tag == PRESENCE and len(element.findtext(f"{CLIENT}status", "")) > 1000
+
+        async def script(peer: Peer) -> None:
+            await peer.session(set_up=False)
+            while not is_long(element := await peer.next()):
+                peer.answer(element)
+            peer.send(stream_error("policy-violation", "XML stanza is too big"))
+
+        async with Fake(script) as fake:
+            chat = chat_with(fake, initial_presence=initial)
+            async with chat:
+                await chat.set_presence(status="x" * 50_000)
+                third = (await fake.peers.wait(3))[2]
+                await eventually(lambda: chat.online and chat.state.error is None)
+                await chat.ping()
+                assert not [element for element in third.seen.items if is_long(element)]
+                assert any(element.tag == PRESENCE for element in third.seen.items) == initial
+                await chat.set_presence(status="short")
+                assert await third.seen.one(lambda element: element.findtext(f"{CLIENT}status") == "short") is not None
+                assert fake.attempts == 3
+        assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+            "the presence that was set is dropped: the server closes the stream over it: policy-violation"
+        ]
+
+    run(main())
+
+
+def test_requests_over_which_the_server_closes_the_stream_are_not_restored(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async def forgiving(peer: Peer) -> None:
+            await peer.session(set_up=False)
+            await peer.serve()
+
+        async def strict(peer: Peer) -> None:
+            await peer.session(set_up=False)
+            while (element := await peer.next()).find(FOLLOW) is None:
+                peer.answer(element)
+            peer.send(stream_error("unsupported-stanza-type"))
+
+        async with online(forgiving, strict, strict) as (chat, told, peer):
+            await chat.subscribe_last_activity(5)
+            await chat.set_presence(status="here")
+            peer.hang_up()
+            connected = await told.all(Reconnected, 2)
+            assert [event.resumed for event in connected] == [False, False]
+            await chat.ping()
+        assert "not restored any more: unsupported-stanza-type" in caplog.text
 
     run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -17,13 +18,14 @@ from connectycube.chat import (
     Chat,
     ConnectionFailed,
     HandlerFailed,
+    MessageNotSent,
     MessageReceived,
     NotConnected,
     StreamConflict,
     TypingStarted,
 )
-from tests.chat.fake import APP_ID, HOST, JID, Fake, chat_with, online, plays_along, stream_error
-from tests.integration.support import Seen, run
+from tests.chat.fake import APP_ID, HOST, JID, MESSAGE, Fake, Peer, chat_with, online, plays_along, stream_error
+from tests.integration.support import Seen, eventually, run
 
 SENDER = f"81002-{APP_ID}@{HOST}/home"
 TYPING = f"<message type='chat' from='{SENDER}' to='{JID}'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"
@@ -185,6 +187,59 @@ def test_handler_can_exit_the_program(asynchronous: bool) -> None:
         run(main())
     assert exited.value.code == 3
     assert len(seen) == 1
+
+
+def test_handler_that_swallows_its_cancellation_does_not_delay_disconnect(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        release, busy = asyncio.Event(), asyncio.Event()
+        async with online() as (chat, _, peer):
+
+            @chat.on(TypingStarted)
+            async def deaf(event: TypingStarted) -> None:
+                busy.set()
+                while not release.is_set():
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await release.wait()
+
+            @chat.on(TypingStarted)
+            async def slow(event: TypingStarted) -> None:
+                await asyncio.Event().wait()
+
+            peer.send(TYPING * 2)
+            await busy.wait()
+            await chat.disconnect(timeout=0.1)
+            assert not release.is_set()
+            release.set()
+        texts = [record.getMessage() for record in caplog.records]
+        first, last = (next(text for text in texts if what in text) for what in ("still at work", "left behind"))
+        assert "deaf" in first
+        assert "slow" in first
+        assert "deaf" in last
+        assert "slow" not in last
+
+    run(main())
+
+
+def test_server_that_reads_nothing_does_not_delay_disconnect() -> None:
+    async def main() -> None:
+        deaf = asyncio.Event()
+
+        async def script(peer: Peer) -> None:
+            await peer.session()
+            while (element := await peer.next()).tag != MESSAGE:
+                peer.answer(element)
+            await deaf.wait()
+
+        async with online(script, keepalive=None) as (chat, _, _peer):
+            sending = [asyncio.ensure_future(chat.send(5, "x" * 100_000)) for _ in range(100)]
+            await eventually(lambda: chat._traffic.stream is not None and chat._traffic.stream.unsent > 0)
+            left = await chat.disconnect(timeout=0.1)
+            assert len(left) == 100
+            failed = await asyncio.gather(*sending, return_exceptions=True)
+            assert {type(error) for error in failed} == {MessageNotSent}
+            deaf.set()
+
+    run(main())
 
 
 def test_unclosed_chat_warns() -> None:

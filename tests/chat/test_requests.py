@@ -377,10 +377,10 @@ def test_refused_privacy_update_is_undone() -> None:
             lists = "<query xmlns='jabber:iq:privacy'><default name='mine'/><list name='mine'/></query>"
             updating = asyncio.ensure_future(chat.privacy.update("mine", [PrivacyRule(5)]))
             await answer(0, lists)
-            await answer(1, "", "conflict")
+            await answer(1, "", "forbidden")
             with pytest.raises(RequestRefused) as refused:
                 await updating
-            assert (refused.value.condition, chat.privacy.default) == ("conflict", "mine")
+            assert (refused.value.condition, chat.privacy.default) == ("forbidden", "mine")
             # If the change itself is refused, the list is activated again.
             updating = asyncio.ensure_future(chat.privacy.update("mine", [PrivacyRule(5)]))
             assert (await answer(2, ""))[0].get("name") is None

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from connectycube.chat import MessageRefused, OccupantKicked, OccupantLeft, Reconnected
+from connectycube.chat.features import rooms
 from tests.chat.fake import APP_ID, HOST, IQ, JID, MESSAGE, PRESENCE, USER_ID, Fake, Peer, chat_with
 from tests.integration.chats import Told
 from tests.integration.support import Seen, run
@@ -170,6 +171,29 @@ def test_room_that_is_not_back_yet_is_tried_again(refusal: str) -> None:
             [DIALOG, DIALOG, DIALOG, OTHER],
         )
     )
+
+
+def test_room_that_is_not_back_yet_does_not_hold_back_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "PATIENCE", 3600)
+
+    async def main() -> None:
+        service = Service(lambda dialog_id, before: TEMPORARY[0] if before else None)
+
+        async def first(peer: Peer) -> None:
+            await peer.session()
+            while not service.joins.items:
+                service.handle(peer, await peer.next())
+            peer.hang_up()
+
+        async with Fake(first, service.play) as fake, chat_with(fake) as chat:
+            told = Told(chat)
+            await chat.join(DIALOG)
+            await told.one(Reconnected)
+            await chat.send(81002, "private")
+            assert len(await service.joins.wait(4)) >= 4
+            assert not chat._features.rooms.joined
+
+    run(main())
 
 
 def test_room_that_refuses_for_good_is_given_up(caplog: pytest.LogCaptureFixture) -> None:

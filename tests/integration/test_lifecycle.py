@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import random
+import socket
 import weakref
 from collections.abc import Coroutine
 from typing import Any
@@ -25,7 +26,7 @@ from connectycube.chat import (
     State,
 )
 from tests.integration.chats import Person, Told, Users, chat_of
-from tests.integration.lines import FAST, back, behind, line, present
+from tests.integration.lines import FAST, PLAIN, back, behind, line, present
 from tests.integration.server import Server
 from tests.integration.support import drained, eventually, run
 
@@ -275,3 +276,41 @@ def test_handler_exceptions_do_not_stop_others(server: Server, users: Users, cap
     with caplog.at_level(logging.ERROR, "connectycube.chat"):
         run(main())
     assert {str(record.exc_info[1]) for record in caplog.records if record.exc_info} == {"plain", "waiting"}
+
+
+@pytest.mark.parametrize("options", [{}, {"tls": "starttls"}, PLAIN], ids=["direct", "starttls", "none"])
+def test_hung_connection_does_not_delay_disconnect(server: Server, users: Users, options: dict[str, Any]) -> None:
+    """The TLS shutdown gets no answer either."""
+
+    async def main() -> None:
+        async with behind(server, users(), **options) as (person, proxy):
+            identity = "66f1a7c2e4b0d93a51c8e2aa"
+            proxy.stall("up")
+            proxy.stall("down")
+            sending = asyncio.ensure_future(person.chat.send(person.id, "hello", message_id=identity))
+            await asyncio.sleep(0)
+            assert await person.chat.disconnect(timeout=0.1) == (identity,)
+            with pytest.raises(MessageNotSent):
+                await sending
+            await drained()
+
+    run(main())
+
+
+@pytest.mark.parametrize("options", [{}, PLAIN], ids=["tls", "plain"])
+def test_nothing_is_written_to_a_lost_connection(
+    server: Server, users: Users, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio would log a warning for each attempt."""
+
+    async def main() -> None:
+        async with behind(server, users(), **options) as (person, _proxy):
+            stream = person.chat._traffic.stream
+            assert stream is not None
+            assert stream.transport is not None
+            stream.transport.get_extra_info("socket").shutdown(socket.SHUT_WR)  # The next write fails.
+            await asyncio.gather(*(person.chat.send(person.id, "hello") for _ in range(1000)))
+            await person.told.one(Reconnected)
+
+    run(main())
+    assert not [record for record in caplog.records if record.name == "asyncio" and record.levelno >= logging.WARNING]

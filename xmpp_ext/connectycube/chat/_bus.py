@@ -49,6 +49,8 @@ OVERHEAD: Final = 1024
 """What an event takes besides its texts, roughly."""
 PATIENCE: Final = 2.0
 """Seconds that an iterator waits for `connect` to be called."""
+LAST_WORDS: Final = 1.0
+"""Seconds that a handler has to end once it was cancelled."""
 OFFLINE: Final = "the chat is not connected: call connect() before you iterate over its events"
 
 
@@ -213,7 +215,7 @@ class _Handler:
     async def work(self, queue: Queue[Event]) -> None:
         """Process what waits, then end, so that an idle handler leaves no task behind."""
         try:
-            while queue.waiting:
+            while queue.waiting:  # `drain` empties it, in case the handler swallows its cancellation.
                 event = queue.take()
                 try:
                     await self.call(event)
@@ -360,15 +362,24 @@ class Bus:
     async def drain(self, timeout: float) -> None:
         """Let the handlers finish what waits for them, then cancel them, except a handler that calls this."""
         own = asyncio.current_task()
-        workers = {worker for handler in self._handlers for worker in handler.workers if worker is not own}
+        workers = {worker: found for found in self._handlers for worker in found.workers if worker is not own}
         if not workers:
             return
         _, late = await asyncio.wait(workers, timeout=timeout)
+        if not late:
+            return
+        logger.warning("handlers were still at work when the chat was closed: %s", _names(workers, late))
         for worker in late:
             worker.cancel()
-        if late:
-            logger.warning("%d handlers were still at work when the chat was closed", len(late))
-            await asyncio.gather(*late, return_exceptions=True)
+            if (queue := workers[worker].queue) is not None:
+                queue.clear()
+        _, stuck = await asyncio.wait(late, timeout=LAST_WORDS)
+        if stuck:
+            logger.error("handlers ignore their cancellation and are left behind: %s", _names(workers, stuck))
+
+
+def _names(workers: dict[asyncio.Task[None], _Handler], found: set[asyncio.Task[None]]) -> str:
+    return ", ".join(sorted(name_of(workers[worker].call) for worker in found))
 
 
 def _raise(error: BaseException) -> None:

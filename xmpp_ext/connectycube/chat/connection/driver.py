@@ -25,7 +25,7 @@ from .attempt import attempt, broken, condition_of
 from .dialing import Dialer
 from .keepalive import Keepalive
 from .stream import Stream, StreamBroken
-from .traffic import Traffic
+from .traffic import OVER_A_STANZA, Traffic
 
 __all__ = ["Driver", "SessionHooks"]
 
@@ -42,6 +42,9 @@ class SessionHooks(Protocol):
 
     async def begin(self, again: bool) -> None:
         """Set up a new session, and restore what the previous one had if `again`."""
+
+    def refused(self, condition: str) -> None:
+        """Drop what the session was restoring, if the server may have ended the stream over it."""
 
     def lost(self) -> None:
         """Forget what belongs to the session: it is gone, and with it what the server knew of it."""
@@ -205,7 +208,8 @@ class Driver:
         for task in (self._attempt, self._beginning, self._closing):
             # A finished task may belong to a closed loop, and must not be waited for here.
             if task is not None and task is not current and not task.done():
-                await asyncio.wait([task])
+                # Our tasks end in time. What they call of the user's, such as a hook of the REST client, may not.
+                await asyncio.wait([task], timeout=CLOSING_TIME + 1)
         return left
 
     # -- the machine
@@ -303,6 +307,9 @@ class Driver:
             condition = condition_of(stream_error)
             self._emit_later(events.StreamFailed(condition=condition, text=stream_error.text or ""))
         self._keepalive.stop()
+        stream = self.traffic.stream
+        if self._machine.state is State.ONLINE and stream is not None and stream.refused in OVER_A_STANZA:
+            self.session.refused(stream.refused)
         self.traffic.interrupt()
         self.step(con.Lost(reason=error.reason, jitter=random.random()))
 

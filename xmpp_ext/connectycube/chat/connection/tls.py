@@ -19,6 +19,11 @@ class _Tls(SSLProtocol):
 
     max_size = RECORD
 
+    def _write_appdata(self, list_of_data: list[bytes]) -> None:
+        # asyncio's own writes on after the connection is lost, and logs a warning for each attempt.
+        if self._transport is not None and not self._transport.is_closing():
+            super()._write_appdata(list_of_data)
+
 
 def _protocol(
     loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, context: ssl.SSLContext, host: str

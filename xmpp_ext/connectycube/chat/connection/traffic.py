@@ -40,7 +40,7 @@ from .outbox import Outbox, Outgoing
 from .requests import Requests
 from .stream import Stream
 
-__all__ = ["Traffic", "xml_of"]
+__all__ = ["OVER_A_STANZA", "Traffic", "xml_of"]
 
 logger = logging.getLogger("connectycube.chat")
 

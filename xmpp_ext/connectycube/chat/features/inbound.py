@@ -130,12 +130,12 @@ class Inbound:
         destroy_after = None if stanza.destroy is None else stanza.destroy.after
         # Without the date, which differs if a user sends a message again.
         content = (stanza.body, destroy_after, str(params) if params else "", str(attachments) if attachments else "")
-        if self._repeated(stanza, message_id, sender, content):
+        is_own = self._is_own(sender)
+        if self._repeated(stanza, message_id, sender, is_own, content):
             return
         delay = stanza.delay
         if date_sent is None and delay is not None:
             date_sent = int(delay.stamp.timestamp())
-        is_own = self._is_own(sender)
         if not is_own and not carbon and self._mark != "never" and (markable or self._mark == "always"):
             self._mark_delivered(message_id, sender_id, dialog_id)
         self._bus.emit(
@@ -165,19 +165,18 @@ class Inbound:
         if message_id is not None and sender_id is not None and dialog_id is not None:
             self._messages.post_delivered(message_id, sender_id, dialog_id)
 
-    def _own_id(self) -> int | None:
-        return self._sender(self._traffic.jid).user_id
-
     def _is_own(self, sender: Sender) -> bool:
-        return sender.user_id is not None and sender.user_id == self._own_id()
+        return sender.user_id is not None and sender.user_id == self._sender(self._traffic.jid).user_id
 
-    def _place(self, stanza: Any, sender: Sender) -> int | str | None:
+    def _place(self, stanza: Any, sender: Sender, is_own: bool) -> int | str | None:
         """Return the dialog of a message, or in a private one the other user."""
         if sender.dialog_id is not None:
             return sender.dialog_id
-        return self._sender(stanza.to).identity if self._is_own(sender) else sender.identity
+        return self._sender(stanza.to).identity if is_own else sender.identity
 
-    def _repeated(self, stanza: Any, message_id: str | None, sender: Sender, content: tuple[object, ...]) -> bool:
+    def _repeated(
+        self, stanza: Any, message_id: str | None, sender: Sender, is_own: bool, content: tuple[object, ...]
+    ) -> bool:
         """Return whether a message is the copy of one sent from here, or is known already.
 
         A sender sends a message again with its id and content when a connection was lost (U-36); carbons and histories
@@ -186,14 +185,15 @@ class Inbound:
         """
         if message_id is None or len(message_id) > LONGEST_ID:
             return False
-        if self._messages.own.get(message_id) is not None:
-            return self._is_own(sender)
-        identity, key = sender.identity, (self._place(stanza, sender), message_id)
-        heard, known = (identity, hash((type(stanza), content))), self._messages.heard.get(key)
+        messages = self._messages
+        if messages.own.get(message_id) is not None:
+            return is_own
+        identity, key = sender.identity, (self._place(stanza, sender, is_own), message_id)
+        heard, known = (identity, hash((type(stanza), content))), messages.heard.get(key)
         if known == heard:
             return True
         if known is None or known[0] == identity:
-            self._messages.heard.put(key, heard)  # The first one to use an id remains its author.
+            messages.heard.put(key, heard)  # The first one to use an id remains its author.
         return False
 
     def _changed(self, stanza: Any, sender: Sender, message_id: str) -> bool | None:
@@ -201,15 +201,16 @@ class Inbound:
 
         :returns: whether its author did that; `None` if the author is not known.
         """
+        is_own = self._is_own(sender)
         if self._messages.own.get(message_id) is not None:
-            return self._is_own(sender)
-        author = self._messages.changed(self._place(stanza, sender), message_id)
+            return is_own
+        author = self._messages.changed(self._place(stanza, sender, is_own), message_id)
         return None if author is None else author == sender.identity
 
     def _edit(self, stanza: st.EditMessage) -> None:
         sender, extra, message_id = self._sender(stanza.from_), stanza.extra, stanza.replace.id
         content = message_id, stanza.body, str(extra.params) if extra is not None else ""
-        if self._repeated(stanza, stanza.id, sender, content):
+        if self._repeated(stanza, stanza.id, sender, self._is_own(sender), content):
             return
         self._bus.emit(
             events.MessageEdited(
@@ -225,7 +226,7 @@ class Inbound:
 
     def _removal(self, stanza: st.RemovalMessage) -> None:
         sender, message_id = self._sender(stanza.from_), stanza.remove.id
-        if self._repeated(stanza, stanza.id, sender, (message_id,)):
+        if self._repeated(stanza, stanza.id, sender, self._is_own(sender), (message_id,)):
             return
         self._bus.emit(
             events.MessageDeleted(
@@ -274,7 +275,7 @@ class Inbound:
         kind: type[events.MessageDelivered | events.MessageRead],
     ) -> None:
         sender = self._sender(stanza.from_)
-        if not self._repeated(stanza, stanza.id, sender, (message_id,)):
+        if not self._repeated(stanza, stanza.id, sender, self._is_own(sender), (message_id,)):
             dialog_id = sender.dialog_id or _dialog(stanza.extra)
             mark = kind(message_id=message_id, dialog_id=dialog_id, user_id=sender.user_id, jid=stanza.from_)
             self._bus.emit(mark)
@@ -288,7 +289,7 @@ class Inbound:
 
     def _system(self, stanza: st.SystemMessage) -> None:
         sender, params = self._sender(stanza.from_), _all_params(stanza.extra)
-        if not self._repeated(stanza, stanza.id, sender, (stanza.body, str(stanza.extra.params))):
+        if not self._repeated(stanza, stanza.id, sender, self._is_own(sender), (stanza.body, str(stanza.extra.params))):
             user_id = None if sender.dialog_id is not None else sender.user_id
             found = events.SystemMessageReceived(user_id=user_id, params=params, body=stanza.body, jid=stanza.from_)
             self._bus.emit(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from typing import Literal
 
@@ -26,6 +27,8 @@ from ..errors import RequestRefused
 
 __all__ = ["Presence"]
 
+logger = logging.getLogger("connectycube.chat")
+
 
 class Presence:
     """The user's presence, the app's state and the followed users, kept for the next session."""
@@ -36,9 +39,12 @@ class Presence:
 
     def reset(self) -> None:
         """Return to the initial presence, and follow nobody."""
-        self._current = AvailablePresence() if self._traffic.settings.initial_presence else None
+        self._current = self._initial()
         self._inactive = False
         self._followed: set[int] = set()
+
+    def _initial(self) -> AvailablePresence | None:
+        return AvailablePresence() if self._traffic.settings.initial_presence else None
 
     def set(self, status: str | None, show: Literal["away", "chat", "dnd", "xa"] | None, priority: int | None) -> None:
         """Send a presence to the contacts."""
@@ -53,7 +59,26 @@ class Presence:
     def announce(self) -> None:
         """Send the current presence again. Without an initial presence there is none until the user sets it."""
         if self._current is not None:
-            self._traffic.post(self._current)
+            try:
+                self._traffic.post(self._current)
+            except InvalidArgument as error:  # It was sent before: the server's limit is lower now.
+                self.drop(str(error))
+                if self._current is not None:
+                    self._traffic.post(self._current)
+
+    def drop(self, problem: str) -> None:
+        """Return to the initial presence, because the user's own can't be sent any more."""
+        initial = self._initial()
+        if self._current != initial:
+            logger.error("the presence that was set is dropped: %s", problem)
+            self._current = initial
+
+    def drop_requests(self, condition: str) -> None:
+        """Restore neither the followed users nor the app's state any more: the server closes the stream over them."""
+        if self._followed or self._inactive:
+            logger.error("followed users and the client state are not restored any more: %s", condition)
+            self._followed.clear()
+            self._inactive = False
 
     async def ping(self, user_id: int | None, timeout: float | None) -> float:
         """Ping the server, or a user's client, and return the seconds until the answer."""

@@ -148,13 +148,12 @@ class Rooms:
         return tuple(entry[1] for entry in found if entry is not None and entry[1] is not None)
 
     async def restore(self) -> None:
-        """Join all rooms again in a new session. One that does not answer soon is waited for in the background."""
+        """Join all rooms again in a new session. One that refuses or does not answer soon goes on alone."""
         # U-41: the server forgets an occupant with the session. If this session is lost as well, the next one tries the
         # rooms that were neither joined nor refused.
-        for dialog_id in sorted(self._wanted | self.joined):
-            self._lost_room(dialog_id)
-        if self._rejoining:
-            await asyncio.wait(self._rejoining.values(), timeout=PATIENCE)
+        answers = [self._lost_room(dialog_id) for dialog_id in sorted(self._wanted | self.joined)]
+        if answers:
+            await asyncio.wait(answers, timeout=PATIENCE)
 
     def lost(self) -> None:
         """Fail whatever waits for a room: the session is gone."""
@@ -194,15 +193,22 @@ class Rooms:
         task.add_done_callback(done)
         return task
 
-    def _lost_room(self, dialog_id: str) -> None:
-        """Join a room again from which the user was removed without wanting it."""
+    def _lost_room(self, dialog_id: str) -> asyncio.Future[None]:
+        """Join a room again from which the user was removed without wanting it.
+
+        :returns: done after the first attempt.
+        """
         self.joined.discard(dialog_id)
         self._others.pop(dialog_id, None)
         self._wanted.add(dialog_id)
-        if dialog_id not in self._rejoining:
-            self._rejoining[dialog_id] = self._start(self._rejoin(dialog_id), dialog_id)
+        tried: asyncio.Future[None] = self._traffic.loop.create_future()
+        if dialog_id in self._rejoining:
+            tried.set_result(None)
+        else:
+            self._rejoining[dialog_id] = self._start(self._rejoin(dialog_id, tried), dialog_id)
+        return tried
 
-    async def _rejoin(self, dialog_id: str) -> None:
+    async def _rejoin(self, dialog_id: str, tried: asyncio.Future[None]) -> None:
         """Join a room, and try again for as long as the refusal may be temporary."""
         attempt = 0
         while dialog_id in self._wanted:
@@ -222,6 +228,9 @@ class Rooms:
             else:
                 self._wanted.discard(dialog_id)
                 return
+            finally:
+                if not tried.done():
+                    tried.set_result(None)
             await asyncio.sleep(self._traffic.settings.backoff.delay(attempt, random.random()))
 
     async def _watch(self, interval: float) -> None:

@@ -29,6 +29,7 @@ class SessionFeatures:
 
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
+        self._appearing = self._restoring = False
         self.messages = Messages(traffic)
         self.presence = Presence(traffic)
         self.rooms = Rooms(traffic)
@@ -44,6 +45,7 @@ class SessionFeatures:
         anyone who writes to the user finds the user online.
         """
         traffic, new_id = self._traffic, self._traffic.ids.request
+        self._appearing = again
         roster = None
         if traffic.settings.roster:
             get = RosterGet(id=new_id(), query=RosterQuery())
@@ -51,12 +53,25 @@ class SessionFeatures:
         await self._appear(roster)
         carbons = traffic.request(EnableCarbonsRequest(id=new_id(), enable=CarbonsEnable()), "message carbons")
         await _optional(carbons, "message carbons")
+        self._appearing, self._restoring = False, again
         if again:  # U-41
             requests = [_optional(answer, what) for answer, what in self.presence.restore()]
             await _all([self.rooms.restore(), self.lists.restore(), *requests])
+        self._restoring = False
+
+    def refused(self, condition: str) -> None:
+        """Drop what the session was restoring, if the server may have ended the stream over it.
+
+        Otherwise each further session would end in the same way.
+        """
+        if self._appearing:
+            self.presence.drop(f"the server closes the stream over it: {condition}")
+        elif self._restoring:
+            self.presence.drop_requests(condition)
 
     def lost(self) -> None:
         """Forget what belongs to the session: it is gone, and with it what the server knew of it."""
+        self._appearing = self._restoring = False
         self.rooms.lost()
         self.roster.lost()
         self.lists.lost()
