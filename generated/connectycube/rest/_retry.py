@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from . import errors
-from ._deadline import Deadline
+from ._deadline import earliest
 from ._names import PackageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Attempts:
 
     def __init__(self, name: str, most: int, deadline: float | None) -> None:
         self.most = most
-        self.ends = None if deadline is None else Deadline(name, deadline)
+        self.ends = earliest(name, deadline)
         self.made = 0
         """How many retries there have been."""
         self.reached = False
