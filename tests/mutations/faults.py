@@ -35,8 +35,8 @@ MUTATIONS = [
     Mutation(
         "a POST is repeated after 503",
         rest("_retry"),
-        "status >= 500) or not call.operation.idempotent:",
-        "status >= 500):",
+        "    if processed and not call.operation.idempotent:",
+        "    if False:",
     ),
     Mutation(
         "every call renews a lost session",

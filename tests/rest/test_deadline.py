@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_deadline_of_a_copy(both: Both, server: Server, waits: list[float]) -> N
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "30", float("nan"), float("inf")])
-def test_invalid_deadline_is_rejected(both: Both, wrong: object) -> None:
+def test_invalid_deadline_is_rejected(both: Both, wrong: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match="deadline"):
         both.cube("http://127.0.0.1:9", deadline=wrong)
     with pytest.raises(errors.ConfigurationError, match="deadline"):

@@ -88,6 +88,12 @@ def test_hook_that_raises_for_a_status_does_not_prevent_renewals(both: Both, ser
     assert seen == [201, 200, 401, 201, 200, 200, 404]
 
 
+def test_own_server_stands_for_the_other_hosts_of_the_platform(both: Both, server: Server) -> None:
+    server.on("POST", "/unfurl", Answer(200, {"title": "Climbing"}))
+    both.cube(server.url).link_previews.create(url="https://intranet.example/secret")
+    assert [request.header("CB-Token") for request in server.to("/unfurl")] == [TOKEN]
+
+
 def test_redirects_are_followed_where_the_client_says_so(both: Both, server: Server, storage: Server) -> None:
     """With the token to the same host, without it to another one, and never with a body."""
     server.on("GET", "/chat/Dialog", Answer(302, b"", {"Location": "/new/Dialog"}))
