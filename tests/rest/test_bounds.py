@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from enum import Enum
@@ -12,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from connectycube.rest import errors
+from connectycube.rest import AsyncConnectyCube, errors
+from connectycube.rest._call import parse_response
 from tests.rest.both import Both
 from tests.rest.server import Answer, Server
 
@@ -117,6 +120,25 @@ def transport(both: Both, found: list[httpx.URL]) -> Any:
         return httpx.Response(200, json={"SuccessfullyDeleted": {"ids": ids[1:]}, "NotFound": {"ids": ids[:1]}})
 
     return both.http(transport=httpx.MockTransport(answer))
+
+
+def test_async_client_parses_large_bodies_off_the_loop(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[threading.Thread] = []
+
+    def noted(operation: Any, response: httpx.Response) -> Any:
+        seen.append(threading.current_thread())
+        return parse_response(operation, response)
+
+    monkeypatch.setattr("connectycube.rest._async.parse_response", noted)
+    pages = [{"items": [{"_id": str(number)} for number in range(count)]} for count in (10, 20_000)]
+    server.on("GET", LIST, *(Answer(200, page) for page in pages))
+
+    async def run() -> list[int]:
+        async with AsyncConnectyCube(1, "key", base_url=server.url, token="token") as cube:
+            return [len(await cube.dialogs.list()) for _ in pages]
+
+    assert asyncio.run(run()) == [10, 20_000]
+    assert [thread is threading.main_thread() for thread in seen] == [True, False]
 
 
 IDS = [f"66f1a7c2e4b0d93a51c{number:05x}" for number in range(3000)]
