@@ -205,7 +205,7 @@ class BaseClient:
         else:
             headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
             self._authorize(call, headers, mark)
-        if operation.server and (operation.foreign or self.base_url == BASE_URL.rstrip("/")):
+        if operation.server and (operation.foreign or not BASE_URL or self.base_url == BASE_URL.rstrip("/")):
             url = operation.server + call.path
         else:
             # A server of the caller's own, such as a sandbox, stands for all of the API's.

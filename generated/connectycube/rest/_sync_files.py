@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
-from . import errors
+from . import _retry, errors
 from ._call import Call
 from ._deadline import within
 from ._files import (
@@ -31,7 +31,7 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import Attempts, after_error, sleep, translate
+from ._retry import Attempts, after_error, translate
 from ._sink import Sink
 from ._sync_body import read_body
 
@@ -162,7 +162,7 @@ class FilesHelpers:
                 pause = after_error(call, error, attempts)
                 if pause is None:
                     raise translate(call, error) from error
-                sleep(pause)
+                _retry.sleep(pause)
 
     def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""

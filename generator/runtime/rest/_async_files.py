@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 
 import httpx
 
-from . import errors
+from . import _retry, errors
 from ._async_body import aread_body
 from ._call import Call
 from ._deadline import awithin
@@ -37,7 +37,7 @@ from ._files import (
     upload_call,
 )
 from ._names import PackageError
-from ._retry import Attempts, after_error, asleep, translate
+from ._retry import Attempts, after_error, translate
 from ._sink import Sink
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class AsyncFilesHelpers:
                 pause = after_error(call, error, attempts)
                 if pause is None:
                     raise translate(call, error) from error
-                await asleep(pause)
+                await _retry.asleep(pause)
 
     async def _attempt(self, call: Call[None], receiving: Receiving) -> None:
         """Follow the redirects of a download and read the file from the last response."""

@@ -30,6 +30,7 @@ class Client(ApiClient):
     :param base_url: address of the API.
     :param timeout: seconds that each step of a call may take; `None` waits forever.
     :param max_retries: how often to repeat a failed call if that is safe.
+    :param deadline: seconds that a whole call may take, with its retries, waits and renewal; `None` for no limit.
     :param http_client: the `httpx.Client` to use; this client does not close it.
     :raises ConfigurationError: if an argument can't be used.
     """
@@ -42,6 +43,7 @@ class Client(ApiClient):
         path_suffix: str = "",
         timeout: float | httpx.Timeout | None = 30.0,
         max_retries: int = 2,
+        deadline: float | None = 900.0,
         http_client: httpx.Client | None = None,
     ) -> None:
         key = _masking.hide(key)
@@ -50,6 +52,7 @@ class Client(ApiClient):
             path_suffix,
             timeout,
             max_retries,
+            deadline,
             {
                 "key": key,
             },
@@ -79,6 +82,7 @@ class AsyncClient(AsyncApiClient):
     :param base_url: address of the API.
     :param timeout: seconds that each step of a call may take; `None` waits forever.
     :param max_retries: how often to repeat a failed call if that is safe.
+    :param deadline: seconds that a whole call may take, with its retries, waits and renewal; `None` for no limit.
     :param http_client: the `httpx.AsyncClient` to use; this client does not close it.
     :raises ConfigurationError: if an argument can't be used.
     """
@@ -91,6 +95,7 @@ class AsyncClient(AsyncApiClient):
         path_suffix: str = "",
         timeout: float | httpx.Timeout | None = 30.0,
         max_retries: int = 2,
+        deadline: float | None = 900.0,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         key = _masking.hide(key)
@@ -99,6 +104,7 @@ class AsyncClient(AsyncApiClient):
             path_suffix,
             timeout,
             max_retries,
+            deadline,
             {
                 "key": key,
             },
