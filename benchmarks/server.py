@@ -69,6 +69,10 @@ class Backend:
         headers = {"CB-Token-ExpirationDate": "2026-02-03 10:15:30 UTC"}
         return JSONResponse({"session": {"id": 1, "user_id": 81001, "token": self.token}}, 201, headers)
 
+    async def login(self, request: Request) -> Response:
+        await drained(request)
+        return JSONResponse({"user": {"id": 81001}})
+
     async def expire(self, request: Request) -> Response:
         self.token = ""
         return Response()
@@ -94,6 +98,7 @@ class Backend:
             routes=[
                 Route("/chat/Dialog", self.dialogs),
                 Route("/session", self.session, methods=["POST"]),
+                Route("/login", self.login, methods=["POST"]),
                 Route("/expire", self.expire, methods=["POST"]),
                 Route("/opened", self.count),
                 Route("/blobs", self.blobs, methods=["POST"]),

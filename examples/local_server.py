@@ -74,21 +74,27 @@ class Store:
     def open_session(self, query: Query, body: Any) -> Answer:
         if body.get("application_id") != APP_ID or body.get("auth_key") != AUTH_KEY:
             raise Refused(401, "Unexpected signature or application")
-        user = body.get("user") or {}
-        if user and (user.get("login"), user.get("password")) != (LOGIN, PASSWORD):
-            raise Refused(401, "Unauthorized")
+        user = self.user(body["user"]) if body.get("user") else None
         session = {
             "id": self.number(),
-            "user_id": USER_ID if user else None,
+            "user_id": user and user["id"],
             "application_id": APP_ID,
             "token": f"token-{self.number():04d}",
             "ts": NOW,
             "created_at": TODAY,
             "updated_at": TODAY,
-            "user": {"id": USER_ID, "login": LOGIN, "full_name": "Mary S."} if user else None,
+            "user": user,
         }
         self.tokens.add(str(session["token"]))
         return 201, {"session": session}, {}
+
+    def log_in(self, query: Query, body: Any) -> Answer:
+        return 200, {"user": self.user(body)}, {}
+
+    def user(self, given: Any) -> dict[str, Any]:
+        if (given.get("login"), given.get("password")) != (LOGIN, PASSWORD):
+            raise Refused(401, "Unauthorized")
+        return {"id": USER_ID, "login": LOGIN, "full_name": "Mary S."}
 
     def close_session(self, query: Query, body: Any) -> Answer:
         self.tokens.clear()
@@ -226,6 +232,7 @@ OPEN = r"POST /session|.* /storage.*"
 ROUTES: list[tuple[str, Callable[..., Answer]]] = [
     (r"POST /session", Store.open_session),
     (r"DELETE /session", Store.close_session),
+    (r"POST /login", Store.log_in),
     (r"GET /chat/Dialog", Store.list_dialogs),
     (r"POST /chat/Dialog", Store.create_dialog),
     (r"PUT /chat/Dialog/(\w+)", Store.update_dialog),

@@ -22,10 +22,15 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def lines(output: str) -> list[str]:
+    """Lines without the server's port."""
+    return re.sub(r"(?<=127\.0\.0\.1):\d+", "", output).splitlines()
+
+
 def test_quickstart_shows_each_step() -> None:
     done = run("rest_quickstart.py")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.sub(r"(?<=127\.0\.0\.1):\d+", "", done.stdout).splitlines() == [
+    assert lines(done.stdout) == [
         "logged in as user 81001",
         "created 5 dialogs, the first is 'Tour 1'",
         "sent 'See you at seven' at 08:15:38, with place='car park'",
@@ -43,7 +48,7 @@ def test_quickstart_shows_each_step() -> None:
 def test_async_example_shows_each_step() -> None:
     done = run("rest_async.py")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.sub(r"(?<=127\.0\.0\.1):\d+", "", done.stdout).splitlines() == [
+    assert lines(done.stdout) == [
         "logged in as user 81001",
         "created 5 dialogs at once",
         "all pages: Tour 1, Tour 2, Tour 3, Tour 4, Tour 5",

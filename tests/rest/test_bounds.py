@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+import httpx
 import pytest
 
-from connectycube.rest import errors
+from connectycube.rest import AsyncConnectyCube, errors
+from connectycube.rest._call import parse_response
 from tests.rest.both import Both
 from tests.rest.server import Answer, Server
 
@@ -105,9 +109,70 @@ def test_unreadable_refusal_keeps_its_status(both: Both, server: Server, answer:
     assert len(caught.value.body) <= 64 * 1024
 
 
-def test_too_long_an_address(both: Both, server: Server) -> None:
-    with pytest.raises(errors.ConfigurationError, match="too long; pass fewer ids"):
-        both.cube(server.url).messages.delete(["66f1a7c2e4b0d93a51c8e201"] * 3000)
+def transport(both: Both, found: list[httpx.URL]) -> Any:
+    """An HTTP client whose server deletes all but the first message of each request, or finds every record."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found.append(request.url)
+        ids = request.url.path.rpartition("/")[2].split(",")
+        if request.method == "GET":
+            return httpx.Response(200, json={"items": [{"_id": one} for one in ids]})
+        return httpx.Response(200, json={"SuccessfullyDeleted": {"ids": ids[1:]}, "NotFound": {"ids": ids[:1]}})
+
+    return both.http(transport=httpx.MockTransport(answer))
+
+
+def test_async_client_parses_large_bodies_off_the_loop(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[threading.Thread] = []
+
+    def noted(operation: Any, response: httpx.Response) -> Any:
+        seen.append(threading.current_thread())
+        return parse_response(operation, response)
+
+    monkeypatch.setattr("connectycube.rest._async.parse_response", noted)
+    pages = [{"items": [{"_id": str(number)} for number in range(count)]} for count in (10, 20_000)]
+    server.on("GET", LIST, *(Answer(200, page) for page in pages))
+
+    async def run() -> list[int]:
+        async with AsyncConnectyCube(1, "key", base_url=server.url, token="token") as cube:
+            return [len(await cube.dialogs.list()) for _ in pages]
+
+    assert asyncio.run(run()) == [10, 20_000]
+    assert [thread is threading.main_thread() for thread in seen] == [True, False]
+
+
+IDS = [f"66f1a7c2e4b0d93a51c{number:05x}" for number in range(3000)]
+
+
+def test_ids_that_are_too_many_for_one_address_are_sent_in_parts(both: Both) -> None:
+    sent: list[httpx.URL] = []
+    cube = both.cube("http://127.0.0.1", http_client=transport(both, sent))
+    result = cube.messages.delete(IDS, force=True)
+    assert len(sent) == 11
+    assert all(len(str(url)) <= 8000 and url.query == b"force=1" for url in sent)
+    deleted, missing = result.successfully_deleted, result.not_found
+    assert deleted is not None
+    assert missing is not None
+    assert len(missing.ids) == len(sent)
+    assert sorted(deleted.ids + missing.ids) == IDS
+    assert result.wrong_permissions is None
+    assert [one.id for one in cube.custom_objects.get_many("Car", IDS)] == IDS
+    assert len(sent) == 22
+
+
+TOO_LONG: dict[str, Any] = {
+    "filters['id']['in']": lambda cube: cube.users.list(filters={"id": {"in": range(80_000_000, 80_001_000)}}),
+    "filters['name']['ctn']": lambda cube: cube.dialogs.list(filters={"name": {"ctn": "x" * 70_000}}),
+    "chat_dialog_ids": lambda cube: cube.messages.unread_count(chat_dialog_ids=IDS),
+    "the path": lambda cube: cube.custom_objects.get_many("x" * 9000, ["1"]),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+def test_argument_that_is_too_long_for_an_address_is_named(both: Both, server: Server, name: str) -> None:
+    with pytest.raises(errors.InvalidArgument, match="too long: the address would exceed 8000 bytes") as caught:
+        TOO_LONG[name](both.cube(server.url))
+    assert caught.value.argument == name
     assert server.requests == []
 
 

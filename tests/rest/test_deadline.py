@@ -137,6 +137,24 @@ def test_deadline_of_a_copy(both: Both, server: Server, waits: list[float]) -> N
     assert waits == [20.0, 20.0]
 
 
+def test_deadline_covers_both_requests_of_a_login(both: Both, server: Server) -> None:
+    release = threading.Event()
+
+    def slow(_: Request) -> Answer:
+        release.wait(0.7)
+        return Answer(201, {"session": {"id": 1, "token": "new"}})
+
+    server.on("POST", "/session", slow)
+    server.on("POST", "/login", Answer(200, {"user": {"id": 1}}, stall=release))
+    try:
+        with pytest.raises(
+            errors.RequestTimeout, match=r"sessions\.create did not end within its deadline of 1 seconds"
+        ):
+            both.cube(server.url, deadline=1).login(login="mary", password="correct-horse-9")
+    finally:
+        release.set()
+
+
 @pytest.mark.parametrize("wrong", [0, -1, True, "30", float("nan"), float("inf")])
 def test_invalid_deadline_is_rejected(both: Both, wrong: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match="deadline"):

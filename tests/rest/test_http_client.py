@@ -21,6 +21,7 @@ from tests.rest.storage import UID
 PAGE = Answer(200, {"items": []})
 GONE = Answer(401, {"errors": {"base": ["Required session does not exist"]}})
 OPENED = {"session": {"id": 1, "user_id": 81001, "token": "new-token"}}
+USER = {"user": {"id": 81001}}
 REOPENED = {"session": {"id": 2, "user_id": 81001, "token": "newer-token"}}
 
 
@@ -59,14 +60,16 @@ def test_client_from_outside_stays_as_it_is(both: Both, server: Server) -> None:
 @pytest.mark.parametrize("given", [False, True])
 def test_cookies_do_not_outlive_a_user(both: Both, server: Server, given: bool) -> None:
     server.on("POST", "/session", Answer(201, OPENED, {"Set-Cookie": "_session=1; Path=/"}))
+    server.on("POST", "/login", Answer(200, USER))
     cube = both.cube(server.url, token=None, **({"http_client": both.http()} if given else {}))
     cube.login(login="mary", password="correct-horse-9")
     cube.login(login="john", password="battery-staple-4")
-    assert [request.header("Cookie") for request in server.requests] == [None, None]
+    assert [request.header("Cookie") for request in server.requests] == [None] * 4
 
 
 def test_hook_that_raises_for_a_status_does_not_prevent_renewals(both: Both, server: Server) -> None:
     server.on("POST", "/session", Answer(201, OPENED), Answer(201, REOPENED))
+    server.on("POST", "/login", Answer(200, USER))
     server.on("GET", "/chat/Dialog", GONE, PAGE, Answer(404, {"errors": ["none"]}))
     seen: list[int] = []
 
@@ -83,7 +86,13 @@ def test_hook_that_raises_for_a_status_does_not_prevent_renewals(both: Both, ser
     assert cube.dialogs.list().items == []
     with pytest.raises(errors.NotFound, match="none"):
         cube.dialogs.list()
-    assert seen == [201, 401, 201, 200, 404]
+    assert seen == [201, 200, 401, 201, 200, 200, 404]
+
+
+def test_own_server_stands_for_the_other_hosts_of_the_platform(both: Both, server: Server) -> None:
+    server.on("POST", "/unfurl", Answer(200, {"title": "Climbing"}))
+    both.cube(server.url).link_previews.create(url="https://intranet.example/secret")
+    assert [request.header("CB-Token") for request in server.to("/unfurl")] == [TOKEN]
 
 
 def test_redirects_are_followed_where_the_client_says_so(both: Both, server: Server, storage: Server) -> None:
@@ -285,6 +294,7 @@ def test_retries_and_renewals_are_logged(
     both: Both, server: Server, caplog: pytest.LogCaptureFixture, waits: list[float]
 ) -> None:
     server.on("POST", "/session", Answer(201, OPENED), Answer(201, REOPENED))
+    server.on("POST", "/login", Answer(200, USER))
     server.on("GET", "/chat/Dialog", Answer(503), GONE, PAGE)
     cube = both.cube(server.url, token=None)
     with caplog.at_level(logging.INFO, "connectycube.rest"):

@@ -28,30 +28,36 @@ class Platform:
         self.server = server
         self.given = 0
         self.valid: set[str] = set()
+        self.owners: dict[str, str] = {}
         self.accepted: list[tuple[str, str]] = []
         """Owners of tokens, and what they said."""
         self.asked = threading.Event()
         self.release = threading.Event()
         self.release.set()
         server.on("POST", "/session", self.open)
+        server.on("POST", "/login", self.log_in)
         server.on("DELETE", "/session", Answer(200))
         server.on("POST", "/chat/Message", self.accept)
 
     def open(self, request: Request) -> Answer:
-        user = request.json()["user"]["login"]
+        self.given += 1
+        return Answer(201, {"session": {"id": self.given, "token": f"application-{self.given}"}})
+
+    def log_in(self, request: Request) -> Answer:
+        user = request.json()["login"]
         if user == "a":
             self.asked.set()
             self.release.wait(60)
-        self.given += 1
-        token = f"{user}-{self.given}"
+        token = request.header("CB-Token") or ""
+        self.owners[token] = user
         self.valid.add(token)
-        return Answer(201, {"session": {"id": self.given, "token": token, "user_id": IDS[user]}})
+        return Answer(200, {"user": {"id": IDS[user]}})
 
     def accept(self, request: Request) -> Answer:
         token = request.header("CB-Token") or ""
         if token not in self.valid:
             return GONE
-        self.accepted.append((token[0], request.json()["message"]))
+        self.accepted.append((self.owners[token], request.json()["message"]))
         return Answer(201, {"_id": DIALOG})
 
     def hold(self) -> None:
@@ -153,7 +159,7 @@ def test_retry_keeps_the_user(platform: Platform, waits: list[float]) -> None:
         platform.server.on("GET", "/chat/Dialog", busy, Answer(200, {"items": []}))
         cube.dialogs.list()
     tokens = [request.header("CB-Token") or "" for request in platform.server.to("/chat/Dialog")]
-    assert [token[0] for token in tokens] == ["a", "a"]
+    assert [platform.owners[token] for token in tokens] == ["a", "a"]
 
 
 def test_logout_leaves_a_session_that_was_opened_meanwhile(platform: Platform) -> None:
@@ -180,7 +186,7 @@ def test_each_caller_gets_its_own_exception(platform: Platform) -> None:
             platform.asked.set()
             return Answer(401, {"errors": ["no"]}, stall=platform.release)
 
-        platform.server.on("POST", "/session", refuse)
+        platform.server.on("POST", "/login", refuse)
         calls = [threads.submit(say, cube, "from a") for _ in range(20)]
         assert platform.asked.wait(60)
         platform.release.set()
@@ -237,9 +243,9 @@ def test_failed_renewal_without_its_caller_is_quiet(platform: Platform, caplog: 
         async with AsyncConnectyCube(APP_ID, AUTH_KEY, base_url=platform.server.url, max_retries=0) as cube:
             await cube.login(login="a", password="secret")
             platform.hold()
-            platform.server.on("POST", "/session", Answer(401, {"errors": ["no"]}, stall=platform.release))
+            platform.server.on("POST", "/login", Answer(401, {"errors": ["no"]}, stall=platform.release))
             task = asyncio.ensure_future(say(cube, "from a"))
-            while not platform.server.to("/session")[1:]:
+            while not platform.server.to("/login")[1:]:
                 await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -279,6 +285,7 @@ def test_renewal_in_a_hook_of_another_client(both: Both, platform: Platform) -> 
         def hook(_: Any) -> str:
             say(other, "from a")
             platform.valid.add("new")
+            platform.owners["new"] = "a"
             return "new"
 
         platform.valid.clear()

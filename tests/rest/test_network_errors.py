@@ -46,6 +46,34 @@ def test_connection_refused(both: Both) -> None:
     assert not isinstance(caught.value, errors.TlsFailed)
 
 
+def test_errors_name_the_host(both: Both, server: Server) -> None:
+    cube = both.cube(server.url, max_retries=0, timeout=AT_ONCE)
+    release = threading.Event()
+    failures: list[tuple[Answer, type[Exception]]] = [
+        (Answer(close=True), errors.ConnectionFailed),
+        (Answer(stall=release), errors.RequestTimeout),
+        (Answer(200, b"<html>"), errors.DecodeError),
+        (Answer(200, b"x", {"Content-Encoding": "gzip"}), errors.DecodeError),
+        (Answer(404), errors.NotFound),
+    ]
+    for answer, kind in failures:
+        server.on("GET", "/chat/Dialog", answer)
+        with pytest.raises(kind, match=rf"dialogs\.list.*\(127\.0\.0\.1:{server.port}\)$"):
+            cube.dialogs.list()
+    release.set()
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "line\nbreak", "\u202eback"])
+def test_quoted_failure_has_no_control_characters(both: Both, text: str) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError(text)
+
+    http = both.http(transport=httpx.MockTransport(fail))
+    with pytest.raises(errors.ConnectionFailed, match=r"dialogs\.list failed") as caught:
+        both.cube("http://127.0.0.1", http_client=http, max_retries=0).dialogs.list()
+    assert str(caught.value).isprintable()
+
+
 def test_no_network(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_name(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")

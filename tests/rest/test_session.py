@@ -14,6 +14,7 @@ from tests.rest.server import Answer, Server
 NEW = "token-that-is-new-7c1e"
 PASSWORD = "correct-horse-9"
 OPENED = Answer(201, {"session": {"id": 550101, "user_id": 81001, "token": NEW, "user": {"id": 81001}}})
+LOGGED_IN = Answer(200, {"user": {"id": 81001, "login": "mary"}})
 EMPTY = Answer(200, {"items": []})
 
 
@@ -29,11 +30,11 @@ def opened(server: Server) -> Any:
 
 LOGINS: dict[str, tuple[Any, Any]] = {
     "login": (
-        lambda cube: cube.login(login="mary", password=PASSWORD),
+        lambda cube: cube.login(login="mary", password=PASSWORD, create=True),
         {"user": {"login": "mary", "password": PASSWORD}},
     ),
     "email": (
-        lambda cube: cube.login(email="mary@mail.example", password=PASSWORD),
+        lambda cube: cube.login(email="mary@mail.example", password=PASSWORD, create=True),
         {"user": {"email": "mary@mail.example", "password": PASSWORD}},
     ),
     "guest": (
@@ -74,7 +75,51 @@ def test_login_is_one_request_and_its_token_is_used(both: Both, server: Server, 
     assert server.requests[-1].header("CB-Token") == NEW
 
 
+USERS: dict[str, tuple[Any, Any]] = {
+    "login": (lambda cube: cube.login(login="mary", password=PASSWORD), {"login": "mary", "password": PASSWORD}),
+    "email": (
+        lambda cube: cube.login(email="mary@mail.example", password=PASSWORD),
+        {"email": "mary@mail.example", "password": PASSWORD},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_login_gives_an_application_session_its_user(both: Both, server: Server, kind: str) -> None:
+    """The platform would sign up an unknown user whom the first request names."""
+    login, body = USERS[kind]
+    ends = {"CB-Token-ExpirationDate": "2026-02-03 10:15:30 UTC"}
+    server.on("POST", "/session", Answer(201, {"session": {"id": 550101, "token": NEW, "user_id": None}}))
+    server.on("POST", "/login", Answer(200, LOGGED_IN.body, ends))
+    server.on("GET", "/chat/Dialog", EMPTY)
+    cube = both.cube(server.url)
+    session = login(cube)
+    assert cube.session is session
+    assert session is not None
+    assert (session.id, session.token, session.user_id) == (550101, NEW, 81001)
+    assert session.user is not None
+    assert session.user.login == "mary"
+    assert cube.session_expires_at == DAY
+    assert opened(server) == {}
+    assert (server.requests[1].header("CB-Token"), server.requests[1].json()) == (NEW, body)
+    cube.dialogs.list()
+    assert server.requests[2].header("CB-Token") == NEW
+
+
+@pytest.mark.parametrize("step", ["/session", "/login"])
+def test_refused_login_keeps_the_open_session(both: Both, server: Server, step: str) -> None:
+    server.on("POST", "/session", OPENED)
+    server.on("POST", "/login", LOGGED_IN)
+    server.on("POST", step, Answer(401, {"errors": ["Unauthorized"]}))
+    cube = both.cube(server.url)
+    with pytest.raises(errors.Unauthorized):
+        cube.login(login="mary", password=PASSWORD)
+    assert cube.session is not None
+    assert (cube.session.token, cube.session_expires_at) == (TOKEN, None)
+
+
 WRONG: dict[str, Any] = {
+    "create": lambda cube: cube.login(login="mary", password=PASSWORD, create="no"),
     "both": lambda cube: cube.login(login="mary", email="mary@mail.example", password=PASSWORD),
     "neither": lambda cube: cube.login(password=PASSWORD),
     "empty login": lambda cube: cube.login(login="", password=PASSWORD),
@@ -104,7 +149,7 @@ def test_invalid_login_sends_nothing(both: Both, server: Server, kind: str) -> N
 def test_missing_credentials_explain_the_fix(both: Both, server: Server, missing: str) -> None:
     cube = both.cube(server.url, token=None, **{missing: None})
     with pytest.raises(errors.ConfigurationError, match=f"pass it, or set CONNECTYCUBE_{missing.upper()}") as caught:
-        cube.login(login="mary", password=PASSWORD)
+        cube.login(login="mary", password=PASSWORD, create=True)
     assert caught.value.operation == "sessions.create"
     assert server.requests == []
 
@@ -136,7 +181,7 @@ def test_credentials_come_from_the_environment(both: Both, server: Server, monke
     server.on("POST", "/session", OPENED)
     server.on("GET", "/admin/chat/list", EMPTY)
     cube = both.cube("", app_id=None, auth_key=None, token=None)
-    cube.login(login="mary", password=PASSWORD)
+    cube.login(login="mary", password=PASSWORD, create=True)
     assert opened(server) == {"user": {"login": "mary", "password": PASSWORD}}
     cube.admin.list_dialogs()
     assert server.requests[-1].header("CB-Administration-API-Key") == "adm-1"
@@ -148,7 +193,7 @@ def test_arguments_override_the_environment(both: Both, server: Server, monkeypa
     server.on("POST", "/session", OPENED)
     server.on("GET", "/admin/chat/list", EMPTY)
     cube = both.cube(server.url, admin_key="adm-2")
-    cube.login(login="mary", password=PASSWORD)
+    cube.login(login="mary", password=PASSWORD, create=True)
     opened(server)
     cube.admin.list_dialogs()
     assert server.requests[-1].header("CB-Administration-API-Key") == "adm-2"
@@ -200,7 +245,7 @@ def test_response_without_a_token_is_not_a_session(both: Both, server: Server, b
     server.on("POST", "/session", Answer(201, body))
     cube = both.cube(server.url)
     with pytest.raises(errors.DecodeError, match="no token") as caught:
-        cube.login(login="mary", password=PASSWORD)
+        cube.login(login="mary", password=PASSWORD, create=True)
     assert caught.value.operation == "sessions.create"
     assert cube.session is not None
     assert cube.session.token == TOKEN
@@ -210,7 +255,7 @@ def test_rejected_login_changes_nothing(both: Both, server: Server) -> None:
     server.on("POST", "/session", Answer(401, {"errors": ["Unauthorized"]}))
     cube = both.cube(server.url)
     with pytest.raises(errors.Unauthorized) as caught:
-        cube.login(login="mary", password=PASSWORD)
+        cube.login(login="mary", password=PASSWORD, create=True)
     assert caught.value.operation == "sessions.create"
     assert cube.session is not None
     assert cube.session.token == TOKEN
@@ -219,7 +264,7 @@ def test_rejected_login_changes_nothing(both: Both, server: Server) -> None:
 def test_login_replaces_an_open_session(both: Both, server: Server) -> None:
     server.on("POST", "/session", OPENED)
     cube = both.cube(server.url)
-    cube.login(login="mary", password=PASSWORD)
+    cube.login(login="mary", password=PASSWORD, create=True)
     assert cube.session is not None
     assert cube.session.token == NEW
 
@@ -254,9 +299,9 @@ def test_login_response_sets_the_session_expiry(both: Both, server: Server) -> N
     headers = {"CB-Token-ExpirationDate": "2026-02-03 10:15:30 UTC"}
     server.on("POST", "/session", Answer(201, OPENED.body, headers), OPENED)
     cube = both.cube(server.url, token=None)
-    cube.login(login="mary", password=PASSWORD)
+    cube.login(login="mary", password=PASSWORD, create=True)
     assert cube.session_expires_at == DAY
-    cube.login(login="mary", password=PASSWORD)
+    cube.login(login="mary", password=PASSWORD, create=True)
     assert cube.session_expires_at is None
 
 
@@ -282,7 +327,7 @@ def test_copies_share_the_session(both: Both, server: Server) -> None:
     server.on("DELETE", "/session", Answer(200))
     cube = both.cube(server.url, token=None)
     copy = cube.with_options(timeout=5, headers={"X-Trace": "17"})
-    cube.login(login="mary", password=PASSWORD)
+    cube.login(login="mary", password=PASSWORD, create=True)
     copy.dialogs.list()
     assert server.requests[-1].header("CB-Token") == NEW
     assert server.requests[-1].header("X-Trace") == "17"

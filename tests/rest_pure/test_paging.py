@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectycube.rest import AsyncConnectyCube, DecodeError
+from connectycube.rest import AsyncConnectyCube, DecodeError, InvalidArgument
 
 from .lists import Change, ListServer, client, numbered, walk
 
@@ -69,6 +69,36 @@ def test_async_iteration_requests_only_what_is_consumed() -> None:
             assert (await anext(entries)).id == "e10"
             assert len(server.requests) == 2
             assert len([entry async for entry in entries]) == 19
+
+    asyncio.run(run())
+
+
+def test_page_is_a_sequence_of_its_items_and_gives_the_first_of_the_list() -> None:
+    server = ListServer(numbered(10), cap=4)
+    with client(server.answer) as cube:
+        page = cube.dialogs.list()
+        assert (len(page), bool(page), page[0].id, [one.id for one in page[1:3]]) == (4, True, "e0", ["e1", "e2"])
+        assert [one.id for one in page.first(3)] == ["e0", "e1", "e2"]
+        assert len(server.requests) == 1
+        assert [one.id for one in page.first(6)] == numbered(6)
+        assert [one.id for one in page.first(50)] == numbered(10)
+        with pytest.raises(InvalidArgument, match="count"):
+            page.first(-1)
+    with client(ListServer([]).answer) as cube:
+        page = cube.dialogs.list()
+        assert (len(page), bool(page), page.first(1)) == (0, False, [])
+
+
+def test_async_page_needs_an_async_loop() -> None:
+    server = ListServer(numbered(10), cap=4)
+
+    async def run() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(server.answer)) as http:
+            page: Any = await AsyncConnectyCube(1, "key", http_client=http, token="token").dialogs.list()
+            assert (len(page), page[0].id) == (4, "e0")
+            with pytest.raises(TypeError, match="not iterable"):
+                list(page)
+            assert [one.id for one in await page.first(6)] == numbered(6)
 
     asyncio.run(run())
 

@@ -39,7 +39,7 @@ def join(both: Both, sandbox: Sandbox) -> Join:
 
     def joined(login: str, **options: Any) -> Any:
         cube = both.cube(sandbox.api_url, auth_key=sandbox.auth_key, token=None, max_retries=0, **options)
-        cube.login(login=login, password=PASSWORD)
+        cube.login(login=login, password=PASSWORD, create=True)
         return cube
 
     return joined

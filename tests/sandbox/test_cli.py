@@ -133,7 +133,7 @@ async def entered(found: dict[str, Any], login: str, token: str | None = None) -
         found["app_id"], found["auth_key"], base_url=found["api_url"], token=token, max_retries=0
     ) as cube:
         if token is None:
-            await cube.login(login=login, password=PASSWORD)
+            await cube.login(login=login, password=PASSWORD, create=True)
             assert cube.session is not None
             token = cube.session.token
         user_id = (await cube.sessions.get()).user_id
@@ -331,7 +331,7 @@ def test_the_largest_upload_is_never_entirely_in_memory(tmp_path: Path) -> None:
     with running("--json", "--data", str(tmp_path / "sandbox.db")) as process:
         found = json.loads(first_line(process))
         with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"]) as cube:
-            cube.login(login="mary", password=PASSWORD)
+            cube.login(login="mary", password=PASSWORD, create=True)
             assert cube.files.upload(bytes(size)).size == size
         assert peak(process) < size
 

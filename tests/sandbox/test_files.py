@@ -117,7 +117,7 @@ def test_a_file_is_complete_only_once_uploaded(join: Join) -> None:
 def test_the_storage_refuses_too_large_files(both: Both) -> None:
     with Sandbox(Settings(app_id=7001, limits=Limits(file_bytes=MEGABYTE))) as small:
         cube = both.cube(small.api_url, auth_key=small.auth_key, token=None)
-        cube.login(login="mary", password="password")
+        cube.login(login="mary", password="password", create=True)
         with pytest.raises(errors.ApiError, match="exceeds"):
             cube.files.upload(bytes(MEGABYTE + 1))
         with pytest.raises(errors.ApiError, match="exceeds"):
@@ -152,8 +152,8 @@ def test_other_calls_are_served_during_the_largest_upload(sandbox: Sandbox, monk
     writing = threading.Event()
     cubes = [ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) for _ in range(2)]
     with cubes[0] as mary, cubes[1] as ada, ThreadPoolExecutor() as pool:
-        mary.login(login="mary", password="correct-horse-9")
-        ada.login(login="ada", password="correct-horse-9")
+        mary.login(login="mary", password="correct-horse-9", create=True)
+        ada.login(login="ada", password="correct-horse-9", create=True)
         counted: list[int] = []
 
         def progress(sent: int, total: int | None) -> None:

@@ -31,7 +31,7 @@ def test_reads_work_and_writes_are_refused(tmp_path: Path) -> None:
     with running("--json", "--data", str(tmp_path / "sandbox.db")) as process:
         found: dict[str, Any] = json.loads(first_line(process))
         with ConnectyCube(found["app_id"], found["auth_key"], base_url=found["api_url"], max_retries=0) as cube:
-            cube.login(login="mary", password="correct-horse-9")
+            cube.login(login="mary", password="correct-horse-9", create=True)
             dialog = cube.dialogs.create(type=2, name="Climbing", occupants_ids=[])
             assert dialog.id is not None
             cube.messages.create(chat_dialog_id=dialog.id, message="before")

@@ -20,6 +20,26 @@ def test_an_unknown_login_creates_a_user_who_can_log_in_again(join: Join) -> Non
     assert user_id(join("mary")) == user_id(join("mary"))
 
 
+def test_a_login_creates_a_user_only_on_request(both: Both, sandbox: Sandbox) -> None:
+    cube = bare(both, sandbox)
+    for _ in range(2):
+        with pytest.raises(errors.Unauthorized):
+            cube.login(login="mary", password=PASSWORD)
+    created = cube.login(login="mary", password=PASSWORD, create=True)
+    assert cube.login(login="mary", password=PASSWORD).user_id == created.user_id
+
+
+def test_a_renewal_does_not_create_the_deleted_user_again(join: Join, both: Both, sandbox: Sandbox) -> None:
+    cube = join("mary")
+    other = bare(both, sandbox)
+    other.login(login="mary", password=PASSWORD)
+    other.users.delete(user_id(other))
+    with pytest.raises(errors.Unauthorized):
+        cube.dialogs.list()
+    with pytest.raises(errors.Unauthorized):
+        bare(both, sandbox).login(login="mary", password=PASSWORD)
+
+
 def test_a_wrong_password_is_refused(join: Join, both: Both, sandbox: Sandbox) -> None:
     join("mary")
     with pytest.raises(errors.Unauthorized):
@@ -58,7 +78,7 @@ def test_a_client_with_credentials_renews_an_expired_session(join: Join, sandbox
     cube = join("mary")
     assert sandbox.expire_sessions() == 1
     assert cube.dialogs.count() == 0
-    assert [entry.status for entry in sandbox.journal.exchanges()][-3:] == [401, 201, 200]
+    assert [entry.status for entry in sandbox.journal.exchanges()][-4:] == [401, 201, 200, 200]
 
 
 def test_a_guest_exists_for_a_day_and_has_no_password(both: Both, sandbox: Sandbox) -> None:

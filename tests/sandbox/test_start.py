@@ -26,7 +26,7 @@ import sys
 from connectycube.rest import ConnectyCube
 from connectycube.sandbox import Sandbox
 with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
-    cube.login(login="mary", password="correct-horse-9")
+    cube.login(login="mary", password="correct-horse-9", create=True)
     cube.dialogs.create(type=4, name="News")
     sandbox.reset()
     assert sandbox.chat_port and sandbox.websocket_url
@@ -147,7 +147,7 @@ class TestAChatThatCanNotStart:
         sandbox.start()
         joe = sandbox.create_user("joe", "pass")
         with ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
-            cube.login(login="mary", password="pass")
+            cube.login(login="mary", password="pass", create=True)
             assert cube.messages.create(recipient_id=joe.id, message="hello", send_to_chat=True).id
         with pytest.raises(ChatStartError, match="no server"):
             sandbox.stop()

@@ -96,6 +96,6 @@ def test_a_data_file_keeps_the_keys(tmp_path: Path) -> None:
     with Sandbox(data=data) as sandbox:
         assert (sandbox.app_id, sandbox.auth_key, sandbox.admin_key) == first
         with ConnectyCube(first[0], first[1], base_url=sandbox.api_url) as cube:
-            assert cube.login(login="mary", password="correct-horse-9").application_id == first[0]
+            assert cube.login(login="mary", password="correct-horse-9", create=True).application_id == first[0]
     with Sandbox(Settings(auth_key="own"), data=data) as sandbox:
         assert (sandbox.app_id, sandbox.auth_key, sandbox.admin_key) == (first[0], "own", first[2])

@@ -200,7 +200,7 @@ def test_a_data_file_survives_a_killed_sandbox(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"
     with Sandbox(data=path) as sandbox:
         cube = ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url)
-        cube.login(login="mary", password="correct-horse-9")
+        cube.login(login="mary", password="correct-horse-9", create=True)
         ada = sandbox.create_user("ada")
         cube.messages.create(recipient_id=ada.id, message="hello")
         file = cube.files.upload(b"content")
@@ -296,7 +296,8 @@ def test_it_runs_in_an_async_block_and_beside_another() -> None:
         async with Sandbox() as first, Sandbox(Settings(app_id=9)) as second:
             for sandbox in (first, second):
                 async with AsyncConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
-                    assert (await cube.login(login="mary", password="correct-horse-9")).application_id == sandbox.app_id
+                    session = await cube.login(login="mary", password="correct-horse-9", create=True)
+                    assert session.application_id == sandbox.app_id
 
     asyncio.run(run())
 
@@ -315,7 +316,7 @@ def test_a_taken_port_is_an_error_that_leaves_nothing_open() -> None:
 
 def test_it_stops_during_delayed_calls_and_slow_downloads(caplog: pytest.LogCaptureFixture) -> None:
     with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
-        cube.login(login="mary", password="correct-horse-9")
+        cube.login(login="mary", password="correct-horse-9", create=True)
         uid = str(cube.files.upload(bytes(20_000_000)).uid)
         place = httpx.URL(cube.files.url(uid, private=True))
         address = httpx.URL(httpx.get(place).headers["location"])

@@ -15,7 +15,7 @@ from . import _deadline, _retry, _wire
 from ._async_body import aread_body
 from ._async_pool import LEAKS, AsyncBody, AsyncPool
 from ._base import BaseClient, deadline_of, logger, retry_limit, timeout_of
-from ._call import Call, RawResponse, parse_response
+from ._call import LONGEST_PATH, Call, RawResponse, divided, merged, parse_response
 from ._masking import hide_frames
 from ._names import RESOURCES
 from ._paging import BasePage, PageCall, PageData, walk_from
@@ -28,9 +28,14 @@ T = TypeVar("T")
 MOST_REDIRECTS = 20
 """That a call follows if the caller's own HTTP client does."""
 
+LARGE = 256 * 1024  # async only
+"""Bytes of a body that is read in a thread."""  # async only
+
 
 class AsyncPage(BasePage[T]):
     """One page of a list. `items` is this page; `async for` iterates over the whole rest of the list.
+
+    `len(page)`, `bool(page)` and `page[0]` are those of `items`.
 
     Iterating requests further pages as it reaches them. If the list changes meanwhile, no entry comes twice, and no
     entry that was there all the time is left out; the page remembers the ids of what it has given for that. Lists with
@@ -43,6 +48,23 @@ class AsyncPage(BasePage[T]):
     """
 
     __slots__ = ()
+
+    __iter__ = None  # async only
+    """A plain `for` would see only this page."""  # async only
+
+    async def first(self, count: int) -> list[T]:
+        """Return the first entries from this page on, and request further pages only if it is shorter.
+
+        :param count: the most entries to return.
+        :raises InvalidArgument: if the count is negative.
+        """
+        _wire.integer("count", count, minimum=0)
+        walk = walk_from(self._call)
+        items, following = walk.take(self._data)
+        while following is not None and len(items) < count:
+            more, following = walk.take(await self._fetch(following))
+            items += more
+        return items[:count]
 
     async def __aiter__(self) -> AsyncIterator[T]:
         walk = walk_from(self._call)
@@ -150,7 +172,22 @@ class AsyncApiClient(BaseClient):
                 return response
 
     async def _call(self, call: Call[T]) -> T:
-        return parse_response(call.operation, await self._send(call))
+        if len(call.path) > LONGEST_PATH:
+            return await self._divided(call)
+        response = await self._send(call)
+        if len(response.content) > LARGE:  # async only
+            import asyncio
+
+            return await asyncio.to_thread(parse_response, call.operation, response)
+        return parse_response(call.operation, response)
+
+    async def _divided(self, call: Call[T]) -> T:
+        """Make a call with too many ids in its path: in parts, each of which may fail after others have succeeded."""
+        found: Any = None
+        async with _deadline.awithin(_deadline.earliest(call.operation.name, self.deadline)):
+            for part in divided(call):
+                found = merged(found, parse_response(part.operation, await self._send(part)))
+        return cast("T", found)
 
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
         return AsyncPage(call, await self._call(call), self._call)

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _wire, errors
+from . import _deadline, _wire, errors
 from ._async import AsyncApiClient
 from ._masking import hide
 from ._session import (
@@ -16,10 +16,12 @@ from ._session import (
     Mark,
     Provider,
     Renewal,
+    SessionState,
     arenew_once,
     password_user,
     provider_arguments,
     renewing,
+    token_of,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         flag = renewing.set((*renewing.get(), renewal))
         try:
             if credentials is not None:
-                await self._open(credentials, user=credentials)
+                await self._open(credentials)
             elif self._on_session_expired is not None:
                 given: Any = self._on_session_expired(self)
                 if inspect.isawaitable(given):  # async only
@@ -54,28 +56,42 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
             renewing.reset(flag)
 
     async def _open(self, credentials: dict[str, Any] | None, **arguments: Any) -> Session:
-        """Open a session and adopt it."""
-        self._session.expiry = ""
-        session: Session = await self.sessions.create(**arguments)
-        self._session.adopt(session, credentials)
+        """Open a session and adopt it.
+
+        :param credentials: what renews it. Without further arguments they open it, too, and sign nobody up.
+        """
+        # Apart from the current session, which other calls go on using until the new one has its user.
+        apart = self.with_options()
+        state = apart._session = SessionState(None)
+        async with _deadline.awithin(_deadline.earliest("sessions.create", self.deadline)):
+            session: Session = await apart.sessions.create(**arguments)
+            state.token = hide(token_of(session))
+            if credentials is not None and not arguments:
+                # R-006: unlike a session with a user (R-001), this creates no account.
+                session.user = await apart.sessions.login(**credentials)
+                session.user_id = session.user.id
+        self._session.adopt(session, credentials, state.expiry)
         return session
 
-    async def login(self, *, login: str | None = None, email: str | None = None, password: str) -> Session:
+    async def login(
+        self, *, login: str | None = None, email: str | None = None, password: str, create: bool = False
+    ) -> Session:
         """Open a session for a user, and renew it with the same password whenever it is lost.
 
-        The platform creates an account for an unknown login unless the application forbids that. With a custom
-        identity provider, `login` is the provider's token and `password` any text.
+        With a custom identity provider, `login` is the provider's token and `password` any text.
 
         :param login: the user's login; give either this or `email`.
         :param email: the user's e-mail address.
         :param password: the user's password; kept in memory for the renewal.
+        :param create: whether to create an account for an unknown login, if the application permits that. A renewal
+            never does.
         :raises InvalidArgument: unless exactly one of login and email is given.
         :raises Unauthorized: if the login or the password is wrong.
         """
-        # R-001; CR-03 is the custom identity provider.
+        # CR-03 is the custom identity provider.
         password = hide(password)
         user = password_user(login, email, password)
-        return await self._open(dict(user), user=user)
+        return await self._open(dict(user), **({"user": user} if _wire.boolean("create", create) else {}))
 
     async def login_guest(self, *, full_name: str) -> Session:
         """Open a session for a new guest user, who exists for a day. Only `on_session_expired` can renew it.

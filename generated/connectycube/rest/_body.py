@@ -95,6 +95,11 @@ class Unpacker:
             raise httpx.DecodingError("truncated content encoding", request=self._request)
 
 
+def host_of(request: httpx.Request | None) -> str:
+    """Return a request's host in parentheses, for the text of an error."""
+    return "" if request is None else f" ({request.url.netloc.decode('ascii')})"
+
+
 def too_large(operation: str, limit: int, remedy: str = "") -> errors.ResponseTooLarge:
     """Return the error of a body over its bound."""
     error = errors.ResponseTooLarge(f"the response to {operation} has more than {limit} bytes{remedy}")

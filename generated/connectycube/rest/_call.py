@@ -7,13 +7,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import httpx
 import msgspec
 
 from . import errors
-from ._body import crowded, text_of
+from ._body import crowded, host_of, text_of
 from ._wire import Pairs
 
 P = ParamSpec("P")
@@ -112,6 +112,45 @@ class Call(Generic[T]):
         return f"<Call {self.operation.name}>"
 
 
+LONGEST_PATH: Final = 7000
+"""Bytes of a path; what is left of an address is for the host and the query."""
+
+
+def divided(call: Call[T]) -> list[Call[T]]:
+    """Divide a call with too many ids in its path."""
+    if len(call.path) <= LONGEST_PATH or call.operation.method == "POST" or call.content or call.form:
+        return [call]
+    # Ids are escaped: a comma separates two of them.
+    before, _, rest = call.path.partition(",")
+    start = before.rpartition("/")[0] + "/"
+    ids, slash, end = rest.partition("/")
+    parts = [before.removeprefix(start)]
+    room = LONGEST_PATH - len(start + slash + end)
+    for one in ids.split(",") if ids else ():
+        if len(parts[-1]) + 1 + len(one) > room:
+            parts.append(one)
+        else:
+            parts[-1] += f",{one}"
+    paths = [start + part + slash + end for part in parts]
+    return [Call(call.operation, path, query=call.query, json=call.json, headers=call.headers) for path in paths]
+
+
+def merged(one: Any, other: Any) -> Any:
+    """Merge the results of two parts of a call: lists of any depth are joined."""
+    if one is None or other is None:
+        return other if one is None else one
+    if isinstance(one, list):
+        return [*one, *other]
+    if isinstance(one, dict):
+        return {key: merged(one.get(key), other.get(key)) for key in one | other}
+    import attrs  # Imported late: only models need it.
+
+    if attrs.has(type(one)):
+        for name in attrs.fields_dict(type(one)):
+            setattr(one, name, merged(getattr(one, name), getattr(other, name)))
+    return one
+
+
 class RawResponse(Generic[T]):
     """A response as it came, whatever its status.
 
@@ -190,7 +229,7 @@ def _decode_error(
     error = failure(
         f"the response to {operation.name} {problem} (status {response.status_code}, "
         f"{errors.printable(kind) or 'no content type'}, "
-        f"{len(response.content)} bytes)",
+        f"{len(response.content)} bytes){host_of(response.request)}",
         status=response.status_code,
         content_type=kind,
     )

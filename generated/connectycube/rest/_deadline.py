@@ -48,6 +48,13 @@ class Deadline:
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
+def earliest(call: str, seconds: float | None) -> Deadline | None:
+    """Return a call's own deadline, or that of the call it is part of if that one passes first."""
+    outer = _current.get()
+    own = None if seconds is None else Deadline(call, seconds)
+    return own if outer is None or (own is not None and own.ends < outer.ends) else outer
+
+
 @contextlib.contextmanager
 def within(deadline: Deadline | None) -> Generator[None]:
     """Let the steps of the network end at a deadline.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, overload
 
 import msgspec
 
@@ -420,6 +420,18 @@ class BasePage(Generic[T]):
         self.total_entries = data.total
         self.limit = data.limit
         self.skip = data.skip
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self.items[index]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self.items)} items, total_entries={self.total_entries}>"

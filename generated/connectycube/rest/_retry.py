@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from . import errors
-from ._deadline import Deadline
+from ._body import host_of
+from ._deadline import earliest
 from ._names import PackageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Attempts:
 
     def __init__(self, name: str, most: int, deadline: float | None) -> None:
         self.most = most
-        self.ends = None if deadline is None else Deadline(name, deadline)
+        self.ends = earliest(name, deadline)
         self.made = 0
         """How many retries there have been."""
         self.reached = False
@@ -130,25 +131,24 @@ def translate(call: Call[Any], error: Exception) -> PackageError:
     name = call.operation.name
     tls = _tls(error)
     _bare(error)
+    where = host_of(getattr(error, "_request", None))
     found: PackageError
     if isinstance(error, httpx.TimeoutException):
-        found = errors.RequestTimeout(f"{name} got no response in time ({type(error).__name__})")
+        found = errors.RequestTimeout(f"{name} got no response in time ({type(error).__name__}){where}")
     elif isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        if "too long" in str(error):
-            check = "its path and query are too long; pass fewer ids or a shorter filter"
-        else:
-            check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
+        check = "the storage's address is not valid" if call.operation.foreign else "check the base URL"
         found = errors.ConfigurationError(f"{name} can't be sent: {check}")
     elif isinstance(error, httpx.DecodingError):
-        found = errors.DecodeError(f"the response to {name} has a content encoding that can't be decoded")
+        found = errors.DecodeError(f"the response to {name} has a content encoding that can't be decoded{where}")
     elif tls is not None:
         reason = getattr(tls, "verify_message", "") or tls.reason or "handshake failed"
-        found = errors.TlsFailed(f"{name} failed in the TLS handshake: {reason}")
+        found = errors.TlsFailed(f"{name} failed in the TLS handshake: {errors.printable(reason)}{where}")
     elif isinstance(error, httpx.LocalProtocolError):
         # Its message may quote a header of the caller's own HTTP client.
-        found = errors.ConnectionFailed(f"{name} can't be sent: it breaks the rules of HTTP")
+        found = errors.ConnectionFailed(f"{name} can't be sent: it breaks the rules of HTTP{where}")
     else:
-        found = errors.ConnectionFailed(f"{name} failed: {str(error) or type(error).__name__}")
+        reason = errors.printable(str(error)) or type(error).__name__
+        found = errors.ConnectionFailed(f"{name} failed: {reason}{where}")
     found.operation = name
     return found
 

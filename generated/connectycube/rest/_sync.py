@@ -13,7 +13,7 @@ import httpx
 
 from . import _deadline, _retry, _wire
 from ._base import BaseClient, deadline_of, logger, retry_limit, timeout_of
-from ._call import Call, RawResponse, parse_response
+from ._call import LONGEST_PATH, Call, RawResponse, divided, merged, parse_response
 from ._masking import hide_frames
 from ._names import RESOURCES
 from ._paging import BasePage, PageCall, PageData, walk_from
@@ -32,6 +32,8 @@ MOST_REDIRECTS = 20
 class Page(BasePage[T]):
     """One page of a list. `items` is this page; `for` iterates over the whole rest of the list.
 
+    `len(page)`, `bool(page)` and `page[0]` are those of `items`.
+
     Iterating requests further pages as it reaches them. If the list changes meanwhile, no entry comes twice, and no
     entry that was there all the time is left out; the page remembers the ids of what it has given for that. Lists with
     page numbers promise less: an entry may be left out if as many entries go as come between two requests.
@@ -43,6 +45,20 @@ class Page(BasePage[T]):
     """
 
     __slots__ = ()
+
+    def first(self, count: int) -> list[T]:
+        """Return the first entries from this page on, and request further pages only if it is shorter.
+
+        :param count: the most entries to return.
+        :raises InvalidArgument: if the count is negative.
+        """
+        _wire.integer("count", count, minimum=0)
+        walk = walk_from(self._call)
+        items, following = walk.take(self._data)
+        while following is not None and len(items) < count:
+            more, following = walk.take(self._fetch(following))
+            items += more
+        return items[:count]
 
     def __iter__(self) -> Iterator[T]:
         walk = walk_from(self._call)
@@ -147,7 +163,18 @@ class ApiClient(BaseClient):
                 return response
 
     def _call(self, call: Call[T]) -> T:
-        return parse_response(call.operation, self._send(call))
+        if len(call.path) > LONGEST_PATH:
+            return self._divided(call)
+        response = self._send(call)
+        return parse_response(call.operation, response)
+
+    def _divided(self, call: Call[T]) -> T:
+        """Make a call with too many ids in its path: in parts, each of which may fail after others have succeeded."""
+        found: Any = None
+        with _deadline.within(_deadline.earliest(call.operation.name, self.deadline)):
+            for part in divided(call):
+                found = merged(found, parse_response(part.operation, self._send(part)))
+        return cast("T", found)
 
     def _page(self, call: PageCall[T]) -> Page[T]:
         return Page(call, self._call(call), self._call)

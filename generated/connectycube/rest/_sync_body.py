@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ._body import LARGEST_BODY, LARGEST_ERROR, LARGEST_RAW, PIECE, Unpacker, too_large
+from ._body import LARGEST_BODY, LARGEST_ERROR, LARGEST_RAW, PIECE, Unpacker, host_of, too_large
 
 if TYPE_CHECKING:
     from ._call import Operation
@@ -32,7 +32,7 @@ def read_body(operation: Operation[Any], response: httpx.Response) -> None:
                     break
             if max(len(content), response.num_bytes_downloaded) > limit:
                 if not refused:
-                    raise too_large(operation.name, limit)
+                    raise too_large(operation.name, limit, host_of(response.request))
                 break
         else:
             unpacker.finish()

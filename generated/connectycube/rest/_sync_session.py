@@ -7,17 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _wire, errors
+from . import _deadline, _wire, errors
 from ._masking import hide
 from ._session import (
     BaseSessionClient,
     Mark,
     Provider,
     Renewal,
+    SessionState,
     password_user,
     provider_arguments,
     renew_once,
     renewing,
+    token_of,
 )
 from ._sync import ApiClient
 
@@ -43,7 +45,7 @@ class SessionClient(BaseSessionClient, ApiClient):
         flag = renewing.set((*renewing.get(), renewal))
         try:
             if credentials is not None:
-                self._open(credentials, user=credentials)
+                self._open(credentials)
             elif self._on_session_expired is not None:
                 given: Any = self._on_session_expired(self)
                 self._take(given)
@@ -51,28 +53,42 @@ class SessionClient(BaseSessionClient, ApiClient):
             renewing.reset(flag)
 
     def _open(self, credentials: dict[str, Any] | None, **arguments: Any) -> Session:
-        """Open a session and adopt it."""
-        self._session.expiry = ""
-        session: Session = self.sessions.create(**arguments)
-        self._session.adopt(session, credentials)
+        """Open a session and adopt it.
+
+        :param credentials: what renews it. Without further arguments they open it, too, and sign nobody up.
+        """
+        # Apart from the current session, which other calls go on using until the new one has its user.
+        apart = self.with_options()
+        state = apart._session = SessionState(None)
+        with _deadline.within(_deadline.earliest("sessions.create", self.deadline)):
+            session: Session = apart.sessions.create(**arguments)
+            state.token = hide(token_of(session))
+            if credentials is not None and not arguments:
+                # R-006: unlike a session with a user (R-001), this creates no account.
+                session.user = apart.sessions.login(**credentials)
+                session.user_id = session.user.id
+        self._session.adopt(session, credentials, state.expiry)
         return session
 
-    def login(self, *, login: str | None = None, email: str | None = None, password: str) -> Session:
+    def login(
+        self, *, login: str | None = None, email: str | None = None, password: str, create: bool = False
+    ) -> Session:
         """Open a session for a user, and renew it with the same password whenever it is lost.
 
-        The platform creates an account for an unknown login unless the application forbids that. With a custom
-        identity provider, `login` is the provider's token and `password` any text.
+        With a custom identity provider, `login` is the provider's token and `password` any text.
 
         :param login: the user's login; give either this or `email`.
         :param email: the user's e-mail address.
         :param password: the user's password; kept in memory for the renewal.
+        :param create: whether to create an account for an unknown login, if the application permits that. A renewal
+            never does.
         :raises InvalidArgument: unless exactly one of login and email is given.
         :raises Unauthorized: if the login or the password is wrong.
         """
-        # R-001; CR-03 is the custom identity provider.
+        # CR-03 is the custom identity provider.
         password = hide(password)
         user = password_user(login, email, password)
-        return self._open(dict(user), user=user)
+        return self._open(dict(user), **({"user": user} if _wire.boolean("create", create) else {}))
 
     def login_guest(self, *, full_name: str) -> Session:
         """Open a session for a new guest user, who exists for a day. Only `on_session_expired` can renew it.

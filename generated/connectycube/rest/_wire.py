@@ -367,6 +367,11 @@ def query_text(value: Any) -> str:
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 
+LONGEST_ADDRESS: Final = 8000
+"""Bytes of a URL that every server accepts (RFC 9110 section 4.1)."""
+
+TOO_LONG: Final = f"is too long: the address would exceed {LONGEST_ADDRESS} bytes; pass less at once"
+
 SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
 
 

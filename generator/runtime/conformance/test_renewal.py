@@ -29,6 +29,8 @@ class Platform:
             self.sessions += 1
             session = {"id": self.sessions, "user_id": 81001, "token": f"token-{self.sessions}"}
             return httpx.Response(201, json={"session": session})
+        if request.url.path == "/login":
+            return httpx.Response(200, json={"user": {"id": 81001}})
         if request.headers["CB-Token"] == "token-1":
             return httpx.Response(401, json={"errors": {"base": ["Required session does not exist"]}})
         return httpx.Response(200, json={"items": []})

@@ -14,7 +14,7 @@ import httpx
 from . import _wire, errors
 from ._call import Call
 from ._masking import SecretBytes, hide
-from ._names import SCHEMES, STANDARD_HEADERS, USER_AGENT
+from ._names import BASE_URL, SCHEMES, STANDARD_HEADERS, USER_AGENT
 
 logger = logging.getLogger(__package__)
 
@@ -115,6 +115,16 @@ def header_value(value: str, what: str) -> str:
     return value
 
 
+def _too_long(call: Call[Any]) -> errors.InvalidArgument:
+    """Return the error of a call whose address is too long, which names the argument that makes it so."""
+    sizes = {"the path": len(call.path)}
+    for key, value in call.query:
+        sizes[key] = sizes.get(key, 0) + len(_wire.query_string([(key, value)]))
+    error = errors.InvalidArgument(max(sizes, key=lambda name: sizes[name]), _wire.TOO_LONG)
+    error.operation = call.operation.name
+    return error
+
+
 class QuietUrl(httpx.URL):
     """A URL that shows no query: a storage's URL is signed, and httpx logs the URL of every request."""
 
@@ -193,11 +203,15 @@ class BaseClient:
         else:
             headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
             self._authorize(call, headers, mark)
-        url = f"{operation.server or self.base_url}{call.path}"
-        if not operation.server:
-            url += self.path_suffix
+        if operation.server and (operation.foreign or not BASE_URL or self.base_url == BASE_URL.rstrip("/")):
+            url = operation.server + call.path
+        else:
+            # A server of the caller's own, such as a sandbox, stands for all of the API's.
+            url = f"{self.base_url}{call.path}{self.path_suffix}"
         if call.query:
             url += f"?{_wire.query_string(call.query)}"
+        if len(url) > _wire.LONGEST_ADDRESS and not operation.foreign:
+            raise _too_long(call)
         arguments: dict[str, Any] = {
             "method": operation.method,
             "url": url,

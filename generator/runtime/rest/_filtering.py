@@ -90,11 +90,14 @@ def _filter(inside: str, key: str, rule: Any, known: Filter, lists: str) -> wire
         else:
             operands = [known.one(where, operand)]
         if lists == "v1":
-            found += _v1(where, key, operator, operands, known)
+            pairs = _v1(where, key, operator, operands, known)
         elif operator in LIST_OPERATORS and lists == "repeat":
-            found += [(f"{key}[{operator}][]", wire.query_text(entry)) for entry in operands]
+            pairs = [(f"{key}[{operator}][]", wire.query_text(entry)) for entry in operands]
         else:
-            found.append((f"{key}[{operator}]", _operand(where, operator, operands)))
+            pairs = [(f"{key}[{operator}]", _operand(where, operator, operands))]
+        if sum(len(name) + len(value) + 2 for name, value in pairs) > wire.LONGEST_ADDRESS:
+            raise InvalidArgument(where, wire.TOO_LONG)
+        found += pairs
     return found
 
 

@@ -126,16 +126,10 @@ class SessionState:
                 return one
         return None
 
-    def adopt(self, session: Session, credentials: dict[str, Any] | None) -> None:
-        """Adopt a session that the server has just opened.
-
-        :raises DecodeError: if it has no token.
-        """
-        if not session.token:
-            error = errors.DecodeError("the response to sessions.create has no token")
-            error.operation = "sessions.create"
-            raise error
-        self._set(session.token, session.user_id, session, credentials)
+    def adopt(self, session: Session, credentials: dict[str, Any] | None, expiry: str) -> None:
+        """Adopt a session that the server has just opened."""
+        if self._set(session.token, session.user_id, session, credentials):
+            self.expiry = expiry
 
     def use(self, token: str | None, user_id: int | None, session: Session | None = None) -> None:
         """Adopt a token from elsewhere."""
@@ -430,6 +424,18 @@ def show_log(level: str) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         log.addHandler(handler)
+
+
+def token_of(session: Session) -> str:
+    """Return the token of a session that the server has just opened.
+
+    :raises DecodeError: if it has none.
+    """
+    if not session.token:
+        error = errors.DecodeError("the response to sessions.create has no token")
+        error.operation = "sessions.create"
+        raise error
+    return session.token
 
 
 def password_user(login: str | None, email: str | None, password: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Sandbox:
 
     ```python
     with Sandbox() as sandbox, ConnectyCube(sandbox.app_id, sandbox.auth_key, base_url=sandbox.api_url) as cube:
-        cube.login(login="mary", password="correct-horse-9")
+        cube.login(login="mary", password="correct-horse-9", create=True)
     ```
 
     :param settings: application id, keys, limits, and the web pages that may use it.

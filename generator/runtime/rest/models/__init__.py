@@ -6,11 +6,19 @@ from attrs import define
 
 
 @define(kw_only=True)
+class User:
+    """A user as `sessions.login` returns it."""
+
+    id: int | None = None
+
+
+@define(kw_only=True)
 class Session:
     """A session as `sessions.create` returns it."""
 
     token: str | None = None
     user_id: int | None = None
+    user: User | None = None
 
 
 @define(kw_only=True)
