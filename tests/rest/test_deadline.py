@@ -107,6 +107,7 @@ def test_deadline_while_another_thread_renews_the_session(server: Server) -> Non
 
     server.on("GET", "/chat/Dialog", answer)
     server.on("POST", "/session", Answer(201, {"session": {**opened["session"], "token": "old"}}))
+    server.on("POST", "/login", Answer(200, {"user": {"id": 81001}}))
     with ConnectyCube(APP_ID, AUTH_KEY, base_url=server.url, timeout=60) as cube, ThreadPoolExecutor(1) as pool:
         cube.login(login="mary", password="correct-horse-9")
         server.on("POST", "/session", Answer(201, opened, stall=release))

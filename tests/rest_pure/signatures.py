@@ -37,7 +37,7 @@ def resources(kind: type = ConnectyCube) -> dict[str, type]:
     found = {
         name: type(getattr(cube, name))
         for name, entry in inspect.getmembers(kind)
-        if not name.startswith("_") and type(entry).__name__ == "cached_property"
+        if not name.startswith("_") and type(entry).__name__ == "lazy"
     }
     return dict(sorted(found.items()))
 

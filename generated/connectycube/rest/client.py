@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import httpx
 
 from ._async_pool import AsyncPool
 from ._async_session import AsyncSessionClient
+from ._base import lazy
 from ._masking import hide
 from ._sync_pool import Pool
 from ._sync_session import SessionClient
@@ -82,105 +82,105 @@ class ConnectyCube(SessionClient):
         self._on_session_expired = on_session_expired
         self._http = Pool(http_client)
 
-    @cached_property
+    @lazy
     def address_book(self) -> AddressBook:
         """A user's uploaded phone book, and which of its contacts are registered."""
         from .resources.address_book import AddressBook
 
         return AddressBook(self)
 
-    @cached_property
+    @lazy
     def admin(self) -> Admin:
         """The admin API. It requires the administration key and the Advanced plan or higher."""
         from .resources.admin import Admin
 
         return Admin(self)
 
-    @cached_property
+    @lazy
     def calls(self) -> Calls:
         """Call signals sent over REST."""
         from .resources.calls import Calls
 
         return Calls(self)
 
-    @cached_property
+    @lazy
     def custom_objects(self) -> CustomObjects:
         """Records of the application's own classes."""
         from .resources.custom_objects import CustomObjects
 
         return CustomObjects(self)
 
-    @cached_property
+    @lazy
     def dialogs(self) -> Dialogs:
         """Private, group, public and broadcast dialogs."""
         from .resources.dialogs import Dialogs
 
         return Dialogs(self)
 
-    @cached_property
+    @lazy
     def files(self) -> Files:
         """Files in the platform's storage."""
         from .resources.files import Files
 
         return Files(self)
 
-    @cached_property
+    @lazy
     def link_previews(self) -> LinkPreviews:
         """Titles, texts and images of web pages."""
         from .resources.link_previews import LinkPreviews
 
         return LinkPreviews(self)
 
-    @cached_property
+    @lazy
     def meetings(self) -> Meetings:
         """Scheduled conferences and their recordings."""
         from .resources.meetings import Meetings
 
         return Meetings(self)
 
-    @cached_property
+    @lazy
     def messages(self) -> Messages:
         """Message history, marks, reactions and system messages."""
         from .resources.messages import Messages
 
         return Messages(self)
 
-    @cached_property
+    @lazy
     def push_events(self) -> PushEvents:
         """Push notifications to send."""
         from .resources.push_events import PushEvents
 
         return PushEvents(self)
 
-    @cached_property
+    @lazy
     def push_subscriptions(self) -> PushSubscriptions:
         """Devices and browsers that receive push notifications."""
         from .resources.push_subscriptions import PushSubscriptions
 
         return PushSubscriptions(self)
 
-    @cached_property
+    @lazy
     def search(self) -> Search:
         """Search over dialogs, messages and users."""
         from .resources.search import Search
 
         return Search(self)
 
-    @cached_property
+    @lazy
     def sessions(self) -> Sessions:
         """Application and user sessions. A session lives for two hours after its last call."""
         from .resources.sessions import Sessions
 
         return Sessions(self)
 
-    @cached_property
+    @lazy
     def users(self) -> Users:
         """The accounts of an application's users."""
         from .resources.users import Users
 
         return Users(self)
 
-    @cached_property
+    @lazy
     def whiteboards(self) -> Whiteboards:
         """Shared drawing boards of a dialog."""
         from .resources.whiteboards import Whiteboards
@@ -236,105 +236,105 @@ class AsyncConnectyCube(AsyncSessionClient):
         self._on_session_expired = on_session_expired
         self._http = AsyncPool(http_client)
 
-    @cached_property
+    @lazy
     def address_book(self) -> AsyncAddressBook:
         """A user's uploaded phone book, and which of its contacts are registered."""
         from .resources.address_book import AsyncAddressBook
 
         return AsyncAddressBook(self)
 
-    @cached_property
+    @lazy
     def admin(self) -> AsyncAdmin:
         """The admin API. It requires the administration key and the Advanced plan or higher."""
         from .resources.admin import AsyncAdmin
 
         return AsyncAdmin(self)
 
-    @cached_property
+    @lazy
     def calls(self) -> AsyncCalls:
         """Call signals sent over REST."""
         from .resources.calls import AsyncCalls
 
         return AsyncCalls(self)
 
-    @cached_property
+    @lazy
     def custom_objects(self) -> AsyncCustomObjects:
         """Records of the application's own classes."""
         from .resources.custom_objects import AsyncCustomObjects
 
         return AsyncCustomObjects(self)
 
-    @cached_property
+    @lazy
     def dialogs(self) -> AsyncDialogs:
         """Private, group, public and broadcast dialogs."""
         from .resources.dialogs import AsyncDialogs
 
         return AsyncDialogs(self)
 
-    @cached_property
+    @lazy
     def files(self) -> AsyncFiles:
         """Files in the platform's storage."""
         from .resources.files import AsyncFiles
 
         return AsyncFiles(self)
 
-    @cached_property
+    @lazy
     def link_previews(self) -> AsyncLinkPreviews:
         """Titles, texts and images of web pages."""
         from .resources.link_previews import AsyncLinkPreviews
 
         return AsyncLinkPreviews(self)
 
-    @cached_property
+    @lazy
     def meetings(self) -> AsyncMeetings:
         """Scheduled conferences and their recordings."""
         from .resources.meetings import AsyncMeetings
 
         return AsyncMeetings(self)
 
-    @cached_property
+    @lazy
     def messages(self) -> AsyncMessages:
         """Message history, marks, reactions and system messages."""
         from .resources.messages import AsyncMessages
 
         return AsyncMessages(self)
 
-    @cached_property
+    @lazy
     def push_events(self) -> AsyncPushEvents:
         """Push notifications to send."""
         from .resources.push_events import AsyncPushEvents
 
         return AsyncPushEvents(self)
 
-    @cached_property
+    @lazy
     def push_subscriptions(self) -> AsyncPushSubscriptions:
         """Devices and browsers that receive push notifications."""
         from .resources.push_subscriptions import AsyncPushSubscriptions
 
         return AsyncPushSubscriptions(self)
 
-    @cached_property
+    @lazy
     def search(self) -> AsyncSearch:
         """Search over dialogs, messages and users."""
         from .resources.search import AsyncSearch
 
         return AsyncSearch(self)
 
-    @cached_property
+    @lazy
     def sessions(self) -> AsyncSessions:
         """Application and user sessions. A session lives for two hours after its last call."""
         from .resources.sessions import AsyncSessions
 
         return AsyncSessions(self)
 
-    @cached_property
+    @lazy
     def users(self) -> AsyncUsers:
         """The accounts of an application's users."""
         from .resources.users import AsyncUsers
 
         return AsyncUsers(self)
 
-    @cached_property
+    @lazy
     def whiteboards(self) -> AsyncWhiteboards:
         """Shared drawing boards of a dialog."""
         from .resources.whiteboards import AsyncWhiteboards

@@ -66,8 +66,8 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
             state.token = hide(token_of(session))
             if credentials is not None and not arguments:
                 # unlike a session with a user, this creates no account.
-                session.user = await apart.sessions.login(**credentials)
-                session.user_id = session.user.id
+                user = await apart.sessions.login(**credentials)
+                session.user, session.user_id = user, user.id
         self._session.adopt(session, credentials, state.expiry)
         return session
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +15,11 @@ from . import _wire, errors
 from ._call import Call
 from ._masking import SecretBytes, hide
 from ._names import BASE_URL, SCHEMES, STANDARD_HEADERS, USER_AGENT
+
+if TYPE_CHECKING:
+    from typing import Self
+
+R = TypeVar("R")
 
 logger = logging.getLogger(__package__)
 
@@ -133,6 +138,30 @@ class QuietUrl(httpx.URL):
 
     def __repr__(self) -> str:
         return repr(self.copy_with(query=None))
+
+
+class lazy(Generic[R]):
+    """An attribute that is made when it is first used.
+
+    `functools.cached_property` would do, if it did not hold a lock before Python 3.12: a process that is forked
+    meanwhile would wait for it forever.
+    """
+
+    def __init__(self, make: Callable[[Any], R]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> Self: ...
+
+    @overload
+    def __get__(self, owner: object, kind: type) -> R: ...
+
+    def __get__(self, owner: object | None, kind: type) -> Self | R:
+        if owner is None:
+            return self
+        made = owner.__dict__[self._make.__name__] = self._make(owner)
+        return made
 
 
 class BaseClient:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import address_book as calls
 from .._sync import RawView
@@ -28,7 +28,7 @@ class AddressBook:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AddressBookWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AddressBookWithRawResponse(self._client)
@@ -110,7 +110,7 @@ class AsyncAddressBook:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncAddressBookWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncAddressBookWithRawResponse(self._client)

@@ -7,10 +7,10 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import admin as calls
 from .._sync import RawView
@@ -32,7 +32,7 @@ class Admin:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AdminWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AdminWithRawResponse(self._client)
@@ -368,7 +368,7 @@ class AsyncAdmin:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncAdminWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncAdminWithRawResponse(self._client)

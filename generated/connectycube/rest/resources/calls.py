@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import calls as calls
 from .._sync import RawView
@@ -26,7 +26,7 @@ class Calls:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> CallsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return CallsWithRawResponse(self._client)
@@ -72,7 +72,7 @@ class AsyncCalls:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncCallsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncCallsWithRawResponse(self._client)

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import dialogs as calls
 from .._sync import RawView
@@ -30,7 +30,7 @@ class Dialogs:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> DialogsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return DialogsWithRawResponse(self._client)
@@ -363,7 +363,7 @@ class AsyncDialogs:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncDialogsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncDialogsWithRawResponse(self._client)

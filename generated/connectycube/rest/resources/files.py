@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
 from .._async_files import AsyncFilesHelpers
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import files as calls
 from .._sync import RawView
@@ -29,7 +29,7 @@ class Files(FilesHelpers):
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> FilesWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return FilesWithRawResponse(self._client)
@@ -194,7 +194,7 @@ class AsyncFiles(AsyncFilesHelpers):
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncFilesWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncFilesWithRawResponse(self._client)

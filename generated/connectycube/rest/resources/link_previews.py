@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import link_previews as calls
 from .._sync import RawView
@@ -26,7 +26,7 @@ class LinkPreviews:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> LinkPreviewsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return LinkPreviewsWithRawResponse(self._client)
@@ -65,7 +65,7 @@ class AsyncLinkPreviews:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncLinkPreviewsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncLinkPreviewsWithRawResponse(self._client)

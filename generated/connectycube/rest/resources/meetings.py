@@ -7,10 +7,10 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import meetings as calls
 from .._sync import RawView
@@ -31,7 +31,7 @@ class Meetings:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> MeetingsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return MeetingsWithRawResponse(self._client)
@@ -228,7 +228,7 @@ class AsyncMeetings:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncMeetingsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMeetingsWithRawResponse(self._client)

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import messages as calls
 from .._sync import RawView
@@ -30,7 +30,7 @@ class Messages:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> MessagesWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return MessagesWithRawResponse(self._client)
@@ -314,7 +314,7 @@ class AsyncMessages:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncMessagesWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMessagesWithRawResponse(self._client)

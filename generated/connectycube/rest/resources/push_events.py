@@ -7,10 +7,10 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import push_events as calls
 from .._sync import RawView
@@ -29,7 +29,7 @@ class PushEvents:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> PushEventsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return PushEventsWithRawResponse(self._client)
@@ -103,7 +103,7 @@ class AsyncPushEvents:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncPushEventsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncPushEventsWithRawResponse(self._client)

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import builtins
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import push_subscriptions as calls
 from .._sync import RawView
@@ -32,7 +32,7 @@ class PushSubscriptions:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> PushSubscriptionsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return PushSubscriptionsWithRawResponse(self._client)
@@ -108,7 +108,7 @@ class AsyncPushSubscriptions:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncPushSubscriptionsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncPushSubscriptionsWithRawResponse(self._client)

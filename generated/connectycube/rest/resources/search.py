@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import search as calls
 from .._sync import RawView
@@ -28,7 +28,7 @@ class Search:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> SearchWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return SearchWithRawResponse(self._client)
@@ -84,7 +84,7 @@ class AsyncSearch:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncSearchWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncSearchWithRawResponse(self._client)

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import sessions as calls
 from .._sync import RawView
@@ -26,7 +26,7 @@ class Sessions:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> SessionsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return SessionsWithRawResponse(self._client)
@@ -212,7 +212,7 @@ class AsyncSessions:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncSessionsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncSessionsWithRawResponse(self._client)

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import users as calls
 from .._sync import RawView
@@ -29,7 +29,7 @@ class Users:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> UsersWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return UsersWithRawResponse(self._client)
@@ -530,7 +530,7 @@ class AsyncUsers:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncUsersWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncUsersWithRawResponse(self._client)

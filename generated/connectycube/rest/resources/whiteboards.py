@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import builtins
-from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import whiteboards as calls
 from .._sync import RawView
@@ -27,7 +27,7 @@ class Whiteboards:
     def __init__(self, client: SessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> WhiteboardsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return WhiteboardsWithRawResponse(self._client)
@@ -123,7 +123,7 @@ class AsyncWhiteboards:
     def __init__(self, client: AsyncSessionClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncWhiteboardsWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncWhiteboardsWithRawResponse(self._client)

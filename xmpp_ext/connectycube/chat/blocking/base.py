@@ -67,15 +67,16 @@ class ChatBase:
         return repr(self._chat).replace("<AsyncChat", f"<{type(self).__name__}", 1)
 
     def connect(self, *, timeout: float | None = None) -> None:
-        """Connect, log in and begin a session. Does nothing if the chat is already connected.
+        """Connect, log in and start a session. This does nothing if the chat is already connected.
 
-        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise at once.
+        With `auto_reconnect`, network failures are retried until the timeout. Permanent failures raise an exception at
+        once.
 
-        :param timeout: seconds for everything; default: the chat's `timeout`.
+        :param timeout: seconds for the whole call; default: the chat's `timeout`.
         :raises InvalidArgument: if the timeout is invalid.
         :raises AuthenticationFailed: if the server refuses the user id, password or token.
         :raises TlsRefused: if the server's certificate is not trusted, or TLS fails.
-        :raises StreamConflict: if another connection takes the resource.
+        :raises StreamConflict: if another connection takes over the resource.
         :raises StreamRefused: if the server's policy or the protocol forbids the connection.
         :raises ConnectError: if the network fails.
         """
@@ -90,10 +91,10 @@ class ChatBase:
             raise
 
     def disconnect(self, *, timeout: float = 5.0) -> tuple[str, ...]:
-        """Wait for outstanding acknowledgements, then close the connection. Stops reconnecting at once.
+        """Wait for outstanding acknowledgements and close the connection. Reconnecting stops at once.
 
-        :param timeout: seconds to wait for acknowledgements, and again for running handlers.
-        :returns: ids of the messages that were not acknowledged; their `send` raises `MessageNotSent`.
+        :param timeout: seconds to wait for acknowledgements, and then as long again for running handlers.
+        :returns: ids of the messages that were not acknowledged; their `send` calls raise `MessageNotSent`.
         :raises InvalidArgument: if the timeout is invalid.
         """
         self._loop.check()
@@ -110,7 +111,7 @@ class ChatBase:
     def run(self) -> None:
         """Connect, serve the handlers until SIGINT or SIGTERM, and disconnect.
 
-        It also ends when the chat is disconnected elsewhere. Signals end it only in the main thread.
+        It also ends when the chat is disconnected by other code. Signals end it only in the main thread.
 
         :raises ConnectError: if the connection can't be established, or the chat ends for good.
         """
@@ -137,9 +138,9 @@ class ChatBase:
     def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
         """Call a function with each event of the types: `@chat.on(MessageReceived)`.
 
-        It is called in a thread of its own, for one event after the other, so it may block and call the chat. Up to
-        8 MiB of events wait for it before less is read from the server. An exception in a handler is logged, emitted as
-        `HandlerFailed`, and does not stop other handlers.
+        It is called in a thread of its own, for one event after another, so it may block and call the chat. Once
+        8 MiB of events are waiting for it, the chat reads less from the server. An exception in a handler is logged and
+        emitted as `HandlerFailed`, and does not stop other handlers.
 
         :param types: event classes; default: all.
         :param concurrency: how many events the function may handle at the same time, each in its own thread.
@@ -204,11 +205,11 @@ class ChatBase:
         """Return an iterator over events: `for event in chat.events(MessageReceived)`.
 
         It yields all events from this call on, including those before the loop starts. It ends after `Disconnected`,
-        and raises the `ChatError` when the chat has ended for good. Up to 8 MiB of events wait for it before less is
-        read from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
+        and raises the `ChatError` when the chat has ended for good. Once 8 MiB of events are waiting for it, the chat
+        reads less from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
 
         :param types: event classes; default: all.
-        :param limit: how many events may wait before the oldest are dropped, and counted in the iterator's `dropped`.
+        :param limit: how many events may wait before the oldest are dropped; the iterator's `dropped` counts them.
         :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
         """
         kinds = checked_kinds(types)

@@ -27,6 +27,8 @@ E = TypeVar("E", bound=Event)
 
 ENDS = (Disconnected, ConnectionFailed)
 """The events after which no other comes."""
+THREAD = "connectycube "
+"""What the name of a handler's thread begins with."""
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -187,7 +189,8 @@ class Workers:
 
             self._changed.wait_for(lambda: not late(), timeout)
             if found := late():
-                logger.warning("%d handlers were still at work when the chat was closed", len(found))
+                names = ", ".join(sorted(thread.name.removeprefix(THREAD) for thread in found))
+                logger.warning("handlers were still at work when the chat was closed: %s", names)
                 for handler in self._handlers:
                     handler.queue.clear()
             gone = before - self.threads
@@ -228,7 +231,7 @@ class Handler:
             if len(self.queue.waiting) <= self._idle or self._running >= self._concurrency:
                 self.ready.notify()
                 return
-            thread = threading.Thread(target=self._work, name=f"connectycube {name_of(self._call)}", daemon=True)
+            thread = threading.Thread(target=self._work, name=f"{THREAD}{name_of(self._call)}", daemon=True)
             self._running += 1
             self._workers.threads.add(thread)
             thread.start()

@@ -63,8 +63,8 @@ class Presence:
                 self._traffic.post(self._current)
             except InvalidArgument as error:  # It was sent before: the server's limit is lower now.
                 self.drop(str(error))
-                if self._current is not None:
-                    self._traffic.post(self._current)
+                if (initial := self._initial()) is not None:
+                    self._traffic.post(initial)
 
     def drop(self, problem: str) -> None:
         """Return to the initial presence, because the user's own can't be sent any more."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,6 +11,7 @@ import httpx
 from . import _masking
 from ._async import AsyncApiClient
 from ._async_pool import AsyncPool
+from ._base import lazy
 from ._sync import ApiClient
 from ._sync_pool import Pool
 
@@ -59,14 +59,14 @@ class Client(ApiClient):
         )
         self._http = Pool(http_client)
 
-    @cached_property
+    @lazy
     def books(self) -> Books:
         """The books on the shelves."""
         from .resources.books import Books
 
         return Books(self)
 
-    @cached_property
+    @lazy
     def default(self) -> Default:
         """The resource default."""
         from .resources.default import Default
@@ -111,14 +111,14 @@ class AsyncClient(AsyncApiClient):
         )
         self._http = AsyncPool(http_client)
 
-    @cached_property
+    @lazy
     def books(self) -> AsyncBooks:
         """The books on the shelves."""
         from .resources.books import AsyncBooks
 
         return AsyncBooks(self)
 
-    @cached_property
+    @lazy
     def default(self) -> AsyncDefault:
         """The resource default."""
         from .resources.default import AsyncDefault

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import books as calls
 from .._sync import RawView
@@ -31,7 +31,7 @@ class Books:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> BooksWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return BooksWithRawResponse(self._client)
@@ -147,7 +147,7 @@ class AsyncBooks:
     def __init__(self, client: AsyncApiClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncBooksWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncBooksWithRawResponse(self._client)

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import IO, TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
+from .._base import lazy
 from .._call import araw, raw
 from .._calls import default as calls
 from .._sync import RawView
@@ -25,7 +25,7 @@ class Default:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> DefaultWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return DefaultWithRawResponse(self._client)
@@ -60,7 +60,7 @@ class AsyncDefault:
     def __init__(self, client: AsyncApiClient) -> None:
         self._client = client
 
-    @cached_property
+    @lazy
     def with_raw_response(self) -> AsyncDefaultWithRawResponse:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncDefaultWithRawResponse(self._client)
