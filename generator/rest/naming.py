@@ -44,7 +44,7 @@ TAKEN_METHODS = frozenset("with_raw_response str int float bool bytes builtins d
 
 #: Names that the body of a client needs, and its own members.
 TAKEN_RESOURCES = frozenset(
-    """aclose base_url bool bytes cached_property close dict errors float httpx inputs int login login_guest
+    """aclose base_url bool bytes close deadline dict errors float httpx inputs int lazy login login_guest
     login_provider logout max_retries models object path_suffix session str timeout tuple type use_session
     with_options""".split()
 )

@@ -95,7 +95,7 @@ class _Reader:
         schemes = []
         components = self.document.get("components") or {}
         # The arguments of every client.
-        used = set("base_url path_suffix timeout max_retries http_client httpx".split())
+        used = set("base_url path_suffix timeout max_retries deadline http_client httpx".split())
         for name, scheme in (components.get("securitySchemes") or {}).items():
             scheme = deref(self.document, scheme)
             kind = (scheme.get("type"), scheme.get("in"), str(scheme.get("scheme", "")).lower())

@@ -90,7 +90,7 @@ NASTY = [
     *"ApiError NotFound InvalidArgument Exception ValueError Wire Models Inputs Dt Class Text Number List".split(),
     *"__class__ __init__ __dict__ __name__ __getattr__ __all__ __slots__ _convert mro name value".split(),
     *"wire inputs models filters_ filters calls path query headers body content dt cast extra field define".split(),
-    *"from_dict to_dict classmethod property cached_property get data with_raw_response with_options close".split(),
+    *"from_dict to_dict classmethod property lazy deadline get data with_raw_response with_options close".split(),
     *"aclose base_url timeout max_retries http_client httpx errors type builtins unwrap value values k0 k1".split(),
     *"default properties required items enum $ref allOf example nullable x-wire in".split(),
 ]

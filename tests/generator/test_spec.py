@@ -84,7 +84,7 @@ def public(cls: type) -> set[str]:
 
 def resources(client: Any) -> dict[str, type]:
     """The resources of a client and their classes."""
-    names = [name for name, value in vars(type(client)).items() if type(value).__name__ == "cached_property"]
+    names = [name for name, value in vars(type(client)).items() if type(value).__name__ == "lazy"]
     return {name: type(getattr(client, name)) for name in names}
 
 
