@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ._body import LARGEST_BODY, LARGEST_ERROR, LARGEST_RAW, PIECE, Unpacker, host_of, too_large
+from ._body import LARGEST_BODY, LARGEST_ERROR, LARGEST_RAW, PIECE, Unpacker, host_of, is_short, too_large
 
 if TYPE_CHECKING:
     from ._call import Operation
@@ -22,6 +22,9 @@ def read_body(operation: Operation[Any], response: httpx.Response) -> None:
     """
     refused = response.status_code >= 400
     limit = LARGEST_ERROR if refused else LARGEST_RAW if operation.raw else LARGEST_BODY
+    if is_short(response.headers, limit):
+        response.read()
+        return
     content = bytearray()
     try:
         unpacker = Unpacker(response)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ._body import LARGEST_BODY, LARGEST_ERROR, LARGEST_RAW, PIECE, Unpacker, host_of, too_large
+from ._body import LARGEST_BODY, LARGEST_ERROR, LARGEST_RAW, PIECE, Unpacker, host_of, is_short, too_large
 
 if TYPE_CHECKING:
     from ._call import Operation
@@ -20,6 +20,9 @@ async def aread_body(operation: Operation[Any], response: httpx.Response) -> Non
     """
     refused = response.status_code >= 400
     limit = LARGEST_ERROR if refused else LARGEST_RAW if operation.raw else LARGEST_BODY
+    if is_short(response.headers, limit):
+        await response.aread()
+        return
     content = bytearray()
     try:
         unpacker = Unpacker(response)

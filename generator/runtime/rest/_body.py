@@ -98,6 +98,13 @@ def host_of(request: httpx.Request | None) -> str:
     return "" if request is None else f" ({request.url.netloc.decode('ascii')})"
 
 
+def is_short(headers: httpx.Headers, limit: int) -> bool:
+    """Return whether a plain body is announced with a length within a limit, as almost all are: httpx may read it."""
+    length = headers.get("content-length", "")
+    plain = "content-encoding" not in headers and "transfer-encoding" not in headers
+    return plain and len(length) < 16 and length.isdecimal() and int(length) <= limit
+
+
 def too_large(operation: str, limit: int, remedy: str = "") -> errors.ResponseTooLarge:
     """Return the error of a body over its bound."""
     error = errors.ResponseTooLarge(f"the response to {operation} has more than {limit} bytes{remedy}")
