@@ -85,7 +85,7 @@ def test_it_narrows_down_what_it_shows(connectycube_sandbox: Sandbox) -> None:
             await page.get_by_label("Search").fill("")
             await page.get_by_label("stanzas").uncheck()
             await expect(mine.locator(".card.in, .card.out")).to_have_count(0)
-            await expect(card(mine, "rest", "/session")).to_be_visible()
+            await expect(card(mine, "rest", "/login")).to_be_visible()
             await page.get_by_label("requests").uncheck()
             await page.get_by_label("stanzas").check()
             await expect(mine.locator(".card.rest")).to_have_count(0)
@@ -188,7 +188,7 @@ def test_it_follows_a_reset(connectycube_sandbox: Sandbox) -> None:
             page = viewer.page
             async with people(sandbox, mary="Mary S.") as (mary,):
                 await page.locator("#users button").filter(has_text="Mary S.").click()
-                await expect(card(lane(page, mary.id), "rest", "/session")).to_be_visible()
+                await expect(card(lane(page, mary.id), "rest", "/login")).to_be_visible()
             sandbox.reset()
             await expect(page.get_by_text("Nothing has gone over the wire yet")).to_be_visible()
             await expect(page.get_by_text("Nobody signed up yet")).to_be_visible()

@@ -207,7 +207,8 @@ def _start_lookup(host: str, port: int) -> Future[list[AddressInfo]]:
 
 
 def _finished(host: str, port: int, future: Future[list[AddressInfo]]) -> None:
-    running = _lookups.get((host, port), deque())
+    # A copy, because the loop's thread may add to it meanwhile.
+    running = tuple(_lookups.get((host, port), ()))
     left = deque(each for each in running if each[1] is not future)
     if left:
         _lookups[host, port] = left
