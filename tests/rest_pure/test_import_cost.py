@@ -29,6 +29,7 @@ def test_client_alone() -> None:
     modules = loaded("from connectycube.rest import ConnectyCube")
     assert f"{REST}.client" in modules
     assert later(modules) == set()
+    assert "httpcore" not in modules  # httpx loads it only for the first client.
 
 
 def test_creating_a_client_loads_nothing_more() -> None:

@@ -82,30 +82,9 @@ CASES: dict[str, Case] = {
         },
         values={"max_bytes": optional(integer(least=0)), "idle_seconds": optional(integer(least=0))},
     ),
-    "SaslChannelBinding": Case(
-        '<sasl-channel-binding xmlns="urn:xmpp:sasl-cb:0"/>',
-        '<sasl-channel-binding xmlns="urn:xmpp:sasl-cb:0"><channel-binding type="some text"/></sasl-channel-binding>',
-        examples=(
-            Example(
-                '<sasl-channel-binding xmlns="urn:xmpp:sasl-cb:0"><channel-binding type="tls-server-end-point"/><channel-binding type="tls-exporter"/></sasl-channel-binding>'
-            ),
-        ),
-        wrong=(("another namespace", '<sasl-channel-binding xmlns="urn:xmpp:sasl:2"/>'),),
-        values={"types": many(made("ChannelBinding"))},
-    ),
-    "ChannelBinding": Case(
-        '<channel-binding xmlns="urn:xmpp:sasl-cb:0" type="some text"/>',
-        '<channel-binding xmlns="urn:xmpp:sasl-cb:0" type="some text"/>',
-        examples=(
-            Example('<channel-binding xmlns="urn:xmpp:sasl-cb:0" type="tls-exporter"/>', {"type": "tls-exporter"}),
-        ),
-        wrong=(("without a type", '<channel-binding xmlns="urn:xmpp:sasl-cb:0"/>'),),
-        missing={"type": '<channel-binding xmlns="urn:xmpp:sasl-cb:0"/>'},
-        values={"type": TEXT},
-    ),
     "StreamFeatures": Case(
         '<features xmlns="http://etherx.jabber.org/streams"/>',
-        '<features xmlns="http://etherx.jabber.org/streams"><sm xmlns="urn:xmpp:sm:3"><optional/><required/></sm><mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><mechanism>some text</mechanism></mechanisms><sasl-channel-binding xmlns="urn:xmpp:sasl-cb:0"><channel-binding type="some text"/></sasl-channel-binding><limits xmlns="urn:xmpp:stream-limits:0"><max-bytes>7</max-bytes><idle-seconds>7</idle-seconds></limits><ver xmlns="urn:xmpp:features:rosterver"/><starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"><required/></starttls><compression xmlns="http://jabber.org/features/compress"><method>some text</method></compression><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>some text</resource></bind><session xmlns="urn:ietf:params:xml:ns:xmpp-session"><optional/></session></features>',
+        '<features xmlns="http://etherx.jabber.org/streams"><sm xmlns="urn:xmpp:sm:3"><optional/><required/></sm><mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><mechanism>some text</mechanism></mechanisms><limits xmlns="urn:xmpp:stream-limits:0"><max-bytes>7</max-bytes><idle-seconds>7</idle-seconds></limits><ver xmlns="urn:xmpp:features:rosterver"/><starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"><required/></starttls><compression xmlns="http://jabber.org/features/compress"><method>some text</method></compression><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>some text</resource></bind><session xmlns="urn:ietf:params:xml:ns:xmpp-session"><optional/></session></features>',
         examples=(
             Example(
                 '<stream:features xmlns:stream="http://etherx.jabber.org/streams"><sm xmlns="urn:xmpp:sm:3"/><mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism></mechanisms><ver xmlns="urn:xmpp:features:rosterver"/><starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"/><compression xmlns="http://jabber.org/features/compress"><method>zlib</method></compression></stream:features>',
@@ -141,7 +120,6 @@ CASES: dict[str, Case] = {
         values={
             "sm": optional(made("SmFeature")),
             "mechanisms": optional(made("Mechanisms")),
-            "channel_binding": optional(made("SaslChannelBinding")),
             "limits": optional(made("StreamLimits")),
             "rosterver": optional(made("RosterVersioning")),
             "starttls": optional(made("StartTls")),

@@ -9,13 +9,11 @@ are for each read and write, and a server that sends a byte now and then never e
 from __future__ import annotations
 
 import contextlib
-import ssl
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Generator
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import httpcore
 import httpx
 
 from . import errors
@@ -103,55 +101,20 @@ def shorter(timeout: float | None, expired: type[Exception]) -> float | None:
     deadline = _current.get()
     if deadline is None:
         return timeout
-    left = deadline.left()
-    if not left:
+    left = deadline.ends - time.monotonic()
+    if left <= 0:
         raise expired
-    return left if timeout is None else min(timeout, left)
+    return left if timeout is None or left < timeout else timeout
 
 
 def shorten(request: httpx.Request) -> None:
     """Give the steps of a request no more time than is left, whatever HTTP client sends it."""
-    if _current.get() is not None:
+    left = shorter(None, httpx.PoolTimeout)
+    if left is not None:
         limits = request.extensions["timeout"]
-        request.extensions["timeout"] = {step: shorter(limit, httpx.PoolTimeout) for step, limit in limits.items()}
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection whose steps end at the deadline of the call that uses it."""
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, shorter(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, shorter(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        timeout = shorter(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _Backend(httpcore.SyncBackend):
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        timeout = shorter(timeout, httpcore.ConnectTimeout)
-        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        request.extensions["timeout"] = {
+            step: left if limit is None or left < limit else limit for step, limit in limits.items()
+        }
 
 
 Transport = TypeVar("Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
@@ -160,6 +123,9 @@ Transport = TypeVar("Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 def bounded(transport: Transport) -> Transport:
     """Return a transport, a sync one with connections that end at deadlines."""
     if isinstance(transport, httpx.HTTPTransport):
+        # Imported late: httpcore is slow to import, and httpx does so only for the first client, too.
+        from ._network import Backend
+
         # httpx has no argument for it.
-        transport._pool._network_backend = _Backend()
+        transport._pool._network_backend = Backend()
     return transport

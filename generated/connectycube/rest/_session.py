@@ -174,11 +174,11 @@ class SessionState:
     # -- renewals
 
     def claim(self, mark: Mark, by_hook: bool) -> tuple[Renewal | None, bool, Mark | None]:
-        """Decide what a call does that was refused.
+        """Decide what a refused call does next.
 
         :param mark: the session it was sent with.
-        :returns: the renewal to wait for, whether the call has to carry it out itself, and, if there is none, the
-            session to repeat the call with, if any.
+        :returns: the renewal in progress and whether the call must carry it out; without a renewal, the session to
+            repeat the call with, if any.
         """
         with self.lock:
             if self.renewal is not None and self.renewal.loop is not None and self.renewal.loop.is_closed():

@@ -143,11 +143,9 @@ if TYPE_CHECKING:
     from .stream_management import Failed as Failed
     from .stream_management import Resume as Resume
     from .stream_management import Resumed as Resumed
-    from .streams import ChannelBinding as ChannelBinding
     from .streams import Compression as Compression
     from .streams import Mechanisms as Mechanisms
     from .streams import RosterVersioning as RosterVersioning
-    from .streams import SaslChannelBinding as SaslChannelBinding
     from .streams import SmFeature as SmFeature
     from .streams import StreamError as StreamError
     from .streams import StreamFeatures as StreamFeatures
@@ -174,7 +172,6 @@ _HOMES: dict[str, str] = {
     "CarbonSent": "carbons",
     "CarbonsEnable": "carbons",
     "Challenge": "sasl",
-    "ChannelBinding": "streams",
     "ChatMessage": "message",
     "ChatStateMessage": "chat_states",
     "Close": "framing",
@@ -269,7 +266,6 @@ _HOMES: dict[str, str] = {
     "RosterResult": "roster",
     "RosterSet": "roster",
     "RosterVersioning": "streams",
-    "SaslChannelBinding": "streams",
     "SelfDestroy": "self_destroy",
     "SentCarbonMessage": "carbons",
     "Session": "bind",
@@ -318,7 +314,6 @@ __all__ = [
     "CarbonSent",
     "CarbonsEnable",
     "Challenge",
-    "ChannelBinding",
     "ChatMessage",
     "ChatStateMessage",
     "Close",
@@ -414,7 +409,6 @@ __all__ = [
     "RosterResult",
     "RosterSet",
     "RosterVersioning",
-    "SaslChannelBinding",
     "SelfDestroy",
     "SentCarbonMessage",
     "Session",

@@ -18,7 +18,6 @@ from attrs import define
 from . import bind as _bind
 from . import starttls as _starttls
 from ._extras import (
-    unknown_of,
     write_unknown,
     write_unknown_attributes,
 )
@@ -31,10 +30,8 @@ from ._xml import (
     Stanza,
     StanzaError,
     check_name,
-    escape_attribute,
     escape_text,
     local,
-    missing,
     raw,
     wrong_class,
 )
@@ -42,11 +39,9 @@ from ._xml import (
 _new = object.__new__
 
 __all__ = [
-    "ChannelBinding",
     "Compression",
     "Mechanisms",
     "RosterVersioning",
-    "SaslChannelBinding",
     "SmFeature",
     "StreamError",
     "StreamFeatures",
@@ -373,139 +368,6 @@ def read_stream_limits(element: XMLElement) -> StreamLimits:
         raise
 
 
-@define(kw_only=True)
-class SaslChannelBinding(Element):
-    """The types of channel binding that the server supports.
-
-    `sasl-channel-binding` of `urn:xmpp:sasl-cb:0`: XEP-0440 section 3.
-
-    :ivar types: The types.
-    :ivar unknown: children that have no field, as XML text.
-    :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
-    """
-
-    tag: ClassVar[str] = "{urn:xmpp:sasl-cb:0}sasl-channel-binding"
-
-    types: tuple[ChannelBinding, ...] = ()
-    unknown: tuple[str, ...] = ()
-    unknown_attributes: tuple[tuple[str, str], ...] = ()
-
-    @staticmethod
-    def _reader(element: XMLElement) -> SaslChannelBinding:
-        return read_sasl_channel_binding(element)
-
-    def _write(self, outer: str) -> str:
-        try:
-            out = (
-                "<sasl-channel-binding"
-                if outer == "urn:xmpp:sasl-cb:0"
-                else '<sasl-channel-binding xmlns="urn:xmpp:sasl-cb:0"'
-            )
-            if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes)
-            inner = ""
-            for types_entry in self.types:
-                if not isinstance(types_entry, ChannelBinding):
-                    raise wrong_class(types_entry, "types", "ChannelBinding")
-                inner += types_entry._write("urn:xmpp:sasl-cb:0")
-            if self.unknown:
-                inner += write_unknown(self.unknown)
-            return f"{out}>{inner}</sasl-channel-binding>" if inner else out + "/>"
-        except StanzaError as error:
-            error.inside("sasl-channel-binding")
-            raise
-
-
-def read_sasl_channel_binding(element: XMLElement) -> SaslChannelBinding:
-    """Read an element whose name has been checked."""
-    try:
-        found = _new(SaslChannelBinding)
-        found.unknown_attributes = tuple(element.items())
-        found.types = ()
-        if not len(element):
-            found.unknown = ()
-            return found
-        types_: list[ChannelBinding] = []
-        unknown: list[str] = []
-        for child in element:
-            tag = child.tag
-            if tag == "{urn:xmpp:sasl-cb:0}channel-binding":
-                types_.append(read_channel_binding(child))
-            else:
-                unknown.append(raw(child))
-        found.types = tuple(types_)
-        found.unknown = tuple(unknown)
-        return found
-    except StanzaError as error:
-        error.inside("sasl-channel-binding")
-        raise
-
-
-@define(kw_only=True)
-class ChannelBinding(Element):
-    """A type of channel binding.
-
-    `channel-binding` of `urn:xmpp:sasl-cb:0`: XEP-0440 section 3.
-
-    :ivar type: Its name, such as `tls-exporter`.
-    :ivar unknown: children that have no field, as XML text.
-    :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
-    """
-
-    tag: ClassVar[str] = "{urn:xmpp:sasl-cb:0}channel-binding"
-
-    type: str
-    unknown: tuple[str, ...] = ()
-    unknown_attributes: tuple[tuple[str, str], ...] = ()
-
-    @staticmethod
-    def _reader(element: XMLElement) -> ChannelBinding:
-        return read_channel_binding(element)
-
-    def _write(self, outer: str) -> str:
-        try:
-            out = "<channel-binding" if outer == "urn:xmpp:sasl-cb:0" else '<channel-binding xmlns="urn:xmpp:sasl-cb:0"'
-            out += ' type="' + escape_attribute(self.type, "type") + '"'
-            if self.unknown_attributes:
-                out += write_unknown_attributes(self.unknown_attributes, _CHANNEL_BINDING_ATTRIBUTES)
-            inner = write_unknown(self.unknown) if self.unknown else ""
-            return f"{out}>{inner}</channel-binding>" if inner else out + "/>"
-        except StanzaError as error:
-            error.inside("channel-binding")
-            raise
-
-
-_CHANNEL_BINDING_ATTRIBUTES: frozenset[str] = frozenset(["type"])
-
-
-def read_channel_binding(element: XMLElement) -> ChannelBinding:
-    """Read an element whose name has been checked."""
-    try:
-        found = _new(ChannelBinding)
-        attributes = element.attrib
-        get = attributes.get
-        known = 0
-        if (text := get("type")) is not None:
-            found.type = text
-            known += 1
-        else:
-            raise missing("the attribute type")
-        found.unknown_attributes = (
-            () if known == len(attributes) else unknown_of(attributes, _CHANNEL_BINDING_ATTRIBUTES)
-        )
-        if not len(element):
-            found.unknown = ()
-            return found
-        unknown: list[str] = []
-        for child in element:
-            unknown.append(raw(child))
-        found.unknown = tuple(unknown)
-        return found
-    except StanzaError as error:
-        error.inside("channel-binding")
-        raise
-
-
 # Wire facts: K-02
 @define(kw_only=True)
 class StreamFeatures(Stanza):
@@ -515,7 +377,6 @@ class StreamFeatures(Stanza):
 
     :ivar sm: Stream management.
     :ivar mechanisms: Authentication mechanisms; before authentication.
-    :ivar channel_binding: Types of channel binding; before authentication.
     :ivar limits: What the server allows on the stream.
     :ivar rosterver: Versions of the roster.
     :ivar starttls: TLS may be started; meaningless on WebSocket.
@@ -530,7 +391,6 @@ class StreamFeatures(Stanza):
 
     sm: SmFeature | None = None
     mechanisms: Mechanisms | None = None
-    channel_binding: SaslChannelBinding | None = None
     limits: StreamLimits | None = None
     rosterver: RosterVersioning | None = None
     starttls: _starttls.StartTls | None = None
@@ -562,10 +422,6 @@ class StreamFeatures(Stanza):
                 if not isinstance(self.mechanisms, Mechanisms):
                     raise wrong_class(self.mechanisms, "mechanisms", "Mechanisms")
                 inner += self.mechanisms._write("http://etherx.jabber.org/streams")
-            if self.channel_binding is not None:
-                if not isinstance(self.channel_binding, SaslChannelBinding):
-                    raise wrong_class(self.channel_binding, "channel_binding", "SaslChannelBinding")
-                inner += self.channel_binding._write("http://etherx.jabber.org/streams")
             if self.limits is not None:
                 if not isinstance(self.limits, StreamLimits):
                     raise wrong_class(self.limits, "limits", "StreamLimits")
@@ -605,7 +461,6 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
         found.unknown_attributes = tuple(element.items())
         found.sm = None
         found.mechanisms = None
-        found.channel_binding = None
         found.limits = None
         found.rosterver = None
         found.starttls = None
@@ -622,8 +477,6 @@ def read_stream_features(element: XMLElement) -> StreamFeatures:
                 found.sm = read_sm_feature(child)
             elif tag == "{urn:ietf:params:xml:ns:xmpp-sasl}mechanisms" and found.mechanisms is None:
                 found.mechanisms = read_mechanisms(child)
-            elif tag == "{urn:xmpp:sasl-cb:0}sasl-channel-binding" and found.channel_binding is None:
-                found.channel_binding = read_sasl_channel_binding(child)
             elif tag == "{urn:xmpp:stream-limits:0}limits" and found.limits is None:
                 found.limits = read_stream_limits(child)
             elif tag == "{urn:xmpp:features:rosterver}ver" and found.rosterver is None:

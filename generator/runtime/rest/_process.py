@@ -76,6 +76,7 @@ def tls() -> ssl.SSLContext:
             names = " or ".join([*used, *(["SSLKEYLOGFILE"] if values["SSLKEYLOGFILE"] else [])]) or "certifi"
             reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
             raise errors.ConfigurationError(f"the certificates can't be loaded, check {names}: {reason}") from error
+        _contexts.clear()  # Of earlier variables or files: clients that use one keep it.
         _contexts[key] = context
     return context
 

@@ -170,7 +170,7 @@ class Credentials:
     def secret(self) -> str:
         """Return the password, or the user's current token.
 
-        :raises ConfigurationError: if there is none.
+        :raises ConfigurationError: if there is no session of that user.
         """
         if self._password is not None:
             return self._password
@@ -195,7 +195,7 @@ class Credentials:
         :param refused: the token that the chat server refused.
         :returns: whether there is another one.
         :raises ConfigurationError: if the REST client has logged out, or logged in as somebody else.
-        :raises ConnectyCubeError: if that can't be told now, because the REST API can't be reached or is not well.
+        :raises ConnectyCubeError: if the REST API can't be reached or fails, so the answer isn't known yet.
         """
         if self._cube is None or self._password is not None:
             return False

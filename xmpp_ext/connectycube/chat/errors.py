@@ -140,7 +140,7 @@ class OutboxFull(MessageNotSent):
 class MessageRefused(MessageNotSent):
     """The message was returned as an error (RFC 6120 section 8.3), or the server closed the stream because of it.
 
-    :ivar condition: the error condition, such as `forbidden`; empty if there is none.
+    :ivar condition: the error condition, such as `forbidden`; may be empty.
     :ivar code: the older numeric code, such as 503.
     :ivar text: the server's explanation.
     """
@@ -165,7 +165,7 @@ class RequestRefused(ChatError):
     """The server rejected a request (RFC 6120 section 8.3).
 
     :ivar request: what was requested.
-    :ivar condition: the error condition, such as `item-not-found`; empty if there is none.
+    :ivar condition: the error condition, such as `item-not-found`; may be empty.
     :ivar code: the older numeric code, such as 404.
     :ivar text: the server's explanation.
     """

@@ -81,7 +81,7 @@ class Presence:
         self._db.insert("offline_messages", number=number, user_id=user_id, stanza=stanza, stored_at=now)
 
     def take_offline(self, user_id: int) -> OfflineMessage | None:
-        """Return and forget the oldest stanza that waits for a user, or return `None` if there is none."""
+        """Remove and return the oldest stanza waiting for a user, `None` without one."""
         sql = "SELECT * FROM offline_messages WHERE user_id = ? ORDER BY number LIMIT 1"
         found = self._db.find(OfflineMessage, sql, user_id)
         if found is not None:

@@ -81,8 +81,8 @@ class Login:
 
     :ivar username: the local part of the user's address.
     :ivar secret: returns the password or the current token.
-    :ivar renew: tries to get a new token in place of a refused one, and returns whether there is one; raises
-        `ConnectyCubeError` if that can't be told yet.
+    :ivar renew: tries to replace a refused token, and returns whether it did; raises `ConnectyCubeError` if the answer
+        isn't known yet.
     :ivar resource: the name of this device; `None` lets the server choose one.
     :ivar starttls: the TLS context for STARTTLS; `None` to do without it.
     :ivar plain: whether the password may be revealed to the server.

@@ -123,7 +123,7 @@ class Outbox:
         self._waiting = deque(item for item in self.pending.values() if not item.written)
 
     def next(self) -> Outgoing | None:
-        """Take the next item to write; `None` if there is none, or suspects have to be acknowledged first."""
+        """Take the next item to write, or return `None` if the outbox is empty or suspects await acknowledgement."""
         waiting = self._waiting
         while waiting:
             item = waiting[0]
