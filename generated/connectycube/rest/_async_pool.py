@@ -16,7 +16,6 @@ from . import _process, errors
 from ._async_body import aread_body
 from ._base import kept_headers
 from ._call import Operation
-from ._deadline import bounded
 
 ANY: Operation[None] = Operation("the call", "GET", None)
 
@@ -24,11 +23,19 @@ LEAKS: Final = 10
 """Connections that may be lost to cancelled calls before the others are replaced, too. Fewer in a small pool."""
 
 
+def transport(proxy: httpx.Proxy | None = None) -> httpx.AsyncHTTPTransport:
+    """Return a transport whose calls end at their deadlines."""
+    # Imported late: httpcore is slow to import, and httpx does so only for the first client, too.
+    from ._network import bounded
+
+    return bounded(httpx.AsyncHTTPTransport(verify=_process.tls(), proxy=proxy))
+
+
 class AsyncRoute(httpx.AsyncBaseTransport):
     """Goes through a proxy of the environment, except to the hosts that need none."""
 
     def __init__(self, proxy: httpx.Proxy, direct: httpx.AsyncHTTPTransport, hosts: str) -> None:
-        self._proxied = bounded(httpx.AsyncHTTPTransport(verify=_process.tls(), proxy=proxy))
+        self._proxied = transport(proxy)
         self._pool = self._proxied._pool
         self._direct = direct
         self._hosts = hosts
@@ -197,7 +204,7 @@ class AsyncPool:
         """Return new connections, or those of the caller's own HTTP client."""
         if self._given is None:
             context = _process.tls()
-            direct, hosts = bounded(httpx.AsyncHTTPTransport(verify=context)), _process.no_proxy()
+            direct, hosts = transport(), _process.no_proxy()
             routes = {f"{scheme}://": AsyncRoute(proxy, direct, hosts) for scheme, proxy in _process.proxies().items()}
             http = httpx.AsyncClient(verify=context, trust_env=False, transport=direct, mounts=routes)
         else:

@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextvars import ContextVar
-from typing import TypeVar
 
 import httpx
 
@@ -115,17 +114,3 @@ def shorten(request: httpx.Request) -> None:
         request.extensions["timeout"] = {
             step: left if limit is None or left < limit else limit for step, limit in limits.items()
         }
-
-
-Transport = TypeVar("Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
-
-
-def bounded(transport: Transport) -> Transport:
-    """Return a transport, a sync one with connections that end at deadlines."""
-    if isinstance(transport, httpx.HTTPTransport):
-        # Imported late: httpcore is slow to import, and httpx does so only for the first client, too.
-        from ._network import Backend
-
-        # httpx has no argument for it.
-        transport._pool._network_backend = Backend()
-    return transport

@@ -14,7 +14,6 @@ import httpx
 from . import _process, errors
 from ._base import kept_headers
 from ._call import Operation
-from ._deadline import bounded
 from ._sync_body import read_body
 
 ANY: Operation[None] = Operation("the call", "GET", None)
@@ -23,11 +22,19 @@ LEAKS: Final = 10
 """Connections that may be lost to cancelled calls before the others are replaced, too. Fewer in a small pool."""
 
 
+def transport(proxy: httpx.Proxy | None = None) -> httpx.HTTPTransport:
+    """Return a transport whose calls end at their deadlines."""
+    # Imported late: httpcore is slow to import, and httpx does so only for the first client, too.
+    from ._network import bounded
+
+    return bounded(httpx.HTTPTransport(verify=_process.tls(), proxy=proxy))
+
+
 class Route(httpx.BaseTransport):
     """Goes through a proxy of the environment, except to the hosts that need none."""
 
     def __init__(self, proxy: httpx.Proxy, direct: httpx.HTTPTransport, hosts: str) -> None:
-        self._proxied = bounded(httpx.HTTPTransport(verify=_process.tls(), proxy=proxy))
+        self._proxied = transport(proxy)
         self._pool = self._proxied._pool
         self._direct = direct
         self._hosts = hosts
@@ -187,7 +194,7 @@ class Pool:
         """Return new connections, or those of the caller's own HTTP client."""
         if self._given is None:
             context = _process.tls()
-            direct, hosts = bounded(httpx.HTTPTransport(verify=context)), _process.no_proxy()
+            direct, hosts = transport(), _process.no_proxy()
             routes = {f"{scheme}://": Route(proxy, direct, hosts) for scheme, proxy in _process.proxies().items()}
             http = httpx.Client(verify=context, trust_env=False, transport=direct, mounts=routes)
         else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore
+import httpx
 
 from ._deadline import shorter
 
@@ -49,3 +50,14 @@ class Backend(httpcore.SyncBackend):
     ) -> httpcore.NetworkStream:
         timeout = shorter(timeout, httpcore.ConnectTimeout)
         return Stream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+Transport = TypeVar("Transport", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+
+
+def bounded(transport: Transport) -> Transport:
+    """Return a transport, a sync one with connections that end at deadlines."""
+    if isinstance(transport, httpx.HTTPTransport):
+        # httpx has no argument for it.
+        transport._pool._network_backend = Backend()
+    return transport
