@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_count, checked_kinds, checked_limit
+from ._bus import E1, E2, E3, E4, E5, Bus, E, Emitted, EventStream, F, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
 from ._fork import watch
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
@@ -21,13 +21,14 @@ from .features.contacts import Contacts
 from .features.messages import To
 from .features.privacy import Privacy
 from .features.session import SessionFeatures
+from .features.stanzas import StanzaCalls, Stanzas
 from .machines.connection import Backoff
 from .models import ChatMessage, SentMessage
 
 __all__ = ["AsyncChat"]
 
 
-class AsyncChat(Connection):
+class AsyncChat(Connection, StanzaCalls):
     """A user's connection to the chat, kept alive.
 
     A chat belongs to the event loop in which it was connected. Chats in the same process share a TLS context.
@@ -138,6 +139,7 @@ class AsyncChat(Connection):
         Flow(self._traffic)
         self._features = SessionFeatures(self._traffic)
         self._messages = self._features.messages
+        self._stanzas = Stanzas(self._traffic, self._messages)
         self._driver = Driver(self._traffic, self._features)
         watch(self)
         self.contacts: Contacts = Contacts(self._traffic, self._features.roster)
@@ -198,14 +200,17 @@ class AsyncChat(Connection):
 
     # -- events
 
-    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
-        """Register a handler for the event types: `@chat.on(MessageReceived)`.
+    def on(self, *types: type[Emitted], concurrency: int = 1) -> Callable[[F], F]:
+        """Register a handler for event types or stanza classes: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after
         another; once 8 MiB of events are waiting for it, the chat reads less from the server. An exception in a handler
         is logged and emitted as `HandlerFailed`, and does not stop other handlers.
 
-        :param types: event classes; default: all.
+        A handler of a stanza class receives every inbound stanza of that class as it is, after the chat has processed
+        it: its addresses are not verified beyond what the server guarantees.
+
+        :param types: event classes and stanza classes; default: all events, but no stanzas.
         :param concurrency: how many events a coroutine function may handle at the same time.
         :raises InvalidArgument: if an argument is invalid; raised by the decorator if the handler is not callable.
         """
@@ -256,9 +261,9 @@ class AsyncChat(Connection):
         and raises the `ChatError` when the chat has ended for good. Once 8 MiB of events are waiting for it, the chat
         reads less from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
 
-        :param types: event classes; default: all.
+        :param types: event classes and stanza classes; default: all events, but no stanzas.
         :param limit: how many events may wait before the oldest are dropped; the iterator's `dropped` counts them.
-        :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
+        :raises InvalidArgument: if a type is not an event or stanza class, or the limit is not a positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))
 

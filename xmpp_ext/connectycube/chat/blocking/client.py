@@ -10,6 +10,7 @@ from typing import Any, Literal, overload
 
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
+from connectycube.stanzas import Stanza
 
 from .._settings import MarkDelivered, Tls, Transport
 from ..client import AsyncChat
@@ -420,3 +421,35 @@ class Chat(ChatBase):
     def jid(self) -> str:
         """The full JID assigned by the server; empty before the first session."""
         return self._chat.jid
+
+    def send_stanza(self, stanza: Stanza) -> str:
+        """Send a message, a presence or the answer to a request, and wait until the server has it.
+
+        Messages and presences wait while the chat reconnects; an answer does not outlive its session.
+
+        :param stanza: a stanza of any class. A message needs `to`, a JID. `from_` must not be another's address: the
+            server fills it in. An empty or missing id is replaced by a new one.
+        :returns: the id with which it was sent.
+        :raises InvalidArgument: if it is not such a stanza, or can't be sent as it is; nothing was sent.
+        :raises RecipientBlocked: if the recipient blocks the user.
+        :raises MessageRefused: if the server refuses it for another reason.
+        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
+        """
+        return self._loop.call(self._chat.send_stanza, stanza)
+
+    def request(self, iq: Stanza, *, timeout: float | None = None) -> Stanza:
+        """Send a request and return the answer.
+
+        A request is never sent again in a new session, since it may have had its effect already.
+
+        :param iq: a request of any class, of type `get` or `set`. Without `to`, it goes to the server on behalf of the
+            account. An empty id is replaced by a new one.
+        :param timeout: seconds; default: the chat's `timeout`.
+        :returns: the answer, as an object of the class that it belongs to.
+        :raises InvalidArgument: if it is not a request, or can't be sent as it is; nothing was sent.
+        :raises StanzaRefused: if the answer is an error.
+        :raises RequestUnanswered: if there is no answer in time.
+        :raises DecodeError: if the answer can't be read.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        """
+        return self._loop.call(self._chat.request, iq, timeout=timeout)

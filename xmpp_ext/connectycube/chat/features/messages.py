@@ -154,7 +154,7 @@ class Messages:
             stanza = st.ChatMessage(
                 id=message_id, to=target.jid, type="chat", body=body, markable=mark, destroy=destroy, extra=params
             )
-        await self._send_and_wait(stanza, message_id, sent, target.user_id)
+        await self.send_and_wait(stanza, message_id, sent, target.user_id)
         return sent
 
     async def edit(self, to: To, message_id: str, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
@@ -171,7 +171,7 @@ class Messages:
             replace=st.Replace(id=_checked_id(message_id), last=last),
             extra=st.ExtraParams(dialog_id=target.dialog_id, params=_extra_params(extra)),
         )
-        await self._send_and_wait(edit, edit_id)
+        await self.send_and_wait(edit, edit_id)
 
     async def delete(self, to: To, message_id: str) -> None:
         """Remove a message."""
@@ -185,13 +185,13 @@ class Messages:
             extra=st.ExtraParams(dialog_id=target.dialog_id),
         )
         self.changed(target.dialog_id if target.user_id is None else target.user_id, message_id)
-        await self._send_and_wait(removal, removal_id)
+        await self.send_and_wait(removal, removal_id)
 
     async def mark_delivered(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
         """Mark a message as delivered."""
         message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
         mark_id, mark = self._delivered_mark(message_id, sender_id, dialog_id)
-        await self._send_and_wait(mark, mark_id)
+        await self.send_and_wait(mark, mark_id)
 
     async def mark_read(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
         """Mark a message as read."""
@@ -199,7 +199,7 @@ class Messages:
         mark_id, to = self._ids.message(), self._addresses.user(sender_id)
         displayed = st.Displayed(id=message_id)
         mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog_id))
-        await self._send_and_wait(mark, mark_id)
+        await self.send_and_wait(mark, mark_id)
 
     def start_typing(self, to: To) -> None:
         """Show that the user is typing."""
@@ -229,7 +229,7 @@ class Messages:
             )
             xml_of(message)  # Check all of them before the first one is sent.
             messages.append(message)
-        waiting = (self._send_and_wait(message, message.id or "") for message in messages)
+        waiting = (self.send_and_wait(message, message.id or "") for message in messages)
         for result in await asyncio.gather(*waiting, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
@@ -253,7 +253,7 @@ class Messages:
         self.own.put(mark_id, mark.to or "")
         self._traffic.submit(Outgoing(xml_of(mark), mark_id))
 
-    def refused(self, stanza: st.MessageError) -> None:
+    def refused(self, stanza: st.MessageError | st.PresenceError | st.RoomJoinError) -> None:
         """Process a message that came back as an error.
 
         Anyone can send one, so it counts only from where the message went, or from the server.
@@ -293,7 +293,7 @@ class Messages:
         extra = _dialog_params(dialog_id)
         return mark_id, st.DeliveredMark(id=mark_id, to=to, type="chat", received=received, extra=extra)
 
-    async def _send_and_wait(
+    async def send_and_wait(
         self, stanza: Any, message_id: str, sent: SentMessage | None = None, user_id: int | None = None
     ) -> None:
         """Send what must arrive, and wait until the server has it, across as many sessions as it takes.
@@ -304,7 +304,7 @@ class Messages:
         :raises InvalidArgument: if a message with this id is on its way already.
         """
         xml = xml_of(stanza)
-        self.own.put(message_id, stanza.to)
+        self.own.put(message_id, stanza.to or "")
         traffic = self._traffic
         try:
             future: asyncio.Future[None] = traffic.loop.create_future()
