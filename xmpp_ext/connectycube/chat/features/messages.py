@@ -13,21 +13,22 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from connectycube import stanzas as st
-from connectycube.rest import Dialog, DialogType, File, InvalidArgument
+from connectycube.rest import Dialog, DialogType, File, InvalidArgument, User
 
 from .. import events
 from .._ids import Recent, bare, is_object_id
 from ..connection.outbox import Outgoing
 from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
-from ..models import ChatMessage, SentMessage
+from ..models import ChatMessage, Contact, SentMessage
+from .dialogs import PrivateDialogs
 
 __all__ = ["Messages", "Target", "To"]
 
 logger = logging.getLogger("connectycube.chat")
 
-To: TypeAlias = int | str | Dialog
-"""Where a message goes: a user's id, the id of a group or public dialog, or a `Dialog`."""
+To: TypeAlias = int | str | Dialog | User | Contact
+"""Where a message goes: a user or a dialog, or the id of one."""
 
 REPEATS: Final = 4096
 """How many messages are remembered in each direction, to recognize copies, repeats and authors."""  # U-36
@@ -71,23 +72,64 @@ class Messages:
         self._traffic = traffic
         self._ids = traffic.ids
         self._addresses = traffic.settings.addresses
+        self._dialogs = PrivateDialogs(traffic.credentials, traffic.settings.resolve_dialogs)
         self.own: Recent[str, str] = Recent(REPEATS)
         self.heard: Recent[tuple[int | str | None, str], tuple[int | str | None, int | None]] = Recent(REPEATS)
 
-    def target(self, to: object) -> Target:
-        """Return where `to` is.
+    async def find(self, to: object, dialog_id: str | None = None) -> Target:
+        """Return where `to` is, and look up what it doesn't say: the dialog of a user, or the user of a dialog.
+
+        :param dialog_id: the private dialog, if it is known.
+        :raises InvalidArgument: if it is neither a user nor a dialog.
+        """
+        target = self._target(to)
+        if dialog_id is not None:
+            if target.user_id is None:
+                raise InvalidArgument("dialog_id", "is for a message to a user: `to` is a dialog itself")
+            return attrs.evolve(target, dialog_id=_checked_id(dialog_id, "dialog_id").lower())
+        if target.user_id is not None:
+            return await self._with_dialog(target, target.user_id)
+        if isinstance(to, str) and target.dialog_id is not None:
+            user_id = await self._dialogs.user_in(target.dialog_id)
+            if user_id is not None:
+                return Target(self._addresses.user(user_id), "chat", user_id, target.dialog_id)
+        return target
+
+    async def place_of(self, message: object) -> Target:
+        """Return where the answer to a message goes.
+
+        :raises InvalidArgument: if it has no sender.
+        """
+        if not isinstance(message, ChatMessage):
+            raise InvalidArgument("message", f"must be a ChatMessage like event.message, not {type(message).__name__}")
+        if message.type == "groupchat" and message.dialog_id is not None:
+            return Target(self._addresses.room(message.dialog_id), "groupchat", None, message.dialog_id)
+        is_own = message.sender_id == self._traffic.credentials.user_id
+        user_id = message.recipient_id if is_own else message.sender_id
+        if user_id is None or message.type == "groupchat":
+            raise InvalidArgument("message", "has no sender who could be answered")
+        # The sender names the dialog, and gets back only what they named.
+        dialog_id = message.dialog_id if message.dialog_id and is_object_id(message.dialog_id) else None
+        return await self._with_dialog(Target(self._addresses.user(user_id), "chat", user_id, dialog_id), user_id)
+
+    async def _with_dialog(self, target: Target, user_id: int) -> Target:
+        return attrs.evolve(target, dialog_id=target.dialog_id or await self._dialogs.of(user_id))
+
+    def _target(self, to: object) -> Target:
+        """Return where `to` is, as far as it says.
 
         :raises InvalidArgument: if it is neither a user nor a dialog.
         """
-        if isinstance(to, int) and not isinstance(to, bool):
-            return Target(self._addresses.user(to), "chat", to, None)
         if isinstance(to, str):
             if is_object_id(to) is None:
                 raise InvalidArgument("to", f"{to[:40]!r} is not a dialog id: 24 hexadecimal digits are needed")
             return Target(self._addresses.room(to), "groupchat", None, to.lower())
         if isinstance(to, Dialog):
             return self._dialog_target(to)
-        raise InvalidArgument("to", f"must be a user id, a dialog id or a Dialog, not {type(to).__name__}")
+        user_id = to.id if isinstance(to, User) else to.user_id if isinstance(to, Contact) else to
+        if isinstance(user_id, int) and not isinstance(user_id, bool):
+            return Target(self._addresses.user(user_id), "chat", user_id, None)
+        raise InvalidArgument("to", f"must be a user, a dialog or the id of one, not {type(to).__name__}")
 
     def _dialog_target(self, dialog: Dialog) -> Target:
         if dialog.id is None:
@@ -98,6 +140,7 @@ class Messages:
         others = [user_id for user_id in dialog.occupants_ids if user_id != own_id]
         if len(others) != 1:
             raise InvalidArgument("to", "is a private Dialog whose other occupant is not known: pass the user's id")
+        self._dialogs.put(others[0], dialog.id)
         return Target(self._addresses.user(others[0]), "chat", others[0], dialog.id)
 
     def room(self, dialog: object) -> str:
@@ -105,7 +148,7 @@ class Messages:
 
         :raises InvalidArgument: if it has none.
         """
-        target = self.target(dialog)
+        target = self._target(dialog)
         if target.dialog_id is None or target.user_id is not None:
             raise InvalidArgument("dialog", "has no room: only group and public dialogs have one")
         return target.dialog_id
@@ -114,7 +157,7 @@ class Messages:
 
     async def send(
         self,
-        to: To,
+        target: Target,
         body: str | None,
         message_id: str | None,
         *,
@@ -126,7 +169,6 @@ class Messages:
         silent: bool,
     ) -> SentMessage:
         """Send a message of a user and wait for its acknowledgement."""
-        target = self.target(to)
         if not body and not attachments:
             raise InvalidArgument("body", "is empty: pass a text or attachments")
         if body is not None and not isinstance(body, str):
@@ -161,7 +203,7 @@ class Messages:
         """Replace the text of a message."""
         if not isinstance(body, str) or not body:
             raise InvalidArgument("body", "must be a non-empty string")
-        target = self.target(to)
+        target = await self.find(to)
         edit_id = self._ids.message()
         edit = st.EditMessage(
             id=edit_id,
@@ -175,7 +217,7 @@ class Messages:
 
     async def delete(self, to: To, message_id: str) -> None:
         """Remove a message."""
-        target = self.target(to)
+        target = await self.find(to)
         removal_id = self._ids.message()
         removal = st.RemovalMessage(
             id=removal_id,
@@ -201,15 +243,15 @@ class Messages:
         mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog_id))
         await self.send_and_wait(mark, mark_id)
 
-    def start_typing(self, to: To) -> None:
+    async def start_typing(self, to: To) -> None:
         """Show that the user is typing."""
-        target = self.target(to)
+        target = await self.find(to)
         typing = st.TypingMessage(id=self._ids.message(), to=target.jid, type=target.type, composing=st.Composing())
         self._traffic.post(typing)
 
-    def stop_typing(self, to: To) -> None:
+    async def stop_typing(self, to: To) -> None:
         """Show that the user has stopped typing."""
-        target = self.target(to)
+        target = await self.find(to)
         paused = st.PausedMessage(id=self._ids.message(), to=target.jid, type=target.type, paused=st.Paused())
         self._traffic.post(paused)
 
@@ -357,14 +399,14 @@ def _marked(message: ChatMessage | str, sender_id: int | None, dialog_id: str | 
     return message_id, sender_id, dialog_id
 
 
-def _checked_id(message_id: object) -> str:
-    """Return the id of a message if it is valid.
+def _checked_id(value: object, name: str = "message_id") -> str:
+    """Return the id of a message or dialog if it is valid.
 
     :raises InvalidArgument: if it is not.
     """
-    if not isinstance(message_id, str) or is_object_id(message_id) is None:
-        raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {str(message_id)[:40]!r}")
-    return message_id
+    if not isinstance(value, str) or is_object_id(value) is None:
+        raise InvalidArgument(name, f"must be 24 hexadecimal digits, not {str(value)[:40]!r}")
+    return value
 
 
 def _dialog_params(dialog_id: str | None) -> st.ExtraParams | None:
