@@ -68,6 +68,10 @@ class PrivateDialogs:
                             self._users.put(dialog_id, A_ROOM)
                         else:
                             self._learn(found)
+        return self.known_user(dialog_id)
+
+    def known_user(self, dialog_id: str) -> int | None:
+        """Return the other user in a dialog if it is known to be private."""
         return self._users.get(dialog_id) or None
 
     def _lock(self, key: int | str) -> asyncio.Lock:

@@ -149,7 +149,7 @@ class Messages:
         :raises InvalidArgument: if it has none.
         """
         target = self._target(dialog)
-        if target.dialog_id is None or target.user_id is not None:
+        if target.dialog_id is None or target.user_id or self._dialogs.known_user(target.dialog_id):
             raise InvalidArgument("dialog", "has no room: only group and public dialogs have one")
         return target.dialog_id
 

@@ -84,9 +84,17 @@ class MessageCalls:
     ) -> SentMessage:
         """Answer a message where it was written: in its group, or privately to its sender.
 
-        An answer to a message of the user's own goes to its recipient. The arguments are those of `send`.
+        An answer to a message of the user's own goes to its recipient.
 
         :param message: the message to answer, such as `event.message`.
+        :param body: the text.
+        :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
+        :param save_to_history: keep the message in the dialog's history.
+        :param markable: request delivered and read marks.
+        :param extra: further parameters: strings, numbers, booleans or nested mappings.
+        :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
+        :param silent: do not send push notifications to offline users.
+        :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
         :raises InvalidArgument: if an argument is invalid, or the message has no sender.
         :raises RecipientBlocked: if the recipient blocks the user.
         :raises MessageRefused: if the server refuses the message for another reason.
