@@ -70,7 +70,7 @@ def test_call_signals(server: Server, users: Users) -> None:
         "sessionID": "66f1a8d0-call",
         "callType": "1",
         "opponentsIDs": {"opponentID": "5"},
-        "sdp": "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n",
+        "sdp": "v=0\no=- 1 2 IN IP4 127.0.0.1\n",
     }
 
     async def main() -> None:
