@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from connectycube.sandbox import Sandbox, Settings
 from tests.interop.javascript import JsError
 from tests.interop.stage import PASSWORD, Stage, scenario
 
@@ -180,27 +181,40 @@ async def test_who_is_online(stage: Stage) -> None:
 
 
 @scenario
-async def test_deprecated_user_lookups(stage: Stage) -> None:
-    ada = stage.user(
-        "ada", email="ada@example.org", phone="380501234567", facebook_id="fb-1", twitter_id="tw-1", external_user_id=77
-    )
+async def test_deprecated_user_lookups_are_a_permission(stage: Stage) -> None:
     js = await stage.js("ada")
-    for query in (
-        {"login": "ada"},
-        {"email": "ada@example.org"},
-        {"facebook_id": "fb-1"},
-        {"twitter_id": "tw-1"},
-        {"external": 77},
-        # CR-24: the SDK calls /users/phone, which is undocumented.
-        {"phone": "380501234567"},
-    ):
-        assert (await js.call("users.get", query))["user"]["id"] == ada, query
-    assert (await js.call("users.get", ada))["user"]["id"] == ada
-    # CR-25: the documented name only reaches the list of all users, which is disabled.
     with pytest.raises(JsError) as refused:
+        await js.call("users.get", js.id)
+    assert "/users/v2" in refused.value.value["info"]["errors"]["base"][0]
+
+
+@scenario
+async def test_deprecated_user_lookups(stage: Stage) -> None:
+    async with Sandbox(Settings(users_v1=True)) as sandbox, Stage(sandbox, stage.driver) as v1:
+        ada = v1.user(
+            "ada",
+            email="ada@example.org",
+            phone="380501234567",
+            facebook_id="fb-1",
+            twitter_id="tw-1",
+            external_user_id=77,
+        )
+        js = await v1.js("ada")
+        for query in (
+            {"login": "ada"},
+            {"email": "ada@example.org"},
+            {"facebook_id": "fb-1"},
+            {"twitter_id": "tw-1"},
+            {"external": 77},
+            # CR-24: the SDK calls /users/phone, which is undocumented.
+            {"phone": "380501234567"},
+        ):
+            assert (await js.call("users.get", query))["user"]["id"] == ada, query
+        assert (await js.call("users.get", ada))["user"]["id"] == ada
+        # CR-25: the documented name only reaches the list of all users.
         await js.call("users.get", {"external_user_id": 77})
-    last = stage.sandbox.journal.exchanges()[-1]
-    assert (last.path, last.query, last.status) == ("/users.json", [("external_user_id", "77")], refused.value.code)
+        last = sandbox.journal.exchanges()[-1]
+        assert (last.path, last.query) == ("/users.json", [("external_user_id", "77")])
 
 
 @scenario

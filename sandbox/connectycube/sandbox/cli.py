@@ -69,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
         help="origin of web pages that may use it, such as http://localhost:3000; may be repeated (default: none)",
     )
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
-    made.add_argument("--users-v1", action="store_true", help="enable the deprecated list of users")
+    made.add_argument("--users-v1", action="store_true", help="enable version 1 of the users API")
+    made.add_argument("--no-online-users", action="store_true", help="disable the Online Users API")
     return made
 
 
@@ -163,6 +164,7 @@ def started(given: argparse.Namespace) -> Alone:
         admin_key=given.admin_key,
         chat_host=given.chat_host,
         users_v1=given.users_v1,
+        online_users=not given.no_online_users,
         origins=given.allow_origin,
     )
     sandbox = Alone(

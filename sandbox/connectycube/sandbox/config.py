@@ -121,7 +121,10 @@ class Settings:
     chat_host: str = field(default="localhost", validator=_is_host)
     """The domain of the users' JIDs."""
     users_v1: bool = False
-    """Whether the deprecated list of users is available (R-010)."""
+    """Whether version 1 of the users API is available: the deprecated list and the look-ups by id, login, email,
+    Facebook id, Twitter id, tags and external id (N-01). On the platform it is a permission, off by default."""
+    online_users: bool = True
+    """Whether the Online Users API is available (N-07). On the platform it is a permission."""
     create_users_on_login: bool = True
     """Whether opening a session with an unknown login creates the user (R-001)."""
     extensions: tuple[str, ...] | None = None
