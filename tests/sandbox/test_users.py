@@ -201,13 +201,6 @@ def test_only_the_owner_deletes_an_account(join: Join) -> None:
     assert ada.users.list(filters={"login": "mary"}).total_entries == 0
 
 
-def test_a_call_that_is_not_simulated_names_its_fact(join: Join, sandbox: Sandbox) -> None:
-    sandbox.create_user("ada", email="ada@mail.example")
-    with pytest.raises(errors.ApiError, match="R-023") as caught:
-        join("mary").users.reset_password(email="ada@mail.example")
-    assert caught.value.status == 501
-
-
 def test_users_are_online_while_connected_to_the_chat(join: Join, sandbox: Sandbox) -> None:
     cube = join("mary")
     assert cube.users.count_online() == 0

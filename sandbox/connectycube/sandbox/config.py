@@ -91,6 +91,14 @@ def _are_origins(_: Settings, attribute: Attribute[tuple[str, ...]], value: tupl
             raise ValueError(f"{attribute.alias} must be origins such as http://localhost:3000, not {origin!r}")
 
 
+def _is_template(_: Settings, attribute: Attribute[Any], value: str | None) -> None:
+    try:
+        (value or "").format(sender="", message="", dialog="")
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        names = "{sender}, {message} and {dialog}"
+        raise ValueError(f"{attribute.alias} may contain {names}, and other braces doubled: {value!r}") from error
+
+
 def _origins(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(given)
 
@@ -125,6 +133,9 @@ class Settings:
     Facebook id, Twitter id, tags and external id (N-01). On the platform it is a permission, off by default."""
     online_users: bool = True
     """Whether the Online Users API is available (N-07). On the platform it is a permission."""
+    chat_alert: str | None = field(default="{sender}: {message}", validator=_is_template)
+    """Text of the push notification that offline recipients of a message get (F-082); it may contain `{sender}`,
+    `{message}` and `{dialog}`. With `None`, there are none, as while the dashboard has no template."""
     create_users_on_login: bool = True
     """Whether opening a session with an unknown login creates the user (R-001)."""
     extensions: tuple[str, ...] | None = None
