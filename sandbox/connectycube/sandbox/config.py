@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
-from attrs.validators import optional
+from attrs.validators import instance_of, optional
+
+from .identity import IdentityProvider, is_url
 
 __all__ = ["Keys", "Limits", "Settings"]
 
@@ -136,6 +138,11 @@ class Settings:
     chat_alert: str | None = field(default="{sender}: {message}", validator=_is_template)
     """Text of the push notification that offline recipients of a message get (F-082); it may contain `{sender}`,
     `{message}` and `{dialog}`. With `None`, there are none, as while the dashboard has no template."""
+    identity_provider: IdentityProvider | None = field(default=None, validator=optional(instance_of(IdentityProvider)))
+    """The developer's own server that vouches for who logs in with R-006 (N-03). With it, logins and passwords of the
+    sandbox's users no longer count there."""
+    recording_webhook: str | None = field(default=None, validator=optional(is_url))
+    """The developer's address that is told of the recordings of meetings (N-04)."""
     create_users_on_login: bool = True
     """Whether opening a session with an unknown login creates the user (R-001)."""
     extensions: tuple[str, ...] | None = None

@@ -29,6 +29,7 @@ from .domain.whiteboards import Whiteboards
 from .faults import Faults
 from .ids import ObjectIds
 from .journal import Journal
+from .outside import Outside
 from .storage import Database
 
 __all__ = ["Core"]
@@ -55,6 +56,7 @@ class Core:
         self.bus = bus = Bus()
         self.faults = Faults()
         self.journal = journal = Journal(clock)
+        self.outside = Outside(journal)
         self.addresses = addresses = Addresses(settings)
         # Each part takes only parts built before it: a contract in pyproject.toml holds them to that order.
         self.accounts = accounts = Accounts(db, clock, ids, bus, settings)
