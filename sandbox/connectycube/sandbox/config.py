@@ -49,6 +49,8 @@ class Limits:
     """How long an upload form is valid (R-050)."""
     download_seconds: int = 7 * 24 * 60 * 60
     """How long a download address is valid (R-057)."""
+    recording_seconds: int = 60 * 60
+    """How long the address of a recording is valid (R-082)."""
     custom_objects: int = 100
     stanza_bytes: int = 262_144
     """Most bytes in a stanza. The platform's limit is not known (U-49)."""

@@ -21,6 +21,7 @@ from .domain.messages import Messages
 from .domain.presence import Presence
 from .domain.privacy import Privacy
 from .domain.push import Push
+from .domain.recordings import Recordings
 from .domain.records import Records
 from .domain.search import Search
 from .domain.sessions import Sessions
@@ -70,12 +71,13 @@ class Core:
         self.dialogs = dialogs = Dialogs(db, clock, ids, bus, settings, accounts)
         alerts = Alerts(settings, accounts, presence, push, dialogs)
         self.messages = messages = Messages(db, clock, ids, bus, settings, accounts, privacy, dialogs, alerts)
-        self.meetings = Meetings(db, clock, ids, accounts, dialogs)
+        self.meetings = meetings = Meetings(db, clock, ids, accounts, dialogs)
         self.whiteboards = Whiteboards(db, clock, ids, settings, dialogs)
         self.chat = ChatRules(clock, ids, settings, accounts, sessions, dialogs, messages, alerts)
         self.search = Search(db, dialogs)
         self.statistics = Statistics(db)
-        self.files = Files(db, clock, settings)
+        self.files = files = Files(db, clock, settings)
+        self.recordings = Recordings(db, clock, ids, meetings, files)
 
     def reset(self) -> None:
         """Return to an empty application: no data, faults or journal, real time, and no chat connections."""

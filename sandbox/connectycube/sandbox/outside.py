@@ -76,12 +76,14 @@ class Outside:
         self._journal.outgoing(medium, url, shown, user_id=user_id, status=reply.status)
         return reply
 
-    def post(self, medium: Medium, url: str, body: Mapping[str, Any], *, timeout: float = 10.0) -> None:
+    def post(
+        self, medium: Medium, url: str, body: Mapping[str, Any], *, user_id: int | None = None, timeout: float = 10.0
+    ) -> None:
         """Post JSON in the background, once. The journal shows what became of it."""
 
         async def posted() -> None:
             try:
-                await self.call(medium, "POST", url, body, headers={}, timeout=timeout)
+                await self.call(medium, "POST", url, body, headers={}, timeout=timeout, user_id=user_id)
             except CallFailed:
                 # The journal has the reason.
                 return
