@@ -44,8 +44,8 @@ class Users:
     ) -> Page[models.User]:
         """List users (API version 1).
 
-        Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
-        `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; `users.list` always works.
 
         Deprecated by the platform.
 
@@ -163,7 +163,8 @@ class Users:
     ) -> models.User:
         """Get a user by login.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `login` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -207,7 +208,8 @@ class Users:
     ) -> models.User:
         """Get a user by Facebook id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `facebook_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -227,7 +229,8 @@ class Users:
     ) -> models.User:
         """Get a user by Twitter id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `twitter_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -247,7 +250,8 @@ class Users:
     ) -> models.User:
         """Get a user by email address.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `email` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -269,7 +273,8 @@ class Users:
     ) -> Page[models.User]:
         """List users who have at least one of the given tags.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `user_tags` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -331,7 +336,8 @@ class Users:
     ) -> Page[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
+        The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
+        is not in the vendor's documentation of the server; the largest page is unknown.
 
         `GET /users/online`
 
@@ -348,7 +354,7 @@ class Users:
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online`.
+        It requires the same permission as `users.list_online`.
 
         `GET /users/online`
 
@@ -364,7 +370,8 @@ class Users:
     ) -> models.User:
         """Get a user by the former numeric id in the application's own system.
 
-        Replaced by the filter `external_id` of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `external_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -372,8 +379,8 @@ class Users:
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return self._client._call(calls.get_by_external_id_call(external_user_id))
 
@@ -398,7 +405,8 @@ class Users:
     ) -> models.User:
         """Get a user.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -406,8 +414,8 @@ class Users:
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return self._client._call(calls.get_call(user_id))
 
@@ -545,8 +553,8 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users (API version 1).
 
-        Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
-        `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; `users.list` always works.
 
         Deprecated by the platform.
 
@@ -664,7 +672,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by login.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `login` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -708,7 +717,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by Facebook id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `facebook_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -728,7 +738,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by Twitter id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `twitter_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -748,7 +759,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by email address.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `email` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -770,7 +782,8 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who have at least one of the given tags.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `user_tags` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -832,7 +845,8 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
+        The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
+        is not in the vendor's documentation of the server; the largest page is unknown.
 
         `GET /users/online`
 
@@ -849,7 +863,7 @@ class AsyncUsers:
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online`.
+        It requires the same permission as `users.list_online`.
 
         `GET /users/online`
 
@@ -865,7 +879,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by the former numeric id in the application's own system.
 
-        Replaced by the filter `external_id` of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `external_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -873,8 +888,8 @@ class AsyncUsers:
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return await self._client._call(calls.get_by_external_id_call(external_user_id))
 
@@ -899,7 +914,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -907,8 +923,8 @@ class AsyncUsers:
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return await self._client._call(calls.get_call(user_id))
 

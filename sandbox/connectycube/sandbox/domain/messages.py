@@ -17,6 +17,7 @@ from ..filters import Condition, where
 from ..ids import ObjectIds
 from ..storage import Database, dump
 from .accounts import Accounts
+from .alerts import Alerts
 from .deletion import Deleted, delete_each
 from .dialog_model import Dialog, DialogType, Role
 from .dialogs import Dialogs
@@ -41,6 +42,7 @@ class Messages:
     _accounts: Accounts
     _privacy: Privacy
     _dialogs: Dialogs
+    _alerts: Alerts
 
     # -- reading
 
@@ -153,12 +155,13 @@ class Messages:
                 self._privacy.require_passage(draft.sender_id, opponent)
         message = self.store(dialog, draft)
         if send_to_chat:
+            readers = self._dialogs.readers(dialog)
             self._bus.publish(
                 MessageToDeliver(
                     message_id=message.id,
                     dialog_id=dialog.id,
                     sender_id=message.sender_id,
-                    recipients=self._dialogs.readers(dialog),
+                    recipients=readers,
                     private=dialog.private,
                     body=message.body,
                     date_sent=message.date_sent,
@@ -167,6 +170,7 @@ class Messages:
                     markable=message.markable,
                 )
             )
+            self._alerts.send(dialog, draft, readers)
         return message
 
     def edit(self, message: Message, body: str) -> None:
@@ -380,6 +384,8 @@ class Messages:
     def send_system(self, sender_id: int, recipient_id: int, params: Mapping[str, Any]) -> str:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
+        :param params: its parameters. The text `body`, by which official clients tell what it is about (N-02), becomes
+            the stanza's body.
         :returns: its id.
         :raises Refused: 403 if the recipient has blocked the sender, 422 if there is no such user or no stanza can
             carry it.
@@ -389,8 +395,17 @@ class Messages:
         _require_carried("base", params)
         self._privacy.require_passage(sender_id, recipient_id)
         message_id = self._ids.new()
+        body = params.get("body")
+        if isinstance(body, str):
+            params = {name: value for name, value in params.items() if name != "body"}
         self._bus.publish(
-            SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)
+            SystemMessageToDeliver(
+                message_id=message_id,
+                sender_id=sender_id,
+                recipient_id=recipient_id,
+                params=params,
+                body=body if isinstance(body, str) else None,
+            )
         )
         return message_id
 
