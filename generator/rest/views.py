@@ -9,6 +9,7 @@ from ..source_code import constant, literal
 from .code import Code
 from .model import Argument, Operation, Type
 from .naming import STATUS_ERRORS
+from .publish import rules_text
 from .rows import Rows, reader
 
 
@@ -222,11 +223,17 @@ class OperationView:
     # -- texts
 
     @property
+    def description(self) -> str:
+        """The operation's description, with the rules for its arguments, which a published document has already."""
+        rules = rules_text(self.op.rules)
+        return self.op.description if rules in self.op.description else f"{self.op.description} {rules}".strip()
+
+    @property
     def doc(self) -> list[str]:
         """The paragraphs of the method's docstring."""
         op = self.op
         path = "".join(piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in op.path)
-        parts = [op.summary or f"{op.method} {path}", op.description]
+        parts = [op.summary or f"{op.method} {path}", self.description]
         if op.deprecated:
             parts.append("Deprecated by the platform.")
         parts.append(f"`{op.method} {path}`")

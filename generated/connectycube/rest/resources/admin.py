@@ -49,7 +49,7 @@ class Admin:
         """List the dialogs of the application.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /admin/chat/list`
 
@@ -79,7 +79,7 @@ class Admin:
         """List the messages of the application or of one dialog.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /admin/chat/messages/list`
 
@@ -385,7 +385,7 @@ class AsyncAdmin:
         """List the dialogs of the application.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /admin/chat/list`
 
@@ -415,7 +415,7 @@ class AsyncAdmin:
         """List the messages of the application or of one dialog.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /admin/chat/messages/list`
 

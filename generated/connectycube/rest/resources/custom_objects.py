@@ -52,7 +52,8 @@ class CustomObjects:
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
         `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
-        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
+        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`. Pass at most one of
+        `sort_asc` and `sort_desc`.
 
         `GET /data/{class_name}`
 
@@ -204,7 +205,7 @@ class CustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string. Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too. Pass `filters`.
 
         `DELETE /data/{class_name}/by_criteria`
 
@@ -388,7 +389,8 @@ class AsyncCustomObjects:
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
         `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
-        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
+        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`. Pass at most one of
+        `sort_asc` and `sort_desc`.
 
         `GET /data/{class_name}`
 
@@ -540,7 +542,7 @@ class AsyncCustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string. Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too. Pass `filters`.
 
         `DELETE /data/{class_name}/by_criteria`
 

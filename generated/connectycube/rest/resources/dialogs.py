@@ -47,7 +47,8 @@ class Dialogs:
         """List the dialogs of the current user.
 
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
-        broadcast dialog. Sorted by the most recent message by default.
+        broadcast dialog. Sorted by the most recent message by default. Pass at most one of `sort_asc` and
+        `sort_desc`.
 
         `GET /chat/Dialog`
 
@@ -270,7 +271,7 @@ class Dialogs:
     ) -> models.Dialog:
         """Add and remove admins of a dialog.
 
-        Only the owner may do this. A dialog has at most five admins.
+        Only the owner may do this. A dialog has at most five admins. Pass at least one of `push_all` and `pull_all`.
 
         `PUT /chat/Dialog/{dialog_id}/admins`
 
@@ -380,7 +381,8 @@ class AsyncDialogs:
         """List the dialogs of the current user.
 
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
-        broadcast dialog. Sorted by the most recent message by default.
+        broadcast dialog. Sorted by the most recent message by default. Pass at most one of `sort_asc` and
+        `sort_desc`.
 
         `GET /chat/Dialog`
 
@@ -603,7 +605,7 @@ class AsyncDialogs:
     ) -> models.Dialog:
         """Add and remove admins of a dialog.
 
-        Only the owner may do this. A dialog has at most five admins.
+        Only the owner may do this. A dialog has at most five admins. Pass at least one of `push_all` and `pull_all`.
 
         `PUT /chat/Dialog/{dialog_id}/admins`
 

@@ -50,7 +50,7 @@ class Messages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total.
+        response has no total. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /chat/Message`
 
@@ -136,7 +136,8 @@ class Messages:
         """Add a message to a dialog's history.
 
         The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
-        keys are stored with the message as the application's own fields.
+        keys are stored with the message as the application's own fields. Pass exactly one of `chat_dialog_id` and
+        `recipient_id`.
 
         `POST /chat/Message`
 
@@ -277,7 +278,8 @@ class Messages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction.
+        The dialog's users are notified over the chat. The platform may limit users to one reaction. Pass at least one
+        of `add` and `remove`.
 
         `PUT /chat/Message/{message_id}/reactions`
 
@@ -334,7 +336,7 @@ class AsyncMessages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total.
+        response has no total. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /chat/Message`
 
@@ -420,7 +422,8 @@ class AsyncMessages:
         """Add a message to a dialog's history.
 
         The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
-        keys are stored with the message as the application's own fields.
+        keys are stored with the message as the application's own fields. Pass exactly one of `chat_dialog_id` and
+        `recipient_id`.
 
         `POST /chat/Message`
 
@@ -561,7 +564,8 @@ class AsyncMessages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction.
+        The dialog's users are notified over the chat. The platform may limit users to one reaction. Pass at least one
+        of `add` and `remove`.
 
         `PUT /chat/Message/{message_id}/reactions`
 

@@ -52,7 +52,7 @@ class PushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each.
+        of these users, and the platform adapts the message to each. Pass exactly one of `user` and `external_user`.
 
         `POST /events`
 
@@ -126,7 +126,7 @@ class AsyncPushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each.
+        of these users, and the platform adapts the message to each. Pass exactly one of `user` and `external_user`.
 
         `POST /events`
 

@@ -63,7 +63,8 @@ class Sessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional.
+        Signing (`timestamp`, `nonce`, `signature`) is optional. Pass at most one of `user` and `provider`. Pass at
+        most one of `user`, `keys`, `firebase_phone` and `firebase_email`.
 
         `POST /session`
 
@@ -150,7 +151,9 @@ class Sessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty.
+        `password` any text that is not empty. Pass exactly one of `login`, `email` and `provider`. Pass at most one
+        of `password` and `provider`. Pass at most one of `login`, `email`, `keys`, `firebase_phone` and
+        `firebase_email`.
 
         `POST /login`
 
@@ -249,7 +252,8 @@ class AsyncSessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional.
+        Signing (`timestamp`, `nonce`, `signature`) is optional. Pass at most one of `user` and `provider`. Pass at
+        most one of `user`, `keys`, `firebase_phone` and `firebase_email`.
 
         `POST /session`
 
@@ -336,7 +340,9 @@ class AsyncSessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty.
+        `password` any text that is not empty. Pass exactly one of `login`, `email` and `provider`. Pass at most one
+        of `password` and `provider`. Pass at most one of `login`, `email`, `keys`, `firebase_phone` and
+        `firebase_email`.
 
         `POST /login`
 

@@ -83,7 +83,7 @@ class Users:
         """Sign up a user.
 
         Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
-        everything else may be set later.
+        everything else may be set later. Pass at least one of `login` and `email`.
 
         `POST /users`
 
@@ -139,7 +139,7 @@ class Users:
 
         At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
-        five.
+        five. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /users/v2`
 
@@ -584,7 +584,7 @@ class AsyncUsers:
         """Sign up a user.
 
         Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
-        everything else may be set later.
+        everything else may be set later. Pass at least one of `login` and `email`.
 
         `POST /users`
 
@@ -640,7 +640,7 @@ class AsyncUsers:
 
         At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
-        five.
+        five. Pass at most one of `sort_asc` and `sort_desc`.
 
         `GET /users/v2`
 
