@@ -15,6 +15,8 @@ Node = dict[str, Any]
 
 RULES = {"exactly-one": "exactly one of", "at-least-one": "at least one of", "at-most-one": "at most one of"}
 
+DEEP = {"style": "deepObject", "explode": True}
+
 _TEXT_OPERATORS = frozenset(("ctn", "near", "start_with"))
 """The operators that take a text, whatever the type of the field."""
 
@@ -158,42 +160,59 @@ def _v1(filters: Node, example: Node) -> Node:
 
 def _field(name: str, rule: Node, repeat: bool, example: Node) -> Iterator[Node]:
     """The parameters of one field: `field=value`, `field[operator]=value`, and lists as `repeat` says."""
-    value = rule.get("schema", {})
-    free = value.get("type") == "object"
-    one = value.get("additionalProperties", {}) if free else value or {"type": ["string", "number", "boolean"]}
-    listed = [operator for operator in rule.get("operators", ()) if repeat and operator in LIST_OPERATORS]
-    operators = {key: _operand(key, one) for key in rule.get("operators", ()) if key not in listed}
-    schemas = [one] if rule.get("equality", True) else []
-    if operators:
-        schemas.append({"type": "object", "additionalProperties": False, "properties": operators})
-    schema = {"anyOf": schemas} if len(schemas) > 1 else schemas[0] if schemas else None
     about = {"in": "query", "description": rule["description"]}
-    shown = _comma(example.get(name.lstrip("_")), listed)
+    value = rule.get("schema", {})
+    shown = example.get(name.lstrip("_"))
     if name == "*":
-        # Of an exploded form, only the names inside are sent.
-        every = {"type": "object", "additionalProperties": schema}
-        yield {
-            "name": "filters",
-            **about,
-            "style": "form",
-            "explode": True,
-            "schema": every,
-            "example": _comma(example),
-        }
+        yield _by_name("filters", "", rule, {"type": ["string", "number", "boolean"]}, example)
         return
-    if free:
-        schema = {"type": "object", "additionalProperties": schema}
-    if schema is not None:
-        style = {"style": "deepObject", "explode": True} if free or operators else {}
-        yield {"name": name, **about, **style, "schema": schema, **({"example": shown} if shown else {})}
+    if value.get("type") == "object":
+        one = value["additionalProperties"]
+        schema = {"type": "object", "additionalProperties": one}
+        yield {"name": name, **about, **DEEP, "schema": schema, **({"example": shown} if shown else {})}
+        # OpenAPI's deep objects are not deep enough for an operator.
+        yield _by_name(f"{name}_filters", name, rule, one, {key: {"ne": value} for key, value in (shown or {}).items()})
+        return
+    listed = [operator for operator in rule.get("operators", ()) if repeat and operator in LIST_OPERATORS]
+    operators = {key: _operand(key, value) for key in rule.get("operators", ()) if key not in listed}
+    schema = {"type": "object", "additionalProperties": False, "properties": operators}
+    if rule.get("equality", True):
+        schema = {"anyOf": [value, schema]} if operators else value
+    by_operator = shown if isinstance(shown, dict) else {}
+    other = {key: _joined(operand) for key, operand in by_operator.items() if key not in listed} or shown
+    shows = {} if other is None or other is by_operator else {"example": other}
+    yield {"name": name, **about, **(DEEP if operators else {}), "schema": schema, **shows}
     for operator in listed:
-        values = example.get(name, {}).get(operator) if isinstance(example.get(name), dict) else None
-        yield {
-            "name": f"{name}[{operator}][]",
-            **about,
-            "schema": {"type": "array", "items": one},
-            **({"example": values} if values else {}),
-        }
+        shows = {"example": by_operator[operator]} if operator in by_operator else {}
+        yield {"name": f"{name}[{operator}][]", **about, "schema": {"type": "array", "items": value}, **shows}
+
+
+def _by_name(name: str, group: str, rule: Node, one: Node, example: Node) -> Node:
+    """Filters whose names are free, as an object that is sent as one parameter for each of its keys.
+
+    :param group: what the names are inside of.
+    """
+    field = rf"{group}\[[^\[\]]+\]" if group else r"[^\[\]]+"
+    operators = f"({'|'.join(rule['operators'])})"
+    shown = {
+        (f"{group}[{key}]" if group else key) + f"[{operator}]": _joined(value)
+        for key, inner in example.items()
+        for operator, value in inner.items()
+    }
+    return {
+        "name": name,
+        "in": "query",
+        "description": f"{rule['description']} Keys are as in the example, with an operator of "
+        f"{', '.join(rule['operators'])}; values of a list are separated by commas.",
+        "style": "form",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "propertyNames": {"pattern": rf"^{field}\[{operators}\]$" if group else rf"^{field}(\[{operators}\])?$"},
+            "additionalProperties": one,
+        },
+        **({"example": shown} if shown else {}),
+    }
 
 
 def _operand(operator: str, one: Node) -> Node:
@@ -205,12 +224,6 @@ def _operand(operator: str, one: Node) -> Node:
     return {"type": "string"} if operator in _TEXT_OPERATORS else one
 
 
-def _joined(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _comma(example: Any, left_out: Iterable[str] = ()) -> Any:
-    """An example with its lists as text."""
-    if isinstance(example, dict):
-        return {key: _comma(value) for key, value in example.items() if key not in left_out}
-    return _joined(example) if isinstance(example, list) else example
+def _joined(value: Any) -> Any:
+    """A value of an example, a list as text."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
