@@ -189,7 +189,8 @@ class Renderer:
         for folder, doc in (("_calls", "The calls of each resource."), ("resources", "The resources.")):
             files[f"{folder}/__init__.py"] = f'{self.header("")}"""{doc}"""\n'
         for resource in self.api.resources:
-            views = [OperationView(operation, self.code, self.rows) for operation in resource.operations]
+            page = f"{'generated/docs/rest' if self.platform else 'docs'}/{page_name(resource)}"
+            views = [OperationView(operation, self.code, self.rows, page) for operation in resource.operations]
             context = {"resource": resource, "views": views, "helpers": resource.name in helped}
             files[f"_calls/{resource.name}.py"] = self.text("package/calls.py.jinja", **context)
             files[f"resources/{resource.name}.py"] = self.text("package/resources.py.jinja", **context)
@@ -262,6 +263,11 @@ def operator_names(groups: list[Filters]) -> list[str]:
 def field_docs(fields: tuple[FilterField, ...] | list[Field]) -> list[str]:
     """The paragraphs that describe a TypedDict's keys."""
     return [f":ivar {words(field.name)}: {field.description}" for field in fields if field.description]
+
+
+def page_name(resource: Resource) -> str:
+    """The file of a resource's reference page; `index.md` is that of all pages."""
+    return f"{resource.name}{'_' if resource.name == 'index' else ''}.md"
 
 
 def resource_names(resource: Resource) -> list[str]:

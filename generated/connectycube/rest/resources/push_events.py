@@ -54,7 +54,7 @@ class PushEvents:
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
         of these users, and the platform adapts the message to each. Pass exactly one of `user` and `external_user`.
 
-        `POST /events`
+        `POST /events`, described in generated/docs/rest/push_events.md#create
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
@@ -128,7 +128,7 @@ class AsyncPushEvents:
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
         of these users, and the platform adapts the message to each. Pass exactly one of `user` and `external_user`.
 
-        `POST /events`
+        `POST /events`, described in generated/docs/rest/push_events.md#create
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its

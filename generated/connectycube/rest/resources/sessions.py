@@ -36,7 +36,7 @@ class Sessions:
     ) -> models.Session:
         """Get the current session.
 
-        `GET /session`
+        `GET /session`, described in generated/docs/rest/sessions.md#get
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -66,7 +66,7 @@ class Sessions:
         Signing (`timestamp`, `nonce`, `signature`) is optional. Pass at most one of `user` and `provider`. Pass at
         most one of `user`, `keys`, `firebase_phone` and `firebase_email`.
 
-        `POST /session`
+        `POST /session`, described in generated/docs/rest/sessions.md#create
 
         :param user: The user to log in.
         :param provider: The identity provider that vouches for the user, instead of a password.
@@ -100,7 +100,7 @@ class Sessions:
 
         Deletes all data of the session.
 
-        `DELETE /session`
+        `DELETE /session`, described in generated/docs/rest/sessions.md#delete
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -112,7 +112,7 @@ class Sessions:
     ) -> None:
         """End all sessions of the current user except this one.
 
-        `DELETE /session/list`
+        `DELETE /session/list`, described in generated/docs/rest/sessions.md#delete_others
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -125,7 +125,7 @@ class Sessions:
     ) -> None:
         """End another session of the current user.
 
-        `DELETE /session/{session_id}`
+        `DELETE /session/{session_id}`, described in generated/docs/rest/sessions.md#delete_by_id
 
         :param session_id: Id of the session. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -155,7 +155,7 @@ class Sessions:
         of `password` and `provider`. Pass at most one of `login`, `email`, `keys`, `firebase_phone` and
         `firebase_email`.
 
-        `POST /login`
+        `POST /login`, described in generated/docs/rest/sessions.md#login
 
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
@@ -187,7 +187,7 @@ class Sessions:
 
         It is not documented whether the session remains valid as an application session.
 
-        `DELETE /login`
+        `DELETE /login`, described in generated/docs/rest/sessions.md#logout
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -225,7 +225,7 @@ class AsyncSessions:
     ) -> models.Session:
         """Get the current session.
 
-        `GET /session`
+        `GET /session`, described in generated/docs/rest/sessions.md#get
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -255,7 +255,7 @@ class AsyncSessions:
         Signing (`timestamp`, `nonce`, `signature`) is optional. Pass at most one of `user` and `provider`. Pass at
         most one of `user`, `keys`, `firebase_phone` and `firebase_email`.
 
-        `POST /session`
+        `POST /session`, described in generated/docs/rest/sessions.md#create
 
         :param user: The user to log in.
         :param provider: The identity provider that vouches for the user, instead of a password.
@@ -289,7 +289,7 @@ class AsyncSessions:
 
         Deletes all data of the session.
 
-        `DELETE /session`
+        `DELETE /session`, described in generated/docs/rest/sessions.md#delete
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -301,7 +301,7 @@ class AsyncSessions:
     ) -> None:
         """End all sessions of the current user except this one.
 
-        `DELETE /session/list`
+        `DELETE /session/list`, described in generated/docs/rest/sessions.md#delete_others
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -314,7 +314,7 @@ class AsyncSessions:
     ) -> None:
         """End another session of the current user.
 
-        `DELETE /session/{session_id}`
+        `DELETE /session/{session_id}`, described in generated/docs/rest/sessions.md#delete_by_id
 
         :param session_id: Id of the session. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -344,7 +344,7 @@ class AsyncSessions:
         of `password` and `provider`. Pass at most one of `login`, `email`, `keys`, `firebase_phone` and
         `firebase_email`.
 
-        `POST /login`
+        `POST /login`, described in generated/docs/rest/sessions.md#login
 
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
@@ -376,7 +376,7 @@ class AsyncSessions:
 
         It is not documented whether the session remains valid as an application session.
 
-        `DELETE /login`
+        `DELETE /login`, described in generated/docs/rest/sessions.md#logout
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.

@@ -49,7 +49,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users`
+        `GET /users`, described in generated/docs/rest/users.md#list_v1
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
@@ -85,7 +85,7 @@ class Users:
         Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
         everything else may be set later. Pass at least one of `login` and `email`.
 
-        `POST /users`
+        `POST /users`, described in generated/docs/rest/users.md#create
 
         :param password: Password.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -141,7 +141,7 @@ class Users:
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
         five. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /users/v2`
+        `GET /users/v2`, described in generated/docs/rest/users.md#list
 
         :param offset: Number of entries to skip. Limits: at least 0.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
@@ -167,7 +167,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_login`
+        `GET /users/by_login`, described in generated/docs/rest/users.md#get_by_login
 
         :param login: Login of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -189,7 +189,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_full_name`
+        `GET /users/by_full_name`, described in generated/docs/rest/users.md#list_by_full_name
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -211,7 +211,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_facebook_id`
+        `GET /users/by_facebook_id`, described in generated/docs/rest/users.md#get_by_facebook_id
 
         :param facebook_id: Id of the user at Facebook.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -231,7 +231,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_twitter_id`
+        `GET /users/by_twitter_id`, described in generated/docs/rest/users.md#get_by_twitter_id
 
         :param twitter_id: Id of the user at Twitter.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -251,7 +251,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_email`
+        `GET /users/by_email`, described in generated/docs/rest/users.md#get_by_email
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -273,7 +273,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_tags`
+        `GET /users/by_tags`, described in generated/docs/rest/users.md#list_by_tags
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -296,7 +296,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/phone`
+        `GET /users/phone`, described in generated/docs/rest/users.md#get_by_phone
 
         :param phone: Phone number of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -314,7 +314,7 @@ class Users:
 
         Every call sends another email, so the client never retries it.
 
-        `GET /users/password/reset`
+        `GET /users/password/reset`, described in generated/docs/rest/users.md#reset_password
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -333,7 +333,7 @@ class Users:
 
         Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
         :param limit: Maximum number of entries on a page. Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
@@ -350,7 +350,7 @@ class Users:
 
         Experimental, like `users.list_online`.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#count_online
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, RateLimited, ServerFailure,
@@ -368,7 +368,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/external/{external_user_id}`
+        `GET /users/external/{external_user_id}`, described in generated/docs/rest/users.md#get_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -383,7 +383,7 @@ class Users:
     ) -> None:
         """Delete a user by the numeric id in the application's own system.
 
-        `DELETE /users/external/{external_user_id}`
+        `DELETE /users/external/{external_user_id}`, described in generated/docs/rest/users.md#delete_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -402,7 +402,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/{user_id}`
+        `GET /users/{user_id}`, described in generated/docs/rest/users.md#get
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -436,7 +436,7 @@ class Users:
 
         A new `password` requires the `old_password`. Users can change only their own account.
 
-        `PUT /users/{user_id}`
+        `PUT /users/{user_id}`, described in generated/docs/rest/users.md#update
 
         :param user_id: Id of the user. Limits: at least 1.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -489,7 +489,7 @@ class Users:
 
         Users can delete only their own account; the admin API can delete any.
 
-        `DELETE /users/{user_id}`
+        `DELETE /users/{user_id}`, described in generated/docs/rest/users.md#delete
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -550,7 +550,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users`
+        `GET /users`, described in generated/docs/rest/users.md#list_v1
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
@@ -586,7 +586,7 @@ class AsyncUsers:
         Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
         everything else may be set later. Pass at least one of `login` and `email`.
 
-        `POST /users`
+        `POST /users`, described in generated/docs/rest/users.md#create
 
         :param password: Password.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -642,7 +642,7 @@ class AsyncUsers:
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
         five. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /users/v2`
+        `GET /users/v2`, described in generated/docs/rest/users.md#list
 
         :param offset: Number of entries to skip. Limits: at least 0.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
@@ -668,7 +668,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_login`
+        `GET /users/by_login`, described in generated/docs/rest/users.md#get_by_login
 
         :param login: Login of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -690,7 +690,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_full_name`
+        `GET /users/by_full_name`, described in generated/docs/rest/users.md#list_by_full_name
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -712,7 +712,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_facebook_id`
+        `GET /users/by_facebook_id`, described in generated/docs/rest/users.md#get_by_facebook_id
 
         :param facebook_id: Id of the user at Facebook.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -732,7 +732,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_twitter_id`
+        `GET /users/by_twitter_id`, described in generated/docs/rest/users.md#get_by_twitter_id
 
         :param twitter_id: Id of the user at Twitter.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -752,7 +752,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_email`
+        `GET /users/by_email`, described in generated/docs/rest/users.md#get_by_email
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -774,7 +774,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_tags`
+        `GET /users/by_tags`, described in generated/docs/rest/users.md#list_by_tags
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -797,7 +797,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/phone`
+        `GET /users/phone`, described in generated/docs/rest/users.md#get_by_phone
 
         :param phone: Phone number of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -815,7 +815,7 @@ class AsyncUsers:
 
         Every call sends another email, so the client never retries it.
 
-        `GET /users/password/reset`
+        `GET /users/password/reset`, described in generated/docs/rest/users.md#reset_password
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -834,7 +834,7 @@ class AsyncUsers:
 
         Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
         :param limit: Maximum number of entries on a page. Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
@@ -851,7 +851,7 @@ class AsyncUsers:
 
         Experimental, like `users.list_online`.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#count_online
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, RateLimited, ServerFailure,
@@ -869,7 +869,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/external/{external_user_id}`
+        `GET /users/external/{external_user_id}`, described in generated/docs/rest/users.md#get_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -884,7 +884,7 @@ class AsyncUsers:
     ) -> None:
         """Delete a user by the numeric id in the application's own system.
 
-        `DELETE /users/external/{external_user_id}`
+        `DELETE /users/external/{external_user_id}`, described in generated/docs/rest/users.md#delete_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -903,7 +903,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/{user_id}`
+        `GET /users/{user_id}`, described in generated/docs/rest/users.md#get
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -937,7 +937,7 @@ class AsyncUsers:
 
         A new `password` requires the `old_password`. Users can change only their own account.
 
-        `PUT /users/{user_id}`
+        `PUT /users/{user_id}`, described in generated/docs/rest/users.md#update
 
         :param user_id: Id of the user. Limits: at least 1.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -990,7 +990,7 @@ class AsyncUsers:
 
         Users can delete only their own account; the admin API can delete any.
 
-        `DELETE /users/{user_id}`
+        `DELETE /users/{user_id}`, described in generated/docs/rest/users.md#delete
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
