@@ -146,6 +146,12 @@ class _Pages:
         required = {entry.name for entry in operation.arguments if entry.required and entry.place != "path"}
         if "None" in case.positional or not required <= case.keyword.keys():
             return ""
+        page = operation.result.page
+        if page:
+            # Iterating does what the arguments for single pages are for.
+            limit = {entry.name for entry in operation.arguments if entry.wire == page.limit}
+            wanted = {"filters", *required, *limit}
+            case.keyword = {name: value for name, value in case.keyword.items() if name in wanted}
         text = call(resource, operation, case, client=self.variable)
         match operation.result.kind:
             case "page":
