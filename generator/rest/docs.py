@@ -16,7 +16,7 @@ from .code import Code
 from .conformance import Writer, call
 from .model import Api, Argument, Field, Filters, Operation, Resource
 from .naming import STATUS_ERRORS
-from .render import PLATFORMS, page_name
+from .render import PLATFORMS, origin, page_name
 from .rows import Rows
 from .views import OperationView, limits
 
@@ -51,8 +51,8 @@ def render(api: Api, sources: str, package: str) -> dict[str, str]:
     # Links to the facts are for the readers of this project's pages.
     prose = _with_links if platform else markdown.prose
     env.filters.update(prose=prose, code=code, python=lambda text: fence(text, "python"), json=_json)
-    env.globals.update(header=header, sources=sources, api=api, package=package, platform=platform, client=pages.client)
-    env.globals.update(pages=pages, page_name=page_name, limits=limits, fact=_fact)
+    env.globals.update(api=api, pages=pages, platform=platform, page_name=page_name, limits=limits, fact=_fact)
+    env.globals["header"] = lambda source: header(origin(source, sources))
     entries = pages.entries()
     files = {"index.md": env.get_template("index.md.jinja").render()}
     models = [model for model in api.models if model.answered or model.sent]
@@ -89,15 +89,13 @@ class _Pages:
     def entries(self) -> dict[str, list[Entry]]:
         """The operations of each resource."""
         sources = {}
-        for resource, operation, view in self._views():
-            name = f"{resource.name}/{operation.name}"
-            sources[f"{name}/signatures.py"] = self._signatures(view)
-            sources[f"{name}/example.py"] = self._example(resource, operation)
+        for number, (resource, operation, view) in enumerate(self._views()):
+            sources[f"{number}/signatures.py"] = self._signatures(view)
+            sources[f"{number}/example.py"] = self._example(resource, operation)
         formatted = output.formatted(sources)
         found: dict[str, list[Entry]] = {resource.name: [] for resource in self.api.resources}
-        for resource, operation, view in self._views():
-            name = f"{resource.name}/{operation.name}"
-            signatures, example = (formatted[f"{name}/{part}.py"].strip() for part in ("signatures", "example"))
+        for number, (resource, operation, view) in enumerate(self._views()):
+            signatures, example = (formatted[f"{number}/{part}.py"].strip() for part in ("signatures", "example"))
             returns = _bare(view.return_type(""))
             found[resource.name].append(Entry(view, returns, signatures, example, _errors(operation)))
         return found

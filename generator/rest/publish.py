@@ -137,8 +137,8 @@ def _filters(filters: Node) -> Iterator[Node]:
 def _v1(filters: Node, example: Node) -> Node:
     """Filters as lines of text, such as `number id in 81001,81002`."""
     fields = filters["fields"]
-    operators = dict.fromkeys(name for rule in fields.values() for name in rule["operators"])
-    types = dict.fromkeys(rule["x-v1-type"] for rule in fields.values())
+    operators = dict.fromkeys(name for rule in fields.values() for name in rule.get("operators", ()))
+    types = dict.fromkeys(rule.get("x-v1-type", "string") for rule in fields.values())
     return {
         "name": "filter[]",
         "in": "query",
@@ -151,7 +151,7 @@ def _v1(filters: Node, example: Node) -> Node:
             },
         },
         "example": [
-            f"{fields[name]['x-v1-type']} {name} {operator} {_joined(value)}"
+            f"{fields[name].get('x-v1-type', 'string')} {name} {operator} {_joined(value)}"
             for name, rule in example.items()
             for operator, value in rule.items()
         ],
@@ -160,7 +160,7 @@ def _v1(filters: Node, example: Node) -> Node:
 
 def _field(name: str, rule: Node, repeat: bool, example: Node) -> Iterator[Node]:
     """The parameters of one field: `field=value`, `field[operator]=value`, and lists as `repeat` says."""
-    about = {"in": "query", "description": rule["description"]}
+    about = {"in": "query", "description": rule.get("description", "")}
     value = rule.get("schema", {})
     shown = example.get(name.lstrip("_"))
     if name == "*":
@@ -193,7 +193,8 @@ def _by_name(name: str, group: str, rule: Node, one: Node, example: Node) -> Nod
     :param group: what the names are inside of.
     """
     field = rf"{group}\[[^\[\]]+\]" if group else r"[^\[\]]+"
-    operators = f"({'|'.join(rule['operators'])})"
+    operators = rule.get("operators", ())
+    by_operator = rf"\[({'|'.join(operators)})\]"
     shown = {
         (f"{group}[{key}]" if group else key) + f"[{operator}]": _joined(value)
         for key, inner in example.items()
@@ -202,13 +203,13 @@ def _by_name(name: str, group: str, rule: Node, one: Node, example: Node) -> Nod
     return {
         "name": name,
         "in": "query",
-        "description": f"{rule['description']} Keys are as in the example, with an operator of "
-        f"{', '.join(rule['operators'])}; values of a list are separated by commas.",
+        "description": f"{rule.get('description', '')} Keys are as in the example, with an operator of "
+        f"{', '.join(operators)}; values of a list are separated by commas.",
         "style": "form",
         "explode": True,
         "schema": {
             "type": "object",
-            "propertyNames": {"pattern": rf"^{field}\[{operators}\]$" if group else rf"^{field}(\[{operators}\])?$"},
+            "propertyNames": {"pattern": f"^{field}{by_operator}$" if group else f"^{field}({by_operator})?$"},
             "additionalProperties": one,
         },
         **({"example": shown} if shown else {}),
