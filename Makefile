@@ -38,7 +38,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: .venv/.ready ## pytest, on all cores
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-interop: .venv/.ready ## tests with a real ejabberd, the official JavaScript SDK, Chromium; installs what is missing
+interop: .venv/.ready ## tests with a real ejabberd, the JavaScript SDK, Chromium, OpenAPI tools; installs what is missing
 	@tests/integration/install.sh
 	@tests/interop/install.sh
 	@tests/browser/install.sh

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import blocking, output
 from .faults import Fault, SpecFaults, printable
 from .machines import generate as machines
-from .rest import conformance
+from .rest import conformance, docs
 from .rest.generate import bundled, load, package
 from .stanzas import generate as stanzas
 from .templating import COMMAND, runtime_files
@@ -103,6 +103,7 @@ def rest_part() -> dict[str, str]:
     if api.warnings:
         raise SpecFaults([Fault(label, 1, warning, "Fix the spec") for warning in api.warnings])
     files |= {f"connectycube/rest/{name}": text for name, text in rest.items()}
+    files |= {f"docs/rest/{name}": text for name, text in docs.render(api, label, "connectycube.rest").items()}
     files |= {f"conformance/{name}": text for name, text in conformance.render(api, label, document).items()}
     return files
 
@@ -116,7 +117,7 @@ def foreign(spec: Path, name: str) -> dict[str, str]:
     files, api = package(document, spec, spec.name)
     for warning in api.warnings:
         print(f"warning: {printable(warning)}", file=sys.stderr)
-    return files
+    return files | {f"docs/{page}": text for page, text in docs.render(api, spec.name, name).items()}
 
 
 def report(found: list[str], folder: Path) -> int:

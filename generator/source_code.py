@@ -31,7 +31,8 @@ def words(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
-FACT = r"(?:(?:CR|CX|[FXRKUN])-\d{2,3}|(?<=facts )\d\.\d)"
+ROW = r"(?:CR|CX|[FXRKUN])-\d{2,3}"
+FACT = rf"(?:{ROW}|(?<=facts )\d\.\d)"
 FACTS = rf"(?:facts )?{FACT}(?:, (?:{FACT}|\d\.\d))*"
 
 

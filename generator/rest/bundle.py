@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Fault, SpecFaults
-from ..source import Map, Seq, fault, load, plain
+from ..source import Map, Seq, fault, load
 from .grammar import METHODS, objects
 
 ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
@@ -113,45 +113,3 @@ def _child(parent: Map, key: str) -> Map:
     child = parent[key]
     assert isinstance(child, Map)
     return child
-
-
-def publish(document: Map) -> dict[str, Any]:
-    """Make the bundled document for other tools: plain data in which an operation includes its variants.
-
-    OpenAPI has one operation per path and verb. Parameters that only a variant has are marked `x-of-variant`. The
-    answers of an operation and its variants are listed under an `anyOf`, marked `x-merged: true` if the first is that
-    of the operation itself, and `x-merged: false` if it has none.
-    """
-    published: dict[str, Any] = plain(document)
-    for item in published.get("paths", {}).values():
-        for method in METHODS:
-            if isinstance(item.get(method), dict):
-                for variant in item[method].get("x-variants", ()):
-                    _publish_variant(item[method], variant)
-    return published
-
-
-def _publish_variant(operation: dict[str, Any], variant: dict[str, Any]) -> None:
-    parameters = operation.setdefault("parameters", [])
-    known = {(entry.get("in"), entry.get("name")) for entry in parameters}
-    fixed = [
-        {"name": name, "in": "query", "schema": {"const": value}, "example": value}
-        for name, value in variant.get("x-fixed-query", {}).items()
-    ]
-    for entry in [*fixed, *variant.get("parameters", ())]:
-        if entry.get("in") == "query" and ("query", entry["name"]) not in known:
-            parameters.append({**entry, "required": False, "x-of-variant": variant["operationId"]})
-            known.add(("query", entry["name"]))
-    for status, response in variant["responses"].items():
-        own = operation["responses"].setdefault(status, response)
-        if own is response or "$ref" in own or "content" not in response:
-            continue
-        media = response["content"].get("application/json")
-        mine = own.setdefault("content", {}).setdefault("application/json", {})
-        if media is None or mine.get("schema") == media["schema"]:
-            continue
-        if "schema" not in mine:
-            mine["schema"] = {"anyOf": [], "x-merged": False}
-        elif "x-merged" not in mine["schema"]:
-            mine["schema"] = {"anyOf": [mine["schema"]], "x-merged": True}
-        mine["schema"]["anyOf"].append(media["schema"])

@@ -58,7 +58,7 @@ def render(api: Api, sources: str, document: Map) -> dict[str, str]:
     env.globals.update(
         api=api, answers=answers, arguments=arguments, call=call, query=query, shape=lambda one: shape(api, one)
     )
-    writer = _Writer(api)
+    writer = Writer(api)
     template = env.get_template("operations.py.jinja")
     files = {}
     for resource in api.resources:
@@ -72,12 +72,12 @@ def arguments(operation: Operation) -> list[str]:
     return [piece.name for piece in operation.path if isinstance(piece, Argument)]
 
 
-def call(resource: Resource, operation: Operation, case: Case, *, empty: str = "") -> str:
-    """Write the source of a call; `empty` names the path argument to leave empty."""
+def call(resource: Resource, operation: Operation, case: Case, *, empty: str = "", client: str = "cube") -> str:
+    """Write the source of a call; `empty` names the path argument to leave empty, `client` the client."""
     names = arguments(operation)
     positional = ["EMPTY" if name == empty else text for name, text in zip(names, case.positional, strict=True)]
     keyword = [f"{name}={text}" for name, text in case.keyword.items()]
-    return f"cube.{resource.name}.{operation.name}({', '.join([*positional, *keyword])})"
+    return f"{client}.{resource.name}.{operation.name}({', '.join([*positional, *keyword])})"
 
 
 def query(case: Case) -> str:
@@ -119,7 +119,7 @@ def shape(api: Api, operation: Operation) -> dict[str, Any]:
     return found
 
 
-class _Writer:
+class Writer:
     def __init__(self, api: Api) -> None:
         self.models = {model.name: model for model in api.models}
 

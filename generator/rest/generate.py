@@ -9,11 +9,12 @@ import yaml
 
 from ..faults import SpecFaults
 from ..source import Map
-from .bundle import publish, read
+from .bundle import read
 from .check import check
 from .engine import Engine
 from .model import Api
 from .prepare import prepare
+from .publish import publish
 from .read import read as read_api
 from .render import Renderer
 

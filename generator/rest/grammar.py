@@ -58,7 +58,7 @@ KEYWORDS: dict[str, Node] = {
         # The helpers written by hand that can stand in for an operation.
         "x-helper": {"enum": ["files.upload", "files.download", "files.url"]},
     },
-    "parameter": {"x-python-name": _TEXT, "x-of-variant": True},
+    "parameter": {"x-python-name": _TEXT, "x-of-variant": True, "x-of-filters": True},
     "schema": {
         "x-enum-varnames": _TEXTS,
         "x-from-client": _TEXT,

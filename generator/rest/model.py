@@ -177,6 +177,12 @@ class Operation:
     source: str = ""
 
     @property
+    def request(self) -> str:
+        """The method and the path, with the names of its arguments."""
+        pieces = (piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in self.path)
+        return f"{self.method} {''.join(pieces)}"
+
+    @property
     def function(self) -> str:
         """The name of the pure function that makes its call."""
         return f"{self.name}_call"

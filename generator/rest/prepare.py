@@ -20,6 +20,9 @@ FORMS = {"multipart/form-data": "multipart", "application/x-www-form-urlencoded"
 
 PLACES = ("path", "query", "header")
 
+PUBLISHED = frozenset(("x-of-variant", "x-of-filters"))
+"""The marks of parameters that only other tools need."""
+
 
 @dataclass
 class Part:
@@ -141,7 +144,7 @@ class _Preparer:
         parameters = [
             self.parameter(source, parent, module)
             for source in parameters_of(self.document, item, operation)
-            if "x-of-variant" not in source and source.get("in") in PLACES
+            if PUBLISHED.isdisjoint(source) and source.get("in") in PLACES
         ]
         parameters.sort(key=lambda part: (PLACES.index(part.source["in"]), _position(path, part.source)))
         body = deref(self.document, operation.get("requestBody"))
@@ -169,11 +172,9 @@ class _Preparer:
                 return None
             media = media_of(response)
             schema = media.entry.get("schema", {})
-            if isinstance(schema, dict) and "x-merged" in schema and schema.get("anyOf"):
-                # Merged for other tools: the first is that of the operation itself.
-                if not schema["x-merged"]:
-                    return None
-                schema = schema["anyOf"][0]
+            if isinstance(schema, dict) and schema.get("x-merged") is False:
+                # It is that of a variant.
+                return None
             return Part(response, self.part(schema, f"{parent}Response", module, False), media)
         return None
 
@@ -205,6 +206,9 @@ class _Preparer:
     def schema(self, source: Any, name: str, module: str, inline: bool) -> dict[str, Any]:
         if not isinstance(source, dict):
             return {}
+        if source.get("x-merged") and source.get("anyOf"):
+            # Merged for other tools: the first is that of the operation itself.
+            source = source["anyOf"][0]
         schema, nullable = _without_null(plain(source))
         result: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT or key.startswith("x-")}
         if nullable:

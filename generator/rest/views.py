@@ -9,13 +9,18 @@ from ..source_code import constant, literal
 from .code import Code
 from .model import Argument, Operation, Type
 from .naming import STATUS_ERRORS
+from .publish import rules_text
 from .rows import Rows, reader
 
 
 class OperationView:
-    """The pieces of source that an operation's pure call and its two methods are made of."""
+    """The pieces of source that an operation's pure call and its two methods are made of.
 
-    def __init__(self, operation: Operation, code: Code, rows: Rows) -> None:
+    :param page: where the operation is described.
+    """
+
+    def __init__(self, operation: Operation, code: Code, rows: Rows, page: str = "") -> None:
+        self.page = page
         self.op = operation
         self.code = code
         self.rows = rows
@@ -222,17 +227,23 @@ class OperationView:
     # -- texts
 
     @property
+    def description(self) -> str:
+        """The operation's description, with the rules for its arguments, which a published document has already."""
+        rules = rules_text(self.op.rules)
+        return self.op.description if rules in self.op.description else f"{self.op.description} {rules}".strip()
+
+    @property
     def doc(self) -> list[str]:
         """The paragraphs of the method's docstring."""
         op = self.op
-        path = "".join(piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in op.path)
-        parts = [op.summary or f"{op.method} {path}", op.description]
+        parts = [op.summary or op.request, self.description]
         if op.deprecated:
             parts.append("Deprecated by the platform.")
-        parts.append(f"`{op.method} {path}`")
+        parts.append(f"`{op.request}`, described in {self.page}#{op.name}")
         for entry in [*op.arguments, *([op.additional] if op.additional else [])]:
             if entry.description:
-                parts.append(f":param {entry.name}: {entry.description}{limits_text(entry)}")
+                bounds = f" Limits: {found}." if (found := limits(entry)) else ""
+                parts.append(f":param {entry.name}: {entry.description}{bounds}")
         if op.filters:
             parts.append(f":param filters: see `{op.filters.name}`.")
         parts.append(":raises InvalidArgument: if an argument is invalid; nothing is sent then.")
@@ -256,10 +267,10 @@ LIMITS = {
 }
 
 
-def limits_text(entry: Argument) -> str:
-    """An argument's limits in words."""
-    limits: dict[str, Any] = dict(entry.type.limits)
-    texts = [text.format(limits[key]) for key, text in LIMITS.items() if key in limits]
-    if limits.get("min_length", 0) > 1:
-        texts.append(f"at least {limits['min_length']} characters")
-    return f" Limits: {', '.join(texts)}." if texts else ""
+def limits(entry: Argument) -> str:
+    """An argument's limits in words, empty if it has none."""
+    found: dict[str, Any] = dict(entry.type.limits)
+    texts = [text.format(found[key]) for key, text in LIMITS.items() if key in found]
+    if found.get("min_length", 0) > 1:
+        texts.append(f"at least {found['min_length']} characters")
+    return ", ".join(texts)

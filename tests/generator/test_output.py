@@ -335,6 +335,8 @@ def test_check_of_changed_sources(project: Path) -> None:
     assert outcome.status == 1
     assert outcome.err.splitlines() == [
         "changed: connectycube/rest/resources/whiteboards.py",
+        "changed: docs/rest/index.md",
+        "changed: docs/rest/whiteboards.md",
         "changed: openapi.yaml",
         "changed: xmpp_ext/connectycube/chat/blocking/contacts.py",
         CLOSING.format(project),

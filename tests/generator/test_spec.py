@@ -107,7 +107,9 @@ def test_every_call_names_its_row() -> None:
         source = (ROOT / f"generated/connectycube/rest/_calls/{resource}.py").read_text(encoding="utf-8")
         assert re.search(rf"^# .*\b{row}\b.*\ndef {method}_call\(", source, re.MULTILINE), name
         doc = inspect.getdoc(getattr(getattr(client, resource), method)) or ""
-        assert re.search(r"^`[A-Z]+ /\S+`$", doc, re.MULTILINE), name
+        assert re.search(
+            rf"^`[A-Z]+ /\S+`, described in generated/docs/rest/{resource}\.md#{method}$", doc, re.MULTILINE
+        ), name
         assert row not in doc, name
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from connectycube.sandbox import Sandbox
-from tests.interop.javascript import Driver, JavaScriptMissing
+from tests.interop.javascript import Driver
+from tests.interop.npm import JavaScriptMissing
 from tests.interop.stage import Stage
 
 

@@ -19,15 +19,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from tests.interop.npm import installed
+
 HERE = Path(__file__).parent
-BUILD = HERE.parents[1] / ".build/javascript"
 
-INSTALL_TIMEOUT = 300.0
 END_TIMEOUT = 5.0
-
-
-class JavaScriptMissing(Exception):
-    """Node.js or npm is missing, or npm could not install the SDK."""
 
 
 class DriverEnded(Exception):
@@ -56,25 +52,9 @@ def program(source: Path) -> Path:
     :param source: the program; the copy beside the SDK is what runs, for Node.js looks for modules there.
     :raises JavaScriptMissing: if that can't be.
     """
-    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    if missing:
-        raise JavaScriptMissing(f"{' and '.join(missing)} can't be found")
-    lock = (HERE / "package-lock.json").read_bytes()
-    # npm writes this file last, so the installation is complete if it exists.
-    installed = BUILD / "package-lock.json"
-    if not installed.exists() or installed.read_bytes() != lock:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HERE / "package.json", BUILD)
-        (BUILD / "npm-shrinkwrap.json").write_bytes(lock)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(
-            command, cwd=BUILD, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALL_TIMEOUT
-        )
-        if done.returncode:
-            raise JavaScriptMissing(f"npm could not bring the SDK: {done.stderr or done.stdout}")
-        installed.write_bytes(lock)
-    shutil.copy(source, BUILD)
-    return BUILD / source.name
+    build = installed(HERE, "javascript")
+    shutil.copy(source, build)
+    return build / source.name
 
 
 class Driver:
@@ -88,7 +68,7 @@ class Driver:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             ["node", str(driver)],
-            cwd=BUILD,
+            cwd=driver.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

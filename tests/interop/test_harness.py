@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from connectycube.sandbox import Sandbox
-from tests.interop.javascript import Driver, DriverEnded, JavaScriptMissing, JsError
+from tests.interop.javascript import Driver, DriverEnded, JsError
+from tests.interop.npm import JavaScriptMissing
 from tests.interop.stage import Stage, scenario
 
 

@@ -220,7 +220,7 @@ OPERATIONS: dict[str, Operation] = {
                         "admins_ids": [81003],
                         "pinned_messages_ids": ["66f1a8d0e4b0d93a51c8e300"],
                     },
-                    pull_all={"occupants_ids": [81003]},
+                    pull_all={"occupants_ids": [81002]},
                 ),
                 "https://api.connectycube.com/chat/Dialog/66f1a7c2e4b0d93a51c8e201",
                 body={
@@ -234,7 +234,7 @@ OPERATIONS: dict[str, Operation] = {
                         "admins_ids": [81003],
                         "pinned_messages_ids": ["66f1a8d0e4b0d93a51c8e300"],
                     },
-                    "pull_all": {"occupants_ids": [81003]},
+                    "pull_all": {"occupants_ids": [81002]},
                 },
             ),
         },

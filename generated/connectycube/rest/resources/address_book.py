@@ -40,7 +40,7 @@ class AddressBook:
     ) -> builtins.list[models.AddressBookContact]:
         """Get the uploaded contacts.
 
-        `GET /address_book`
+        `GET /address_book`, described in generated/docs/rest/address_book.md#get
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
@@ -62,7 +62,7 @@ class AddressBook:
         Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
         that the server rejected and why.
 
-        `POST /address_book`
+        `POST /address_book`, described in generated/docs/rest/address_book.md#upload
 
         :param contacts: Contacts to create, change or delete.
         :param force: Replace the whole address book with these contacts.
@@ -82,7 +82,7 @@ class AddressBook:
     ) -> builtins.list[models.RegisteredContact]:
         """List the contacts who are users of the application.
 
-        `GET /address_book/registered_users`
+        `GET /address_book/registered_users`, described in generated/docs/rest/address_book.md#list_registered
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
@@ -122,7 +122,7 @@ class AsyncAddressBook:
     ) -> builtins.list[models.AddressBookContact]:
         """Get the uploaded contacts.
 
-        `GET /address_book`
+        `GET /address_book`, described in generated/docs/rest/address_book.md#get
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.
@@ -144,7 +144,7 @@ class AsyncAddressBook:
         Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
         that the server rejected and why.
 
-        `POST /address_book`
+        `POST /address_book`, described in generated/docs/rest/address_book.md#upload
 
         :param contacts: Contacts to create, change or delete.
         :param force: Replace the whole address book with these contacts.
@@ -164,7 +164,7 @@ class AsyncAddressBook:
     ) -> builtins.list[models.RegisteredContact]:
         """List the contacts who are users of the application.
 
-        `GET /address_book/registered_users`
+        `GET /address_book/registered_users`, described in generated/docs/rest/address_book.md#list_registered
 
         :param udid: Device whose address book to use (default: the one shared by all devices). Limits: at most 64
             characters.

@@ -49,9 +49,9 @@ class Admin:
         """List the dialogs of the application.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /admin/chat/list`
+        `GET /admin/chat/list`, described in generated/docs/rest/admin.md#list_dialogs
 
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
             most 100.
@@ -79,9 +79,9 @@ class Admin:
         """List the messages of the application or of one dialog.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /admin/chat/messages/list`
+        `GET /admin/chat/messages/list`, described in generated/docs/rest/admin.md#list_messages
 
         :param chat_dialog_id: Id of a dialog; lists only its messages.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
@@ -118,7 +118,7 @@ class Admin:
         `is_muted` requires `user_id`, the user whose notifications it affects; the response lists such users in
         `silent_ids`. The other fields are those of `dialogs.update`.
 
-        `PUT /admin/chat/{dialog_id}`
+        `PUT /admin/chat/{dialog_id}`, described in generated/docs/rest/admin.md#update_dialog
 
         :param dialog_id: Id of the dialog.
         :param user_id: User that `is_muted` is about.
@@ -167,7 +167,7 @@ class Admin:
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
-        `POST /admin/meetings`
+        `POST /admin/meetings`, described in generated/docs/rest/admin.md#create_meeting
 
         :param user_id: Id of the user who becomes the host.
         :param name: Name of the meeting.
@@ -210,7 +210,7 @@ class Admin:
 
         Unlike `meetings.list_recordings`, the response also has `file_uid`.
 
-        `GET /admin/meetings/recordings/{meeting_id}`
+        `GET /admin/meetings/recordings/{meeting_id}`, described in generated/docs/rest/admin.md#list_recordings
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -225,7 +225,7 @@ class Admin:
     ) -> None:
         """Delete the recordings of a meeting.
 
-        `DELETE /admin/meetings/recordings/{meeting_id}`
+        `DELETE /admin/meetings/recordings/{meeting_id}`, described in generated/docs/rest/admin.md#delete_recordings
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -242,7 +242,7 @@ class Admin:
     ) -> int:
         """Count the messages sent within a time span.
 
-        `GET /admin/stats/messages/sent-total`
+        `GET /admin/stats/messages/sent-total`, described in generated/docs/rest/admin.md#count_messages
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
@@ -264,7 +264,7 @@ class Admin:
 
         Maps each date to a number. Days without messages may be missing.
 
-        `GET /admin/stats/messages/sent-per-day`
+        `GET /admin/stats/messages/sent-per-day`, described in generated/docs/rest/admin.md#messages_per_day
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
@@ -287,7 +287,7 @@ class Admin:
     ) -> int:
         """Count the dialogs created within a time span.
 
-        `GET /admin/stats/dialogs/created-total`
+        `GET /admin/stats/dialogs/created-total`, described in generated/docs/rest/admin.md#count_dialogs
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
@@ -311,7 +311,7 @@ class Admin:
 
         Maps each date to a number. Days without new dialogs may be missing.
 
-        `GET /admin/stats/dialogs/created-per-day`
+        `GET /admin/stats/dialogs/created-per-day`, described in generated/docs/rest/admin.md#dialogs_per_day
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
@@ -334,7 +334,7 @@ class Admin:
     ) -> models.AdminDeletedUser:
         """Delete any user.
 
-        `DELETE /admin/user/{user_id}`
+        `DELETE /admin/user/{user_id}`, described in generated/docs/rest/admin.md#delete_user
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -385,9 +385,9 @@ class AsyncAdmin:
         """List the dialogs of the application.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /admin/chat/list`
+        `GET /admin/chat/list`, described in generated/docs/rest/admin.md#list_dialogs
 
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
             most 100.
@@ -415,9 +415,9 @@ class AsyncAdmin:
         """List the messages of the application or of one dialog.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
-        further pages are found by `_id`.
+        further pages are found by `_id`. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /admin/chat/messages/list`
+        `GET /admin/chat/messages/list`, described in generated/docs/rest/admin.md#list_messages
 
         :param chat_dialog_id: Id of a dialog; lists only its messages.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
@@ -454,7 +454,7 @@ class AsyncAdmin:
         `is_muted` requires `user_id`, the user whose notifications it affects; the response lists such users in
         `silent_ids`. The other fields are those of `dialogs.update`.
 
-        `PUT /admin/chat/{dialog_id}`
+        `PUT /admin/chat/{dialog_id}`, described in generated/docs/rest/admin.md#update_dialog
 
         :param dialog_id: Id of the dialog.
         :param user_id: User that `is_muted` is about.
@@ -503,7 +503,7 @@ class AsyncAdmin:
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
-        `POST /admin/meetings`
+        `POST /admin/meetings`, described in generated/docs/rest/admin.md#create_meeting
 
         :param user_id: Id of the user who becomes the host.
         :param name: Name of the meeting.
@@ -546,7 +546,7 @@ class AsyncAdmin:
 
         Unlike `meetings.list_recordings`, the response also has `file_uid`.
 
-        `GET /admin/meetings/recordings/{meeting_id}`
+        `GET /admin/meetings/recordings/{meeting_id}`, described in generated/docs/rest/admin.md#list_recordings
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -561,7 +561,7 @@ class AsyncAdmin:
     ) -> None:
         """Delete the recordings of a meeting.
 
-        `DELETE /admin/meetings/recordings/{meeting_id}`
+        `DELETE /admin/meetings/recordings/{meeting_id}`, described in generated/docs/rest/admin.md#delete_recordings
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -578,7 +578,7 @@ class AsyncAdmin:
     ) -> int:
         """Count the messages sent within a time span.
 
-        `GET /admin/stats/messages/sent-total`
+        `GET /admin/stats/messages/sent-total`, described in generated/docs/rest/admin.md#count_messages
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
@@ -600,7 +600,7 @@ class AsyncAdmin:
 
         Maps each date to a number. Days without messages may be missing.
 
-        `GET /admin/stats/messages/sent-per-day`
+        `GET /admin/stats/messages/sent-per-day`, described in generated/docs/rest/admin.md#messages_per_day
 
         :param start_date: Only messages sent after this time.
         :param end_date: Only messages sent before this time.
@@ -623,7 +623,7 @@ class AsyncAdmin:
     ) -> int:
         """Count the dialogs created within a time span.
 
-        `GET /admin/stats/dialogs/created-total`
+        `GET /admin/stats/dialogs/created-total`, described in generated/docs/rest/admin.md#count_dialogs
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
@@ -647,7 +647,7 @@ class AsyncAdmin:
 
         Maps each date to a number. Days without new dialogs may be missing.
 
-        `GET /admin/stats/dialogs/created-per-day`
+        `GET /admin/stats/dialogs/created-per-day`, described in generated/docs/rest/admin.md#dialogs_per_day
 
         :param start_date: Only dialogs created after this time.
         :param end_date: Only dialogs created before this time.
@@ -670,7 +670,7 @@ class AsyncAdmin:
     ) -> models.AdminDeletedUser:
         """Delete any user.
 
-        `DELETE /admin/user/{user_id}`
+        `DELETE /admin/user/{user_id}`, described in generated/docs/rest/admin.md#delete_user
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

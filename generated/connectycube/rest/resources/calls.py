@@ -43,7 +43,7 @@ class Calls:
 
         Uses HTTP, so it needs no connection to the chat.
 
-        `POST /calls/reject`
+        `POST /calls/reject`, described in generated/docs/rest/calls.md#reject
 
         :param recipientId: User who takes part in the call and gets the signal.
         :param sessionID: Id of the call.
@@ -89,7 +89,7 @@ class AsyncCalls:
 
         Uses HTTP, so it needs no connection to the chat.
 
-        `POST /calls/reject`
+        `POST /calls/reject`, described in generated/docs/rest/calls.md#reject
 
         :param recipientId: User who takes part in the call and gets the signal.
         :param sessionID: Id of the call.

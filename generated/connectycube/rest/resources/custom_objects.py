@@ -52,9 +52,10 @@ class CustomObjects:
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
         `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
-        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
+        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`. Pass at most one of
+        `sort_asc` and `sort_desc`.
 
-        `GET /data/{class_name}`
+        `GET /data/{class_name}`, described in generated/docs/rest/custom_objects.md#list
 
         :param class_name: Name of the class.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100); -1 returns only the
@@ -92,7 +93,7 @@ class CustomObjects:
     ) -> int:
         """Count the records of a class.
 
-        `GET /data/{class_name}`
+        `GET /data/{class_name}`, described in generated/docs/rest/custom_objects.md#count
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
@@ -115,7 +116,7 @@ class CustomObjects:
         The class and its fields are declared in the admin panel; an omitted field becomes null. Without `permissions`
         anybody may read the record, and its owner may update and delete it.
 
-        `POST /data/{class_name}`
+        `POST /data/{class_name}`, described in generated/docs/rest/custom_objects.md#create
 
         :param class_name: Name of the class.
         :param parent_id: Id of the record that this one belongs to.
@@ -139,7 +140,7 @@ class CustomObjects:
 
         On the wire the records are numbered from 1. Ids that don't exist are in `not_found`.
 
-        `PUT /data/{class_name}/multi`
+        `PUT /data/{class_name}/multi`, described in generated/docs/rest/custom_objects.md#update_many
 
         :param class_name: Name of the class.
         :param record: The records, each with its id and its new values.
@@ -160,7 +161,7 @@ class CustomObjects:
         On the wire the records are numbered from 0. The server also sends `class_name`; the method returns the
         records.
 
-        `POST /data/{class_name}/multi`
+        `POST /data/{class_name}/multi`, described in generated/docs/rest/custom_objects.md#create_many
 
         :param class_name: Name of the class.
         :param record: The records, each with its fields.
@@ -181,7 +182,7 @@ class CustomObjects:
 
         Sets the same values in every matching record.
 
-        `PUT /data/{class_name}/by_criteria`
+        `PUT /data/{class_name}/by_criteria`, described in generated/docs/rest/custom_objects.md#update_by_criteria
 
         :param class_name: Name of the class.
         :param search_criteria: Criteria for the records: a field's name with a value or `{operator: value}`, with
@@ -204,9 +205,9 @@ class CustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string. Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too. Pass `filters`.
 
-        `DELETE /data/{class_name}/by_criteria`
+        `DELETE /data/{class_name}/by_criteria`, described in generated/docs/rest/custom_objects.md#delete_by_criteria
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
@@ -225,7 +226,7 @@ class CustomObjects:
 
         The server also sends `class_name`; the method returns the records.
 
-        `GET /data/{class_name}/{object_ids}`
+        `GET /data/{class_name}/{object_ids}`, described in generated/docs/rest/custom_objects.md#get_many
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
@@ -244,7 +245,7 @@ class CustomObjects:
 
         Only the owner may do this. The server also sends `record_id`; the method returns the permissions.
 
-        `GET /data/{class_name}/{object_id}`
+        `GET /data/{class_name}/{object_id}`, described in generated/docs/rest/custom_objects.md#get_permissions
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -273,7 +274,7 @@ class CustomObjects:
         `{"genres": {"0": "noir"}}`. The operators modify the current value, so the call is never retried
         automatically.
 
-        `PUT /data/{class_name}/{object_id}`
+        `PUT /data/{class_name}/{object_id}`, described in generated/docs/rest/custom_objects.md#update
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -311,7 +312,7 @@ class CustomObjects:
 
         Also deletes the records of any class that have it as their parent.
 
-        `DELETE /data/{class_name}/{object_id}`
+        `DELETE /data/{class_name}/{object_id}`, described in generated/docs/rest/custom_objects.md#delete
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -330,7 +331,7 @@ class CustomObjects:
 
         The response reports the result for each id. Children of a deleted record are deleted too.
 
-        `DELETE /data/{class_name}/{object_ids}`
+        `DELETE /data/{class_name}/{object_ids}`, described in generated/docs/rest/custom_objects.md#delete_many
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
@@ -388,9 +389,10 @@ class AsyncCustomObjects:
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
         `{field: {"calc": "avg"}}` (also `min`, `max`, `sum`) together with `group_by` computes over groups; the items
-        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`.
+        are then groups, not records. `near` takes a text of the form `longitude,latitude;metres`. Pass at most one of
+        `sort_asc` and `sort_desc`.
 
-        `GET /data/{class_name}`
+        `GET /data/{class_name}`, described in generated/docs/rest/custom_objects.md#list
 
         :param class_name: Name of the class.
         :param limit: Maximum number of entries on a page (platform default and maximum: 100); -1 returns only the
@@ -428,7 +430,7 @@ class AsyncCustomObjects:
     ) -> int:
         """Count the records of a class.
 
-        `GET /data/{class_name}`
+        `GET /data/{class_name}`, described in generated/docs/rest/custom_objects.md#count
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
@@ -451,7 +453,7 @@ class AsyncCustomObjects:
         The class and its fields are declared in the admin panel; an omitted field becomes null. Without `permissions`
         anybody may read the record, and its owner may update and delete it.
 
-        `POST /data/{class_name}`
+        `POST /data/{class_name}`, described in generated/docs/rest/custom_objects.md#create
 
         :param class_name: Name of the class.
         :param parent_id: Id of the record that this one belongs to.
@@ -475,7 +477,7 @@ class AsyncCustomObjects:
 
         On the wire the records are numbered from 1. Ids that don't exist are in `not_found`.
 
-        `PUT /data/{class_name}/multi`
+        `PUT /data/{class_name}/multi`, described in generated/docs/rest/custom_objects.md#update_many
 
         :param class_name: Name of the class.
         :param record: The records, each with its id and its new values.
@@ -496,7 +498,7 @@ class AsyncCustomObjects:
         On the wire the records are numbered from 0. The server also sends `class_name`; the method returns the
         records.
 
-        `POST /data/{class_name}/multi`
+        `POST /data/{class_name}/multi`, described in generated/docs/rest/custom_objects.md#create_many
 
         :param class_name: Name of the class.
         :param record: The records, each with its fields.
@@ -517,7 +519,7 @@ class AsyncCustomObjects:
 
         Sets the same values in every matching record.
 
-        `PUT /data/{class_name}/by_criteria`
+        `PUT /data/{class_name}/by_criteria`, described in generated/docs/rest/custom_objects.md#update_by_criteria
 
         :param class_name: Name of the class.
         :param search_criteria: Criteria for the records: a field's name with a value or `{operator: value}`, with
@@ -540,9 +542,9 @@ class AsyncCustomObjects:
         """Delete all records of a class that match criteria.
 
         At least one filter is required; the operators `near` and `calc` are documented for lists only. The filters
-        are sent in the query string. Children of a deleted record are deleted too.
+        are sent in the query string. Children of a deleted record are deleted too. Pass `filters`.
 
-        `DELETE /data/{class_name}/by_criteria`
+        `DELETE /data/{class_name}/by_criteria`, described in generated/docs/rest/custom_objects.md#delete_by_criteria
 
         :param class_name: Name of the class.
         :param filters: see `CustomObjectFilters`.
@@ -561,7 +563,7 @@ class AsyncCustomObjects:
 
         The server also sends `class_name`; the method returns the records.
 
-        `GET /data/{class_name}/{object_ids}`
+        `GET /data/{class_name}/{object_ids}`, described in generated/docs/rest/custom_objects.md#get_many
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.
@@ -580,7 +582,7 @@ class AsyncCustomObjects:
 
         Only the owner may do this. The server also sends `record_id`; the method returns the permissions.
 
-        `GET /data/{class_name}/{object_id}`
+        `GET /data/{class_name}/{object_id}`, described in generated/docs/rest/custom_objects.md#get_permissions
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -609,7 +611,7 @@ class AsyncCustomObjects:
         `{"genres": {"0": "noir"}}`. The operators modify the current value, so the call is never retried
         automatically.
 
-        `PUT /data/{class_name}/{object_id}`
+        `PUT /data/{class_name}/{object_id}`, described in generated/docs/rest/custom_objects.md#update
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -647,7 +649,7 @@ class AsyncCustomObjects:
 
         Also deletes the records of any class that have it as their parent.
 
-        `DELETE /data/{class_name}/{object_id}`
+        `DELETE /data/{class_name}/{object_id}`, described in generated/docs/rest/custom_objects.md#delete
 
         :param class_name: Name of the class.
         :param object_id: Id of the record.
@@ -666,7 +668,7 @@ class AsyncCustomObjects:
 
         The response reports the result for each id. Children of a deleted record are deleted too.
 
-        `DELETE /data/{class_name}/{object_ids}`
+        `DELETE /data/{class_name}/{object_ids}`, described in generated/docs/rest/custom_objects.md#delete_many
 
         :param class_name: Name of the class.
         :param object_ids: Ids of the records.

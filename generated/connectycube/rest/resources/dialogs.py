@@ -47,9 +47,10 @@ class Dialogs:
         """List the dialogs of the current user.
 
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
-        broadcast dialog. Sorted by the most recent message by default.
+        broadcast dialog. Sorted by the most recent message by default. Pass at most one of `sort_asc` and
+        `sort_desc`.
 
-        `GET /chat/Dialog`
+        `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#list
 
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
@@ -71,7 +72,7 @@ class Dialogs:
     ) -> int:
         """Count the dialogs of the current user.
 
-        `GET /chat/Dialog`
+        `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#count
 
         :param filters: see `DialogFilters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -99,7 +100,7 @@ class Dialogs:
         dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
         already the server may answer with that one.
 
-        `POST /chat/Dialog`
+        `POST /chat/Dialog`, described in generated/docs/rest/dialogs.md#create
 
         :param type: Kind of dialog.
         :param occupants_ids: Users to add, without the current one.
@@ -144,7 +145,7 @@ class Dialogs:
         The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
         together; the response is the updated dialog.
 
-        `PUT /chat/Dialog/{dialog_id}`
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#update
 
         :param dialog_id: Id of the dialog.
         :param name: New name.
@@ -181,7 +182,7 @@ class Dialogs:
 
         The owner (in a private dialog also an admin) may delete it for everyone.
 
-        `DELETE /chat/Dialog/{dialog_id}`
+        `DELETE /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#delete
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
@@ -201,7 +202,7 @@ class Dialogs:
 
         The response reports the result for each id.
 
-        `DELETE /chat/Dialog/{dialog_ids}`
+        `DELETE /chat/Dialog/{dialog_ids}`, described in generated/docs/rest/dialogs.md#delete_many
 
         :param dialog_ids: Ids of the dialogs.
         :param force: Delete for every occupant.
@@ -219,7 +220,7 @@ class Dialogs:
     ) -> None:
         """Delete all messages in a dialog, for the current user or for everyone.
 
-        `DELETE /chat/Dialog/clearHistory/{dialog_id}`
+        `DELETE /chat/Dialog/clearHistory/{dialog_id}`, described in generated/docs/rest/dialogs.md#clear_history
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
@@ -237,7 +238,7 @@ class Dialogs:
 
         The response has `occupants_count` instead of `occupants_ids`.
 
-        `POST /chat/Dialog/{dialog_id}/subscribe`
+        `POST /chat/Dialog/{dialog_id}/subscribe`, described in generated/docs/rest/dialogs.md#subscribe
 
         :param dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -252,7 +253,7 @@ class Dialogs:
     ) -> None:
         """Unsubscribe from a public dialog.
 
-        `DELETE /chat/Dialog/{dialog_id}/subscribe`
+        `DELETE /chat/Dialog/{dialog_id}/subscribe`, described in generated/docs/rest/dialogs.md#unsubscribe
 
         :param dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -270,9 +271,9 @@ class Dialogs:
     ) -> models.Dialog:
         """Add and remove admins of a dialog.
 
-        Only the owner may do this. A dialog has at most five admins.
+        Only the owner may do this. A dialog has at most five admins. Pass at least one of `push_all` and `pull_all`.
 
-        `PUT /chat/Dialog/{dialog_id}/admins`
+        `PUT /chat/Dialog/{dialog_id}/admins`, described in generated/docs/rest/dialogs.md#update_admins
 
         :param dialog_id: Id of the dialog.
         :param push_all: Admins to add.
@@ -289,7 +290,7 @@ class Dialogs:
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
-        `GET /chat/Dialog/{dialog_id}/notifications`
+        `GET /chat/Dialog/{dialog_id}/notifications`, described in generated/docs/rest/dialogs.md#get_notifications
 
         :param dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -306,7 +307,7 @@ class Dialogs:
     ) -> models.DialogNotifications:
         """Turn push notifications for a dialog on or off.
 
-        `PUT /chat/Dialog/{dialog_id}/notifications`
+        `PUT /chat/Dialog/{dialog_id}/notifications`, described in generated/docs/rest/dialogs.md#update_notifications
 
         :param dialog_id: Id of the dialog.
         :param enabled: Whether the current user receives push notifications for this dialog.
@@ -325,7 +326,7 @@ class Dialogs:
     ) -> Page[models.User]:
         """List the occupants of a public dialog.
 
-        `GET /chat/Dialog/{dialog_id}/occupants`
+        `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
 
         :param dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -380,9 +381,10 @@ class AsyncDialogs:
         """List the dialogs of the current user.
 
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
-        broadcast dialog. Sorted by the most recent message by default.
+        broadcast dialog. Sorted by the most recent message by default. Pass at most one of `sort_asc` and
+        `sort_desc`.
 
-        `GET /chat/Dialog`
+        `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#list
 
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
@@ -404,7 +406,7 @@ class AsyncDialogs:
     ) -> int:
         """Count the dialogs of the current user.
 
-        `GET /chat/Dialog`
+        `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#count
 
         :param filters: see `DialogFilters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -432,7 +434,7 @@ class AsyncDialogs:
         dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
         already the server may answer with that one.
 
-        `POST /chat/Dialog`
+        `POST /chat/Dialog`, described in generated/docs/rest/dialogs.md#create
 
         :param type: Kind of dialog.
         :param occupants_ids: Users to add, without the current one.
@@ -477,7 +479,7 @@ class AsyncDialogs:
         The user's role in the dialog decides what they may change. Fields, `push_all` and `pull_all` may be sent
         together; the response is the updated dialog.
 
-        `PUT /chat/Dialog/{dialog_id}`
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#update
 
         :param dialog_id: Id of the dialog.
         :param name: New name.
@@ -514,7 +516,7 @@ class AsyncDialogs:
 
         The owner (in a private dialog also an admin) may delete it for everyone.
 
-        `DELETE /chat/Dialog/{dialog_id}`
+        `DELETE /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#delete
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
@@ -534,7 +536,7 @@ class AsyncDialogs:
 
         The response reports the result for each id.
 
-        `DELETE /chat/Dialog/{dialog_ids}`
+        `DELETE /chat/Dialog/{dialog_ids}`, described in generated/docs/rest/dialogs.md#delete_many
 
         :param dialog_ids: Ids of the dialogs.
         :param force: Delete for every occupant.
@@ -552,7 +554,7 @@ class AsyncDialogs:
     ) -> None:
         """Delete all messages in a dialog, for the current user or for everyone.
 
-        `DELETE /chat/Dialog/clearHistory/{dialog_id}`
+        `DELETE /chat/Dialog/clearHistory/{dialog_id}`, described in generated/docs/rest/dialogs.md#clear_history
 
         :param dialog_id: Id of the dialog.
         :param force: Delete for every occupant.
@@ -570,7 +572,7 @@ class AsyncDialogs:
 
         The response has `occupants_count` instead of `occupants_ids`.
 
-        `POST /chat/Dialog/{dialog_id}/subscribe`
+        `POST /chat/Dialog/{dialog_id}/subscribe`, described in generated/docs/rest/dialogs.md#subscribe
 
         :param dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -585,7 +587,7 @@ class AsyncDialogs:
     ) -> None:
         """Unsubscribe from a public dialog.
 
-        `DELETE /chat/Dialog/{dialog_id}/subscribe`
+        `DELETE /chat/Dialog/{dialog_id}/subscribe`, described in generated/docs/rest/dialogs.md#unsubscribe
 
         :param dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -603,9 +605,9 @@ class AsyncDialogs:
     ) -> models.Dialog:
         """Add and remove admins of a dialog.
 
-        Only the owner may do this. A dialog has at most five admins.
+        Only the owner may do this. A dialog has at most five admins. Pass at least one of `push_all` and `pull_all`.
 
-        `PUT /chat/Dialog/{dialog_id}/admins`
+        `PUT /chat/Dialog/{dialog_id}/admins`, described in generated/docs/rest/dialogs.md#update_admins
 
         :param dialog_id: Id of the dialog.
         :param push_all: Admins to add.
@@ -622,7 +624,7 @@ class AsyncDialogs:
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
-        `GET /chat/Dialog/{dialog_id}/notifications`
+        `GET /chat/Dialog/{dialog_id}/notifications`, described in generated/docs/rest/dialogs.md#get_notifications
 
         :param dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -639,7 +641,7 @@ class AsyncDialogs:
     ) -> models.DialogNotifications:
         """Turn push notifications for a dialog on or off.
 
-        `PUT /chat/Dialog/{dialog_id}/notifications`
+        `PUT /chat/Dialog/{dialog_id}/notifications`, described in generated/docs/rest/dialogs.md#update_notifications
 
         :param dialog_id: Id of the dialog.
         :param enabled: Whether the current user receives push notifications for this dialog.
@@ -658,7 +660,7 @@ class AsyncDialogs:
     ) -> AsyncPage[models.User]:
         """List the occupants of a public dialog.
 
-        `GET /chat/Dialog/{dialog_id}/occupants`
+        `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
 
         :param dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.

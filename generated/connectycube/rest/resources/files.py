@@ -46,7 +46,7 @@ class Files(FilesHelpers):
 
         Deprecated by the platform.
 
-        `GET /blobs`
+        `GET /blobs`, described in generated/docs/rest/files.md#list
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
@@ -68,7 +68,7 @@ class Files(FilesHelpers):
         The first of three steps: create the file, send its content to the storage with the form in
         `blob_object_access.params` (valid for an hour), then declare it complete. `files.upload` does all three.
 
-        `POST /blobs`
+        `POST /blobs`, described in generated/docs/rest/files.md#create
 
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
@@ -89,7 +89,7 @@ class Files(FilesHelpers):
 
         The last of the three steps; only a complete file can be downloaded. Safe to repeat.
 
-        `PUT /blobs/{file_id}/complete`
+        `PUT /blobs/{file_id}/complete`, described in generated/docs/rest/files.md#complete
 
         :param file_id: Id of the file. Limits: at least 1.
         :param size: Size of the content in bytes. Limits: at least 0, at most 104857600.
@@ -105,7 +105,7 @@ class Files(FilesHelpers):
     ) -> models.File:
         """Get a file's metadata by its id.
 
-        `GET /blobs/{file_id}`
+        `GET /blobs/{file_id}`, described in generated/docs/rest/files.md#get
 
         :param file_id: Id of the file. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -128,7 +128,7 @@ class Files(FilesHelpers):
 
         Deprecated by the platform.
 
-        `PUT /blobs/{file_id}`
+        `PUT /blobs/{file_id}`, described in generated/docs/rest/files.md#update
 
         :param file_id: Id of the file. Limits: at least 1.
         :param name: New name. Limits: at most 100 characters.
@@ -146,7 +146,7 @@ class Files(FilesHelpers):
     ) -> None:
         """Delete a file.
 
-        `DELETE /blobs/{file_id}`
+        `DELETE /blobs/{file_id}`, described in generated/docs/rest/files.md#delete
 
         :param file_id: Id of the file. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -164,7 +164,7 @@ class Files(FilesHelpers):
         The address in `blob_object_access` is valid for about a week. The vendor's sample spells its field
         `dowload_url`, so both spellings are accepted.
 
-        `GET /blobs/{file_uid}/object`
+        `GET /blobs/{file_uid}/object`, described in generated/docs/rest/files.md#get_object
 
         :param file_uid: Uid of the file.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -211,7 +211,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
         Deprecated by the platform.
 
-        `GET /blobs`
+        `GET /blobs`, described in generated/docs/rest/files.md#list
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
@@ -233,7 +233,7 @@ class AsyncFiles(AsyncFilesHelpers):
         The first of three steps: create the file, send its content to the storage with the form in
         `blob_object_access.params` (valid for an hour), then declare it complete. `files.upload` does all three.
 
-        `POST /blobs`
+        `POST /blobs`, described in generated/docs/rest/files.md#create
 
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
@@ -254,7 +254,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
         The last of the three steps; only a complete file can be downloaded. Safe to repeat.
 
-        `PUT /blobs/{file_id}/complete`
+        `PUT /blobs/{file_id}/complete`, described in generated/docs/rest/files.md#complete
 
         :param file_id: Id of the file. Limits: at least 1.
         :param size: Size of the content in bytes. Limits: at least 0, at most 104857600.
@@ -270,7 +270,7 @@ class AsyncFiles(AsyncFilesHelpers):
     ) -> models.File:
         """Get a file's metadata by its id.
 
-        `GET /blobs/{file_id}`
+        `GET /blobs/{file_id}`, described in generated/docs/rest/files.md#get
 
         :param file_id: Id of the file. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -293,7 +293,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
         Deprecated by the platform.
 
-        `PUT /blobs/{file_id}`
+        `PUT /blobs/{file_id}`, described in generated/docs/rest/files.md#update
 
         :param file_id: Id of the file. Limits: at least 1.
         :param name: New name. Limits: at most 100 characters.
@@ -311,7 +311,7 @@ class AsyncFiles(AsyncFilesHelpers):
     ) -> None:
         """Delete a file.
 
-        `DELETE /blobs/{file_id}`
+        `DELETE /blobs/{file_id}`, described in generated/docs/rest/files.md#delete
 
         :param file_id: Id of the file. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -329,7 +329,7 @@ class AsyncFiles(AsyncFilesHelpers):
         The address in `blob_object_access` is valid for about a week. The vendor's sample spells its field
         `dowload_url`, so both spellings are accepted.
 
-        `GET /blobs/{file_uid}/object`
+        `GET /blobs/{file_uid}/object`, described in generated/docs/rest/files.md#get_object
 
         :param file_uid: Uid of the file.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

@@ -41,7 +41,7 @@ class LinkPreviews:
         Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
         does not mention it.
 
-        `POST /unfurl`
+        `POST /unfurl`, described in generated/docs/rest/link_previews.md#create
 
         :param url: Web address of the page.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -80,7 +80,7 @@ class AsyncLinkPreviews:
         Uses a separate host, which receives the session's token; its paths have no suffix. The vendor's documentation
         does not mention it.
 
-        `POST /unfurl`
+        `POST /unfurl`, described in generated/docs/rest/link_previews.md#create
 
         :param url: Web address of the page.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

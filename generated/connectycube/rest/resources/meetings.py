@@ -50,7 +50,7 @@ class Meetings:
         The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
         the server may then return the meeting itself instead of a list.
 
-        `GET /meetings`
+        `GET /meetings`, described in generated/docs/rest/meetings.md#list
 
         :param id: Id of a meeting; returns only that one.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -84,7 +84,7 @@ class Meetings:
 
         The current user becomes the host. The meeting's id is also the conference's room.
 
-        `POST /meetings`
+        `POST /meetings`, described in generated/docs/rest/meetings.md#create
 
         :param name: Name of the meeting.
         :param start_date: When it starts.
@@ -140,7 +140,7 @@ class Meetings:
         vendor's documentation requires `name`, `start_date`, `end_date` and `attendees` in every call; its SDK does
         not.
 
-        `PUT /meetings/{meeting_id}`
+        `PUT /meetings/{meeting_id}`, described in generated/docs/rest/meetings.md#update
 
         :param meeting_id: Id of the meeting.
         :param name: New name.
@@ -183,7 +183,7 @@ class Meetings:
 
         Only the host may do this.
 
-        `DELETE /meetings/{meeting_id}`
+        `DELETE /meetings/{meeting_id}`, described in generated/docs/rest/meetings.md#delete
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -200,7 +200,7 @@ class Meetings:
 
         Available once the meeting has ended. A `download_url` is valid for one hour.
 
-        `GET /meetings/recordings/{meeting_id}`
+        `GET /meetings/recordings/{meeting_id}`, described in generated/docs/rest/meetings.md#list_recordings
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -247,7 +247,7 @@ class AsyncMeetings:
         The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
         the server may then return the meeting itself instead of a list.
 
-        `GET /meetings`
+        `GET /meetings`, described in generated/docs/rest/meetings.md#list
 
         :param id: Id of a meeting; returns only that one.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -281,7 +281,7 @@ class AsyncMeetings:
 
         The current user becomes the host. The meeting's id is also the conference's room.
 
-        `POST /meetings`
+        `POST /meetings`, described in generated/docs/rest/meetings.md#create
 
         :param name: Name of the meeting.
         :param start_date: When it starts.
@@ -337,7 +337,7 @@ class AsyncMeetings:
         vendor's documentation requires `name`, `start_date`, `end_date` and `attendees` in every call; its SDK does
         not.
 
-        `PUT /meetings/{meeting_id}`
+        `PUT /meetings/{meeting_id}`, described in generated/docs/rest/meetings.md#update
 
         :param meeting_id: Id of the meeting.
         :param name: New name.
@@ -380,7 +380,7 @@ class AsyncMeetings:
 
         Only the host may do this.
 
-        `DELETE /meetings/{meeting_id}`
+        `DELETE /meetings/{meeting_id}`, described in generated/docs/rest/meetings.md#delete
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -397,7 +397,7 @@ class AsyncMeetings:
 
         Available once the meeting has ended. A `download_url` is valid for one hour.
 
-        `GET /meetings/recordings/{meeting_id}`
+        `GET /meetings/recordings/{meeting_id}`, described in generated/docs/rest/meetings.md#list_recordings
 
         :param meeting_id: Id of the meeting.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

@@ -50,9 +50,9 @@ class Messages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total.
+        response has no total. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /chat/Message`
+        `GET /chat/Message`, described in generated/docs/rest/messages.md#list
 
         :param chat_dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -88,7 +88,7 @@ class Messages:
     ) -> int:
         """Count the messages of a dialog.
 
-        `GET /chat/Message`
+        `GET /chat/Message`, described in generated/docs/rest/messages.md#count
 
         :param chat_dialog_id: Id of the dialog.
         :param filters: see `MessageFilters`.
@@ -108,7 +108,7 @@ class Messages:
     ) -> None:
         """Mark or update all messages in a dialog.
 
-        `PUT /chat/Message`
+        `PUT /chat/Message`, described in generated/docs/rest/messages.md#update_all
 
         :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
@@ -136,9 +136,10 @@ class Messages:
         """Add a message to a dialog's history.
 
         The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
-        keys are stored with the message as the application's own fields.
+        keys are stored with the message as the application's own fields. Pass exactly one of `chat_dialog_id` and
+        `recipient_id`.
 
-        `POST /chat/Message`
+        `POST /chat/Message`, described in generated/docs/rest/messages.md#create
 
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
@@ -176,7 +177,7 @@ class Messages:
 
         Other users may not be notified of a new text.
 
-        `PUT /chat/Message/{message_ids}`
+        `PUT /chat/Message/{message_ids}`, described in generated/docs/rest/messages.md#update
 
         :param message_ids: Ids of the messages.
         :param chat_dialog_id: Id of the dialog.
@@ -204,7 +205,7 @@ class Messages:
         The kind of dialog and the user's role decide what the user may delete. Deleting for everyone also makes the
         chat remove the messages at once. The response reports the result for each id.
 
-        `DELETE /chat/Message/{message_ids}`
+        `DELETE /chat/Message/{message_ids}`, described in generated/docs/rest/messages.md#delete
 
         :param message_ids: Ids of the messages.
         :param force: Delete for every occupant.
@@ -223,7 +224,7 @@ class Messages:
 
         Counts private and group dialogs only. Without ids the response has only the total; with ids, also each count.
 
-        `GET /chat/Message/unread`
+        `GET /chat/Message/unread`, described in generated/docs/rest/messages.md#unread_count
 
         :param chat_dialog_ids: Dialogs to count messages in.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -243,7 +244,7 @@ class Messages:
         A signal for the application itself, delivered over the chat and not stored. Further keys are its content; a
         value may be an object.
 
-        `POST /chat/Message/system`
+        `POST /chat/Message/system`, described in generated/docs/rest/messages.md#create_system
 
         :param recipientId: User to send it to.
         :param extra: Further fields of the body.
@@ -259,7 +260,7 @@ class Messages:
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
-        `GET /chat/Message/{message_id}/reactions`
+        `GET /chat/Message/{message_id}/reactions`, described in generated/docs/rest/messages.md#list_reactions
 
         :param message_id: Id of the message.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -277,9 +278,10 @@ class Messages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction.
+        The dialog's users are notified over the chat. The platform may limit users to one reaction. Pass at least one
+        of `add` and `remove`.
 
-        `PUT /chat/Message/{message_id}/reactions`
+        `PUT /chat/Message/{message_id}/reactions`, described in generated/docs/rest/messages.md#update_reactions
 
         :param message_id: Id of the message.
         :param add: Reaction to add.
@@ -334,9 +336,9 @@ class AsyncMessages:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
-        response has no total.
+        response has no total. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /chat/Message`
+        `GET /chat/Message`, described in generated/docs/rest/messages.md#list
 
         :param chat_dialog_id: Id of the dialog.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
@@ -372,7 +374,7 @@ class AsyncMessages:
     ) -> int:
         """Count the messages of a dialog.
 
-        `GET /chat/Message`
+        `GET /chat/Message`, described in generated/docs/rest/messages.md#count
 
         :param chat_dialog_id: Id of the dialog.
         :param filters: see `MessageFilters`.
@@ -392,7 +394,7 @@ class AsyncMessages:
     ) -> None:
         """Mark or update all messages in a dialog.
 
-        `PUT /chat/Message`
+        `PUT /chat/Message`, described in generated/docs/rest/messages.md#update_all
 
         :param chat_dialog_id: Id of the dialog.
         :param read: Mark as read.
@@ -420,9 +422,10 @@ class AsyncMessages:
         """Add a message to a dialog's history.
 
         The message is only stored, unless `send_to_chat` is set: then it is also delivered over the chat. Further
-        keys are stored with the message as the application's own fields.
+        keys are stored with the message as the application's own fields. Pass exactly one of `chat_dialog_id` and
+        `recipient_id`.
 
-        `POST /chat/Message`
+        `POST /chat/Message`, described in generated/docs/rest/messages.md#create
 
         :param chat_dialog_id: Id of the dialog.
         :param recipient_id: User to write to; for private dialogs.
@@ -460,7 +463,7 @@ class AsyncMessages:
 
         Other users may not be notified of a new text.
 
-        `PUT /chat/Message/{message_ids}`
+        `PUT /chat/Message/{message_ids}`, described in generated/docs/rest/messages.md#update
 
         :param message_ids: Ids of the messages.
         :param chat_dialog_id: Id of the dialog.
@@ -488,7 +491,7 @@ class AsyncMessages:
         The kind of dialog and the user's role decide what the user may delete. Deleting for everyone also makes the
         chat remove the messages at once. The response reports the result for each id.
 
-        `DELETE /chat/Message/{message_ids}`
+        `DELETE /chat/Message/{message_ids}`, described in generated/docs/rest/messages.md#delete
 
         :param message_ids: Ids of the messages.
         :param force: Delete for every occupant.
@@ -507,7 +510,7 @@ class AsyncMessages:
 
         Counts private and group dialogs only. Without ids the response has only the total; with ids, also each count.
 
-        `GET /chat/Message/unread`
+        `GET /chat/Message/unread`, described in generated/docs/rest/messages.md#unread_count
 
         :param chat_dialog_ids: Dialogs to count messages in.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -527,7 +530,7 @@ class AsyncMessages:
         A signal for the application itself, delivered over the chat and not stored. Further keys are its content; a
         value may be an object.
 
-        `POST /chat/Message/system`
+        `POST /chat/Message/system`, described in generated/docs/rest/messages.md#create_system
 
         :param recipientId: User to send it to.
         :param extra: Further fields of the body.
@@ -543,7 +546,7 @@ class AsyncMessages:
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
-        `GET /chat/Message/{message_id}/reactions`
+        `GET /chat/Message/{message_id}/reactions`, described in generated/docs/rest/messages.md#list_reactions
 
         :param message_id: Id of the message.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -561,9 +564,10 @@ class AsyncMessages:
     ) -> None:
         """Add a reaction to a message, remove one, or both.
 
-        The dialog's users are notified over the chat. The platform may limit users to one reaction.
+        The dialog's users are notified over the chat. The platform may limit users to one reaction. Pass at least one
+        of `add` and `remove`.
 
-        `PUT /chat/Message/{message_id}/reactions`
+        `PUT /chat/Message/{message_id}/reactions`, described in generated/docs/rest/messages.md#update_reactions
 
         :param message_id: Id of the message.
         :param add: Reaction to add.

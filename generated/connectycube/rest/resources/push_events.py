@@ -52,9 +52,9 @@ class PushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each.
+        of these users, and the platform adapts the message to each. Pass exactly one of `user` and `external_user`.
 
-        `POST /events`
+        `POST /events`, described in generated/docs/rest/push_events.md#create
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its
@@ -126,9 +126,9 @@ class AsyncPushEvents:
         """Send a push notification.
 
         One selector chooses the recipients: ids, tags or external ids. Without `push_type` it is sent to all devices
-        of these users, and the platform adapts the message to each.
+        of these users, and the platform adapts the message to each. Pass exactly one of `user` and `external_user`.
 
-        `POST /events`
+        `POST /events`, described in generated/docs/rest/push_events.md#create
 
         :param environment: Which of the push services' environments is meant.
         :param message: What to send. A mapping, in the universal form of `PushMessage`, is written as base64 of its

@@ -44,7 +44,7 @@ class PushSubscriptions:
 
         Returns all of them at once; the platform does not paginate this list.
 
-        `GET /subscriptions`
+        `GET /subscriptions`, described in generated/docs/rest/push_subscriptions.md#list
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -63,7 +63,7 @@ class PushSubscriptions:
         The channels `apns`, `apns_voip` and `gcm` require `client_identification_sequence` in `push_token`; `web`
         requires `web_endpoint`, `web_auth` and `web_p256dh`.
 
-        `POST /subscriptions`
+        `POST /subscriptions`, described in generated/docs/rest/push_subscriptions.md#create
 
         :param notification_channel: The channel by which a notification reaches a device.
         :param push_token: The push service's identifier for the device or browser.
@@ -82,7 +82,7 @@ class PushSubscriptions:
     ) -> None:
         """Delete a subscription.
 
-        `DELETE /subscriptions/{subscription_id}`
+        `DELETE /subscriptions/{subscription_id}`, described in generated/docs/rest/push_subscriptions.md#delete
 
         :param subscription_id: Id of the subscription. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -120,7 +120,7 @@ class AsyncPushSubscriptions:
 
         Returns all of them at once; the platform does not paginate this list.
 
-        `GET /subscriptions`
+        `GET /subscriptions`, described in generated/docs/rest/push_subscriptions.md#list
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -139,7 +139,7 @@ class AsyncPushSubscriptions:
         The channels `apns`, `apns_voip` and `gcm` require `client_identification_sequence` in `push_token`; `web`
         requires `web_endpoint`, `web_auth` and `web_p256dh`.
 
-        `POST /subscriptions`
+        `POST /subscriptions`, described in generated/docs/rest/push_subscriptions.md#create
 
         :param notification_channel: The channel by which a notification reaches a device.
         :param push_token: The push service's identifier for the device or browser.
@@ -158,7 +158,7 @@ class AsyncPushSubscriptions:
     ) -> None:
         """Delete a subscription.
 
-        `DELETE /subscriptions/{subscription_id}`
+        `DELETE /subscriptions/{subscription_id}`, described in generated/docs/rest/push_subscriptions.md#delete
 
         :param subscription_id: Id of the subscription. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

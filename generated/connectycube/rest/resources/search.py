@@ -47,7 +47,7 @@ class Search:
         Searches the texts of messages and the names of dialogs, and according to some sources users. The text is sent
         unchanged. `start_date` requires an `end_date`, at most three months before it.
 
-        `GET /chat/search`
+        `GET /chat/search`, described in generated/docs/rest/search.md#query
 
         :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase. Limits:
             at least 5 characters.
@@ -103,7 +103,7 @@ class AsyncSearch:
         Searches the texts of messages and the names of dialogs, and according to some sources users. The text is sent
         unchanged. `start_date` requires an `end_date`, at most three months before it.
 
-        `GET /chat/search`
+        `GET /chat/search`, described in generated/docs/rest/search.md#query
 
         :param search_text: Text to search for, at least five characters. Quotes may request the exact phrase. Limits:
             at least 5 characters.

@@ -36,7 +36,7 @@ class Sessions:
     ) -> models.Session:
         """Get the current session.
 
-        `GET /session`
+        `GET /session`, described in generated/docs/rest/sessions.md#get
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -63,9 +63,10 @@ class Sessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional.
+        Signing (`timestamp`, `nonce`, `signature`) is optional. Pass at most one of `user` and `provider`. Pass at
+        most one of `user`, `keys`, `firebase_phone` and `firebase_email`.
 
-        `POST /session`
+        `POST /session`, described in generated/docs/rest/sessions.md#create
 
         :param user: The user to log in.
         :param provider: The identity provider that vouches for the user, instead of a password.
@@ -99,7 +100,7 @@ class Sessions:
 
         Deletes all data of the session.
 
-        `DELETE /session`
+        `DELETE /session`, described in generated/docs/rest/sessions.md#delete
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -111,7 +112,7 @@ class Sessions:
     ) -> None:
         """End all sessions of the current user except this one.
 
-        `DELETE /session/list`
+        `DELETE /session/list`, described in generated/docs/rest/sessions.md#delete_others
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -124,7 +125,7 @@ class Sessions:
     ) -> None:
         """End another session of the current user.
 
-        `DELETE /session/{session_id}`
+        `DELETE /session/{session_id}`, described in generated/docs/rest/sessions.md#delete_by_id
 
         :param session_id: Id of the session. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -150,9 +151,11 @@ class Sessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty.
+        `password` any text that is not empty. Pass exactly one of `login`, `email` and `provider`. Pass at most one
+        of `password` and `provider`. Pass at most one of `login`, `email`, `keys`, `firebase_phone` and
+        `firebase_email`.
 
-        `POST /login`
+        `POST /login`, described in generated/docs/rest/sessions.md#login
 
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
@@ -184,7 +187,7 @@ class Sessions:
 
         It is not documented whether the session remains valid as an application session.
 
-        `DELETE /login`
+        `DELETE /login`, described in generated/docs/rest/sessions.md#logout
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -222,7 +225,7 @@ class AsyncSessions:
     ) -> models.Session:
         """Get the current session.
 
-        `GET /session`
+        `GET /session`, described in generated/docs/rest/sessions.md#get
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -249,9 +252,10 @@ class AsyncSessions:
         login (or email) and password; a user who does not exist is created, unless the admin panel forbids that.
         `guest` creates a user who is deleted after a day and can't log in by password. `provider` requires `keys`
         (Facebook, Twitter), `firebase_phone` or `firebase_email`. A session lives for two hours after its last call.
-        Signing (`timestamp`, `nonce`, `signature`) is optional.
+        Signing (`timestamp`, `nonce`, `signature`) is optional. Pass at most one of `user` and `provider`. Pass at
+        most one of `user`, `keys`, `firebase_phone` and `firebase_email`.
 
-        `POST /session`
+        `POST /session`, described in generated/docs/rest/sessions.md#create
 
         :param user: The user to log in.
         :param provider: The identity provider that vouches for the user, instead of a password.
@@ -285,7 +289,7 @@ class AsyncSessions:
 
         Deletes all data of the session.
 
-        `DELETE /session`
+        `DELETE /session`, described in generated/docs/rest/sessions.md#delete
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -297,7 +301,7 @@ class AsyncSessions:
     ) -> None:
         """End all sessions of the current user except this one.
 
-        `DELETE /session/list`
+        `DELETE /session/list`, described in generated/docs/rest/sessions.md#delete_others
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.
@@ -310,7 +314,7 @@ class AsyncSessions:
     ) -> None:
         """End another session of the current user.
 
-        `DELETE /session/{session_id}`
+        `DELETE /session/{session_id}`, described in generated/docs/rest/sessions.md#delete_by_id
 
         :param session_id: Id of the session. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -336,9 +340,11 @@ class AsyncSessions:
 
         Requires an application session. `login` and `email` require `password`; `provider` requires `keys`,
         `firebase_phone` or `firebase_email`. With a custom identity provider `login` is that provider's token and
-        `password` any text that is not empty.
+        `password` any text that is not empty. Pass exactly one of `login`, `email` and `provider`. Pass at most one
+        of `password` and `provider`. Pass at most one of `login`, `email`, `keys`, `firebase_phone` and
+        `firebase_email`.
 
-        `POST /login`
+        `POST /login`, described in generated/docs/rest/sessions.md#login
 
         :param login: Login of the user, or the token of a custom identity provider.
         :param email: Email address of the user.
@@ -370,7 +376,7 @@ class AsyncSessions:
 
         It is not documented whether the session remains valid as an application session.
 
-        `DELETE /login`
+        `DELETE /login`, described in generated/docs/rest/sessions.md#logout
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, RateLimited, ServerFailure, Unavailable.

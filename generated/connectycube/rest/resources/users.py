@@ -49,7 +49,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users`
+        `GET /users`, described in generated/docs/rest/users.md#list_v1
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
@@ -83,9 +83,9 @@ class Users:
         """Sign up a user.
 
         Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
-        everything else may be set later.
+        everything else may be set later. Pass at least one of `login` and `email`.
 
-        `POST /users`
+        `POST /users`, described in generated/docs/rest/users.md#create
 
         :param password: Password.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -139,9 +139,9 @@ class Users:
 
         At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
-        five.
+        five. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /users/v2`
+        `GET /users/v2`, described in generated/docs/rest/users.md#list
 
         :param offset: Number of entries to skip. Limits: at least 0.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
@@ -168,7 +168,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_login`
+        `GET /users/by_login`, described in generated/docs/rest/users.md#get_by_login
 
         :param login: Login of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -190,7 +190,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_full_name`
+        `GET /users/by_full_name`, described in generated/docs/rest/users.md#list_by_full_name
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -213,7 +213,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_facebook_id`
+        `GET /users/by_facebook_id`, described in generated/docs/rest/users.md#get_by_facebook_id
 
         :param facebook_id: Id of the user at Facebook.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -234,7 +234,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_twitter_id`
+        `GET /users/by_twitter_id`, described in generated/docs/rest/users.md#get_by_twitter_id
 
         :param twitter_id: Id of the user at Twitter.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -255,7 +255,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_email`
+        `GET /users/by_email`, described in generated/docs/rest/users.md#get_by_email
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -278,7 +278,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/by_tags`
+        `GET /users/by_tags`, described in generated/docs/rest/users.md#list_by_tags
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -301,7 +301,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/phone`
+        `GET /users/phone`, described in generated/docs/rest/users.md#get_by_phone
 
         :param phone: Phone number of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -319,7 +319,7 @@ class Users:
 
         Every call sends another email, so the client never retries it.
 
-        `GET /users/password/reset`
+        `GET /users/password/reset`, described in generated/docs/rest/users.md#reset_password
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -339,7 +339,7 @@ class Users:
         The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
         is not in the vendor's documentation of the server; the largest page is unknown.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
         :param limit: Maximum number of entries on a page. Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
@@ -356,7 +356,7 @@ class Users:
 
         It requires the same permission as `users.list_online`.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#count_online
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, RateLimited, ServerFailure,
@@ -375,7 +375,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/external/{external_user_id}`
+        `GET /users/external/{external_user_id}`, described in generated/docs/rest/users.md#get_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -390,7 +390,7 @@ class Users:
     ) -> None:
         """Delete a user by the numeric id in the application's own system.
 
-        `DELETE /users/external/{external_user_id}`
+        `DELETE /users/external/{external_user_id}`, described in generated/docs/rest/users.md#delete_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -410,7 +410,7 @@ class Users:
 
         Deprecated by the platform.
 
-        `GET /users/{user_id}`
+        `GET /users/{user_id}`, described in generated/docs/rest/users.md#get
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -444,7 +444,7 @@ class Users:
 
         A new `password` requires the `old_password`. Users can change only their own account.
 
-        `PUT /users/{user_id}`
+        `PUT /users/{user_id}`, described in generated/docs/rest/users.md#update
 
         :param user_id: Id of the user. Limits: at least 1.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -497,7 +497,7 @@ class Users:
 
         Users can delete only their own account; the admin API can delete any.
 
-        `DELETE /users/{user_id}`
+        `DELETE /users/{user_id}`, described in generated/docs/rest/users.md#delete
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -558,7 +558,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users`
+        `GET /users`, described in generated/docs/rest/users.md#list_v1
 
         :param page: Page number, starting at 1. Limits: at least 1.
         :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
@@ -592,9 +592,9 @@ class AsyncUsers:
         """Sign up a user.
 
         Sent with the authorization key, so it needs no session. Requires `login`, `email` or both, and a password;
-        everything else may be set later.
+        everything else may be set later. Pass at least one of `login` and `email`.
 
-        `POST /users`
+        `POST /users`, described in generated/docs/rest/users.md#create
 
         :param password: Password.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -648,9 +648,9 @@ class AsyncUsers:
 
         At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
         times only narrow such a filter. `start_with` requires at least four characters and sets the page size to
-        five.
+        five. Pass at most one of `sort_asc` and `sort_desc`.
 
-        `GET /users/v2`
+        `GET /users/v2`, described in generated/docs/rest/users.md#list
 
         :param offset: Number of entries to skip. Limits: at least 0.
         :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
@@ -677,7 +677,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_login`
+        `GET /users/by_login`, described in generated/docs/rest/users.md#get_by_login
 
         :param login: Login of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -699,7 +699,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_full_name`
+        `GET /users/by_full_name`, described in generated/docs/rest/users.md#list_by_full_name
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -722,7 +722,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_facebook_id`
+        `GET /users/by_facebook_id`, described in generated/docs/rest/users.md#get_by_facebook_id
 
         :param facebook_id: Id of the user at Facebook.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -743,7 +743,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_twitter_id`
+        `GET /users/by_twitter_id`, described in generated/docs/rest/users.md#get_by_twitter_id
 
         :param twitter_id: Id of the user at Twitter.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -764,7 +764,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_email`
+        `GET /users/by_email`, described in generated/docs/rest/users.md#get_by_email
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -787,7 +787,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/by_tags`
+        `GET /users/by_tags`, described in generated/docs/rest/users.md#list_by_tags
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
@@ -810,7 +810,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/phone`
+        `GET /users/phone`, described in generated/docs/rest/users.md#get_by_phone
 
         :param phone: Phone number of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -828,7 +828,7 @@ class AsyncUsers:
 
         Every call sends another email, so the client never retries it.
 
-        `GET /users/password/reset`
+        `GET /users/password/reset`, described in generated/docs/rest/users.md#reset_password
 
         :param email: Email address of the user.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -848,7 +848,7 @@ class AsyncUsers:
         The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
         is not in the vendor's documentation of the server; the largest page is unknown.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
         :param limit: Maximum number of entries on a page. Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
@@ -865,7 +865,7 @@ class AsyncUsers:
 
         It requires the same permission as `users.list_online`.
 
-        `GET /users/online`
+        `GET /users/online`, described in generated/docs/rest/users.md#count_online
 
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, RateLimited, ServerFailure,
@@ -884,7 +884,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/external/{external_user_id}`
+        `GET /users/external/{external_user_id}`, described in generated/docs/rest/users.md#get_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -899,7 +899,7 @@ class AsyncUsers:
     ) -> None:
         """Delete a user by the numeric id in the application's own system.
 
-        `DELETE /users/external/{external_user_id}`
+        `DELETE /users/external/{external_user_id}`, described in generated/docs/rest/users.md#delete_by_external_id
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -919,7 +919,7 @@ class AsyncUsers:
 
         Deprecated by the platform.
 
-        `GET /users/{user_id}`
+        `GET /users/{user_id}`, described in generated/docs/rest/users.md#get
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -953,7 +953,7 @@ class AsyncUsers:
 
         A new `password` requires the `old_password`. Users can change only their own account.
 
-        `PUT /users/{user_id}`
+        `PUT /users/{user_id}`, described in generated/docs/rest/users.md#update
 
         :param user_id: Id of the user. Limits: at least 1.
         :param login: Login. Limits: at most 70 characters, at least 3 characters.
@@ -1006,7 +1006,7 @@ class AsyncUsers:
 
         Users can delete only their own account; the admin API can delete any.
 
-        `DELETE /users/{user_id}`
+        `DELETE /users/{user_id}`, described in generated/docs/rest/users.md#delete
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

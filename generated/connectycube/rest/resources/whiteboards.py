@@ -39,7 +39,7 @@ class Whiteboards:
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
-        `GET /whiteboards`
+        `GET /whiteboards`, described in generated/docs/rest/whiteboards.md#list
 
         :param chat_dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -58,7 +58,7 @@ class Whiteboards:
 
         In private, group and meeting dialogs; at most three per dialog.
 
-        `POST /whiteboards`
+        `POST /whiteboards`, described in generated/docs/rest/whiteboards.md#create
 
         :param name: Name of the whiteboard.
         :param chat_dialog_id: Id of the dialog.
@@ -78,7 +78,7 @@ class Whiteboards:
 
         Only its creator may do this.
 
-        `PUT /whiteboards/{whiteboard_id}`
+        `PUT /whiteboards/{whiteboard_id}`, described in generated/docs/rest/whiteboards.md#update
 
         :param whiteboard_id: Id of the whiteboard.
         :param name: New name.
@@ -96,7 +96,7 @@ class Whiteboards:
 
         Only its creator may do this.
 
-        `DELETE /whiteboards/{whiteboard_id}`
+        `DELETE /whiteboards/{whiteboard_id}`, described in generated/docs/rest/whiteboards.md#delete
 
         :param whiteboard_id: Id of the whiteboard.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -135,7 +135,7 @@ class AsyncWhiteboards:
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
-        `GET /whiteboards`
+        `GET /whiteboards`, described in generated/docs/rest/whiteboards.md#list
 
         :param chat_dialog_id: Id of the dialog.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -154,7 +154,7 @@ class AsyncWhiteboards:
 
         In private, group and meeting dialogs; at most three per dialog.
 
-        `POST /whiteboards`
+        `POST /whiteboards`, described in generated/docs/rest/whiteboards.md#create
 
         :param name: Name of the whiteboard.
         :param chat_dialog_id: Id of the dialog.
@@ -174,7 +174,7 @@ class AsyncWhiteboards:
 
         Only its creator may do this.
 
-        `PUT /whiteboards/{whiteboard_id}`
+        `PUT /whiteboards/{whiteboard_id}`, described in generated/docs/rest/whiteboards.md#update
 
         :param whiteboard_id: Id of the whiteboard.
         :param name: New name.
@@ -192,7 +192,7 @@ class AsyncWhiteboards:
 
         Only its creator may do this.
 
-        `DELETE /whiteboards/{whiteboard_id}`
+        `DELETE /whiteboards/{whiteboard_id}`, described in generated/docs/rest/whiteboards.md#delete
 
         :param whiteboard_id: Id of the whiteboard.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

@@ -1,8 +1,7 @@
 """The bundled OpenAPI document, prepared for checking requests and answers.
 
-The document describes what a client's methods take and return. Its `x-` keywords say how that is wrapped on the wire
-(docs/spec-language.md). Here they become plain OpenAPI: list entries that may be wrapped (`x-item-envelope`), and
-parameters of variants, which have no type.
+The sandbox reads filters from the keyword `x-filters` (docs/spec-language.md), so it skips the parameters that say the
+same in standard terms.
 """
 
 from __future__ import annotations
@@ -69,7 +68,9 @@ class Operation:
 
     @cached_property
     def parameters(self) -> list[Mapping[str, Any]]:
-        return [resolve(self.document, parameter) for parameter in self.source.get("parameters", ())]
+        """Its parameters, without those that stand for filters."""
+        found = [resolve(self.document, parameter) for parameter in self.source.get("parameters", ())]
+        return [parameter for parameter in found if "x-of-filters" not in parameter]
 
     @cached_property
     def query_names(self) -> frozenset[str]:
@@ -171,11 +172,12 @@ class Document:
     def alone(self, operation: Operation) -> dict[str, Any]:
         """Return a document with one operation, where it is found quickly. Its security is checked elsewhere."""
         method, here = operation.method.lower(), [{"url": SERVER}]
+        source = {**operation.source, "parameters": operation.parameters, "servers": here, "security": []}
         return {
             "openapi": self.source["openapi"],
             "info": self.source["info"],
             "servers": here,
-            "paths": {operation.path: {method: {**operation.source, "servers": here, "security": []}}},
+            "paths": {operation.path: {method: source}},
             "components": self.source["components"],
         }
 
@@ -185,23 +187,6 @@ def _prepare(operation: dict[str, Any]) -> None:
         # The answer reports invalid contacts one by one (R-064), so the request isn't refused because of them.
         body = operation["requestBody"]["content"]["application/json"]["schema"]
         body["properties"]["contacts"]["items"] = {}
-    for parameter in operation.get("parameters", ()):
-        schema = parameter.get("schema", {})
-        if "x-of-variant" in parameter and "const" in schema:
-            schema["type"] = "integer" if isinstance(schema["const"], int) else "string"
-    envelope = operation.get("x-item-envelope")
-    if envelope is not None:
-        listed = operation.get("x-page", {}).get("items") or operation.get("x-response-envelope")
-        for status, response in operation["responses"].items():
-            if status.startswith("2"):
-                schema = response["content"]["application/json"]["schema"]
-                array = schema["properties"][listed] if listed else schema
-                array["items"] = _wrapped(array["items"], envelope)
-
-
-def _wrapped(entry: Any, envelope: str) -> dict[str, Any]:
-    """Return the schema of a list entry that may be wrapped in an object with one key."""
-    return {"anyOf": [{"type": "object", "required": [envelope], "properties": {envelope: entry}}, entry]}
 
 
 def load_document() -> Document:

@@ -45,7 +45,7 @@ class Books:
     ) -> Page[models.Book]:
         """List books.
 
-        `GET /books`
+        `GET /books`, described in docs/books.md#list
 
         :param limit: Size of a page. Limits: at least 1.
         :param skip: Books to leave out.
@@ -61,7 +61,7 @@ class Books:
     ) -> int:
         """Count books.
 
-        `GET /books`
+        `GET /books`, described in docs/books.md#count
 
         :param filters: see `BookFilters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -84,9 +84,9 @@ class Books:
         """Add a book.
 
         The text of an operation may be long. It is folded where a line would become too long for the project, and
-        everything in it, such as `\"\"\"` or a \\, is escaped.
+        everything in it, such as `\"\"\"` or a \\, is escaped. Pass at most one of `year` and `printed_at`.
 
-        `POST /books`
+        `POST /books`, described in docs/books.md#create
 
         :param title: Title of the book. Limits: at most 100 characters.
         :param year: Year of the first print.
@@ -122,7 +122,7 @@ class Books:
 
         Deprecated by the platform.
 
-        `DELETE /books/{book_ids}`
+        `DELETE /books/{book_ids}`, described in docs/books.md#delete
 
         :param book_ids: Ids of books.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -161,7 +161,7 @@ class AsyncBooks:
     ) -> AsyncPage[models.Book]:
         """List books.
 
-        `GET /books`
+        `GET /books`, described in docs/books.md#list
 
         :param limit: Size of a page. Limits: at least 1.
         :param skip: Books to leave out.
@@ -177,7 +177,7 @@ class AsyncBooks:
     ) -> int:
         """Count books.
 
-        `GET /books`
+        `GET /books`, described in docs/books.md#count
 
         :param filters: see `BookFilters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -200,9 +200,9 @@ class AsyncBooks:
         """Add a book.
 
         The text of an operation may be long. It is folded where a line would become too long for the project, and
-        everything in it, such as `\"\"\"` or a \\, is escaped.
+        everything in it, such as `\"\"\"` or a \\, is escaped. Pass at most one of `year` and `printed_at`.
 
-        `POST /books`
+        `POST /books`, described in docs/books.md#create
 
         :param title: Title of the book. Limits: at most 100 characters.
         :param year: Year of the first print.
@@ -238,7 +238,7 @@ class AsyncBooks:
 
         Deprecated by the platform.
 
-        `DELETE /books/{book_ids}`
+        `DELETE /books/{book_ids}`, described in docs/books.md#delete
 
         :param book_ids: Ids of books.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.

@@ -38,7 +38,7 @@ class Default:
     ) -> str:
         """PUT /cover
 
-        `PUT /cover`
+        `PUT /cover`, described in docs/default.md#cover_set
 
         :param body: The request's body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -73,7 +73,7 @@ class AsyncDefault:
     ) -> str:
         """PUT /cover
 
-        `PUT /cover`
+        `PUT /cover`, described in docs/default.md#cover_set
 
         :param body: The request's body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
