@@ -106,7 +106,7 @@ def dialogs(cube: ConnectyCube) -> None:
         permissions={"allow_preview": True},
     )
     assert_type(dialog, Dialog)
-    assert_type(dialog.id, str | None)
+    assert_type(dialog.id, str)
     assert_type(dialog.type, DialogType | int | None)
     assert_type(dialog.occupants_ids, list[int])
     assert_type(dialog.created_at, dt.datetime | None)
@@ -245,7 +245,8 @@ def chat(cube: ConnectyCube, acube: AsyncConnectyCube) -> None:
     Chat(acube, tls="starttls", mark_delivered="never", backoff=Backoff(first=1.0, maximum=30.0))
     with Chat(cube, port=5223, keepalive=None) as chat:
         assert_type(chat, Chat)
-        sent = chat.send(81002, "Hello", attachments=[File(uid="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0")], extra={"mood": 1})
+        picture = File(id=46919, uid="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0")
+        sent = chat.send(81002, "Hello", attachments=[picture], extra={"mood": 1})
         assert_type(sent, SentMessage)
         chat.send(DIALOG, attachments=[{"type": "image", "url": "https://pictures.example/1"}], message_id=MESSAGE)
         chat.send(Dialog(id=DIALOG), "Hello", destroy_after=10, silent=True)
