@@ -276,6 +276,19 @@ def chat_events(chat: Chat) -> None:
         MessageReceived(message=ChatMessage(id=None, body="", sender_id=1, recipient_id=2, dialog_id=None, type="chat"))
     )
     chat.on()(print)
+    chat.on(MessageReceived)(print)
+    chat.on(MessageReceived)(lambda event: chat.send(event.message.sender_id or 81002, "Hello"))
+    chat.on(MessageReceived, TypingStarted)(lambda event: chat.set_active())
+
+    @chat.on(TypingStarted)
+    @chat.on(TypingStopped)
+    def typing(event: TypingStarted | TypingStopped) -> None:
+        assert_type(event.user_id, int | None)
+
+    @chat.on(MessageSent, MessageDelivered, MessageRead, MessageEdited)
+    def changed(event: MessageSent | MessageDelivered | MessageRead | MessageEdited) -> None:
+        print(event)
+
     chat.off(received)
     assert_type(chat.events(), BlockingEventStream[Event])
     for event in chat.events(TypingStarted, TypingStopped, limit=10):
@@ -304,6 +317,13 @@ async def asynchronous_chat(acube: AsyncConnectyCube) -> None:
         @chat.on(MessageReceived, concurrency=5)
         async def received(event: MessageReceived) -> None:
             await chat.mark_delivered(event.message)
+
+        @chat.on(MessageReceived, ContactRequested, Disconnected)
+        async def either(event: MessageReceived | ContactRequested | Disconnected) -> int:
+            print(event)
+            return 1
+
+        chat.on(MessageReceived)(print)
 
         async for told in chat.events(MessageReceived, TypingStarted):
             assert_type(told, MessageReceived | TypingStarted)

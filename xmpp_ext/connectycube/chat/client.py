@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_count, checked_kinds, checked_limit
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, Registration, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
 from ._fork import watch
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
@@ -198,7 +198,21 @@ class AsyncChat(Connection):
 
     # -- events
 
-    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
+    @overload
+    def on(self, *, concurrency: int = 1) -> Registration[Event]: ...
+    @overload
+    def on(self, one: type[E1], /, *, concurrency: int = 1) -> Registration[E1]: ...
+    @overload
+    def on(self, one: type[E1], two: type[E2], /, *, concurrency: int = 1) -> Registration[E1 | E2]: ...
+    @overload
+    def on(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, concurrency: int = 1
+    ) -> Registration[E1 | E2 | E3]: ...
+    @overload
+    def on(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *more: type[E], concurrency: int = 1
+    ) -> Registration[Any]: ...
+    def on(self, *types: type[Any], concurrency: int = 1) -> Registration[Any]:
         """Register a handler for the event types: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after
