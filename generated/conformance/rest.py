@@ -71,6 +71,8 @@ class Operation:
     items: str | None = None
     """The key of a page's items below the envelope, or "" where the items are all there is."""
     item_envelope: str = ""
+    identities: list[str] = field(default_factory=list)
+    """The keys that each model of a result must have."""
     refusals: dict[int, Any] = field(default_factory=dict)
     credentials: dict[str, str] = field(default_factory=dict)
     without: dict[str, Make] = field(default_factory=dict)
@@ -149,6 +151,17 @@ class Client:
             if hasattr(model, "to_dict"):
                 assert type(model).from_dict(model.to_dict()) == model
 
+    def check_identity(self, operation: Operation, key: str) -> None:
+        """Check that an answer without an identity is not read, and that the error names operation and field."""
+        answer = operation.answers[0]
+        server = Server(answer.status, without(key, answer.json))
+        with pytest.raises(errors.DecodeError) as caught:
+            self.run(server, operation.smallest)
+        assert f" has no {key} " in str(caught.value)
+        assert caught.value.operation in str(caught.value)
+        assert caught.value.operation
+        assert len(server.requests) == 1
+
     def check_refusal(self, make: Make, status: int, answer: Any) -> None:
         """Check that a refusal raises its class of error, with everything that the server said."""
         server = Server(status, answer)
@@ -191,6 +204,15 @@ def check_request(request: httpx.Request, operation: Operation, call: Call) -> N
     else:
         assert request.headers["content-type"] == "application/json"
         assert further == {"content-length", "content-type"}
+
+
+def without(key: str, value: Any) -> Any:
+    """Copy a value without a key, at any depth."""
+    if isinstance(value, list):
+        return [without(key, entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: without(key, entry) for name, entry in value.items() if name != key}
+    return value
 
 
 def unwrap(value: Any, key: str) -> Any:

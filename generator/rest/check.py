@@ -199,9 +199,13 @@ class _Checker:
         root = plain(self.document)
         self.old = str(self.document.get("openapi", "")).startswith("3.0")
         self.validator = jsonschema.Draft202012Validator(_modern(root, "document") if self.old else root)
+        envelopes: dict[int, str] = {}
         for node, kind in objects(self.document, "document"):
-            if kind in ("parameter", "media-type"):
-                self.examples_of(node)
+            if kind == "operation" and "x-item-envelope" in node:
+                for response in node["responses"].values():
+                    envelopes |= {id(media): node["x-item-envelope"] for media in response.get("content", {}).values()}
+            elif kind in ("parameter", "media-type"):
+                self.examples_of(node, envelopes.get(id(node), ""))
             elif kind == "filters":
                 self.filters_example(node)
 
@@ -216,10 +220,16 @@ class _Checker:
             elif plain(rule).get("schema", {}).get("type") == "object" and not isinstance(value, Map):
                 self.add(filters["example"], name, f"{name!r} holds values by name", "Write a mapping")
 
-    def examples_of(self, node: Map) -> None:
+    def examples_of(self, node: Map, envelope: str) -> None:
+        """Check the examples of a parameter or a media type.
+
+        :param envelope: may be around the entries of a list.
+        """
         schema = node.get("schema")
         if schema is None:
             return
+        if envelope:
+            schema = _wrapped(plain(schema), envelope)
         if "example" in node:
             self.example(node, "example", schema)
         for name, example in (node.get("examples") or {}).items():
@@ -309,6 +319,15 @@ def _modern(node: Any, shape: Any) -> Any:
         if isinstance(node.get(exclusive), bool) and node.pop(exclusive) and bound in node:
             node[exclusive] = node.pop(bound)
     return {"anyOf": [node, {"type": "null"}]} if node.pop("nullable", False) is True else node
+
+
+def _wrapped(schema: Any, envelope: str) -> Any:
+    """Copy a list's schema, with entries that may have an envelope."""
+    if "items" in schema:
+        wrapped = {"type": "object", "required": [envelope], "properties": {envelope: schema["items"]}}
+        return {**schema, "items": {"anyOf": [wrapped, schema["items"]]}}
+    inner = {key: _wrapped(entry, envelope) for key, entry in schema.get("properties", {}).items()}
+    return {**schema, "properties": inner} if inner else schema
 
 
 def _parts(schema: Any) -> list[str]:

@@ -77,10 +77,15 @@ class Code:
 
     def field_annotation(self, field: Field, module: str) -> str:
         text = self.answer(field.type, module)
-        return text if _is_list(field.type) or field.type.kind == "any" else f"{text} | None"
+        always = field.identity or _is_list(field.type) or field.type.kind == "any"
+        return text if always else f"{text} | None"
 
     def field_default(self, field: Field) -> str:
-        return "field(factory=list)" if _is_list(field.type) else "None"
+        """The expression of a field's default, empty for an identity."""
+        default = "" if field.identity else "factory=list" if _is_list(field.type) else "default=None"
+        if field.secret:
+            return f"field({default + ', ' if default else ''}repr=False)"
+        return "None" if default == "default=None" else f"field({default})" if default else ""
 
     # -- decoding
 
@@ -102,8 +107,8 @@ class Code:
             case simple:
                 return CONVERTERS[simple]
 
-    def decode(self, field: Field, module: str, source: str = "") -> str:
-        """The expression that reads a field; `get`, `extra` and `v` are at hand.
+    def decode(self, field: Field, model: Model, module: str, source: str = "") -> str:
+        """The expression that reads a model's field; `get`, `extra` and `v` are at hand.
 
         :param source: where its value stands; by default under its key.
 
@@ -116,6 +121,9 @@ class Code:
         got = f"(v := {source}) is None"
         if kind.kind in EXACT or (kind.kind == "enum" and not kind.name):
             base = EXACT.get(kind.kind) or ("str" if kind.text else "int")
+            if field.identity:
+                identity = f"identity(v, {literal(model.name)}, {key}, {self.converter(kind, module)})"
+                return f"v if (v := {source}).__class__ is {base} else {identity}"
             return f"v if {got} or v.__class__ is {base} else odd(v, {key}, extra, {self.converter(kind, module)})"
         if kind.kind == "enum":
             base = "str" if kind.text else "int"

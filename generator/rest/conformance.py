@@ -112,11 +112,21 @@ def shape(api: Api, operation: Operation) -> dict[str, Any]:
         found["items"] = result.page.items
     if result.item_envelope:
         found["item_envelope"] = result.item_envelope
+    identities = identities_of(api, operation)
+    if identities:
+        found["identities"] = identities
     if operation.security:
         found["credentials"] = credentials(api, operation.security[0])
     if not operation.idempotent:
         found["idempotent"] = False
     return found
+
+
+def identities_of(api: Api, operation: Operation) -> list[str]:
+    """The keys that each model of a result must have."""
+    kind = operation.result.type
+    name = (kind.item or kind).name if kind is not None else ""
+    return [field.wire for model in api.models if model.name == name for field in model.identities]
 
 
 class Writer:

@@ -48,6 +48,8 @@ class Field:
     secret: bool = False
     required: bool = False
     nullable: bool = False
+    identity: bool = False
+    """Every answer has it: never `None` in a model."""
 
 
 @dataclass
@@ -67,6 +69,10 @@ class Model:
     """A request holds it, so it needs an input type."""
     input_name: str = ""
     """The name of that type."""
+
+    @property
+    def identities(self) -> list[Field]:
+        return [entry for entry in self.fields if entry.identity]
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ def field(wire: str) -> str:
     return name
 
 
+def is_identity(wire: str) -> bool:
+    """Whether a field is named as an identity: `id`, `_id`, `uid`, `messageId`, `token`."""
+    return field(wire).rpartition("_")[2] in ("id", "uid", "uuid", "guid", "token")
+
+
 def method(operation_id: str, resource: str) -> str:
     """`dialogs_update` of the resource `dialogs` is `update`."""
     name = _snake(operation_id)

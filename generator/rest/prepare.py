@@ -325,7 +325,7 @@ _WIRE = {
 
 _KEPT = frozenset(
     """description minimum maximum minLength maxLength pattern minItems maxItems minProperties maxProperties default
-    exclusiveMinimum exclusiveMaximum""".split()
+    exclusiveMinimum exclusiveMaximum writeOnly""".split()
 )
 
 

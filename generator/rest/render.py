@@ -213,7 +213,7 @@ class Renderer:
     # -- what templates ask
 
     def uses_v(self, model: Model) -> bool:
-        return any("(v := " in self.code.decode(entry, model.module) for entry in model.fields)
+        return any("(v := " in self.code.decode(entry, model, model.module) for entry in model.fields)
 
     def filter_entries(self, group: Filters) -> list[tuple[str, str]]:
         """Keys and annotations of a list's filters."""

@@ -60,6 +60,12 @@ class Rows:
     def renamed(self, model: Model) -> dict[str, str]:
         return {field.name: field.wire for field in model.fields if field.name != field.wire}
 
+    def fields(self, model: Model) -> list[tuple[str, str]]:
+        """Names and annotations of a row's fields, those without a default first."""
+        identities = [(field.name, NATIVE[field.type.kind]) for field in model.identities]
+        others = [(field.name, f"{self.annotation(field.type)} = None") for field in model.fields if not field.identity]
+        return identities + others
+
     def annotation(self, kind: Type) -> str:
         """What msgspec accepts; `Any` where the model's own reading must see the value."""
         if kind.kind in NATIVE:
@@ -79,11 +85,11 @@ class Rows:
             return "dict[str, str] | None"
         return "Any"
 
-    def expression(self, field: Field) -> str:
+    def expression(self, field: Field, model: Model) -> str:
         """The value of the model's field; `row`, `extra` and `v` are at hand."""
         kind, source = field.type, f"row.{field.name}"
         if self.annotation(kind) == "Any":
-            return self.code.decode(field, "", source)
+            return self.code.decode(field, model, "", source)
         match kind.kind:
             case "unix":
                 return f"None if (v := {source}) is None else moment(v, {field.wire!r}, extra)"
@@ -99,7 +105,7 @@ class Rows:
                 return source
 
     def uses(self, model: Model, what: str) -> bool:
-        return any(what in self.expression(field) for field in model.fields)
+        return any(what in self.expression(field, model) for field in model.fields)
 
 
 def _fits(model: Model) -> bool:

@@ -122,15 +122,18 @@ class Types:
             own = self.prepared.schema(node)
             field_name = naming.unique(naming.field(str(own.get("x-python-name", wire))), used)
             used.add(field_name)
+            kind = self.type(inner, node)
+            always = wire in required and not (own.get("x-nullable") or own.get("writeOnly"))
             model.fields.append(
                 Field(
                     name=field_name,
                     wire=wire,
-                    type=self.type(inner, node),
+                    type=kind,
                     description=str(own.get("description") or ""),
                     secret=bool(own.get("x-secret")),
                     required=wire in required,
                     nullable=bool(own.get("x-nullable")),
+                    identity=always and kind.kind in ("text", "integer") and naming.is_identity(wire),
                 )
             )
         order = {wire: index for index, wire in enumerate(properties)}

@@ -20,7 +20,7 @@ from connectycube.chat import (
     NotConnected,
     PrivacyRule,
 )
-from connectycube.rest import ConfigurationError, Dialog, DialogType, File, InvalidArgument
+from connectycube.rest import ConfigurationError, Dialog, DialogType, InvalidArgument
 from tests.chat.fake import APP_ID, HOST, MESSAGE, PASSWORD, USER_ID, Fake, chat_with, online, plays_along
 from tests.integration.support import run
 
@@ -42,7 +42,6 @@ NOWHERE: list[Any] = [
     f"{DIALOG}/x",
     b"bytes",
     [5],
-    Dialog(id=None, type=DialogType.GROUP),
     Dialog(id="x y", type=DialogType.GROUP),
     Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[]),
     Dialog(id=DIALOG, type=DialogType.PRIVATE, occupants_ids=[USER_ID]),
@@ -108,7 +107,6 @@ WRONG: dict[str, list[Call]] = {
             {"uid": "a"},
             ["text"],
             [None],
-            [File()],
             [{"uid": "a", "colour": "red"}],
             [{"size": "many"}],
             [Attachment(name="\0")],

@@ -106,7 +106,7 @@ def dialogs(cube: ConnectyCube) -> None:
         permissions={"allow_preview": True},
     )
     assert_type(dialog, Dialog)
-    assert_type(dialog.id, str | None)
+    assert_type(dialog.id, str)
     assert_type(dialog.type, DialogType | int | None)
     assert_type(dialog.occupants_ids, list[int])
     assert_type(dialog.created_at, dt.datetime | None)
@@ -245,7 +245,8 @@ def chat(cube: ConnectyCube, acube: AsyncConnectyCube) -> None:
     Chat(acube, tls="starttls", mark_delivered="never", backoff=Backoff(first=1.0, maximum=30.0))
     with Chat(cube, port=5223, keepalive=None) as chat:
         assert_type(chat, Chat)
-        sent = chat.send(81002, "Hello", attachments=[File(uid="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0")], extra={"mood": 1})
+        picture = File(id=46919, uid="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0")
+        sent = chat.send(81002, "Hello", attachments=[picture], extra={"mood": 1})
         assert_type(sent, SentMessage)
         chat.send(DIALOG, attachments=[{"type": "image", "url": "https://pictures.example/1"}], message_id=MESSAGE)
         chat.send(Dialog(id=DIALOG), "Hello", destroy_after=10, silent=True)
@@ -275,6 +276,19 @@ def chat_events(chat: Chat) -> None:
         MessageReceived(message=ChatMessage(id=None, body="", sender_id=1, recipient_id=2, dialog_id=None, type="chat"))
     )
     chat.on()(print)
+    chat.on(MessageReceived)(print)
+    chat.on(MessageReceived)(lambda event: chat.send(event.message.sender_id or 81002, "Hello"))
+    chat.on(MessageReceived, TypingStarted)(lambda event: chat.set_active())
+
+    @chat.on(TypingStarted)
+    @chat.on(TypingStopped)
+    def typing(event: TypingStarted | TypingStopped) -> None:
+        assert_type(event.user_id, int | None)
+
+    @chat.on(MessageSent, MessageDelivered, MessageRead, MessageEdited)
+    def changed(event: MessageSent | MessageDelivered | MessageRead | MessageEdited) -> None:
+        print(event)
+
     chat.off(received)
     assert_type(chat.events(), BlockingEventStream[Event])
     for event in chat.events(TypingStarted, TypingStopped, limit=10):
@@ -303,6 +317,13 @@ async def asynchronous_chat(acube: AsyncConnectyCube) -> None:
         @chat.on(MessageReceived, concurrency=5)
         async def received(event: MessageReceived) -> None:
             await chat.mark_delivered(event.message)
+
+        @chat.on(MessageReceived, ContactRequested, Disconnected)
+        async def either(event: MessageReceived | ContactRequested | Disconnected) -> int:
+            print(event)
+            return 1
+
+        chat.on(MessageReceived)(print)
 
         async for told in chat.events(MessageReceived, TypingStarted):
             assert_type(told, MessageReceived | TypingStarted)

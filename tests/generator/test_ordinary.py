@@ -347,6 +347,15 @@ def test_required_beside_all_of_and_null(in_shop: Caller, server: Server) -> Non
     assert json.loads(server.last.body) == {"id": 4, "name": "Tom", "more": [1]}
 
 
+def test_only_a_required_identity_must_be_there(in_shop: Caller, shop: ModuleType, server: Server) -> None:
+    said(server, {"id": 4})
+    assert in_shop(lambda shop: shop.pets.show_pet_by_id("4")).name is None
+    said(server, {"name": "Tom"})
+    with pytest.raises(shop.DecodeError, match=r"show_pet_by_id can't be read, because Pet has no id"):
+        in_shop(lambda shop: shop.pets.show_pet_by_id("4"))
+    assert inspect.get_annotations(shop.Pet)["id"] == "int"
+
+
 def test_first_tag_and_name_of_the_wire(in_shop: Caller, server: Server) -> None:
     said(server, {"id": "4"})
     pet = in_shop(lambda shop: shop.pets.show_pet_by_id("a b"))

@@ -363,7 +363,7 @@ def test_coroutine_handlers_are_rejected(chat: Chats) -> None:
 
     for wrong in (handler, "handler"):
         with pytest.raises(InvalidArgument, match="must be a "):
-            chat().on()(wrong)  # type: ignore[type-var]
+            chat().on()(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [ConnectyCube, AsyncConnectyCube])

@@ -290,4 +290,4 @@ def test_invalid_arguments(server: Server) -> None:
         with pytest.raises(InvalidArgument, match="limit"):
             chat.events(MessageReceived, limit=number)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="handler"):
-        chat.on(MessageReceived)(None)  # type: ignore[type-var]
+        chat.on(MessageReceived)(None)  # type: ignore[arg-type]

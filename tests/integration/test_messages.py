@@ -104,8 +104,8 @@ def test_private_message_carries_its_dialog(server: Server, users: Users) -> Non
             {
                 "attachments": [
                     Attachment(type="contact", data={"name": "Zoë & <Co>", "phone": "+1", "tags": ["a", {"b": None}]}),
-                    File(uid="f1", name='a "b".png', content_type="image/png", size=17),
-                    File(uid="f2", content_type="application/pdf"),
+                    File(id=1, uid="f1", name='a "b".png', content_type="image/png", size=17),
+                    File(id=2, uid="f2", content_type="application/pdf"),
                 ]
             },
             {

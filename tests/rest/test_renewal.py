@@ -255,7 +255,7 @@ def test_async_client_accepts_a_plain_function_hook(platform: Platform) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("given", [None, models.Session(), TOKEN, models.Session(token=TOKEN)])
+@pytest.mark.parametrize("given", [None, TOKEN, models.Session(token=TOKEN)])
 def test_hook_without_a_new_session_reports_the_loss(both: Both, platform: Platform, given: Any) -> None:
     cube, clients = asked(both, platform, lambda _: given)
     for calls in (1, 2):

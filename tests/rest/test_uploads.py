@@ -268,14 +268,13 @@ def test_session_expiring_during_the_upload_is_renewed(both: Both, server: Serve
 @pytest.mark.parametrize(
     "blob",
     [
-        {"id": 5001},
-        {"id": 5001, "blob_object_access": {}},
-        {"id": 5001, "blob_object_access": {"params": ""}},
-        {"id": 5001, "blob_object_access": {"params": "key=1"}},
-        {"id": 5001, "blob_object_access": {"params": "ftp://s3.example/?key=1"}},
-        {"id": 5001, "blob_object_access": {"params": "http://[s3/?key=1"}},
-        {"id": 5001, "blob_object_access": {"params": "http://s3.example:99999/?key=1"}},
-        {"blob_object_access": {"params": "https://s3.example/?key=1"}},
+        {"id": 5001, "uid": "f"},
+        {"id": 5001, "uid": "f", "blob_object_access": {}},
+        {"id": 5001, "uid": "f", "blob_object_access": {"params": ""}},
+        {"id": 5001, "uid": "f", "blob_object_access": {"params": "key=1"}},
+        {"id": 5001, "uid": "f", "blob_object_access": {"params": "ftp://s3.example/?key=1"}},
+        {"id": 5001, "uid": "f", "blob_object_access": {"params": "http://[s3/?key=1"}},
+        {"id": 5001, "uid": "f", "blob_object_access": {"params": "http://s3.example:99999/?key=1"}},
     ],
 )
 def test_missing_upload_url(both: Both, server: Server, blob: dict[str, Any]) -> None:

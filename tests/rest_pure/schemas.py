@@ -39,6 +39,21 @@ def properties(model: str) -> dict[str, Any]:
     return found
 
 
+def identities(model: str) -> dict[str, Any]:
+    """The fields that a model must have, with values."""
+    schema = document()["components"]["schemas"][model]
+    return {
+        key: "an id" if schema["properties"][key]["type"] == "string" else 1
+        for key in schema.get("required", ())
+        if key in ("_id", "id", "uid", "token", "messageId")
+    }
+
+
+def read(model: Any, data: dict[str, Any]) -> Any:
+    """Read a model, from its identities and more."""
+    return model.from_dict({**identities(model.__name__), **data})
+
+
 def answers() -> Iterator[tuple[Any, Any]]:
     """Schema and example of each documented JSON success."""
     for path in document()["paths"].values():

@@ -34,7 +34,7 @@ def sent(action: Callable[[ConnectyCube], Any], **settings: Any) -> httpx.Reques
 
     def take(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(200, json={"count": 0})
+        return httpx.Response(200, json={"count": 0, "_id": "an id", "id": 1, "messageId": "an id"})
 
     with client(take, **settings) as cube:
         action(cube)
@@ -294,7 +294,7 @@ def test_dialog_permissions_can_be_sent_back() -> None:
 
 def test_message_attachments_can_be_sent_back() -> None:
     attachment = {"type": "photo", "id": "a", "url": "https://example.com/a", "blurhash": "LEHV", "rotation": 90}
-    message = Message.from_dict({"attachments": [attachment]})
+    message = Message.from_dict({"_id": "m", "attachments": [attachment]})
     assert body(lambda cube: cube.messages.create(chat_dialog_id="d", attachments=message.attachments)) == {
         "chat_dialog_id": "d",
         "attachments": {"0": attachment},
@@ -307,7 +307,7 @@ def test_meeting_parts_can_be_sent_back() -> None:
         "notify_before": {"metric": "minutes", "value": 15},
         "timezone": {"offset": 60, "name": "Europe/Rome"},
     }
-    meeting = Meeting.from_dict(parts)
+    meeting = Meeting.from_dict({"_id": "m", **parts})
     assert (
         body(
             lambda cube: cube.meetings.update(
@@ -320,7 +320,7 @@ def test_meeting_parts_can_be_sent_back() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [Message(), Dialog(id="d"), DialogPermissions, Attachment(type="photo")],
+    [Message(id="m"), Dialog(id="d"), DialogPermissions, Attachment(type="photo")],
     ids=lambda value: repr(value)[:20],
 )
 def test_model_of_another_type_is_rejected(value: Any) -> None:

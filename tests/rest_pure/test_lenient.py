@@ -1,4 +1,4 @@
-"""Whatever the wire brings is read without an error, and nothing of it is lost."""
+"""Whatever the wire brings is read without an error if identities are there, and nothing of it is lost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectycube.rest import DecodeError
 from tests.properties import examples
 
-from .schemas import MODELS, answers, instances, properties
+from .schemas import MODELS, answers, identities, instances, properties, read
 
 CASES = examples(100_000)
 """Generated answers in one run, over all models."""
@@ -35,6 +36,14 @@ ODD: list[Any] = [
 ]
 
 
+IDENTIFIED = {name for name in MODELS if identities(name)}
+
+
+def argument(wire: str) -> str:
+    """The name of a model's argument."""
+    return {"_id": "id", "messageId": "message_id"}.get(wire, wire)
+
+
 def junk(rng: random.Random, keys: list[str], depth: int = 0) -> Any:
     """Some JSON; objects often have a model's keys."""
     choice = rng.random()
@@ -46,7 +55,13 @@ def junk(rng: random.Random, keys: list[str], depth: int = 0) -> Any:
 
 
 def check(model: Any, data: dict[str, Any]) -> None:
-    found = model.from_dict(data)
+    try:
+        found = read(model, data)
+    except DecodeError as error:
+        holder = str(error).partition(" ")[0]
+        assert holder in IDENTIFIED
+        assert holder != model.__name__ or not readable(identities(holder), data)
+        return
     written = found.to_dict()
     assert model.from_dict(written) == found
     json.dumps(written)
@@ -55,6 +70,11 @@ def check(model: Any, data: dict[str, Any]) -> None:
         assert key in written or reads_as_nothing(value), key
     for key, value in found.extra.items():
         assert value is data[key]
+
+
+def readable(wanted: dict[str, Any], data: dict[str, Any]) -> bool:
+    """Whether identities are there, or left to `read`."""
+    return all(type(data.get(key, value)) is type(value) for key, value in wanted.items())
 
 
 def reads_as_nothing(value: Any) -> bool:
@@ -118,16 +138,26 @@ def test_documented_response_is_read_completely(name: str, example: dict[str, An
 @pytest.mark.parametrize("name", MODELS)
 def test_null_and_absent_are_equivalent(name: str) -> None:
     model = MODELS[name]
-    empty = model.from_dict({})
-    assert model.from_dict(dict.fromkeys(properties(name))) == empty == model()
-    assert empty.to_dict() == {}
-    assert repr(empty) == f"{name}()"
+    empty = read(model, {})
+    given = identities(name)
+    assert read(model, {**dict.fromkeys(properties(name)), **given}) == empty
+    assert empty == model(**{argument(key): value for key, value in given.items()})
+    assert empty.to_dict() == given
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name in MODELS for key in identities(name)])
+def test_missing_identity_is_a_decode_error(name: str, key: str) -> None:
+    for lack in ({}, {key: None}):
+        data = {other: value for other, value in identities(name).items() if other != key}
+        with pytest.raises(DecodeError, match=rf"^{name} has no {key}$"):
+            MODELS[name].from_dict({**data, **lack})
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_unknown_fields_are_kept_unchanged(name: str) -> None:
-    raw = {"a new field": [1, {"deep": None}], "another": math.nan}
-    found = MODELS[name].from_dict(raw)
+    raw: dict[str, Any] = {"a new field": [1, {"deep": None}], "another": math.nan}
+    raw |= identities(name)
+    found = read(MODELS[name], raw)
     further = (
         {} if set(found.extra) == set(raw) else {key: value for key, value in raw.items() if key not in found.extra}
     )

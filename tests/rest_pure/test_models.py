@@ -14,25 +14,29 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube, NotFound, RawResp
 from connectycube.rest.models import Attachment, Dialog, DialogType, Message, Session, User
 
 from .lists import ListServer, client, numbered
-from .schemas import MODELS
-from .test_lenient import EXAMPLES
+from .schemas import MODELS, identities
+from .test_lenient import EXAMPLES, argument
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_model_has_slots_and_takes_keywords(name: str) -> None:
     model = MODELS[name]
-    empty = model()
+    given = {argument(key): value for key, value in identities(name).items()}
+    empty = model(**given)
     assert attrs.fields_dict(model).keys() == {*inspect.signature(model).parameters}
     with pytest.raises(AttributeError):
         empty.no_such_field = 1
     assert not hasattr(empty, "__dict__")
     with pytest.raises(TypeError):
-        model("positional")
+        model("positional", **given)
     with pytest.raises(TypeError):
-        model(no_such_field=1)
-    assert model() == empty
-    assert model() is not empty
-    assert empty.extra is not model().extra
+        model(no_such_field=1, **given)
+    for key in given:
+        with pytest.raises(TypeError, match=key):
+            model(**{other: value for other, value in given.items() if other != key})
+    assert model(**given) == empty
+    assert model(**given) is not empty
+    assert empty.extra is not model(**given).extra
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
@@ -52,21 +56,21 @@ def test_models_differ_by_any_field() -> None:
     assert Dialog(id="a") != Dialog(id="b")
     others: list[object] = [Message(id="a"), {"_id": "a"}, None]
     assert Dialog(id="a") not in others
-    assert Dialog(extra={"a": 1}) != Dialog()
+    assert Dialog(id="a", extra={"a": 1}) != Dialog(id="a")
 
 
 def test_fields_can_be_set() -> None:
-    dialog = Dialog()
+    dialog = Dialog(id="d")
     dialog.name = "Crew"
-    assert dialog.to_dict() == {"name": "Crew"}
+    assert dialog.to_dict() == {"_id": "d", "name": "Crew"}
 
 
 def test_to_dict_is_independent_of_the_model() -> None:
-    dialog = Dialog(occupants_ids=[1], extra={"a": 1})
+    dialog = Dialog(id="d", occupants_ids=[1], extra={"a": 1})
     written = dialog.to_dict()
     written["occupants_ids"].append(2)
     written["a"] = 2
-    assert dialog == Dialog(occupants_ids=[1], extra={"a": 1})
+    assert dialog == Dialog(id="d", occupants_ids=[1], extra={"a": 1})
 
 
 def test_repr_shows_the_fields_that_are_set() -> None:
@@ -74,11 +78,12 @@ def test_repr_shows_the_fields_that_are_set() -> None:
         "Dialog(id='d', type=<DialogType.GROUP: 2>, occupants_ids=[1, 2], unread_messages_count=0)"
     )
     assert repr(User(id=5, extra={"shoe size": 42})) == "User(id=5, extra={'shoe size': 42})"
-    assert repr(Message(attachments=[Attachment(type="photo")])) == "Message(attachments=[Attachment(type='photo')])"
+    message = Message(id="m", attachments=[Attachment(type="photo")])
+    assert repr(message) == "Message(id='m', attachments=[Attachment(type='photo')])"
 
 
 def test_repr_is_short() -> None:
-    long = Message(message="x" * 10_000, read_ids=list(range(1000)), extra={"y": "z" * 10_000})
+    long = Message(id="m", message="x" * 10_000, read_ids=list(range(1000)), extra={"y": "z" * 10_000})
     assert len(repr(long)) < 400
     full = Dialog.from_dict({"_id": "d", "name": "n" * 500, "occupants_ids": [10**9] * 500, "last_message": "m" * 900})
     assert len(repr(full)) < 400

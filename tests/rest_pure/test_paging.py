@@ -251,14 +251,14 @@ def test_entries_without_ids_are_all_returned() -> None:
         server = ListServer(["same"] * 11, cap=4, total=total)
         server.render = lambda entry: {"name": entry}
         with client(server.answer) as cube:
-            assert [dialog.name for dialog in cube.dialogs.list()] == ["same"] * 11
+            assert [entry.fields["name"] for entry in cube.custom_objects.list("tour")] == ["same"] * 11
 
 
 def test_entries_without_ids_are_returned_once_if_the_offset_is_ignored() -> None:
     server = ListServer(["same"] * 11, cap=4, total=False, ignores_place=True)
     server.render = lambda entry: {"name": entry}
     with client(server.answer) as cube:
-        assert [dialog.name for dialog in cube.dialogs.list()] == ["same"] * 4
+        assert [entry.fields["name"] for entry in cube.custom_objects.list("tour")] == ["same"] * 4
 
 
 def test_single_object_is_a_list_of_one() -> None:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectycube.rest import DecodeError, InvalidArgument
+from connectycube.rest._call import Operation
+from connectycube.rest._paging import KeysetWalk, PageCall, Paging, page_data
 from tests.properties import examples
 
 from .lists import Change, ListServer, client, numbered
@@ -177,12 +179,11 @@ def test_server_that_ignores_the_field_has_one_page() -> None:
 
 
 def test_entries_without_the_field_raise() -> None:
-    server = FieldServer(keys(25), 10)
-    server.render = lambda entry: {"message": entry}
-    with client(server.answer) as cube:
-        page = cube.admin.list_messages()
-        with pytest.raises(DecodeError, match="_id"):
-            list(page)
+    paging = Paging("keyset", "items", "limit", "_id", "_id", "lt")
+    parse = page_data(paging, dict)
+    walk = KeysetWalk(PageCall(Operation("books.list", "GET", parse), "/books", paging, query=[]))
+    with pytest.raises(DecodeError, match="_id"):
+        walk.take(parse({"items": [{"title": "Night train"}]}))
 
 
 def test_null_entries_do_not_stop_iteration_by_field() -> None:

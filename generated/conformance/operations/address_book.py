@@ -159,6 +159,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
         envelope="items",
         item_envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},

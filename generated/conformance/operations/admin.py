@@ -93,6 +93,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="items",
+        identities=["_id"],
         credentials={"cb-administration-api-key": "the-admin-key"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -170,6 +171,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="items",
+        identities=["_id"],
         credentials={"cb-administration-api-key": "the-admin-key"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -252,6 +254,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-administration-api-key": "the-admin-key"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -341,6 +344,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-administration-api-key": "the-admin-key"},
         idempotent=False,
         refusals={
@@ -380,6 +384,7 @@ OPERATIONS: dict[str, Operation] = {
                 ],
             ),
         ],
+        identities=["_id"],
         credentials={"cb-administration-api-key": "the-admin-key"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},

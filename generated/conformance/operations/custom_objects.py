@@ -195,6 +195,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -366,6 +367,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="items",
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -553,6 +555,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="items",
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},
@@ -668,6 +671,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={

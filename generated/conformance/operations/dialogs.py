@@ -82,6 +82,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="items",
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -187,6 +188,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -265,6 +267,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -410,6 +413,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -491,6 +495,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -584,6 +589,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
         items="items",
         item_envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},

@@ -62,6 +62,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
         items="items",
         item_envelope="blob",
+        identities=["id", "uid"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -115,6 +116,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="blob",
+        identities=["id", "uid"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -179,6 +181,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="blob",
+        identities=["id", "uid"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},
@@ -228,6 +231,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="blob",
+        identities=["id", "uid"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -315,6 +319,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="blob",
+        identities=["id", "uid"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},

@@ -74,6 +74,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="",
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -184,6 +185,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -262,6 +264,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -338,6 +341,7 @@ OPERATIONS: dict[str, Operation] = {
                 ],
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},

@@ -86,6 +86,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="items",
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -272,6 +273,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -427,6 +429,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["messageId"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={

@@ -210,6 +210,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         item_envelope="event",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={

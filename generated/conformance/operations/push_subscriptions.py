@@ -37,6 +37,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         item_envelope="subscription",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},
@@ -110,6 +111,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         item_envelope="subscription",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={

@@ -53,6 +53,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="session",
+        identities=["token"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},
@@ -233,6 +234,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="session",
+        identities=["token"],
         idempotent=False,
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -392,6 +394,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={

@@ -117,6 +117,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
         items="items",
         item_envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -208,6 +209,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-authkey": "the-auth-key"},
         idempotent=False,
         refusals={
@@ -296,6 +298,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="items",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -343,6 +346,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -403,6 +407,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
         items="items",
         item_envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -450,6 +455,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -497,6 +503,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -544,6 +551,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -626,6 +634,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
         items="items",
         item_envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -673,6 +682,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -769,6 +779,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         items="users",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -836,6 +847,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -909,6 +921,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -1011,6 +1024,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ],
         envelope="user",
+        identities=["id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},

@@ -39,6 +39,7 @@ OPERATIONS: dict[str, Operation] = {
                 ],
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},
@@ -72,6 +73,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         idempotent=False,
         refusals={
@@ -107,6 +109,7 @@ OPERATIONS: dict[str, Operation] = {
                 },
             ),
         ],
+        identities=["_id"],
         credentials={"cb-token": "the-session-token"},
         refusals={
             400: {"errors": {"base": ["Bad request"]}},

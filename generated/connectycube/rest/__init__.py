@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from .models import CustomObjectAccess as CustomObjectAccess
     from .models import CustomObjectAccessLevel as CustomObjectAccessLevel
     from .models import CustomObjectDeleteResult as CustomObjectDeleteResult
+    from .models import CustomObjectEntry as CustomObjectEntry
     from .models import CustomObjectMultiUpdateResult as CustomObjectMultiUpdateResult
     from .models import CustomObjectPermissions as CustomObjectPermissions
     from .models import CustomObjectUpdateResult as CustomObjectUpdateResult
@@ -126,6 +127,7 @@ _LAZY: dict[str, str] = {
     "CustomObjectAccess": "models",
     "CustomObjectAccessLevel": "models",
     "CustomObjectDeleteResult": "models",
+    "CustomObjectEntry": "models",
     "CustomObjectMultiUpdateResult": "models",
     "CustomObjectPermissions": "models",
     "CustomObjectUpdateResult": "models",
@@ -223,6 +225,7 @@ __all__ = [
     "CustomObjectAccessLevel",
     "CustomObjectChangeInput",
     "CustomObjectDeleteResult",
+    "CustomObjectEntry",
     "CustomObjectFilters",
     "CustomObjectInput",
     "CustomObjectMultiUpdateResult",

@@ -31,7 +31,7 @@ Time = Annotated[dt.datetime, Meta(tz=True)]
 
 
 class DialogRow(Struct, forbid_unknown_fields=True, gc=False, rename={"id": "_id"}):
-    id: str | None = None
+    id: str
     user_id: int | None = None
     type: int | None = None
     name: str | None = None
@@ -109,7 +109,7 @@ def read_dialog_permissions(row: DialogPermissionsRow) -> _dialogs.DialogPermiss
 
 
 class MessageRow(Struct, forbid_unknown_fields=True, gc=False, rename={"id": "_id"}):
-    id: str | None = None
+    id: str
     chat_dialog_id: str | None = None
     message: str | None = None
     date_sent: int | None = None
@@ -198,7 +198,7 @@ def read_message_reactions(row: MessageReactionsRow) -> _messages.MessageReactio
 
 
 class UserRow(Struct, forbid_unknown_fields=True, gc=False, rename={"object_id": "_id"}):
-    id: int | None = None
+    id: int
     object_id: str | None = None
     login: str | None = None
     email: str | None = None

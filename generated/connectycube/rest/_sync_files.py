@@ -89,8 +89,8 @@ class FilesHelpers:
         copied: IO[bytes] | None = None
         with OpenSource(file, name, content_type, copied) as source:
             created: models.File = self.create(name=source.name, content_type=source.content_type, public=public)
-            if created.id is None or created.blob_object_access is None:
-                raise unreadable("files.create", "no id or no blob_object_access")
+            if created.blob_object_access is None:
+                raise unreadable("files.create", "no blob_object_access")
             make = functools.partial(Form, part=source.part, size=source.size, progress=progress)
             try:
                 call: Call[None] | None = upload_call(created.blob_object_access.params, source, make)

@@ -14,6 +14,11 @@ CALLS = [
     for kind, call in operation.calls.items()
     for number, answer in enumerate(operation.answers)
 ]
+IDENTITIES = [
+    pytest.param(operation, key, id=f"{name} {key}")
+    for name, operation in OPERATIONS.items()
+    for key in operation.identities
+]
 REFUSALS = [
     pytest.param(operation.smallest, status, answer, id=f"{name} {status}")
     for name, operation in OPERATIONS.items()
@@ -37,6 +42,11 @@ def client(request: pytest.FixtureRequest) -> Client:
 @pytest.mark.parametrize(("operation", "call", "answer"), CALLS)
 def test_request(client: Client, operation: Operation, call: Call, answer: Answer) -> None:
     client.check(operation, call, answer)
+
+
+@pytest.mark.parametrize(("operation", "key"), IDENTITIES)
+def test_missing_identity(client: Client, operation: Operation, key: str) -> None:
+    client.check_identity(operation, key)
 
 
 @pytest.mark.parametrize(("make", "status", "answer"), REFUSALS)

@@ -160,8 +160,8 @@ class AsyncFilesHelpers:
             copied = await spool(file)
         with await in_thread(OpenSource, file, name, content_type, copied) as source:
             created: models.File = await self.create(name=source.name, content_type=source.content_type, public=public)
-            if created.id is None or created.blob_object_access is None:
-                raise unreadable("files.create", "no id or no blob_object_access")
+            if created.blob_object_access is None:
+                raise unreadable("files.create", "no blob_object_access")
             make = functools.partial(AsyncForm, part=source.part, size=source.size, progress=progress)
             try:
                 call: Call[None] | None = upload_call(created.blob_object_access.params, source, make)

@@ -215,6 +215,8 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise _decode_error(operation, response, problem) from error
     except ShapeError as error:
         raise _decode_error(operation, response, str(error)) from error
+    except errors.DecodeError as error:
+        raise _decode_error(operation, response, f"can't be read, because {error}") from error
 
 
 def _decode_error(

@@ -1,8 +1,8 @@
-"""Read values from the wire without ever raising.
+"""Read values from the wire without ever raising, except for a missing identity.
 
-A field is read completely or not at all: a value that can't be read leaves the field empty and is kept raw in the
-model's `extra`, so that nothing is lost and `to_dict` writes it back. Numbers may come as text, times as ISO 8601 text
-or Unix seconds (milliseconds above 1e11), lists as comma-separated text.
+Any other field is read completely or not at all: a value that can't be read leaves the field empty and is kept raw in
+the model's `extra`, so that nothing is lost and `to_dict` writes it back. Numbers may come as text, times as ISO 8601
+text or Unix seconds (milliseconds above 1e11), lists as comma-separated text.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
+
+from .errors import DecodeError
 
 T = TypeVar("T")
 
@@ -36,6 +38,19 @@ def odd(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T]
     except UNREADABLE:
         extra[key] = value
         return None
+
+
+def identity(value: Any, model: str, key: str, convert: Callable[[Any], T]) -> T:
+    """Convert an identity that is not of the expected class.
+
+    :raises DecodeError: if it is missing or can't be read.
+    """
+    try:
+        return convert(value)
+    except UNREADABLE:
+        pass
+    # Raised outside of the handler: a chained error may hold the value, which may be a token.
+    raise DecodeError(f"{model} has no {key}" if value is None else f"{model} has a {key} that can't be read")
 
 
 def many(value: Any, key: str, extra: dict[str, Any], convert: Callable[[Any], T], *, commas: bool = False) -> list[T]:

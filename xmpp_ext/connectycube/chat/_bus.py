@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from inspect import iscoroutinefunction
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from connectycube.rest import InvalidArgument
@@ -20,13 +20,17 @@ from connectycube.stanzas import Stanza
 
 from .errors import ChatError, NotConnected
 from .events import Event, HandlerFailed
+from .models import SentMessage
 
 __all__ = [
     "BOUND",
+    "BlockingRegistration",
     "Bus",
     "Emitted",
     "EventStream",
     "Queue",
+    "Registration",
+    "Returned",
     "awaits",
     "checked_count",
     "checked_kinds",
@@ -45,6 +49,11 @@ E2 = TypeVar("E2", bound=Emitted)
 E3 = TypeVar("E3", bound=Emitted)
 E4 = TypeVar("E4", bound=Emitted)
 E5 = TypeVar("E5", bound=Emitted)
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
+
+Returned: TypeAlias = int | float | str | bytes | tuple[Any, ...] | list[Any] | dict[Any, Any] | SentMessage | None
+"""What a handler of `Chat` may return, as `object` would include coroutines. It is ignored."""
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -193,6 +202,18 @@ class EventStream(AsyncIterator[E]):
         if not self._closed:
             self._queue.put(event)
             self._ready.set()
+
+
+class Registration(Protocol[T_co]):
+    """A decorator for handlers of an event."""
+
+    def __call__(self, handler: Callable[[T_co], R], /) -> Callable[[Any], R]: ...
+
+
+class BlockingRegistration(Protocol[T_co]):
+    """A decorator for handlers of an event that are no coroutine functions."""
+
+    def __call__(self, handler: Callable[[T_co], Returned], /) -> Callable[[Any], Returned]: ...
 
 
 class _Handler:

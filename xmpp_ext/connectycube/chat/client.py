@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, Emitted, EventStream, F, checked_count, checked_kinds, checked_limit
+from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, Registration, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
 from ._fork import watch
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
@@ -202,7 +202,21 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
 
     # -- events
 
-    def on(self, *types: type[Emitted], concurrency: int = 1) -> Callable[[F], F]:
+    @overload
+    def on(self, *, concurrency: int = 1) -> Registration[Event]: ...
+    @overload
+    def on(self, one: type[E1], /, *, concurrency: int = 1) -> Registration[E1]: ...
+    @overload
+    def on(self, one: type[E1], two: type[E2], /, *, concurrency: int = 1) -> Registration[E1 | E2]: ...
+    @overload
+    def on(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, concurrency: int = 1
+    ) -> Registration[E1 | E2 | E3]: ...
+    @overload
+    def on(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *more: type[E], concurrency: int = 1
+    ) -> Registration[Any]: ...
+    def on(self, *types: type[Any], concurrency: int = 1) -> Registration[Any]:
         """Register a handler for event types or stanza classes: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after

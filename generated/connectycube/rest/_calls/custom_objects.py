@@ -15,10 +15,10 @@ from .._filtering import filter_pairs
 from .._paging import PageCall, PageData, Paging, page_data
 
 _LIST_PAGING = Paging("offset", "items", "limit", "_id", "skip", "")
-_LIST: Operation[PageData[models.CustomObject]] = Operation(
+_LIST: Operation[PageData[models.CustomObjectEntry]] = Operation(
     "custom_objects.list",
     "GET",
-    page_data(_LIST_PAGING, models.CustomObject.from_dict),
+    page_data(_LIST_PAGING, models.CustomObjectEntry.from_dict),
     security=("session",),
 )
 
@@ -35,7 +35,7 @@ def list_call(
     output_include: Sequence[str] | None = None,
     output_exclude: Sequence[str] | None = None,
     group_by: str | None = None,
-) -> PageCall[models.CustomObject]:
+) -> PageCall[models.CustomObjectEntry]:
     wire.at_most_one(
         sort_asc=sort_asc,
         sort_desc=sort_desc,

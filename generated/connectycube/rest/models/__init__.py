@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .custom_objects import CustomObjectAccess as CustomObjectAccess
     from .custom_objects import CustomObjectAccessLevel as CustomObjectAccessLevel
     from .custom_objects import CustomObjectDeleteResult as CustomObjectDeleteResult
+    from .custom_objects import CustomObjectEntry as CustomObjectEntry
     from .custom_objects import CustomObjectMultiUpdateResult as CustomObjectMultiUpdateResult
     from .custom_objects import CustomObjectPermissions as CustomObjectPermissions
     from .custom_objects import CustomObjectUpdateResult as CustomObjectUpdateResult
@@ -65,6 +66,7 @@ _HOMES: dict[str, str] = {
     "CustomObjectAccess": "custom_objects",
     "CustomObjectAccessLevel": "custom_objects",
     "CustomObjectDeleteResult": "custom_objects",
+    "CustomObjectEntry": "custom_objects",
     "CustomObjectMultiUpdateResult": "custom_objects",
     "CustomObjectPermissions": "custom_objects",
     "CustomObjectUpdateResult": "custom_objects",
@@ -115,6 +117,7 @@ __all__ = [
     "CustomObjectAccess",
     "CustomObjectAccessLevel",
     "CustomObjectDeleteResult",
+    "CustomObjectEntry",
     "CustomObjectMultiUpdateResult",
     "CustomObjectPermissions",
     "CustomObjectUpdateResult",

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from .._lenient import (
     comma_text,
+    identity,
     iso_text,
     many,
     moment,
@@ -47,7 +48,7 @@ class AddressBookContact:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -102,7 +103,7 @@ class AddressBookResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -170,7 +171,7 @@ class RegisteredContact:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: int | None = None
+    id: int
     phone: str | None = None
     address_book_name: str | None = None
     login: str | None = None
@@ -196,13 +197,16 @@ class RegisteredContact:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _REGISTERED_CONTACT_FIELDS)
         v: Any
-        self.id = v if (v := get("id")) is None or v.__class__ is int else odd(v, "id", extra, to_integer)
+        self.id = v if (v := get("id")).__class__ is int else identity(v, "RegisteredContact", "id", to_integer)
         self.phone = v if (v := get("phone")) is None or v.__class__ is str else odd(v, "phone", extra, to_text)
         self.address_book_name = (
             v
@@ -257,8 +261,7 @@ class RegisteredContact:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["id"] = self.id
+        data["id"] = self.id
         if self.phone is not None:
             data["phone"] = self.phone
         if self.address_book_name is not None:

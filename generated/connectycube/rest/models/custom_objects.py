@@ -13,6 +13,7 @@ from attrs import define, field
 
 from .._lenient import (
     further,
+    identity,
     integers,
     many,
     moment,
@@ -34,6 +35,7 @@ __all__ = [
     "CustomObjectAccess",
     "CustomObjectAccessLevel",
     "CustomObjectDeleteResult",
+    "CustomObjectEntry",
     "CustomObjectMultiUpdateResult",
     "CustomObjectPermissions",
     "CustomObjectUpdateResult",
@@ -57,8 +59,9 @@ read_custom_object_access_level = to_enum(CustomObjectAccessLevel)
 
 
 @define(kw_only=True, repr=False)
-class CustomObject:
-    """A record of one of the application's own classes.
+class CustomObjectEntry:
+    """An entry of a list: a record, or a group of records if `group_by` was given. Groups, and records without some of
+    their fields, may have no id.
 
     :ivar id: Id of the record.
     :ivar parent_id: Id of the record that this one belongs to.
@@ -83,11 +86,11 @@ class CustomObject:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
-        self.extra = extra = unknown(data, _CUSTOM_OBJECT_FIELDS)
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_ENTRY_FIELDS)
         self.fields = further(extra, to_any)
         v: Any
         self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
@@ -133,7 +136,7 @@ class CustomObject:
         return data
 
 
-_CUSTOM_OBJECT_FIELDS = frozenset(["_id", "_parent_id", "created_at", "permissions", "updated_at", "user_id"])
+_CUSTOM_OBJECT_ENTRY_FIELDS = frozenset(["_id", "_parent_id", "created_at", "permissions", "updated_at", "user_id"])
 
 
 @define(kw_only=True, repr=False)
@@ -155,7 +158,7 @@ class CustomObjectPermissions:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -224,7 +227,7 @@ class CustomObjectAccess:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -263,6 +266,88 @@ _CUSTOM_OBJECT_ACCESS_FIELDS = frozenset(["access", "users_groups", "users_ids"]
 
 
 @define(kw_only=True, repr=False)
+class CustomObject:
+    """A record of one of the application's own classes.
+
+    :ivar id: Id of the record.
+    :ivar parent_id: Id of the record that this one belongs to.
+    :ivar user_id: Id of its owner.
+    :ivar created_at: When it was created.
+    :ivar updated_at: When it was last changed.
+    :ivar permissions: Who may read, update and delete it; may be missing in lists.
+    :ivar fields: All further fields.
+    :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
+    """
+
+    id: str
+    parent_id: str | None = None
+    user_id: int | None = None
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+    permissions: CustomObjectPermissions | None = None
+    fields: dict[str, Any] = field(factory=dict)
+    extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
+        get = data.get
+        self.extra = extra = unknown(data, _CUSTOM_OBJECT_FIELDS)
+        self.fields = further(extra, to_any)
+        v: Any
+        self.id = v if (v := get("_id")).__class__ is str else identity(v, "CustomObject", "_id", to_text)
+        self.parent_id = (
+            v if (v := get("_parent_id")) is None or v.__class__ is str else odd(v, "_parent_id", extra, to_text)
+        )
+        self.user_id = (
+            v if (v := get("user_id")) is None or v.__class__ is int else odd(v, "user_id", extra, to_integer)
+        )
+        self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
+        self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
+        self.permissions = (
+            None
+            if (v := get("permissions")) is None
+            else CustomObjectPermissions.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "permissions", extra, to_object)
+        )
+        return self
+
+    @classmethod
+    def _convert(cls, data: Any) -> Self:
+        if not isinstance(data, dict):
+            raise ValueError
+        return cls.from_dict(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the wire's form, without what is `None` or an empty list."""
+        data = dict(self.extra)
+        data.update(dict(self.fields))
+        data["_id"] = self.id
+        if self.parent_id is not None:
+            data["_parent_id"] = self.parent_id
+        if self.user_id is not None:
+            data["user_id"] = self.user_id
+        if self.created_at is not None:
+            data["created_at"] = unix_number(self.created_at)
+        if self.updated_at is not None:
+            data["updated_at"] = unix_number(self.updated_at)
+        if self.permissions is not None:
+            data["permissions"] = self.permissions.to_dict()
+        return data
+
+
+_CUSTOM_OBJECT_FIELDS = frozenset(["_id", "_parent_id", "created_at", "permissions", "updated_at", "user_id"])
+
+
+@define(kw_only=True, repr=False)
 class CustomObjectMultiUpdateResult:
     """Records that were changed one by one.
 
@@ -281,7 +366,7 @@ class CustomObjectMultiUpdateResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -344,7 +429,7 @@ class CustomObjectUpdateResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -401,7 +486,7 @@ class CustomObjectDeleteResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -450,7 +535,7 @@ class DeletedCustomObjects:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get

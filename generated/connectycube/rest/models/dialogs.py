@@ -12,6 +12,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     integers,
     iso_text,
     moment,
@@ -100,7 +101,7 @@ class Dialog:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: str | None = None
+    id: str
     user_id: int | None = None
     type: DialogType | int | None = None
     name: str | None = None
@@ -132,13 +133,16 @@ class Dialog:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _DIALOG_FIELDS)
         v: Any
-        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.id = v if (v := get("_id")).__class__ is str else identity(v, "Dialog", "_id", to_text)
         self.user_id = (
             v if (v := get("user_id")) is None or v.__class__ is int else odd(v, "user_id", extra, to_integer)
         )
@@ -225,8 +229,7 @@ class Dialog:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["_id"] = self.id
+        data["_id"] = self.id
         if self.user_id is not None:
             data["user_id"] = self.user_id
         if self.type is not None:
@@ -327,7 +330,7 @@ class DialogPermissions:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -372,7 +375,7 @@ class DeletedIds:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -417,7 +420,7 @@ class DeletedDialogs:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -482,7 +485,7 @@ class DialogNotifications:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get

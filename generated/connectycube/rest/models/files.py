@@ -11,6 +11,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     iso_text,
     moment,
     odd,
@@ -46,8 +47,8 @@ class File:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: int | None = None
-    uid: str | None = None
+    id: int
+    uid: str
     content_type: str | None = None
     name: str | None = None
     size: int | None = None
@@ -66,14 +67,17 @@ class File:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` or `uid` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _FILE_FIELDS)
         v: Any
-        self.id = v if (v := get("id")) is None or v.__class__ is int else odd(v, "id", extra, to_integer)
-        self.uid = v if (v := get("uid")) is None or v.__class__ is str else odd(v, "uid", extra, to_text)
+        self.id = v if (v := get("id")).__class__ is int else identity(v, "File", "id", to_integer)
+        self.uid = v if (v := get("uid")).__class__ is str else identity(v, "File", "uid", to_text)
         self.content_type = (
             v if (v := get("content_type")) is None or v.__class__ is str else odd(v, "content_type", extra, to_text)
         )
@@ -111,10 +115,8 @@ class File:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["id"] = self.id
-        if self.uid is not None:
-            data["uid"] = self.uid
+        data["id"] = self.id
+        data["uid"] = self.uid
         if self.content_type is not None:
             data["content_type"] = self.content_type
         if self.name is not None:
@@ -189,7 +191,7 @@ class FileAccess:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get

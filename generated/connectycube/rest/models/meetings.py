@@ -12,6 +12,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     integers,
     iso_text,
     many,
@@ -73,7 +74,7 @@ class Meeting:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: str | None = None
+    id: str
     name: str | None = None
     start_date: dt.datetime | None = None
     end_date: dt.datetime | None = None
@@ -94,13 +95,16 @@ class Meeting:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _MEETING_FIELDS)
         v: Any
-        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.id = v if (v := get("_id")).__class__ is str else identity(v, "Meeting", "_id", to_text)
         self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
         self.start_date = None if (v := get("start_date")) is None else moment(v, "start_date", extra)
         self.end_date = None if (v := get("end_date")) is None else moment(v, "end_date", extra)
@@ -148,8 +152,7 @@ class Meeting:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["_id"] = self.id
+        data["_id"] = self.id
         if self.name is not None:
             data["name"] = self.name
         if self.start_date is not None:
@@ -219,7 +222,7 @@ class MeetingAttendee:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -265,7 +268,7 @@ class MeetingNotifyBefore:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -317,7 +320,7 @@ class MeetingTimezone:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -363,7 +366,7 @@ class MeetingRecording:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: str | None = None
+    id: str
     room_id: str | None = None
     participants_ids: list[int] = field(factory=list)
     participants_count: int | None = None
@@ -379,13 +382,16 @@ class MeetingRecording:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _MEETING_RECORDING_FIELDS)
         v: Any
-        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.id = v if (v := get("_id")).__class__ is str else identity(v, "MeetingRecording", "_id", to_text)
         self.room_id = v if (v := get("room_id")) is None or v.__class__ is str else odd(v, "room_id", extra, to_text)
         self.participants_ids = [] if (v := get("participants_ids")) is None else integers(v, "participants_ids", extra)
         self.participants_count = (
@@ -414,8 +420,7 @@ class MeetingRecording:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["_id"] = self.id
+        data["_id"] = self.id
         if self.room_id is not None:
             data["room_id"] = self.room_id
         if self.participants_ids:

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from .._lenient import (
     further,
+    identity,
     integers,
     iso_text,
     many,
@@ -56,7 +57,7 @@ class Message:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: str | None = None
+    id: str
     chat_dialog_id: str | None = None
     message: str | None = None
     date_sent: dt.datetime | None = None
@@ -78,13 +79,16 @@ class Message:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _MESSAGE_FIELDS)
         v: Any
-        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.id = v if (v := get("_id")).__class__ is str else identity(v, "Message", "_id", to_text)
         self.chat_dialog_id = (
             v
             if (v := get("chat_dialog_id")) is None or v.__class__ is str
@@ -129,8 +133,7 @@ class Message:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["_id"] = self.id
+        data["_id"] = self.id
         if self.chat_dialog_id is not None:
             data["chat_dialog_id"] = self.chat_dialog_id
         if self.message is not None:
@@ -221,7 +224,7 @@ class Attachment:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -300,7 +303,7 @@ class MessageReactions:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -348,7 +351,7 @@ class DeletedMessages:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -415,7 +418,7 @@ class UnreadCount:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -453,7 +456,7 @@ class SystemMessage:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    message_id: str | None = None
+    message_id: str
     recipient_id: int | None = None
     extension_params: dict[str, Any] | None = None
     extra: dict[str, Any] = field(factory=dict)
@@ -462,14 +465,17 @@ class SystemMessage:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `message_id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _SYSTEM_MESSAGE_FIELDS)
         v: Any
         self.message_id = (
-            v if (v := get("messageId")) is None or v.__class__ is str else odd(v, "messageId", extra, to_text)
+            v if (v := get("messageId")).__class__ is str else identity(v, "SystemMessage", "messageId", to_text)
         )
         self.recipient_id = (
             v if (v := get("recipientId")) is None or v.__class__ is int else odd(v, "recipientId", extra, to_integer)
@@ -488,8 +494,7 @@ class SystemMessage:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.message_id is not None:
-            data["messageId"] = self.message_id
+        data["messageId"] = self.message_id
         if self.recipient_id is not None:
             data["recipientId"] = self.recipient_id
         if self.extension_params is not None:

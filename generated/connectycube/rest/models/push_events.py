@@ -11,6 +11,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     iso_text,
     moment,
     odd,
@@ -51,7 +52,7 @@ class PushEvent:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: int | None = None
+    id: int
     event_type: str | None = None
     message: str | None = None
     date: dt.datetime | None = None
@@ -74,13 +75,16 @@ class PushEvent:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _PUSH_EVENT_FIELDS)
         v: Any
-        self.id = v if (v := get("id")) is None or v.__class__ is int else odd(v, "id", extra, to_integer)
+        self.id = v if (v := get("id")).__class__ is int else identity(v, "PushEvent", "id", to_integer)
         self.event_type = (
             v if (v := get("event_type")) is None or v.__class__ is str else odd(v, "event_type", extra, to_text)
         )
@@ -134,8 +138,7 @@ class PushEvent:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["id"] = self.id
+        data["id"] = self.id
         if self.event_type is not None:
             data["event_type"] = self.event_type
         if self.message is not None:

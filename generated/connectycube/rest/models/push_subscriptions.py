@@ -11,6 +11,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     odd,
     represent,
     to_enum,
@@ -82,7 +83,7 @@ class PushChannelInfo:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -124,7 +125,7 @@ class PushSubscription:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: int | None = None
+    id: int
     notification_channel: PushChannelInfo | None = None
     device: PushDeviceInfo | None = None
     extra: dict[str, Any] = field(factory=dict)
@@ -133,13 +134,16 @@ class PushSubscription:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _PUSH_SUBSCRIPTION_FIELDS)
         v: Any
-        self.id = v if (v := get("id")) is None or v.__class__ is int else odd(v, "id", extra, to_integer)
+        self.id = v if (v := get("id")).__class__ is int else identity(v, "PushSubscription", "id", to_integer)
         self.notification_channel = (
             None
             if (v := get("notification_channel")) is None
@@ -165,8 +169,7 @@ class PushSubscription:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["id"] = self.id
+        data["id"] = self.id
         if self.notification_channel is not None:
             data["notification_channel"] = self.notification_channel.to_dict()
         if self.device is not None:
@@ -194,7 +197,7 @@ class PushDeviceInfo:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -244,7 +247,7 @@ class PushPlatformInfo:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form; what can't be read is kept in `extra`."""
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get

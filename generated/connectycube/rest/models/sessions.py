@@ -12,6 +12,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     iso_text,
     moment,
     odd,
@@ -59,7 +60,7 @@ class Session:
     id: int | None = None
     user_id: int | None = None
     application_id: int | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str = field(repr=False)
     ts: dt.datetime | None = None
     created_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
@@ -70,7 +71,10 @@ class Session:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `token` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
@@ -85,7 +89,7 @@ class Session:
             if (v := get("application_id")) is None or v.__class__ is int
             else odd(v, "application_id", extra, to_integer)
         )
-        self.token = v if (v := get("token")) is None or v.__class__ is str else odd(v, "token", extra, to_text)
+        self.token = v if (v := get("token")).__class__ is str else identity(v, "Session", "token", to_text)
         self.ts = None if (v := get("ts")) is None else moment(v, "ts", extra)
         self.created_at = None if (v := get("created_at")) is None else moment(v, "created_at", extra)
         self.updated_at = None if (v := get("updated_at")) is None else moment(v, "updated_at", extra)
@@ -113,8 +117,7 @@ class Session:
             data["user_id"] = self.user_id
         if self.application_id is not None:
             data["application_id"] = self.application_id
-        if self.token is not None:
-            data["token"] = self.token
+        data["token"] = self.token
         if self.ts is not None:
             data["ts"] = unix_number(self.ts)
         if self.created_at is not None:

@@ -12,6 +12,7 @@ from attrs import define, field
 
 from .._lenient import (
     comma_text,
+    identity,
     iso_text,
     many,
     moment,
@@ -53,7 +54,7 @@ class User:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: int | None = None
+    id: int
     object_id: str | None = None
     login: str | None = None
     email: str | None = None
@@ -79,13 +80,16 @@ class User:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _USER_FIELDS)
         v: Any
-        self.id = v if (v := get("id")) is None or v.__class__ is int else odd(v, "id", extra, to_integer)
+        self.id = v if (v := get("id")).__class__ is int else identity(v, "User", "id", to_integer)
         self.object_id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
         self.login = v if (v := get("login")) is None or v.__class__ is str else odd(v, "login", extra, to_text)
         self.email = v if (v := get("email")) is None or v.__class__ is str else odd(v, "email", extra, to_text)
@@ -136,8 +140,7 @@ class User:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["id"] = self.id
+        data["id"] = self.id
         if self.object_id is not None:
             data["_id"] = self.object_id
         if self.login is not None:

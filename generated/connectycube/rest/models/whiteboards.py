@@ -11,6 +11,7 @@ from typing import Any, Self
 from attrs import define, field
 
 from .._lenient import (
+    identity,
     iso_text,
     moment,
     odd,
@@ -36,7 +37,7 @@ class Whiteboard:
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
-    id: str | None = None
+    id: str
     name: str | None = None
     chat_dialog_id: str | None = None
     user_id: int | None = None
@@ -48,13 +49,16 @@ class Whiteboard:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read the wire's form; nothing in it can raise."""
+        """Read the wire's form.
+
+        :raises DecodeError: if `id` is missing or can't be read.
+        """
         # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
         self = object.__new__(cls)
         get = data.get
         self.extra = extra = unknown(data, _WHITEBOARD_FIELDS)
         v: Any
-        self.id = v if (v := get("_id")) is None or v.__class__ is str else odd(v, "_id", extra, to_text)
+        self.id = v if (v := get("_id")).__class__ is str else identity(v, "Whiteboard", "_id", to_text)
         self.name = v if (v := get("name")) is None or v.__class__ is str else odd(v, "name", extra, to_text)
         self.chat_dialog_id = (
             v
@@ -77,8 +81,7 @@ class Whiteboard:
     def to_dict(self) -> dict[str, Any]:
         """Write the wire's form, without what is `None` or an empty list."""
         data = dict(self.extra)
-        if self.id is not None:
-            data["_id"] = self.id
+        data["_id"] = self.id
         if self.name is not None:
             data["name"] = self.name
         if self.chat_dialog_id is not None:

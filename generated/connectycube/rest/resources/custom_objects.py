@@ -47,7 +47,7 @@ class CustomObjects:
         output_include: Sequence[str] | None = None,
         output_exclude: Sequence[str] | None = None,
         group_by: str | None = None,
-    ) -> Page[models.CustomObject]:
+    ) -> Page[models.CustomObjectEntry]:
         """List the records of a class.
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
@@ -384,7 +384,7 @@ class AsyncCustomObjects:
         output_include: Sequence[str] | None = None,
         output_exclude: Sequence[str] | None = None,
         group_by: str | None = None,
-    ) -> AsyncPage[models.CustomObject]:
+    ) -> AsyncPage[models.CustomObjectEntry]:
         """List the records of a class.
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, overload
 from weakref import ref
 
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
-from .._bus import E1, E2, E3, E4, E5, E, Emitted, awaits, checked_kinds, checked_limit
+from .._bus import E1, E2, E3, E4, E5, BlockingRegistration, E, Returned, awaits, checked_kinds, checked_limit
 from .._settings import checked_seconds
 from .._signals import stopped_by
 from ..client import AsyncChat
@@ -23,8 +23,6 @@ from .thread import LoopThread
 from .workers import ENDS, BlockingEventStream, Handler, Workers
 
 __all__ = ["ChatBase"]
-
-F = TypeVar("F", bound=Callable[[Any], Any])
 
 HANDLER_TIMEOUT = 5.0
 """Seconds for handlers that are still running when `connect` fails."""
@@ -135,7 +133,21 @@ class ChatBase:
     ) -> None:
         self.disconnect()
 
-    def on(self, *types: type[Emitted], concurrency: int = 1) -> Callable[[F], F]:
+    @overload
+    def on(self, *, concurrency: int = 1) -> BlockingRegistration[Event]: ...
+    @overload
+    def on(self, one: type[E1], /, *, concurrency: int = 1) -> BlockingRegistration[E1]: ...
+    @overload
+    def on(self, one: type[E1], two: type[E2], /, *, concurrency: int = 1) -> BlockingRegistration[E1 | E2]: ...
+    @overload
+    def on(
+        self, one: type[E1], two: type[E2], three: type[E3], /, *, concurrency: int = 1
+    ) -> BlockingRegistration[E1 | E2 | E3]: ...
+    @overload
+    def on(
+        self, one: type[E1], two: type[E2], three: type[E3], four: type[E4], /, *more: type[E], concurrency: int = 1
+    ) -> BlockingRegistration[Any]: ...
+    def on(self, *types: type[Any], concurrency: int = 1) -> BlockingRegistration[Any]:
         """Call a function with each event, or stanza, of the types: `@chat.on(MessageReceived)`.
 
         It is called in a thread of its own, for one event after another, so it may block and call the chat. Once
@@ -151,7 +163,7 @@ class ChatBase:
         """
         add = self._chat.on(*types, concurrency=concurrency)
 
-        def register(call: F) -> F:
+        def register(call: Callable[[Any], Returned], /) -> Callable[[Any], Returned]:
             if not callable(call):
                 raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
             if awaits(call):

@@ -444,8 +444,6 @@ def _attachments(attachments: Sequence[object]) -> tuple[st.Attachment, ...]:
 
 def _attachment(entry: object) -> st.Attachment:
     if isinstance(entry, File):
-        if entry.uid is None:
-            raise InvalidArgument("attachments", "contains a file without a uid")
         kind = (entry.content_type or "").partition("/")[0]
         return st.Attachment(
             # CX-18: these are the documented kinds; any other is sent as a file.
