@@ -1,4 +1,4 @@
-"""The reference pages of the REST calls: they are complete, their links resolve, and no text breaks out of its place."""
+"""The reference pages of the REST calls: complete, with links that resolve, and no text breaks out of its place."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from weakref import ref
 
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
-from .._bus import E1, E2, E3, E4, E5, BlockingRegistration, E, Returned, awaits, checked_kinds, checked_limit
+from .._bus import E1, E2, E3, E4, E5, BlockingRegistration, E, Emitted, Returned, awaits, checked_kinds, checked_limit
 from .._settings import checked_seconds
 from .._signals import stopped_by
 from ..client import AsyncChat
