@@ -10,6 +10,7 @@ from .._async import AsyncRawView
 from .._base import lazy
 from .._call import araw, raw
 from .._calls import sessions as calls
+from .._masking import hide as hide_
 from .._sync import RawView
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class Sessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        user = hide_(user)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return self._client._call(
             calls.create_call(
                 user=user,
@@ -165,6 +170,10 @@ class Sessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        password = hide_(password)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return self._client._call(
             calls.login_call(
                 login=login,
@@ -265,6 +274,10 @@ class AsyncSessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        user = hide_(user)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return await self._client._call(
             calls.create_call(
                 user=user,
@@ -351,6 +364,10 @@ class AsyncSessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        password = hide_(password)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return await self._client._call(
             calls.login_call(
                 login=login,
