@@ -1,42 +1,76 @@
-"""CONTRIBUTING.md's "a new endpoint in five minutes", followed to the letter in a copy of the project."""
+"""CONTRIBUTING.md's recipes for extending the spec, followed to the letter in a copy of the project."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import textwrap
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 PROJECT = Path(__file__).parent.parent
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-STEPS = re.split(r"^\d\. ", TEXT.partition("## Extend the spec")[2], flags=re.MULTILINE)
+FOLDERS = ("spec", "generator", "generated", "xmpp_ext", "sandbox", "tests", "docs")
+RECIPES = {"A new endpoint": 6, "A new stanza": 5, "A new machine": 5}
+"""The headings, each with the number of its steps."""
+LISTS = """
+    tests/rest_pure/test_public_api.py tests/generator/test_spec.py tests/chat_pure/test_machines_are_pure.py
+""".split()
+"""The tests that know names of the spec."""
 
 
-def block(step: int) -> str:
-    """The fenced block of a step."""
-    found = re.search(r"^   ```\w+\n(.*?)^   ```$", STEPS[step], re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return textwrap.dedent(found.group(1).replace("\n   ", "\n").removeprefix("   "))
+def steps(heading: str) -> list[str]:
+    """The numbered steps below a heading."""
+    section = re.split(r"^##", TEXT.partition(f"### {heading}\n")[2], flags=re.MULTILINE)[0]
+    return re.split(r"^\d\. ", section, flags=re.MULTILINE)[1:]
+
+
+def fenced(step: str, kind: str) -> str:
+    """The block of this kind in a step, or an empty text."""
+    found = re.search(rf"^   ```{kind}\n(.*?)^   ```$", step, re.DOTALL | re.MULTILINE)
+    return "" if found is None else re.sub("^   ", "", found[1], flags=re.MULTILINE)
+
+
+def follow(project: Path, step: str) -> str:
+    """Do what a step says.
+
+    :returns: what its program or command prints.
+    """
+    created = re.match(r"Create `([^`]+)`", step)
+    inserted = re.match(r"In `([^`]+)`, right below the line `([^`]+)`", step)
+    if created is not None:
+        (project / created[1]).write_text(fenced(step, r"(?:yaml|python)"), encoding="utf-8")
+    elif inserted is not None:
+        path, line = project / inserted[1], f"\n{inserted[2]}\n"
+        text = path.read_text(encoding="utf-8")
+        assert text.count(line) == 1
+        path.write_text(text.replace(line, line + fenced(step, "yaml")), encoding="utf-8")
+    elif command := fenced(step, "shell"):
+        return run(project, *command.split())
+    elif program := fenced(step, "python"):
+        return run(project, sys.executable, "-W", "error", "-c", program)
+    return ""
+
+
+def run(project: Path, *command: str) -> str:
+    # The copy's packages stand before the installed ones.
+    path = os.pathsep.join(str(project / name) for name in ("generated", "sandbox", "xmpp_ext"))
+    variables = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with an environment that is ready, as after `make install`."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("spec", "generator", "generated", "xmpp_ext"):
+    for name in FOLDERS:
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "CONTRIBUTING.md"):
         shutil.copy(PROJECT / name, folder / name)
     python = folder / ".venv/bin/python"
     python.parent.mkdir(parents=True)
@@ -46,76 +80,69 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *command: str, **environment: str) -> str:
-    # The copy's package stands before the installed one.
-    variables = {**os.environ, "PYTHONPATH": str(folder / "generated"), **environment}
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def extended(copy: Path) -> Path:
-    """The copy after steps 1 and 2."""
-    place = re.match(r"In `([^`]+)`, right below the line `([^`]+)`", STEPS[1])
-    assert place is not None
-    path, line = copy / place.group(1), f"\n{place.group(2)}\n"
-    spec = path.read_text(encoding="utf-8")
-    assert spec.count(line) == 1
-    added = textwrap.indent(block(1), "  ")
-    path.write_text(spec.replace(line, line + added), encoding="utf-8")
-    run(copy, *block(2).split())
-    return copy
+def printed(project: Path) -> dict[str, list[str]]:
+    """What each step of each recipe printed. All of them are followed in the same copy."""
+    return {heading: [follow(project, step) for step in steps(heading)] for heading in RECIPES}
 
 
-@pytest.fixture
-def server() -> Iterator[tuple[str, list[str]]]:
-    """Answers with the new endpoint's example, and keeps what was asked."""
-    operation: dict[str, Any] = next(iter(yaml.safe_load(block(1)).values()))["get"]
-    answer = json.dumps(operation["responses"]["200"]["content"]["application/json"]["example"]).encode()
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(f"{self.command} {self.path} {self.headers['CB-Token']}")
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}", asked
-        http.shutdown()
-        thread.join()
+def test_recipes_have_the_expected_steps() -> None:
+    assert {heading: len(steps(heading)) for heading in RECIPES} == RECIPES
 
 
-def test_new_method_works(extended: Path, server: tuple[str, list[str]]) -> None:
-    url, asked = server
-    printed = run(extended, sys.executable, "-W", "error", "-c", block(3), CONNECTYCUBE_BASE_URL=url)
-    assert printed.splitlines() == ["81002 Ada L.", "81003 Grace H."]
-    assert asked == ["GET /whiteboards/66f1b7d4e4b0d93a51c8e601/viewers the-session-token"]
+def test_new_endpoint_is_answered_by_the_sandbox(printed: dict[str, list[str]]) -> None:
+    assert printed["A new endpoint"][3].splitlines() == ["81002 Ada L. 19:00", "81003 Grace H. 19:01"]
 
 
-def test_conformance_tests_of_the_new_method_pass(extended: Path) -> None:
-    printed = run(extended, *block(4).split(), "-v")
-    assert re.search(r"whiteboards\.list_viewers [^\]]*\] PASSED", printed), printed
-    assert not re.search(r"FAILED|ERROR|SKIPPED", printed), printed
+def test_new_stanza_is_written_and_read(printed: dict[str, list[str]]) -> None:
+    assert printed["A new stanza"][2] == "Turin\n"
 
 
-def test_only_generated_files_changed(extended: Path) -> None:
-    changed = {
-        path.relative_to(extended).as_posix()
-        for path in (extended / "generated").rglob("*")
-        if path.is_file()
-        and "__pycache__" not in path.parts
-        and path.read_bytes() != (PROJECT / path.relative_to(extended)).read_bytes()
-    }
-    assert {"generated/openapi.yaml", "generated/connectycube/rest/resources/whiteboards.py"} <= changed
-    assert all(
-        re.fullmatch(r"generated/(openapi.yaml|.*whiteboards.(py|md)|docs/rest/(index|models).md)", name)
-        for name in changed
-    ), changed
+def test_new_machine_has_a_page(printed: dict[str, list[str]], project: Path) -> None:
+    page = (project / "generated/docs/machines/typing-state.md").read_text(encoding="utf-8")
+    assert "TellComposing" in page
+
+
+@pytest.mark.parametrize(
+    ("heading", "step", "tests"),
+    [
+        ("A new endpoint", 4, r"whiteboards\.list_viewers [^\]]*\]"),
+        ("A new stanza", 3, r"GeolocationMessage[^\]]*\]"),
+        ("A new machine", 3, r"typing-state: typing Waited[^\]]*\]"),
+    ],
+)
+def test_conformance_tests_pass(printed: dict[str, list[str]], heading: str, step: int, tests: str) -> None:
+    found = printed[heading][step]
+    assert re.search(rf"{tests} PASSED", found), found
+    assert not re.search(r"FAILED|ERROR|SKIPPED", found), found
+
+
+def test_no_list_needs_an_entry(printed: dict[str, list[str]], project: Path) -> None:
+    run(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LISTS)
+
+
+def test_example_is_marked_and_needs_a_session_and_valid_arguments(
+    printed: dict[str, list[str]], project: Path
+) -> None:
+    found = run(project, sys.executable, "-W", "error", "-m", "tests.sandbox.unplayed")
+    assert found.splitlines() == [
+        "no session: 401",
+        "wrong limit: 400",
+        "200 example 2 entries",
+        "whiteboards_list_viewers 401 False, whiteboards_list_viewers 400 False, whiteboards_list_viewers 200 True",
+    ]
+
+
+def test_operation_without_an_example_names_the_place_for_one(printed: dict[str, list[str]], project: Path) -> None:
+    path = project / "generated/openapi.yaml"
+    text = path.read_text(encoding="utf-8")
+    example = re.compile(r"(List the users who are viewing.*?) +example:\n +total_entries: 2\n.*?( +'400':)", re.DOTALL)
+    changed, count = example.subn(r"\1\2", text)
+    assert count == 1
+    try:
+        path.write_text(changed, encoding="utf-8")
+        found = run(project, sys.executable, "-W", "error", "-m", "tests.sandbox.unplayed")
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert "501 None" in found
+    assert "add an `example` to its 200 response (application/json) in spec/rest and run `make generate`" in found

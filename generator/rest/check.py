@@ -12,7 +12,18 @@ from referencing.exceptions import Unresolvable
 from ..faults import Fault, nearest
 from ..schema import Schema, place, short
 from ..source import Map, Seq, fault, plain
-from .grammar import METHODS, PAGE_KEYS, TYPES, below, meta_schema, objects, sections
+from .grammar import (
+    KEYWORDS,
+    METHODS,
+    PAGE_KEYS,
+    STANDARD_FORMATS,
+    TYPES,
+    WIRE,
+    below,
+    meta_schema,
+    objects,
+    sections,
+)
 
 PATH_PARAMETER = re.compile(r"{([^{}]*)}")
 
@@ -39,10 +50,9 @@ class _Structure(Schema):
         super().__init__(meta_schema(strict), "https://spec.openapis.org/oas/v3.1.0")
 
     def _unknown(self, node: Map | Seq, key: str, error: Any) -> Fault:
-        is_keyword = key.startswith("x-")
-        otherwise = "docs/spec-language.md lists the keywords" if is_keyword else "Remove it or start it with 'x-'"
-        remedy = nearest(key, error.schema["properties"], otherwise)
-        return fault(node, key, f"unknown key {key!r} in {_article(error)}", remedy)
+        known = error.schema["properties"]
+        otherwise = _keywords(key, list(known)) if key.startswith("x-") else "Remove it or start it with 'x-'"
+        return fault(node, key, f"unknown key {key!r} in {_article(error)}", nearest(key, known, otherwise))
 
     def _fault(self, document: Map, error: Any) -> Fault:
         path = list(error.absolute_path)
@@ -67,10 +77,23 @@ class _Structure(Schema):
         return fault(holder, at, short(error.message), self.remedy)
 
 
+def _keywords(key: str, known: list[str]) -> str:
+    """A remedy for an unknown keyword of this project: where it belongs, or which ones there are."""
+    for kind, keywords in KEYWORDS.items():
+        if key in keywords:
+            return f"It belongs in {_an(kind)} object"
+    own = ", ".join(sorted(name for name in known if name.startswith("x-")))
+    return f"{f'Known here are {own}' if own else 'There are none here'}; see docs/spec-language.md"
+
+
 def _article(error: Any) -> str:
     """The kind of object that an error is about."""
     kind = _kind(error)
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} object" if kind else "the document"
+    return f"{_an(kind)} object" if kind else "the document"
+
+
+def _an(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _kind(error: Any) -> str:
@@ -119,6 +142,21 @@ class _Checker:
             if name not in TYPES:
                 remedy = nearest(str(name), TYPES, f"Write {', '.join(TYPES)}")
                 self.add(schema, "type", f"unknown type {name!r}", remedy)
+        if self.strict and "format" in schema:
+            self.format(schema, schema["format"])
+
+    def format(self, schema: Map, name: Any) -> None:
+        """Check a format of the project's own spec: a misspelled one would silently do nothing."""
+        kinds = [kind for kind, own in WIRE if own == name]
+        given = schema.get("type")
+        types = given if isinstance(given, Seq) else [given]
+        if not kinds and name not in STANDARD_FORMATS:
+            own = list(dict.fromkeys(own for _, own in WIRE))
+            remedy = nearest(str(name), [*own, *STANDARD_FORMATS], f"Known are {', '.join(own)} and those of OpenAPI")
+            self.add(schema, "format", f"unknown format {name!r}", remedy)
+        elif kinds and not any(kind in types for kind in kinds):
+            wanted = " or ".join(f"'type: {kind}'" for kind in kinds)
+            self.add(schema, "format", f"the format {name!r} does not go with the type {given!r}", f"Write {wanted}")
 
     def reference(self, node: Map, kind: str) -> None:
         ref = node["$ref"]

@@ -25,6 +25,21 @@ OPERATORS = tuple("gt lt gte lte ne in nin all or ctn near start_with calc ge le
 LIST_OPERATORS = frozenset("in nin all or between".split())
 """Those of them that take a list."""
 
+WIRE = {
+    ("integer", "unix-time"): "unix",
+    ("integer", "bool-int"): "flag",
+    ("string", "bool-int"): "flag-text",
+    ("string", "comma-list"): "comma",
+    ("object", "index-map"): "index-map",
+}
+"""The formats of this project, each with the types that it goes with, and the form on the wire."""
+
+STANDARD_FORMATS = """
+    binary byte date date-time double duration email float hostname int32 int64 ipv4 ipv6 password regex time uri
+    uri-reference uuid
+""".split()
+"""Formats of OpenAPI and JSON Schema. A document with `x-platform` may use these and those of `WIRE`, and no others."""
+
 PAGE_KEYS = {
     "offset": {"style", "items", "limit", "id", "offset"},
     "number": {"style", "items", "limit", "id", "number"},
@@ -183,7 +198,7 @@ def _closed(name: str, node: Node, definitions: Node, strict: bool) -> Node:
     properties = dict(_properties(node, definitions))
     closed = {key: value for key, value in node.items() if key in ("type", "required", "$comment", "$defs")}
     closed |= {"properties": properties, "additionalProperties": False}
-    if not (strict and name in ("document", "operation", "parameter", "schema")):
+    if not strict:
         closed["patternProperties"] = {"^x-": True}
     return closed
 

@@ -93,6 +93,8 @@ class Argument:
     """Sent when the caller leaves it out."""
     example: Any = None
     """In the wire's form."""
+    secret: bool = False
+    """Its value, or one inside it, must not show in tracebacks."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from ..source import Map, plain
 from . import naming
 from .check import circular, component, deref, operations_of, parameters_of, resolve
-from .grammar import METHODS
+from .grammar import METHODS, WIRE
 
 FORMS = {"multipart/form-data": "multipart", "application/x-www-form-urlencoded": "form"}
 
@@ -221,7 +221,7 @@ class _Preparer:
         if "const" in schema and "enum" not in schema:
             schema["enum"] = [schema["const"]]
         kind = schema.get("type")
-        wire = _WIRE.get((str(kind), str(schema.get("format"))))
+        wire = WIRE.get((str(kind), str(schema.get("format"))))
         if wire is not None:
             return self.wired(result, schema, wire, name, module, inline)
         if (kind, schema.get("contentEncoding"), schema.get("contentMediaType")) == (
@@ -314,14 +314,6 @@ def _held(node: Any) -> Iterator[str]:
         yield from _held(node.get("items"))
         yield from _held(node.get("additionalProperties"))
 
-
-_WIRE = {
-    ("integer", "unix-time"): "unix",
-    ("integer", "bool-int"): "flag",
-    ("string", "bool-int"): "flag-text",
-    ("string", "comma-list"): "comma",
-    ("object", "index-map"): "index-map",
-}
 
 _KEPT = frozenset(
     """description minimum maximum minLength maxLength pattern minItems maxItems minProperties maxProperties default

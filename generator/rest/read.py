@@ -283,16 +283,18 @@ class _Reader:
             if name in used:
                 name = naming.unique(f"body_{name}", used)
             used.add(name)
+            inner_type = self.types.type(inner, node)
             operation.arguments.append(
                 Argument(
                     name=name,
                     wire=wire,
                     place="body",
-                    type=self.types.type(inner, node),
+                    type=inner_type,
                     required=wire in required,
                     nullable=bool(schema.get("x-nullable")),
                     description=str(schema.get("description") or ""),
                     default=schema.get("default") if schema.get("x-default-sent") else None,
+                    secret=bool(schema.get("x-secret")) or self.types.has_secrets(inner_type),
                 )
             )
         operation.filled = tuple(filled)

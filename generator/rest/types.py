@@ -139,6 +139,13 @@ class Types:
         order = {wire: index for index, wire in enumerate(properties)}
         model.fields.sort(key=lambda entry: order[entry.wire])
 
+    def has_secrets(self, kind: Type, above: tuple[str, ...] = ()) -> bool:
+        """Whether an object of this type, which is built already, holds a secret, itself or in an object inside it."""
+        model = self.models.get(kind.name) if kind.kind == "model" and kind.name not in above else None
+        return model is not None and any(
+            entry.secret or self.has_secrets(entry.type, (*above, kind.name)) for entry in model.fields
+        )
+
     def additional(self, prop: opc.ModelProperty, schema: Any) -> Type | None:
         if schema is True or not schema:
             return Type("any")

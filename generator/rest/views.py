@@ -184,7 +184,7 @@ class OperationView:
 
     def body_value(self, argument: Argument) -> str:
         """The expression of a field of the body."""
-        encoded = self.encoded(argument)
+        encoded = f"hide_({self.encoded(argument)})" if argument.secret else self.encoded(argument)
         if argument.nullable:
             return f"None if {argument.name} is None else {encoded}"
         if not argument.required and argument.default is not None:

@@ -14,6 +14,7 @@ from tests.chat.fake import CLIENT, IQ, PRESENCE, Fake, Peer, chat_with, online,
 from tests.integration.support import eventually, run
 
 CARBONS = "{urn:xmpp:carbons:2}enable"
+TIME = "{urn:xmpp:time}time"
 FOLLOW = "{https://connectycube.com/protocol/status_streaming}subscribe"
 ROSTER = "{jabber:iq:roster}query"
 
@@ -26,6 +27,7 @@ def test_connect_returns_after_the_server_has_handled_the_presence() -> None:
 
         async def script(peer: Peer) -> None:
             await peer.session(set_up=False)
+            assert (await peer.expect(IQ))[0].tag == TIME  # Nothing waits for the answer.
             roster = await peer.expect(IQ)
             assert roster[0].tag == ROSTER
             peer.answer(roster)

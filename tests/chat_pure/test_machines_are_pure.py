@@ -28,8 +28,8 @@ def imports_of(source: str) -> set[str]:
 
 
 def test_every_module_is_checked() -> None:
-    expected = "__init__ _machine connection contact_list privacy_lists stream_management".split()
-    assert [module.stem for module in MODULES] == expected
+    known = {"__init__", "_machine", "connection", "contact_list", "privacy_lists", "stream_management"}
+    assert known <= {module.stem for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)

@@ -95,7 +95,34 @@ KEYS = [
     case(
         "keyword of a platform's schema",
         PLATFORM + "components:\n  schemas:\n    Thing: {x-made-up: 1}\n",
-        "api.yaml:6: unknown key 'x-made-up' in a schema object. docs/spec-language.md lists the keywords.",
+        "api.yaml:6: unknown key 'x-made-up' in a schema object. Known here are x-additional-name, x-default-sent, "
+        "x-enum-varnames, x-from-client, x-index-from, x-items, x-merged, x-python-name, x-secret; "
+        "see docs/spec-language.md.",
+    ),
+    case(
+        "keyword of a platform's other object",
+        PLATFORM + GET + DONE + "    x-page: {style: offset}\n",
+        "api.yaml:10: unknown key 'x-page' in a path item object. It belongs in an operation object.",
+    ),
+    case(
+        "keyword where a platform has none",
+        PLATFORM + "tags:\n  - {name: things, x-colour: red}\n",
+        "api.yaml:5: unknown key 'x-colour' in a tag object. There are none here; see docs/spec-language.md.",
+    ),
+    case(
+        "misspelled format of a platform",
+        PLATFORM + "components:\n  schemas:\n    Thing: {type: integer, format: unix-tme}\n",
+        "api.yaml:6: unknown format 'unix-tme'. Write 'unix-time'.",
+    ),
+    case(
+        "unknown format of a platform",
+        PLATFORM + "components:\n  schemas:\n    Thing: {type: string, format: zzz}\n",
+        "api.yaml:6: unknown format 'zzz'. Known are unix-time, bool-int, comma-list, index-map and those of OpenAPI.",
+    ),
+    case(
+        "format of a platform with another type",
+        PLATFORM + "components:\n  schemas:\n    Thing: {type: [string, 'null'], format: unix-time}\n",
+        "api.yaml:6: the format 'unix-time' does not go with the type ['string', 'null']. Write 'type: integer'.",
     ),
 ]
 

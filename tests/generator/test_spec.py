@@ -54,7 +54,7 @@ HELPERS = {"files.upload": {"R-051"}, "files.download": {"R-055"}, "files.url": 
 
 
 FURTHER = {"custom_objects.count": "R-069"}
-"""Methods beyond those that were promised."""
+"""Methods beyond those that were promised, whose rows are checked as well. Others need no entry here."""
 
 
 def promised() -> dict[str, str]:
@@ -89,14 +89,15 @@ def resources(client: Any) -> dict[str, type]:
 
 
 def test_every_row_is_in_the_spec(spec: Map) -> None:
-    rows = {fact for operation in all_operations(spec) for fact in operation["x-facts"] if fact.startswith("R-")}
-    assert rows == ROWS
+    rows = {fact for operation in all_operations(spec) for fact in operation.get("x-facts", ())}
+    assert rows >= ROWS
+    assert not rows & NOT_PUBLISHED
 
 
 @pytest.mark.parametrize("client", [ConnectyCube(1, "key"), AsyncConnectyCube(1, "key")], ids=["sync", "async"])
 def test_every_promised_method_exists(client: Any) -> None:
     found = {f"{name}.{method}" for name, cls in resources(client).items() for method in public(cls)}
-    assert found == set(promised()) | set(HELPERS) | set(FURTHER)
+    assert found >= set(promised()) | set(HELPERS) | set(FURTHER)
 
 
 def test_every_call_names_its_row() -> None:
@@ -126,7 +127,7 @@ def test_helpers_cover_the_other_rows(spec: Map) -> None:
 def test_every_operation_is_described(spec: Map) -> None:
     for operation in all_operations(spec):
         name = operation["operationId"]
-        assert re.fullmatch(r"[A-Z].*\.", operation["summary"]), name
+        assert re.fullmatch(r"[A-Z].*\.", operation.get("summary", "")), f"{name}: write a sentence as its `summary`"
         for parameter in operation.get("parameters", ()):
             parameter = (
                 spec["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]
@@ -151,7 +152,9 @@ def test_every_call_to_the_platform_documents_its_errors(spec: Map) -> None:
         if "x-helper" in operation and "servers" in operation:
             assert statuses, operation["operationId"]
         else:
-            assert {"401", "429", "500", "503"} <= statuses, operation["operationId"]
+            missing = ", ".join(sorted({"401", "429", "500", "503"} - statuses))
+            hint = 'add them as in its sibling operations: "429": {$ref: "api.yaml#/components/responses/RateLimited"}'
+            assert not missing, f"{operation['operationId']} lacks the responses {missing}; {hint}"
 
 
 def resolved(spec: Map, node: Any) -> Any:

@@ -404,6 +404,7 @@ class Ejabberd:
             "mod_client_state": {},
             "mod_disco": {},
             "mod_last": {},
+            "mod_time": {},
             "mod_muc": {
                 "host": MUC_HOST,
                 "max_user_conferences": 10_000,

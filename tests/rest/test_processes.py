@@ -81,6 +81,42 @@ def test_child_forked_during_a_renewal_renews_by_itself(server: Server) -> None:
     assert run.stdout == "done\n", run.stderr
 
 
+FORK_IN_A_RESOURCE = """
+import os, signal, threading
+from connectycube.rest import ConnectyCube
+from connectycube.rest.resources.dialogs import Dialogs
+
+cube = ConnectyCube(1, "key", token="the-token")
+inside, forked = threading.Event(), threading.Event()
+make = Dialogs.__init__
+
+def slow(self, client):
+    make(self, client)
+    if threading.current_thread() is thread:
+        inside.set()
+        forked.wait(60)
+
+Dialogs.__init__ = slow
+thread = threading.Thread(target=lambda: cube.dialogs)
+thread.start()
+inside.wait(60)
+if os.fork() == 0:
+    signal.alarm(60)
+    print(type(cube.dialogs).__name__, flush=True)
+    os._exit(0)
+_, status = os.wait()
+forked.set()
+thread.join()
+print(os.waitstatus_to_exitcode(status), cube.dialogs is cube.dialogs)
+"""
+
+
+def test_child_forked_while_a_resource_is_made_can_use_it() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORK_IN_A_RESOURCE]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    assert run.stdout == "Dialogs\n0 True\n", run.stderr
+
+
 # -- event loops
 
 

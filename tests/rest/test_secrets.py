@@ -327,6 +327,15 @@ def test_tracebacks_with_local_variables_show_no_secrets(both: Both, server: Ser
         lambda: cube.login(login="mary", password=PASSWORD),
         lambda: cube.login(login="mary", password=PASSWORD),
         lambda: cube.login(login="mary", email="mary@mail.example", password=PASSWORD),
+        lambda: cube.sessions.login(login="mary", password=PASSWORD),
+        lambda: cube.sessions.login(login="mary", password=PASSWORD),
+        lambda: cube.sessions.create(user={"login": "mary", "password": PASSWORD}, keys={"token": "", "secret": PROOF}),
+        lambda: cube.sessions.with_raw_response.login(
+            provider="twitter", keys={"token": PROOF, "secret": PROOF}
+        ).parse(),
+        lambda: cube.users.create(login="mary", password=PASSWORD),
+        lambda: cube.users.create(login="mary", password=PASSWORD, full_name="\ud800"),
+        lambda: cube.users.update(7, password=PASSWORD, old_password=PASSWORD),
         lambda: cube.login_provider("facebook", token=PROOF, secret=PROOF, project_id="x"),
         lambda: cube.use_session(NEW + "\n").token and cube.dialogs.list(),
         lambda: both.cube("api.example", token=TOKEN, admin_key=ADMIN_KEY),

@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from .disco import DiscoItems as DiscoItems
     from .disco import DiscoItemsRequest as DiscoItemsRequest
     from .disco import DiscoItemsResult as DiscoItemsResult
+    from .entity_time import EntityTime as EntityTime
+    from .entity_time import TimeQuery as TimeQuery
+    from .entity_time import TimeRequest as TimeRequest
+    from .entity_time import TimeResult as TimeResult
     from .errors import MessageError as MessageError
     from .errors import StanzaFault as StanzaFault
     from .extra_params import Attachment as Attachment
@@ -194,6 +198,7 @@ _HOMES: dict[str, str] = {
     "Enable": "stream_management",
     "EnableCarbonsRequest": "carbons",
     "Enabled": "stream_management",
+    "EntityTime": "entity_time",
     "ExtraParams": "extra_params",
     "Failed": "stream_management",
     "Failure": "sasl",
@@ -282,6 +287,9 @@ _HOMES: dict[str, str] = {
     "Subscribed": "presence",
     "Success": "sasl",
     "SystemMessage": "system_messages",
+    "TimeQuery": "entity_time",
+    "TimeRequest": "entity_time",
+    "TimeResult": "entity_time",
     "TlsFailure": "starttls",
     "TypingMessage": "chat_states",
     "UnavailablePresence": "presence",
@@ -337,6 +345,7 @@ __all__ = [
     "Enable",
     "EnableCarbonsRequest",
     "Enabled",
+    "EntityTime",
     "ExtraParams",
     "Failed",
     "Failure",
@@ -427,6 +436,9 @@ __all__ = [
     "Subscribed",
     "Success",
     "SystemMessage",
+    "TimeQuery",
+    "TimeRequest",
+    "TimeResult",
     "TlsFailure",
     "TypingMessage",
     "UnavailablePresence",

@@ -29,7 +29,19 @@ def load_features() -> Reader:
 
 
 def load_iq() -> Reader:
-    from . import bind, carbons, disco, iq, last_activity, mobile_state, ping, privacy, roster, status_streaming
+    from . import (
+        bind,
+        carbons,
+        disco,
+        entity_time,
+        iq,
+        last_activity,
+        mobile_state,
+        ping,
+        privacy,
+        roster,
+        status_streaming,
+    )
 
     special = frozenset(
         [
@@ -44,6 +56,7 @@ def load_iq() -> Reader:
             "{urn:ietf:params:xml:ns:xmpp-session}session",
             "{urn:xmpp:carbons:2}enable",
             "{urn:xmpp:ping}ping",
+            "{urn:xmpp:time}time",
         ]
     )
 
@@ -98,6 +111,10 @@ def load_iq() -> Reader:
                 return roster.read_roster_set(element)
             if type_ == "set" and "{https://connectycube.com/protocol/status_streaming}subscribe" in tags:
                 return status_streaming.read_status_streaming_set(element)
+            if type_ == "get" and "{urn:xmpp:time}time" in tags:
+                return entity_time.read_time_request(element)
+            if type_ == "result" and "{urn:xmpp:time}time" in tags:
+                return entity_time.read_time_result(element)
         if type_ == "result":
             return iq.read_iq_result(element)
         if type_ == "get":

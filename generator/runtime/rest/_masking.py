@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Final, overload
+from typing import Any, Final, TypeVar, cast
+
+T = TypeVar("T")
 
 LIBRARIES: Final = ("httpx", "httpcore", "h11", "h2", "hpack", "anyio", "asyncio", "ssl", "idna")
 """Their frames hold requests, byte by byte."""
@@ -28,17 +31,14 @@ class SecretBytes(bytes):
         return "b'***'"
 
 
-@overload
-def hide(value: str) -> str: ...
-
-
-@overload
-def hide(value: str | None) -> str | None: ...
-
-
-def hide(value: str | None) -> str | None:
-    """Return text as a secret, and anything else as it is."""
-    return Secret(value) if isinstance(value, str) else value
+def hide(value: T) -> T:
+    """Return text as a secret, a mapping with its texts as secrets, and anything else as it is."""
+    hidden: Any = value
+    if isinstance(value, str):
+        hidden = Secret(value)
+    elif isinstance(value, Mapping):
+        hidden = {key: hide(entry) for key, entry in value.items()}
+    return cast("T", hidden)
 
 
 def hide_frames(error: BaseException) -> None:

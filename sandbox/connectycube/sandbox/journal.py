@@ -83,6 +83,8 @@ class Exchange(Entry):
     milliseconds: float
     fault: str | None = None
     """The fault that a test injected, if any."""
+    example: bool = False
+    """Whether the response is the spec's example, since the sandbox does not simulate the operation."""
 
     def text(self) -> str:
         return f"{self.method} {self.path} {self.query} {self.request_body} {self.status} {self.response_body}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from connectycube.sandbox import Sandbox
-from connectycube.stanzas import IqError, IqResult, PingRequest
+from connectycube.stanzas import IqError, IqResult, PingRequest, TimeResult
 
 from .raw import Connect, Ended, Raw, User
 from .test_messages import bare
@@ -35,6 +35,15 @@ def test_pings(connect: Connect, user: User, mary: int) -> None:
     assert client.quiet() == []
 
 
+def test_server_tells_its_time(sandbox: Sandbox, connect: Connect, mary: int) -> None:
+    sandbox.clock.set(1_770_231_600)
+    sandbox.clock.freeze()
+    answer = connect(mary).request("get", '<time xmlns="urn:xmpp:time"/>', "localhost")
+    sandbox.clock.unfreeze()
+    assert isinstance(answer, TimeResult)
+    assert (answer.time.tzo, int(answer.time.utc.timestamp())) == ("Z", 1_770_231_600)
+
+
 def test_contacts_can_be_pinged(connect: Connect, user: User, mary: int) -> None:
     client, other = connect(mary), connect(user("joe"))
     befriend(client, other)
@@ -48,7 +57,7 @@ def test_service_discovery(sandbox: Sandbox, connect: Connect, mary: int, group:
     info = client.request("get", INFO, "localhost").query
     assert (info.identities[0].category, info.identities[0].type) == ("server", "im")
     features = {one.var for one in info.features}
-    assert {"urn:xmpp:carbons:2", "jabber:iq:privacy", "jabber:iq:roster", "urn:xmpp:ping"} <= features
+    assert {"urn:xmpp:carbons:2", "jabber:iq:privacy", "jabber:iq:roster", "urn:xmpp:ping", "urn:xmpp:time"} <= features
     assert client.request("get", ITEMS, "localhost").query.items[0].jid == "muc.localhost"
     assert client.request("get", ITEMS).query.items == ()
     assert client.request("get", INFO, client.bare).query.identities[0].category == "account"

@@ -203,7 +203,7 @@ class MessageSentElsewhere(Event):
 
 @frozen(kw_only=True)
 class MessageFailed(Event):
-    """A message was rejected.
+    """A message was rejected, was not acknowledged in time, or made the server close the stream.
 
     :ivar message_id: its id.
     :ivar user_id: its recipient in a private dialog; `None` in a group.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from .. import _wire as wire
 from .. import inputs, models
 from .._call import Call, Operation, an_object, unwrap
+from .._masking import hide as hide_
 
 _GET: Operation[models.Session] = Operation(
     "sessions.get",
@@ -60,17 +61,17 @@ def create_call(
     path = "/session"
     body: dict[str, Any] = {}
     if user is not None:
-        body["user"] = inputs.session_user("user", user)
+        body["user"] = hide_(inputs.session_user("user", user))
     if provider is not None:
         body["provider"] = wire.choice(
             "provider", provider, ("facebook", "twitter", "firebase_phone", "firebase_email")
         )
     if keys is not None:
-        body["keys"] = inputs.session_keys("keys", keys)
+        body["keys"] = hide_(inputs.session_keys("keys", keys))
     if firebase_phone is not None:
-        body["firebase_phone"] = inputs.firebase_phone("firebase_phone", firebase_phone)
+        body["firebase_phone"] = hide_(inputs.firebase_phone("firebase_phone", firebase_phone))
     if firebase_email is not None:
-        body["firebase_email"] = inputs.firebase_email("firebase_email", firebase_email)
+        body["firebase_email"] = hide_(inputs.firebase_email("firebase_email", firebase_email))
     if timestamp is not None:
         body["timestamp"] = wire.integer("timestamp", timestamp)
     if nonce is not None:
@@ -171,17 +172,17 @@ def login_call(
     if email is not None:
         body["email"] = wire.text("email", email, min_length=1)
     if password is not None:
-        body["password"] = wire.text("password", password, min_length=1)
+        body["password"] = hide_(wire.text("password", password, min_length=1))
     if provider is not None:
         body["provider"] = wire.choice(
             "provider", provider, ("facebook", "twitter", "firebase_phone", "firebase_email")
         )
     if keys is not None:
-        body["keys"] = inputs.session_keys("keys", keys)
+        body["keys"] = hide_(inputs.session_keys("keys", keys))
     if firebase_phone is not None:
-        body["firebase_phone"] = inputs.firebase_phone("firebase_phone", firebase_phone)
+        body["firebase_phone"] = hide_(inputs.firebase_phone("firebase_phone", firebase_phone))
     if firebase_email is not None:
-        body["firebase_email"] = inputs.firebase_email("firebase_email", firebase_email)
+        body["firebase_email"] = hide_(inputs.firebase_email("firebase_email", firebase_email))
     return Call(_LOGIN, path, json=body)
 
 

@@ -15,6 +15,7 @@ from .. import filters as filters_
 from .. import models
 from .._call import Call, Operation, a_count, an_object, unwrap
 from .._filtering import filter_pairs
+from .._masking import hide as hide_
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 
 _LIST_V1_PAGING = Paging("number", "items", "per_page", "id", "page", "")
@@ -82,7 +83,7 @@ def create_call(
     )
     path = "/users"
     body: dict[str, Any] = {}
-    body["password"] = wire.text("password", password, min_length=1)
+    body["password"] = hide_(wire.text("password", password, min_length=1))
     if login is not None:
         body["login"] = wire.text("login", login, min_length=3, max_length=70)
     if email is not None:
@@ -446,9 +447,9 @@ def update_call(
     if email is not None:
         body["email"] = wire.text("email", email, min_length=1)
     if password is not None:
-        body["password"] = wire.text("password", password, min_length=1)
+        body["password"] = hide_(wire.text("password", password, min_length=1))
     if old_password is not None:
-        body["old_password"] = wire.text("old_password", old_password, min_length=1)
+        body["old_password"] = hide_(wire.text("old_password", old_password, min_length=1))
     if full_name is not None:
         body["full_name"] = wire.text("full_name", full_name)
     if phone is not None:

@@ -10,6 +10,7 @@ from .._async import AsyncRawView
 from .._base import lazy
 from .._call import araw, raw
 from .._calls import sessions as calls
+from .._masking import hide as hide_
 from .._sync import RawView
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Sessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        user = hide_(user)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return self._client._call(
             calls.create_call(
                 user=user,
@@ -168,6 +173,10 @@ class Sessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        password = hide_(password)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return self._client._call(
             calls.login_call(
                 login=login,
@@ -269,6 +278,10 @@ class AsyncSessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        user = hide_(user)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return await self._client._call(
             calls.create_call(
                 user=user,
@@ -357,6 +370,10 @@ class AsyncSessions:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        password = hide_(password)
+        keys = hide_(keys)
+        firebase_phone = hide_(firebase_phone)
+        firebase_email = hide_(firebase_email)
         return await self._client._call(
             calls.login_call(
                 login=login,

@@ -11,6 +11,7 @@ from .._async import AsyncRawView
 from .._base import lazy
 from .._call import araw, raw
 from .._calls import users as calls
+from .._masking import hide as hide_
 from .._sync import RawView
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Users:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        password = hide_(password)
         return self._client._call(
             calls.create_call(
                 password=password,
@@ -467,6 +469,8 @@ class Users:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
+        password = hide_(password)
+        old_password = hide_(old_password)
         return self._client._call(
             calls.update_call(
                 user_id,
@@ -615,6 +619,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
+        password = hide_(password)
         return await self._client._call(
             calls.create_call(
                 password=password,
@@ -976,6 +981,8 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
+        password = hide_(password)
+        old_password = hide_(old_password)
         return await self._client._call(
             calls.update_call(
                 user_id,

@@ -186,6 +186,7 @@ function card(entry) {
     if (entry.status >= 400) details.classList.add("failed");
     summary.append(make("span", "tag", entry.method), make("span", "what", entry.path));
     if (entry.fault) summary.append(make("span", "fault", entry.fault));
+    if (entry.example) summary.append(make("span", "fault", "example"));
     summary.append(make("span", "took", `${entry.milliseconds} ms`), make("span", "status", entry.status));
   } else if (entry.kind === "outgoing") {
     if (entry.error || entry.status >= 400) details.classList.add("failed");

@@ -24,6 +24,7 @@ from ..storage import Unwritable
 from .call import SENT_PATH, Answer, Call, Exchanged
 from .checks import BrokenAnswer, Checks
 from .document import Operation, load_document, starlette_path
+from .examples import MARK, example_answer
 from .guard import Guard
 from .page import Page
 from .reading import acceptable, body_of, fit_body, fit_query, query_of, read_bytes, require_groups
@@ -167,9 +168,7 @@ class RestApp:
         if operation.id == "sessions_login" and self.core.settings.identity_provider and isinstance(given, dict):
             # The provider's token.
             seen.body = {**given, "login": HIDDEN}
-        handler = self.routes.handlers.get(operation.id)
-        if handler is None:
-            raise NotPlayed(operation.row, "it has no handler for it yet")
+        handler = self.routes.handlers.get(operation.id, example_answer)
         query = fit_query(operation, seen.query, given)
         body = fit_body(operation, given)
         await self.warm()
@@ -267,6 +266,7 @@ class RestApp:
             response_body=_shown(seen.answer, response),
             milliseconds=round((time.perf_counter() - seen.started) * 1000, 2),
             fault=None if seen.fault is None else str(seen.fault),
+            example=MARK in response.headers,
         )
         return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from connectycube.stanzas import (
     DiscoItemsRequest,
     DiscoItemsResult,
     EnableCarbonsRequest,
+    EntityTime,
     IqResult,
     IqSet,
     LastActivity,
@@ -33,6 +35,8 @@ from connectycube.stanzas import (
     SessionRequest,
     Stanza,
     StatusStreamingSet,
+    TimeRequest,
+    TimeResult,
 )
 
 from ..addresses import Addresses, Jid
@@ -56,6 +60,7 @@ FEATURES = """
     http://jabber.org/protocol/disco#info http://jabber.org/protocol/disco#items
     http://tigase.org/protocol/mobile#v2 https://connectycube.com/protocol/status_streaming
     jabber:iq:last jabber:iq:privacy jabber:iq:roster msgoffline urn:xmpp:carbons:2 urn:xmpp:ping
+    urn:xmpp:time
 """.split()
 """The features that the server advertises (XEP-0030)."""
 ROOM_FEATURES = """
@@ -99,6 +104,7 @@ class Requests:
             DiscoInfoRequest: self._info,
             DiscoItemsRequest: self._items,
             LastActivityRequest: self._uptime,
+            TimeRequest: self._time,
         }
 
     def handle(self, session: Session, iq: Any, to: Jid | None) -> None:
@@ -170,6 +176,10 @@ class Requests:
             return self._last_activity(iq, session.user_id)
         up = max(0, int(self._clock.now() - self._started_at))
         return LastActivityResult(id=iq.id, query=LastActivity(seconds=up))
+
+    def _time(self, session: Session, iq: TimeRequest) -> Stanza:
+        now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)
+        return TimeResult(id=iq.id, time=EntityTime(tzo="Z", utc=now))
 
     # -- rooms
 

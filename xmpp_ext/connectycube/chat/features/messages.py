@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
@@ -22,6 +21,7 @@ from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from ..models import ChatMessage, Contact, SentMessage
 from .dialogs import PrivateDialogs
+from .server_time import ServerTime
 
 __all__ = ["Messages", "Target", "To"]
 
@@ -68,8 +68,11 @@ class Messages:
     :ivar heard: who sent the messages received, and a hash of their content, by dialog (or other user) and id.
     """
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: Traffic, time: ServerTime) -> None:
         self._traffic = traffic
+        self._time = time
+        self._bounced: ChatError | None = None
+        """The error of the message that came back last, which is reported where that was noticed."""
         self._ids = traffic.ids
         self._addresses = traffic.settings.addresses
         self._dialogs = PrivateDialogs(traffic.credentials, traffic.settings.resolve_dialogs)
@@ -175,7 +178,7 @@ class Messages:
             raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
         message_id = self._ids.message() if message_id is None else _checked_id(message_id)
         # CX-07: Unix seconds.
-        sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=int(time.time()))
+        sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=self._time.now())
         params = st.ExtraParams(
             # F-070: a message that destroys itself is not kept.
             save_to_history=True if save_to_history and destroy_after is None else None,
@@ -310,6 +313,7 @@ class Messages:
         # K-27, U-33: a private message to a user who blocks the sender comes back like this. In a room it does not.
         blocked = fault is not None and fault.condition == "service-unavailable" and dialog_id is None
         error = (RecipientBlocked if blocked else MessageRefused)(message_id, fault)
+        self._bounced = error
         self._traffic.outbox.refuse(message_id, error)
         if blocked:
             self._traffic.bus.emit(events.MessageBlocked(message_id=message_id, user_id=user_id))
@@ -369,16 +373,17 @@ class Messages:
         error: ChatError | None,
     ) -> None:
         """Resume the caller that waits for a message, if it still does, and emit what became of it."""
-        lost = MessageNotSent(message_id, str(error)) if isinstance(error, NotConnected) else None
+        if isinstance(error, NotConnected):
+            error = MessageNotSent(message_id, str(error))
         if not future.done():
             if error is not None:
-                future.set_exception(lost or error)
+                future.set_exception(error)
             else:
                 future.set_result(None)
                 if sent is not None:
                     self._traffic.bus.emit(events.MessageSent(message=sent))
-        if lost is not None and sent is not None:
-            self._emit_failed(lost, user_id, sent.dialog_id)
+        if sent is not None and isinstance(error, MessageNotSent) and error is not self._bounced:
+            self._emit_failed(error, user_id, sent.dialog_id)
 
     def _emit_failed(self, error: MessageNotSent, user_id: int | None, dialog_id: str | None) -> None:
         failed = events.MessageFailed(message_id=error.message_id, user_id=user_id, dialog_id=dialog_id, error=error)

@@ -18,6 +18,7 @@ from .presence import Presence
 from .privacy_lists import Lists
 from .rooms import Rooms
 from .roster import Roster
+from .server_time import ServerTime
 
 __all__ = ["SessionFeatures"]
 
@@ -30,7 +31,8 @@ class SessionFeatures:
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._appearing = self._restoring = False
-        self.messages = Messages(traffic)
+        self.time = ServerTime(traffic)
+        self.messages = Messages(traffic, self.time)
         self.presence = Presence(traffic)
         self.rooms = Rooms(traffic)
         self.roster = Roster(traffic)
@@ -46,6 +48,7 @@ class SessionFeatures:
         """
         traffic, new_id = self._traffic, self._traffic.ids.request
         self._appearing = again
+        self.time.ask()  # First of all: once the user is present, the answer may have to wait behind a backlog.
         roster = None
         if traffic.settings.roster:
             get = RosterGet(id=new_id(), query=RosterQuery())

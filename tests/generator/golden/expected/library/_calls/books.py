@@ -13,6 +13,7 @@ from .. import filters as filters_
 from .. import inputs, models
 from .._call import Call, Operation, a_count, an_object, unwrap
 from .._filtering import filter_pairs
+from .._masking import hide as hide_
 from .._paging import PageCall, PageData, Paging, page_data
 from .._wire import OMIT, Omit
 
@@ -103,7 +104,7 @@ def create_call(
     if shelf is not OMIT:
         body["shelf"] = None if shelf is None else wire.text("shelf", shelf)
     if author is not None:
-        body["author"] = inputs.author("author", author)
+        body["author"] = hide_(inputs.author("author", author))
     if fields is not None:
         body.update(
             wire.more("fields", fields, ("title", "year", "printed_at", "kind", "lent", "tags", "shelf", "author"))

@@ -12,6 +12,7 @@ from .._async import AsyncRawView
 from .._base import lazy
 from .._call import araw, raw
 from .._calls import books as calls
+from .._masking import hide as hide_
 from .._sync import RawView
 from .._wire import OMIT, Omit
 
@@ -100,6 +101,7 @@ class Books:
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unprocessable.
         """
+        author = hide_(author)
         return self._client._call(
             calls.create_call(
                 title=title,
@@ -216,6 +218,7 @@ class AsyncBooks:
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unprocessable.
         """
+        author = hide_(author)
         return await self._client._call(
             calls.create_call(
                 title=title,
