@@ -134,6 +134,8 @@ class Result:
     examples: tuple[tuple[int, Any], ...] = ()
     media: str = ""
     """The media type of bytes and text."""
+    outcomes: tuple[tuple[int, str], ...] = ()
+    """Which list of the result holds the only id in the path, by status, where the server doesn't send the lists."""
 
 
 @dataclass

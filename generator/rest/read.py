@@ -386,7 +386,9 @@ class _Reader:
             raw = properties[name]
         kind = self.types.type(prop, raw)
         if page is None:
-            return Result("value", kind, envelope, item_envelope, examples=examples)
+            return Result(
+                "value", kind, envelope, item_envelope, examples=examples, outcomes=self.outcomes(source, raw)
+            )
         if kind.kind != "list" or kind.item is None:
             raise SpecFaults(
                 [fault(source, "x-page", "the page's items are not a list", "Name the list of the answer")]
@@ -394,6 +396,15 @@ class _Reader:
         step = str(page.get("offset") or page.get("number") or page.get("field"))
         described = Page(page["style"], items, str(page["limit"]), str(page["id"]), step, str(page.get("operator", "")))
         return Result("page", kind.item, envelope, item_envelope, described, examples)
+
+    def outcomes(self, source: Map, raw: Any) -> tuple[tuple[int, str], ...]:
+        found = source.get("x-outcomes") or Map()
+        properties = self.prepared.properties(raw)
+        for status, name in found.items():
+            if not str(status).isdigit() or name not in properties:
+                remedy = "Map statuses to properties of the answer's schema, such as '404: NotFound'"
+                raise SpecFaults([fault(found, status, f"{status}: {name} names no list of the answer", remedy)])
+        return tuple((int(status), str(name)) for status, name in found.items())
 
     def result_examples(self, source: Map) -> tuple[tuple[int, Any], ...]:
         found: list[tuple[int, Any]] = []

@@ -315,10 +315,11 @@ _DELETE_MANY: Operation[models.DeletedCustomObjects] = Operation(
     "DELETE",
     lambda data: models.DeletedCustomObjects.from_dict(an_object(data)),
     security=("session",),
+    outcomes={200: "SuccessfullyDeleted", 403: "WrongPermissions", 404: "NotFound"},
 )
 
 
-#
+# N-13
 def delete_many_call(
     class_name: str,
     object_ids: str | Sequence[str],

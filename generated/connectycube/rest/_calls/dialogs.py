@@ -184,10 +184,11 @@ _DELETE_MANY: Operation[models.DeletedDialogs] = Operation(
     "DELETE",
     lambda data: models.DeletedDialogs.from_dict(an_object(data)),
     security=("session",),
+    outcomes={200: "SuccessfullyDeleted", 403: "WrongPermissions", 404: "NotFound"},
 )
 
 
-# R-030, F-039, CR-09, U-02
+# R-030, F-039, CR-09, U-02, N-13
 def delete_many_call(
     dialog_ids: str | Sequence[str],
     *,

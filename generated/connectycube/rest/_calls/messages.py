@@ -195,10 +195,11 @@ _DELETE: Operation[models.DeletedMessages] = Operation(
     "DELETE",
     lambda data: models.DeletedMessages.from_dict(an_object(data)),
     security=("session",),
+    outcomes={200: "SuccessfullyDeleted"},
 )
 
 
-# R-045, F-066, F-067, CR-09, CR-44, U-02
+# R-045, F-066, F-067, CR-09, CR-44, U-02, N-13
 def delete_call(
     message_ids: str | Sequence[str],
     *,

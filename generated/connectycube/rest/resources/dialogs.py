@@ -199,7 +199,8 @@ class Dialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The response reports the result for each id.
+        The response reports the result for each id. The server answers a single id with a status and no lists; the
+        method returns the same result for it.
 
         `DELETE /chat/Dialog/{dialog_ids}`
 
@@ -532,7 +533,8 @@ class AsyncDialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The response reports the result for each id.
+        The response reports the result for each id. The server answers a single id with a status and no lists; the
+        method returns the same result for it.
 
         `DELETE /chat/Dialog/{dialog_ids}`
 
