@@ -12,7 +12,7 @@ from openapi_python_client.parser import properties as opc
 from ..faults import SpecFaults
 from ..source import Map, fault, plain
 from . import naming
-from .check import PATH_PARAMETER, deref
+from .check import PATH_PARAMETER, component, deref
 from .engine import Contradiction, Engine
 from .model import (
     Api,
@@ -71,6 +71,7 @@ class _Reader:
             resource = self.resource(slot, resources)
             resource.operations.append(self.operation(slot, resource))
         self.api.resources = list(resources.values())
+        self.webhooks()
         self.types.finish(self.api)
         self.api.warnings.extend(f"left out a schema: {error}" for error in self.engine.errors)
         return self.api
@@ -128,6 +129,17 @@ class _Reader:
                 class_name = naming.unique(f"{class_name}Resource", taken)
             resources[name] = Resource(name, class_name, description, slot.source.file)
         return resources[name]
+
+    def webhooks(self) -> None:
+        """Read the named schemas of the requests that the platform sends to an application."""
+        for item in (self.document.get("webhooks") or {}).values():
+            for _, operation in deref(self.document, item).items():
+                body = deref(self.document, operation.get("requestBody")) if isinstance(operation, dict) else None
+                name = component(media_of(body).entry.get("schema", {}).get("$ref", "")) if body else None
+                if name in self.prepared.schemas:
+                    raw = {"$ref": f"#/components/schemas/{name}"}
+                    self.types.type(self.engine.property(raw), raw)
+                    self.api.webhook_models.append(str(name))
 
     def operation(self, slot: Slot, resource: Resource) -> Operation:
         source, base, operation_id = slot.source, slot.base, slot.operation_id
@@ -279,7 +291,7 @@ class _Reader:
                 continue
             if schema.get("readOnly"):
                 continue
-            name = naming.argument(str(schema.get("x-python-name", wire)))
+            name = naming.argument(str(schema.get("x-python-name", wire)), naming.TAKEN_BODY_ARGUMENTS)
             if name in used:
                 name = naming.unique(f"body_{name}", used)
             used.add(name)

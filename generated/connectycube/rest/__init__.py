@@ -38,6 +38,12 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .conventions import CallHistory as CallHistory
+    from .conventions import CallOutcome as CallOutcome
+    from .conventions import Place as Place
+    from .conventions import SystemNotice as SystemNotice
+    from .conventions import SystemNoticeKind as SystemNoticeKind
+    from .conventions import whiteboard_url as whiteboard_url
     from .filters import AdminDialogFilters as AdminDialogFilters
     from .filters import AdminMessageFilters as AdminMessageFilters
     from .filters import CustomObjectFilters as CustomObjectFilters
@@ -106,6 +112,7 @@ if TYPE_CHECKING:
     from .models import PushPlatform as PushPlatform
     from .models import PushPlatformInfo as PushPlatformInfo
     from .models import PushSubscription as PushSubscription
+    from .models import RecordingWebhook as RecordingWebhook
     from .models import RegisteredContact as RegisteredContact
     from .models import SearchResults as SearchResults
     from .models import Session as Session
@@ -157,6 +164,7 @@ _LAZY: dict[str, str] = {
     "PushPlatform": "models",
     "PushPlatformInfo": "models",
     "PushSubscription": "models",
+    "RecordingWebhook": "models",
     "RegisteredContact": "models",
     "SearchResults": "models",
     "Session": "models",
@@ -165,6 +173,12 @@ _LAZY: dict[str, str] = {
     "UnreadCount": "models",
     "User": "models",
     "Whiteboard": "models",
+    "CallHistory": "conventions",
+    "CallOutcome": "conventions",
+    "Place": "conventions",
+    "SystemNotice": "conventions",
+    "SystemNoticeKind": "conventions",
+    "whiteboard_url": "conventions",
     "AdminDialogFilters": "filters",
     "AdminMessageFilters": "filters",
     "CustomObjectFilters": "filters",
@@ -213,6 +227,8 @@ __all__ = [
     "Attachment",
     "AttachmentInput",
     "BadRequest",
+    "CallHistory",
+    "CallOutcome",
     "ConfigurationError",
     "ConnectionFailed",
     "ConnectyCube",
@@ -267,6 +283,7 @@ __all__ = [
     "NotFound",
     "Omit",
     "Page",
+    "Place",
     "PushChannel",
     "PushChannelInfo",
     "PushDeviceInfo",
@@ -282,6 +299,7 @@ __all__ = [
     "PushTokenInput",
     "RateLimited",
     "RawResponse",
+    "RecordingWebhook",
     "RegisteredContact",
     "RequestInfo",
     "RequestTimeout",
@@ -294,6 +312,8 @@ __all__ = [
     "SessionProvider",
     "SessionUserInput",
     "SystemMessage",
+    "SystemNotice",
+    "SystemNoticeKind",
     "TlsFailed",
     "Unauthorized",
     "Unavailable",
@@ -303,6 +323,7 @@ __all__ = [
     "UserFilters",
     "UserV1Filters",
     "Whiteboard",
+    "whiteboard_url",
 ]
 
 

@@ -86,6 +86,7 @@ class SystemMessageToDeliver(Signal):
     sender_id: int
     recipient_id: int
     params: Mapping[str, Any]
+    body: str | None = None
 
 
 @frozen(kw_only=True)

@@ -52,7 +52,8 @@ class Users:
         `GET /users`
 
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -144,7 +145,8 @@ class Users:
         `GET /users/v2`
 
         :param offset: Number of entries to skip. Limits: at least 0.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
@@ -193,7 +195,8 @@ class Users:
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -277,7 +280,8 @@ class Users:
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -335,7 +339,7 @@ class Users:
 
         `GET /users/online`
 
-        :param limit: Maximum number of entries on a page. Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1, at most 100.
         :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
@@ -553,7 +557,8 @@ class AsyncUsers:
         `GET /users`
 
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -645,7 +650,8 @@ class AsyncUsers:
         `GET /users/v2`
 
         :param offset: Number of entries to skip. Limits: at least 0.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
@@ -694,7 +700,8 @@ class AsyncUsers:
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -778,7 +785,8 @@ class AsyncUsers:
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -836,7 +844,7 @@ class AsyncUsers:
 
         `GET /users/online`
 
-        :param limit: Maximum number of entries on a page. Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1, at most 100.
         :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,

@@ -377,7 +377,7 @@ class Messages:
             found.setdefault(row["reaction"], []).append(row["user_id"])
         return found
 
-    def send_system(self, sender_id: int, recipient_id: int, params: Mapping[str, Any]) -> str:
+    def send_system(self, sender_id: int, recipient_id: int, params: Mapping[str, Any], body: str | None = None) -> str:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
         :returns: its id.
@@ -387,10 +387,14 @@ class Messages:
         if self._accounts.find(recipient_id) is None:
             raise unprocessable("recipientId", "is not a user")
         _require_carried("base", params)
+        if body is not None:
+            _require_carried("body", body)
         self._privacy.require_passage(sender_id, recipient_id)
         message_id = self._ids.new()
         self._bus.publish(
-            SystemMessageToDeliver(message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params)
+            SystemMessageToDeliver(
+                message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params, body=body
+            )
         )
         return message_id
 

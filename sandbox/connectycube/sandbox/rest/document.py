@@ -189,6 +189,8 @@ def _prepare(operation: dict[str, Any]) -> None:
         schema = parameter.get("schema", {})
         if "x-of-variant" in parameter and "const" in schema:
             schema["type"] = "integer" if isinstance(schema["const"], int) else "string"
+        if parameter.get("name") == operation.get("x-page", {}).get("limit"):
+            schema.pop("maximum", None)  # N-12: a larger page is cut, not refused.
     envelope = operation.get("x-item-envelope")
     if envelope is not None:
         listed = operation.get("x-page", {}).get("items") or operation.get("x-response-envelope")

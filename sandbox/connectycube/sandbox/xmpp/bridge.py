@@ -134,7 +134,8 @@ class Bridge:
 
     def _system_message(self, signal: SystemMessageToDeliver) -> None:
         extra = evolve(parameters(signal.params), module_identifier="SystemNotifications")
-        self._send_headline(signal.sender_id, signal.recipient_id, SystemMessage(id=signal.message_id, extra=extra))
+        message = SystemMessage(id=signal.message_id, body=signal.body, extra=extra)
+        self._send_headline(signal.sender_id, signal.recipient_id, message)
 
     def _call_rejected(self, signal: CallRejected) -> None:
         params: dict[str, Any] = {"signalType": "reject", "sessionID": signal.session_id, "platform": signal.platform}
