@@ -70,6 +70,8 @@ def _merge(documents: list[Map], faults: list[Fault]) -> Map:
             if key == "paths" and isinstance(value, Map):
                 for path, item in value.items():
                     _merge_path(_child(root, "paths"), path, item, value, faults)
+            elif key == "webhooks" and isinstance(value, Map):
+                _merge_names(_child(root, "webhooks"), value, faults)
             elif key == "components" and isinstance(value, Map):
                 for section, entries in value.items():
                     target = _child(_child(root, "components"), section)

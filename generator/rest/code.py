@@ -18,6 +18,7 @@ SCALARS = {
     "date": "dt.date",
     "binary": "bytes",
     "json64": "str",
+    "json_text": "str",
 }
 
 #: The runtime's converters from what the wire brought.
@@ -33,10 +34,11 @@ CONVERTERS = {
     "date": "to_date",
     "binary": "to_text",
     "json64": "to_text",
+    "json_text": "to_text",
 }
 
 #: The exact class that needs no conversion.
-EXACT = {"text": "str", "integer": "int", "boolean": "bool", "flag": "bool", "json64": "str"}
+EXACT = {"text": "str", "integer": "int", "boolean": "bool", "flag": "bool", "json64": "str", "json_text": "str"}
 
 
 class Code:
@@ -212,7 +214,7 @@ class Code:
                 return "dt.datetime | int"
             case "date":
                 return "dt.date | str"
-            case "json64":
+            case "json64" | "json_text":
                 return "Mapping[str, Any] | str"
             case "binary":
                 return "bytes | IO[bytes]"

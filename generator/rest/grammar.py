@@ -65,6 +65,7 @@ KEYWORDS: dict[str, Node] = {
         "x-filters-of": _TEXT,
         "x-fixed-query": {"type": "object"},
         "x-result": _TEXT,
+        "x-outcomes": {"type": "object", "additionalProperties": _TEXT},
         "x-exactly-one": _RULES,
         "x-at-least-one": _RULES,
         "x-at-most-one": _RULES,

@@ -12,7 +12,7 @@ class Type:
 
     `kind` is one of: any, text, integer, number, boolean, flag (1 or 0 on the wire), iso (ISO 8601 time), unix (Unix
     seconds), date, enum, model, list, map, comma (list as text), index_map (list as numbered object), json64 (base64 of
-    JSON), binary.
+    JSON), json_text, binary.
     """
 
     kind: str
@@ -142,6 +142,8 @@ class Result:
     examples: tuple[tuple[int, Any], ...] = ()
     media: str = ""
     """The media type of bytes and text."""
+    outcomes: tuple[tuple[int, str], ...] = ()
+    """Which list of the result holds the only id in the path, by status, where the server doesn't send the lists."""
 
 
 @dataclass
@@ -231,6 +233,8 @@ class Api:
     helpers: dict[str, str] = field(default_factory=dict)
     """Operation ids that a hand-written helper covers."""
     warnings: list[str] = field(default_factory=list)
+    webhook_models: list[str] = field(default_factory=list)
+    """The models of the requests that the platform sends to an application."""
 
     @property
     def filters(self) -> list[Filters]:

@@ -59,13 +59,16 @@ TAKEN_ARGUMENTS = frozenset(
     PageCall OMIT""".split()
 )
 
+TAKEN_BODY_ARGUMENTS = TAKEN_ARGUMENTS - {"body"}
+"""The same for the fields of a body: no function that has them has a `body` of its own."""
 
-def argument(wire: str) -> str:
+
+def argument(wire: str, taken: frozenset[str] = TAKEN_ARGUMENTS) -> str:
     """The Python name of a parameter or a field: the wire's own as far as Python allows."""
     name = wire.lstrip("_")
     if not (name.isascii() and name.isidentifier()):
         name = str(PythonIdentifier(_ascii(name), prefix="field_"))
-    if keyword.iskeyword(name) or name in TAKEN_ARGUMENTS:
+    if keyword.iskeyword(name) or name in taken:
         name += "_"
     return name
 

@@ -230,6 +230,8 @@ class _Preparer:
             "application/json",
         ):
             return {**result, "type": "object", "additionalProperties": True, "x-wire": "json64"}
+        if (kind, schema.get("contentMediaType")) == ("string", "application/json"):
+            return {**result, "type": "string", "x-wire": "json_text"}
         if "enum" in schema and _closed(schema["enum"]):
             if inline:
                 result["x-values"] = schema["enum"]

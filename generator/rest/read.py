@@ -12,7 +12,7 @@ from openapi_python_client.parser import properties as opc
 from ..faults import SpecFaults
 from ..source import Map, fault, plain
 from . import naming
-from .check import PATH_PARAMETER, deref
+from .check import PATH_PARAMETER, component, deref
 from .engine import Contradiction, Engine
 from .model import (
     Api,
@@ -71,6 +71,7 @@ class _Reader:
             resource = self.resource(slot, resources)
             resource.operations.append(self.operation(slot, resource))
         self.api.resources = list(resources.values())
+        self.webhooks()
         self.types.finish(self.api)
         self.api.warnings.extend(f"left out a schema: {error}" for error in self.engine.errors)
         return self.api
@@ -128,6 +129,17 @@ class _Reader:
                 class_name = naming.unique(f"{class_name}Resource", taken)
             resources[name] = Resource(name, class_name, description, slot.source.file)
         return resources[name]
+
+    def webhooks(self) -> None:
+        """Read the named schemas of the requests that the platform sends to an application."""
+        for item in (self.document.get("webhooks") or {}).values():
+            for _, operation in deref(self.document, item).items():
+                body = deref(self.document, operation.get("requestBody")) if isinstance(operation, dict) else None
+                name = component(media_of(body).entry.get("schema", {}).get("$ref", "")) if body else None
+                if name in self.prepared.schemas:
+                    raw = {"$ref": f"#/components/schemas/{name}"}
+                    self.types.type(self.engine.property(raw), raw)
+                    self.api.webhook_models.append(str(name))
 
     def operation(self, slot: Slot, resource: Resource) -> Operation:
         source, base, operation_id = slot.source, slot.base, slot.operation_id
@@ -279,7 +291,7 @@ class _Reader:
                 continue
             if schema.get("readOnly"):
                 continue
-            name = naming.argument(str(schema.get("x-python-name", wire)))
+            name = naming.argument(str(schema.get("x-python-name", wire)), naming.TAKEN_BODY_ARGUMENTS)
             if name in used:
                 name = naming.unique(f"body_{name}", used)
             used.add(name)
@@ -388,7 +400,9 @@ class _Reader:
             raw = properties[name]
         kind = self.types.type(prop, raw)
         if page is None:
-            return Result("value", kind, envelope, item_envelope, examples=examples)
+            return Result(
+                "value", kind, envelope, item_envelope, examples=examples, outcomes=self.outcomes(source, raw)
+            )
         if kind.kind != "list" or kind.item is None:
             raise SpecFaults(
                 [fault(source, "x-page", "the page's items are not a list", "Name the list of the answer")]
@@ -396,6 +410,15 @@ class _Reader:
         step = str(page.get("offset") or page.get("number") or page.get("field"))
         described = Page(page["style"], items, str(page["limit"]), str(page["id"]), step, str(page.get("operator", "")))
         return Result("page", kind.item, envelope, item_envelope, described, examples)
+
+    def outcomes(self, source: Map, raw: Any) -> tuple[tuple[int, str], ...]:
+        found = source.get("x-outcomes") or Map()
+        properties = self.prepared.properties(raw)
+        for status, name in found.items():
+            if not str(status).isdigit() or name not in properties:
+                remedy = "Map statuses to properties of the answer's schema, such as '404: NotFound'"
+                raise SpecFaults([fault(found, status, f"{status}: {name} names no list of the answer", remedy)])
+        return tuple((int(status), str(name)) for status, name in found.items())
 
     def result_examples(self, source: Map) -> tuple[tuple[int, Any], ...]:
         found: list[tuple[int, Any]] = []

@@ -27,8 +27,11 @@ PLATFORMS = {"connectycube": "ConnectyCube"}
 
 MODULES = ("_names.py", "pages.py", "client.py", "inputs.py", "filters.py", "__init__.py")
 
-SESSION_MODULES = ("_session.py", "_async_session.py")
-"""Runtime modules of clients that have sessions."""
+SESSION_MODULES = ("_session.py", "_async_session.py", "conventions.py")
+"""Runtime modules of the platform's client: sessions, and what its users agree on beyond the API."""
+
+CONVENTIONS = ("CallHistory", "CallOutcome", "Place", "SystemNotice", "SystemNoticeKind", "whiteboard_url")
+"""The public names of the runtime's `conventions`, which only the platform's own client has."""
 
 RESOURCE_HELPERS = ("_files.py", "_async_files.py")
 """Runtime modules of resources that have hand-written helpers."""
@@ -125,6 +128,7 @@ class Renderer:
         filter_names = sorted(group.name for group in api.filters)
         classes = [self.client, f"Async{self.client}", error, *ERRORS, "RawResponse", "Page", "AsyncPage"]
         homes = [name for name, _ in self.homes]
+        conventions = CONVENTIONS if self.platform else ()
         return {
             "api": api,
             "code": self.code,
@@ -141,7 +145,8 @@ class Renderer:
             "filters": api.filters,
             "filter_names": filter_names,
             "filter_types": sorted({*filter_names, *operator_names(api.filters)}),
-            "public_names": sorted({*classes, "OMIT", "Omit", *homes, *filter_names, *input_names}),
+            "conventions": conventions,
+            "public_names": sorted({*classes, *conventions, "OMIT", "Omit", *homes, *filter_names, *input_names}),
             **self.constants(),
         }
 

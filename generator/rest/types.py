@@ -60,8 +60,8 @@ class Types:
             return Type("flag", text=wire == "flag-text")
         if wire == "unix":
             return Type("unix")
-        if wire == "json64":
-            return Type("json64")
+        if wire in ("json64", "json_text"):
+            return Type(str(wire))
         if isinstance(prop, opc.EnumProperty):
             return self.enum(prop, schema)
         if "x-values" in schema:
@@ -158,6 +158,8 @@ class Types:
     def finish(self, api: Api) -> None:
         """Add the models and enums that requests and answers use to the API."""
         self.used_enums: set[str] = set()
+        for name in api.webhook_models:
+            self.mark_type(Type("model", name=name), "answered")
         for resource in api.resources:
             for operation in resource.operations:
                 if operation.result.type is not None:

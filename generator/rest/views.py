@@ -219,10 +219,10 @@ class OperationView:
         if op.body_whole:
             whole = {"json": "json=content", "binary": "content=content"}
             return whole.get(op.body, form.format("content or {}"))
-        value = f"{{{literal(op.envelope)}: body}}" if op.envelope else "body"
+        value = f"{{{literal(op.envelope)}: _body}}" if op.envelope else "_body"
         if op.body == "json":
-            return f"json={value}" if op.body_required or op.filled else f"json={value} if body else None"
-        return form.format("body")
+            return f"json={value}" if op.body_required or op.filled else f"json={value} if _body else None"
+        return form.format("_body")
 
     # -- texts
 

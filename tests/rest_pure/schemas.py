@@ -55,7 +55,10 @@ def read(model: Any, data: dict[str, Any]) -> Any:
 
 
 def answers() -> Iterator[tuple[Any, Any]]:
-    """Schema and example of each documented JSON success."""
+    """Schema and example of each documented JSON success, and of each webhook."""
+    for item in document()["webhooks"].values():
+        media = item["post"]["requestBody"]["content"]["application/json"]
+        yield media["schema"], media["example"]
     for path in document()["paths"].values():
         for operation in path.values():
             for method in [operation, *operation.get("x-variants", ())] if isinstance(operation, dict) else ():

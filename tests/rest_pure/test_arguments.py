@@ -32,9 +32,9 @@ def test_minimal_call_is_sent(name: str) -> None:
 
     def take(request: httpx.Request) -> httpx.Response:
         sent.append(request)
-        return httpx.Response(404, json={"errors": {}})
+        return httpx.Response(400, json={"errors": {}})
 
-    with client(take, max_retries=0) as cube, pytest.raises(Exception, match="refused with 404"):
+    with client(take, max_retries=0) as cube, pytest.raises(Exception, match="refused with 400"):
         call(cube, name, smallest(name))
     assert len(sent) == 1
 

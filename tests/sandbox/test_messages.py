@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from connectycube.rest import errors
@@ -48,15 +49,20 @@ def test_a_message_keeps_its_own_fields_and_updates_the_dialog(join: Join, sandb
     assert listed.last_message_date_sent == sent.date_sent
 
 
-def test_a_page_has_at_most_a_hundred_entries(join: Join, sandbox: Sandbox) -> None:
+def test_a_page_has_at_most_a_hundred_entries(join: Join, sandbox: Sandbox, http: httpx.Client) -> None:
     mary = join("mary")
     dialog = mary.dialogs.create(type=2, name="Climbing", occupants_ids=[])
     core = sandbox.core
     stored = sandbox.call(core.dialogs.get, dialog.id)
     for number in range(101):
         sandbox.call(core.messages.store, stored, Draft(sender_id=user_id(mary), body=str(number)))
-    assert len(mary.messages.list(chat_dialog_id=dialog.id, limit=1000).items) == 100
-    assert len(mary.messages.list(chat_dialog_id=dialog.id, limit=1000, skip=100).items) == 1
+    assert len(mary.messages.list(chat_dialog_id=dialog.id, limit=100).items) == 100
+    assert len(mary.messages.list(chat_dialog_id=dialog.id, limit=100, skip=100).items) == 1
+    # Other clients may ask for more, and get as many.
+    query = {"chat_dialog_id": dialog.id, "limit": 1000}
+    found = http.get("/chat/Message", params=query, headers={"CB-Token": mary.session.token})
+    assert len(found.json()["items"]) == 100
+    refused(lambda: mary.messages.list(chat_dialog_id=dialog.id, limit=101), errors.InvalidArgument)
 
 
 def test_a_message_to_a_user_creates_their_dialog(join: Join) -> None:

@@ -741,8 +741,6 @@ OPERATIONS: dict[str, Operation] = {
         credentials={"cb-token": "the-session-token"},
         refusals={
             401: {"errors": {"base": ["Required session does not exist"]}},
-            403: {"errors": {"base": ["You don't have appropriate permissions to perform this operation"]}},
-            404: {"errors": {"base": ["The resource wasn't found"]}},
             429: {"errors": {"base": ["Rate limit exceeded"]}},
             500: {"errors": {"base": ["Internal server error"]}},
             503: {"errors": {"base": ["Service unavailable"]}},

@@ -203,6 +203,7 @@ OPERATIONS: dict[str, Operation] = {
                         },
                         {"type": "audio", "uid": "1c2d3e4f5a6b4c7d8e9fa0b1c2d3e4f5", "duration": 42},
                         {"type": "location", "data": '{"lat":45.07,"lng":7.69}'},
+                        {"type": "place", "latitude": 45.07, "longitude": 7.69},
                     ],
                     send_to_chat=True,
                     markable=True,
@@ -226,6 +227,7 @@ OPERATIONS: dict[str, Operation] = {
                         },
                         "1": {"type": "audio", "uid": "1c2d3e4f5a6b4c7d8e9fa0b1c2d3e4f5", "duration": 42},
                         "2": {"type": "location", "data": '{"lat":45.07,"lng":7.69}'},
+                        "3": {"type": "place", "latitude": 45.07, "longitude": 7.69},
                     },
                     "send_to_chat": 1,
                     "markable": 1,
@@ -262,6 +264,7 @@ OPERATIONS: dict[str, Operation] = {
                         },
                         {"type": "audio", "uid": "1c2d3e4f5a6b4c7d8e9fa0b1c2d3e4f5", "duration": 42},
                         {"type": "location", "data": '{"lat":45.07,"lng":7.69}'},
+                        {"type": "place", "latitude": 45.07, "longitude": 7.69},
                     ],
                     "read_ids": [81001],
                     "delivered_ids": [81001],
@@ -413,10 +416,17 @@ OPERATIONS: dict[str, Operation] = {
             ),
             "fullest": Call(
                 lambda cube: cube.messages.create_system(
-                    recipientId=81002, extra={"event": "wall_photos_changed", "album": {"id": "12", "title": "Finale"}}
+                    recipientId=81002,
+                    body="dialog/NEW_DIALOG",
+                    extra={"event": "wall_photos_changed", "album": {"id": "12", "title": "Finale"}},
                 ),
                 "https://api.connectycube.com/chat/Message/system",
-                body={"recipientId": 81002, "event": "wall_photos_changed", "album": {"id": "12", "title": "Finale"}},
+                body={
+                    "recipientId": 81002,
+                    "body": "dialog/NEW_DIALOG",
+                    "event": "wall_photos_changed",
+                    "album": {"id": "12", "title": "Finale"},
+                },
             ),
         },
         answers=[

@@ -21,7 +21,7 @@ from ..stanzas import (
 CASES: dict[str, Case] = {
     "ExtraParams": Case(
         '<extraParams xmlns="jabber:client"/>',
-        '<extraParams xmlns="jabber:client"><save_to_history>1</save_to_history><dialog_id>some text</dialog_id><date_sent>1770231600</date_sent><moduleIdentifier>some text</moduleIdentifier><message_id>some text</message_id><silent>1</silent><markable>1</markable><attachment type="some text" id="some text" uid="some text" url="some text" data="{&quot;lat&quot;:45.07}" size="7" width="7" height="7" duration="7" content-type="some text" name="some text"/><mood>happy</mood><place><lat>45.07</lat></place></extraParams>',
+        '<extraParams xmlns="jabber:client"><save_to_history>1</save_to_history><dialog_id>some text</dialog_id><date_sent>1770231600</date_sent><moduleIdentifier>some text</moduleIdentifier><message_id>some text</message_id><silent>1</silent><markable>1</markable><attachment type="some text" id="some text" uid="some text" url="some text" data="{&quot;lat&quot;:45.07}" size="7" width="7" height="7" duration="7" content-type="some text" name="some text" latitude="{&quot;lat&quot;:45.07}" longitude="{&quot;lat&quot;:45.07}"/><mood>happy</mood><place><lat>45.07</lat></place></extraParams>',
         examples=(
             Example(
                 '<extraParams xmlns="jabber:client"><save_to_history>1</save_to_history><dialog_id>66f1a7c2e4b0d93a51c8e201</dialog_id><date_sent>1770231600</date_sent><mood>happy</mood><place><lat>45.07</lat><lng>7.68</lng></place></extraParams>',
@@ -70,7 +70,7 @@ CASES: dict[str, Case] = {
     ),
     "Attachment": Case(
         '<attachment xmlns="jabber:client"/>',
-        '<attachment xmlns="jabber:client" type="some text" id="some text" uid="some text" url="some text" data="{&quot;lat&quot;:45.07}" size="7" width="7" height="7" duration="7" content-type="some text" name="some text"/>',
+        '<attachment xmlns="jabber:client" type="some text" id="some text" uid="some text" url="some text" data="{&quot;lat&quot;:45.07}" size="7" width="7" height="7" duration="7" content-type="some text" name="some text" latitude="{&quot;lat&quot;:45.07}" longitude="{&quot;lat&quot;:45.07}"/>',
         examples=(
             Example(
                 '<attachment xmlns="jabber:client" type="photo" id="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0" uid="9f0c1b7e2d6a4c5fb3e8a1d2c4b6f8e0" size="1024" content-type="image/png" name="rock.png"/>',
@@ -78,8 +78,17 @@ CASES: dict[str, Case] = {
             ),
             Example(
                 '<attachment xmlns="jabber:client" type="location" data="%7B%22lat%22%3A45.07%2C%22lng%22%3A7.68%7D"/>',
-                {"type": "location"},
+                {"type": "location", "data": {"lat": 45.07, "lng": 7.68}},
                 builds='<attachment xmlns="jabber:client" type="location" data=\'{"lat":45.07,"lng":7.68}\'/>',
+            ),
+            Example(
+                '<attachment xmlns="jabber:client" type="place" latitude="45.07" longitude="7.68"/>',
+                {"type": "place", "latitude": 45.07, "longitude": 7.68},
+            ),
+            Example(
+                '<attachment xmlns="jabber:client" type="contact" data=\'"{\\"name\\":\\"Ada\\"}"\'/>',
+                {"data": {"name": "Ada"}},
+                builds='<attachment xmlns="jabber:client" type="contact" data=\'{"name":"Ada"}\'/>',
             ),
         ),
         wrong=(("the size is not a number", '<attachment xmlns="jabber:client" type="photo" size="big"/>'),),
@@ -101,6 +110,8 @@ CASES: dict[str, Case] = {
             "duration": optional(integer(least=0)),
             "content_type": optional(TEXT),
             "name": optional(TEXT),
+            "latitude": optional(JSON),
+            "longitude": optional(JSON),
         },
     ),
 }

@@ -38,6 +38,12 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .conventions import CallHistory as CallHistory
+    from .conventions import CallOutcome as CallOutcome
+    from .conventions import Place as Place
+    from .conventions import SystemNotice as SystemNotice
+    from .conventions import SystemNoticeKind as SystemNoticeKind
+    from .conventions import whiteboard_url as whiteboard_url
     from .filters import AdminDialogFilters as AdminDialogFilters
     from .filters import AdminMessageFilters as AdminMessageFilters
     from .filters import CustomObjectFilters as CustomObjectFilters
@@ -107,6 +113,7 @@ if TYPE_CHECKING:
     from .models import PushPlatform as PushPlatform
     from .models import PushPlatformInfo as PushPlatformInfo
     from .models import PushSubscription as PushSubscription
+    from .models import RecordingWebhook as RecordingWebhook
     from .models import RegisteredContact as RegisteredContact
     from .models import SearchResults as SearchResults
     from .models import Session as Session
@@ -159,6 +166,7 @@ _LAZY: dict[str, str] = {
     "PushPlatform": "models",
     "PushPlatformInfo": "models",
     "PushSubscription": "models",
+    "RecordingWebhook": "models",
     "RegisteredContact": "models",
     "SearchResults": "models",
     "Session": "models",
@@ -167,6 +175,12 @@ _LAZY: dict[str, str] = {
     "UnreadCount": "models",
     "User": "models",
     "Whiteboard": "models",
+    "CallHistory": "conventions",
+    "CallOutcome": "conventions",
+    "Place": "conventions",
+    "SystemNotice": "conventions",
+    "SystemNoticeKind": "conventions",
+    "whiteboard_url": "conventions",
     "AdminDialogFilters": "filters",
     "AdminMessageFilters": "filters",
     "CustomObjectFilters": "filters",
@@ -215,6 +229,8 @@ __all__ = [
     "Attachment",
     "AttachmentInput",
     "BadRequest",
+    "CallHistory",
+    "CallOutcome",
     "ConfigurationError",
     "ConnectionFailed",
     "ConnectyCube",
@@ -270,6 +286,7 @@ __all__ = [
     "NotFound",
     "Omit",
     "Page",
+    "Place",
     "PushChannel",
     "PushChannelInfo",
     "PushDeviceInfo",
@@ -285,6 +302,7 @@ __all__ = [
     "PushTokenInput",
     "RateLimited",
     "RawResponse",
+    "RecordingWebhook",
     "RegisteredContact",
     "RequestInfo",
     "RequestTimeout",
@@ -297,6 +315,8 @@ __all__ = [
     "SessionProvider",
     "SessionUserInput",
     "SystemMessage",
+    "SystemNotice",
+    "SystemNoticeKind",
     "TlsFailed",
     "Unauthorized",
     "Unavailable",
@@ -306,6 +326,7 @@ __all__ = [
     "UserFilters",
     "UserV1Filters",
     "Whiteboard",
+    "whiteboard_url",
 ]
 
 

@@ -21,6 +21,7 @@ from ._lenient import (
     to_boolean,
     to_integer,
     to_map,
+    to_number,
     to_text,
 )
 from .models import dialogs as _dialogs
@@ -156,29 +157,35 @@ class AttachmentRow(Struct, forbid_unknown_fields=True, gc=False, rename={"conte
     id: str | None = None
     uid: str | None = None
     url: str | None = None
-    data: str | None = None
+    data: Any = None
     name: str | None = None
     size: int | None = None
     width: int | None = None
     height: int | None = None
     duration: int | None = None
     content_type: str | None = None
+    latitude: Any = None
+    longitude: Any = None
 
 
 def read_attachment(row: AttachmentRow) -> _messages.Attachment:
     model = object.__new__(_messages.Attachment)
     model.extra = {}
+    extra = model.extra
+    v: Any
     model.type = row.type
     model.id = row.id
     model.uid = row.uid
     model.url = row.url
-    model.data = row.data
+    model.data = v if (v := row.data) is None or v.__class__ is str else odd(v, "data", extra, to_text)
     model.name = row.name
     model.size = row.size
     model.width = row.width
     model.height = row.height
     model.duration = row.duration
     model.content_type = row.content_type
+    model.latitude = None if (v := row.latitude) is None else odd(v, "latitude", extra, to_number)
+    model.longitude = None if (v := row.longitude) is None else odd(v, "longitude", extra, to_number)
     return model
 
 

@@ -254,8 +254,14 @@ def json64(name: str, value: Any) -> str:
     """Encode a mapping as base64 of its JSON; text is sent unchanged."""
     if isinstance(value, str):
         return text(name, value, min_length=1)
-    raw = json.dumps(mapping(name, value, anything), ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(raw.encode()).decode()
+    return base64.b64encode(json_text(name, value).encode()).decode()
+
+
+def json_text(name: str, value: Any) -> str:
+    """Encode a mapping as JSON text; text is sent unchanged."""
+    if isinstance(value, str):
+        return text(name, value)
+    return json.dumps(mapping(name, value, anything), ensure_ascii=False, separators=(",", ":"))
 
 
 def json_bytes(name: str, value: Any) -> bytes:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Required, TypedDict
 
 from . import _wire as wire
@@ -40,8 +40,8 @@ __all__ = [
 class AddressBookContactInput(TypedDict):
     """An entry of an address book.
 
-    :ivar name: Name; not needed to delete the contact.
-    :ivar phone: Phone number.
+    :ivar name: Name, 1 to 255 characters; not needed to delete the contact.
+    :ivar phone: Phone number, 10 to 15 characters.
     :ivar destroy: Delete the contact; only in an upload.
     """
 
@@ -81,30 +81,34 @@ def dialog_permissions(name: str, value: Any) -> dict[str, Any]:
 class AttachmentInput(TypedDict):
     """A file, place or other item attached to a message. It may have further fields.
 
-    :ivar type: Kind: image, video, audio, location or one of the application's own.
+    :ivar type: Kind: image, video, audio, place, location or one of the application's own.
     :ivar id: Id of a stored file.
     :ivar uid: Uid of a stored file.
     :ivar url: Web address.
-    :ivar data: Content without a file, such as a place or a contact, as JSON text.
+    :ivar data: Content without a file, such as a contact card. Text is sent as it is; a mapping is encoded as JSON.
     :ivar name: Name of the file.
     :ivar size: Size of the file in bytes.
     :ivar width: Width of the image in pixels.
     :ivar height: Height of the image in pixels.
     :ivar duration: Length of the recording in seconds.
     :ivar content_type: Media type of the file.
+    :ivar latitude: Latitude of a place in degrees; some senders put it into `data` instead.
+    :ivar longitude: Longitude of the place in degrees.
     """
 
     type: NotRequired[str | None]
     id: NotRequired[str | None]
     uid: NotRequired[str | None]
     url: NotRequired[str | None]
-    data: NotRequired[str | None]
+    data: NotRequired[Mapping[str, Any] | str | None]
     name: NotRequired[str | None]
     size: NotRequired[int | None]
     width: NotRequired[int | None]
     height: NotRequired[int | None]
     duration: NotRequired[int | None]
     content_type: NotRequired[str | None]
+    latitude: NotRequired[float | None]
+    longitude: NotRequired[float | None]
 
 
 def attachment(name: str, value: Any) -> dict[str, Any]:
@@ -506,8 +510,8 @@ def firebase_email(name: str, value: Any) -> dict[str, Any]:
 
 
 _ADDRESS_BOOK_CONTACT: dict[str, tuple[str, wire.Encoder]] = {
-    "name": ("name", lambda name, value: wire.text(name, value, min_length=1, max_length=255)),
-    "phone": ("phone", lambda name, value: wire.text(name, value, min_length=10, max_length=15)),
+    "name": ("name", wire.text),
+    "phone": ("phone", wire.text),
     "destroy": ("destroy", wire.flag),
 }
 
@@ -522,13 +526,15 @@ _ATTACHMENT: dict[str, tuple[str, wire.Encoder]] = {
     "id": ("id", wire.text),
     "uid": ("uid", wire.text),
     "url": ("url", wire.text),
-    "data": ("data", wire.text),
+    "data": ("data", wire.json_text),
     "name": ("name", wire.text),
     "size": ("size", lambda name, value: wire.integer(name, value, minimum=0)),
     "width": ("width", lambda name, value: wire.integer(name, value, minimum=0)),
     "height": ("height", lambda name, value: wire.integer(name, value, minimum=0)),
     "duration": ("duration", lambda name, value: wire.integer(name, value, minimum=0)),
     "content_type": ("content-type", wire.text),
+    "latitude": ("latitude", wire.number),
+    "longitude": ("longitude", wire.number),
 }
 
 

@@ -107,13 +107,18 @@ def to_base64(text: str, what: str) -> bytes:
 
 
 def to_json(text: str, what: str) -> Any:
-    """Read a JSON value; any other text stays text."""
-    for candidate in (text, unquote(text)):  # Some senders percent-encode it (CX-20).
-        try:
-            return _loads(candidate)
-        except (ValueError, RecursionError):
-            continue
-    return text
+    """Read a JSON value, even one that was encoded twice (F-076); any other text stays text."""
+    found: Any = text
+    while isinstance(found, str):
+        for candidate in (found, unquote(found)):  # Some senders percent-encode it (CX-20).
+            try:
+                found = _loads(candidate)
+                break
+            except (ValueError, RecursionError):
+                continue
+        else:
+            break
+    return found
 
 
 def _loads(text: str) -> Any:
@@ -198,7 +203,8 @@ def from_base64(value: Any, what: str) -> str:
 
 
 def from_json(value: Any, what: str) -> str:
-    if isinstance(value, str) and to_json(value, what) == value:
+    """Write a value as JSON; text is JSON already, or not meant to be (N-14)."""
+    if isinstance(value, str):
         return value
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

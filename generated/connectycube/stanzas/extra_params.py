@@ -267,7 +267,7 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
         raise
 
 
-# Wire facts: K-14, 3.3, CX-17, CX-18, CX-20
+# Wire facts: K-14, 3.3, CX-17, CX-18, CX-19, CX-20, N-14, N-15
 @define(kw_only=True)
 class Attachment(Element):
     """A file, a place or a contact card. The platform's own SDKs disagree on the key of a file: set both `id` and `uid`;
@@ -279,13 +279,15 @@ class Attachment(Element):
     :ivar id: Id of the file.
     :ivar uid: Uid of the file.
     :ivar url: Web address.
-    :ivar data: A JSON value; percent-encoded JSON is read too.
+    :ivar data: A JSON value, or text, which is sent as it is; percent-encoded JSON is read too.
     :ivar size: Size in bytes.
     :ivar width: Pixels.
     :ivar height: Pixels.
     :ivar duration: Seconds.
     :ivar content_type: Media type.
     :ivar name: File name.
+    :ivar latitude: Latitude of a place in degrees; other senders put it into `data`.
+    :ivar longitude: Longitude of a place in degrees.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
     """
@@ -303,6 +305,8 @@ class Attachment(Element):
     duration: int | None = None
     content_type: str | None = None
     name: str | None = None
+    latitude: Any = None
+    longitude: Any = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
 
@@ -335,6 +339,10 @@ class Attachment(Element):
                 out += ' content-type="' + escape_attribute(self.content_type, "content_type") + '"'
             if self.name is not None:
                 out += ' name="' + escape_attribute(self.name, "name") + '"'
+            if self.latitude is not None:
+                out += ' latitude="' + escape_attribute(from_json(self.latitude, "latitude"), "latitude") + '"'
+            if self.longitude is not None:
+                out += ' longitude="' + escape_attribute(from_json(self.longitude, "longitude"), "longitude") + '"'
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _ATTACHMENT_ATTRIBUTES)
             inner = write_unknown(self.unknown) if self.unknown else ""
@@ -345,7 +353,21 @@ class Attachment(Element):
 
 
 _ATTACHMENT_ATTRIBUTES: frozenset[str] = frozenset(
-    ["type", "id", "uid", "url", "data", "size", "width", "height", "duration", "content-type", "name"]
+    [
+        "type",
+        "id",
+        "uid",
+        "url",
+        "data",
+        "size",
+        "width",
+        "height",
+        "duration",
+        "content-type",
+        "name",
+        "latitude",
+        "longitude",
+    ]
 )
 
 
@@ -411,6 +433,16 @@ def read_attachment(element: XMLElement) -> Attachment:
             known += 1
         else:
             found.name = None
+        if (text := get("latitude")) is not None:
+            found.latitude = to_json(text, "latitude")
+            known += 1
+        else:
+            found.latitude = None
+        if (text := get("longitude")) is not None:
+            found.longitude = to_json(text, "longitude")
+            known += 1
+        else:
+            found.longitude = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ATTACHMENT_ATTRIBUTES)
         if not len(element):
             found.unknown = ()

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
+from urllib.parse import unquote
 
 import httpx
 import msgspec
@@ -35,6 +36,7 @@ class Operation(Generic[T]):
         "idempotent",
         "method",
         "name",
+        "outcomes",
         "parse",
         "quick",
         "raw",
@@ -53,6 +55,7 @@ class Operation(Generic[T]):
         security: tuple[str, ...] = (),
         server: str = "",
         fill: Mapping[str, str] | None = None,
+        outcomes: Mapping[int, str] | None = None,
         idempotent: bool = True,
         renewable: bool = True,
         raw: bool = False,
@@ -69,6 +72,8 @@ class Operation(Generic[T]):
         """The base URL, if not the client's."""
         self.fill = fill or {}
         """Fields of the body that the client fills in."""
+        self.outcomes = outcomes or {}
+        """Which list of the result holds the only id in the path, by the status of a response without lists."""
         self.idempotent = idempotent
         """May be repeated even if the server has seen it."""
         self.renewable = renewable
@@ -198,6 +203,8 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
     :raises ApiError: for a status other than success.
     :raises DecodeError: for a body that can't be read.
     """
+    if operation.outcomes and (found := single_outcome(operation, response)) is not None:
+        return found
     if not 200 <= response.status_code < 300:
         raise refusal(operation, response)
     if operation.parse is None:
@@ -217,6 +224,18 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise _decode_error(operation, response, str(error)) from error
     except errors.DecodeError as error:
         raise _decode_error(operation, response, f"can't be read, because {error}") from error
+
+
+def single_outcome(operation: Operation[T], response: httpx.Response) -> T | None:
+    """Return the result of a call with one id in its path, for which the server does not send the lists."""
+    # N-13: one id makes it the single deletion, whose response is empty.
+    last = response.request.url.raw_path.partition(b"?")[0].rpartition(b"/")[2].decode().removesuffix(".json")
+    name = operation.outcomes.get(response.status_code)
+    if name is None or operation.parse is None or "," in last:
+        return None
+    if response.status_code < 300 and response.content.strip():
+        return None
+    return operation.parse({name: {"ids": [unquote(last)]}})
 
 
 def _decode_error(

@@ -22,6 +22,9 @@ FAR: Final = 1_000_000
 SETTLED: Final = 20
 """Known entries in their old order after which a list read again is taken to hold nothing new."""
 
+USER_FIELDS: Final = ("user_id", "occupants_ids", "admins_ids", "last_message_user_id", "sender_id", "recipient_id")
+"""The fields of a page's items that hold ids of users."""
+
 PASSES: Final = 10
 """How often to read a list from its head while it keeps changing."""
 
@@ -418,6 +421,14 @@ class BasePage(Generic[T]):
         self.total_entries = data.total
         self.limit = data.limit
         self.skip = data.skip
+
+    @property
+    def user_ids(self) -> set[int]:
+        """The ids of all users named on a page of dialogs or messages: owners, occupants, senders and recipients."""
+        # F-026
+        named = (getattr(item, name, None) for item in self.items for name in USER_FIELDS)
+        ids = (entry for value in named for entry in (value if isinstance(value, list) else [value]))
+        return {entry for entry in ids if isinstance(entry, int) and entry > 0}
 
     def __len__(self) -> int:
         return len(self.items)

@@ -48,13 +48,13 @@ def upload_call(
     udid: str | None = None,
 ) -> Call[models.AddressBookResult]:
     path = "/address_book"
-    body: dict[str, Any] = {}
-    body["contacts"] = wire.array("contacts", contacts, inputs.address_book_contact)
+    _body: dict[str, Any] = {}
+    _body["contacts"] = wire.array("contacts", contacts, inputs.address_book_contact)
     if force is not None:
-        body["force"] = wire.flag("force", force)
+        _body["force"] = wire.flag("force", force)
     if udid is not None:
-        body["udid"] = wire.text("udid", udid, max_length=64)
-    return Call(_UPLOAD, path, json=body)
+        _body["udid"] = wire.text("udid", udid, max_length=64)
+    return Call(_UPLOAD, path, json=_body)
 
 
 _LIST_REGISTERED: Operation[list[models.RegisteredContact]] = Operation(

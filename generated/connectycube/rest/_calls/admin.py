@@ -121,28 +121,28 @@ def update_dialog_call(
     pull_all: inputs.DialogMembersInput | None = None,
 ) -> Call[models.Dialog]:
     path = "/admin/chat/" + wire.path_text("dialog_id", dialog_id)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if user_id is not None:
-        body["user_id"] = wire.integer("user_id", user_id)
+        _body["user_id"] = wire.integer("user_id", user_id)
     if is_muted is not None:
-        body["is_muted"] = wire.boolean("is_muted", is_muted)
+        _body["is_muted"] = wire.boolean("is_muted", is_muted)
     if name is not None:
-        body["name"] = wire.text("name", name)
+        _body["name"] = wire.text("name", name)
     if photo is not None:
-        body["photo"] = wire.text("photo", photo)
+        _body["photo"] = wire.text("photo", photo)
     if description is not None:
-        body["description"] = wire.text("description", description)
+        _body["description"] = wire.text("description", description)
     if extensions is not OMIT:
-        body["extensions"] = (
+        _body["extensions"] = (
             None if extensions is None else wire.mapping("extensions", extensions, wire.text, max_properties=3)
         )
     if permissions is not None:
-        body["permissions"] = inputs.dialog_permissions("permissions", permissions)
+        _body["permissions"] = inputs.dialog_permissions("permissions", permissions)
     if push_all is not None:
-        body["push_all"] = inputs.dialog_members("push_all", push_all)
+        _body["push_all"] = inputs.dialog_members("push_all", push_all)
     if pull_all is not None:
-        body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
-    return Call(_UPDATE_DIALOG, path, json=body)
+        _body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
+    return Call(_UPDATE_DIALOG, path, json=_body)
 
 
 _CREATE_MEETING: Operation[models.Meeting] = Operation(
@@ -171,27 +171,27 @@ def create_meeting_call(
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
 ) -> Call[models.Meeting]:
     path = "/admin/meetings"
-    body: dict[str, Any] = {}
-    body["user_id"] = wire.integer("user_id", user_id)
-    body["name"] = wire.text("name", name)
-    body["start_date"] = wire.unix("start_date", start_date)
-    body["end_date"] = wire.unix("end_date", end_date)
-    body["attendees"] = wire.array("attendees", attendees, inputs.meeting_attendee)
+    _body: dict[str, Any] = {}
+    _body["user_id"] = wire.integer("user_id", user_id)
+    _body["name"] = wire.text("name", name)
+    _body["start_date"] = wire.unix("start_date", start_date)
+    _body["end_date"] = wire.unix("end_date", end_date)
+    _body["attendees"] = wire.array("attendees", attendees, inputs.meeting_attendee)
     if chat is not None:
-        body["chat"] = wire.boolean("chat", chat)
+        _body["chat"] = wire.boolean("chat", chat)
     if record is not None:
-        body["record"] = wire.boolean("record", record)
+        _body["record"] = wire.boolean("record", record)
     if public is not None:
-        body["public"] = wire.boolean("public", public)
+        _body["public"] = wire.boolean("public", public)
     if scheduled is not None:
-        body["scheduled"] = wire.boolean("scheduled", scheduled)
+        _body["scheduled"] = wire.boolean("scheduled", scheduled)
     if notify is not None:
-        body["notify"] = wire.boolean("notify", notify)
+        _body["notify"] = wire.boolean("notify", notify)
     if notify_before is not None:
-        body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
+        _body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
-        body["timezone"] = inputs.meeting_timezone("timezone", timezone)
-    return Call(_CREATE_MEETING, path, json=body)
+        _body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    return Call(_CREATE_MEETING, path, json=_body)
 
 
 _LIST_RECORDINGS: Operation[list[models.MeetingRecording]] = Operation(

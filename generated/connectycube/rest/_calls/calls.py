@@ -28,10 +28,10 @@ def reject_call(
     userInfo: Mapping[str, Any] | None = None,
 ) -> Call[None]:
     path = "/calls/reject"
-    body: dict[str, Any] = {}
-    body["recipientId"] = wire.integer("recipientId", recipientId)
-    body["sessionID"] = wire.text("sessionID", sessionID, min_length=1)
-    body["platform"] = wire.text("platform", platform, min_length=1)
+    _body: dict[str, Any] = {}
+    _body["recipientId"] = wire.integer("recipientId", recipientId)
+    _body["sessionID"] = wire.text("sessionID", sessionID, min_length=1)
+    _body["platform"] = wire.text("platform", platform, min_length=1)
     if userInfo is not None:
-        body["userInfo"] = wire.mapping("userInfo", userInfo, wire.anything)
-    return Call(_REJECT, path, json=body)
+        _body["userInfo"] = wire.mapping("userInfo", userInfo, wire.anything)
+    return Call(_REJECT, path, json=_body)

@@ -108,14 +108,14 @@ def create_call(
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObject]:
     path = "/data/" + wire.path_text("class_name", class_name)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if parent_id is not None:
-        body["_parent_id"] = wire.text("parent_id", parent_id)
+        _body["_parent_id"] = wire.text("parent_id", parent_id)
     if permissions is not None:
-        body["permissions"] = inputs.custom_object_permissions_input("permissions", permissions)
+        _body["permissions"] = inputs.custom_object_permissions_input("permissions", permissions)
     if fields is not None:
-        body.update(wire.more("fields", fields, ("_parent_id", "permissions")))
-    return Call(_CREATE, path, json=body)
+        _body.update(wire.more("fields", fields, ("_parent_id", "permissions")))
+    return Call(_CREATE, path, json=_body)
 
 
 _UPDATE_MANY: Operation[models.CustomObjectMultiUpdateResult] = Operation(
@@ -134,9 +134,9 @@ def update_many_call(
     record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
 ) -> Call[models.CustomObjectMultiUpdateResult]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/multi"
-    body: dict[str, Any] = {}
-    body["record"] = wire.index_map("record", record, inputs.custom_object_change, start=1)
-    return Call(_UPDATE_MANY, path, json=body)
+    _body: dict[str, Any] = {}
+    _body["record"] = wire.index_map("record", record, inputs.custom_object_change, start=1)
+    return Call(_UPDATE_MANY, path, json=_body)
 
 
 _CREATE_MANY: Operation[list[models.CustomObject]] = Operation(
@@ -155,9 +155,9 @@ def create_many_call(
     record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
 ) -> Call[list[models.CustomObject]]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/multi"
-    body: dict[str, Any] = {}
-    body["record"] = wire.index_map("record", record, inputs.custom_object_input, start=0)
-    return Call(_CREATE_MANY, path, json=body)
+    _body: dict[str, Any] = {}
+    _body["record"] = wire.index_map("record", record, inputs.custom_object_input, start=0)
+    return Call(_CREATE_MANY, path, json=_body)
 
 
 _UPDATE_BY_CRITERIA: Operation[models.CustomObjectUpdateResult] = Operation(
@@ -177,11 +177,11 @@ def update_by_criteria_call(
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObjectUpdateResult]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/by_criteria"
-    body: dict[str, Any] = {}
-    body["search_criteria"] = wire.mapping("search_criteria", search_criteria, wire.anything)
+    _body: dict[str, Any] = {}
+    _body["search_criteria"] = wire.mapping("search_criteria", search_criteria, wire.anything)
     if fields is not None:
-        body.update(wire.more("fields", fields, ("search_criteria",)))
-    return Call(_UPDATE_BY_CRITERIA, path, json=body)
+        _body.update(wire.more("fields", fields, ("search_criteria",)))
+    return Call(_UPDATE_BY_CRITERIA, path, json=_body)
 
 
 _DELETE_BY_CRITERIA: Operation[models.CustomObjectDeleteResult] = Operation(
@@ -271,26 +271,26 @@ def update_call(
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObject]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/" + wire.path_text("object_id", object_id)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if inc is not None:
-        body["inc"] = wire.mapping("inc", inc, wire.number)
+        _body["inc"] = wire.mapping("inc", inc, wire.number)
     if pull is not None:
-        body["pull"] = wire.mapping("pull", pull, wire.anything)
+        _body["pull"] = wire.mapping("pull", pull, wire.anything)
     if pull_all is not None:
-        body["pull_all"] = wire.mapping(
+        _body["pull_all"] = wire.mapping(
             "pull_all", pull_all, lambda name, value: wire.array(name, value, wire.anything)
         )
     if pop is not None:
-        body["pop"] = wire.mapping("pop", pop, lambda name, value: wire.choice(name, value, (1, -1)))
+        _body["pop"] = wire.mapping("pop", pop, lambda name, value: wire.choice(name, value, (1, -1)))
     if push is not None:
-        body["push"] = wire.mapping("push", push, lambda name, value: wire.array(name, value, wire.anything))
+        _body["push"] = wire.mapping("push", push, lambda name, value: wire.array(name, value, wire.anything))
     if add_to_set is not None:
-        body["add_to_set"] = wire.mapping(
+        _body["add_to_set"] = wire.mapping(
             "add_to_set", add_to_set, lambda name, value: wire.array(name, value, wire.anything)
         )
     if fields is not None:
-        body.update(wire.more("fields", fields, ("inc", "pull", "pull_all", "pop", "push", "add_to_set")))
-    return Call(_UPDATE, path, json=body)
+        _body.update(wire.more("fields", fields, ("inc", "pull", "pull_all", "pop", "push", "add_to_set")))
+    return Call(_UPDATE, path, json=_body)
 
 
 _DELETE: Operation[None] = Operation(
@@ -315,10 +315,11 @@ _DELETE_MANY: Operation[models.DeletedCustomObjects] = Operation(
     "DELETE",
     lambda data: models.DeletedCustomObjects.from_dict(an_object(data)),
     security=("session",),
+    outcomes={200: "SuccessfullyDeleted", 403: "WrongPermissions", 404: "NotFound"},
 )
 
 
-#
+# N-13
 def delete_many_call(
     class_name: str,
     object_ids: str | Sequence[str],

@@ -28,14 +28,14 @@ _LIST: Operation[PageData[models.Dialog]] = Operation(
 )
 
 
-# R-026, F-025, F-026, F-079, X-16, U-06
+# R-026, F-025, F-026, F-079, X-16, U-06, N-10, N-12
 def list_call(
     *,
     filters: filters_.DialogFilters | None = None,
     limit: int | None = None,
     skip: int | None = None,
-    sort_asc: Literal["last_message_date_sent"] | None = None,
-    sort_desc: Literal["last_message_date_sent"] | None = None,
+    sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
+    sort_desc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
 ) -> PageCall[models.Dialog]:
     wire.at_most_one(
         sort_asc=sort_asc,
@@ -44,13 +44,17 @@ def list_call(
     path = "/chat/Dialog"
     query: wire.Pairs = []
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip, minimum=0))
     if sort_asc is not None:
-        query += wire.pairs("sort_asc", wire.choice("sort_asc", sort_asc, ("last_message_date_sent",)))
+        query += wire.pairs(
+            "sort_asc", wire.choice("sort_asc", sort_asc, ("last_message_date_sent", "created_at", "updated_at"))
+        )
     if sort_desc is not None:
-        query += wire.pairs("sort_desc", wire.choice("sort_desc", sort_desc, ("last_message_date_sent",)))
+        query += wire.pairs(
+            "sort_desc", wire.choice("sort_desc", sort_desc, ("last_message_date_sent", "created_at", "updated_at"))
+        )
     if filters is not None:
         query += filter_pairs(filters, filters_.DIALOG_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
@@ -98,23 +102,23 @@ def create_call(
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog"
-    body: dict[str, Any] = {}
-    body["type"] = wire.choice("type", type, (1, 2, 3, 4, 5))
+    _body: dict[str, Any] = {}
+    _body["type"] = wire.choice("type", type, (1, 2, 3, 4, 5))
     if occupants_ids is not None:
-        body["occupants_ids"] = wire.array("occupants_ids", occupants_ids, wire.integer)
+        _body["occupants_ids"] = wire.array("occupants_ids", occupants_ids, wire.integer)
     if name is not None:
-        body["name"] = wire.text("name", name)
+        _body["name"] = wire.text("name", name)
     if photo is not None:
-        body["photo"] = wire.text("photo", photo)
+        _body["photo"] = wire.text("photo", photo)
     if description is not None:
-        body["description"] = wire.text("description", description)
+        _body["description"] = wire.text("description", description)
     if admins_ids is not None:
-        body["admins_ids"] = wire.array("admins_ids", admins_ids, wire.integer, max_items=5)
+        _body["admins_ids"] = wire.array("admins_ids", admins_ids, wire.integer, max_items=5)
     if extensions is not None:
-        body["extensions"] = wire.mapping("extensions", extensions, wire.text, max_properties=3)
+        _body["extensions"] = wire.mapping("extensions", extensions, wire.text, max_properties=3)
     if permissions is not None:
-        body["permissions"] = inputs.dialog_permissions("permissions", permissions)
-    return Call(_CREATE, path, json=body)
+        _body["permissions"] = inputs.dialog_permissions("permissions", permissions)
+    return Call(_CREATE, path, json=_body)
 
 
 _UPDATE: Operation[models.Dialog] = Operation(
@@ -138,24 +142,24 @@ def update_call(
     pull_all: inputs.DialogMembersInput | None = None,
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if name is not None:
-        body["name"] = wire.text("name", name)
+        _body["name"] = wire.text("name", name)
     if photo is not None:
-        body["photo"] = wire.text("photo", photo)
+        _body["photo"] = wire.text("photo", photo)
     if description is not None:
-        body["description"] = wire.text("description", description)
+        _body["description"] = wire.text("description", description)
     if extensions is not OMIT:
-        body["extensions"] = (
+        _body["extensions"] = (
             None if extensions is None else wire.mapping("extensions", extensions, wire.text, max_properties=3)
         )
     if permissions is not None:
-        body["permissions"] = inputs.dialog_permissions("permissions", permissions)
+        _body["permissions"] = inputs.dialog_permissions("permissions", permissions)
     if push_all is not None:
-        body["push_all"] = inputs.dialog_members("push_all", push_all)
+        _body["push_all"] = inputs.dialog_members("push_all", push_all)
     if pull_all is not None:
-        body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
-    return Call(_UPDATE, path, json=body)
+        _body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
+    return Call(_UPDATE, path, json=_body)
 
 
 _DELETE: Operation[None] = Operation(
@@ -184,10 +188,11 @@ _DELETE_MANY: Operation[models.DeletedDialogs] = Operation(
     "DELETE",
     lambda data: models.DeletedDialogs.from_dict(an_object(data)),
     security=("session",),
+    outcomes={200: "SuccessfullyDeleted", 403: "WrongPermissions", 404: "NotFound"},
 )
 
 
-# R-030, F-039, CR-09, U-02
+# R-030, F-039, CR-09, U-02, N-13
 def delete_many_call(
     dialog_ids: str | Sequence[str],
     *,
@@ -274,12 +279,12 @@ def update_admins_call(
         pull_all=pull_all,
     )
     path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/admins"
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if push_all is not None:
-        body["push_all"] = inputs.dialog_admins("push_all", push_all)
+        _body["push_all"] = inputs.dialog_admins("push_all", push_all)
     if pull_all is not None:
-        body["pull_all"] = inputs.dialog_admins("pull_all", pull_all)
-    return Call(_UPDATE_ADMINS, path, json=body)
+        _body["pull_all"] = inputs.dialog_admins("pull_all", pull_all)
+    return Call(_UPDATE_ADMINS, path, json=_body)
 
 
 _GET_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(
@@ -313,9 +318,9 @@ def update_notifications_call(
     enabled: bool,
 ) -> Call[models.DialogNotifications]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/notifications"
-    body: dict[str, Any] = {}
-    body["enabled"] = wire.flag_text("enabled", enabled)
-    return Call(_UPDATE_NOTIFICATIONS, path, json=body)
+    _body: dict[str, Any] = {}
+    _body["enabled"] = wire.flag_text("enabled", enabled)
+    return Call(_UPDATE_NOTIFICATIONS, path, json=_body)
 
 
 _LIST_OCCUPANTS_PAGING = Paging("offset", "items", "limit", "id", "skip", "")
@@ -327,7 +332,7 @@ _LIST_OCCUPANTS: Operation[PageData[models.User]] = Operation(
 )
 
 
-# CR-22, U-06
+# CR-22, U-06, N-12
 def list_occupants_call(
     dialog_id: str,
     *,
@@ -337,7 +342,7 @@ def list_occupants_call(
     path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/occupants"
     query: wire.Pairs = []
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip, minimum=0))
     return PageCall(_LIST_OCCUPANTS, path, _LIST_OCCUPANTS_PAGING, query=query)

@@ -52,12 +52,12 @@ def create_call(
     public: bool | None = None,
 ) -> Call[models.File]:
     path = "/blobs"
-    body: dict[str, Any] = {}
-    body["content_type"] = wire.text("content_type", content_type, min_length=1)
-    body["name"] = wire.text("name", name, min_length=1, max_length=100)
+    _body: dict[str, Any] = {}
+    _body["content_type"] = wire.text("content_type", content_type, min_length=1)
+    _body["name"] = wire.text("name", name, min_length=1, max_length=100)
     if public is not None:
-        body["public"] = wire.boolean("public", public)
-    return Call(_CREATE, path, json={"blob": body})
+        _body["public"] = wire.boolean("public", public)
+    return Call(_CREATE, path, json={"blob": _body})
 
 
 _COMPLETE: Operation[None] = Operation(
@@ -75,9 +75,9 @@ def complete_call(
     size: int,
 ) -> Call[None]:
     path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1) + "/complete"
-    body: dict[str, Any] = {}
-    body["size"] = wire.integer("size", size, minimum=0, maximum=104857600)
-    return Call(_COMPLETE, path, json={"blob": body})
+    _body: dict[str, Any] = {}
+    _body["size"] = wire.integer("size", size, minimum=0, maximum=104857600)
+    return Call(_COMPLETE, path, json={"blob": _body})
 
 
 _GET: Operation[models.File] = Operation(
@@ -113,14 +113,14 @@ def update_call(
     new: bool | None = None,
 ) -> Call[models.File]:
     path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if name is not None:
-        body["name"] = wire.text("name", name, min_length=1, max_length=100)
+        _body["name"] = wire.text("name", name, min_length=1, max_length=100)
     if content_type is not None:
-        body["content_type"] = wire.text("content_type", content_type, min_length=1)
+        _body["content_type"] = wire.text("content_type", content_type, min_length=1)
     if new is not None:
-        body["new"] = wire.flag("new", new)
-    return Call(_UPDATE, path, json={"blob": body})
+        _body["new"] = wire.flag("new", new)
+    return Call(_UPDATE, path, json={"blob": _body})
 
 
 _DELETE: Operation[None] = Operation(

@@ -26,6 +26,6 @@ def create_call(
     url: str,
 ) -> Call[models.LinkPreview]:
     path = "/unfurl"
-    body: dict[str, Any] = {}
-    body["url"] = wire.text("url", url, min_length=1)
-    return Call(_CREATE, path, json=body)
+    _body: dict[str, Any] = {}
+    _body["url"] = wire.text("url", url, min_length=1)
+    return Call(_CREATE, path, json=_body)

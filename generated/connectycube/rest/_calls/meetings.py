@@ -24,7 +24,7 @@ _LIST: Operation[PageData[models.Meeting]] = Operation(
 )
 
 
-# CR-36, U-06
+# CR-36, U-06, N-12
 def list_call(
     *,
     filters: filters_.MeetingFilters | None = None,
@@ -38,7 +38,7 @@ def list_call(
     if id is not None:
         query += wire.pairs("_id", wire.text("id", id, min_length=1))
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if offset is not None:
         query += wire.pairs("offset", wire.integer("offset", offset, minimum=0))
     if scheduled is not None:
@@ -73,26 +73,26 @@ def create_call(
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
 ) -> Call[models.Meeting]:
     path = "/meetings"
-    body: dict[str, Any] = {}
-    body["name"] = wire.text("name", name)
-    body["start_date"] = wire.unix("start_date", start_date)
-    body["end_date"] = wire.unix("end_date", end_date)
-    body["attendees"] = wire.array("attendees", attendees, inputs.meeting_attendee)
+    _body: dict[str, Any] = {}
+    _body["name"] = wire.text("name", name)
+    _body["start_date"] = wire.unix("start_date", start_date)
+    _body["end_date"] = wire.unix("end_date", end_date)
+    _body["attendees"] = wire.array("attendees", attendees, inputs.meeting_attendee)
     if chat is not None:
-        body["chat"] = wire.boolean("chat", chat)
+        _body["chat"] = wire.boolean("chat", chat)
     if record is not None:
-        body["record"] = wire.boolean("record", record)
+        _body["record"] = wire.boolean("record", record)
     if public is not None:
-        body["public"] = wire.boolean("public", public)
+        _body["public"] = wire.boolean("public", public)
     if scheduled is not None:
-        body["scheduled"] = wire.boolean("scheduled", scheduled)
+        _body["scheduled"] = wire.boolean("scheduled", scheduled)
     if notify is not None:
-        body["notify"] = wire.boolean("notify", notify)
+        _body["notify"] = wire.boolean("notify", notify)
     if notify_before is not None:
-        body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
+        _body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
-        body["timezone"] = inputs.meeting_timezone("timezone", timezone)
-    return Call(_CREATE, path, json=body)
+        _body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    return Call(_CREATE, path, json=_body)
 
 
 _UPDATE: Operation[models.Meeting] = Operation(
@@ -120,30 +120,30 @@ def update_call(
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
 ) -> Call[models.Meeting]:
     path = "/meetings/" + wire.path_text("meeting_id", meeting_id)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if name is not None:
-        body["name"] = wire.text("name", name)
+        _body["name"] = wire.text("name", name)
     if start_date is not None:
-        body["start_date"] = wire.unix("start_date", start_date)
+        _body["start_date"] = wire.unix("start_date", start_date)
     if end_date is not None:
-        body["end_date"] = wire.unix("end_date", end_date)
+        _body["end_date"] = wire.unix("end_date", end_date)
     if attendees is not None:
-        body["attendees"] = wire.array("attendees", attendees, inputs.meeting_attendee)
+        _body["attendees"] = wire.array("attendees", attendees, inputs.meeting_attendee)
     if chat is not None:
-        body["chat"] = wire.boolean("chat", chat)
+        _body["chat"] = wire.boolean("chat", chat)
     if record is not None:
-        body["record"] = wire.boolean("record", record)
+        _body["record"] = wire.boolean("record", record)
     if public is not None:
-        body["public"] = wire.boolean("public", public)
+        _body["public"] = wire.boolean("public", public)
     if scheduled is not None:
-        body["scheduled"] = wire.boolean("scheduled", scheduled)
+        _body["scheduled"] = wire.boolean("scheduled", scheduled)
     if notify is not None:
-        body["notify"] = wire.boolean("notify", notify)
+        _body["notify"] = wire.boolean("notify", notify)
     if notify_before is not None:
-        body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
+        _body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
-        body["timezone"] = inputs.meeting_timezone("timezone", timezone)
-    return Call(_UPDATE, path, json=body)
+        _body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    return Call(_UPDATE, path, json=_body)
 
 
 _DELETE: Operation[None] = Operation(

@@ -28,7 +28,7 @@ _LIST: Operation[PageData[models.Message]] = Operation(
 )
 
 
-# R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08
+# R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08, N-12
 def list_call(
     *,
     chat_dialog_id: str,
@@ -48,7 +48,7 @@ def list_call(
     query: wire.Pairs = []
     query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip, minimum=0))
     if sort_asc is not None:
@@ -103,15 +103,15 @@ def update_all_call(
     message: str | None = None,
 ) -> Call[None]:
     path = "/chat/Message"
-    body: dict[str, Any] = {}
-    body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    _body: dict[str, Any] = {}
+    _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
     if read is not None:
-        body["read"] = wire.flag("read", read)
+        _body["read"] = wire.flag("read", read)
     if delivered is not None:
-        body["delivered"] = wire.flag("delivered", delivered)
+        _body["delivered"] = wire.flag("delivered", delivered)
     if message is not None:
-        body["message"] = wire.text("message", message)
-    return Call(_UPDATE_ALL, path, json=body)
+        _body["message"] = wire.text("message", message)
+    return Call(_UPDATE_ALL, path, json=_body)
 
 
 _CREATE: Operation[models.Message] = Operation(
@@ -123,7 +123,7 @@ _CREATE: Operation[models.Message] = Operation(
 )
 
 
-# R-043, F-053, F-074, X-21, X-23, CR-45, U-56
+# R-043, F-053, F-074, F-076, X-21, X-23, X-24, CR-45, U-56, N-14, N-15
 def create_call(
     *,
     chat_dialog_id: str | None = None,
@@ -139,26 +139,26 @@ def create_call(
         recipient_id=recipient_id,
     )
     path = "/chat/Message"
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if chat_dialog_id is not None:
-        body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+        _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
     if recipient_id is not None:
-        body["recipient_id"] = wire.integer("recipient_id", recipient_id)
+        _body["recipient_id"] = wire.integer("recipient_id", recipient_id)
     if message is not None:
-        body["message"] = wire.text("message", message)
+        _body["message"] = wire.text("message", message)
     if attachments is not None:
-        body["attachments"] = wire.index_map("attachments", attachments, inputs.attachment, start=0)
+        _body["attachments"] = wire.index_map("attachments", attachments, inputs.attachment, start=0)
     if send_to_chat is not None:
-        body["send_to_chat"] = wire.flag("send_to_chat", send_to_chat)
+        _body["send_to_chat"] = wire.flag("send_to_chat", send_to_chat)
     if markable is not None:
-        body["markable"] = wire.flag("markable", markable)
+        _body["markable"] = wire.flag("markable", markable)
     if extra is not None:
-        body.update(
+        _body.update(
             wire.more(
                 "extra", extra, ("chat_dialog_id", "recipient_id", "message", "attachments", "send_to_chat", "markable")
             )
         )
-    return Call(_CREATE, path, json=body)
+    return Call(_CREATE, path, json=_body)
 
 
 _UPDATE: Operation[None] = Operation(
@@ -179,15 +179,15 @@ def update_call(
     message: str | None = None,
 ) -> Call[None]:
     path = "/chat/Message/" + wire.path_list("message_ids", message_ids, wire.path_text)
-    body: dict[str, Any] = {}
-    body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    _body: dict[str, Any] = {}
+    _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
     if read is not None:
-        body["read"] = wire.flag("read", read)
+        _body["read"] = wire.flag("read", read)
     if delivered is not None:
-        body["delivered"] = wire.flag("delivered", delivered)
+        _body["delivered"] = wire.flag("delivered", delivered)
     if message is not None:
-        body["message"] = wire.text("message", message)
-    return Call(_UPDATE, path, json=body)
+        _body["message"] = wire.text("message", message)
+    return Call(_UPDATE, path, json=_body)
 
 
 _DELETE: Operation[models.DeletedMessages] = Operation(
@@ -195,10 +195,11 @@ _DELETE: Operation[models.DeletedMessages] = Operation(
     "DELETE",
     lambda data: models.DeletedMessages.from_dict(an_object(data)),
     security=("session",),
+    outcomes={200: "SuccessfullyDeleted"},
 )
 
 
-# R-045, F-066, F-067, CR-09, CR-44, U-02
+# R-045, F-066, F-067, CR-09, CR-44, U-02, N-13
 def delete_call(
     message_ids: str | Sequence[str],
     *,
@@ -249,18 +250,21 @@ _CREATE_SYSTEM: Operation[models.SystemMessage] = Operation(
 )
 
 
-#
+# N-02
 def create_system_call(
     *,
     recipientId: int,
+    body: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Call[models.SystemMessage]:
     path = "/chat/Message/system"
-    body: dict[str, Any] = {}
-    body["recipientId"] = wire.integer("recipientId", recipientId)
+    _body: dict[str, Any] = {}
+    _body["recipientId"] = wire.integer("recipientId", recipientId)
+    if body is not None:
+        _body["body"] = wire.text("body", body)
     if extra is not None:
-        body.update(wire.more("extra", extra, ("recipientId",)))
-    return Call(_CREATE_SYSTEM, path, json=body)
+        _body.update(wire.more("extra", extra, ("recipientId", "body")))
+    return Call(_CREATE_SYSTEM, path, json=_body)
 
 
 _LIST_REACTIONS: Operation[dict[str, list[int]]] = Operation(
@@ -299,9 +303,9 @@ def update_reactions_call(
         remove=remove,
     )
     path = "/chat/Message/" + wire.path_text("message_id", message_id) + "/reactions"
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if add is not None:
-        body["add"] = wire.text("add", add, min_length=1)
+        _body["add"] = wire.text("add", add, min_length=1)
     if remove is not None:
-        body["remove"] = wire.text("remove", remove, min_length=1)
-    return Call(_UPDATE_REACTIONS, path, json=body)
+        _body["remove"] = wire.text("remove", remove, min_length=1)
+    return Call(_UPDATE_REACTIONS, path, json=_body)

@@ -41,26 +41,26 @@ def create_call(
         external_user=external_user,
     )
     path = "/events"
-    body: dict[str, Any] = {}
-    body["environment"] = wire.choice("environment", environment, ("development", "production"))
-    body["message"] = wire.json64("message", message)
-    body["notification_type"] = (
+    _body: dict[str, Any] = {}
+    _body["environment"] = wire.choice("environment", environment, ("development", "production"))
+    _body["message"] = wire.json64("message", message)
+    _body["notification_type"] = (
         "push" if notification_type is None else wire.choice("notification_type", notification_type, ("push",))
     )
     if push_type is not None:
-        body["push_type"] = wire.choice("push_type", push_type, ("apns", "apns_voip", "gcm"))
+        _body["push_type"] = wire.choice("push_type", push_type, ("apns", "apns_voip", "gcm"))
     if event_type is not None:
-        body["event_type"] = wire.choice("event_type", event_type, ("one_shot",))
+        _body["event_type"] = wire.choice("event_type", event_type, ("one_shot",))
     if user is not None:
-        body["user"] = inputs.push_event_user("user", user)
+        _body["user"] = inputs.push_event_user("user", user)
     if external_user is not None:
-        body["external_user"] = inputs.push_event_external_user("external_user", external_user)
+        _body["external_user"] = inputs.push_event_external_user("external_user", external_user)
     if name is not None:
-        body["name"] = wire.text("name", name)
+        _body["name"] = wire.text("name", name)
     if date is not None:
-        body["date"] = wire.unix("date", date)
+        _body["date"] = wire.unix("date", date)
     if end_date is not None:
-        body["end_date"] = wire.unix("end_date", end_date)
+        _body["end_date"] = wire.unix("end_date", end_date)
     if period is not None:
-        body["period"] = wire.integer("period", period, minimum=1)
-    return Call(_CREATE, path, json={"event": body})
+        _body["period"] = wire.integer("period", period, minimum=1)
+    return Call(_CREATE, path, json={"event": _body})

@@ -41,13 +41,13 @@ def create_call(
     device: inputs.PushDeviceInput,
 ) -> Call[list[models.PushSubscription]]:
     path = "/subscriptions"
-    body: dict[str, Any] = {}
-    body["notification_channel"] = wire.choice(
+    _body: dict[str, Any] = {}
+    _body["notification_channel"] = wire.choice(
         "notification_channel", notification_channel, ("apns", "apns_voip", "gcm", "web")
     )
-    body["push_token"] = inputs.push_token("push_token", push_token)
-    body["device"] = inputs.push_device("device", device)
-    return Call(_CREATE, path, json=body)
+    _body["push_token"] = inputs.push_token("push_token", push_token)
+    _body["device"] = inputs.push_device("device", device)
+    return Call(_CREATE, path, json=_body)
 
 
 _DELETE: Operation[None] = Operation(

@@ -59,26 +59,26 @@ def create_call(
         firebase_email=firebase_email,
     )
     path = "/session"
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if user is not None:
-        body["user"] = hide_(inputs.session_user("user", user))
+        _body["user"] = hide_(inputs.session_user("user", user))
     if provider is not None:
-        body["provider"] = wire.choice(
+        _body["provider"] = wire.choice(
             "provider", provider, ("facebook", "twitter", "firebase_phone", "firebase_email")
         )
     if keys is not None:
-        body["keys"] = hide_(inputs.session_keys("keys", keys))
+        _body["keys"] = hide_(inputs.session_keys("keys", keys))
     if firebase_phone is not None:
-        body["firebase_phone"] = hide_(inputs.firebase_phone("firebase_phone", firebase_phone))
+        _body["firebase_phone"] = hide_(inputs.firebase_phone("firebase_phone", firebase_phone))
     if firebase_email is not None:
-        body["firebase_email"] = hide_(inputs.firebase_email("firebase_email", firebase_email))
+        _body["firebase_email"] = hide_(inputs.firebase_email("firebase_email", firebase_email))
     if timestamp is not None:
-        body["timestamp"] = wire.integer("timestamp", timestamp)
+        _body["timestamp"] = wire.integer("timestamp", timestamp)
     if nonce is not None:
-        body["nonce"] = wire.integer("nonce", nonce)
+        _body["nonce"] = wire.integer("nonce", nonce)
     if signature is not None:
-        body["signature"] = wire.text("signature", signature, min_length=1)
-    return Call(_CREATE, path, json=body)
+        _body["signature"] = wire.text("signature", signature, min_length=1)
+    return Call(_CREATE, path, json=_body)
 
 
 _DELETE: Operation[None] = Operation(
@@ -166,24 +166,24 @@ def login_call(
         firebase_email=firebase_email,
     )
     path = "/login"
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if login is not None:
-        body["login"] = wire.text("login", login, min_length=1)
+        _body["login"] = wire.text("login", login, min_length=1)
     if email is not None:
-        body["email"] = wire.text("email", email, min_length=1)
+        _body["email"] = wire.text("email", email, min_length=1)
     if password is not None:
-        body["password"] = hide_(wire.text("password", password, min_length=1))
+        _body["password"] = hide_(wire.text("password", password, min_length=1))
     if provider is not None:
-        body["provider"] = wire.choice(
+        _body["provider"] = wire.choice(
             "provider", provider, ("facebook", "twitter", "firebase_phone", "firebase_email")
         )
     if keys is not None:
-        body["keys"] = hide_(inputs.session_keys("keys", keys))
+        _body["keys"] = hide_(inputs.session_keys("keys", keys))
     if firebase_phone is not None:
-        body["firebase_phone"] = hide_(inputs.firebase_phone("firebase_phone", firebase_phone))
+        _body["firebase_phone"] = hide_(inputs.firebase_phone("firebase_phone", firebase_phone))
     if firebase_email is not None:
-        body["firebase_email"] = hide_(inputs.firebase_email("firebase_email", firebase_email))
-    return Call(_LOGIN, path, json=body)
+        _body["firebase_email"] = hide_(inputs.firebase_email("firebase_email", firebase_email))
+    return Call(_LOGIN, path, json=_body)
 
 
 _LOGOUT: Operation[None] = Operation(

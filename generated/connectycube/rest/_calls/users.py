@@ -82,37 +82,37 @@ def create_call(
         email=email,
     )
     path = "/users"
-    body: dict[str, Any] = {}
-    body["password"] = hide_(wire.text("password", password, min_length=1))
+    _body: dict[str, Any] = {}
+    _body["password"] = hide_(wire.text("password", password, min_length=1))
     if login is not None:
-        body["login"] = wire.text("login", login, min_length=3, max_length=70)
+        _body["login"] = wire.text("login", login, min_length=3, max_length=70)
     if email is not None:
-        body["email"] = wire.text("email", email, min_length=1)
+        _body["email"] = wire.text("email", email, min_length=1)
     if full_name is not None:
-        body["full_name"] = wire.text("full_name", full_name)
+        _body["full_name"] = wire.text("full_name", full_name)
     if phone is not None:
-        body["phone"] = wire.text("phone", phone)
+        _body["phone"] = wire.text("phone", phone)
     if website is not None:
-        body["website"] = wire.text("website", website)
+        _body["website"] = wire.text("website", website)
     if custom_data is not None:
-        body["custom_data"] = wire.text("custom_data", custom_data)
+        _body["custom_data"] = wire.text("custom_data", custom_data)
     if timezone is not None:
-        body["timezone"] = wire.integer("timezone", timezone)
+        _body["timezone"] = wire.integer("timezone", timezone)
     if tag_list is not None:
-        body["tag_list"] = wire.commas("tag_list", tag_list, wire.text, max_items=5)
+        _body["tag_list"] = wire.commas("tag_list", tag_list, wire.text, max_items=5)
     if avatar is not None:
-        body["avatar"] = wire.text("avatar", avatar)
+        _body["avatar"] = wire.text("avatar", avatar)
     if external_id is not None:
-        body["external_id"] = wire.text("external_id", external_id)
+        _body["external_id"] = wire.text("external_id", external_id)
     if facebook_id is not None:
-        body["facebook_id"] = wire.text("facebook_id", facebook_id)
+        _body["facebook_id"] = wire.text("facebook_id", facebook_id)
     if twitter_id is not None:
-        body["twitter_id"] = wire.text("twitter_id", twitter_id)
+        _body["twitter_id"] = wire.text("twitter_id", twitter_id)
     if external_user_id is not None:
-        body["external_user_id"] = wire.integer("external_user_id", external_user_id)
+        _body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
-        body["blob_id"] = wire.integer("blob_id", blob_id)
-    return Call(_CREATE, path, json={"user": body})
+        _body["blob_id"] = wire.integer("blob_id", blob_id)
+    return Call(_CREATE, path, json={"user": _body})
 
 
 _LIST_PAGING = Paging("offset", "items", "limit", "id", "offset", "")
@@ -333,7 +333,7 @@ _LIST_ONLINE: Operation[PageData[models.User]] = Operation(
 )
 
 
-# U-20, N-07
+# U-20, N-07, N-12
 def list_online_call(
     *,
     limit: int | None = None,
@@ -342,7 +342,7 @@ def list_online_call(
     path = "/users/online"
     query: wire.Pairs = []
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if offset is not None:
         query += wire.pairs("offset", wire.integer("offset", offset, minimum=0))
     return PageCall(_LIST_ONLINE, path, _LIST_ONLINE_PAGING, query=query)
@@ -441,40 +441,40 @@ def update_call(
     blob_id: int | None = None,
 ) -> Call[models.User]:
     path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
-    body: dict[str, Any] = {}
+    _body: dict[str, Any] = {}
     if login is not None:
-        body["login"] = wire.text("login", login, min_length=3, max_length=70)
+        _body["login"] = wire.text("login", login, min_length=3, max_length=70)
     if email is not None:
-        body["email"] = wire.text("email", email, min_length=1)
+        _body["email"] = wire.text("email", email, min_length=1)
     if password is not None:
-        body["password"] = hide_(wire.text("password", password, min_length=1))
+        _body["password"] = hide_(wire.text("password", password, min_length=1))
     if old_password is not None:
-        body["old_password"] = hide_(wire.text("old_password", old_password, min_length=1))
+        _body["old_password"] = hide_(wire.text("old_password", old_password, min_length=1))
     if full_name is not None:
-        body["full_name"] = wire.text("full_name", full_name)
+        _body["full_name"] = wire.text("full_name", full_name)
     if phone is not None:
-        body["phone"] = wire.text("phone", phone)
+        _body["phone"] = wire.text("phone", phone)
     if website is not None:
-        body["website"] = wire.text("website", website)
+        _body["website"] = wire.text("website", website)
     if custom_data is not None:
-        body["custom_data"] = wire.text("custom_data", custom_data)
+        _body["custom_data"] = wire.text("custom_data", custom_data)
     if timezone is not None:
-        body["timezone"] = wire.integer("timezone", timezone)
+        _body["timezone"] = wire.integer("timezone", timezone)
     if tag_list is not None:
-        body["tag_list"] = wire.commas("tag_list", tag_list, wire.text, max_items=5)
+        _body["tag_list"] = wire.commas("tag_list", tag_list, wire.text, max_items=5)
     if avatar is not None:
-        body["avatar"] = wire.text("avatar", avatar)
+        _body["avatar"] = wire.text("avatar", avatar)
     if external_id is not None:
-        body["external_id"] = wire.text("external_id", external_id)
+        _body["external_id"] = wire.text("external_id", external_id)
     if facebook_id is not None:
-        body["facebook_id"] = wire.text("facebook_id", facebook_id)
+        _body["facebook_id"] = wire.text("facebook_id", facebook_id)
     if twitter_id is not None:
-        body["twitter_id"] = wire.text("twitter_id", twitter_id)
+        _body["twitter_id"] = wire.text("twitter_id", twitter_id)
     if external_user_id is not None:
-        body["external_user_id"] = wire.integer("external_user_id", external_user_id)
+        _body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
-        body["blob_id"] = wire.integer("blob_id", blob_id)
-    return Call(_UPDATE, path, json={"user": body})
+        _body["blob_id"] = wire.integer("blob_id", blob_id)
+    return Call(_UPDATE, path, json={"user": _body})
 
 
 _DELETE: Operation[None] = Operation(

@@ -45,10 +45,10 @@ def create_call(
     chat_dialog_id: str,
 ) -> Call[models.Whiteboard]:
     path = "/whiteboards"
-    body: dict[str, Any] = {}
-    body["name"] = wire.text("name", name)
-    body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
-    return Call(_CREATE, path, json=body)
+    _body: dict[str, Any] = {}
+    _body["name"] = wire.text("name", name)
+    _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    return Call(_CREATE, path, json=_body)
 
 
 _UPDATE: Operation[models.Whiteboard] = Operation(
@@ -66,9 +66,9 @@ def update_call(
     name: str,
 ) -> Call[models.Whiteboard]:
     path = "/whiteboards/" + wire.path_text("whiteboard_id", whiteboard_id)
-    body: dict[str, Any] = {}
-    body["name"] = wire.text("name", name)
-    return Call(_UPDATE, path, json=body)
+    _body: dict[str, Any] = {}
+    _body["name"] = wire.text("name", name)
+    return Call(_UPDATE, path, json=_body)
 
 
 _DELETE: Operation[None] = Operation(

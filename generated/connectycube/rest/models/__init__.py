@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .meetings import MeetingNotifyMetric as MeetingNotifyMetric
     from .meetings import MeetingRecording as MeetingRecording
     from .meetings import MeetingTimezone as MeetingTimezone
+    from .meetings import RecordingWebhook as RecordingWebhook
     from .messages import Attachment as Attachment
     from .messages import DeletedMessages as DeletedMessages
     from .messages import Message as Message
@@ -98,6 +99,7 @@ _HOMES: dict[str, str] = {
     "PushPlatform": "push_subscriptions",
     "PushPlatformInfo": "push_subscriptions",
     "PushSubscription": "push_subscriptions",
+    "RecordingWebhook": "meetings",
     "RegisteredContact": "address_book",
     "SearchResults": "search",
     "Session": "sessions",
@@ -149,6 +151,7 @@ __all__ = [
     "PushPlatform",
     "PushPlatformInfo",
     "PushSubscription",
+    "RecordingWebhook",
     "RegisteredContact",
     "SearchResults",
     "Session",

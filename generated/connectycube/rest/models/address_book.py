@@ -33,8 +33,8 @@ __all__ = ["AddressBookContact", "AddressBookResult", "RegisteredContact"]
 class AddressBookContact:
     """An entry of an address book.
 
-    :ivar name: Name; not needed to delete the contact.
-    :ivar phone: Phone number.
+    :ivar name: Name, 1 to 255 characters; not needed to delete the contact.
+    :ivar phone: Phone number, 10 to 15 characters.
     :ivar destroy: Delete the contact; only in an upload.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """

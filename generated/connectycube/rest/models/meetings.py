@@ -28,6 +28,7 @@ from .._lenient import (
     unix_number,
     unknown,
 )
+from . import users as _users
 
 __all__ = [
     "Meeting",
@@ -36,6 +37,7 @@ __all__ = [
     "MeetingNotifyMetric",
     "MeetingRecording",
     "MeetingTimezone",
+    "RecordingWebhook",
 ]
 
 
@@ -360,7 +362,7 @@ class MeetingRecording:
     :ivar duration: Length in seconds; the admin API's responses seem to use another unit.
     :ivar size: Size in MB; the admin API's responses seem to use another unit.
     :ivar download_url: Web address of the file; good for a limited time.
-    :ivar file_uid: Uid of the file (admin API).
+    :ivar file_uid: Uid of the file (admin API and webhook).
     :ivar created_at: When it was created.
     :ivar updated_at: When it was last changed.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
@@ -456,3 +458,68 @@ _MEETING_RECORDING_FIELDS = frozenset(
         "updated_at",
     ]
 )
+
+
+@define(kw_only=True, repr=False)
+class RecordingWebhook:
+    """The request that tells an application's server that a meeting's recordings are available.
+
+    :ivar meeting: A planned conference.
+    :ivar host_user: Who made the meeting.
+    :ivar call_records: The recordings.
+    :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
+    """
+
+    meeting: Meeting | None = None
+    host_user: _users.User | None = None
+    call_records: list[MeetingRecording] = field(factory=list)
+    extra: dict[str, Any] = field(factory=dict)
+
+    __repr__ = represent
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read the wire's form; what can't be read is kept in `extra`."""
+        # Without `__init__`, whose keyword arguments would cost a tenth of the reading.
+        self = object.__new__(cls)
+        get = data.get
+        self.extra = extra = unknown(data, _RECORDING_WEBHOOK_FIELDS)
+        v: Any
+        self.meeting = (
+            None
+            if (v := get("meeting")) is None
+            else Meeting.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "meeting", extra, to_object)
+        )
+        self.host_user = (
+            None
+            if (v := get("hostUser")) is None
+            else _users.User.from_dict(v)
+            if v.__class__ is dict
+            else odd(v, "hostUser", extra, to_object)
+        )
+        self.call_records = (
+            [] if (v := get("callRecords")) is None else many(v, "callRecords", extra, MeetingRecording._convert)
+        )
+        return self
+
+    @classmethod
+    def _convert(cls, data: Any) -> Self:
+        if not isinstance(data, dict):
+            raise ValueError
+        return cls.from_dict(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the wire's form, without what is `None` or an empty list."""
+        data = dict(self.extra)
+        if self.meeting is not None:
+            data["meeting"] = self.meeting.to_dict()
+        if self.host_user is not None:
+            data["hostUser"] = self.host_user.to_dict()
+        if self.call_records:
+            data["callRecords"] = [entry.to_dict() for entry in self.call_records]
+        return data
+
+
+_RECORDING_WEBHOOK_FIELDS = frozenset(["callRecords", "hostUser", "meeting"])

@@ -24,6 +24,7 @@ from .._lenient import (
     to_boolean,
     to_integer,
     to_map,
+    to_number,
     to_object,
     to_text,
     unix_number,
@@ -193,17 +194,19 @@ _MESSAGE_FIELDS = frozenset(
 class Attachment:
     """A file, place or other item attached to a message. It may have further fields.
 
-    :ivar type: Kind: image, video, audio, location or one of the application's own.
+    :ivar type: Kind: image, video, audio, place, location or one of the application's own.
     :ivar id: Id of a stored file.
     :ivar uid: Uid of a stored file.
     :ivar url: Web address.
-    :ivar data: Content without a file, such as a place or a contact, as JSON text.
+    :ivar data: Content without a file, such as a contact card. Text is sent as it is; a mapping is encoded as JSON.
     :ivar name: Name of the file.
     :ivar size: Size of the file in bytes.
     :ivar width: Width of the image in pixels.
     :ivar height: Height of the image in pixels.
     :ivar duration: Length of the recording in seconds.
     :ivar content_type: Media type of the file.
+    :ivar latitude: Latitude of a place in degrees; some senders put it into `data` instead.
+    :ivar longitude: Longitude of the place in degrees.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.
     """
 
@@ -218,6 +221,8 @@ class Attachment:
     height: int | None = None
     duration: int | None = None
     content_type: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
     extra: dict[str, Any] = field(factory=dict)
 
     __repr__ = represent
@@ -245,6 +250,8 @@ class Attachment:
         self.content_type = (
             v if (v := get("content-type")) is None or v.__class__ is str else odd(v, "content-type", extra, to_text)
         )
+        self.latitude = None if (v := get("latitude")) is None else odd(v, "latitude", extra, to_number)
+        self.longitude = None if (v := get("longitude")) is None else odd(v, "longitude", extra, to_number)
         return self
 
     @classmethod
@@ -278,11 +285,29 @@ class Attachment:
             data["duration"] = self.duration
         if self.content_type is not None:
             data["content-type"] = self.content_type
+        if self.latitude is not None:
+            data["latitude"] = self.latitude
+        if self.longitude is not None:
+            data["longitude"] = self.longitude
         return data
 
 
 _ATTACHMENT_FIELDS = frozenset(
-    ["content-type", "data", "duration", "height", "id", "name", "size", "type", "uid", "url", "width"]
+    [
+        "content-type",
+        "data",
+        "duration",
+        "height",
+        "id",
+        "latitude",
+        "longitude",
+        "name",
+        "size",
+        "type",
+        "uid",
+        "url",
+        "width",
+    ]
 )
 
 

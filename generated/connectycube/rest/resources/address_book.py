@@ -59,8 +59,8 @@ class AddressBook:
     ) -> models.AddressBookResult:
         """Create, update and delete contacts in the address book.
 
-        Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
-        that the server rejected and why.
+        Every contact needs a phone number of 10 to 15 characters and, unless it is being deleted, a name of 1 to 255.
+        The server rejects contacts one by one: the response says which ones and why, and all others are stored.
 
         `POST /address_book`, described in generated/docs/rest/address_book.md#upload
 
@@ -141,8 +141,8 @@ class AsyncAddressBook:
     ) -> models.AddressBookResult:
         """Create, update and delete contacts in the address book.
 
-        Every contact needs a phone number, and a name unless it is being deleted. The response lists the contacts
-        that the server rejected and why.
+        Every contact needs a phone number of 10 to 15 characters and, unless it is being deleted, a name of 1 to 255.
+        The server rejects contacts one by one: the response says which ones and why, and all others are stored.
 
         `POST /address_book`, described in generated/docs/rest/address_book.md#upload
 

@@ -41,8 +41,8 @@ class Dialogs:
         filters: filters_.DialogFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
-        sort_asc: Literal["last_message_date_sent"] | None = None,
-        sort_desc: Literal["last_message_date_sent"] | None = None,
+        sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
+        sort_desc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
     ) -> Page[models.Dialog]:
         """List the dialogs of the current user.
 
@@ -52,7 +52,8 @@ class Dialogs:
 
         `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#list
 
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -200,7 +201,8 @@ class Dialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The response reports the result for each id.
+        The response reports the result for each id. The server answers a single id with a status and no lists; the
+        method returns the same result for it.
 
         `DELETE /chat/Dialog/{dialog_ids}`, described in generated/docs/rest/dialogs.md#delete_many
 
@@ -329,7 +331,8 @@ class Dialogs:
         `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
 
         :param dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param skip: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
@@ -375,8 +378,8 @@ class AsyncDialogs:
         filters: filters_.DialogFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
-        sort_asc: Literal["last_message_date_sent"] | None = None,
-        sort_desc: Literal["last_message_date_sent"] | None = None,
+        sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
+        sort_desc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
     ) -> AsyncPage[models.Dialog]:
         """List the dialogs of the current user.
 
@@ -386,7 +389,8 @@ class AsyncDialogs:
 
         `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#list
 
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -534,7 +538,8 @@ class AsyncDialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The response reports the result for each id.
+        The response reports the result for each id. The server answers a single id with a status and no lists; the
+        method returns the same result for it.
 
         `DELETE /chat/Dialog/{dialog_ids}`, described in generated/docs/rest/dialogs.md#delete_many
 
@@ -663,7 +668,8 @@ class AsyncDialogs:
         `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
 
         :param dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param skip: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,

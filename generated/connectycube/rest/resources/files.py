@@ -49,7 +49,8 @@ class Files(FilesHelpers):
         `GET /blobs`, described in generated/docs/rest/files.md#list
 
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
@@ -214,7 +215,8 @@ class AsyncFiles(AsyncFilesHelpers):
         `GET /blobs`, described in generated/docs/rest/files.md#list
 
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.

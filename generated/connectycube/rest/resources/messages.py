@@ -55,7 +55,8 @@ class Messages:
         `GET /chat/Message`, described in generated/docs/rest/messages.md#list
 
         :param chat_dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -237,6 +238,7 @@ class Messages:
         self,
         *,
         recipientId: int,
+        body: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> models.SystemMessage:
         """Send a system message to a user.
@@ -247,12 +249,13 @@ class Messages:
         `POST /chat/Message/system`, described in generated/docs/rest/messages.md#create_system
 
         :param recipientId: User to send it to.
+        :param body: Text; the official clients read it as the kind of a notice.
         :param extra: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(calls.create_system_call(recipientId=recipientId, extra=extra))
+        return self._client._call(calls.create_system_call(recipientId=recipientId, body=body, extra=extra))
 
     def list_reactions(
         self,
@@ -341,7 +344,8 @@ class AsyncMessages:
         `GET /chat/Message`, described in generated/docs/rest/messages.md#list
 
         :param chat_dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -523,6 +527,7 @@ class AsyncMessages:
         self,
         *,
         recipientId: int,
+        body: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> models.SystemMessage:
         """Send a system message to a user.
@@ -533,12 +538,13 @@ class AsyncMessages:
         `POST /chat/Message/system`, described in generated/docs/rest/messages.md#create_system
 
         :param recipientId: User to send it to.
+        :param body: Text; the official clients read it as the kind of a notice.
         :param extra: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.create_system_call(recipientId=recipientId, extra=extra))
+        return await self._client._call(calls.create_system_call(recipientId=recipientId, body=body, extra=extra))
 
     async def list_reactions(
         self,

@@ -53,7 +53,8 @@ class Users:
         `GET /users`, described in generated/docs/rest/users.md#list_v1
 
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -146,7 +147,8 @@ class Users:
         `GET /users/v2`, described in generated/docs/rest/users.md#list
 
         :param offset: Number of entries to skip. Limits: at least 0.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
@@ -196,7 +198,8 @@ class Users:
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -284,7 +287,8 @@ class Users:
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -339,11 +343,11 @@ class Users:
         """List users who are online.
 
         The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
-        is not in the vendor's documentation of the server; the largest page is unknown.
+        is not in the vendor's documentation of the server.
 
         `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
-        :param limit: Maximum number of entries on a page. Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1, at most 100.
         :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
@@ -565,7 +569,8 @@ class AsyncUsers:
         `GET /users`, described in generated/docs/rest/users.md#list_v1
 
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :param order: Direction (`asc` or `desc`), type and name of the field to sort by, with spaces between.
         :param filters: see `UserV1Filters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
@@ -658,7 +663,8 @@ class AsyncUsers:
         `GET /users/v2`, described in generated/docs/rest/users.md#list
 
         :param offset: Number of entries to skip. Limits: at least 0.
-        :param limit: Maximum number of entries on a page (platform default: 100). Limits: at least 1, at most 100.
+        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
+            most 100.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
         :param filters: see `UserFilters`.
@@ -708,7 +714,8 @@ class AsyncUsers:
 
         :param full_name: Full name to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -796,7 +803,8 @@ class AsyncUsers:
 
         :param tags: Tags to search for.
         :param page: Page number, starting at 1. Limits: at least 1.
-        :param per_page: Maximum number of entries on a page (platform default: 10). Limits: at least 1, at most 100.
+        :param per_page: Maximum number of entries on a page (platform default: 10, maximum: 100). Limits: at least 1,
+            at most 100.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
@@ -851,11 +859,11 @@ class AsyncUsers:
         """List users who are online.
 
         The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
-        is not in the vendor's documentation of the server; the largest page is unknown.
+        is not in the vendor's documentation of the server.
 
         `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
-        :param limit: Maximum number of entries on a page. Limits: at least 1.
+        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1, at most 100.
         :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,

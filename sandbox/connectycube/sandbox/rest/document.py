@@ -187,6 +187,9 @@ def _prepare(operation: dict[str, Any]) -> None:
         # The answer reports invalid contacts one by one, so the request isn't refused because of them.
         body = operation["requestBody"]["content"]["application/json"]["schema"]
         body["properties"]["contacts"]["items"] = {}
+    for parameter in operation.get("parameters", ()):
+        if parameter.get("name") == operation.get("x-page", {}).get("limit"):
+            parameter.get("schema", {}).pop("maximum", None)  # N-12: a larger page is cut, not refused.
 
 
 def load_document() -> Document:

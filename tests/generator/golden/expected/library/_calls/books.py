@@ -89,27 +89,27 @@ def create_call(
         printed_at=printed_at,
     )
     path = "/books"
-    body: dict[str, Any] = {}
-    body["title"] = wire.text("title", title, min_length=1, max_length=100)
+    _body: dict[str, Any] = {}
+    _body["title"] = wire.text("title", title, min_length=1, max_length=100)
     if year is not None:
-        body["year"] = wire.integer("year", year)
+        _body["year"] = wire.integer("year", year)
     if printed_at is not None:
-        body["printed_at"] = wire.unix("printed_at", printed_at)
+        _body["printed_at"] = wire.unix("printed_at", printed_at)
     if kind is not None:
-        body["kind"] = wire.choice("kind", kind, ("novel", "non-fiction"))
+        _body["kind"] = wire.choice("kind", kind, ("novel", "non-fiction"))
     if lent is not None:
-        body["lent"] = wire.flag("lent", lent)
+        _body["lent"] = wire.flag("lent", lent)
     if tags is not None:
-        body["tags"] = wire.commas("tags", tags, wire.text)
+        _body["tags"] = wire.commas("tags", tags, wire.text)
     if shelf is not OMIT:
-        body["shelf"] = None if shelf is None else wire.text("shelf", shelf)
+        _body["shelf"] = None if shelf is None else wire.text("shelf", shelf)
     if author is not None:
-        body["author"] = hide_(inputs.author("author", author))
+        _body["author"] = hide_(inputs.author("author", author))
     if fields is not None:
-        body.update(
+        _body.update(
             wire.more("fields", fields, ("title", "year", "printed_at", "kind", "lent", "tags", "shelf", "author"))
         )
-    return Call(_CREATE, path, json={"book": body})
+    return Call(_CREATE, path, json={"book": _body})
 
 
 _DELETE: Operation[None] = Operation(
