@@ -9,6 +9,7 @@ import base64
 import datetime as dt
 import json
 import math
+import operator
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -68,6 +69,8 @@ def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any
         return number(name, value)
     if isinstance(value, dt.datetime):
         return iso(name, value)
+    if isinstance(value, dt.date):
+        return date(name, value)
     try:
         if _is_model(value):
             return mapping(name, value.to_dict(), anything)
@@ -77,7 +80,33 @@ def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any
             return [anything(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
     except RecursionError:
         raise InvalidArgument(name.partition("[")[0], "is nested too deeply, or contains itself") from None
+    if hasattr(type(value), "__index__") or _is_decimal(value):
+        return number(name, value)
+    if _is_uuid(value):
+        return str(value)
     raise InvalidArgument(name, f"can't be written as JSON: {kind_name(value)}")
+
+
+# A program that passes a Decimal or a UUID has loaded its module: others need not wait for it.
+
+
+def _is_decimal(value: object) -> bool:
+    from decimal import Decimal
+
+    return isinstance(value, Decimal)
+
+
+def _is_uuid(value: object) -> bool:
+    from uuid import UUID
+
+    return isinstance(value, UUID)
+
+
+def _whole(value: Any) -> Any:
+    """Return a `Decimal` without a fraction as an integer, and anything else as it is."""
+    if isinstance(value, (int, str, float)) or not _is_decimal(value) or not value.is_finite():
+        return value
+    return int(value) if value.adjusted() < 20 and value == int(value) else value
 
 
 def text(
@@ -89,7 +118,9 @@ def text(
     pattern: str | None = None,
 ) -> str:
     if not isinstance(value, str):
-        raise InvalidArgument(name, f"must be text, not {kind_name(value)}")
+        if not _is_uuid(value):
+            raise InvalidArgument(name, f"must be text, not {kind_name(value)}")
+        value = str(value)
     if min_length == 1 and not value:
         raise InvalidArgument(name, "must not be empty")
     _bounds(name, len(value), "have characters:", min_length, max_length)
@@ -101,20 +132,30 @@ def text(
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    try:
+        found = operator.index(_whole(value))
+    except TypeError:
+        found = None
+    if found is None or isinstance(value, bool):
         raise InvalidArgument(name, f"must be an integer, not {kind_name(value)}")
-    if value.bit_length() > 63:
+    if found.bit_length() > 63:
         raise InvalidArgument(name, "exceeds the platform's 64-bit integers")
-    _bounds(name, value, "be", minimum, maximum)
-    return int(value)
+    _bounds(name, found, "be", minimum, maximum)
+    return found
 
 
 def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float:
-    found = integer(name, value) if isinstance(value, int) else value
+    found = _whole(value)
+    if hasattr(type(found), "__index__"):
+        found = integer(name, found)
+    elif not isinstance(value, float) and _is_decimal(value):
+        found = float(value)
+        if value.is_finite() and type(value)(repr(found)) != value:
+            raise InvalidArgument(name, "has more digits than a JSON number keeps: pass it as text")
     if not isinstance(found, (int, float)) or not math.isfinite(found):
         raise InvalidArgument(name, f"must be a finite number, not {kind_name(value)}")
     _bounds(name, found, "be", minimum, maximum)
-    return found
+    return found if isinstance(found, int) else float(found)
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -139,22 +180,31 @@ def _aware(name: str, value: dt.datetime) -> dt.datetime:
     return value
 
 
+def _start(value: dt.date) -> dt.datetime:
+    """Return when a day starts in UTC, the platform's time zone."""
+    return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+
+
 def iso(name: str, value: Any) -> str:
-    """Encode a time as ISO 8601 in UTC; text is sent unchanged."""
+    """Encode a time as ISO 8601 in UTC; a date is its start in UTC, and text is sent unchanged."""
     if isinstance(value, dt.datetime):
         return _aware(name, value).astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, dt.date):
+        return iso(name, _start(value))
     if isinstance(value, str):
         return text(name, value, min_length=1)
     raise InvalidArgument(name, f"must be a datetime or ISO 8601 text, not {kind_name(value)}")
 
 
 def unix(name: str, value: Any) -> int:
-    """Encode a time as Unix seconds."""
+    """Encode a time as Unix seconds; a date is its start in UTC."""
     if isinstance(value, dt.datetime):
         return int(_aware(name, value).timestamp())
+    if isinstance(value, dt.date):
+        return unix(name, _start(value))
     if isinstance(value, float) and math.isfinite(value):
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not (hasattr(type(value), "__index__") or _is_decimal(value)):
         raise InvalidArgument(name, f"must be a datetime or Unix seconds, not {kind_name(value)}")
     return integer(name, value)
 
@@ -351,7 +401,7 @@ def path_value(name: str, value: Any) -> str:
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
     """Encode one id or several, separated by commas."""
-    if isinstance(value, (str, int)):
+    if isinstance(value, str) or not isinstance(value, Iterable):
         return encode(name, value)
     return ",".join(encode(f"{name}[{index}]", entry) for index, entry in enumerate(_entries(name, value, 1, None)))
 
