@@ -119,6 +119,21 @@ class _Checker:
             if name not in TYPES:
                 remedy = nearest(str(name), TYPES, f"Write {', '.join(TYPES)}")
                 self.add(schema, "type", f"unknown type {name!r}", remedy)
+        if "x-id-of" in schema:
+            self.owner(schema)
+
+    def owner(self, schema: Map) -> None:
+        """Check that an id is of a schema, and is one of its properties."""
+        name, _, field = schema["x-id-of"].partition(".")
+        schemas = resolve(self.document, "#/components/schemas") or {}
+        if name not in schemas:
+            remedy = nearest(name, schemas, "Name a schema of the components")
+            self.add(schema, "x-id-of", f"'x-id-of' names no schema: {name!r}", remedy)
+            return
+        known = [key.lstrip("_") for key in schemas[name].get("properties") or ()]
+        if (field or "id") not in known:
+            problem = f"'x-id-of' names no property of {name!r}: {field or 'id'!r}"
+            self.add(schema, "x-id-of", problem, nearest(field, known, f"Write '{name}.' and the property"))
 
     def reference(self, node: Map, kind: str) -> None:
         ref = node["$ref"]

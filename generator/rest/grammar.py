@@ -64,6 +64,7 @@ KEYWORDS: dict[str, Node] = {
         "x-from-client": _TEXT,
         "x-additional-name": _TEXT,
         "x-python-name": _TEXT,
+        "x-id-of": _TEXT,
         "x-items": {"$ref": "#/$defs/schema"},
         "x-index-from": {"type": "integer"},
         "x-default-sent": _FLAG,

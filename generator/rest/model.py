@@ -25,6 +25,10 @@ class Type:
     """A flag or an enum is text on the wire."""
     limits: tuple[tuple[str, Any], ...] = ()
     index_from: int = 0
+    owner: str = ""
+    """The class of the objects that an id is of."""
+    owner_field: str = "id"
+    """Which of their fields it is."""
 
 
 @dataclass(frozen=True)

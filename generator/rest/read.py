@@ -27,7 +27,7 @@ from .model import (
     Type,
 )
 from .prepare import FORMS, Prepared, Slot, media_of
-from .types import Types
+from .types import Types, id_of
 
 
 def read(document: Map, prepared: Prepared, engine: Engine) -> Api:
@@ -424,7 +424,8 @@ def _filter_type(schema: dict[str, Any]) -> Type:
             return Type("iso")
         case "bool-int":
             return Type("flag")
-    return Type(kind)
+    owner, field = id_of(schema)
+    return Type(kind, owner=owner, owner_field=field)
 
 
 def _server(server: Any) -> str:

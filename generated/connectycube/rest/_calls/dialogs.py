@@ -89,11 +89,11 @@ _CREATE: Operation[models.Dialog] = Operation(
 def create_call(
     *,
     type: models.DialogType | Literal[1, 2, 3, 4, 5],
-    occupants_ids: Sequence[int] | None = None,
+    occupants_ids: Sequence[int | models.User] | None = None,
     name: str | None = None,
     photo: str | None = None,
     description: str | None = None,
-    admins_ids: Sequence[int] | None = None,
+    admins_ids: Sequence[int | models.User] | None = None,
     extensions: Mapping[str, str] | None = None,
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
 ) -> Call[models.Dialog]:
@@ -101,7 +101,9 @@ def create_call(
     body: dict[str, Any] = {}
     body["type"] = wire.choice("type", type, (1, 2, 3, 4, 5))
     if occupants_ids is not None:
-        body["occupants_ids"] = wire.array("occupants_ids", occupants_ids, wire.integer)
+        body["occupants_ids"] = wire.array(
+            "occupants_ids", occupants_ids, lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))
+        )
     if name is not None:
         body["name"] = wire.text("name", name)
     if photo is not None:
@@ -109,7 +111,12 @@ def create_call(
     if description is not None:
         body["description"] = wire.text("description", description)
     if admins_ids is not None:
-        body["admins_ids"] = wire.array("admins_ids", admins_ids, wire.integer, max_items=5)
+        body["admins_ids"] = wire.array(
+            "admins_ids",
+            admins_ids,
+            lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+            max_items=5,
+        )
     if extensions is not None:
         body["extensions"] = wire.mapping("extensions", extensions, wire.text, max_properties=3)
     if permissions is not None:
@@ -127,7 +134,7 @@ _UPDATE: Operation[models.Dialog] = Operation(
 
 # R-028, F-027, F-028, F-029, F-030, F-031, F-032, F-036, F-037, CR-08, CR-39, U-15, U-17
 def update_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     name: str | None = None,
     photo: str | None = None,
@@ -137,7 +144,7 @@ def update_call(
     push_all: inputs.DialogMembersInput | None = None,
     pull_all: inputs.DialogMembersInput | None = None,
 ) -> Call[models.Dialog]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id)
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     body: dict[str, Any] = {}
     if name is not None:
         body["name"] = wire.text("name", name)
@@ -168,11 +175,11 @@ _DELETE: Operation[None] = Operation(
 
 # R-029, F-038, F-040, CR-09, U-02
 def delete_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     force: bool | None = None,
 ) -> Call[None]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id)
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -189,11 +196,13 @@ _DELETE_MANY: Operation[models.DeletedDialogs] = Operation(
 
 # R-030, F-039, CR-09, U-02
 def delete_many_call(
-    dialog_ids: str | Sequence[str],
+    dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedDialogs]:
-    path = "/chat/Dialog/" + wire.path_list("dialog_ids", dialog_ids, wire.path_text)
+    path = "/chat/Dialog/" + wire.path_list(
+        "dialog_ids", dialog_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Dialog"))
+    )
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -210,11 +219,11 @@ _CLEAR_HISTORY: Operation[None] = Operation(
 
 # CR-40
 def clear_history_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     force: bool | None = None,
 ) -> Call[None]:
-    path = "/chat/Dialog/clearHistory/" + wire.path_text("dialog_id", dialog_id)
+    path = "/chat/Dialog/clearHistory/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -232,9 +241,9 @@ _SUBSCRIBE: Operation[models.Dialog] = Operation(
 
 # R-032, F-022, F-023, CR-38
 def subscribe_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
 ) -> Call[models.Dialog]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/subscribe"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/subscribe"
     return Call(_SUBSCRIBE, path)
 
 
@@ -248,9 +257,9 @@ _UNSUBSCRIBE: Operation[None] = Operation(
 
 # R-033, F-024, CR-37
 def unsubscribe_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
 ) -> Call[None]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/subscribe"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/subscribe"
     return Call(_UNSUBSCRIBE, path)
 
 
@@ -264,7 +273,7 @@ _UPDATE_ADMINS: Operation[models.Dialog] = Operation(
 
 # R-034, F-033, F-034, F-035, CR-08
 def update_admins_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     push_all: inputs.DialogAdminsInput | None = None,
     pull_all: inputs.DialogAdminsInput | None = None,
@@ -273,7 +282,7 @@ def update_admins_call(
         push_all=push_all,
         pull_all=pull_all,
     )
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/admins"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
     body: dict[str, Any] = {}
     if push_all is not None:
         body["push_all"] = inputs.dialog_admins("push_all", push_all)
@@ -292,9 +301,11 @@ _GET_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(
 
 # R-036, F-085
 def get_notifications_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
 ) -> Call[models.DialogNotifications]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/notifications"
+    path = (
+        "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/notifications"
+    )
     return Call(_GET_NOTIFICATIONS, path)
 
 
@@ -308,11 +319,13 @@ _UPDATE_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(
 
 # R-035, F-084
 def update_notifications_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     enabled: bool,
 ) -> Call[models.DialogNotifications]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/notifications"
+    path = (
+        "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/notifications"
+    )
     body: dict[str, Any] = {}
     body["enabled"] = wire.flag_text("enabled", enabled)
     return Call(_UPDATE_NOTIFICATIONS, path, json=body)
@@ -329,12 +342,12 @@ _LIST_OCCUPANTS: Operation[PageData[models.User]] = Operation(
 
 # CR-22, U-06
 def list_occupants_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     limit: int | None = None,
     skip: int | None = None,
 ) -> PageCall[models.User]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/occupants"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/occupants"
     query: wire.Pairs = []
     if limit is not None:
         query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))

@@ -70,11 +70,11 @@ _COMPLETE: Operation[None] = Operation(
 
 # R-052, F-072, CR-11, U-24
 def complete_call(
-    file_id: int,
+    file_id: int | models.File,
     *,
     size: int,
 ) -> Call[None]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1) + "/complete"
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1) + "/complete"
     body: dict[str, Any] = {}
     body["size"] = wire.integer("size", size, minimum=0, maximum=104857600)
     return Call(_COMPLETE, path, json={"blob": body})
@@ -90,9 +90,9 @@ _GET: Operation[models.File] = Operation(
 
 #
 def get_call(
-    file_id: int,
+    file_id: int | models.File,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     return Call(_GET, path)
 
 
@@ -106,13 +106,13 @@ _UPDATE: Operation[models.File] = Operation(
 
 # CR-12
 def update_call(
-    file_id: int,
+    file_id: int | models.File,
     *,
     name: str | None = None,
     content_type: str | None = None,
     new: bool | None = None,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     body: dict[str, Any] = {}
     if name is not None:
         body["name"] = wire.text("name", name, min_length=1, max_length=100)
@@ -133,9 +133,9 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    file_id: int,
+    file_id: int | models.File,
 ) -> Call[None]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     return Call(_DELETE, path)
 
 
@@ -149,8 +149,8 @@ _GET_OBJECT: Operation[models.File] = Operation(
 
 #
 def get_object_call(
-    file_uid: str,
+    file_uid: str | models.File,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_text("file_uid", file_uid) + "/object"
+    path = "/blobs/" + wire.path_text("file_uid", wire.id_of("file_uid", file_uid, "File", "uid")) + "/object"
     query: wire.Pairs = [("download_url", "1")]
     return Call(_GET_OBJECT, path, query=query)

@@ -28,7 +28,7 @@ _LIST: Operation[PageData[models.Meeting]] = Operation(
 def list_call(
     *,
     filters: filters_.MeetingFilters | None = None,
-    id: str | None = None,
+    id: str | models.Meeting | None = None,
     limit: int | None = None,
     offset: int | None = None,
     scheduled: bool | None = None,
@@ -36,7 +36,7 @@ def list_call(
     path = "/meetings"
     query: wire.Pairs = []
     if id is not None:
-        query += wire.pairs("_id", wire.text("id", id, min_length=1))
+        query += wire.pairs("_id", wire.text("id", wire.id_of("id", id, "Meeting"), min_length=1))
     if limit is not None:
         query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
     if offset is not None:
@@ -105,7 +105,7 @@ _UPDATE: Operation[models.Meeting] = Operation(
 
 #
 def update_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
     *,
     name: str | None = None,
     start_date: dt.datetime | int | None = None,
@@ -119,7 +119,7 @@ def update_call(
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
 ) -> Call[models.Meeting]:
-    path = "/meetings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/meetings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     body: dict[str, Any] = {}
     if name is not None:
         body["name"] = wire.text("name", name)
@@ -156,9 +156,9 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
 ) -> Call[None]:
-    path = "/meetings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/meetings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     return Call(_DELETE, path)
 
 
@@ -172,7 +172,7 @@ _LIST_RECORDINGS: Operation[list[models.MeetingRecording]] = Operation(
 
 #
 def list_recordings_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
 ) -> Call[list[models.MeetingRecording]]:
-    path = "/meetings/recordings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/meetings/recordings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     return Call(_LIST_RECORDINGS, path)

@@ -60,7 +60,9 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    subscription_id: int,
+    subscription_id: int | models.PushSubscription,
 ) -> Call[None]:
-    path = "/subscriptions/" + wire.path_integer("subscription_id", subscription_id, minimum=1)
+    path = "/subscriptions/" + wire.path_integer(
+        "subscription_id", wire.id_of("subscription_id", subscription_id, "PushSubscription"), minimum=1
+    )
     return Call(_DELETE, path)

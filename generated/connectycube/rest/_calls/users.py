@@ -404,9 +404,9 @@ _GET: Operation[models.User] = Operation(
 
 #
 def get_call(
-    user_id: int,
+    user_id: int | models.User,
 ) -> Call[models.User]:
-    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     return Call(_GET, path)
 
 
@@ -420,7 +420,7 @@ _UPDATE: Operation[models.User] = Operation(
 
 # CR-27, CR-28, U-58
 def update_call(
-    user_id: int,
+    user_id: int | models.User,
     *,
     login: str | None = None,
     email: str | None = None,
@@ -439,7 +439,7 @@ def update_call(
     external_user_id: int | None = None,
     blob_id: int | None = None,
 ) -> Call[models.User]:
-    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     body: dict[str, Any] = {}
     if login is not None:
         body["login"] = wire.text("login", login, min_length=3, max_length=70)
@@ -486,7 +486,7 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    user_id: int,
+    user_id: int | models.User,
 ) -> Call[None]:
-    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     return Call(_DELETE, path)

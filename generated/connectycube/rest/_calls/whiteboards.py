@@ -21,11 +21,14 @@ _LIST: Operation[list[models.Whiteboard]] = Operation(
 #
 def list_call(
     *,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
 ) -> Call[list[models.Whiteboard]]:
     path = "/whiteboards"
     query: wire.Pairs = []
-    query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
+    query += wire.pairs(
+        "chat_dialog_id",
+        wire.text("chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1),
+    )
     return Call(_LIST, path, query=query)
 
 
@@ -42,12 +45,14 @@ _CREATE: Operation[models.Whiteboard] = Operation(
 def create_call(
     *,
     name: str,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
 ) -> Call[models.Whiteboard]:
     path = "/whiteboards"
     body: dict[str, Any] = {}
     body["name"] = wire.text("name", name)
-    body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    body["chat_dialog_id"] = wire.text(
+        "chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1
+    )
     return Call(_CREATE, path, json=body)
 
 
@@ -61,11 +66,11 @@ _UPDATE: Operation[models.Whiteboard] = Operation(
 
 #
 def update_call(
-    whiteboard_id: str,
+    whiteboard_id: str | models.Whiteboard,
     *,
     name: str,
 ) -> Call[models.Whiteboard]:
-    path = "/whiteboards/" + wire.path_text("whiteboard_id", whiteboard_id)
+    path = "/whiteboards/" + wire.path_text("whiteboard_id", wire.id_of("whiteboard_id", whiteboard_id, "Whiteboard"))
     body: dict[str, Any] = {}
     body["name"] = wire.text("name", name)
     return Call(_UPDATE, path, json=body)
@@ -81,7 +86,7 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    whiteboard_id: str,
+    whiteboard_id: str | models.Whiteboard,
 ) -> Call[None]:
-    path = "/whiteboards/" + wire.path_text("whiteboard_id", whiteboard_id)
+    path = "/whiteboards/" + wire.path_text("whiteboard_id", wire.id_of("whiteboard_id", whiteboard_id, "Whiteboard"))
     return Call(_DELETE, path)

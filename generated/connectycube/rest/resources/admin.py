@@ -71,7 +71,7 @@ class Admin:
         self,
         *,
         filters: filters_.AdminMessageFilters | None = None,
-        chat_dialog_id: str | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -101,9 +101,9 @@ class Admin:
 
     def update_dialog(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
-        user_id: int | None = None,
+        user_id: int | models.User | None = None,
         is_muted: bool | None = None,
         name: str | None = None,
         photo: str | None = None,
@@ -152,7 +152,7 @@ class Admin:
     def create_meeting(
         self,
         *,
-        user_id: int,
+        user_id: int | models.User,
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
@@ -204,7 +204,7 @@ class Admin:
 
     def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of any meeting.
 
@@ -221,7 +221,7 @@ class Admin:
 
     def delete_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete the recordings of a meeting.
 
@@ -330,7 +330,7 @@ class Admin:
 
     def delete_user(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.AdminDeletedUser:
         """Delete any user.
 
@@ -407,7 +407,7 @@ class AsyncAdmin:
         self,
         *,
         filters: filters_.AdminMessageFilters | None = None,
-        chat_dialog_id: str | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -437,9 +437,9 @@ class AsyncAdmin:
 
     async def update_dialog(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
-        user_id: int | None = None,
+        user_id: int | models.User | None = None,
         is_muted: bool | None = None,
         name: str | None = None,
         photo: str | None = None,
@@ -488,7 +488,7 @@ class AsyncAdmin:
     async def create_meeting(
         self,
         *,
-        user_id: int,
+        user_id: int | models.User,
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
@@ -540,7 +540,7 @@ class AsyncAdmin:
 
     async def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of any meeting.
 
@@ -557,7 +557,7 @@ class AsyncAdmin:
 
     async def delete_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete the recordings of a meeting.
 
@@ -666,7 +666,7 @@ class AsyncAdmin:
 
     async def delete_user(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.AdminDeletedUser:
         """Delete any user.
 

@@ -106,7 +106,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        parent_id: str | None = None,
+        parent_id: str | models.CustomObject | None = None,
         permissions: inputs.CustomObjectPermissionsInput | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
@@ -219,7 +219,7 @@ class CustomObjects:
     def get_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -238,7 +238,7 @@ class CustomObjects:
     def get_permissions(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> models.CustomObjectPermissions:
         """Get a record's permissions.
 
@@ -257,7 +257,7 @@ class CustomObjects:
     def update(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
@@ -305,7 +305,7 @@ class CustomObjects:
     def delete(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> None:
         """Delete a record.
 
@@ -324,7 +324,7 @@ class CustomObjects:
     def delete_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
@@ -442,7 +442,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        parent_id: str | None = None,
+        parent_id: str | models.CustomObject | None = None,
         permissions: inputs.CustomObjectPermissionsInput | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
@@ -555,7 +555,7 @@ class AsyncCustomObjects:
     async def get_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -574,7 +574,7 @@ class AsyncCustomObjects:
     async def get_permissions(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> models.CustomObjectPermissions:
         """Get a record's permissions.
 
@@ -593,7 +593,7 @@ class AsyncCustomObjects:
     async def update(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
@@ -641,7 +641,7 @@ class AsyncCustomObjects:
     async def delete(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> None:
         """Delete a record.
 
@@ -660,7 +660,7 @@ class AsyncCustomObjects:
     async def delete_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 

@@ -84,11 +84,11 @@ class Dialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int] | None = None,
+        occupants_ids: Sequence[int | models.User] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int] | None = None,
+        admins_ids: Sequence[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     ) -> models.Dialog:
@@ -129,7 +129,7 @@ class Dialogs:
 
     def update(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         name: str | None = None,
         photo: str | None = None,
@@ -173,7 +173,7 @@ class Dialogs:
 
     def delete(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -193,7 +193,7 @@ class Dialogs:
 
     def delete_many(
         self,
-        dialog_ids: str | Sequence[str],
+        dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -213,7 +213,7 @@ class Dialogs:
 
     def clear_history(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -231,7 +231,7 @@ class Dialogs:
 
     def subscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.Dialog:
         """Subscribe to a public dialog.
 
@@ -248,7 +248,7 @@ class Dialogs:
 
     def unsubscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> None:
         """Unsubscribe from a public dialog.
 
@@ -263,7 +263,7 @@ class Dialogs:
 
     def update_admins(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         push_all: inputs.DialogAdminsInput | None = None,
         pull_all: inputs.DialogAdminsInput | None = None,
@@ -285,7 +285,7 @@ class Dialogs:
 
     def get_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
@@ -300,7 +300,7 @@ class Dialogs:
 
     def update_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         enabled: bool,
     ) -> models.DialogNotifications:
@@ -318,7 +318,7 @@ class Dialogs:
 
     def list_occupants(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         limit: int | None = None,
         skip: int | None = None,
@@ -417,11 +417,11 @@ class AsyncDialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int] | None = None,
+        occupants_ids: Sequence[int | models.User] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int] | None = None,
+        admins_ids: Sequence[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     ) -> models.Dialog:
@@ -462,7 +462,7 @@ class AsyncDialogs:
 
     async def update(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         name: str | None = None,
         photo: str | None = None,
@@ -506,7 +506,7 @@ class AsyncDialogs:
 
     async def delete(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -526,7 +526,7 @@ class AsyncDialogs:
 
     async def delete_many(
         self,
-        dialog_ids: str | Sequence[str],
+        dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -546,7 +546,7 @@ class AsyncDialogs:
 
     async def clear_history(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -564,7 +564,7 @@ class AsyncDialogs:
 
     async def subscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.Dialog:
         """Subscribe to a public dialog.
 
@@ -581,7 +581,7 @@ class AsyncDialogs:
 
     async def unsubscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> None:
         """Unsubscribe from a public dialog.
 
@@ -596,7 +596,7 @@ class AsyncDialogs:
 
     async def update_admins(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         push_all: inputs.DialogAdminsInput | None = None,
         pull_all: inputs.DialogAdminsInput | None = None,
@@ -618,7 +618,7 @@ class AsyncDialogs:
 
     async def get_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
@@ -633,7 +633,7 @@ class AsyncDialogs:
 
     async def update_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         enabled: bool,
     ) -> models.DialogNotifications:
@@ -651,7 +651,7 @@ class AsyncDialogs:
 
     async def list_occupants(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         limit: int | None = None,
         skip: int | None = None,

@@ -81,7 +81,7 @@ class Files(FilesHelpers):
 
     def complete(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         size: int,
     ) -> None:
@@ -101,7 +101,7 @@ class Files(FilesHelpers):
 
     def get(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> models.File:
         """Get a file's metadata by its id.
 
@@ -116,7 +116,7 @@ class Files(FilesHelpers):
 
     def update(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         name: str | None = None,
         content_type: str | None = None,
@@ -142,7 +142,7 @@ class Files(FilesHelpers):
 
     def delete(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> None:
         """Delete a file.
 
@@ -157,7 +157,7 @@ class Files(FilesHelpers):
 
     def get_object(
         self,
-        file_uid: str,
+        file_uid: str | models.File,
     ) -> models.File:
         """Get a file's metadata by its uid, with a download address.
 
@@ -246,7 +246,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def complete(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         size: int,
     ) -> None:
@@ -266,7 +266,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def get(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> models.File:
         """Get a file's metadata by its id.
 
@@ -281,7 +281,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def update(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         name: str | None = None,
         content_type: str | None = None,
@@ -307,7 +307,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def delete(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> None:
         """Delete a file.
 
@@ -322,7 +322,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def get_object(
         self,
-        file_uid: str,
+        file_uid: str | models.File,
     ) -> models.File:
         """Get a file's metadata by its uid, with a download address.
 

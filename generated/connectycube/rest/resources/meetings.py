@@ -40,7 +40,7 @@ class Meetings:
         self,
         *,
         filters: filters_.MeetingFilters | None = None,
-        id: str | None = None,
+        id: str | models.Meeting | None = None,
         limit: int | None = None,
         offset: int | None = None,
         scheduled: bool | None = None,
@@ -119,7 +119,7 @@ class Meetings:
 
     def update(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
         *,
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
@@ -177,7 +177,7 @@ class Meetings:
 
     def delete(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete a meeting.
 
@@ -194,7 +194,7 @@ class Meetings:
 
     def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of a meeting.
 
@@ -237,7 +237,7 @@ class AsyncMeetings:
         self,
         *,
         filters: filters_.MeetingFilters | None = None,
-        id: str | None = None,
+        id: str | models.Meeting | None = None,
         limit: int | None = None,
         offset: int | None = None,
         scheduled: bool | None = None,
@@ -316,7 +316,7 @@ class AsyncMeetings:
 
     async def update(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
         *,
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
@@ -374,7 +374,7 @@ class AsyncMeetings:
 
     async def delete(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete a meeting.
 
@@ -391,7 +391,7 @@ class AsyncMeetings:
 
     async def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of a meeting.
 

@@ -38,7 +38,7 @@ class Messages:
     def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
@@ -83,7 +83,7 @@ class Messages:
     def count(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
     ) -> int:
         """Count the messages of a dialog.
@@ -101,7 +101,7 @@ class Messages:
     def update_all(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
@@ -125,8 +125,8 @@ class Messages:
     def create(
         self,
         *,
-        chat_dialog_id: str | None = None,
-        recipient_id: int | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
+        recipient_id: int | models.User | None = None,
         message: str | None = None,
         attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
@@ -165,9 +165,9 @@ class Messages:
 
     def update(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
@@ -195,7 +195,7 @@ class Messages:
 
     def delete(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -217,7 +217,7 @@ class Messages:
     def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str] | None = None,
+        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
@@ -235,7 +235,7 @@ class Messages:
     def create_system(
         self,
         *,
-        recipientId: int,
+        recipientId: int | models.User,
         extra: Mapping[str, Any] | None = None,
     ) -> models.SystemMessage:
         """Send a system message to a user.
@@ -255,7 +255,7 @@ class Messages:
 
     def list_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
@@ -270,7 +270,7 @@ class Messages:
 
     def update_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
         *,
         add: str | None = None,
         remove: str | None = None,
@@ -322,7 +322,7 @@ class AsyncMessages:
     async def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
@@ -367,7 +367,7 @@ class AsyncMessages:
     async def count(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
     ) -> int:
         """Count the messages of a dialog.
@@ -385,7 +385,7 @@ class AsyncMessages:
     async def update_all(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
@@ -409,8 +409,8 @@ class AsyncMessages:
     async def create(
         self,
         *,
-        chat_dialog_id: str | None = None,
-        recipient_id: int | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
+        recipient_id: int | models.User | None = None,
         message: str | None = None,
         attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
@@ -449,9 +449,9 @@ class AsyncMessages:
 
     async def update(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
@@ -479,7 +479,7 @@ class AsyncMessages:
 
     async def delete(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -501,7 +501,7 @@ class AsyncMessages:
     async def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str] | None = None,
+        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
@@ -519,7 +519,7 @@ class AsyncMessages:
     async def create_system(
         self,
         *,
-        recipientId: int,
+        recipientId: int | models.User,
         extra: Mapping[str, Any] | None = None,
     ) -> models.SystemMessage:
         """Send a system message to a user.
@@ -539,7 +539,7 @@ class AsyncMessages:
 
     async def list_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
@@ -554,7 +554,7 @@ class AsyncMessages:
 
     async def update_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
         *,
         add: str | None = None,
         remove: str | None = None,

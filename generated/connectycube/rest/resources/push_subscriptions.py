@@ -78,7 +78,7 @@ class PushSubscriptions:
 
     def delete(
         self,
-        subscription_id: int,
+        subscription_id: int | models.PushSubscription,
     ) -> None:
         """Delete a subscription.
 
@@ -154,7 +154,7 @@ class AsyncPushSubscriptions:
 
     async def delete(
         self,
-        subscription_id: int,
+        subscription_id: int | models.PushSubscription,
     ) -> None:
         """Delete a subscription.
 

@@ -120,7 +120,7 @@ class Sessions:
 
     def delete_by_id(
         self,
-        session_id: int,
+        session_id: int | models.Session,
     ) -> None:
         """End another session of the current user.
 
@@ -306,7 +306,7 @@ class AsyncSessions:
 
     async def delete_by_id(
         self,
-        session_id: int,
+        session_id: int | models.Session,
     ) -> None:
         """End another session of the current user.
 

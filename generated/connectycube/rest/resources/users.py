@@ -394,7 +394,7 @@ class Users:
 
     def get(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.User:
         """Get a user.
 
@@ -413,7 +413,7 @@ class Users:
 
     def update(
         self,
-        user_id: int,
+        user_id: int | models.User,
         *,
         login: str | None = None,
         email: str | None = None,
@@ -483,7 +483,7 @@ class Users:
 
     def delete(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> None:
         """Delete the current user.
 
@@ -895,7 +895,7 @@ class AsyncUsers:
 
     async def get(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.User:
         """Get a user.
 
@@ -914,7 +914,7 @@ class AsyncUsers:
 
     async def update(
         self,
-        user_id: int,
+        user_id: int | models.User,
         *,
         login: str | None = None,
         email: str | None = None,
@@ -984,7 +984,7 @@ class AsyncUsers:
 
     async def delete(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> None:
         """Delete the current user.
 

@@ -35,7 +35,7 @@ class Whiteboards:
     def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
@@ -52,7 +52,7 @@ class Whiteboards:
         self,
         *,
         name: str,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
     ) -> models.Whiteboard:
         """Create a whiteboard in a dialog.
 
@@ -70,7 +70,7 @@ class Whiteboards:
 
     def update(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
         *,
         name: str,
     ) -> models.Whiteboard:
@@ -90,7 +90,7 @@ class Whiteboards:
 
     def delete(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
     ) -> None:
         """Delete a whiteboard.
 
@@ -131,7 +131,7 @@ class AsyncWhiteboards:
     async def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
@@ -148,7 +148,7 @@ class AsyncWhiteboards:
         self,
         *,
         name: str,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
     ) -> models.Whiteboard:
         """Create a whiteboard in a dialog.
 
@@ -166,7 +166,7 @@ class AsyncWhiteboards:
 
     async def update(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
         *,
         name: str,
     ) -> models.Whiteboard:
@@ -186,7 +186,7 @@ class AsyncWhiteboards:
 
     async def delete(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
     ) -> None:
         """Delete a whiteboard.
 

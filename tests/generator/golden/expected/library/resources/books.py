@@ -116,7 +116,7 @@ class Books:
 
     def delete(
         self,
-        book_ids: str | Sequence[str],
+        book_ids: str | models.Book | Sequence[str | models.Book],
     ) -> None:
         """Take books out.
 
@@ -232,7 +232,7 @@ class AsyncBooks:
 
     async def delete(
         self,
-        book_ids: str | Sequence[str],
+        book_ids: str | models.Book | Sequence[str | models.Book],
     ) -> None:
         """Take books out.
 
