@@ -213,7 +213,7 @@ class Code:
 
     def argument_annotation(self, argument: Argument) -> str:
         text = self.request(argument.type)
-        if argument.place == "path" and argument.type.kind == "list":
+        if (argument.place == "path" or argument.positional) and argument.type.kind == "list":
             text = f"{self.request(_item(argument.type))} | {text}"
         if argument.required:
             return f"{text} | None" if argument.nullable else text
@@ -271,6 +271,8 @@ class Code:
         function, extra = self.encoder(argument.type)
         qualified = function if function.startswith("inputs.") else f"wire.{function}"
         name = f"{inside}{literal(argument.name)}"
+        if isinstance(argument, Argument) and argument.positional and function == "array":
+            qualified = "wire.one_or_more"
         return f"{qualified}({name}, {self.id_of(argument.type, name, value)}{extra})"
 
     def path_expression(self, operation: Operation) -> str:

@@ -91,6 +91,8 @@ class Argument:
     """Sent when the caller leaves it out."""
     example: Any = None
     """In the wire's form."""
+    positional: bool = False
+    """Passed by position, although it is not in the path; a list takes a single entry, too."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Result:
     examples: tuple[tuple[int, Any], ...] = ()
     media: str = ""
     """The media type of bytes and text."""
+    first: bool = False
+    """The value is the first entry of a list."""
 
 
 @dataclass
@@ -164,6 +168,8 @@ class Operation:
     envelope: str = ""
     filled: tuple[tuple[str, str], ...] = ()
     """Body fields that the client fills in: wire name and source of the value."""
+    own_path: tuple[tuple[str, Any], ...] = ()
+    """Path parameters that the client fills in: name and example."""
     fixed_query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are always sent."""

@@ -920,6 +920,51 @@ OPERATIONS: dict[str, Operation] = {
             "user_id": lambda cube: cube.users.get(EMPTY),
         },
     ),
+    "me": Operation(
+        "GET",
+        calls={
+            "smallest": Call(
+                lambda cube: cube.users.me(),
+                "https://api.connectycube.com/users/81001",
+            ),
+        },
+        answers=[
+            Answer(
+                200,
+                {
+                    "user": {
+                        "id": 81001,
+                        "login": "mary",
+                        "email": "mary@mail.example",
+                        "full_name": "Mary S.",
+                        "phone": "390655500101",
+                        "website": "https://mary.example",
+                        "created_at": "2026-01-05T09:00:00Z",
+                        "updated_at": "2026-01-05T09:00:00Z",
+                        "last_request_at": None,
+                        "external_user_id": 3107,
+                        "external_id": "crm-3107",
+                        "facebook_id": "5550001",
+                        "twitter_id": "5550002",
+                        "blob_id": 40412,
+                        "custom_data": '{"shoe": 38}',
+                        "avatar": "4b7d0e9a1c3f4825a6d7e8f901b2c3d4",
+                        "user_tags": "climber,driver",
+                        "timezone": 60,
+                    }
+                },
+            ),
+        ],
+        envelope="user",
+        credentials={"cb-token": "the-session-token"},
+        refusals={
+            401: {"errors": {"base": ["Required session does not exist"]}},
+            404: {"errors": {"base": ["The resource wasn't found"]}},
+            429: {"errors": {"base": ["Rate limit exceeded"]}},
+            500: {"errors": {"base": ["Internal server error"]}},
+            503: {"errors": {"base": ["Service unavailable"]}},
+        },
+    ),
     "update": Operation(
         "PUT",
         calls={
@@ -1022,6 +1067,106 @@ OPERATIONS: dict[str, Operation] = {
         },
         without={
             "user_id": lambda cube: cube.users.update(EMPTY),
+        },
+    ),
+    "update_me": Operation(
+        "PUT",
+        calls={
+            "smallest": Call(
+                lambda cube: cube.users.update_me(),
+                "https://api.connectycube.com/users/81001",
+                body={"user": {}},
+            ),
+            "fullest": Call(
+                lambda cube: cube.users.update_me(
+                    login="mary.s",
+                    email="mary.s@mail.example",
+                    password="battery-staple-4",
+                    old_password="correct-horse-9",
+                    full_name="Mary Sand",
+                    phone="390655500102",
+                    website="https://sand.example",
+                    custom_data='{"shoe": 39}',
+                    timezone=120,
+                    tag_list=["climber"],
+                    avatar="8c2e5f7a9b1d4036a4c6e8f0a2b4d6f8",
+                    external_id="crm-3108",
+                    facebook_id="5550003",
+                    twitter_id="5550004",
+                    external_user_id=3108,
+                    blob_id=40413,
+                ),
+                "https://api.connectycube.com/users/81001",
+                body={
+                    "user": {
+                        "login": "mary.s",
+                        "email": "mary.s@mail.example",
+                        "password": "battery-staple-4",
+                        "old_password": "correct-horse-9",
+                        "full_name": "Mary Sand",
+                        "phone": "390655500102",
+                        "website": "https://sand.example",
+                        "custom_data": '{"shoe": 39}',
+                        "timezone": 120,
+                        "tag_list": "climber",
+                        "avatar": "8c2e5f7a9b1d4036a4c6e8f0a2b4d6f8",
+                        "external_id": "crm-3108",
+                        "facebook_id": "5550003",
+                        "twitter_id": "5550004",
+                        "external_user_id": 3108,
+                        "blob_id": 40413,
+                    }
+                },
+            ),
+            "name": Call(
+                lambda cube: cube.users.update_me(full_name="Mary Sand"),
+                "https://api.connectycube.com/users/81001",
+                body={"user": {"full_name": "Mary Sand"}},
+            ),
+            "password": Call(
+                lambda cube: cube.users.update_me(password="battery-staple-4", old_password="correct-horse-9"),
+                "https://api.connectycube.com/users/81001",
+                body={"user": {"password": "battery-staple-4", "old_password": "correct-horse-9"}},
+            ),
+        },
+        answers=[
+            Answer(
+                200,
+                {
+                    "user": {
+                        "id": 81001,
+                        "login": "mary.s",
+                        "email": "mary.s@mail.example",
+                        "full_name": "Mary Sand",
+                        "phone": "390655500102",
+                        "website": "https://sand.example",
+                        "created_at": "2026-01-05T09:00:00Z",
+                        "updated_at": "2026-02-04T19:00:00Z",
+                        "last_request_at": "2026-02-04T19:00:00Z",
+                        "external_user_id": 3108,
+                        "external_id": "crm-3108",
+                        "facebook_id": "5550003",
+                        "twitter_id": "5550004",
+                        "blob_id": 40413,
+                        "custom_data": '{"shoe": 39}',
+                        "avatar": "8c2e5f7a9b1d4036a4c6e8f0a2b4d6f8",
+                        "user_tags": "climber",
+                        "timezone": 120,
+                    }
+                },
+            ),
+        ],
+        envelope="user",
+        credentials={"cb-token": "the-session-token"},
+        refusals={
+            400: {"errors": {"base": ["Bad request"]}},
+            401: {"errors": {"base": ["Required session does not exist"]}},
+            403: {"errors": {"base": ["You don't have appropriate permissions to perform this operation"]}},
+            404: {"errors": {"base": ["The resource wasn't found"]}},
+            422: {"errors": {"name": ["is too long"]}},
+            429: {"errors": {"base": ["Rate limit exceeded"]}},
+            500: {"errors": {"base": ["Internal server error"]}},
+            503: {"errors": {"base": ["Service unavailable"]}},
         },
     ),
     "delete": Operation(

@@ -140,6 +140,15 @@ def array(
     return [encode(f"{name}[{index}]", entry) for index, entry in enumerate(entries)]
 
 
+def _is_single(value: Any) -> bool:
+    return isinstance(value, str) or not isinstance(value, Iterable)
+
+
+def one_or_more(name: str, value: Any, encode: Encoder, **limits: int | None) -> list[Any]:
+    """Encode one entry or several as a list."""
+    return [encode(name, value)] if _is_single(value) else array(name, value, encode, **limits)
+
+
 def commas(
     name: str, value: Any, encode: Encoder, *, min_items: int | None = None, max_items: int | None = None
 ) -> str:
@@ -300,7 +309,7 @@ def path_value(name: str, value: Any) -> str:
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
     """Encode one id or several, separated by commas."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if _is_single(value):
         return encode(name, value)
     return ",".join(encode(f"{name}[{index}]", entry) for index, entry in enumerate(_entries(name, value, 1, None)))
 

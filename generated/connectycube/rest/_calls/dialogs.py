@@ -13,7 +13,7 @@ from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
-from .._call import Call, Operation, a_count, an_object, unwrap
+from .._call import Call, Operation, a_count, an_object, first, unwrap
 from .._filtering import filter_pairs
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 from .._wire import OMIT, Omit
@@ -54,6 +54,24 @@ def list_call(
     if filters is not None:
         query += filter_pairs(filters, filters_.DIALOG_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
+
+
+_GET: Operation[models.Dialog] = Operation(
+    "dialogs.get",
+    "GET",
+    lambda data: first(unwrap(data, "items"), models.Dialog.from_dict),
+    security=("session",),
+)
+
+
+#
+def get_call(
+    dialog_id: str | models.Dialog,
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog"
+    query: wire.Pairs = [("limit", "1")]
+    query += wire.pairs("_id", wire.text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"), min_length=1))
+    return Call(_GET, path, query=query)
 
 
 _COUNT: Operation[int] = Operation(
@@ -163,6 +181,96 @@ def update_call(
     if pull_all is not None:
         body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
     return Call(_UPDATE, path, json=body)
+
+
+_ADD_OCCUPANTS: Operation[models.Dialog] = Operation(
+    "dialogs.add_occupants",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-028
+def add_occupants_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    body: dict[str, Any] = {}
+    body["occupants_ids"] = wire.one_or_more(
+        "user_ids", user_ids, lambda name, value: wire.integer(name, wire.id_of(name, value, "User")), min_items=1
+    )
+    return Call(_ADD_OCCUPANTS, path, json={"push_all": body})
+
+
+_REMOVE_OCCUPANTS: Operation[models.Dialog] = Operation(
+    "dialogs.remove_occupants",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-030
+def remove_occupants_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    body: dict[str, Any] = {}
+    body["occupants_ids"] = wire.one_or_more(
+        "user_ids", user_ids, lambda name, value: wire.integer(name, wire.id_of(name, value, "User")), min_items=1
+    )
+    return Call(_REMOVE_OCCUPANTS, path, json={"pull_all": body})
+
+
+_PIN: Operation[models.Dialog] = Operation(
+    "dialogs.pin",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-036
+def pin_call(
+    dialog_id: str | models.Dialog,
+    message_ids: str | models.Message | Sequence[str | models.Message],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    body: dict[str, Any] = {}
+    body["pinned_messages_ids"] = wire.one_or_more(
+        "message_ids",
+        message_ids,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Message"), min_length=1),
+        min_items=1,
+    )
+    return Call(_PIN, path, json={"push_all": body})
+
+
+_UNPIN: Operation[models.Dialog] = Operation(
+    "dialogs.unpin",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-036
+def unpin_call(
+    dialog_id: str | models.Dialog,
+    message_ids: str | models.Message | Sequence[str | models.Message],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    body: dict[str, Any] = {}
+    body["pinned_messages_ids"] = wire.one_or_more(
+        "message_ids",
+        message_ids,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Message"), min_length=1),
+        min_items=1,
+    )
+    return Call(_UNPIN, path, json={"pull_all": body})
 
 
 _DELETE: Operation[None] = Operation(
@@ -289,6 +397,56 @@ def update_admins_call(
     if pull_all is not None:
         body["pull_all"] = inputs.dialog_admins("pull_all", pull_all)
     return Call(_UPDATE_ADMINS, path, json=body)
+
+
+_ADD_ADMINS: Operation[models.Dialog] = Operation(
+    "dialogs.add_admins",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-034, F-033
+def add_admins_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
+    body: dict[str, Any] = {}
+    body["admins_ids"] = wire.one_or_more(
+        "user_ids",
+        user_ids,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+        min_items=1,
+        max_items=5,
+    )
+    return Call(_ADD_ADMINS, path, json={"push_all": body})
+
+
+_REMOVE_ADMINS: Operation[models.Dialog] = Operation(
+    "dialogs.remove_admins",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-034, F-034
+def remove_admins_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
+    body: dict[str, Any] = {}
+    body["admins_ids"] = wire.one_or_more(
+        "user_ids",
+        user_ids,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+        min_items=1,
+        max_items=5,
+    )
+    return Call(_REMOVE_ADMINS, path, json={"pull_all": body})
 
 
 _GET_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(

@@ -13,7 +13,7 @@ from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
-from .._call import Call, Operation, a_count, a_map, an_object
+from .._call import Call, Operation, a_count, a_map, an_object, first, unwrap
 from .._filtering import filter_pairs
 from .._lenient import to_integer, to_list
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
@@ -65,6 +65,28 @@ def list_call(
     if filters is not None:
         query += filter_pairs(filters, filters_.MESSAGE_FILTERS, "comma")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
+
+
+_GET: Operation[models.Message] = Operation(
+    "messages.get",
+    "GET",
+    lambda data: first(unwrap(data, "items"), models.Message.from_dict),
+    security=("session",),
+)
+
+
+#
+def get_call(
+    dialog_id: str | models.Dialog,
+    message_id: str | models.Message,
+) -> Call[models.Message]:
+    path = "/chat/Message"
+    query: wire.Pairs = [("mark_as_read", "0"), ("limit", "1")]
+    query += wire.pairs(
+        "chat_dialog_id", wire.text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"), min_length=1)
+    )
+    query += wire.pairs("_id", wire.text("message_id", wire.id_of("message_id", message_id, "Message"), min_length=1))
+    return Call(_GET, path, query=query)
 
 
 _COUNT: Operation[int] = Operation(

@@ -410,6 +410,21 @@ def get_call(
     return Call(_GET, path)
 
 
+_ME: Operation[models.User] = Operation(
+    "users.me",
+    "GET",
+    lambda data: models.User.from_dict(an_object(unwrap(data, "user"))),
+    security=("session",),
+    own=True,
+)
+
+
+#
+def me_call() -> Call[models.User]:
+    path = "/users/" + "{user_id}"
+    return Call(_ME, path)
+
+
 _UPDATE: Operation[models.User] = Operation(
     "users.update",
     "PUT",
@@ -474,6 +489,72 @@ def update_call(
     if blob_id is not None:
         body["blob_id"] = wire.integer("blob_id", blob_id)
     return Call(_UPDATE, path, json={"user": body})
+
+
+_UPDATE_ME: Operation[models.User] = Operation(
+    "users.update_me",
+    "PUT",
+    lambda data: models.User.from_dict(an_object(unwrap(data, "user"))),
+    security=("session",),
+    own=True,
+)
+
+
+# CR-27, CR-28, U-58
+def update_me_call(
+    *,
+    login: str | None = None,
+    email: str | None = None,
+    password: str | None = None,
+    old_password: str | None = None,
+    full_name: str | None = None,
+    phone: str | None = None,
+    website: str | None = None,
+    custom_data: str | None = None,
+    timezone: int | None = None,
+    tag_list: Sequence[str] | None = None,
+    avatar: str | None = None,
+    external_id: str | None = None,
+    facebook_id: str | None = None,
+    twitter_id: str | None = None,
+    external_user_id: int | None = None,
+    blob_id: int | None = None,
+) -> Call[models.User]:
+    path = "/users/" + "{user_id}"
+    body: dict[str, Any] = {}
+    if login is not None:
+        body["login"] = wire.text("login", login, min_length=3, max_length=70)
+    if email is not None:
+        body["email"] = wire.text("email", email, min_length=1)
+    if password is not None:
+        body["password"] = wire.text("password", password, min_length=1)
+    if old_password is not None:
+        body["old_password"] = wire.text("old_password", old_password, min_length=1)
+    if full_name is not None:
+        body["full_name"] = wire.text("full_name", full_name)
+    if phone is not None:
+        body["phone"] = wire.text("phone", phone)
+    if website is not None:
+        body["website"] = wire.text("website", website)
+    if custom_data is not None:
+        body["custom_data"] = wire.text("custom_data", custom_data)
+    if timezone is not None:
+        body["timezone"] = wire.integer("timezone", timezone)
+    if tag_list is not None:
+        body["tag_list"] = wire.commas("tag_list", tag_list, wire.text, max_items=5)
+    if avatar is not None:
+        body["avatar"] = wire.text("avatar", avatar)
+    if external_id is not None:
+        body["external_id"] = wire.text("external_id", external_id)
+    if facebook_id is not None:
+        body["facebook_id"] = wire.text("facebook_id", facebook_id)
+    if twitter_id is not None:
+        body["twitter_id"] = wire.text("twitter_id", twitter_id)
+    if external_user_id is not None:
+        body["external_user_id"] = wire.integer("external_user_id", external_user_id)
+    if blob_id is not None:
+        body["blob_id"] = wire.integer("blob_id", blob_id)
+    return Call(_UPDATE_ME, path, json={"user": body})
 
 
 _DELETE: Operation[None] = Operation(

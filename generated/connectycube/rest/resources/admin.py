@@ -19,9 +19,10 @@ from .._wire import OMIT, Omit
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["Admin", "AdminWithRawResponse", "AsyncAdmin", "AsyncAdminWithRawResponse"]
 
@@ -373,7 +374,7 @@ class AsyncAdmin:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncAdminWithRawResponse(self._client)
 
-    async def list_dialogs(
+    def list_dialogs(
         self,
         *,
         filters: filters_.AdminDialogFilters | None = None,
@@ -381,7 +382,7 @@ class AsyncAdmin:
         skip: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
-    ) -> AsyncPage[models.Dialog]:
+    ) -> PendingPage[models.Dialog]:
         """List the dialogs of the application.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
@@ -399,11 +400,11 @@ class AsyncAdmin:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_dialogs_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
-    async def list_messages(
+    def list_messages(
         self,
         *,
         filters: filters_.AdminMessageFilters | None = None,
@@ -411,7 +412,7 @@ class AsyncAdmin:
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
-    ) -> AsyncPage[models.Message]:
+    ) -> PendingPage[models.Message]:
         """List the messages of the application or of one dialog.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
@@ -429,7 +430,7 @@ class AsyncAdmin:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_messages_call(
                 chat_dialog_id=chat_dialog_id, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters
             )

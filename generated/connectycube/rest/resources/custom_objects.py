@@ -17,9 +17,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncCustomObjects", "AsyncCustomObjectsWithRawResponse", "CustomObjects", "CustomObjectsWithRawResponse"]
 
@@ -371,7 +372,7 @@ class AsyncCustomObjects:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncCustomObjectsWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         class_name: str,
         *,
@@ -383,7 +384,7 @@ class AsyncCustomObjects:
         output_include: Sequence[str] | None = None,
         output_exclude: Sequence[str] | None = None,
         group_by: str | None = None,
-    ) -> AsyncPage[models.CustomObject]:
+    ) -> PendingPage[models.CustomObject]:
         """List the records of a class.
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
@@ -406,7 +407,7 @@ class AsyncCustomObjects:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(
                 class_name,
                 limit=limit,

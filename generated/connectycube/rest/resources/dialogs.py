@@ -17,9 +17,10 @@ from .._wire import OMIT, Omit
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncDialogs", "AsyncDialogsWithRawResponse", "Dialogs", "DialogsWithRawResponse"]
 
@@ -63,6 +64,23 @@ class Dialogs:
         return self._client._page(
             calls.list_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
+
+    def get(
+        self,
+        dialog_id: str | models.Dialog,
+    ) -> models.Dialog:
+        """Get a dialog of the current user.
+
+        Raises `NotFound` for a dialog that the user is not in.
+
+        `GET /chat/Dialog`
+
+        :param dialog_id: Id of the dialog.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return self._client._call(calls.get_call(dialog_id=dialog_id))
 
     def count(
         self,
@@ -170,6 +188,74 @@ class Dialogs:
                 pull_all=pull_all,
             )
         )
+
+    def add_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Add users to a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to add.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.add_occupants_call(dialog_id, user_ids=user_ids))
+
+    def remove_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Remove users from a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to remove.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.remove_occupants_call(dialog_id, user_ids=user_ids))
+
+    def pin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Pin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to pin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.pin_call(dialog_id, message_ids=message_ids))
+
+    def unpin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Unpin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to unpin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.unpin_call(dialog_id, message_ids=message_ids))
 
     def delete(
         self,
@@ -283,6 +369,44 @@ class Dialogs:
         """
         return self._client._call(calls.update_admins_call(dialog_id, push_all=push_all, pull_all=pull_all))
 
+    def add_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make users admins of a dialog.
+
+        Only the owner may do this. A dialog has at most five admins.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to make admins. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.add_admins_call(dialog_id, user_ids=user_ids))
+
+    def remove_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make admins of a dialog ordinary occupants.
+
+        Only the owner may do this.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Admins to remove. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.remove_admins_call(dialog_id, user_ids=user_ids))
+
     def get_notifications(
         self,
         dialog_id: str | models.Dialog,
@@ -343,15 +467,22 @@ class DialogsWithRawResponse:
     def __init__(self, client: SessionClient) -> None:
         resource = Dialogs(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
+        self.get = raw(resource.get)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
         self.update = raw(resource.update)
+        self.add_occupants = raw(resource.add_occupants)
+        self.remove_occupants = raw(resource.remove_occupants)
+        self.pin = raw(resource.pin)
+        self.unpin = raw(resource.unpin)
         self.delete = raw(resource.delete)
         self.delete_many = raw(resource.delete_many)
         self.clear_history = raw(resource.clear_history)
         self.subscribe = raw(resource.subscribe)
         self.unsubscribe = raw(resource.unsubscribe)
         self.update_admins = raw(resource.update_admins)
+        self.add_admins = raw(resource.add_admins)
+        self.remove_admins = raw(resource.remove_admins)
         self.get_notifications = raw(resource.get_notifications)
         self.update_notifications = raw(resource.update_notifications)
         self.list_occupants = raw(resource.list_occupants)
@@ -368,7 +499,7 @@ class AsyncDialogs:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncDialogsWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.DialogFilters | None = None,
@@ -376,7 +507,7 @@ class AsyncDialogs:
         skip: int | None = None,
         sort_asc: Literal["last_message_date_sent"] | None = None,
         sort_desc: Literal["last_message_date_sent"] | None = None,
-    ) -> AsyncPage[models.Dialog]:
+    ) -> PendingPage[models.Dialog]:
         """List the dialogs of the current user.
 
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
@@ -393,9 +524,26 @@ class AsyncDialogs:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
+
+    async def get(
+        self,
+        dialog_id: str | models.Dialog,
+    ) -> models.Dialog:
+        """Get a dialog of the current user.
+
+        Raises `NotFound` for a dialog that the user is not in.
+
+        `GET /chat/Dialog`
+
+        :param dialog_id: Id of the dialog.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return await self._client._call(calls.get_call(dialog_id=dialog_id))
 
     async def count(
         self,
@@ -503,6 +651,74 @@ class AsyncDialogs:
                 pull_all=pull_all,
             )
         )
+
+    async def add_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Add users to a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to add.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.add_occupants_call(dialog_id, user_ids=user_ids))
+
+    async def remove_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Remove users from a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to remove.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.remove_occupants_call(dialog_id, user_ids=user_ids))
+
+    async def pin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Pin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to pin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.pin_call(dialog_id, message_ids=message_ids))
+
+    async def unpin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Unpin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to unpin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.unpin_call(dialog_id, message_ids=message_ids))
 
     async def delete(
         self,
@@ -616,6 +832,44 @@ class AsyncDialogs:
         """
         return await self._client._call(calls.update_admins_call(dialog_id, push_all=push_all, pull_all=pull_all))
 
+    async def add_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make users admins of a dialog.
+
+        Only the owner may do this. A dialog has at most five admins.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to make admins. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.add_admins_call(dialog_id, user_ids=user_ids))
+
+    async def remove_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make admins of a dialog ordinary occupants.
+
+        Only the owner may do this.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Admins to remove. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.remove_admins_call(dialog_id, user_ids=user_ids))
+
     async def get_notifications(
         self,
         dialog_id: str | models.Dialog,
@@ -649,13 +903,13 @@ class AsyncDialogs:
         """
         return await self._client._call(calls.update_notifications_call(dialog_id, enabled=enabled))
 
-    async def list_occupants(
+    def list_occupants(
         self,
         dialog_id: str | models.Dialog,
         *,
         limit: int | None = None,
         skip: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List the occupants of a public dialog.
 
         `GET /chat/Dialog/{dialog_id}/occupants`
@@ -667,7 +921,7 @@ class AsyncDialogs:
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_occupants_call(dialog_id, limit=limit, skip=skip))
+        return self._client._list(calls.list_occupants_call(dialog_id, limit=limit, skip=skip))
 
 
 class AsyncDialogsWithRawResponse:
@@ -676,15 +930,22 @@ class AsyncDialogsWithRawResponse:
     def __init__(self, client: AsyncSessionClient) -> None:
         resource = AsyncDialogs(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
+        self.get = araw(resource.get)
         self.count = araw(resource.count)
         self.create = araw(resource.create)
         self.update = araw(resource.update)
+        self.add_occupants = araw(resource.add_occupants)
+        self.remove_occupants = araw(resource.remove_occupants)
+        self.pin = araw(resource.pin)
+        self.unpin = araw(resource.unpin)
         self.delete = araw(resource.delete)
         self.delete_many = araw(resource.delete_many)
         self.clear_history = araw(resource.clear_history)
         self.subscribe = araw(resource.subscribe)
         self.unsubscribe = araw(resource.unsubscribe)
         self.update_admins = araw(resource.update_admins)
+        self.add_admins = araw(resource.add_admins)
+        self.remove_admins = araw(resource.remove_admins)
         self.get_notifications = araw(resource.get_notifications)
         self.update_notifications = araw(resource.update_notifications)
         self.list_occupants = araw(resource.list_occupants)

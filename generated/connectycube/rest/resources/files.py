@@ -16,9 +16,10 @@ from .._sync_files import FilesHelpers
 
 if TYPE_CHECKING:
     from .. import models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncFiles", "AsyncFilesWithRawResponse", "Files", "FilesWithRawResponse"]
 
@@ -199,12 +200,12 @@ class AsyncFiles(AsyncFilesHelpers):
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncFilesWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         page: int | None = None,
         per_page: int | None = None,
-    ) -> AsyncPage[models.File]:
+    ) -> PendingPage[models.File]:
         """List the files of the current user.
 
         Deprecated by the vendor.
@@ -219,7 +220,7 @@ class AsyncFiles(AsyncFilesHelpers):
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._page(calls.list_call(page=page, per_page=per_page))
+        return self._client._list(calls.list_call(page=page, per_page=per_page))
 
     async def create(
         self,

@@ -18,9 +18,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncMeetings", "AsyncMeetingsWithRawResponse", "Meetings", "MeetingsWithRawResponse"]
 
@@ -233,7 +234,7 @@ class AsyncMeetings:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMeetingsWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.MeetingFilters | None = None,
@@ -241,7 +242,7 @@ class AsyncMeetings:
         limit: int | None = None,
         offset: int | None = None,
         scheduled: bool | None = None,
-    ) -> AsyncPage[models.Meeting]:
+    ) -> PendingPage[models.Meeting]:
         """List the meetings of the current user.
 
         The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
@@ -258,7 +259,7 @@ class AsyncMeetings:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(id=id, limit=limit, offset=offset, scheduled=scheduled, filters=filters)
         )
 

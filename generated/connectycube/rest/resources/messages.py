@@ -17,9 +17,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncMessages", "AsyncMessagesWithRawResponse", "Messages", "MessagesWithRawResponse"]
 
@@ -79,6 +80,25 @@ class Messages:
                 filters=filters,
             )
         )
+
+    def get(
+        self,
+        dialog_id: str | models.Dialog,
+        message_id: str | models.Message,
+    ) -> models.Message:
+        """Get a message.
+
+        The server does not mark it as read. Raises `NotFound` for a message that the dialog does not have.
+
+        `GET /chat/Message`
+
+        :param dialog_id: Id of the dialog.
+        :param message_id: Id of the message.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.get_call(dialog_id=dialog_id, message_id=message_id))
 
     def count(
         self,
@@ -297,6 +317,7 @@ class MessagesWithRawResponse:
     def __init__(self, client: SessionClient) -> None:
         resource = Messages(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
+        self.get = raw(resource.get)
         self.count = raw(resource.count)
         self.update_all = raw(resource.update_all)
         self.create = raw(resource.create)
@@ -319,7 +340,7 @@ class AsyncMessages:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMessagesWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         chat_dialog_id: str | models.Dialog,
@@ -330,7 +351,7 @@ class AsyncMessages:
         sort_desc: Literal["date_sent"] | None = None,
         mark_as_read: bool | None = None,
         preview: bool | None = None,
-    ) -> AsyncPage[models.Message]:
+    ) -> PendingPage[models.Message]:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
@@ -351,7 +372,7 @@ class AsyncMessages:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(
                 chat_dialog_id=chat_dialog_id,
                 limit=limit,
@@ -363,6 +384,25 @@ class AsyncMessages:
                 filters=filters,
             )
         )
+
+    async def get(
+        self,
+        dialog_id: str | models.Dialog,
+        message_id: str | models.Message,
+    ) -> models.Message:
+        """Get a message.
+
+        The server does not mark it as read. Raises `NotFound` for a message that the dialog does not have.
+
+        `GET /chat/Message`
+
+        :param dialog_id: Id of the dialog.
+        :param message_id: Id of the message.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.get_call(dialog_id=dialog_id, message_id=message_id))
 
     async def count(
         self,
@@ -581,6 +621,7 @@ class AsyncMessagesWithRawResponse:
     def __init__(self, client: AsyncSessionClient) -> None:
         resource = AsyncMessages(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
+        self.get = araw(resource.get)
         self.count = araw(resource.count)
         self.update_all = araw(resource.update_all)
         self.create = araw(resource.create)

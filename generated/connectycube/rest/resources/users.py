@@ -16,9 +16,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncUsers", "AsyncUsersWithRawResponse", "Users", "UsersWithRawResponse"]
 
@@ -411,6 +412,19 @@ class Users:
         """
         return self._client._call(calls.get_call(user_id))
 
+    def me(
+        self,
+    ) -> models.User:
+        """Get the current user.
+
+        `GET /users/{user_id}`
+
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return self._client._call(calls.me_call())
+
     def update(
         self,
         user_id: int | models.User,
@@ -481,6 +495,73 @@ class Users:
             )
         )
 
+    def update_me(
+        self,
+        *,
+        login: str | None = None,
+        email: str | None = None,
+        password: str | None = None,
+        old_password: str | None = None,
+        full_name: str | None = None,
+        phone: str | None = None,
+        website: str | None = None,
+        custom_data: str | None = None,
+        timezone: int | None = None,
+        tag_list: Sequence[str] | None = None,
+        avatar: str | None = None,
+        external_id: str | None = None,
+        facebook_id: str | None = None,
+        twitter_id: str | None = None,
+        external_user_id: int | None = None,
+        blob_id: int | None = None,
+    ) -> models.User:
+        """Update the current user.
+
+        Like `update`, for the session's own user. A new `password` requires the `old_password`.
+
+        `PUT /users/{user_id}`
+
+        :param login: Login. Limits: at most 70 characters, at least 3 characters.
+        :param email: Email address.
+        :param password: Password.
+        :param old_password: The current password.
+        :param full_name: Full name.
+        :param phone: Phone number.
+        :param website: Web address.
+        :param custom_data: Free text of the application, often JSON.
+        :param timezone: Offset from UTC in minutes.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
+        :param avatar: Uid of a stored file or a web address.
+        :param external_id: Id in the application's own system.
+        :param facebook_id: Id at Facebook.
+        :param twitter_id: Id at Twitter.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
+        :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(
+            calls.update_me_call(
+                login=login,
+                email=email,
+                password=password,
+                old_password=old_password,
+                full_name=full_name,
+                phone=phone,
+                website=website,
+                custom_data=custom_data,
+                timezone=timezone,
+                tag_list=tag_list,
+                avatar=avatar,
+                external_id=external_id,
+                facebook_id=facebook_id,
+                twitter_id=twitter_id,
+                external_user_id=external_user_id,
+                blob_id=blob_id,
+            )
+        )
+
     def delete(
         self,
         user_id: int | models.User,
@@ -520,7 +601,9 @@ class UsersWithRawResponse:
         self.get_by_external_id = raw(resource.get_by_external_id)
         self.delete_by_external_id = raw(resource.delete_by_external_id)
         self.get = raw(resource.get)
+        self.me = raw(resource.me)
         self.update = raw(resource.update)
+        self.update_me = raw(resource.update_me)
         self.delete = raw(resource.delete)
 
 
@@ -535,14 +618,14 @@ class AsyncUsers:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncUsersWithRawResponse(self._client)
 
-    async def list_v1(
+    def list_v1(
         self,
         *,
         filters: filters_.UserV1Filters | None = None,
         page: int | None = None,
         per_page: int | None = None,
         order: str | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users (API version 1).
 
         Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
@@ -560,7 +643,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_v1_call(page=page, per_page=per_page, order=order, filters=filters))
+        return self._client._list(calls.list_v1_call(page=page, per_page=per_page, order=order, filters=filters))
 
     async def create(
         self,
@@ -627,7 +710,7 @@ class AsyncUsers:
             )
         )
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.UserFilters | None = None,
@@ -635,7 +718,7 @@ class AsyncUsers:
         limit: int | None = None,
         sort_asc: str | None = None,
         sort_desc: str | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users.
 
         At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
@@ -653,7 +736,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(offset=offset, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
@@ -677,13 +760,13 @@ class AsyncUsers:
         """
         return await self._client._call(calls.get_by_login_call(login=login))
 
-    async def list_by_full_name(
+    def list_by_full_name(
         self,
         *,
         full_name: str,
         page: int | None = None,
         per_page: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users by full name.
 
         Replaced by a filter of `users.list`.
@@ -699,7 +782,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_by_full_name_call(full_name=full_name, page=page, per_page=per_page))
+        return self._client._list(calls.list_by_full_name_call(full_name=full_name, page=page, per_page=per_page))
 
     async def get_by_facebook_id(
         self,
@@ -761,13 +844,13 @@ class AsyncUsers:
         """
         return await self._client._call(calls.get_by_email_call(email=email))
 
-    async def list_by_tags(
+    def list_by_tags(
         self,
         *,
         tags: Sequence[str],
         page: int | None = None,
         per_page: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users who have at least one of the given tags.
 
         Replaced by a filter of `users.list`.
@@ -783,7 +866,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_by_tags_call(tags=tags, page=page, per_page=per_page))
+        return self._client._list(calls.list_by_tags_call(tags=tags, page=page, per_page=per_page))
 
     async def get_by_phone(
         self,
@@ -824,12 +907,12 @@ class AsyncUsers:
         """
         return await self._client._call(calls.reset_password_call(email=email))
 
-    async def list_online(
+    def list_online(
         self,
         *,
         limit: int | None = None,
         offset: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users who are online.
 
         Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
@@ -842,7 +925,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_online_call(limit=limit, offset=offset))
+        return self._client._list(calls.list_online_call(limit=limit, offset=offset))
 
     async def count_online(
         self,
@@ -911,6 +994,19 @@ class AsyncUsers:
             Unavailable.
         """
         return await self._client._call(calls.get_call(user_id))
+
+    async def me(
+        self,
+    ) -> models.User:
+        """Get the current user.
+
+        `GET /users/{user_id}`
+
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return await self._client._call(calls.me_call())
 
     async def update(
         self,
@@ -982,6 +1078,73 @@ class AsyncUsers:
             )
         )
 
+    async def update_me(
+        self,
+        *,
+        login: str | None = None,
+        email: str | None = None,
+        password: str | None = None,
+        old_password: str | None = None,
+        full_name: str | None = None,
+        phone: str | None = None,
+        website: str | None = None,
+        custom_data: str | None = None,
+        timezone: int | None = None,
+        tag_list: Sequence[str] | None = None,
+        avatar: str | None = None,
+        external_id: str | None = None,
+        facebook_id: str | None = None,
+        twitter_id: str | None = None,
+        external_user_id: int | None = None,
+        blob_id: int | None = None,
+    ) -> models.User:
+        """Update the current user.
+
+        Like `update`, for the session's own user. A new `password` requires the `old_password`.
+
+        `PUT /users/{user_id}`
+
+        :param login: Login. Limits: at most 70 characters, at least 3 characters.
+        :param email: Email address.
+        :param password: Password.
+        :param old_password: The current password.
+        :param full_name: Full name.
+        :param phone: Phone number.
+        :param website: Web address.
+        :param custom_data: Free text of the application, often JSON.
+        :param timezone: Offset from UTC in minutes.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
+        :param avatar: Uid of a stored file or a web address.
+        :param external_id: Id in the application's own system.
+        :param facebook_id: Id at Facebook.
+        :param twitter_id: Id at Twitter.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
+        :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(
+            calls.update_me_call(
+                login=login,
+                email=email,
+                password=password,
+                old_password=old_password,
+                full_name=full_name,
+                phone=phone,
+                website=website,
+                custom_data=custom_data,
+                timezone=timezone,
+                tag_list=tag_list,
+                avatar=avatar,
+                external_id=external_id,
+                facebook_id=facebook_id,
+                twitter_id=twitter_id,
+                external_user_id=external_user_id,
+                blob_id=blob_id,
+            )
+        )
+
     async def delete(
         self,
         user_id: int | models.User,
@@ -1021,5 +1184,7 @@ class AsyncUsersWithRawResponse:
         self.get_by_external_id = araw(resource.get_by_external_id)
         self.delete_by_external_id = araw(resource.delete_by_external_id)
         self.get = araw(resource.get)
+        self.me = araw(resource.me)
         self.update = araw(resource.update)
+        self.update_me = araw(resource.update_me)
         self.delete = araw(resource.delete)
