@@ -12,24 +12,11 @@ import pytest
 
 from connectycube.rest import InvalidArgument
 
-from .test_encoding import body, target
+from .test_encoding import Number, body, target
 
 UID = UUID("0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0")
 DAY = dt.date(2026, 2, 3)
 DAY_START = 1770076800
-
-
-class Number:
-    """An integer of another library, such as numpy's."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def __index__(self) -> int:
-        return self.value
-
-    def __repr__(self) -> str:
-        return f"Number({self.value})"
 
 
 class Id(int, Enum):

@@ -122,6 +122,7 @@ def update_dialog_call(
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     push_all: inputs.DialogMembersInput | None = None,
     pull_all: inputs.DialogMembersInput | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Dialog]:
     path = "/admin/chat/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     body: dict[str, Any] = {}
@@ -145,6 +146,24 @@ def update_dialog_call(
         body["push_all"] = inputs.dialog_members("push_all", push_all)
     if pull_all is not None:
         body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "user_id",
+                    "is_muted",
+                    "name",
+                    "photo",
+                    "description",
+                    "extensions",
+                    "permissions",
+                    "push_all",
+                    "pull_all",
+                ),
+            )
+        )
     return Call(_UPDATE_DIALOG, path, json=body)
 
 
@@ -172,6 +191,7 @@ def create_meeting_call(
     notify: bool | None = None,
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Meeting]:
     path = "/admin/meetings"
     body: dict[str, Any] = {}
@@ -194,6 +214,27 @@ def create_meeting_call(
         body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
         body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "user_id",
+                    "name",
+                    "start_date",
+                    "end_date",
+                    "attendees",
+                    "chat",
+                    "record",
+                    "public",
+                    "scheduled",
+                    "notify",
+                    "notify_before",
+                    "timezone",
+                ),
+            )
+        )
     return Call(_CREATE_MEETING, path, json=body)
 
 

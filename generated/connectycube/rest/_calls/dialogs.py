@@ -114,6 +114,7 @@ def create_call(
     admins_ids: Sequence[int | models.User] | None = None,
     extensions: Mapping[str, str] | None = None,
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog"
     body: dict[str, Any] = {}
@@ -139,6 +140,14 @@ def create_call(
         body["extensions"] = wire.mapping("extensions", extensions, wire.text, max_properties=3)
     if permissions is not None:
         body["permissions"] = inputs.dialog_permissions("permissions", permissions)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                ("type", "occupants_ids", "name", "photo", "description", "admins_ids", "extensions", "permissions"),
+            )
+        )
     return Call(_CREATE, path, json=body)
 
 
@@ -161,6 +170,7 @@ def update_call(
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     push_all: inputs.DialogMembersInput | None = None,
     pull_all: inputs.DialogMembersInput | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     body: dict[str, Any] = {}
@@ -180,6 +190,14 @@ def update_call(
         body["push_all"] = inputs.dialog_members("push_all", push_all)
     if pull_all is not None:
         body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                ("name", "photo", "description", "extensions", "permissions", "push_all", "pull_all"),
+            )
+        )
     return Call(_UPDATE, path, json=body)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import _wire as wire
@@ -50,6 +51,7 @@ def create_call(
     content_type: str,
     name: str,
     public: bool | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.File]:
     path = "/blobs"
     body: dict[str, Any] = {}
@@ -57,6 +59,8 @@ def create_call(
     body["name"] = wire.text("name", name, min_length=1, max_length=100)
     if public is not None:
         body["public"] = wire.boolean("public", public)
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("content_type", "name", "public")))
     return Call(_CREATE, path, json={"blob": body})
 
 
@@ -111,6 +115,7 @@ def update_call(
     name: str | None = None,
     content_type: str | None = None,
     new: bool | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.File]:
     path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     body: dict[str, Any] = {}
@@ -120,6 +125,8 @@ def update_call(
         body["content_type"] = wire.text("content_type", content_type, min_length=1)
     if new is not None:
         body["new"] = wire.flag("new", new)
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("name", "content_type", "new")))
     return Call(_UPDATE, path, json={"blob": body})
 
 

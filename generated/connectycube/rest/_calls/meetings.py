@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import _wire as wire
@@ -71,6 +71,7 @@ def create_call(
     notify: bool | None = None,
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Meeting]:
     path = "/meetings"
     body: dict[str, Any] = {}
@@ -92,6 +93,26 @@ def create_call(
         body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
         body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "name",
+                    "start_date",
+                    "end_date",
+                    "attendees",
+                    "chat",
+                    "record",
+                    "public",
+                    "scheduled",
+                    "notify",
+                    "notify_before",
+                    "timezone",
+                ),
+            )
+        )
     return Call(_CREATE, path, json=body)
 
 
@@ -118,6 +139,7 @@ def update_call(
     notify: bool | None = None,
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Meeting]:
     path = "/meetings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     body: dict[str, Any] = {}
@@ -143,6 +165,26 @@ def update_call(
         body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
         body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "name",
+                    "start_date",
+                    "end_date",
+                    "attendees",
+                    "chat",
+                    "record",
+                    "public",
+                    "scheduled",
+                    "notify",
+                    "notify_before",
+                    "timezone",
+                ),
+            )
+        )
     return Call(_UPDATE, path, json=body)
 
 

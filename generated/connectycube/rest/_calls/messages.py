@@ -129,6 +129,7 @@ def update_all_call(
     read: bool | None = None,
     delivered: bool | None = None,
     message: str | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[None]:
     path = "/chat/Message"
     body: dict[str, Any] = {}
@@ -141,6 +142,8 @@ def update_all_call(
         body["delivered"] = wire.flag("delivered", delivered)
     if message is not None:
         body["message"] = wire.text("message", message)
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("chat_dialog_id", "read", "delivered", "message")))
     return Call(_UPDATE_ALL, path, json=body)
 
 
@@ -209,6 +212,7 @@ def update_call(
     read: bool | None = None,
     delivered: bool | None = None,
     message: str | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[None]:
     path = "/chat/Message/" + wire.path_list(
         "message_ids", message_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Message"))
@@ -223,6 +227,8 @@ def update_call(
         body["delivered"] = wire.flag("delivered", delivered)
     if message is not None:
         body["message"] = wire.text("message", message)
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("chat_dialog_id", "read", "delivered", "message")))
     return Call(_UPDATE, path, json=body)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from .. import _wire as wire
@@ -39,6 +40,7 @@ def create_call(
     notification_channel: models.PushChannel | Literal["apns", "apns_voip", "gcm", "web"],
     push_token: inputs.PushTokenInput,
     device: inputs.PushDeviceInput,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[list[models.PushSubscription]]:
     path = "/subscriptions"
     body: dict[str, Any] = {}
@@ -47,6 +49,8 @@ def create_call(
     )
     body["push_token"] = inputs.push_token("push_token", push_token)
     body["device"] = inputs.push_device("device", device)
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("notification_channel", "push_token", "device")))
     return Call(_CREATE, path, json=body)
 
 

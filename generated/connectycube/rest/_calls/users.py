@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.json import Decoder
@@ -75,6 +75,7 @@ def create_call(
     twitter_id: str | None = None,
     external_user_id: int | None = None,
     blob_id: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.User]:
     wire.at_least_one(
         login=login,
@@ -111,6 +112,30 @@ def create_call(
         body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
         body["blob_id"] = wire.integer("blob_id", blob_id)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "password",
+                    "login",
+                    "email",
+                    "full_name",
+                    "phone",
+                    "website",
+                    "custom_data",
+                    "timezone",
+                    "tag_list",
+                    "avatar",
+                    "external_id",
+                    "facebook_id",
+                    "twitter_id",
+                    "external_user_id",
+                    "blob_id",
+                ),
+            )
+        )
     return Call(_CREATE, path, json={"user": body})
 
 
@@ -453,6 +478,7 @@ def update_call(
     twitter_id: str | None = None,
     external_user_id: int | None = None,
     blob_id: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.User]:
     path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     body: dict[str, Any] = {}
@@ -488,6 +514,31 @@ def update_call(
         body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
         body["blob_id"] = wire.integer("blob_id", blob_id)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "login",
+                    "email",
+                    "password",
+                    "old_password",
+                    "full_name",
+                    "phone",
+                    "website",
+                    "custom_data",
+                    "timezone",
+                    "tag_list",
+                    "avatar",
+                    "external_id",
+                    "facebook_id",
+                    "twitter_id",
+                    "external_user_id",
+                    "blob_id",
+                ),
+            )
+        )
     return Call(_UPDATE, path, json={"user": body})
 
 
@@ -519,6 +570,7 @@ def update_me_call(
     twitter_id: str | None = None,
     external_user_id: int | None = None,
     blob_id: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.User]:
     path = "/users/" + "{user_id}"
     body: dict[str, Any] = {}
@@ -554,6 +606,31 @@ def update_me_call(
         body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
         body["blob_id"] = wire.integer("blob_id", blob_id)
+    if extra_fields is not None:
+        body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "login",
+                    "email",
+                    "password",
+                    "old_password",
+                    "full_name",
+                    "phone",
+                    "website",
+                    "custom_data",
+                    "timezone",
+                    "tag_list",
+                    "avatar",
+                    "external_id",
+                    "facebook_id",
+                    "twitter_id",
+                    "external_user_id",
+                    "blob_id",
+                ),
+            )
+        )
     return Call(_UPDATE_ME, path, json={"user": body})
 
 

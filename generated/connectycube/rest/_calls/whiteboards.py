@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import _wire as wire
@@ -46,6 +47,7 @@ def create_call(
     *,
     name: str,
     chat_dialog_id: str | models.Dialog,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Whiteboard]:
     path = "/whiteboards"
     body: dict[str, Any] = {}
@@ -53,6 +55,8 @@ def create_call(
     body["chat_dialog_id"] = wire.text(
         "chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1
     )
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("name", "chat_dialog_id")))
     return Call(_CREATE, path, json=body)
 
 
@@ -69,10 +73,13 @@ def update_call(
     whiteboard_id: str | models.Whiteboard,
     *,
     name: str,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Whiteboard]:
     path = "/whiteboards/" + wire.path_text("whiteboard_id", wire.id_of("whiteboard_id", whiteboard_id, "Whiteboard"))
     body: dict[str, Any] = {}
     body["name"] = wire.text("name", name)
+    if extra_fields is not None:
+        body.update(wire.more("extra_fields", extra_fields, ("name",)))
     return Call(_UPDATE, path, json=body)
 
 

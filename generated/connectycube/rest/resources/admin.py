@@ -7,7 +7,7 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -113,6 +113,7 @@ class Admin:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update any dialog, or mute it for a user.
 
@@ -131,6 +132,7 @@ class Admin:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -147,6 +149,7 @@ class Admin:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
@@ -165,6 +168,7 @@ class Admin:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
@@ -182,6 +186,7 @@ class Admin:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -200,6 +205,7 @@ class Admin:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
@@ -449,6 +455,7 @@ class AsyncAdmin:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update any dialog, or mute it for a user.
 
@@ -467,6 +474,7 @@ class AsyncAdmin:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -483,6 +491,7 @@ class AsyncAdmin:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
@@ -501,6 +510,7 @@ class AsyncAdmin:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
@@ -518,6 +528,7 @@ class AsyncAdmin:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -536,6 +547,7 @@ class AsyncAdmin:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 

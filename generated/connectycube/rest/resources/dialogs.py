@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -109,6 +109,7 @@ class Dialogs:
         admins_ids: Sequence[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Create a dialog.
 
@@ -128,6 +129,7 @@ class Dialogs:
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -142,6 +144,7 @@ class Dialogs:
                 admins_ids=admins_ids,
                 extensions=extensions,
                 permissions=permissions,
+                extra_fields=extra_fields,
             )
         )
 
@@ -156,6 +159,7 @@ class Dialogs:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update a dialog.
 
@@ -172,6 +176,7 @@ class Dialogs:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -186,6 +191,7 @@ class Dialogs:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
@@ -572,6 +578,7 @@ class AsyncDialogs:
         admins_ids: Sequence[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Create a dialog.
 
@@ -591,6 +598,7 @@ class AsyncDialogs:
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -605,6 +613,7 @@ class AsyncDialogs:
                 admins_ids=admins_ids,
                 extensions=extensions,
                 permissions=permissions,
+                extra_fields=extra_fields,
             )
         )
 
@@ -619,6 +628,7 @@ class AsyncDialogs:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update a dialog.
 
@@ -635,6 +645,7 @@ class AsyncDialogs:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -649,6 +660,7 @@ class AsyncDialogs:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 

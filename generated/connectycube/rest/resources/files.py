@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._async_files import AsyncFilesHelpers
@@ -63,6 +64,7 @@ class Files(FilesHelpers):
         content_type: str,
         name: str,
         public: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Register a file and get the form for uploading it.
 
@@ -74,11 +76,14 @@ class Files(FilesHelpers):
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
         :param public: Whether it can be read without a session. The platform's default is false.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(calls.create_call(content_type=content_type, name=name, public=public))
+        return self._client._call(
+            calls.create_call(content_type=content_type, name=name, public=public, extra_fields=extra_fields)
+        )
 
     def complete(
         self,
@@ -122,6 +127,7 @@ class Files(FilesHelpers):
         name: str | None = None,
         content_type: str | None = None,
         new: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Update a file's name or type, or prepare it for new content.
 
@@ -135,11 +141,14 @@ class Files(FilesHelpers):
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
         :param new: Whether the content will be replaced.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(calls.update_call(file_id, name=name, content_type=content_type, new=new))
+        return self._client._call(
+            calls.update_call(file_id, name=name, content_type=content_type, new=new, extra_fields=extra_fields)
+        )
 
     def delete(
         self,
@@ -228,6 +237,7 @@ class AsyncFiles(AsyncFilesHelpers):
         content_type: str,
         name: str,
         public: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Register a file and get the form for uploading it.
 
@@ -239,11 +249,14 @@ class AsyncFiles(AsyncFilesHelpers):
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
         :param public: Whether it can be read without a session. The platform's default is false.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.create_call(content_type=content_type, name=name, public=public))
+        return await self._client._call(
+            calls.create_call(content_type=content_type, name=name, public=public, extra_fields=extra_fields)
+        )
 
     async def complete(
         self,
@@ -287,6 +300,7 @@ class AsyncFiles(AsyncFilesHelpers):
         name: str | None = None,
         content_type: str | None = None,
         new: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Update a file's name or type, or prepare it for new content.
 
@@ -300,11 +314,14 @@ class AsyncFiles(AsyncFilesHelpers):
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
         :param new: Whether the content will be replaced.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.update_call(file_id, name=name, content_type=content_type, new=new))
+        return await self._client._call(
+            calls.update_call(file_id, name=name, content_type=content_type, new=new, extra_fields=extra_fields)
+        )
 
     async def delete(
         self,

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -80,6 +80,7 @@ class Meetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting.
 
@@ -98,6 +99,7 @@ class Meetings:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -115,6 +117,7 @@ class Meetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
@@ -133,6 +136,7 @@ class Meetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Update a meeting.
 
@@ -155,6 +159,7 @@ class Meetings:
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -173,6 +178,7 @@ class Meetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
@@ -277,6 +283,7 @@ class AsyncMeetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting.
 
@@ -295,6 +302,7 @@ class AsyncMeetings:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -312,6 +320,7 @@ class AsyncMeetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
@@ -330,6 +339,7 @@ class AsyncMeetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Update a meeting.
 
@@ -352,6 +362,7 @@ class AsyncMeetings:
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -370,6 +381,7 @@ class AsyncMeetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 

@@ -125,6 +125,7 @@ class Messages:
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update all messages in a dialog.
 
@@ -134,12 +135,19 @@ class Messages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.update_all_call(chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message)
+            calls.update_all_call(
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
+            )
         )
 
     def create(
@@ -191,6 +199,7 @@ class Messages:
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update messages in a dialog.
 
@@ -203,13 +212,19 @@ class Messages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
             calls.update_call(
-                message_ids, chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message
+                message_ids,
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
             )
         )
 
@@ -429,6 +444,7 @@ class AsyncMessages:
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update all messages in a dialog.
 
@@ -438,12 +454,19 @@ class AsyncMessages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.update_all_call(chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message)
+            calls.update_all_call(
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
+            )
         )
 
     async def create(
@@ -495,6 +518,7 @@ class AsyncMessages:
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update messages in a dialog.
 
@@ -507,13 +531,19 @@ class AsyncMessages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
             calls.update_call(
-                message_ids, chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message
+                message_ids,
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
             )
         )
 

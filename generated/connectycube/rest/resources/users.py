@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -80,6 +80,7 @@ class Users:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Sign up a user.
 
@@ -103,6 +104,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -124,6 +126,7 @@ class Users:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
@@ -445,6 +448,7 @@ class Users:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Update the current user.
 
@@ -469,6 +473,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -492,6 +497,7 @@ class Users:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
@@ -514,6 +520,7 @@ class Users:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Update the current user.
 
@@ -537,6 +544,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -559,6 +567,7 @@ class Users:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
@@ -663,6 +672,7 @@ class AsyncUsers:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Sign up a user.
 
@@ -686,6 +696,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -707,6 +718,7 @@ class AsyncUsers:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
@@ -1028,6 +1040,7 @@ class AsyncUsers:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Update the current user.
 
@@ -1052,6 +1065,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -1075,6 +1089,7 @@ class AsyncUsers:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
@@ -1097,6 +1112,7 @@ class AsyncUsers:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Update the current user.
 
@@ -1120,6 +1136,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -1142,6 +1159,7 @@ class AsyncUsers:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
