@@ -19,7 +19,7 @@ async def tour(base_url: str) -> None:
                 group.create_task(cube.dialogs.create(type=2, name=name, occupants_ids=[81002]))
         print(f"created {await cube.dialogs.count()} dialogs at once")
 
-        found = [dialog.name or "" async for dialog in await cube.dialogs.list(limit=2)]
+        found = [dialog.name or "" async for dialog in cube.dialogs.list(limit=2)]
         print(f"all pages: {', '.join(sorted(found))}")
 
         try:

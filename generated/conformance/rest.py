@@ -20,6 +20,9 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube, InvalidArgument, 
 
 BASE_URL = "https://api.connectycube.com"
 APP_ID, AUTH_KEY, ADMIN_KEY, TOKEN = 7001, "the-auth-key", "the-admin-key", "the-session-token"
+USER_ID = 81001
+"""The session's user in the spec's examples."""
+
 EMPTY: Any = ""
 """In place of a path argument that must not be empty."""
 
@@ -73,6 +76,8 @@ class Operation:
     item_envelope: str = ""
     identities: list[str] = field(default_factory=list)
     """The keys that each model of a result must have."""
+    first: bool = False
+    """Returns the first entry of a list."""
     refusals: dict[int, Any] = field(default_factory=dict)
     credentials: dict[str, str] = field(default_factory=dict)
     without: dict[str, Make] = field(default_factory=dict)
@@ -117,17 +122,19 @@ class Client:
     def run(self, server: Server, make: Make, max_retries: int = 0) -> Any:
         options: dict[str, Any] = {
             "base_url": BASE_URL,
-            "token": TOKEN,
             "admin_key": ADMIN_KEY,
             "max_retries": max_retries,
         }
         if self.mode == "sync":
             with httpx.Client(transport=httpx.MockTransport(server)) as http:
-                return make(ConnectyCube(APP_ID, AUTH_KEY, http_client=http, **options))
+                cube = ConnectyCube(APP_ID, AUTH_KEY, http_client=http, **options)
+                cube.use_session(TOKEN, USER_ID)
+                return make(cube)
 
         async def run() -> Any:
             async with httpx.AsyncClient(transport=httpx.MockTransport(server)) as http:
                 cube: Any = AsyncConnectyCube(APP_ID, AUTH_KEY, http_client=http, **options)
+                cube.use_session(TOKEN, USER_ID)
                 return await make(cube)  # type: ignore[misc]
 
         return asyncio.run(run())
@@ -144,6 +151,8 @@ class Client:
         expected = unwrap(answer.json, operation.envelope)
         if operation.items is not None:
             expected, result = unwrap(expected, operation.items), result.items
+        if operation.first:
+            expected = expected[0]
         if operation.item_envelope:
             expected = [unwrap(entry, operation.item_envelope) for entry in expected]
         assert canonical(wire(result)) == canonical(expected)

@@ -34,7 +34,7 @@ def same_methods(sync: type, other: type) -> None:
     ours, theirs = public_methods(sync), public_methods(other)
     assert set(ours) == set(theirs)
     for name in ours:
-        twin = re.sub(r"\bAsync(?=(Page|Source)\b)", "", str(inspect.signature(theirs[name])))
+        twin = re.sub(r"\b(Async|Pending)(?=(Page|Source)\b)", "", str(inspect.signature(theirs[name])))
         assert twin == str(inspect.signature(ours[name]))
         assert inspect.getdoc(ours[name])
         assert inspect.getdoc(ours[name]) == inspect.getdoc(theirs[name])

@@ -144,6 +144,8 @@ class _Checker:
                 self.add(schema, "type", f"unknown type {name!r}", remedy)
         if self.strict and "format" in schema:
             self.format(schema, schema["format"])
+        if "x-id-of" in schema:
+            self.owner(schema)
 
     def format(self, schema: Map, name: Any) -> None:
         """Check a format of the project's own spec: a misspelled one would silently do nothing."""
@@ -157,6 +159,19 @@ class _Checker:
         elif kinds and not any(kind in types for kind in kinds):
             wanted = " or ".join(f"'type: {kind}'" for kind in kinds)
             self.add(schema, "format", f"the format {name!r} does not go with the type {given!r}", f"Write {wanted}")
+
+    def owner(self, schema: Map) -> None:
+        """Check that an id is of a schema, and is one of its properties."""
+        name, _, field = schema["x-id-of"].partition(".")
+        schemas = resolve(self.document, "#/components/schemas") or {}
+        if name not in schemas:
+            remedy = nearest(name, schemas, "Name a schema of the components")
+            self.add(schema, "x-id-of", f"'x-id-of' names no schema: {name!r}", remedy)
+            return
+        known = [key.lstrip("_") for key in schemas[name].get("properties") or ()]
+        if (field or "id") not in known:
+            problem = f"'x-id-of' names no property of {name!r}: {field or 'id'!r}"
+            self.add(schema, "x-id-of", problem, nearest(field, known, f"Write '{name}.' and the property"))
 
     def reference(self, node: Map, kind: str) -> None:
         ref = node["$ref"]

@@ -219,11 +219,11 @@ class Code:
             case "binary":
                 return "bytes | IO[bytes]"
             case simple:
-                return SCALARS[simple]
+                return f"{SCALARS[simple]} | models.{kind.owner}" if kind.owner else SCALARS[simple]
 
     def argument_annotation(self, argument: Argument) -> str:
         text = self.request(argument.type)
-        if argument.place == "path" and argument.type.kind == "list":
+        if (argument.place == "path" or argument.positional) and argument.type.kind == "list":
             text = f"{self.request(_item(argument.type))} | {text}"
         if argument.required:
             return f"{text} | None" if argument.nullable else text
@@ -265,14 +265,25 @@ class Code:
         """An encoder as a function of an argument's name and its value."""
         function, extra = self.encoder(kind)
         qualified = function if function.startswith("inputs.") else f"wire.{function}"
-        return qualified if not extra else f"lambda name, value: {qualified}(name, value{extra})"
+        if not (extra or kind.owner):
+            return qualified
+        return f"lambda name, value: {qualified}(name, {self.id_of(kind, 'name', 'value')}{extra})"
+
+    def id_of(self, kind: Type, name: str, value: str) -> str:
+        """The expression of a value for which an object may stand that has it as its id."""
+        if not kind.owner:
+            return value
+        field = "" if kind.owner_field == "id" else f", {literal(kind.owner_field)}"
+        return f"wire.id_of({name}, {value}, {literal(kind.owner)}{field})"
 
     def encode_argument(self, argument: Argument | Field, value: str, inside: str = "") -> str:
         """The expression that checks an argument and writes it in the wire's form."""
         function, extra = self.encoder(argument.type)
         qualified = function if function.startswith("inputs.") else f"wire.{function}"
         name = f"{inside}{literal(argument.name)}"
-        return f"{qualified}({name}, {value}{extra})"
+        if isinstance(argument, Argument) and argument.positional and function == "array":
+            qualified = "wire.one_or_more"
+        return f"{qualified}({name}, {self.id_of(argument.type, name, value)}{extra})"
 
     def path_expression(self, operation: Operation) -> str:
         pieces = []
@@ -293,6 +304,7 @@ class Code:
 
     def path_segment(self, kind: Type, name: str, value: str) -> str:
         """The expression that checks a path argument and writes it as one segment."""
+        value = self.id_of(kind, name, value)
         if kind.kind == "integer":
             bounds = "".join(f", {key}={literal(limit)}" for key, limit in kind.limits if limit is not None)
             return f"wire.path_integer({name}, {value}{bounds})"

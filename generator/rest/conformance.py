@@ -110,6 +110,8 @@ def shape(api: Api, operation: Operation) -> dict[str, Any]:
         found["envelope"] = result.envelope
     if result.page:
         found["items"] = result.page.items
+    if result.first:
+        found["first"] = True
     if result.item_envelope:
         found["item_envelope"] = result.item_envelope
     identities = identities_of(api, operation)
@@ -153,6 +155,8 @@ class Writer:
                 quote(str(entry), safe="") for entry in (value if isinstance(value, list) else [value])
             )
             case.positional.append(literal(value))
+        for wire, example in operation.own_path:
+            case.path = case.path.replace(f"{{{wire}}}", str(example))
         case.query += operation.fixed_query
         for argument in operation.arguments:
             if argument.place == "query" and argument.name in chosen:

@@ -25,6 +25,10 @@ class Type:
     """A flag or an enum is text on the wire."""
     limits: tuple[tuple[str, Any], ...] = ()
     index_from: int = 0
+    owner: str = ""
+    """The class of the objects that an id is of."""
+    owner_field: str = "id"
+    """Which of their fields it is."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class Argument:
     """In the wire's form."""
     secret: bool = False
     """Its value, or one inside it, must not show in tracebacks."""
+    positional: bool = False
+    """Passed by position, although it is not in the path; a list takes a single entry, too."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,8 @@ class Result:
     """The media type of bytes and text."""
     outcomes: tuple[tuple[int, str], ...] = ()
     """Which list of the result holds the only id in the path, by status, where the server doesn't send the lists."""
+    first: bool = False
+    """The value is the first entry of a list."""
 
 
 @dataclass
@@ -170,6 +178,8 @@ class Operation:
     envelope: str = ""
     filled: tuple[tuple[str, str], ...] = ()
     """Body fields that the client fills in: wire name and source of the value."""
+    own_path: tuple[tuple[str, Any], ...] = ()
+    """Path parameters that the client fills in: name and example."""
     fixed_query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are always sent."""

@@ -27,7 +27,7 @@ from .model import (
     Type,
 )
 from .prepare import FORMS, Prepared, Slot, media_of
-from .types import Types
+from .types import Types, id_of
 
 
 def read(document: Map, prepared: Prepared, engine: Engine) -> Api:
@@ -224,13 +224,17 @@ class _Reader:
                 explode=bool(entry.get("explode", style == "form")),
                 style=style,
                 example=plain(entry.get("example")),
+                positional=bool(entry.get("x-positional")),
             )
-        operation.arguments.extend(found.values())
+            if self.api.platform and place == "path" and "x-from-client" in entry:
+                operation.own_path += ((wire, plain(entry.get("example"))),)
+        own = dict(operation.own_path)
+        operation.arguments.extend(argument for (_, wire), argument in found.items() if wire not in own)
         pieces: list[str | Argument] = []
         position = 0
         for match in PATH_PARAMETER.finditer(slot.path):
             pieces.append(_quoted(slot.path[position : match.start()]))
-            pieces.append(found["path", match.group(1)])
+            pieces.append(match.group() if match.group(1) in own else found["path", match.group(1)])
             position = match.end()
         pieces.append(_quoted(slot.path[position:]))
         operation.path = tuple(piece for piece in pieces if piece != "")
@@ -307,6 +311,7 @@ class _Reader:
                     description=str(schema.get("description") or ""),
                     default=schema.get("default") if schema.get("x-default-sent") else None,
                     secret=bool(schema.get("x-secret")) or self.types.has_secrets(inner_type),
+                    positional=bool(schema.get("x-positional")),
                 )
             )
         operation.filled = tuple(filled)
@@ -399,6 +404,11 @@ class _Reader:
             prop = dict(self.engine.properties(self.engine.whole(prop)))[name]
             raw = properties[name]
         kind = self.types.type(prop, raw)
+        if source.get("x-result") == "first":
+            if kind.kind != "list" or kind.item is None or kind.item.kind != "model":
+                remedy = "Name the list with 'x-response-envelope'"
+                raise SpecFaults([fault(source, "x-result", "the answer is not a list of objects", remedy)])
+            return Result("value", kind.item, envelope, item_envelope, examples=examples, first=True)
         if page is None:
             return Result(
                 "value", kind, envelope, item_envelope, examples=examples, outcomes=self.outcomes(source, raw)
@@ -449,7 +459,8 @@ def _filter_type(schema: dict[str, Any]) -> Type:
             return Type("iso")
         case "bool-int":
             return Type("flag")
-    return Type(kind)
+    owner, field = id_of(schema)
+    return Type(kind, owner=owner, owner_field=field)
 
 
 def _server(server: Any) -> str:

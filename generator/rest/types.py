@@ -75,7 +75,9 @@ class Types:
             return self.model(prop, raw, limits)
         for cls, kind in SIMPLE:
             if isinstance(prop, cls):
-                return Type(kind, limits=limits if kind in ("text", "integer", "number") else ())
+                owner, field = id_of(schema)
+                limits = limits if kind in ("text", "integer", "number") else ()
+                return Type(kind, limits=limits, owner=owner, owner_field=field)
         return Type("any")
 
     def enum(self, prop: opc.EnumProperty, schema: dict[str, Any]) -> Type:
@@ -195,6 +197,12 @@ class Types:
             self.mark_type(entry.type, use)
         if model.additional is not None:
             self.mark_type(model.additional, use)
+
+
+def id_of(schema: dict[str, Any]) -> tuple[str, str]:
+    """The class of the objects that an id is of, and which of their fields it is."""
+    owner, _, field = str(schema.get("x-id-of", "")).partition(".")
+    return naming.class_name(owner) if owner else "", field or "id"
 
 
 def _usable(key: str, limit: Any) -> bool:

@@ -39,8 +39,9 @@ class OperationView:
     def signature(self) -> list[str]:
         """The parameters of a method; those of the pure call are the same."""
         code, op = self.code, self.op
-        lines = [f"{entry.name}: {code.argument_annotation(entry)}" for entry in self.path_arguments]
-        rest = [entry for entry in op.arguments if entry.place != "path"]
+        positional = self.path_arguments + [entry for entry in op.arguments if entry.positional]
+        lines = [f"{entry.name}: {code.argument_annotation(entry)}" for entry in positional]
+        rest = [entry for entry in op.arguments if entry not in positional]
         rest.sort(key=lambda entry: not entry.required)
         keyword = [f"{entry.name}: {code.argument_annotation(entry)}{code.argument_default(entry)}" for entry in rest]
         if op.additional:
@@ -92,7 +93,7 @@ class OperationView:
     def return_type(self, prefix: str) -> str:
         """What a method returns: of the sync client, or of the async one with the prefix `Async`."""
         if self.is_page:
-            return f"{prefix}Page[{self.code.answer(self.type, builtin='builtins.')}]"
+            return f"{'Pending' if prefix else ''}Page[{self.code.answer(self.type, builtin='builtins.')}]"
         if self.op.result.kind == "value":
             return self.code.answer(self.type, builtin="builtins.")
         return self.core_type
@@ -116,6 +117,8 @@ class OperationView:
         kind = self.type
         convert = converter(code, kind)
         envelope = f", {literal(result.item_envelope)}" if result.item_envelope else ""
+        if result.first:
+            return f"lambda data: first({data}, {convert}{envelope})"
         if result.kind == "page":
             return f"page_data({self.constant}_PAGING, {convert}{envelope})"
         if kind.kind == "model":

@@ -360,6 +360,16 @@ KEYWORDS = [
         "api.yaml:9: 'file.upload' is not a value of 'x-helper'. Write 'files.upload'.",
     ),
     case(
+        "id of an unknown schema",
+        HEAD + "components:\n  schemas:\n    User: {properties: {id: {}}}\n    Id: {type: string, x-id-of: Usr}\n",
+        "api.yaml:6: 'x-id-of' names no schema: 'Usr'. Write 'User'.",
+    ),
+    case(
+        "id that is no property",
+        HEAD + "components:\n  schemas:\n    File: {properties: {_id: {}, uid: {}}}\n    Id: {x-id-of: File.uuid}\n",
+        "api.yaml:6: 'x-id-of' names no property of 'File': 'uuid'. Write 'uid'.",
+    ),
+    case(
         "key of a filter",
         FILTERS + "        fields:\n          type: {scheme: {type: string}}\n" + DONE,
         "api.yaml:12: unknown key 'scheme' in a filter object. Write 'schema'.",

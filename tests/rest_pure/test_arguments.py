@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import httpx
@@ -59,21 +60,23 @@ def test_none_for_a_required_value(name: str) -> None:
                 refused(cube, name, {**smallest(name), argument: None}, argument)
 
 
+def path_arguments(method: Callable[..., Any]) -> list[str]:
+    return [name for name in parameters(method) if f"{{{name}}}" in (method.__doc__ or "")]
+
+
 @pytest.mark.parametrize("value", ["", " ", "\t\n", ".", "..", ["a", ""], ["a", ".."], ["a", "\ud800"], []], ids=ascii)
 def test_ids_in_the_path(value: Any) -> None:
     with client(refuse) as cube:
         for name, method in METHODS.items():
-            for argument, parameter in parameters(method).items():
-                if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-                    refused(cube, name, {**smallest(name), argument: value}, argument)
+            for argument in path_arguments(method):
+                refused(cube, name, {**smallest(name), argument: value}, argument)
 
 
 def test_negative_ids_in_the_path() -> None:
     with client(refuse) as cube:
         for name, method in METHODS.items():
-            for argument, parameter in parameters(method).items():
-                if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-                    refused(cube, name, {**smallest(name), argument: -1}, argument)
+            for argument in path_arguments(method):
+                refused(cube, name, {**smallest(name), argument: -1}, argument)
 
 
 def test_async_client_rejects_the_same_arguments() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,23 @@ from connectycube.rest.models import (
 )
 
 from .lists import client
+from .signatures import METHODS
 
 MOMENT = dt.datetime(2026, 2, 3, 12, 15, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 SECONDS = int(MOMENT.timestamp())
+
+
+class Number:
+    """An integer of another library, such as numpy's."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"Number({self.value})"
 
 
 def sent(action: Callable[[ConnectyCube], Any], **settings: Any) -> httpx.Request:
@@ -37,6 +52,7 @@ def sent(action: Callable[[ConnectyCube], Any], **settings: Any) -> httpx.Reques
         return httpx.Response(200, json={"count": 0, "_id": "an id", "id": 1, "messageId": "an id"})
 
     with client(take, **settings) as cube:
+        cube.use_session("token", 81001)
         action(cube)
     (request,) = requests
     return request
@@ -268,6 +284,30 @@ def test_extra_fields_are_sent_beside_known_ones() -> None:
     }
     with pytest.raises(InvalidArgument, match=r"extra\['recipientId'\] has an argument of its own"):
         sent(lambda cube: cube.messages.create_system(recipientId=5, extra={"recipientId": 6}))
+
+
+def test_unknown_fields_are_sent_only_if_explicit() -> None:
+    assert body(lambda cube: cube.dialogs.update("d", name="n", extra_fields={"pace": Number(7), "mood": None})) == {
+        "name": "n",
+        "pace": 7,
+        "mood": None,
+    }
+    assert body(lambda cube: cube.users.update_me(extra_fields={"shoe": 39})) == {"user": {"shoe": 39}}
+    assert body(lambda cube: cube.dialogs.create(type=3, extra_fields={"pace": 7})) == {"type": 3, "pace": 7}
+    with pytest.raises(InvalidArgument, match=r"extra_fields\['name'\] has an argument of its own"):
+        sent(lambda cube: cube.dialogs.update("d", extra_fields={"name": "n"}))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'pace'"):
+        sent(lambda cube: cube.dialogs.update("d", pace=7))  # type: ignore[call-arg]
+
+
+def test_creations_and_updates_take_unknown_fields() -> None:
+    without = [
+        name
+        for name, method in METHODS.items()
+        if name.partition(".")[2] in ("create", "update", "update_me")
+        and {"extra_fields", "extra", "fields"}.isdisjoint(inspect.signature(method).parameters)
+    ]
+    assert without == ["link_previews.create", "sessions.create"]
 
 
 def test_value_json_cannot_represent_is_named() -> None:

@@ -98,6 +98,49 @@ OPERATIONS: dict[str, Operation] = {
             503: {"errors": {"base": ["Service unavailable"]}},
         },
     ),
+    "get": Operation(
+        "GET",
+        calls={
+            "smallest": Call(
+                lambda cube: cube.messages.get(
+                    dialog_id="66f1a7c2e4b0d93a51c8e201", message_id="66f1a8d0e4b0d93a51c8e300"
+                ),
+                "https://api.connectycube.com/chat/Message",
+                query="mark_as_read=0&limit=1&chat_dialog_id=66f1a7c2e4b0d93a51c8e201&_id=66f1a8d0e4b0d93a51c8e300",
+            ),
+        },
+        answers=[
+            Answer(
+                200,
+                {
+                    "skip": 0,
+                    "limit": 1,
+                    "items": [
+                        {
+                            "_id": "66f1a8d0e4b0d93a51c8e300",
+                            "chat_dialog_id": "66f1a7c2e4b0d93a51c8e201",
+                            "message": "See you at seven",
+                            "date_sent": 1770231600,
+                            "sender_id": 81003,
+                        }
+                    ],
+                },
+            ),
+        ],
+        envelope="items",
+        first=True,
+        identities=["_id"],
+        credentials={"cb-token": "the-session-token"},
+        refusals={
+            400: {"errors": {"base": ["Bad request"]}},
+            401: {"errors": {"base": ["Required session does not exist"]}},
+            403: {"errors": {"base": ["You don't have appropriate permissions to perform this operation"]}},
+            404: {"errors": {"base": ["The resource wasn't found"]}},
+            429: {"errors": {"base": ["Rate limit exceeded"]}},
+            500: {"errors": {"base": ["Internal server error"]}},
+            503: {"errors": {"base": ["Service unavailable"]}},
+        },
+    ),
     "count": Operation(
         "GET",
         calls={

@@ -185,17 +185,17 @@ class AsyncFilesHelpers:
 
     @overload
     async def download(
-        self, uid: str, to: None = None, *, progress: Progress | None = None, max_bytes: int | None = None
+        self, uid: str | models.File, to: None = None, *, progress: Progress | None = None, max_bytes: int | None = None
     ) -> bytes: ...
 
     @overload
     async def download(
-        self, uid: str, to: Target, *, progress: Progress | None = None, max_bytes: int | None = None
+        self, uid: str | models.File, to: Target, *, progress: Progress | None = None, max_bytes: int | None = None
     ) -> int: ...
 
     async def download(
         self,
-        uid: str,
+        uid: str | models.File,
         to: Target | None = None,
         *,
         progress: Progress | None = None,
@@ -203,7 +203,7 @@ class AsyncFilesHelpers:
     ) -> bytes | int:
         """Download a file. A transfer that breaks is resumed, as often as `max_retries` says.
 
-        :param uid: uid of the file.
+        :param uid: uid of the file, or the file.
         :param to: a path or a binary file to write to. The path's file appears only once it is complete; it keeps the
             mode of the file that it replaces. Links are followed, and pipes and devices are written to.
         :param progress: called with the number of bytes so far and in total (`None` if the storage does not say).
@@ -223,7 +223,7 @@ class AsyncFilesHelpers:
                 await self._receive(uid, Receiving(sink, limit, progress), attempts)
             return await in_thread(sink.done)
 
-    async def _receive(self, uid: str, receiving: Receiving, attempts: _retry.Attempts) -> None:
+    async def _receive(self, uid: str | models.File, receiving: Receiving, attempts: _retry.Attempts) -> None:
         """Receive a file, resuming after each break."""
         while True:
             call = download_call(uid, self._client._session.token is not None, receiving.headers())
@@ -267,10 +267,10 @@ class AsyncFilesHelpers:
         finally:
             signed.reset(flag)
 
-    def url(self, uid: str, *, private: bool = False) -> str:
+    def url(self, uid: str | models.File, *, private: bool = False) -> str:
         """Return the URL of a file.
 
-        :param uid: uid of the file.
+        :param uid: uid of the file, or the file.
         :param private: put the session's token into the URL, so that it works for a file that is not public. Whoever
             sees such a URL can act as the user: don't log or share it.
         :raises ConfigurationError: if `private` is true and there is no session.

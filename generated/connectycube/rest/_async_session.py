@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _deadline, _wire, errors
 from ._async import AsyncApiClient
+from ._call import Call
 from ._masking import hide
 from ._session import (
     BaseSessionClient,
@@ -40,6 +41,14 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         state = self._session
         by_hook = state.credentials is None and self._on_session_expired is not None
         return await arenew_once(state, mark, by_hook, self._patience(), self._renew)
+
+    async def _fill_user(self, call: Call[Any]) -> None:
+        state = self._session
+        token, user_id = state.token, state.user_id
+        if token is not None and user_id is None:
+            user_id = (await self.sessions.get()).user_id  # R-002
+            state.learn(token, user_id)
+        call.path = call.path.replace("{user_id}", self._user_text(call, user_id))
 
     async def _renew(self, renewal: Renewal) -> None:
         """Open a new session with the stored password, or else ask the hook."""

@@ -31,6 +31,7 @@ from ._call import Call, Operation, refusal
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from . import models
     from ._sink import Sink
 
     class AsyncFile(Protocol):
@@ -293,10 +294,15 @@ def check_upload(response: httpx.Response) -> None:
     raise error
 
 
-def download_call(uid: str, signed_in: bool, headers: dict[str, str]) -> Call[None]:
+def uid_path(uid: str | models.File) -> str:
+    """Encode the uid of a file as a segment of a path."""
+    return wire.path_text("uid", wire.id_of("uid", uid, "File", "uid"))
+
+
+def download_call(uid: str | models.File, signed_in: bool, headers: dict[str, str]) -> Call[None]:
     """Return the first step of a download."""
     operation: Operation[None] = Operation("files.download", "GET", None, security=("session",) if signed_in else ())
-    return Call(operation, f"/blobs/{wire.path_text('uid', uid)}/download", headers=headers)
+    return Call(operation, f"/blobs/{uid_path(uid)}/download", headers=headers)
 
 
 def redirect_call(call: Call[None], response: httpx.Response) -> Call[None] | None:
@@ -398,7 +404,7 @@ def content_length(response: httpx.Response) -> int | None:
     return int(length) if plain and "content-encoding" not in response.headers else None
 
 
-def file_url(base_url: str, uid: str, token: str | None) -> str:
+def file_url(base_url: str, uid: str | models.File, token: str | None) -> str:
     """Return the URL of a file."""
-    url = f"{base_url}/blobs/{wire.path_text('uid', uid)}"
+    url = f"{base_url}/blobs/{uid_path(uid)}"
     return url if token is None else f"{url}?{wire.query_string([('token', token)])}"

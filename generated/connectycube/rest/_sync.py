@@ -80,6 +80,9 @@ class ApiClient(BaseClient):
         """Renew a lost session and return the one to repeat the call with. A client with sessions overrides this."""
         return None
 
+    def _fill_user(self, call: Call[Any]) -> None:
+        """Put the session's user into the path. A client with sessions overrides this."""
+
     def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, retry if that is safe, renew a lost session.
 
@@ -88,6 +91,8 @@ class ApiClient(BaseClient):
         :raises ConnectionFailed: if no complete response arrived.
         :raises RequestTimeout: if none arrived in time.
         """
+        if call.operation.own:
+            self._fill_user(call)
         attempts = _retry.Attempts(call.operation.name, self.max_retries, self.deadline)
         with _deadline.within(attempts.ends):
             return self._attempts(call, attempts, stream)

@@ -112,17 +112,17 @@ class FilesHelpers:
 
     @overload
     def download(
-        self, uid: str, to: None = None, *, progress: Progress | None = None, max_bytes: int | None = None
+        self, uid: str | models.File, to: None = None, *, progress: Progress | None = None, max_bytes: int | None = None
     ) -> bytes: ...
 
     @overload
     def download(
-        self, uid: str, to: Target, *, progress: Progress | None = None, max_bytes: int | None = None
+        self, uid: str | models.File, to: Target, *, progress: Progress | None = None, max_bytes: int | None = None
     ) -> int: ...
 
     def download(
         self,
-        uid: str,
+        uid: str | models.File,
         to: Target | None = None,
         *,
         progress: Progress | None = None,
@@ -130,7 +130,7 @@ class FilesHelpers:
     ) -> bytes | int:
         """Download a file. A transfer that breaks is resumed, as often as `max_retries` says.
 
-        :param uid: uid of the file.
+        :param uid: uid of the file, or the file.
         :param to: a path or a binary file to write to. The path's file appears only once it is complete; it keeps the
             mode of the file that it replaces. Links are followed, and pipes and devices are written to.
         :param progress: called with the number of bytes so far and in total (`None` if the storage does not say).
@@ -150,7 +150,7 @@ class FilesHelpers:
                 self._receive(uid, Receiving(sink, limit, progress), attempts)
             return sink.done()
 
-    def _receive(self, uid: str, receiving: Receiving, attempts: _retry.Attempts) -> None:
+    def _receive(self, uid: str | models.File, receiving: Receiving, attempts: _retry.Attempts) -> None:
         """Receive a file, resuming after each break."""
         while True:
             call = download_call(uid, self._client._session.token is not None, receiving.headers())
@@ -194,10 +194,10 @@ class FilesHelpers:
         finally:
             signed.reset(flag)
 
-    def url(self, uid: str, *, private: bool = False) -> str:
+    def url(self, uid: str | models.File, *, private: bool = False) -> str:
         """Return the URL of a file.
 
-        :param uid: uid of the file.
+        :param uid: uid of the file, or the file.
         :param private: put the session's token into the URL, so that it works for a file that is not public. Whoever
             sees such a URL can act as the user: don't log or share it.
         :raises ConfigurationError: if `private` is true and there is no session.

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from . import _wire as wire
 from ._filtering import Filter
+
+if TYPE_CHECKING:
+    from . import models
 
 __all__ = [
     "AdminDialogFilters",
@@ -83,10 +86,10 @@ __all__ = [
 class AdminDialogFiltersId(TypedDict, total=False):
     """Operators of `_id`."""
 
-    lt: str
-    lte: str
-    gt: str
-    gte: str
+    lt: str | models.Dialog
+    lte: str | models.Dialog
+    gt: str | models.Dialog
+    gte: str | models.Dialog
 
 
 class AdminDialogFiltersCreatedAt(TypedDict, total=False):
@@ -177,7 +180,7 @@ class AdminDialogFilters(TypedDict, total=False):
     :ivar extensions: One of the application's own fields, by its name.
     """
 
-    id: str | AdminDialogFiltersId
+    id: str | models.Dialog | AdminDialogFiltersId
     created_at: dt.datetime | int | AdminDialogFiltersCreatedAt
     updated_at: dt.datetime | int | AdminDialogFiltersUpdatedAt
     type: int | AdminDialogFiltersType
@@ -189,7 +192,7 @@ class AdminDialogFilters(TypedDict, total=False):
 ADMIN_DIALOG_FILTERS: dict[str, Filter] = {
     "id": Filter(
         "_id",
-        wire.text,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Dialog")),
         ("lt", "lte", "gt", "gte"),
     ),
     "created_at": Filter(
@@ -229,10 +232,10 @@ ADMIN_DIALOG_FILTERS: dict[str, Filter] = {
 class AdminMessageFiltersId(TypedDict, total=False):
     """Operators of `_id`."""
 
-    lt: str
-    lte: str
-    gt: str
-    gte: str
+    lt: str | models.Message
+    lte: str | models.Message
+    gt: str | models.Message
+    gte: str | models.Message
 
 
 class AdminMessageFiltersCreatedAt(TypedDict, total=False):
@@ -261,7 +264,7 @@ class AdminMessageFilters(TypedDict, total=False):
     :ivar updated_at: Time of the message's last change.
     """
 
-    id: str | AdminMessageFiltersId
+    id: str | models.Message | AdminMessageFiltersId
     created_at: dt.datetime | int | AdminMessageFiltersCreatedAt
     updated_at: dt.datetime | int | AdminMessageFiltersUpdatedAt
 
@@ -269,7 +272,7 @@ class AdminMessageFilters(TypedDict, total=False):
 ADMIN_MESSAGE_FILTERS: dict[str, Filter] = {
     "id": Filter(
         "_id",
-        wire.text,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Message")),
         ("lt", "lte", "gt", "gte"),
     ),
     "created_at": Filter(
@@ -299,15 +302,15 @@ CUSTOM_OBJECT_FILTERS: dict[str, Filter] = {
 DialogFiltersId = TypedDict(
     "DialogFiltersId",
     {
-        "lt": "str",
-        "lte": "str",
-        "gt": "str",
-        "gte": "str",
-        "ne": "str",
-        "in": "Sequence[str]",
-        "nin": "Sequence[str]",
-        "all": "Sequence[str]",
-        "ctn": "str",
+        "lt": "str | models.Dialog",
+        "lte": "str | models.Dialog",
+        "gt": "str | models.Dialog",
+        "gte": "str | models.Dialog",
+        "ne": "str | models.Dialog",
+        "in": "Sequence[str | models.Dialog]",
+        "nin": "Sequence[str | models.Dialog]",
+        "all": "Sequence[str | models.Dialog]",
+        "ctn": "str | models.Dialog",
     },
     total=False,
 )
@@ -434,7 +437,7 @@ class DialogFilters(TypedDict, total=False):
     :ivar extensions: One of the application's own fields, by its name.
     """
 
-    id: str | DialogFiltersId
+    id: str | models.Dialog | DialogFiltersId
     type: int | DialogFiltersType
     name: str | DialogFiltersName
     last_message_date_sent: dt.datetime | int | DialogFiltersLastMessageDateSent
@@ -446,7 +449,7 @@ class DialogFilters(TypedDict, total=False):
 DIALOG_FILTERS: dict[str, Filter] = {
     "id": Filter(
         "_id",
-        wire.text,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Dialog")),
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "type": Filter(
@@ -561,15 +564,15 @@ MEETING_FILTERS: dict[str, Filter] = {
 MessageFiltersId = TypedDict(
     "MessageFiltersId",
     {
-        "lt": "str",
-        "lte": "str",
-        "gt": "str",
-        "gte": "str",
-        "ne": "str",
-        "in": "Sequence[str]",
-        "nin": "Sequence[str]",
-        "all": "Sequence[str]",
-        "ctn": "str",
+        "lt": "str | models.Message",
+        "lte": "str | models.Message",
+        "gt": "str | models.Message",
+        "gte": "str | models.Message",
+        "ne": "str | models.Message",
+        "in": "Sequence[str | models.Message]",
+        "nin": "Sequence[str | models.Message]",
+        "all": "Sequence[str | models.Message]",
+        "ctn": "str | models.Message",
     },
     total=False,
 )
@@ -615,15 +618,15 @@ MessageFiltersDateSent.__doc__ = """Operators of `date_sent`."""
 MessageFiltersSenderId = TypedDict(
     "MessageFiltersSenderId",
     {
-        "lt": "int",
-        "lte": "int",
-        "gt": "int",
-        "gte": "int",
-        "ne": "int",
-        "in": "Sequence[int]",
-        "nin": "Sequence[int]",
-        "all": "Sequence[int]",
-        "ctn": "int",
+        "lt": "int | models.User",
+        "lte": "int | models.User",
+        "gt": "int | models.User",
+        "gte": "int | models.User",
+        "ne": "int | models.User",
+        "in": "Sequence[int | models.User]",
+        "nin": "Sequence[int | models.User]",
+        "all": "Sequence[int | models.User]",
+        "ctn": "int | models.User",
     },
     total=False,
 )
@@ -633,15 +636,15 @@ MessageFiltersSenderId.__doc__ = """Operators of `sender_id`."""
 MessageFiltersRecipientId = TypedDict(
     "MessageFiltersRecipientId",
     {
-        "lt": "int",
-        "lte": "int",
-        "gt": "int",
-        "gte": "int",
-        "ne": "int",
-        "in": "Sequence[int]",
-        "nin": "Sequence[int]",
-        "all": "Sequence[int]",
-        "ctn": "int",
+        "lt": "int | models.User",
+        "lte": "int | models.User",
+        "gt": "int | models.User",
+        "gte": "int | models.User",
+        "ne": "int | models.User",
+        "in": "Sequence[int | models.User]",
+        "nin": "Sequence[int | models.User]",
+        "all": "Sequence[int | models.User]",
+        "ctn": "int | models.User",
     },
     total=False,
 )
@@ -687,11 +690,11 @@ MessageFiltersUpdatedAt.__doc__ = """Operators of `updated_at`."""
 MessageFilters = TypedDict(
     "MessageFilters",
     {
-        "id": "str | MessageFiltersId",
+        "id": "str | models.Message | MessageFiltersId",
         "message": "str | MessageFiltersMessage",
         "date_sent": "dt.datetime | int | MessageFiltersDateSent",
-        "sender_id": "int | MessageFiltersSenderId",
-        "recipient_id": "int | MessageFiltersRecipientId",
+        "sender_id": "int | models.User | MessageFiltersSenderId",
+        "recipient_id": "int | models.User | MessageFiltersRecipientId",
         "attachments.type": "str | MessageFiltersAttachmentsType",
         "updated_at": "dt.datetime | int | MessageFiltersUpdatedAt",
     },
@@ -712,7 +715,7 @@ MessageFilters.__doc__ = """Filters by field: a plain value, or a mapping of ope
 MESSAGE_FILTERS: dict[str, Filter] = {
     "id": Filter(
         "_id",
-        wire.text,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Message")),
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "message": Filter(
@@ -727,12 +730,12 @@ MESSAGE_FILTERS: dict[str, Filter] = {
     ),
     "sender_id": Filter(
         "sender_id",
-        wire.integer,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "recipient_id": Filter(
         "recipient_id",
-        wire.integer,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
         ("lt", "lte", "gt", "gte", "ne", "in", "nin", "all", "ctn"),
     ),
     "attachments.type": Filter(
@@ -751,14 +754,14 @@ MESSAGE_FILTERS: dict[str, Filter] = {
 UserV1FiltersId = TypedDict(
     "UserV1FiltersId",
     {
-        "gt": "int",
-        "lt": "int",
-        "ge": "int",
-        "le": "int",
-        "eq": "int",
-        "ne": "int",
-        "between": "Sequence[int]",
-        "in": "Sequence[int]",
+        "gt": "int | models.User",
+        "lt": "int | models.User",
+        "ge": "int | models.User",
+        "le": "int | models.User",
+        "eq": "int | models.User",
+        "ne": "int | models.User",
+        "between": "Sequence[int | models.User]",
+        "in": "Sequence[int | models.User]",
     },
     total=False,
 )
@@ -1081,7 +1084,7 @@ class UserV1Filters(TypedDict, total=False):
 USER_V1_FILTERS: dict[str, Filter] = {
     "id": Filter(
         "id",
-        wire.integer,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
         ("gt", "lt", "ge", "le", "eq", "ne", "between", "in"),
         equality=False,
         type="number",
@@ -1204,8 +1207,8 @@ USER_V1_FILTERS: dict[str, Filter] = {
 UserFiltersId = TypedDict(
     "UserFiltersId",
     {
-        "in": "Sequence[int]",
-        "nin": "Sequence[int]",
+        "in": "Sequence[int | models.User]",
+        "nin": "Sequence[int | models.User]",
     },
     total=False,
 )
@@ -1352,7 +1355,7 @@ class UserFilters(TypedDict, total=False):
     :ivar last_request_at: Time of the last call.
     """
 
-    id: int | UserFiltersId
+    id: int | models.User | UserFiltersId
     login: str | UserFiltersLogin
     email: str | UserFiltersEmail
     full_name: str | UserFiltersFullName
@@ -1369,7 +1372,7 @@ class UserFilters(TypedDict, total=False):
 USER_FILTERS: dict[str, Filter] = {
     "id": Filter(
         "id",
-        wire.integer,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
         ("in", "nin"),
     ),
     "login": Filter(

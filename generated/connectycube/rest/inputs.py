@@ -129,9 +129,9 @@ class DialogMembersInput(TypedDict):
     :ivar pinned_messages_ids: Pinned messages.
     """
 
-    occupants_ids: NotRequired[Sequence[int] | None]
-    admins_ids: NotRequired[Sequence[int] | None]
-    pinned_messages_ids: NotRequired[Sequence[str] | None]
+    occupants_ids: NotRequired[Sequence[int | models.User] | None]
+    admins_ids: NotRequired[Sequence[int | models.User] | None]
+    pinned_messages_ids: NotRequired[Sequence[str | models.Message] | None]
 
 
 def dialog_members(name: str, value: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class MeetingAttendeeInput(TypedDict):
     :ivar email: Mail address; need not belong to a user.
     """
 
-    id: NotRequired[int | None]
+    id: NotRequired[int | models.User | None]
     email: NotRequired[str | None]
 
 
@@ -235,7 +235,7 @@ class CustomObjectAccessInput(TypedDict):
     """
 
     access: Required[models.CustomObjectAccessLevel | Literal["open", "owner", "open_for_users_ids", "open_for_groups"]]
-    ids: NotRequired[Sequence[int] | None]
+    ids: NotRequired[Sequence[int | models.User] | None]
     groups: NotRequired[Sequence[str] | None]
 
 
@@ -255,7 +255,7 @@ class CustomObjectChangeInput(TypedDict):
     :ivar id: Id of the record.
     """
 
-    id: Required[str]
+    id: Required[str | models.CustomObject]
 
 
 def custom_object_change(name: str, value: Any) -> dict[str, Any]:
@@ -276,7 +276,7 @@ class CustomObjectInput(TypedDict):
     :ivar permissions: Who may read, update and delete it.
     """
 
-    parent_id: NotRequired[str | None]
+    parent_id: NotRequired[str | models.CustomObject | None]
     permissions: NotRequired[CustomObjectPermissionsInput | None]
 
 
@@ -296,7 +296,7 @@ class DialogAdminsInput(TypedDict):
     :ivar admins_ids: Ids of the users.
     """
 
-    admins_ids: Required[Sequence[int]]
+    admins_ids: Required[Sequence[int | models.User]]
 
 
 def dialog_admins(name: str, value: Any) -> dict[str, Any]:
@@ -316,7 +316,7 @@ class PushEventUserInput(TypedDict):
     :ivar tags: Their tags.
     """
 
-    ids: NotRequired[Sequence[int] | None]
+    ids: NotRequired[Sequence[int | models.User] | None]
     tags: NotRequired[PushEventTagsInput | None]
 
 
@@ -539,14 +539,29 @@ _ATTACHMENT: dict[str, tuple[str, wire.Encoder]] = {
 
 
 _DIALOG_MEMBERS: dict[str, tuple[str, wire.Encoder]] = {
-    "occupants_ids": ("occupants_ids", lambda name, value: wire.array(name, value, wire.integer)),
-    "admins_ids": ("admins_ids", lambda name, value: wire.array(name, value, wire.integer)),
-    "pinned_messages_ids": ("pinned_messages_ids", lambda name, value: wire.array(name, value, wire.text)),
+    "occupants_ids": (
+        "occupants_ids",
+        lambda name, value: wire.array(
+            name, value, lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))
+        ),
+    ),
+    "admins_ids": (
+        "admins_ids",
+        lambda name, value: wire.array(
+            name, value, lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))
+        ),
+    ),
+    "pinned_messages_ids": (
+        "pinned_messages_ids",
+        lambda name, value: wire.array(
+            name, value, lambda name, value: wire.text(name, wire.id_of(name, value, "Message"))
+        ),
+    ),
 }
 
 
 _MEETING_ATTENDEE: dict[str, tuple[str, wire.Encoder]] = {
-    "id": ("id", wire.integer),
+    "id": ("id", lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))),
     "email": ("email", wire.text),
 }
 
@@ -575,29 +590,48 @@ _CUSTOM_OBJECT_ACCESS_INPUT: dict[str, tuple[str, wire.Encoder]] = {
         "access",
         lambda name, value: wire.choice(name, value, ("open", "owner", "open_for_users_ids", "open_for_groups")),
     ),
-    "ids": ("ids", lambda name, value: wire.array(name, value, wire.integer)),
+    "ids": (
+        "ids",
+        lambda name, value: wire.array(
+            name, value, lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))
+        ),
+    ),
     "groups": ("groups", lambda name, value: wire.array(name, value, wire.text)),
 }
 
 
 _CUSTOM_OBJECT_CHANGE: dict[str, tuple[str, wire.Encoder]] = {
-    "id": ("id", lambda name, value: wire.text(name, value, min_length=1)),
+    "id": ("id", lambda name, value: wire.text(name, wire.id_of(name, value, "CustomObject"), min_length=1)),
 }
 
 
 _CUSTOM_OBJECT_INPUT: dict[str, tuple[str, wire.Encoder]] = {
-    "parent_id": ("_parent_id", wire.text),
+    "parent_id": ("_parent_id", lambda name, value: wire.text(name, wire.id_of(name, value, "CustomObject"))),
     "permissions": ("permissions", custom_object_permissions_input),
 }
 
 
 _DIALOG_ADMINS: dict[str, tuple[str, wire.Encoder]] = {
-    "admins_ids": ("admins_ids", lambda name, value: wire.array(name, value, wire.integer, min_items=1, max_items=5)),
+    "admins_ids": (
+        "admins_ids",
+        lambda name, value: wire.array(
+            name,
+            value,
+            lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+            min_items=1,
+            max_items=5,
+        ),
+    ),
 }
 
 
 _PUSH_EVENT_USER: dict[str, tuple[str, wire.Encoder]] = {
-    "ids": ("ids", lambda name, value: wire.commas(name, value, wire.integer)),
+    "ids": (
+        "ids",
+        lambda name, value: wire.commas(
+            name, value, lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))
+        ),
+    ),
     "tags": ("tags", push_event_tags),
 }
 

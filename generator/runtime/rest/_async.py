@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -75,6 +75,35 @@ class AsyncPage(BasePage[T]):
                 yield item
 
 
+class PendingPage(Coroutine[Any, Any, AsyncPage[T]]):  # async only
+    """A call for a page: await it for the page, or iterate over the whole list with `async for`."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Any, name: str) -> None:
+        # Python warns of a coroutine that is never awaited by this name.
+        call.__qualname__ = name
+        self._call: Coroutine[Any, Any, AsyncPage[T]] = call
+
+    def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
+        return self._call.__await__()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for item in await self._call:
+            yield item
+
+    # -- the rest of a coroutine, so that a task can be made of it
+
+    def send(self, value: Any) -> Any:
+        return self._call.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._call.throw(*error)
+
+    def close(self) -> None:
+        self._call.close()
+
+
 class AsyncApiClient(BaseClient):
     """Sends calls; the generated client adds the resources."""
 
@@ -87,6 +116,9 @@ class AsyncApiClient(BaseClient):
         """Renew a lost session and return the one to repeat the call with. A client with sessions overrides this."""
         return None
 
+    async def _fill_user(self, call: Call[Any]) -> None:
+        """Put the session's user into the path. A client with sessions overrides this."""
+
     async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, retry if that is safe, renew a lost session.
 
@@ -95,6 +127,8 @@ class AsyncApiClient(BaseClient):
         :raises ConnectionFailed: if no complete response arrived.
         :raises RequestTimeout: if none arrived in time.
         """
+        if call.operation.own:
+            await self._fill_user(call)
         attempts = _retry.Attempts(call.operation.name, self.max_retries, self.deadline)
         async with _deadline.awithin(attempts.ends):
             return await self._attempts(call, attempts, stream)
@@ -190,6 +224,9 @@ class AsyncApiClient(BaseClient):
     async def _page(self, call: PageCall[T]) -> AsyncPage[T]:
         return AsyncPage(call, await self._call(call), self._call)
 
+    def _list(self, call: PageCall[T]) -> PendingPage[T]:  # async only
+        return PendingPage(self._page(call), call.operation.name)
+
     def with_options(
         self,
         *,
@@ -254,3 +291,5 @@ class AsyncRawView:
 
         response = await self._client._send(call)
         return cast("AsyncPage[T]", RawResponse(call.operation, response, wrap))
+
+    _list = _page  # async only

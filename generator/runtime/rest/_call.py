@@ -27,6 +27,10 @@ class ShapeError(Exception):
     """A response is JSON, but differs in shape from the spec."""
 
 
+class Absent(Exception):
+    """A list that was to have one entry is empty."""
+
+
 class Operation(Generic[T]):
     """What all calls of one operation have in common."""
 
@@ -37,6 +41,7 @@ class Operation(Generic[T]):
         "method",
         "name",
         "outcomes",
+        "own",
         "parse",
         "quick",
         "raw",
@@ -60,6 +65,7 @@ class Operation(Generic[T]):
         renewable: bool = True,
         raw: bool = False,
         foreign: bool = False,
+        own: bool = False,
     ) -> None:
         self.name = name
         self.method = method
@@ -80,6 +86,8 @@ class Operation(Generic[T]):
         """Renew a lost session and repeat the call."""
         self.foreign = foreign
         """Goes to another company's host, which must not get this API's headers."""
+        self.own = own
+        """The path holds `{user_id}`, for the session's user."""
         self.raw = raw
         """The response isn't JSON: `parse` gets its bytes."""
 
@@ -224,6 +232,9 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         raise _decode_error(operation, response, str(error)) from error
     except errors.DecodeError as error:
         raise _decode_error(operation, response, f"can't be read, because {error}") from error
+    except Absent:
+        texts = {"base": ["nothing has this id, or the current user may not see it"]}
+        raise _api_error(errors.NotFound, 404, texts, None, operation, response) from None
 
 
 def single_outcome(operation: Operation[T], response: httpx.Response) -> T | None:
@@ -280,9 +291,20 @@ def refusal(operation: Operation[Any], response: httpx.Response) -> errors.ApiEr
     kind = errors.error_for(response.status_code)
     if kind is errors.Unauthorized and is_expired(response.status_code, texts):
         kind = errors.SessionExpired
+    return _api_error(kind, response.status_code, texts, body, operation, response)
+
+
+def _api_error(
+    kind: type[errors.ApiError],
+    status: int,
+    texts: Mapping[str, list[str]],
+    body: Any,
+    operation: Operation[Any],
+    response: httpx.Response,
+) -> errors.ApiError:
     request = response.request
     return kind(
-        response.status_code,
+        status,
         errors=texts,
         body=body,
         request=errors.RequestInfo(request.method, str(request.url.copy_with(query=None, userinfo=b""))),
@@ -366,6 +388,14 @@ def objects(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "
     if envelope:
         entries = [unwrap(entry, envelope) for entry in entries]
     return [convert(entry if entry.__class__ is dict else an_object(entry)) for entry in entries]
+
+
+def first(data: Any, convert: Callable[[dict[str, Any]], S], envelope: str = "") -> S:
+    """Return the first entry of a list that holds one, or none."""
+    found = objects(data, convert, envelope)
+    if not found:
+        raise Absent
+    return found[0]
 
 
 def values(data: Any, convert: Callable[[Any], S]) -> list[S]:

@@ -152,6 +152,12 @@ class SessionState:
             self.credentials = credentials
             return True
 
+    def learn(self, token: str, user_id: int | None) -> None:
+        """Keep whose session it is, unless it is another one by now."""
+        with self.lock:
+            if self.token == token:
+                self.user_id = user_id
+
     def override(self) -> int:
         """Have a renewal in progress change nothing."""
         with self.lock:
@@ -348,6 +354,14 @@ class BaseSessionClient(BaseClient):
             "adminKey": "needs the administration key: pass admin_key, or set CONNECTYCUBE_ADMIN_KEY",
         }
         return errors.ConfigurationError(f"{call.operation.name} {wants[call.operation.security[0]]}")
+
+    def _user_text(self, call: Call[Any], user_id: int | None) -> str:
+        """Return the id of the session's user for a path."""
+        if user_id is None:
+            error = errors.ConfigurationError(f"{call.operation.name} needs the session of a user: call login() first")
+            error.operation = call.operation.name
+            raise error
+        return str(user_id)
 
     def _mark(self) -> Mark:
         return self._session.mark()

@@ -8,24 +8,47 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import math
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
+from ._scalars import (
+    boolean,
+    bounds,
+    date,
+    flag,
+    flag_text,
+    integer,
+    is_decimal,
+    is_uuid,
+    iso,
+    kind_name,
+    number,
+    text,
+    unix,
+)
 from .errors import InvalidArgument
 
-__all__ = ["OMIT", "Omit"]
+__all__ = [
+    "OMIT",
+    "Omit",
+    "boolean",
+    "date",
+    "flag",
+    "flag_text",
+    "integer",
+    "iso",
+    "kind_name",
+    "number",
+    "text",
+    "unix",
+]
 
 Encoder = Callable[[str, Any], Any]
 Pairs = list[tuple[str, str]]
 
 CHUNK: Final = 64 * 1024
-
-
-SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class Omit(Enum):
@@ -41,19 +64,8 @@ OMIT: Final[Literal[Omit.OMIT]] = Omit.OMIT
 """The default of arguments that accept `None`: the field is left out. `None` itself sends null."""
 
 
-def kind_name(value: object) -> str:
-    return "None" if value is None else type(value).__name__
-
-
 def _is_model(value: object) -> bool:
     return hasattr(type(value), "to_dict")
-
-
-def _bounds(name: str, value: float, what: str, least: float | None, most: float | None) -> None:
-    if least is not None and value < least:
-        raise InvalidArgument(name, f"must {what} at least {least}, not {value}")
-    if most is not None and value > most:
-        raise InvalidArgument(name, f"must {what} at most {most}, not {value}")
 
 
 def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any:
@@ -68,6 +80,8 @@ def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any
         return number(name, value)
     if isinstance(value, dt.datetime):
         return iso(name, value)
+    if isinstance(value, dt.date):
+        return date(name, value)
     try:
         if _is_model(value):
             return mapping(name, value.to_dict(), anything)
@@ -77,94 +91,11 @@ def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any
             return [anything(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
     except RecursionError:
         raise InvalidArgument(name.partition("[")[0], "is nested too deeply, or contains itself") from None
+    if hasattr(type(value), "__index__") or is_decimal(value):
+        return number(name, value)
+    if is_uuid(value):
+        return str(value)
     raise InvalidArgument(name, f"can't be written as JSON: {kind_name(value)}")
-
-
-def text(
-    name: str,
-    value: Any,
-    *,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    pattern: str | None = None,
-) -> str:
-    if not isinstance(value, str):
-        raise InvalidArgument(name, f"must be text, not {kind_name(value)}")
-    if min_length == 1 and not value:
-        raise InvalidArgument(name, "must not be empty")
-    _bounds(name, len(value), "have characters:", min_length, max_length)
-    if pattern is not None and re.search(pattern, value) is None:
-        raise InvalidArgument(name, f"must match {pattern}")
-    if SURROGATE.search(value):
-        raise InvalidArgument(name, "holds a lone surrogate, which UTF-8 can't encode")
-    return str.__str__(value)  # `str` would return the name of an enum's member.
-
-
-def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgument(name, f"must be an integer, not {kind_name(value)}")
-    if value.bit_length() > 63:
-        raise InvalidArgument(name, "exceeds the platform's 64-bit integers")
-    _bounds(name, value, "be", minimum, maximum)
-    return int(value)
-
-
-def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float:
-    found = integer(name, value) if isinstance(value, int) else value
-    if not isinstance(found, (int, float)) or not math.isfinite(found):
-        raise InvalidArgument(name, f"must be a finite number, not {kind_name(value)}")
-    _bounds(name, found, "be", minimum, maximum)
-    return found
-
-
-def boolean(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidArgument(name, f"must be True or False, not {kind_name(value)}")
-    return value
-
-
-def flag(name: str, value: Any) -> int:
-    """Encode a bool as 1 or 0."""
-    return 1 if boolean(name, value) else 0
-
-
-def flag_text(name: str, value: Any) -> str:
-    """Encode a bool as "1" or "0"."""
-    return "1" if boolean(name, value) else "0"
-
-
-def _aware(name: str, value: dt.datetime) -> dt.datetime:
-    if value.tzinfo is None:
-        raise InvalidArgument(name, "must have a time zone, as in datetime.now(timezone.utc)")
-    return value
-
-
-def iso(name: str, value: Any) -> str:
-    """Encode a time as ISO 8601 in UTC; text is sent unchanged."""
-    if isinstance(value, dt.datetime):
-        return _aware(name, value).astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, str):
-        return text(name, value, min_length=1)
-    raise InvalidArgument(name, f"must be a datetime or ISO 8601 text, not {kind_name(value)}")
-
-
-def unix(name: str, value: Any) -> int:
-    """Encode a time as Unix seconds."""
-    if isinstance(value, dt.datetime):
-        return int(_aware(name, value).timestamp())
-    if isinstance(value, float) and math.isfinite(value):
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidArgument(name, f"must be a datetime or Unix seconds, not {kind_name(value)}")
-    return integer(name, value)
-
-
-def date(name: str, value: Any) -> str:
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return value.isoformat()
-    if isinstance(value, str):
-        return text(name, value, min_length=1)
-    raise InvalidArgument(name, f"must be a date or its ISO 8601 text, not {kind_name(value)}")
 
 
 def binary(name: str, value: Any) -> Any:
@@ -196,7 +127,7 @@ def _entries(name: str, value: Any, min_items: int | None, max_items: int | None
     entries = list(value)
     if min_items == 1 and not entries:
         raise InvalidArgument(name, "must not be empty")
-    _bounds(name, len(entries), "have entries:", min_items, max_items)
+    bounds(name, len(entries), "have entries:", min_items, max_items)
     return entries
 
 
@@ -205,6 +136,15 @@ def array(
 ) -> list[Any]:
     entries = _entries(name, value, min_items, max_items)
     return [encode(f"{name}[{index}]", entry) for index, entry in enumerate(entries)]
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, str) or not isinstance(value, Iterable)
+
+
+def one_or_more(name: str, value: Any, encode: Encoder, **limits: int | None) -> list[Any]:
+    """Encode one entry or several as a list."""
+    return [encode(name, value)] if _is_single(value) else array(name, value, encode, **limits)
 
 
 def commas(
@@ -335,6 +275,22 @@ def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], P
     return fields, []
 
 
+def id_of(name: str, value: Any, kind: str, field: str = "id") -> Any:
+    """Return the id of an object that stands for its id, and any other value as it is.
+
+    :param kind: the class of the object.
+    :param field: which of its fields is the id.
+    """
+    if isinstance(value, (str, int)) or not _is_model(value):
+        return value
+    if kind not in [base.__name__ for base in type(value).__mro__]:
+        raise InvalidArgument(name, f"must be the {kind} or its {field}, not {kind_name(value)}")
+    found = getattr(value, field)
+    if found is None:
+        raise InvalidArgument(name, f"is a {kind} without {field}")
+    return found
+
+
 # -- paths
 
 
@@ -357,7 +313,7 @@ def path_value(name: str, value: Any) -> str:
 
 def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
     """Encode one id or several, separated by commas."""
-    if isinstance(value, (str, int)):
+    if _is_single(value):
         return encode(name, value)
     return ",".join(encode(f"{name}[{index}]", entry) for index, entry in enumerate(_entries(name, value, 1, None)))
 

@@ -73,7 +73,7 @@ _LIST_MESSAGES: Operation[PageData[models.Message]] = Operation(
 def list_messages_call(
     *,
     filters: filters_.AdminMessageFilters | None = None,
-    chat_dialog_id: str | None = None,
+    chat_dialog_id: str | models.Dialog | None = None,
     limit: int | None = None,
     sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
     sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -85,7 +85,10 @@ def list_messages_call(
     path = "/admin/chat/messages/list"
     query: wire.Pairs = []
     if chat_dialog_id is not None:
-        query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
+        query += wire.pairs(
+            "chat_dialog_id",
+            wire.text("chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1),
+        )
     if limit is not None:
         query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if sort_asc is not None:
@@ -108,9 +111,9 @@ _UPDATE_DIALOG: Operation[models.Dialog] = Operation(
 
 #
 def update_dialog_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
-    user_id: int | None = None,
+    user_id: int | models.User | None = None,
     is_muted: bool | None = None,
     name: str | None = None,
     photo: str | None = None,
@@ -119,11 +122,12 @@ def update_dialog_call(
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     push_all: inputs.DialogMembersInput | None = None,
     pull_all: inputs.DialogMembersInput | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Dialog]:
-    path = "/admin/chat/" + wire.path_text("dialog_id", dialog_id)
+    path = "/admin/chat/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     _body: dict[str, Any] = {}
     if user_id is not None:
-        _body["user_id"] = wire.integer("user_id", user_id)
+        _body["user_id"] = wire.integer("user_id", wire.id_of("user_id", user_id, "User"))
     if is_muted is not None:
         _body["is_muted"] = wire.boolean("is_muted", is_muted)
     if name is not None:
@@ -142,6 +146,24 @@ def update_dialog_call(
         _body["push_all"] = inputs.dialog_members("push_all", push_all)
     if pull_all is not None:
         _body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "user_id",
+                    "is_muted",
+                    "name",
+                    "photo",
+                    "description",
+                    "extensions",
+                    "permissions",
+                    "push_all",
+                    "pull_all",
+                ),
+            )
+        )
     return Call(_UPDATE_DIALOG, path, json=_body)
 
 
@@ -157,7 +179,7 @@ _CREATE_MEETING: Operation[models.Meeting] = Operation(
 #
 def create_meeting_call(
     *,
-    user_id: int,
+    user_id: int | models.User,
     name: str,
     start_date: dt.datetime | int,
     end_date: dt.datetime | int,
@@ -169,10 +191,11 @@ def create_meeting_call(
     notify: bool | None = None,
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Meeting]:
     path = "/admin/meetings"
     _body: dict[str, Any] = {}
-    _body["user_id"] = wire.integer("user_id", user_id)
+    _body["user_id"] = wire.integer("user_id", wire.id_of("user_id", user_id, "User"))
     _body["name"] = wire.text("name", name)
     _body["start_date"] = wire.unix("start_date", start_date)
     _body["end_date"] = wire.unix("end_date", end_date)
@@ -191,6 +214,27 @@ def create_meeting_call(
         _body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
         _body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "user_id",
+                    "name",
+                    "start_date",
+                    "end_date",
+                    "attendees",
+                    "chat",
+                    "record",
+                    "public",
+                    "scheduled",
+                    "notify",
+                    "notify_before",
+                    "timezone",
+                ),
+            )
+        )
     return Call(_CREATE_MEETING, path, json=_body)
 
 
@@ -204,9 +248,9 @@ _LIST_RECORDINGS: Operation[list[models.MeetingRecording]] = Operation(
 
 #
 def list_recordings_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
 ) -> Call[list[models.MeetingRecording]]:
-    path = "/admin/meetings/recordings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/admin/meetings/recordings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     return Call(_LIST_RECORDINGS, path)
 
 
@@ -220,9 +264,9 @@ _DELETE_RECORDINGS: Operation[None] = Operation(
 
 #
 def delete_recordings_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
 ) -> Call[None]:
-    path = "/admin/meetings/recordings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/admin/meetings/recordings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     return Call(_DELETE_RECORDINGS, path)
 
 
@@ -350,7 +394,7 @@ _DELETE_USER: Operation[models.AdminDeletedUser] = Operation(
 
 #
 def delete_user_call(
-    user_id: int,
+    user_id: int | models.User,
 ) -> Call[models.AdminDeletedUser]:
-    path = "/admin/user/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/admin/user/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     return Call(_DELETE_USER, path)

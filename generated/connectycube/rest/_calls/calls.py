@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import _wire as wire
+from .. import models
 from .._call import Call, Operation
 
 _REJECT: Operation[None] = Operation(
@@ -22,14 +23,14 @@ _REJECT: Operation[None] = Operation(
 # CX-29
 def reject_call(
     *,
-    recipientId: int,
+    recipientId: int | models.User,
     sessionID: str,
     platform: str,
     userInfo: Mapping[str, Any] | None = None,
 ) -> Call[None]:
     path = "/calls/reject"
     _body: dict[str, Any] = {}
-    _body["recipientId"] = wire.integer("recipientId", recipientId)
+    _body["recipientId"] = wire.integer("recipientId", wire.id_of("recipientId", recipientId, "User"))
     _body["sessionID"] = wire.text("sessionID", sessionID, min_length=1)
     _body["platform"] = wire.text("platform", platform, min_length=1)
     if userInfo is not None:

@@ -103,14 +103,14 @@ _CREATE: Operation[models.CustomObject] = Operation(
 def create_call(
     class_name: str,
     *,
-    parent_id: str | None = None,
+    parent_id: str | models.CustomObject | None = None,
     permissions: inputs.CustomObjectPermissionsInput | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObject]:
     path = "/data/" + wire.path_text("class_name", class_name)
     _body: dict[str, Any] = {}
     if parent_id is not None:
-        _body["_parent_id"] = wire.text("parent_id", parent_id)
+        _body["_parent_id"] = wire.text("parent_id", wire.id_of("parent_id", parent_id, "CustomObject"))
     if permissions is not None:
         _body["permissions"] = inputs.custom_object_permissions_input("permissions", permissions)
     if fields is not None:
@@ -219,13 +219,15 @@ _GET_MANY: Operation[list[models.CustomObject]] = Operation(
 #
 def get_many_call(
     class_name: str,
-    object_ids: str | Sequence[str],
+    object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
 ) -> Call[list[models.CustomObject]]:
     path = (
         "/data/"
         + wire.path_text("class_name", class_name)
         + "/"
-        + wire.path_list("object_ids", object_ids, wire.path_text)
+        + wire.path_list(
+            "object_ids", object_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "CustomObject"))
+        )
     )
     return Call(_GET_MANY, path)
 
@@ -241,9 +243,14 @@ _GET_PERMISSIONS: Operation[models.CustomObjectPermissions] = Operation(
 # CR-34
 def get_permissions_call(
     class_name: str,
-    object_id: str,
+    object_id: str | models.CustomObject,
 ) -> Call[models.CustomObjectPermissions]:
-    path = "/data/" + wire.path_text("class_name", class_name) + "/" + wire.path_text("object_id", object_id)
+    path = (
+        "/data/"
+        + wire.path_text("class_name", class_name)
+        + "/"
+        + wire.path_text("object_id", wire.id_of("object_id", object_id, "CustomObject"))
+    )
     query: wire.Pairs = [("permissions", "1")]
     return Call(_GET_PERMISSIONS, path, query=query)
 
@@ -260,7 +267,7 @@ _UPDATE: Operation[models.CustomObject] = Operation(
 # CR-35
 def update_call(
     class_name: str,
-    object_id: str,
+    object_id: str | models.CustomObject,
     *,
     inc: Mapping[str, float] | None = None,
     pull: Mapping[str, Any] | None = None,
@@ -270,7 +277,12 @@ def update_call(
     add_to_set: Mapping[str, Sequence[Any]] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObject]:
-    path = "/data/" + wire.path_text("class_name", class_name) + "/" + wire.path_text("object_id", object_id)
+    path = (
+        "/data/"
+        + wire.path_text("class_name", class_name)
+        + "/"
+        + wire.path_text("object_id", wire.id_of("object_id", object_id, "CustomObject"))
+    )
     _body: dict[str, Any] = {}
     if inc is not None:
         _body["inc"] = wire.mapping("inc", inc, wire.number)
@@ -304,9 +316,14 @@ _DELETE: Operation[None] = Operation(
 #
 def delete_call(
     class_name: str,
-    object_id: str,
+    object_id: str | models.CustomObject,
 ) -> Call[None]:
-    path = "/data/" + wire.path_text("class_name", class_name) + "/" + wire.path_text("object_id", object_id)
+    path = (
+        "/data/"
+        + wire.path_text("class_name", class_name)
+        + "/"
+        + wire.path_text("object_id", wire.id_of("object_id", object_id, "CustomObject"))
+    )
     return Call(_DELETE, path)
 
 
@@ -322,12 +339,14 @@ _DELETE_MANY: Operation[models.DeletedCustomObjects] = Operation(
 # N-13
 def delete_many_call(
     class_name: str,
-    object_ids: str | Sequence[str],
+    object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
 ) -> Call[models.DeletedCustomObjects]:
     path = (
         "/data/"
         + wire.path_text("class_name", class_name)
         + "/"
-        + wire.path_list("object_ids", object_ids, wire.path_text)
+        + wire.path_list(
+            "object_ids", object_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "CustomObject"))
+        )
     )
     return Call(_DELETE_MANY, path)

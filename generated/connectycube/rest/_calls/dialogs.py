@@ -13,7 +13,7 @@ from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
-from .._call import Call, Operation, a_count, an_object, unwrap
+from .._call import Call, Operation, a_count, an_object, first, unwrap
 from .._filtering import filter_pairs
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
 from .._wire import OMIT, Omit
@@ -60,6 +60,24 @@ def list_call(
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 
+_GET: Operation[models.Dialog] = Operation(
+    "dialogs.get",
+    "GET",
+    lambda data: first(unwrap(data, "items"), models.Dialog.from_dict),
+    security=("session",),
+)
+
+
+#
+def get_call(
+    dialog_id: str | models.Dialog,
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog"
+    query: wire.Pairs = [("limit", "1")]
+    query += wire.pairs("_id", wire.text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"), min_length=1))
+    return Call(_GET, path, query=query)
+
+
 _COUNT: Operation[int] = Operation(
     "dialogs.count",
     "GET",
@@ -93,19 +111,22 @@ _CREATE: Operation[models.Dialog] = Operation(
 def create_call(
     *,
     type: models.DialogType | Literal[1, 2, 3, 4, 5],
-    occupants_ids: Sequence[int] | None = None,
+    occupants_ids: Sequence[int | models.User] | None = None,
     name: str | None = None,
     photo: str | None = None,
     description: str | None = None,
-    admins_ids: Sequence[int] | None = None,
+    admins_ids: Sequence[int | models.User] | None = None,
     extensions: Mapping[str, str] | None = None,
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog"
     _body: dict[str, Any] = {}
     _body["type"] = wire.choice("type", type, (1, 2, 3, 4, 5))
     if occupants_ids is not None:
-        _body["occupants_ids"] = wire.array("occupants_ids", occupants_ids, wire.integer)
+        _body["occupants_ids"] = wire.array(
+            "occupants_ids", occupants_ids, lambda name, value: wire.integer(name, wire.id_of(name, value, "User"))
+        )
     if name is not None:
         _body["name"] = wire.text("name", name)
     if photo is not None:
@@ -113,11 +134,24 @@ def create_call(
     if description is not None:
         _body["description"] = wire.text("description", description)
     if admins_ids is not None:
-        _body["admins_ids"] = wire.array("admins_ids", admins_ids, wire.integer, max_items=5)
+        _body["admins_ids"] = wire.array(
+            "admins_ids",
+            admins_ids,
+            lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+            max_items=5,
+        )
     if extensions is not None:
         _body["extensions"] = wire.mapping("extensions", extensions, wire.text, max_properties=3)
     if permissions is not None:
         _body["permissions"] = inputs.dialog_permissions("permissions", permissions)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                ("type", "occupants_ids", "name", "photo", "description", "admins_ids", "extensions", "permissions"),
+            )
+        )
     return Call(_CREATE, path, json=_body)
 
 
@@ -131,7 +165,7 @@ _UPDATE: Operation[models.Dialog] = Operation(
 
 # R-028, F-027, F-028, F-029, F-030, F-031, F-032, F-036, F-037, CR-08, CR-39, U-15, U-17
 def update_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     name: str | None = None,
     photo: str | None = None,
@@ -140,8 +174,9 @@ def update_call(
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     push_all: inputs.DialogMembersInput | None = None,
     pull_all: inputs.DialogMembersInput | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Dialog]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id)
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     _body: dict[str, Any] = {}
     if name is not None:
         _body["name"] = wire.text("name", name)
@@ -159,7 +194,105 @@ def update_call(
         _body["push_all"] = inputs.dialog_members("push_all", push_all)
     if pull_all is not None:
         _body["pull_all"] = inputs.dialog_members("pull_all", pull_all)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                ("name", "photo", "description", "extensions", "permissions", "push_all", "pull_all"),
+            )
+        )
     return Call(_UPDATE, path, json=_body)
+
+
+_ADD_OCCUPANTS: Operation[models.Dialog] = Operation(
+    "dialogs.add_occupants",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-028
+def add_occupants_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    _body: dict[str, Any] = {}
+    _body["occupants_ids"] = wire.one_or_more(
+        "user_ids", user_ids, lambda name, value: wire.integer(name, wire.id_of(name, value, "User")), min_items=1
+    )
+    return Call(_ADD_OCCUPANTS, path, json={"push_all": _body})
+
+
+_REMOVE_OCCUPANTS: Operation[models.Dialog] = Operation(
+    "dialogs.remove_occupants",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-030
+def remove_occupants_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    _body: dict[str, Any] = {}
+    _body["occupants_ids"] = wire.one_or_more(
+        "user_ids", user_ids, lambda name, value: wire.integer(name, wire.id_of(name, value, "User")), min_items=1
+    )
+    return Call(_REMOVE_OCCUPANTS, path, json={"pull_all": _body})
+
+
+_PIN: Operation[models.Dialog] = Operation(
+    "dialogs.pin",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-036
+def pin_call(
+    dialog_id: str | models.Dialog,
+    message_ids: str | models.Message | Sequence[str | models.Message],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    _body: dict[str, Any] = {}
+    _body["pinned_messages_ids"] = wire.one_or_more(
+        "message_ids",
+        message_ids,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Message"), min_length=1),
+        min_items=1,
+    )
+    return Call(_PIN, path, json={"push_all": _body})
+
+
+_UNPIN: Operation[models.Dialog] = Operation(
+    "dialogs.unpin",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-028, F-036
+def unpin_call(
+    dialog_id: str | models.Dialog,
+    message_ids: str | models.Message | Sequence[str | models.Message],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
+    _body: dict[str, Any] = {}
+    _body["pinned_messages_ids"] = wire.one_or_more(
+        "message_ids",
+        message_ids,
+        lambda name, value: wire.text(name, wire.id_of(name, value, "Message"), min_length=1),
+        min_items=1,
+    )
+    return Call(_UNPIN, path, json={"pull_all": _body})
 
 
 _DELETE: Operation[None] = Operation(
@@ -172,11 +305,11 @@ _DELETE: Operation[None] = Operation(
 
 # R-029, F-038, F-040, CR-09, U-02
 def delete_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     force: bool | None = None,
 ) -> Call[None]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id)
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -194,11 +327,13 @@ _DELETE_MANY: Operation[models.DeletedDialogs] = Operation(
 
 # R-030, F-039, CR-09, U-02, N-13
 def delete_many_call(
-    dialog_ids: str | Sequence[str],
+    dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedDialogs]:
-    path = "/chat/Dialog/" + wire.path_list("dialog_ids", dialog_ids, wire.path_text)
+    path = "/chat/Dialog/" + wire.path_list(
+        "dialog_ids", dialog_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Dialog"))
+    )
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -215,11 +350,11 @@ _CLEAR_HISTORY: Operation[None] = Operation(
 
 # CR-40
 def clear_history_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     force: bool | None = None,
 ) -> Call[None]:
-    path = "/chat/Dialog/clearHistory/" + wire.path_text("dialog_id", dialog_id)
+    path = "/chat/Dialog/clearHistory/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -237,9 +372,9 @@ _SUBSCRIBE: Operation[models.Dialog] = Operation(
 
 # R-032, F-022, F-023, CR-38
 def subscribe_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
 ) -> Call[models.Dialog]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/subscribe"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/subscribe"
     return Call(_SUBSCRIBE, path)
 
 
@@ -253,9 +388,9 @@ _UNSUBSCRIBE: Operation[None] = Operation(
 
 # R-033, F-024, CR-37
 def unsubscribe_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
 ) -> Call[None]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/subscribe"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/subscribe"
     return Call(_UNSUBSCRIBE, path)
 
 
@@ -269,7 +404,7 @@ _UPDATE_ADMINS: Operation[models.Dialog] = Operation(
 
 # R-034, F-033, F-034, F-035, CR-08
 def update_admins_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     push_all: inputs.DialogAdminsInput | None = None,
     pull_all: inputs.DialogAdminsInput | None = None,
@@ -278,13 +413,63 @@ def update_admins_call(
         push_all=push_all,
         pull_all=pull_all,
     )
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/admins"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
     _body: dict[str, Any] = {}
     if push_all is not None:
         _body["push_all"] = inputs.dialog_admins("push_all", push_all)
     if pull_all is not None:
         _body["pull_all"] = inputs.dialog_admins("pull_all", pull_all)
     return Call(_UPDATE_ADMINS, path, json=_body)
+
+
+_ADD_ADMINS: Operation[models.Dialog] = Operation(
+    "dialogs.add_admins",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-034, F-033
+def add_admins_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
+    _body: dict[str, Any] = {}
+    _body["admins_ids"] = wire.one_or_more(
+        "user_ids",
+        user_ids,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+        min_items=1,
+        max_items=5,
+    )
+    return Call(_ADD_ADMINS, path, json={"push_all": _body})
+
+
+_REMOVE_ADMINS: Operation[models.Dialog] = Operation(
+    "dialogs.remove_admins",
+    "PUT",
+    lambda data: models.Dialog.from_dict(an_object(data)),
+    security=("session",),
+)
+
+
+# R-034, F-034
+def remove_admins_call(
+    dialog_id: str | models.Dialog,
+    user_ids: int | models.User | Sequence[int | models.User],
+) -> Call[models.Dialog]:
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
+    _body: dict[str, Any] = {}
+    _body["admins_ids"] = wire.one_or_more(
+        "user_ids",
+        user_ids,
+        lambda name, value: wire.integer(name, wire.id_of(name, value, "User")),
+        min_items=1,
+        max_items=5,
+    )
+    return Call(_REMOVE_ADMINS, path, json={"pull_all": _body})
 
 
 _GET_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(
@@ -297,9 +482,11 @@ _GET_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(
 
 # R-036, F-085
 def get_notifications_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
 ) -> Call[models.DialogNotifications]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/notifications"
+    path = (
+        "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/notifications"
+    )
     return Call(_GET_NOTIFICATIONS, path)
 
 
@@ -313,11 +500,13 @@ _UPDATE_NOTIFICATIONS: Operation[models.DialogNotifications] = Operation(
 
 # R-035, F-084
 def update_notifications_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     enabled: bool,
 ) -> Call[models.DialogNotifications]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/notifications"
+    path = (
+        "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/notifications"
+    )
     _body: dict[str, Any] = {}
     _body["enabled"] = wire.flag_text("enabled", enabled)
     return Call(_UPDATE_NOTIFICATIONS, path, json=_body)
@@ -334,12 +523,12 @@ _LIST_OCCUPANTS: Operation[PageData[models.User]] = Operation(
 
 # CR-22, U-06, N-12
 def list_occupants_call(
-    dialog_id: str,
+    dialog_id: str | models.Dialog,
     *,
     limit: int | None = None,
     skip: int | None = None,
 ) -> PageCall[models.User]:
-    path = "/chat/Dialog/" + wire.path_text("dialog_id", dialog_id) + "/occupants"
+    path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/occupants"
     query: wire.Pairs = []
     if limit is not None:
         query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))

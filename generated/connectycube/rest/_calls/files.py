@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import _wire as wire
@@ -50,6 +51,7 @@ def create_call(
     content_type: str,
     name: str,
     public: bool | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.File]:
     path = "/blobs"
     _body: dict[str, Any] = {}
@@ -57,6 +59,8 @@ def create_call(
     _body["name"] = wire.text("name", name, min_length=1, max_length=100)
     if public is not None:
         _body["public"] = wire.boolean("public", public)
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("content_type", "name", "public")))
     return Call(_CREATE, path, json={"blob": _body})
 
 
@@ -70,11 +74,11 @@ _COMPLETE: Operation[None] = Operation(
 
 # R-052, F-072, CR-11, U-24
 def complete_call(
-    file_id: int,
+    file_id: int | models.File,
     *,
     size: int,
 ) -> Call[None]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1) + "/complete"
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1) + "/complete"
     _body: dict[str, Any] = {}
     _body["size"] = wire.integer("size", size, minimum=0, maximum=104857600)
     return Call(_COMPLETE, path, json={"blob": _body})
@@ -90,9 +94,9 @@ _GET: Operation[models.File] = Operation(
 
 #
 def get_call(
-    file_id: int,
+    file_id: int | models.File,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     return Call(_GET, path)
 
 
@@ -106,13 +110,14 @@ _UPDATE: Operation[models.File] = Operation(
 
 # CR-12
 def update_call(
-    file_id: int,
+    file_id: int | models.File,
     *,
     name: str | None = None,
     content_type: str | None = None,
     new: bool | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     _body: dict[str, Any] = {}
     if name is not None:
         _body["name"] = wire.text("name", name, min_length=1, max_length=100)
@@ -120,6 +125,8 @@ def update_call(
         _body["content_type"] = wire.text("content_type", content_type, min_length=1)
     if new is not None:
         _body["new"] = wire.flag("new", new)
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("name", "content_type", "new")))
     return Call(_UPDATE, path, json={"blob": _body})
 
 
@@ -133,9 +140,9 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    file_id: int,
+    file_id: int | models.File,
 ) -> Call[None]:
-    path = "/blobs/" + wire.path_integer("file_id", file_id, minimum=1)
+    path = "/blobs/" + wire.path_integer("file_id", wire.id_of("file_id", file_id, "File"), minimum=1)
     return Call(_DELETE, path)
 
 
@@ -149,8 +156,8 @@ _GET_OBJECT: Operation[models.File] = Operation(
 
 #
 def get_object_call(
-    file_uid: str,
+    file_uid: str | models.File,
 ) -> Call[models.File]:
-    path = "/blobs/" + wire.path_text("file_uid", file_uid) + "/object"
+    path = "/blobs/" + wire.path_text("file_uid", wire.id_of("file_uid", file_uid, "File", "uid")) + "/object"
     query: wire.Pairs = [("download_url", "1")]
     return Call(_GET_OBJECT, path, query=query)

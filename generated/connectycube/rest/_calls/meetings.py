@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import _wire as wire
@@ -28,7 +28,7 @@ _LIST: Operation[PageData[models.Meeting]] = Operation(
 def list_call(
     *,
     filters: filters_.MeetingFilters | None = None,
-    id: str | None = None,
+    id: str | models.Meeting | None = None,
     limit: int | None = None,
     offset: int | None = None,
     scheduled: bool | None = None,
@@ -36,7 +36,7 @@ def list_call(
     path = "/meetings"
     query: wire.Pairs = []
     if id is not None:
-        query += wire.pairs("_id", wire.text("id", id, min_length=1))
+        query += wire.pairs("_id", wire.text("id", wire.id_of("id", id, "Meeting"), min_length=1))
     if limit is not None:
         query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if offset is not None:
@@ -71,6 +71,7 @@ def create_call(
     notify: bool | None = None,
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Meeting]:
     path = "/meetings"
     _body: dict[str, Any] = {}
@@ -92,6 +93,26 @@ def create_call(
         _body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
         _body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "name",
+                    "start_date",
+                    "end_date",
+                    "attendees",
+                    "chat",
+                    "record",
+                    "public",
+                    "scheduled",
+                    "notify",
+                    "notify_before",
+                    "timezone",
+                ),
+            )
+        )
     return Call(_CREATE, path, json=_body)
 
 
@@ -105,7 +126,7 @@ _UPDATE: Operation[models.Meeting] = Operation(
 
 #
 def update_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
     *,
     name: str | None = None,
     start_date: dt.datetime | int | None = None,
@@ -118,8 +139,9 @@ def update_call(
     notify: bool | None = None,
     notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
     timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Meeting]:
-    path = "/meetings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/meetings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     _body: dict[str, Any] = {}
     if name is not None:
         _body["name"] = wire.text("name", name)
@@ -143,6 +165,26 @@ def update_call(
         _body["notify_before"] = inputs.meeting_notify_before("notify_before", notify_before)
     if timezone is not None:
         _body["timezone"] = inputs.meeting_timezone("timezone", timezone)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "name",
+                    "start_date",
+                    "end_date",
+                    "attendees",
+                    "chat",
+                    "record",
+                    "public",
+                    "scheduled",
+                    "notify",
+                    "notify_before",
+                    "timezone",
+                ),
+            )
+        )
     return Call(_UPDATE, path, json=_body)
 
 
@@ -156,9 +198,9 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
 ) -> Call[None]:
-    path = "/meetings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/meetings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     return Call(_DELETE, path)
 
 
@@ -172,7 +214,7 @@ _LIST_RECORDINGS: Operation[list[models.MeetingRecording]] = Operation(
 
 #
 def list_recordings_call(
-    meeting_id: str,
+    meeting_id: str | models.Meeting,
 ) -> Call[list[models.MeetingRecording]]:
-    path = "/meetings/recordings/" + wire.path_text("meeting_id", meeting_id)
+    path = "/meetings/recordings/" + wire.path_text("meeting_id", wire.id_of("meeting_id", meeting_id, "Meeting"))
     return Call(_LIST_RECORDINGS, path)

@@ -13,7 +13,7 @@ from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import inputs, models
-from .._call import Call, Operation, a_count, a_map, an_object
+from .._call import Call, Operation, a_count, a_map, an_object, first, unwrap
 from .._filtering import filter_pairs
 from .._lenient import to_integer, to_list
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
@@ -31,7 +31,7 @@ _LIST: Operation[PageData[models.Message]] = Operation(
 # R-041, F-041, F-042, F-043, X-17, CR-41, U-06, U-08, N-12
 def list_call(
     *,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
     filters: filters_.MessageFilters | None = None,
     limit: int | None = None,
     skip: int | None = None,
@@ -46,7 +46,10 @@ def list_call(
     )
     path = "/chat/Message"
     query: wire.Pairs = []
-    query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
+    query += wire.pairs(
+        "chat_dialog_id",
+        wire.text("chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1),
+    )
     if limit is not None:
         query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
     if skip is not None:
@@ -64,6 +67,28 @@ def list_call(
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
 
 
+_GET: Operation[models.Message] = Operation(
+    "messages.get",
+    "GET",
+    lambda data: first(unwrap(data, "items"), models.Message.from_dict),
+    security=("session",),
+)
+
+
+#
+def get_call(
+    dialog_id: str | models.Dialog,
+    message_id: str | models.Message,
+) -> Call[models.Message]:
+    path = "/chat/Message"
+    query: wire.Pairs = [("mark_as_read", "0"), ("limit", "1")]
+    query += wire.pairs(
+        "chat_dialog_id", wire.text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"), min_length=1)
+    )
+    query += wire.pairs("_id", wire.text("message_id", wire.id_of("message_id", message_id, "Message"), min_length=1))
+    return Call(_GET, path, query=query)
+
+
 _COUNT: Operation[int] = Operation(
     "messages.count",
     "GET",
@@ -75,12 +100,15 @@ _COUNT: Operation[int] = Operation(
 # U-07
 def count_call(
     *,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
     filters: filters_.MessageFilters | None = None,
 ) -> Call[int]:
     path = "/chat/Message"
     query: wire.Pairs = [("count", "1")]
-    query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
+    query += wire.pairs(
+        "chat_dialog_id",
+        wire.text("chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1),
+    )
     if filters is not None:
         query += filter_pairs(filters, filters_.MESSAGE_FILTERS, "comma")
     return Call(_COUNT, path, query=query)
@@ -97,20 +125,25 @@ _UPDATE_ALL: Operation[None] = Operation(
 # R-044, F-056, X-22, U-13, U-14, U-18
 def update_all_call(
     *,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
     read: bool | None = None,
     delivered: bool | None = None,
     message: str | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[None]:
     path = "/chat/Message"
     _body: dict[str, Any] = {}
-    _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    _body["chat_dialog_id"] = wire.text(
+        "chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1
+    )
     if read is not None:
         _body["read"] = wire.flag("read", read)
     if delivered is not None:
         _body["delivered"] = wire.flag("delivered", delivered)
     if message is not None:
         _body["message"] = wire.text("message", message)
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("chat_dialog_id", "read", "delivered", "message")))
     return Call(_UPDATE_ALL, path, json=_body)
 
 
@@ -126,8 +159,8 @@ _CREATE: Operation[models.Message] = Operation(
 # R-043, F-053, F-074, F-076, X-21, X-23, X-24, CR-45, U-56, N-14, N-15
 def create_call(
     *,
-    chat_dialog_id: str | None = None,
-    recipient_id: int | None = None,
+    chat_dialog_id: str | models.Dialog | None = None,
+    recipient_id: int | models.User | None = None,
     message: str | None = None,
     attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
     send_to_chat: bool | None = None,
@@ -141,9 +174,11 @@ def create_call(
     path = "/chat/Message"
     _body: dict[str, Any] = {}
     if chat_dialog_id is not None:
-        _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+        _body["chat_dialog_id"] = wire.text(
+            "chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1
+        )
     if recipient_id is not None:
-        _body["recipient_id"] = wire.integer("recipient_id", recipient_id)
+        _body["recipient_id"] = wire.integer("recipient_id", wire.id_of("recipient_id", recipient_id, "User"))
     if message is not None:
         _body["message"] = wire.text("message", message)
     if attachments is not None:
@@ -171,22 +206,29 @@ _UPDATE: Operation[None] = Operation(
 
 # R-044, F-056, X-22, U-14, U-18
 def update_call(
-    message_ids: str | Sequence[str],
+    message_ids: str | models.Message | Sequence[str | models.Message],
     *,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
     read: bool | None = None,
     delivered: bool | None = None,
     message: str | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[None]:
-    path = "/chat/Message/" + wire.path_list("message_ids", message_ids, wire.path_text)
+    path = "/chat/Message/" + wire.path_list(
+        "message_ids", message_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Message"))
+    )
     _body: dict[str, Any] = {}
-    _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    _body["chat_dialog_id"] = wire.text(
+        "chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1
+    )
     if read is not None:
         _body["read"] = wire.flag("read", read)
     if delivered is not None:
         _body["delivered"] = wire.flag("delivered", delivered)
     if message is not None:
         _body["message"] = wire.text("message", message)
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("chat_dialog_id", "read", "delivered", "message")))
     return Call(_UPDATE, path, json=_body)
 
 
@@ -201,11 +243,13 @@ _DELETE: Operation[models.DeletedMessages] = Operation(
 
 # R-045, F-066, F-067, CR-09, CR-44, U-02, N-13
 def delete_call(
-    message_ids: str | Sequence[str],
+    message_ids: str | models.Message | Sequence[str | models.Message],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedMessages]:
-    path = "/chat/Message/" + wire.path_list("message_ids", message_ids, wire.path_text)
+    path = "/chat/Message/" + wire.path_list(
+        "message_ids", message_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Message"))
+    )
     query: wire.Pairs = []
     if force is not None:
         query += wire.pairs("force", wire.flag("force", force))
@@ -223,7 +267,7 @@ _UNREAD_COUNT: Operation[models.UnreadCount] = Operation(
 # R-042, F-078, F-079, CR-06
 def unread_count_call(
     *,
-    chat_dialog_ids: Sequence[str] | None = None,
+    chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
 ) -> Call[models.UnreadCount]:
     path = "/chat/Message/unread"
     query: wire.Pairs = []
@@ -233,7 +277,7 @@ def unread_count_call(
             wire.array(
                 "chat_dialog_ids",
                 chat_dialog_ids,
-                lambda name, value: wire.text(name, value, min_length=1),
+                lambda name, value: wire.text(name, wire.id_of(name, value, "Dialog"), min_length=1),
                 min_items=1,
             ),
             explode=False,
@@ -253,13 +297,13 @@ _CREATE_SYSTEM: Operation[models.SystemMessage] = Operation(
 # N-02
 def create_system_call(
     *,
-    recipientId: int,
+    recipientId: int | models.User,
     body: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Call[models.SystemMessage]:
     path = "/chat/Message/system"
     _body: dict[str, Any] = {}
-    _body["recipientId"] = wire.integer("recipientId", recipientId)
+    _body["recipientId"] = wire.integer("recipientId", wire.id_of("recipientId", recipientId, "User"))
     if body is not None:
         _body["body"] = wire.text("body", body)
     if extra is not None:
@@ -277,9 +321,11 @@ _LIST_REACTIONS: Operation[dict[str, list[int]]] = Operation(
 
 #
 def list_reactions_call(
-    message_id: str,
+    message_id: str | models.Message,
 ) -> Call[dict[str, list[int]]]:
-    path = "/chat/Message/" + wire.path_text("message_id", message_id) + "/reactions"
+    path = (
+        "/chat/Message/" + wire.path_text("message_id", wire.id_of("message_id", message_id, "Message")) + "/reactions"
+    )
     return Call(_LIST_REACTIONS, path)
 
 
@@ -293,7 +339,7 @@ _UPDATE_REACTIONS: Operation[None] = Operation(
 
 # CR-43
 def update_reactions_call(
-    message_id: str,
+    message_id: str | models.Message,
     *,
     add: str | None = None,
     remove: str | None = None,
@@ -302,7 +348,9 @@ def update_reactions_call(
         add=add,
         remove=remove,
     )
-    path = "/chat/Message/" + wire.path_text("message_id", message_id) + "/reactions"
+    path = (
+        "/chat/Message/" + wire.path_text("message_id", wire.id_of("message_id", message_id, "Message")) + "/reactions"
+    )
     _body: dict[str, Any] = {}
     if add is not None:
         _body["add"] = wire.text("add", add, min_length=1)

@@ -35,6 +35,7 @@ def create_call(
     date: dt.datetime | int | None = None,
     end_date: dt.datetime | int | None = None,
     period: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[list[models.PushEvent]]:
     wire.exactly_one(
         user=user,
@@ -63,4 +64,24 @@ def create_call(
         _body["end_date"] = wire.unix("end_date", end_date)
     if period is not None:
         _body["period"] = wire.integer("period", period, minimum=1)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "environment",
+                    "message",
+                    "notification_type",
+                    "push_type",
+                    "event_type",
+                    "user",
+                    "external_user",
+                    "name",
+                    "date",
+                    "end_date",
+                    "period",
+                ),
+            )
+        )
     return Call(_CREATE, path, json={"event": _body})

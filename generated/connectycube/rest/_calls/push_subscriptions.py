@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from .. import _wire as wire
@@ -39,6 +40,7 @@ def create_call(
     notification_channel: models.PushChannel | Literal["apns", "apns_voip", "gcm", "web"],
     push_token: inputs.PushTokenInput,
     device: inputs.PushDeviceInput,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[list[models.PushSubscription]]:
     path = "/subscriptions"
     _body: dict[str, Any] = {}
@@ -47,6 +49,8 @@ def create_call(
     )
     _body["push_token"] = inputs.push_token("push_token", push_token)
     _body["device"] = inputs.push_device("device", device)
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("notification_channel", "push_token", "device")))
     return Call(_CREATE, path, json=_body)
 
 
@@ -60,7 +64,9 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    subscription_id: int,
+    subscription_id: int | models.PushSubscription,
 ) -> Call[None]:
-    path = "/subscriptions/" + wire.path_integer("subscription_id", subscription_id, minimum=1)
+    path = "/subscriptions/" + wire.path_integer(
+        "subscription_id", wire.id_of("subscription_id", subscription_id, "PushSubscription"), minimum=1
+    )
     return Call(_DELETE, path)

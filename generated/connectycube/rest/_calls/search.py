@@ -23,7 +23,7 @@ _QUERY: Operation[models.SearchResults] = Operation(
 def query_call(
     *,
     search_text: str,
-    chat_dialog_ids: Sequence[str] | None = None,
+    chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
     start_date: dt.datetime | str | None = None,
     end_date: dt.datetime | str | None = None,
     limit: int | None = None,
@@ -37,7 +37,7 @@ def query_call(
             wire.array(
                 "chat_dialog_ids",
                 chat_dialog_ids,
-                lambda name, value: wire.text(name, value, min_length=1),
+                lambda name, value: wire.text(name, wire.id_of(name, value, "Dialog"), min_length=1),
                 min_items=1,
                 max_items=10,
             ),

@@ -122,9 +122,9 @@ _DELETE_BY_ID: Operation[None] = Operation(
 
 #
 def delete_by_id_call(
-    session_id: int,
+    session_id: int | models.Session,
 ) -> Call[None]:
-    path = "/session/" + wire.path_integer("session_id", session_id, minimum=1)
+    path = "/session/" + wire.path_integer("session_id", wire.id_of("session_id", session_id, "Session"), minimum=1)
     return Call(_DELETE_BY_ID, path)
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.json import Decoder
@@ -76,6 +76,7 @@ def create_call(
     twitter_id: str | None = None,
     external_user_id: int | None = None,
     blob_id: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.User]:
     wire.at_least_one(
         login=login,
@@ -112,6 +113,30 @@ def create_call(
         _body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
         _body["blob_id"] = wire.integer("blob_id", blob_id)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "password",
+                    "login",
+                    "email",
+                    "full_name",
+                    "phone",
+                    "website",
+                    "custom_data",
+                    "timezone",
+                    "tag_list",
+                    "avatar",
+                    "external_id",
+                    "facebook_id",
+                    "twitter_id",
+                    "external_user_id",
+                    "blob_id",
+                ),
+            )
+        )
     return Call(_CREATE, path, json={"user": _body})
 
 
@@ -405,10 +430,25 @@ _GET: Operation[models.User] = Operation(
 
 # N-01
 def get_call(
-    user_id: int,
+    user_id: int | models.User,
 ) -> Call[models.User]:
-    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     return Call(_GET, path)
+
+
+_ME: Operation[models.User] = Operation(
+    "users.me",
+    "GET",
+    lambda data: models.User.from_dict(an_object(unwrap(data, "user"))),
+    security=("session",),
+    own=True,
+)
+
+
+#
+def me_call() -> Call[models.User]:
+    path = "/users/" + "{user_id}"
+    return Call(_ME, path)
 
 
 _UPDATE: Operation[models.User] = Operation(
@@ -421,7 +461,7 @@ _UPDATE: Operation[models.User] = Operation(
 
 # CR-27, CR-28, U-58
 def update_call(
-    user_id: int,
+    user_id: int | models.User,
     *,
     login: str | None = None,
     email: str | None = None,
@@ -439,8 +479,9 @@ def update_call(
     twitter_id: str | None = None,
     external_user_id: int | None = None,
     blob_id: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.User]:
-    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     _body: dict[str, Any] = {}
     if login is not None:
         _body["login"] = wire.text("login", login, min_length=3, max_length=70)
@@ -474,7 +515,124 @@ def update_call(
         _body["external_user_id"] = wire.integer("external_user_id", external_user_id)
     if blob_id is not None:
         _body["blob_id"] = wire.integer("blob_id", blob_id)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "login",
+                    "email",
+                    "password",
+                    "old_password",
+                    "full_name",
+                    "phone",
+                    "website",
+                    "custom_data",
+                    "timezone",
+                    "tag_list",
+                    "avatar",
+                    "external_id",
+                    "facebook_id",
+                    "twitter_id",
+                    "external_user_id",
+                    "blob_id",
+                ),
+            )
+        )
     return Call(_UPDATE, path, json={"user": _body})
+
+
+_UPDATE_ME: Operation[models.User] = Operation(
+    "users.update_me",
+    "PUT",
+    lambda data: models.User.from_dict(an_object(unwrap(data, "user"))),
+    security=("session",),
+    own=True,
+)
+
+
+# CR-27, CR-28, U-58
+def update_me_call(
+    *,
+    login: str | None = None,
+    email: str | None = None,
+    password: str | None = None,
+    old_password: str | None = None,
+    full_name: str | None = None,
+    phone: str | None = None,
+    website: str | None = None,
+    custom_data: str | None = None,
+    timezone: int | None = None,
+    tag_list: Sequence[str] | None = None,
+    avatar: str | None = None,
+    external_id: str | None = None,
+    facebook_id: str | None = None,
+    twitter_id: str | None = None,
+    external_user_id: int | None = None,
+    blob_id: int | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
+) -> Call[models.User]:
+    path = "/users/" + "{user_id}"
+    _body: dict[str, Any] = {}
+    if login is not None:
+        _body["login"] = wire.text("login", login, min_length=3, max_length=70)
+    if email is not None:
+        _body["email"] = wire.text("email", email, min_length=1)
+    if password is not None:
+        _body["password"] = hide_(wire.text("password", password, min_length=1))
+    if old_password is not None:
+        _body["old_password"] = hide_(wire.text("old_password", old_password, min_length=1))
+    if full_name is not None:
+        _body["full_name"] = wire.text("full_name", full_name)
+    if phone is not None:
+        _body["phone"] = wire.text("phone", phone)
+    if website is not None:
+        _body["website"] = wire.text("website", website)
+    if custom_data is not None:
+        _body["custom_data"] = wire.text("custom_data", custom_data)
+    if timezone is not None:
+        _body["timezone"] = wire.integer("timezone", timezone)
+    if tag_list is not None:
+        _body["tag_list"] = wire.commas("tag_list", tag_list, wire.text, max_items=5)
+    if avatar is not None:
+        _body["avatar"] = wire.text("avatar", avatar)
+    if external_id is not None:
+        _body["external_id"] = wire.text("external_id", external_id)
+    if facebook_id is not None:
+        _body["facebook_id"] = wire.text("facebook_id", facebook_id)
+    if twitter_id is not None:
+        _body["twitter_id"] = wire.text("twitter_id", twitter_id)
+    if external_user_id is not None:
+        _body["external_user_id"] = wire.integer("external_user_id", external_user_id)
+    if blob_id is not None:
+        _body["blob_id"] = wire.integer("blob_id", blob_id)
+    if extra_fields is not None:
+        _body.update(
+            wire.more(
+                "extra_fields",
+                extra_fields,
+                (
+                    "login",
+                    "email",
+                    "password",
+                    "old_password",
+                    "full_name",
+                    "phone",
+                    "website",
+                    "custom_data",
+                    "timezone",
+                    "tag_list",
+                    "avatar",
+                    "external_id",
+                    "facebook_id",
+                    "twitter_id",
+                    "external_user_id",
+                    "blob_id",
+                ),
+            )
+        )
+    return Call(_UPDATE_ME, path, json={"user": _body})
 
 
 _DELETE: Operation[None] = Operation(
@@ -487,7 +645,7 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    user_id: int,
+    user_id: int | models.User,
 ) -> Call[None]:
-    path = "/users/" + wire.path_integer("user_id", user_id, minimum=1)
+    path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     return Call(_DELETE, path)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import _wire as wire
@@ -21,11 +22,14 @@ _LIST: Operation[list[models.Whiteboard]] = Operation(
 #
 def list_call(
     *,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
 ) -> Call[list[models.Whiteboard]]:
     path = "/whiteboards"
     query: wire.Pairs = []
-    query += wire.pairs("chat_dialog_id", wire.text("chat_dialog_id", chat_dialog_id, min_length=1))
+    query += wire.pairs(
+        "chat_dialog_id",
+        wire.text("chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1),
+    )
     return Call(_LIST, path, query=query)
 
 
@@ -42,12 +46,17 @@ _CREATE: Operation[models.Whiteboard] = Operation(
 def create_call(
     *,
     name: str,
-    chat_dialog_id: str,
+    chat_dialog_id: str | models.Dialog,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Whiteboard]:
     path = "/whiteboards"
     _body: dict[str, Any] = {}
     _body["name"] = wire.text("name", name)
-    _body["chat_dialog_id"] = wire.text("chat_dialog_id", chat_dialog_id, min_length=1)
+    _body["chat_dialog_id"] = wire.text(
+        "chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1
+    )
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("name", "chat_dialog_id")))
     return Call(_CREATE, path, json=_body)
 
 
@@ -61,13 +70,16 @@ _UPDATE: Operation[models.Whiteboard] = Operation(
 
 #
 def update_call(
-    whiteboard_id: str,
+    whiteboard_id: str | models.Whiteboard,
     *,
     name: str,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> Call[models.Whiteboard]:
-    path = "/whiteboards/" + wire.path_text("whiteboard_id", whiteboard_id)
+    path = "/whiteboards/" + wire.path_text("whiteboard_id", wire.id_of("whiteboard_id", whiteboard_id, "Whiteboard"))
     _body: dict[str, Any] = {}
     _body["name"] = wire.text("name", name)
+    if extra_fields is not None:
+        _body.update(wire.more("extra_fields", extra_fields, ("name",)))
     return Call(_UPDATE, path, json=_body)
 
 
@@ -81,7 +93,7 @@ _DELETE: Operation[None] = Operation(
 
 #
 def delete_call(
-    whiteboard_id: str,
+    whiteboard_id: str | models.Whiteboard,
 ) -> Call[None]:
-    path = "/whiteboards/" + wire.path_text("whiteboard_id", whiteboard_id)
+    path = "/whiteboards/" + wire.path_text("whiteboard_id", wire.id_of("whiteboard_id", whiteboard_id, "Whiteboard"))
     return Call(_DELETE, path)

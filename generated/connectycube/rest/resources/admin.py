@@ -7,7 +7,7 @@ from __future__ import annotations
 import builtins
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -19,9 +19,10 @@ from .._wire import OMIT, Omit
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["Admin", "AdminWithRawResponse", "AsyncAdmin", "AsyncAdminWithRawResponse"]
 
@@ -71,7 +72,7 @@ class Admin:
         self,
         *,
         filters: filters_.AdminMessageFilters | None = None,
-        chat_dialog_id: str | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -101,9 +102,9 @@ class Admin:
 
     def update_dialog(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
-        user_id: int | None = None,
+        user_id: int | models.User | None = None,
         is_muted: bool | None = None,
         name: str | None = None,
         photo: str | None = None,
@@ -112,6 +113,7 @@ class Admin:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update any dialog, or mute it for a user.
 
@@ -130,6 +132,7 @@ class Admin:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -146,13 +149,14 @@ class Admin:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
     def create_meeting(
         self,
         *,
-        user_id: int,
+        user_id: int | models.User,
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
@@ -164,6 +168,7 @@ class Admin:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
@@ -181,6 +186,7 @@ class Admin:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -199,12 +205,13 @@ class Admin:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
     def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of any meeting.
 
@@ -221,7 +228,7 @@ class Admin:
 
     def delete_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete the recordings of a meeting.
 
@@ -330,7 +337,7 @@ class Admin:
 
     def delete_user(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.AdminDeletedUser:
         """Delete any user.
 
@@ -373,7 +380,7 @@ class AsyncAdmin:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncAdminWithRawResponse(self._client)
 
-    async def list_dialogs(
+    def list_dialogs(
         self,
         *,
         filters: filters_.AdminDialogFilters | None = None,
@@ -381,7 +388,7 @@ class AsyncAdmin:
         skip: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
-    ) -> AsyncPage[models.Dialog]:
+    ) -> PendingPage[models.Dialog]:
         """List the dialogs of the application.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
@@ -399,19 +406,19 @@ class AsyncAdmin:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_dialogs_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
-    async def list_messages(
+    def list_messages(
         self,
         *,
         filters: filters_.AdminMessageFilters | None = None,
-        chat_dialog_id: str | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
         sort_desc: Literal["created_at", "updated_at", "_id"] | None = None,
-    ) -> AsyncPage[models.Message]:
+    ) -> PendingPage[models.Message]:
         """List the messages of the application or of one dialog.
 
         Pages are ordered by `_id`, highest first. `sort_asc` and `sort_desc` work for a single page only, since
@@ -429,7 +436,7 @@ class AsyncAdmin:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_messages_call(
                 chat_dialog_id=chat_dialog_id, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters
             )
@@ -437,9 +444,9 @@ class AsyncAdmin:
 
     async def update_dialog(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
-        user_id: int | None = None,
+        user_id: int | models.User | None = None,
         is_muted: bool | None = None,
         name: str | None = None,
         photo: str | None = None,
@@ -448,6 +455,7 @@ class AsyncAdmin:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update any dialog, or mute it for a user.
 
@@ -466,6 +474,7 @@ class AsyncAdmin:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -482,13 +491,14 @@ class AsyncAdmin:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
     async def create_meeting(
         self,
         *,
-        user_id: int,
+        user_id: int | models.User,
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
@@ -500,6 +510,7 @@ class AsyncAdmin:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting that a given user hosts.
 
@@ -517,6 +528,7 @@ class AsyncAdmin:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -535,12 +547,13 @@ class AsyncAdmin:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
     async def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of any meeting.
 
@@ -557,7 +570,7 @@ class AsyncAdmin:
 
     async def delete_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete the recordings of a meeting.
 
@@ -666,7 +679,7 @@ class AsyncAdmin:
 
     async def delete_user(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.AdminDeletedUser:
         """Delete any user.
 

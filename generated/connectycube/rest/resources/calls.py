@@ -14,6 +14,7 @@ from .._calls import calls as calls
 from .._sync import RawView
 
 if TYPE_CHECKING:
+    from .. import models
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
 
@@ -34,7 +35,7 @@ class Calls:
     def reject(
         self,
         *,
-        recipientId: int,
+        recipientId: int | models.User,
         sessionID: str,
         platform: str,
         userInfo: Mapping[str, Any] | None = None,
@@ -80,7 +81,7 @@ class AsyncCalls:
     async def reject(
         self,
         *,
-        recipientId: int,
+        recipientId: int | models.User,
         sessionID: str,
         platform: str,
         userInfo: Mapping[str, Any] | None = None,

@@ -17,9 +17,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncCustomObjects", "AsyncCustomObjectsWithRawResponse", "CustomObjects", "CustomObjectsWithRawResponse"]
 
@@ -107,7 +108,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        parent_id: str | None = None,
+        parent_id: str | models.CustomObject | None = None,
         permissions: inputs.CustomObjectPermissionsInput | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
@@ -220,7 +221,7 @@ class CustomObjects:
     def get_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -239,7 +240,7 @@ class CustomObjects:
     def get_permissions(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> models.CustomObjectPermissions:
         """Get a record's permissions.
 
@@ -258,7 +259,7 @@ class CustomObjects:
     def update(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
@@ -306,7 +307,7 @@ class CustomObjects:
     def delete(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> None:
         """Delete a record.
 
@@ -325,7 +326,7 @@ class CustomObjects:
     def delete_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
@@ -373,7 +374,7 @@ class AsyncCustomObjects:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncCustomObjectsWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         class_name: str,
         *,
@@ -385,7 +386,7 @@ class AsyncCustomObjects:
         output_include: Sequence[str] | None = None,
         output_exclude: Sequence[str] | None = None,
         group_by: str | None = None,
-    ) -> AsyncPage[models.CustomObjectEntry]:
+    ) -> PendingPage[models.CustomObjectEntry]:
         """List the records of a class.
 
         To find a record's children, use the filter `_parent_id`. To sort by time, sort by `_id`: it is indexed.
@@ -409,7 +410,7 @@ class AsyncCustomObjects:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(
                 class_name,
                 limit=limit,
@@ -445,7 +446,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        parent_id: str | None = None,
+        parent_id: str | models.CustomObject | None = None,
         permissions: inputs.CustomObjectPermissionsInput | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
@@ -558,7 +559,7 @@ class AsyncCustomObjects:
     async def get_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -577,7 +578,7 @@ class AsyncCustomObjects:
     async def get_permissions(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> models.CustomObjectPermissions:
         """Get a record's permissions.
 
@@ -596,7 +597,7 @@ class AsyncCustomObjects:
     async def update(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
@@ -644,7 +645,7 @@ class AsyncCustomObjects:
     async def delete(
         self,
         class_name: str,
-        object_id: str,
+        object_id: str | models.CustomObject,
     ) -> None:
         """Delete a record.
 
@@ -663,7 +664,7 @@ class AsyncCustomObjects:
     async def delete_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 

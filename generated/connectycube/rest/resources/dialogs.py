@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -17,9 +17,10 @@ from .._wire import OMIT, Omit
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncDialogs", "AsyncDialogsWithRawResponse", "Dialogs", "DialogsWithRawResponse"]
 
@@ -66,6 +67,23 @@ class Dialogs:
             calls.list_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
+    def get(
+        self,
+        dialog_id: str | models.Dialog,
+    ) -> models.Dialog:
+        """Get a dialog of the current user.
+
+        Raises `NotFound` for a dialog that the user is not in.
+
+        `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#get
+
+        :param dialog_id: Id of the dialog.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return self._client._call(calls.get_call(dialog_id=dialog_id))
+
     def count(
         self,
         *,
@@ -86,13 +104,14 @@ class Dialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int] | None = None,
+        occupants_ids: Sequence[int | models.User] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int] | None = None,
+        admins_ids: Sequence[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Create a dialog.
 
@@ -112,6 +131,7 @@ class Dialogs:
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -126,12 +146,13 @@ class Dialogs:
                 admins_ids=admins_ids,
                 extensions=extensions,
                 permissions=permissions,
+                extra_fields=extra_fields,
             )
         )
 
     def update(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         name: str | None = None,
         photo: str | None = None,
@@ -140,6 +161,7 @@ class Dialogs:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update a dialog.
 
@@ -156,6 +178,7 @@ class Dialogs:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -170,12 +193,81 @@ class Dialogs:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
+    def add_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Add users to a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#add_occupants
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to add.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.add_occupants_call(dialog_id, user_ids=user_ids))
+
+    def remove_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Remove users from a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#remove_occupants
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to remove.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.remove_occupants_call(dialog_id, user_ids=user_ids))
+
+    def pin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Pin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#pin
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to pin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.pin_call(dialog_id, message_ids=message_ids))
+
+    def unpin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Unpin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#unpin
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to unpin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.unpin_call(dialog_id, message_ids=message_ids))
+
     def delete(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -195,7 +287,7 @@ class Dialogs:
 
     def delete_many(
         self,
-        dialog_ids: str | Sequence[str],
+        dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -216,7 +308,7 @@ class Dialogs:
 
     def clear_history(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -234,7 +326,7 @@ class Dialogs:
 
     def subscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.Dialog:
         """Subscribe to a public dialog.
 
@@ -251,7 +343,7 @@ class Dialogs:
 
     def unsubscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> None:
         """Unsubscribe from a public dialog.
 
@@ -266,7 +358,7 @@ class Dialogs:
 
     def update_admins(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         push_all: inputs.DialogAdminsInput | None = None,
         pull_all: inputs.DialogAdminsInput | None = None,
@@ -286,9 +378,47 @@ class Dialogs:
         """
         return self._client._call(calls.update_admins_call(dialog_id, push_all=push_all, pull_all=pull_all))
 
+    def add_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make users admins of a dialog.
+
+        Only the owner may do this. A dialog has at most five admins.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`, described in generated/docs/rest/dialogs.md#add_admins
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to make admins. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.add_admins_call(dialog_id, user_ids=user_ids))
+
+    def remove_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make admins of a dialog ordinary occupants.
+
+        Only the owner may do this.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`, described in generated/docs/rest/dialogs.md#remove_admins
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Admins to remove. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.remove_admins_call(dialog_id, user_ids=user_ids))
+
     def get_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
@@ -303,7 +433,7 @@ class Dialogs:
 
     def update_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         enabled: bool,
     ) -> models.DialogNotifications:
@@ -321,7 +451,7 @@ class Dialogs:
 
     def list_occupants(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         limit: int | None = None,
         skip: int | None = None,
@@ -347,15 +477,22 @@ class DialogsWithRawResponse:
     def __init__(self, client: SessionClient) -> None:
         resource = Dialogs(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
+        self.get = raw(resource.get)
         self.count = raw(resource.count)
         self.create = raw(resource.create)
         self.update = raw(resource.update)
+        self.add_occupants = raw(resource.add_occupants)
+        self.remove_occupants = raw(resource.remove_occupants)
+        self.pin = raw(resource.pin)
+        self.unpin = raw(resource.unpin)
         self.delete = raw(resource.delete)
         self.delete_many = raw(resource.delete_many)
         self.clear_history = raw(resource.clear_history)
         self.subscribe = raw(resource.subscribe)
         self.unsubscribe = raw(resource.unsubscribe)
         self.update_admins = raw(resource.update_admins)
+        self.add_admins = raw(resource.add_admins)
+        self.remove_admins = raw(resource.remove_admins)
         self.get_notifications = raw(resource.get_notifications)
         self.update_notifications = raw(resource.update_notifications)
         self.list_occupants = raw(resource.list_occupants)
@@ -372,7 +509,7 @@ class AsyncDialogs:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncDialogsWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.DialogFilters | None = None,
@@ -380,7 +517,7 @@ class AsyncDialogs:
         skip: int | None = None,
         sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
         sort_desc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
-    ) -> AsyncPage[models.Dialog]:
+    ) -> PendingPage[models.Dialog]:
         """List the dialogs of the current user.
 
         The user's private and group dialogs, the public ones that the user has subscribed to, and the application's
@@ -399,9 +536,26 @@ class AsyncDialogs:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(limit=limit, skip=skip, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
+
+    async def get(
+        self,
+        dialog_id: str | models.Dialog,
+    ) -> models.Dialog:
+        """Get a dialog of the current user.
+
+        Raises `NotFound` for a dialog that the user is not in.
+
+        `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#get
+
+        :param dialog_id: Id of the dialog.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return await self._client._call(calls.get_call(dialog_id=dialog_id))
 
     async def count(
         self,
@@ -423,13 +577,14 @@ class AsyncDialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int] | None = None,
+        occupants_ids: Sequence[int | models.User] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int] | None = None,
+        admins_ids: Sequence[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Create a dialog.
 
@@ -449,6 +604,7 @@ class AsyncDialogs:
         :param extensions: Up to three fields that are declared in the admin panel; the server drops others and
             converts values to text. Limits: at most 3 keys.
         :param permissions: What users outside a dialog may do with it.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -463,12 +619,13 @@ class AsyncDialogs:
                 admins_ids=admins_ids,
                 extensions=extensions,
                 permissions=permissions,
+                extra_fields=extra_fields,
             )
         )
 
     async def update(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         name: str | None = None,
         photo: str | None = None,
@@ -477,6 +634,7 @@ class AsyncDialogs:
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         push_all: inputs.DialogMembersInput | None = None,
         pull_all: inputs.DialogMembersInput | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Dialog:
         """Update a dialog.
 
@@ -493,6 +651,7 @@ class AsyncDialogs:
         :param permissions: What users outside a dialog may do with it.
         :param push_all: Ids to add.
         :param pull_all: Ids to remove.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -507,12 +666,81 @@ class AsyncDialogs:
                 permissions=permissions,
                 push_all=push_all,
                 pull_all=pull_all,
+                extra_fields=extra_fields,
             )
         )
 
+    async def add_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Add users to a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#add_occupants
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to add.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.add_occupants_call(dialog_id, user_ids=user_ids))
+
+    async def remove_occupants(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Remove users from a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#remove_occupants
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to remove.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.remove_occupants_call(dialog_id, user_ids=user_ids))
+
+    async def pin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Pin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#pin
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to pin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.pin_call(dialog_id, message_ids=message_ids))
+
+    async def unpin(
+        self,
+        dialog_id: str | models.Dialog,
+        message_ids: str | models.Message | Sequence[str | models.Message],
+    ) -> models.Dialog:
+        """Unpin messages in a dialog.
+
+        `PUT /chat/Dialog/{dialog_id}`, described in generated/docs/rest/dialogs.md#unpin
+
+        :param dialog_id: Id of the dialog.
+        :param message_ids: Messages to unpin.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.unpin_call(dialog_id, message_ids=message_ids))
+
     async def delete(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -532,7 +760,7 @@ class AsyncDialogs:
 
     async def delete_many(
         self,
-        dialog_ids: str | Sequence[str],
+        dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -553,7 +781,7 @@ class AsyncDialogs:
 
     async def clear_history(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         force: bool | None = None,
     ) -> None:
@@ -571,7 +799,7 @@ class AsyncDialogs:
 
     async def subscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.Dialog:
         """Subscribe to a public dialog.
 
@@ -588,7 +816,7 @@ class AsyncDialogs:
 
     async def unsubscribe(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> None:
         """Unsubscribe from a public dialog.
 
@@ -603,7 +831,7 @@ class AsyncDialogs:
 
     async def update_admins(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         push_all: inputs.DialogAdminsInput | None = None,
         pull_all: inputs.DialogAdminsInput | None = None,
@@ -623,9 +851,47 @@ class AsyncDialogs:
         """
         return await self._client._call(calls.update_admins_call(dialog_id, push_all=push_all, pull_all=pull_all))
 
+    async def add_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make users admins of a dialog.
+
+        Only the owner may do this. A dialog has at most five admins.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`, described in generated/docs/rest/dialogs.md#add_admins
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Users to make admins. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.add_admins_call(dialog_id, user_ids=user_ids))
+
+    async def remove_admins(
+        self,
+        dialog_id: str | models.Dialog,
+        user_ids: int | models.User | Sequence[int | models.User],
+    ) -> models.Dialog:
+        """Make admins of a dialog ordinary occupants.
+
+        Only the owner may do this.
+
+        `PUT /chat/Dialog/{dialog_id}/admins`, described in generated/docs/rest/dialogs.md#remove_admins
+
+        :param dialog_id: Id of the dialog.
+        :param user_ids: Admins to remove. Limits: at most 5 entries.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.remove_admins_call(dialog_id, user_ids=user_ids))
+
     async def get_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
     ) -> models.DialogNotifications:
         """Get whether push notifications are on for a dialog.
 
@@ -640,7 +906,7 @@ class AsyncDialogs:
 
     async def update_notifications(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         enabled: bool,
     ) -> models.DialogNotifications:
@@ -656,13 +922,13 @@ class AsyncDialogs:
         """
         return await self._client._call(calls.update_notifications_call(dialog_id, enabled=enabled))
 
-    async def list_occupants(
+    def list_occupants(
         self,
-        dialog_id: str,
+        dialog_id: str | models.Dialog,
         *,
         limit: int | None = None,
         skip: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List the occupants of a public dialog.
 
         `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
@@ -675,7 +941,7 @@ class AsyncDialogs:
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_occupants_call(dialog_id, limit=limit, skip=skip))
+        return self._client._list(calls.list_occupants_call(dialog_id, limit=limit, skip=skip))
 
 
 class AsyncDialogsWithRawResponse:
@@ -684,15 +950,22 @@ class AsyncDialogsWithRawResponse:
     def __init__(self, client: AsyncSessionClient) -> None:
         resource = AsyncDialogs(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
+        self.get = araw(resource.get)
         self.count = araw(resource.count)
         self.create = araw(resource.create)
         self.update = araw(resource.update)
+        self.add_occupants = araw(resource.add_occupants)
+        self.remove_occupants = araw(resource.remove_occupants)
+        self.pin = araw(resource.pin)
+        self.unpin = araw(resource.unpin)
         self.delete = araw(resource.delete)
         self.delete_many = araw(resource.delete_many)
         self.clear_history = araw(resource.clear_history)
         self.subscribe = araw(resource.subscribe)
         self.unsubscribe = araw(resource.unsubscribe)
         self.update_admins = araw(resource.update_admins)
+        self.add_admins = araw(resource.add_admins)
+        self.remove_admins = araw(resource.remove_admins)
         self.get_notifications = araw(resource.get_notifications)
         self.update_notifications = araw(resource.update_notifications)
         self.list_occupants = araw(resource.list_occupants)

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._async_files import AsyncFilesHelpers
@@ -16,9 +17,10 @@ from .._sync_files import FilesHelpers
 
 if TYPE_CHECKING:
     from .. import models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncFiles", "AsyncFilesWithRawResponse", "Files", "FilesWithRawResponse"]
 
@@ -63,6 +65,7 @@ class Files(FilesHelpers):
         content_type: str,
         name: str,
         public: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Register a file and get the form for uploading it.
 
@@ -74,15 +77,18 @@ class Files(FilesHelpers):
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
         :param public: Whether it can be read without a session. The platform's default is false.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return self._client._call(calls.create_call(content_type=content_type, name=name, public=public))
+        return self._client._call(
+            calls.create_call(content_type=content_type, name=name, public=public, extra_fields=extra_fields)
+        )
 
     def complete(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         size: int,
     ) -> None:
@@ -102,7 +108,7 @@ class Files(FilesHelpers):
 
     def get(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> models.File:
         """Get a file's metadata by its id.
 
@@ -117,11 +123,12 @@ class Files(FilesHelpers):
 
     def update(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         name: str | None = None,
         content_type: str | None = None,
         new: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Update a file's name or type, or prepare it for new content.
 
@@ -135,15 +142,18 @@ class Files(FilesHelpers):
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
         :param new: Whether the content will be replaced.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(calls.update_call(file_id, name=name, content_type=content_type, new=new))
+        return self._client._call(
+            calls.update_call(file_id, name=name, content_type=content_type, new=new, extra_fields=extra_fields)
+        )
 
     def delete(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> None:
         """Delete a file.
 
@@ -158,7 +168,7 @@ class Files(FilesHelpers):
 
     def get_object(
         self,
-        file_uid: str,
+        file_uid: str | models.File,
     ) -> models.File:
         """Get a file's metadata by its uid, with a download address.
 
@@ -200,12 +210,12 @@ class AsyncFiles(AsyncFilesHelpers):
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncFilesWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         page: int | None = None,
         per_page: int | None = None,
-    ) -> AsyncPage[models.File]:
+    ) -> PendingPage[models.File]:
         """List the files of the current user.
 
         Deprecated by the vendor.
@@ -221,7 +231,7 @@ class AsyncFiles(AsyncFilesHelpers):
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
             Unavailable.
         """
-        return await self._client._page(calls.list_call(page=page, per_page=per_page))
+        return self._client._list(calls.list_call(page=page, per_page=per_page))
 
     async def create(
         self,
@@ -229,6 +239,7 @@ class AsyncFiles(AsyncFilesHelpers):
         content_type: str,
         name: str,
         public: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Register a file and get the form for uploading it.
 
@@ -240,15 +251,18 @@ class AsyncFiles(AsyncFilesHelpers):
         :param content_type: MIME type of the content.
         :param name: Name of the file. Limits: at most 100 characters.
         :param public: Whether it can be read without a session. The platform's default is false.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.create_call(content_type=content_type, name=name, public=public))
+        return await self._client._call(
+            calls.create_call(content_type=content_type, name=name, public=public, extra_fields=extra_fields)
+        )
 
     async def complete(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         size: int,
     ) -> None:
@@ -268,7 +282,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def get(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> models.File:
         """Get a file's metadata by its id.
 
@@ -283,11 +297,12 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def update(
         self,
-        file_id: int,
+        file_id: int | models.File,
         *,
         name: str | None = None,
         content_type: str | None = None,
         new: bool | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.File:
         """Update a file's name or type, or prepare it for new content.
 
@@ -301,15 +316,18 @@ class AsyncFiles(AsyncFilesHelpers):
         :param name: New name. Limits: at most 100 characters.
         :param content_type: New MIME type.
         :param new: Whether the content will be replaced.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.update_call(file_id, name=name, content_type=content_type, new=new))
+        return await self._client._call(
+            calls.update_call(file_id, name=name, content_type=content_type, new=new, extra_fields=extra_fields)
+        )
 
     async def delete(
         self,
-        file_id: int,
+        file_id: int | models.File,
     ) -> None:
         """Delete a file.
 
@@ -324,7 +342,7 @@ class AsyncFiles(AsyncFilesHelpers):
 
     async def get_object(
         self,
-        file_uid: str,
+        file_uid: str | models.File,
     ) -> models.File:
         """Get a file's metadata by its uid, with a download address.
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -18,9 +18,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncMeetings", "AsyncMeetingsWithRawResponse", "Meetings", "MeetingsWithRawResponse"]
 
@@ -40,7 +41,7 @@ class Meetings:
         self,
         *,
         filters: filters_.MeetingFilters | None = None,
-        id: str | None = None,
+        id: str | models.Meeting | None = None,
         limit: int | None = None,
         offset: int | None = None,
         scheduled: bool | None = None,
@@ -80,6 +81,7 @@ class Meetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting.
 
@@ -98,6 +100,7 @@ class Meetings:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -115,12 +118,13 @@ class Meetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
     def update(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
         *,
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
@@ -133,6 +137,7 @@ class Meetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Update a meeting.
 
@@ -155,6 +160,7 @@ class Meetings:
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -173,12 +179,13 @@ class Meetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
     def delete(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete a meeting.
 
@@ -195,7 +202,7 @@ class Meetings:
 
     def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of a meeting.
 
@@ -234,15 +241,15 @@ class AsyncMeetings:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMeetingsWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.MeetingFilters | None = None,
-        id: str | None = None,
+        id: str | models.Meeting | None = None,
         limit: int | None = None,
         offset: int | None = None,
         scheduled: bool | None = None,
-    ) -> AsyncPage[models.Meeting]:
+    ) -> PendingPage[models.Meeting]:
         """List the meetings of the current user.
 
         The meetings that the user hosts or attends. With `_id`, only that meeting, even another user's public one;
@@ -260,7 +267,7 @@ class AsyncMeetings:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(id=id, limit=limit, offset=offset, scheduled=scheduled, filters=filters)
         )
 
@@ -278,6 +285,7 @@ class AsyncMeetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Create a meeting.
 
@@ -296,6 +304,7 @@ class AsyncMeetings:
         :param notify: Whether to mail the attendees when it is made.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -313,12 +322,13 @@ class AsyncMeetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
     async def update(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
         *,
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
@@ -331,6 +341,7 @@ class AsyncMeetings:
         notify: bool | None = None,
         notify_before: inputs.MeetingNotifyBeforeInput | models.MeetingNotifyBefore | None = None,
         timezone: inputs.MeetingTimezoneInput | models.MeetingTimezone | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Meeting:
         """Update a meeting.
 
@@ -353,6 +364,7 @@ class AsyncMeetings:
         :param notify: Whether to mail the attendees.
         :param notify_before: How long before the start to remind the attendees.
         :param timezone: The time zone in which it is scheduled.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -371,12 +383,13 @@ class AsyncMeetings:
                 notify=notify,
                 notify_before=notify_before,
                 timezone=timezone,
+                extra_fields=extra_fields,
             )
         )
 
     async def delete(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> None:
         """Delete a meeting.
 
@@ -393,7 +406,7 @@ class AsyncMeetings:
 
     async def list_recordings(
         self,
-        meeting_id: str,
+        meeting_id: str | models.Meeting,
     ) -> builtins.list[models.MeetingRecording]:
         """List the recordings of a meeting.
 

@@ -17,9 +17,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncMessages", "AsyncMessagesWithRawResponse", "Messages", "MessagesWithRawResponse"]
 
@@ -38,7 +39,7 @@ class Messages:
     def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
@@ -81,10 +82,29 @@ class Messages:
             )
         )
 
+    def get(
+        self,
+        dialog_id: str | models.Dialog,
+        message_id: str | models.Message,
+    ) -> models.Message:
+        """Get a message.
+
+        The server does not mark it as read. Raises `NotFound` for a message that the dialog does not have.
+
+        `GET /chat/Message`, described in generated/docs/rest/messages.md#get
+
+        :param dialog_id: Id of the dialog.
+        :param message_id: Id of the message.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            RateLimited, ServerFailure, Unavailable.
+        """
+        return self._client._call(calls.get_call(dialog_id=dialog_id, message_id=message_id))
+
     def count(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
     ) -> int:
         """Count the messages of a dialog.
@@ -102,10 +122,11 @@ class Messages:
     def update_all(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update all messages in a dialog.
 
@@ -115,19 +136,26 @@ class Messages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.update_all_call(chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message)
+            calls.update_all_call(
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
+            )
         )
 
     def create(
         self,
         *,
-        chat_dialog_id: str | None = None,
-        recipient_id: int | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
+        recipient_id: int | models.User | None = None,
         message: str | None = None,
         attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
@@ -167,12 +195,13 @@ class Messages:
 
     def update(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update messages in a dialog.
 
@@ -185,19 +214,25 @@ class Messages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return self._client._call(
             calls.update_call(
-                message_ids, chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message
+                message_ids,
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
             )
         )
 
     def delete(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -219,7 +254,7 @@ class Messages:
     def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str] | None = None,
+        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
@@ -237,7 +272,7 @@ class Messages:
     def create_system(
         self,
         *,
-        recipientId: int,
+        recipientId: int | models.User,
         body: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> models.SystemMessage:
@@ -259,7 +294,7 @@ class Messages:
 
     def list_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
@@ -274,7 +309,7 @@ class Messages:
 
     def update_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
         *,
         add: str | None = None,
         remove: str | None = None,
@@ -302,6 +337,7 @@ class MessagesWithRawResponse:
     def __init__(self, client: SessionClient) -> None:
         resource = Messages(cast("SessionClient", RawView(client)))
         self.list = raw(resource.list)
+        self.get = raw(resource.get)
         self.count = raw(resource.count)
         self.update_all = raw(resource.update_all)
         self.create = raw(resource.create)
@@ -324,10 +360,10 @@ class AsyncMessages:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncMessagesWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
@@ -335,7 +371,7 @@ class AsyncMessages:
         sort_desc: Literal["date_sent"] | None = None,
         mark_as_read: bool | None = None,
         preview: bool | None = None,
-    ) -> AsyncPage[models.Message]:
+    ) -> PendingPage[models.Message]:
         """List the messages in a dialog.
 
         Oldest first by default. The server marks the returned messages as read unless `mark_as_read` is false. The
@@ -357,7 +393,7 @@ class AsyncMessages:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(
                 chat_dialog_id=chat_dialog_id,
                 limit=limit,
@@ -370,10 +406,29 @@ class AsyncMessages:
             )
         )
 
+    async def get(
+        self,
+        dialog_id: str | models.Dialog,
+        message_id: str | models.Message,
+    ) -> models.Message:
+        """Get a message.
+
+        The server does not mark it as read. Raises `NotFound` for a message that the dialog does not have.
+
+        `GET /chat/Message`, described in generated/docs/rest/messages.md#get
+
+        :param dialog_id: Id of the dialog.
+        :param message_id: Id of the message.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            RateLimited, ServerFailure, Unavailable.
+        """
+        return await self._client._call(calls.get_call(dialog_id=dialog_id, message_id=message_id))
+
     async def count(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         filters: filters_.MessageFilters | None = None,
     ) -> int:
         """Count the messages of a dialog.
@@ -391,10 +446,11 @@ class AsyncMessages:
     async def update_all(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update all messages in a dialog.
 
@@ -404,19 +460,26 @@ class AsyncMessages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.update_all_call(chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message)
+            calls.update_all_call(
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
+            )
         )
 
     async def create(
         self,
         *,
-        chat_dialog_id: str | None = None,
-        recipient_id: int | None = None,
+        chat_dialog_id: str | models.Dialog | None = None,
+        recipient_id: int | models.User | None = None,
         message: str | None = None,
         attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
@@ -456,12 +519,13 @@ class AsyncMessages:
 
     async def update(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
         delivered: bool | None = None,
         message: str | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Mark or update messages in a dialog.
 
@@ -474,19 +538,25 @@ class AsyncMessages:
         :param read: Mark as read.
         :param delivered: Mark as delivered.
         :param message: New text.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
         return await self._client._call(
             calls.update_call(
-                message_ids, chat_dialog_id=chat_dialog_id, read=read, delivered=delivered, message=message
+                message_ids,
+                chat_dialog_id=chat_dialog_id,
+                read=read,
+                delivered=delivered,
+                message=message,
+                extra_fields=extra_fields,
             )
         )
 
     async def delete(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | models.Message | Sequence[str | models.Message],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -508,7 +578,7 @@ class AsyncMessages:
     async def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str] | None = None,
+        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
@@ -526,7 +596,7 @@ class AsyncMessages:
     async def create_system(
         self,
         *,
-        recipientId: int,
+        recipientId: int | models.User,
         body: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> models.SystemMessage:
@@ -548,7 +618,7 @@ class AsyncMessages:
 
     async def list_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
     ) -> builtins.dict[str, builtins.list[int]]:
         """List who reacted to a message, by reaction.
 
@@ -563,7 +633,7 @@ class AsyncMessages:
 
     async def update_reactions(
         self,
-        message_id: str,
+        message_id: str | models.Message,
         *,
         add: str | None = None,
         remove: str | None = None,
@@ -591,6 +661,7 @@ class AsyncMessagesWithRawResponse:
     def __init__(self, client: AsyncSessionClient) -> None:
         resource = AsyncMessages(cast("AsyncSessionClient", AsyncRawView(client)))
         self.list = araw(resource.list)
+        self.get = araw(resource.get)
         self.count = araw(resource.count)
         self.update_all = araw(resource.update_all)
         self.create = araw(resource.create)

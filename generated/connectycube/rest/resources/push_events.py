@@ -48,6 +48,7 @@ class PushEvents:
         date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
         period: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> builtins.list[models.PushEvent]:
         """Send a push notification.
 
@@ -68,6 +69,7 @@ class PushEvents:
         :param date: When to send.
         :param end_date: When to stop sending.
         :param period: Seconds between two sendings. Limits: at least 1.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -85,6 +87,7 @@ class PushEvents:
                 date=date,
                 end_date=end_date,
                 period=period,
+                extra_fields=extra_fields,
             )
         )
 
@@ -122,6 +125,7 @@ class AsyncPushEvents:
         date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
         period: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> builtins.list[models.PushEvent]:
         """Send a push notification.
 
@@ -142,6 +146,7 @@ class AsyncPushEvents:
         :param date: When to send.
         :param end_date: When to stop sending.
         :param period: Seconds between two sendings. Limits: at least 1.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, Unprocessable,
             RateLimited, ServerFailure, Unavailable.
@@ -159,6 +164,7 @@ class AsyncPushEvents:
                 date=date,
                 end_date=end_date,
                 period=period,
+                extra_fields=extra_fields,
             )
         )
 

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -57,6 +58,7 @@ class PushSubscriptions:
         notification_channel: models.PushChannel | Literal["apns", "apns_voip", "gcm", "web"],
         push_token: inputs.PushTokenInput,
         device: inputs.PushDeviceInput,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> builtins.list[models.PushSubscription]:
         """Subscribe a device or browser of the current user to push notifications.
 
@@ -68,17 +70,23 @@ class PushSubscriptions:
         :param notification_channel: The channel by which a notification reaches a device.
         :param push_token: The push service's identifier for the device or browser.
         :param device: The device to subscribe.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
         return self._client._call(
-            calls.create_call(notification_channel=notification_channel, push_token=push_token, device=device)
+            calls.create_call(
+                notification_channel=notification_channel,
+                push_token=push_token,
+                device=device,
+                extra_fields=extra_fields,
+            )
         )
 
     def delete(
         self,
-        subscription_id: int,
+        subscription_id: int | models.PushSubscription,
     ) -> None:
         """Delete a subscription.
 
@@ -133,6 +141,7 @@ class AsyncPushSubscriptions:
         notification_channel: models.PushChannel | Literal["apns", "apns_voip", "gcm", "web"],
         push_token: inputs.PushTokenInput,
         device: inputs.PushDeviceInput,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> builtins.list[models.PushSubscription]:
         """Subscribe a device or browser of the current user to push notifications.
 
@@ -144,17 +153,23 @@ class AsyncPushSubscriptions:
         :param notification_channel: The channel by which a notification reaches a device.
         :param push_token: The push service's identifier for the device or browser.
         :param device: The device to subscribe.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
         return await self._client._call(
-            calls.create_call(notification_channel=notification_channel, push_token=push_token, device=device)
+            calls.create_call(
+                notification_channel=notification_channel,
+                push_token=push_token,
+                device=device,
+                extra_fields=extra_fields,
+            )
         )
 
     async def delete(
         self,
-        subscription_id: int,
+        subscription_id: int | models.PushSubscription,
     ) -> None:
         """Delete a subscription.
 

@@ -126,7 +126,7 @@ class Sessions:
 
     def delete_by_id(
         self,
-        session_id: int,
+        session_id: int | models.Session,
     ) -> None:
         """End another session of the current user.
 
@@ -323,7 +323,7 @@ class AsyncSessions:
 
     async def delete_by_id(
         self,
-        session_id: int,
+        session_id: int | models.Session,
     ) -> None:
         """End another session of the current user.
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -17,9 +17,10 @@ from .._sync import RawView
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import models
+    from .._async import PendingPage
     from .._async_session import AsyncSessionClient
     from .._sync_session import SessionClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncUsers", "AsyncUsersWithRawResponse", "Users", "UsersWithRawResponse"]
 
@@ -81,6 +82,7 @@ class Users:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Sign up a user.
 
@@ -104,6 +106,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -126,6 +129,7 @@ class Users:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
@@ -407,7 +411,7 @@ class Users:
 
     def get(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.User:
         """Get a user.
 
@@ -425,9 +429,22 @@ class Users:
         """
         return self._client._call(calls.get_call(user_id))
 
+    def me(
+        self,
+    ) -> models.User:
+        """Get the current user.
+
+        `GET /users/{user_id}`, described in generated/docs/rest/users.md#me
+
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return self._client._call(calls.me_call())
+
     def update(
         self,
-        user_id: int,
+        user_id: int | models.User,
         *,
         login: str | None = None,
         email: str | None = None,
@@ -445,6 +462,7 @@ class Users:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Update the current user.
 
@@ -469,6 +487,7 @@ class Users:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -494,12 +513,85 @@ class Users:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
+            )
+        )
+
+    def update_me(
+        self,
+        *,
+        login: str | None = None,
+        email: str | None = None,
+        password: str | None = None,
+        old_password: str | None = None,
+        full_name: str | None = None,
+        phone: str | None = None,
+        website: str | None = None,
+        custom_data: str | None = None,
+        timezone: int | None = None,
+        tag_list: Sequence[str] | None = None,
+        avatar: str | None = None,
+        external_id: str | None = None,
+        facebook_id: str | None = None,
+        twitter_id: str | None = None,
+        external_user_id: int | None = None,
+        blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> models.User:
+        """Update the current user.
+
+        Like `update`, for the session's own user. A new `password` requires the `old_password`.
+
+        `PUT /users/{user_id}`, described in generated/docs/rest/users.md#update_me
+
+        :param login: Login. Limits: at most 70 characters, at least 3 characters.
+        :param email: Email address.
+        :param password: Password.
+        :param old_password: The current password.
+        :param full_name: Full name.
+        :param phone: Phone number.
+        :param website: Web address.
+        :param custom_data: Free text of the application, often JSON.
+        :param timezone: Offset from UTC in minutes.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
+        :param avatar: Uid of a stored file or a web address.
+        :param external_id: Id in the application's own system.
+        :param facebook_id: Id at Facebook.
+        :param twitter_id: Id at Twitter.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
+        :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        password = hide_(password)
+        old_password = hide_(old_password)
+        return self._client._call(
+            calls.update_me_call(
+                login=login,
+                email=email,
+                password=password,
+                old_password=old_password,
+                full_name=full_name,
+                phone=phone,
+                website=website,
+                custom_data=custom_data,
+                timezone=timezone,
+                tag_list=tag_list,
+                avatar=avatar,
+                external_id=external_id,
+                facebook_id=facebook_id,
+                twitter_id=twitter_id,
+                external_user_id=external_user_id,
+                blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
     def delete(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> None:
         """Delete the current user.
 
@@ -536,7 +628,9 @@ class UsersWithRawResponse:
         self.get_by_external_id = raw(resource.get_by_external_id)
         self.delete_by_external_id = raw(resource.delete_by_external_id)
         self.get = raw(resource.get)
+        self.me = raw(resource.me)
         self.update = raw(resource.update)
+        self.update_me = raw(resource.update_me)
         self.delete = raw(resource.delete)
 
 
@@ -551,14 +645,14 @@ class AsyncUsers:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncUsersWithRawResponse(self._client)
 
-    async def list_v1(
+    def list_v1(
         self,
         *,
         filters: filters_.UserV1Filters | None = None,
         page: int | None = None,
         per_page: int | None = None,
         order: str | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users (API version 1).
 
         The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
@@ -577,7 +671,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_v1_call(page=page, per_page=per_page, order=order, filters=filters))
+        return self._client._list(calls.list_v1_call(page=page, per_page=per_page, order=order, filters=filters))
 
     async def create(
         self,
@@ -597,6 +691,7 @@ class AsyncUsers:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Sign up a user.
 
@@ -620,6 +715,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
@@ -642,10 +738,11 @@ class AsyncUsers:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.UserFilters | None = None,
@@ -653,7 +750,7 @@ class AsyncUsers:
         limit: int | None = None,
         sort_asc: str | None = None,
         sort_desc: str | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users.
 
         At least one filter must be stand-alone: any except the three times, with equality, `in` or `start_with`. The
@@ -672,7 +769,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Unprocessable, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(
+        return self._client._list(
             calls.list_call(offset=offset, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
@@ -697,13 +794,13 @@ class AsyncUsers:
         """
         return await self._client._call(calls.get_by_login_call(login=login))
 
-    async def list_by_full_name(
+    def list_by_full_name(
         self,
         *,
         full_name: str,
         page: int | None = None,
         per_page: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users by full name.
 
         Replaced by a filter of `users.list`.
@@ -720,7 +817,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_by_full_name_call(full_name=full_name, page=page, per_page=per_page))
+        return self._client._list(calls.list_by_full_name_call(full_name=full_name, page=page, per_page=per_page))
 
     async def get_by_facebook_id(
         self,
@@ -785,13 +882,13 @@ class AsyncUsers:
         """
         return await self._client._call(calls.get_by_email_call(email=email))
 
-    async def list_by_tags(
+    def list_by_tags(
         self,
         *,
         tags: Sequence[str],
         page: int | None = None,
         per_page: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users who have at least one of the given tags.
 
         The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
@@ -809,7 +906,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_by_tags_call(tags=tags, page=page, per_page=per_page))
+        return self._client._list(calls.list_by_tags_call(tags=tags, page=page, per_page=per_page))
 
     async def get_by_phone(
         self,
@@ -850,12 +947,12 @@ class AsyncUsers:
         """
         return await self._client._call(calls.reset_password_call(email=email))
 
-    async def list_online(
+    def list_online(
         self,
         *,
         limit: int | None = None,
         offset: int | None = None,
-    ) -> AsyncPage[models.User]:
+    ) -> PendingPage[models.User]:
         """List users who are online.
 
         The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
@@ -869,7 +966,7 @@ class AsyncUsers:
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
             ServerFailure, Unavailable.
         """
-        return await self._client._page(calls.list_online_call(limit=limit, offset=offset))
+        return self._client._list(calls.list_online_call(limit=limit, offset=offset))
 
     async def count_online(
         self,
@@ -923,7 +1020,7 @@ class AsyncUsers:
 
     async def get(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> models.User:
         """Get a user.
 
@@ -941,9 +1038,22 @@ class AsyncUsers:
         """
         return await self._client._call(calls.get_call(user_id))
 
+    async def me(
+        self,
+    ) -> models.User:
+        """Get the current user.
+
+        `GET /users/{user_id}`, described in generated/docs/rest/users.md#me
+
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return await self._client._call(calls.me_call())
+
     async def update(
         self,
-        user_id: int,
+        user_id: int | models.User,
         *,
         login: str | None = None,
         email: str | None = None,
@@ -961,6 +1071,7 @@ class AsyncUsers:
         twitter_id: str | None = None,
         external_user_id: int | None = None,
         blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.User:
         """Update the current user.
 
@@ -985,6 +1096,7 @@ class AsyncUsers:
         :param twitter_id: Id at Twitter.
         :param external_user_id: Former numeric id in the application's own system; use `external_id`.
         :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
@@ -1010,12 +1122,85 @@ class AsyncUsers:
                 twitter_id=twitter_id,
                 external_user_id=external_user_id,
                 blob_id=blob_id,
+                extra_fields=extra_fields,
+            )
+        )
+
+    async def update_me(
+        self,
+        *,
+        login: str | None = None,
+        email: str | None = None,
+        password: str | None = None,
+        old_password: str | None = None,
+        full_name: str | None = None,
+        phone: str | None = None,
+        website: str | None = None,
+        custom_data: str | None = None,
+        timezone: int | None = None,
+        tag_list: Sequence[str] | None = None,
+        avatar: str | None = None,
+        external_id: str | None = None,
+        facebook_id: str | None = None,
+        twitter_id: str | None = None,
+        external_user_id: int | None = None,
+        blob_id: int | None = None,
+        extra_fields: Mapping[str, Any] | None = None,
+    ) -> models.User:
+        """Update the current user.
+
+        Like `update`, for the session's own user. A new `password` requires the `old_password`.
+
+        `PUT /users/{user_id}`, described in generated/docs/rest/users.md#update_me
+
+        :param login: Login. Limits: at most 70 characters, at least 3 characters.
+        :param email: Email address.
+        :param password: Password.
+        :param old_password: The current password.
+        :param full_name: Full name.
+        :param phone: Phone number.
+        :param website: Web address.
+        :param custom_data: Free text of the application, often JSON.
+        :param timezone: Offset from UTC in minutes.
+        :param tag_list: Tags, at most five; called `user_tags` in responses. Limits: at most 5 entries.
+        :param avatar: Uid of a stored file or a web address.
+        :param external_id: Id in the application's own system.
+        :param facebook_id: Id at Facebook.
+        :param twitter_id: Id at Twitter.
+        :param external_user_id: Former numeric id in the application's own system; use `external_id`.
+        :param blob_id: Former picture, as the id of a stored file; use `avatar`.
+        :param extra_fields: Further fields of the body.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
+            Unprocessable, RateLimited, ServerFailure, Unavailable.
+        """
+        password = hide_(password)
+        old_password = hide_(old_password)
+        return await self._client._call(
+            calls.update_me_call(
+                login=login,
+                email=email,
+                password=password,
+                old_password=old_password,
+                full_name=full_name,
+                phone=phone,
+                website=website,
+                custom_data=custom_data,
+                timezone=timezone,
+                tag_list=tag_list,
+                avatar=avatar,
+                external_id=external_id,
+                facebook_id=facebook_id,
+                twitter_id=twitter_id,
+                external_user_id=external_user_id,
+                blob_id=blob_id,
+                extra_fields=extra_fields,
             )
         )
 
     async def delete(
         self,
-        user_id: int,
+        user_id: int | models.User,
     ) -> None:
         """Delete the current user.
 
@@ -1052,5 +1237,7 @@ class AsyncUsersWithRawResponse:
         self.get_by_external_id = araw(resource.get_by_external_id)
         self.delete_by_external_id = araw(resource.delete_by_external_id)
         self.get = araw(resource.get)
+        self.me = araw(resource.me)
         self.update = araw(resource.update)
+        self.update_me = araw(resource.update_me)
         self.delete = araw(resource.delete)

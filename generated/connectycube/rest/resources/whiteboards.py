@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
 from .._base import lazy
@@ -35,7 +36,7 @@ class Whiteboards:
     def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
@@ -52,7 +53,8 @@ class Whiteboards:
         self,
         *,
         name: str,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Whiteboard:
         """Create a whiteboard in a dialog.
 
@@ -62,17 +64,21 @@ class Whiteboards:
 
         :param name: Name of the whiteboard.
         :param chat_dialog_id: Id of the dialog.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(calls.create_call(name=name, chat_dialog_id=chat_dialog_id))
+        return self._client._call(
+            calls.create_call(name=name, chat_dialog_id=chat_dialog_id, extra_fields=extra_fields)
+        )
 
     def update(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
         *,
         name: str,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Whiteboard:
         """Rename a whiteboard.
 
@@ -82,15 +88,16 @@ class Whiteboards:
 
         :param whiteboard_id: Id of the whiteboard.
         :param name: New name.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return self._client._call(calls.update_call(whiteboard_id, name=name))
+        return self._client._call(calls.update_call(whiteboard_id, name=name, extra_fields=extra_fields))
 
     def delete(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
     ) -> None:
         """Delete a whiteboard.
 
@@ -131,7 +138,7 @@ class AsyncWhiteboards:
     async def list(
         self,
         *,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
     ) -> builtins.list[models.Whiteboard]:
         """List the whiteboards of a dialog.
 
@@ -148,7 +155,8 @@ class AsyncWhiteboards:
         self,
         *,
         name: str,
-        chat_dialog_id: str,
+        chat_dialog_id: str | models.Dialog,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Whiteboard:
         """Create a whiteboard in a dialog.
 
@@ -158,17 +166,21 @@ class AsyncWhiteboards:
 
         :param name: Name of the whiteboard.
         :param chat_dialog_id: Id of the dialog.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.create_call(name=name, chat_dialog_id=chat_dialog_id))
+        return await self._client._call(
+            calls.create_call(name=name, chat_dialog_id=chat_dialog_id, extra_fields=extra_fields)
+        )
 
     async def update(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
         *,
         name: str,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> models.Whiteboard:
         """Rename a whiteboard.
 
@@ -178,15 +190,16 @@ class AsyncWhiteboards:
 
         :param whiteboard_id: Id of the whiteboard.
         :param name: New name.
+        :param extra_fields: Further fields of the body.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, NotFound,
             Unprocessable, RateLimited, ServerFailure, Unavailable.
         """
-        return await self._client._call(calls.update_call(whiteboard_id, name=name))
+        return await self._client._call(calls.update_call(whiteboard_id, name=name, extra_fields=extra_fields))
 
     async def delete(
         self,
-        whiteboard_id: str,
+        whiteboard_id: str | models.Whiteboard,
     ) -> None:
         """Delete a whiteboard.
 

@@ -105,7 +105,7 @@ class Operation:
             found = _filters_of(self.document, self.source["x-filters-of"])
         if found is None:
             return None
-        return FilterSpec(fields=found["fields"], ignored=self.query_names | PAGING)
+        return FilterSpec(fields=found["fields"], ignored=(self.query_names | PAGING) - found["fields"].keys())
 
     def answers_nothing(self, status: int) -> bool:
         """Return whether an answer may have no body: the spec gives it none, or only one variant has it."""

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from . import _wire as wire
 from ._filtering import Filter
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["BookFilters", "BookFiltersId", "BookFiltersLabels", "BookFiltersYear"]
 

@@ -121,7 +121,9 @@ _DELETE: Operation[None] = Operation(
 
 
 def delete_call(
-    book_ids: str | Sequence[str],
+    book_ids: str | models.Book | Sequence[str | models.Book],
 ) -> Call[None]:
-    path = "/books/" + wire.path_list("book_ids", book_ids, wire.path_text)
+    path = "/books/" + wire.path_list(
+        "book_ids", book_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Book"))
+    )
     return Call(_DELETE, path)

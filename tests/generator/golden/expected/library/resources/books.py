@@ -19,9 +19,9 @@ from .._wire import OMIT, Omit
 if TYPE_CHECKING:
     from .. import filters as filters_
     from .. import inputs, models
-    from .._async import AsyncApiClient
+    from .._async import AsyncApiClient, PendingPage
     from .._sync import ApiClient
-    from ..pages import AsyncPage, Page
+    from ..pages import Page
 
 __all__ = ["AsyncBooks", "AsyncBooksWithRawResponse", "Books", "BooksWithRawResponse"]
 
@@ -118,7 +118,7 @@ class Books:
 
     def delete(
         self,
-        book_ids: str | Sequence[str],
+        book_ids: str | models.Book | Sequence[str | models.Book],
     ) -> None:
         """Take books out.
 
@@ -154,13 +154,13 @@ class AsyncBooks:
         """The same methods, each returning the response as it came: status, headers, body, and `parse()`."""
         return AsyncBooksWithRawResponse(self._client)
 
-    async def list(
+    def list(
         self,
         *,
         filters: filters_.BookFilters | None = None,
         limit: int | None = None,
         skip: int | None = None,
-    ) -> AsyncPage[models.Book]:
+    ) -> PendingPage[models.Book]:
         """List books.
 
         `GET /books`, described in docs/books.md#list
@@ -170,7 +170,7 @@ class AsyncBooks:
         :param filters: see `BookFilters`.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
-        return await self._client._page(calls.list_call(limit=limit, skip=skip, filters=filters))
+        return self._client._list(calls.list_call(limit=limit, skip=skip, filters=filters))
 
     async def count(
         self,
@@ -235,7 +235,7 @@ class AsyncBooks:
 
     async def delete(
         self,
-        book_ids: str | Sequence[str],
+        book_ids: str | models.Book | Sequence[str | models.Book],
     ) -> None:
         """Take books out.
 
