@@ -5,11 +5,12 @@ What is added carries a mark, by which the generator and the sandbox skip it: th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..source import Map, plain
-from .grammar import LIST_OPERATORS, METHODS
+from .grammar import LIST_OPERATORS, METHODS, objects
 
 Node = dict[str, Any]
 
@@ -25,6 +26,9 @@ def publish(document: Map) -> Node:
     """Convert the document to plain data in standard terms."""
     published: Node = plain(document)
     operations = [item[name] for item in published.get("paths", {}).values() for name in METHODS if name in item]
+    for node, kind in objects(published, "document"):
+        if kind == "schema" and node.get("x-secret") and node.get("type") == "string":
+            node.setdefault("format", "password")
     filters = {operation["operationId"]: operation.get("x-filters") for operation in operations}
     for operation in operations:
         _wrap_entries(operation)
@@ -147,7 +151,7 @@ def _v1(filters: Node, example: Node) -> Node:
             "type": "array",
             "items": {
                 "type": "string",
-                "pattern": f"^({'|'.join(types)}) ({'|'.join(fields)}) ({'|'.join(operators)}) .+$",
+                "pattern": f"^({'|'.join(types)}) ({'|'.join(map(re.escape, fields))}) ({'|'.join(operators)}) .+$",
             },
         },
         "example": [

@@ -1,4 +1,4 @@
-"""The reference pages of the REST calls: complete, with links that resolve, and no text breaks out of its place."""
+"""The reference pages of the REST calls are complete, their links resolve, and no text breaks out of its place."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_links_resolve() -> None:
 
 
 def hostile(node: Any) -> Any:
-    """Copy a document with other texts, under which nothing is looked up."""
+    """Copy a document with hostile descriptions, and a hostile text in its examples."""
     if isinstance(node, dict):
         texts = ("description", "summary", "title")
         return {
