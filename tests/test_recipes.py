@@ -50,7 +50,7 @@ def test_reports_are_worked_through(recipes: dict[str, Any], capsys: pytest.Capt
         moderator = agent.login(login="agent", password=PASSWORD).user_id
         mary.login(login="mary", password=PASSWORD, create=True)
         group = agent.dialogs.create(type=4, name="Climbing")
-        mary.dialogs.subscribe(group.id)
+        mary.dialogs.subscribe(str(group.id))
         own = mary.dialogs.create(type=4, name="Mary's")
         sent = [mary.messages.create(chat_dialog_id=one.id, message="rude").id for one in (group, own)]
         everyone: Any = {"access": "open"}

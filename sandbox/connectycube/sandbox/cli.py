@@ -43,7 +43,7 @@ def port(text: str) -> int:
 def identity_provider(text: str) -> IdentityProvider:
     """Parse the address of an identity provider, or read the file with its settings."""
     try:
-        return IdentityProvider(**({"url": text} if "://" in text else settings_in(text)))
+        return IdentityProvider(url=text) if "://" in text else IdentityProvider(**settings_in(text))
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -34,14 +34,16 @@ class Alerts:
         """
         if draft.silent or self._settings.chat_alert is None:
             return
-        away = {one for one in readers if not self._presence.is_online(one)}
-        away -= {draft.sender_id, *(self._dialogs.viewers(dialog.id, "silent") if away else ())}
-        if not away:
+        away = [one for one in readers if one != draft.sender_id and not self._presence.is_online(one)]
+        subscribed = self._push.subscribed(away) if away else []
+        if not subscribed:
             return
+        silenced = self._dialogs.viewers(dialog.id, "silent")
+        recipients = [one for one in subscribed if one not in silenced]
         text = self._settings.chat_alert.format(
             sender=self._accounts.get(draft.sender_id).title,
             message=draft.body or "[attachment]",
             dialog=dialog.name or "",
         )
         payload = {"message": text, "dialog_id": dialog.id, "user_id": draft.sender_id}
-        self._push.alert(draft.sender_id, sorted(away), payload)
+        self._push.alert(draft.sender_id, recipients, payload)

@@ -106,6 +106,11 @@ class Push:
             self._event(sender_id, {"message": message, "environment": environment}, recipients, channel, None)
         self._show(devices, payload)
 
+    def subscribed(self, users: Sequence[int]) -> list[int]:
+        """Return those of some users who have subscribed a device."""
+        sql = "SELECT DISTINCT user_id FROM subscriptions WHERE user_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
+        return self._db.column(sql, dump(list(users)))
+
     def _devices(self, users: Sequence[int]) -> list[sqlite3.Row]:
         """Return the subscriptions of some users."""
         sql = "SELECT * FROM subscriptions WHERE user_id IN (SELECT value FROM json_each(?)) ORDER BY id"
