@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Required, TypedDict
 
 from . import _wire as wire
@@ -125,9 +125,9 @@ class DialogMembersInput(TypedDict):
     :ivar pinned_messages_ids: Pinned messages.
     """
 
-    occupants_ids: NotRequired[Sequence[int] | None]
-    admins_ids: NotRequired[Sequence[int] | None]
-    pinned_messages_ids: NotRequired[Sequence[str] | None]
+    occupants_ids: NotRequired[Iterable[int] | None]
+    admins_ids: NotRequired[Iterable[int] | None]
+    pinned_messages_ids: NotRequired[Iterable[str] | None]
 
 
 def dialog_members(name: str, value: Any) -> dict[str, Any]:
@@ -231,8 +231,8 @@ class CustomObjectAccessInput(TypedDict):
     """
 
     access: Required[models.CustomObjectAccessLevel | Literal["open", "owner", "open_for_users_ids", "open_for_groups"]]
-    ids: NotRequired[Sequence[int] | None]
-    groups: NotRequired[Sequence[str] | None]
+    ids: NotRequired[Iterable[int] | None]
+    groups: NotRequired[Iterable[str] | None]
 
 
 def custom_object_access_input(name: str, value: Any) -> dict[str, Any]:
@@ -292,7 +292,7 @@ class DialogAdminsInput(TypedDict):
     :ivar admins_ids: Ids of the users.
     """
 
-    admins_ids: Required[Sequence[int]]
+    admins_ids: Required[Iterable[int]]
 
 
 def dialog_admins(name: str, value: Any) -> dict[str, Any]:
@@ -312,7 +312,7 @@ class PushEventUserInput(TypedDict):
     :ivar tags: Their tags.
     """
 
-    ids: NotRequired[Sequence[int] | None]
+    ids: NotRequired[Iterable[int] | None]
     tags: NotRequired[PushEventTagsInput | None]
 
 
@@ -333,9 +333,9 @@ class PushEventTagsInput(TypedDict):
     :ivar exclude: Those with none of these tags.
     """
 
-    any: NotRequired[Sequence[str] | None]
-    all: NotRequired[Sequence[str] | None]
-    exclude: NotRequired[Sequence[str] | None]
+    any: NotRequired[Iterable[str] | None]
+    all: NotRequired[Iterable[str] | None]
+    exclude: NotRequired[Iterable[str] | None]
 
 
 def push_event_tags(name: str, value: Any) -> dict[str, Any]:
@@ -353,7 +353,7 @@ class PushEventExternalUserInput(TypedDict):
     :ivar ids: External ids of the users.
     """
 
-    ids: Required[Sequence[str]]
+    ids: Required[Iterable[str]]
 
 
 def push_event_external_user(name: str, value: Any) -> dict[str, Any]:

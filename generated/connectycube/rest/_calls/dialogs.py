@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec.json import Decoder
@@ -31,7 +31,7 @@ _LIST: Operation[PageData[models.Dialog]] = Operation(
 # R-026, F-025, F-026, F-079, X-16, U-06
 def list_call(
     *,
-    filters: filters_.DialogFilters | None = None,
+    filters: filters_.DialogFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
     sort_asc: Literal["last_message_date_sent"] | None = None,
@@ -67,7 +67,7 @@ _COUNT: Operation[int] = Operation(
 # U-07
 def count_call(
     *,
-    filters: filters_.DialogFilters | None = None,
+    filters: filters_.DialogFilters | Mapping[str, object] | None = None,
 ) -> Call[int]:
     path = "/chat/Dialog"
     query: wire.Pairs = [("count", "1")]
@@ -89,11 +89,11 @@ _CREATE: Operation[models.Dialog] = Operation(
 def create_call(
     *,
     type: models.DialogType | Literal[1, 2, 3, 4, 5],
-    occupants_ids: Sequence[int] | None = None,
+    occupants_ids: Iterable[int] | None = None,
     name: str | None = None,
     photo: str | None = None,
     description: str | None = None,
-    admins_ids: Sequence[int] | None = None,
+    admins_ids: Iterable[int] | None = None,
     extensions: Mapping[str, str] | None = None,
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
 ) -> Call[models.Dialog]:
@@ -189,7 +189,7 @@ _DELETE_MANY: Operation[models.DeletedDialogs] = Operation(
 
 # R-030, F-039, CR-09, U-02
 def delete_many_call(
-    dialog_ids: str | Sequence[str],
+    dialog_ids: str | Iterable[str],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedDialogs]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec.json import Decoder
@@ -32,7 +32,7 @@ _LIST: Operation[PageData[models.Message]] = Operation(
 def list_call(
     *,
     chat_dialog_id: str,
-    filters: filters_.MessageFilters | None = None,
+    filters: filters_.MessageFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
     sort_asc: Literal["date_sent"] | None = None,
@@ -76,7 +76,7 @@ _COUNT: Operation[int] = Operation(
 def count_call(
     *,
     chat_dialog_id: str,
-    filters: filters_.MessageFilters | None = None,
+    filters: filters_.MessageFilters | Mapping[str, object] | None = None,
 ) -> Call[int]:
     path = "/chat/Message"
     query: wire.Pairs = [("count", "1")]
@@ -129,7 +129,7 @@ def create_call(
     chat_dialog_id: str | None = None,
     recipient_id: int | None = None,
     message: str | None = None,
-    attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
+    attachments: Iterable[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
     send_to_chat: bool | None = None,
     markable: bool | None = None,
     extra: Mapping[str, Any] | None = None,
@@ -171,7 +171,7 @@ _UPDATE: Operation[None] = Operation(
 
 # R-044, F-056, X-22, U-14, U-18
 def update_call(
-    message_ids: str | Sequence[str],
+    message_ids: str | Iterable[str],
     *,
     chat_dialog_id: str,
     read: bool | None = None,
@@ -200,7 +200,7 @@ _DELETE: Operation[models.DeletedMessages] = Operation(
 
 # R-045, F-066, F-067, CR-09, CR-44, U-02
 def delete_call(
-    message_ids: str | Sequence[str],
+    message_ids: str | Iterable[str],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedMessages]:
@@ -222,7 +222,7 @@ _UNREAD_COUNT: Operation[models.UnreadCount] = Operation(
 # R-042, F-078, F-079, CR-06
 def unread_count_call(
     *,
-    chat_dialog_ids: Sequence[str] | None = None,
+    chat_dialog_ids: Iterable[str] | None = None,
 ) -> Call[models.UnreadCount]:
     path = "/chat/Message/unread"
     query: wire.Pairs = []

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, cast
 
 from .._async import AsyncRawView
@@ -40,7 +40,7 @@ class Admin:
     def list_dialogs(
         self,
         *,
-        filters: filters_.AdminDialogFilters | None = None,
+        filters: filters_.AdminDialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -70,7 +70,7 @@ class Admin:
     def list_messages(
         self,
         *,
-        filters: filters_.AdminMessageFilters | None = None,
+        filters: filters_.AdminMessageFilters | Mapping[str, object] | None = None,
         chat_dialog_id: str | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -156,7 +156,7 @@ class Admin:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -283,7 +283,7 @@ class Admin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     ) -> int:
         """Count the dialogs created within a time span.
 
@@ -303,7 +303,7 @@ class Admin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:
@@ -376,7 +376,7 @@ class AsyncAdmin:
     async def list_dialogs(
         self,
         *,
-        filters: filters_.AdminDialogFilters | None = None,
+        filters: filters_.AdminDialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -406,7 +406,7 @@ class AsyncAdmin:
     async def list_messages(
         self,
         *,
-        filters: filters_.AdminMessageFilters | None = None,
+        filters: filters_.AdminMessageFilters | Mapping[str, object] | None = None,
         chat_dialog_id: str | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -492,7 +492,7 @@ class AsyncAdmin:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -619,7 +619,7 @@ class AsyncAdmin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     ) -> int:
         """Count the dialogs created within a time span.
 
@@ -639,7 +639,7 @@ class AsyncAdmin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:

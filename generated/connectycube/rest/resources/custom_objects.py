@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -39,13 +39,13 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: str | None = None,
         sort_desc: str | None = None,
-        output_include: Sequence[str] | None = None,
-        output_exclude: Sequence[str] | None = None,
+        output_include: Iterable[str] | None = None,
+        output_exclude: Iterable[str] | None = None,
         group_by: str | None = None,
     ) -> Page[models.CustomObjectEntry]:
         """List the records of a class.
@@ -88,7 +88,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the records of a class.
 
@@ -133,7 +133,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
         """Update several records of a class, each with its own values.
 
@@ -153,7 +153,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectInput | Mapping[str, Any]],
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
@@ -199,7 +199,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> models.CustomObjectDeleteResult:
         """Delete all records of a class that match criteria.
 
@@ -219,7 +219,7 @@ class CustomObjects:
     def get_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | Iterable[str],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -261,10 +261,10 @@ class CustomObjects:
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
-        pull_all: Mapping[str, Sequence[Any]] | None = None,
+        pull_all: Mapping[str, Iterable[Any]] | None = None,
         pop: Mapping[str, Literal[1, -1]] | None = None,
-        push: Mapping[str, Sequence[Any]] | None = None,
-        add_to_set: Mapping[str, Sequence[Any]] | None = None,
+        push: Mapping[str, Iterable[Any]] | None = None,
+        add_to_set: Mapping[str, Iterable[Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
         """Update a record.
@@ -324,7 +324,7 @@ class CustomObjects:
     def delete_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | Iterable[str],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
@@ -375,13 +375,13 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: str | None = None,
         sort_desc: str | None = None,
-        output_include: Sequence[str] | None = None,
-        output_exclude: Sequence[str] | None = None,
+        output_include: Iterable[str] | None = None,
+        output_exclude: Iterable[str] | None = None,
         group_by: str | None = None,
     ) -> AsyncPage[models.CustomObjectEntry]:
         """List the records of a class.
@@ -424,7 +424,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the records of a class.
 
@@ -469,7 +469,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
         """Update several records of a class, each with its own values.
 
@@ -489,7 +489,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectInput | Mapping[str, Any]],
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
@@ -535,7 +535,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> models.CustomObjectDeleteResult:
         """Delete all records of a class that match criteria.
 
@@ -555,7 +555,7 @@ class AsyncCustomObjects:
     async def get_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | Iterable[str],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -597,10 +597,10 @@ class AsyncCustomObjects:
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
-        pull_all: Mapping[str, Sequence[Any]] | None = None,
+        pull_all: Mapping[str, Iterable[Any]] | None = None,
         pop: Mapping[str, Literal[1, -1]] | None = None,
-        push: Mapping[str, Sequence[Any]] | None = None,
-        add_to_set: Mapping[str, Sequence[Any]] | None = None,
+        push: Mapping[str, Iterable[Any]] | None = None,
+        add_to_set: Mapping[str, Iterable[Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
         """Update a record.
@@ -660,7 +660,7 @@ class AsyncCustomObjects:
     async def delete_many(
         self,
         class_name: str,
-        object_ids: str | Sequence[str],
+        object_ids: str | Iterable[str],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, cast
 
 from .._async import AsyncRawView
@@ -38,7 +38,7 @@ class Dialogs:
     def list(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["last_message_date_sent"] | None = None,
@@ -67,7 +67,7 @@ class Dialogs:
     def count(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the dialogs of the current user.
 
@@ -84,11 +84,11 @@ class Dialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int] | None = None,
+        occupants_ids: Iterable[int] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int] | None = None,
+        admins_ids: Iterable[int] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     ) -> models.Dialog:
@@ -193,7 +193,7 @@ class Dialogs:
 
     def delete_many(
         self,
-        dialog_ids: str | Sequence[str],
+        dialog_ids: str | Iterable[str],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -371,7 +371,7 @@ class AsyncDialogs:
     async def list(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["last_message_date_sent"] | None = None,
@@ -400,7 +400,7 @@ class AsyncDialogs:
     async def count(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the dialogs of the current user.
 
@@ -417,11 +417,11 @@ class AsyncDialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int] | None = None,
+        occupants_ids: Iterable[int] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int] | None = None,
+        admins_ids: Iterable[int] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     ) -> models.Dialog:
@@ -526,7 +526,7 @@ class AsyncDialogs:
 
     async def delete_many(
         self,
-        dialog_ids: str | Sequence[str],
+        dialog_ids: str | Iterable[str],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
@@ -39,7 +39,7 @@ class Meetings:
     def list(
         self,
         *,
-        filters: filters_.MeetingFilters | None = None,
+        filters: filters_.MeetingFilters | Mapping[str, object] | None = None,
         id: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -71,7 +71,7 @@ class Meetings:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -124,7 +124,7 @@ class Meetings:
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -236,7 +236,7 @@ class AsyncMeetings:
     async def list(
         self,
         *,
-        filters: filters_.MeetingFilters | None = None,
+        filters: filters_.MeetingFilters | Mapping[str, object] | None = None,
         id: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -268,7 +268,7 @@ class AsyncMeetings:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -321,7 +321,7 @@ class AsyncMeetings:
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -39,7 +39,7 @@ class Messages:
         self,
         *,
         chat_dialog_id: str,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["date_sent"] | None = None,
@@ -84,7 +84,7 @@ class Messages:
         self,
         *,
         chat_dialog_id: str,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the messages of a dialog.
 
@@ -128,7 +128,7 @@ class Messages:
         chat_dialog_id: str | None = None,
         recipient_id: int | None = None,
         message: str | None = None,
-        attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
+        attachments: Iterable[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
         markable: bool | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -165,7 +165,7 @@ class Messages:
 
     def update(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | Iterable[str],
         *,
         chat_dialog_id: str,
         read: bool | None = None,
@@ -195,7 +195,7 @@ class Messages:
 
     def delete(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | Iterable[str],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -217,7 +217,7 @@ class Messages:
     def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str] | None = None,
+        chat_dialog_ids: Iterable[str] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
@@ -323,7 +323,7 @@ class AsyncMessages:
         self,
         *,
         chat_dialog_id: str,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["date_sent"] | None = None,
@@ -368,7 +368,7 @@ class AsyncMessages:
         self,
         *,
         chat_dialog_id: str,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the messages of a dialog.
 
@@ -412,7 +412,7 @@ class AsyncMessages:
         chat_dialog_id: str | None = None,
         recipient_id: int | None = None,
         message: str | None = None,
-        attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
+        attachments: Iterable[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
         markable: bool | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -449,7 +449,7 @@ class AsyncMessages:
 
     async def update(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | Iterable[str],
         *,
         chat_dialog_id: str,
         read: bool | None = None,
@@ -479,7 +479,7 @@ class AsyncMessages:
 
     async def delete(
         self,
-        message_ids: str | Sequence[str],
+        message_ids: str | Iterable[str],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -501,7 +501,7 @@ class AsyncMessages:
     async def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str] | None = None,
+        chat_dialog_ids: Iterable[str] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 

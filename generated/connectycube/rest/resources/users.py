@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
@@ -37,7 +37,7 @@ class Users:
     def list_v1(
         self,
         *,
-        filters: filters_.UserV1Filters | None = None,
+        filters: filters_.UserV1Filters | Mapping[str, object] | None = None,
         page: int | None = None,
         per_page: int | None = None,
         order: str | None = None,
@@ -72,7 +72,7 @@ class Users:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -129,7 +129,7 @@ class Users:
     def list(
         self,
         *,
-        filters: filters_.UserFilters | None = None,
+        filters: filters_.UserFilters | Mapping[str, object] | None = None,
         offset: int | None = None,
         limit: int | None = None,
         sort_asc: str | None = None,
@@ -263,7 +263,7 @@ class Users:
     def list_by_tags(
         self,
         *,
-        tags: Sequence[str],
+        tags: Iterable[str],
         page: int | None = None,
         per_page: int | None = None,
     ) -> Page[models.User]:
@@ -424,7 +424,7 @@ class Users:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -538,7 +538,7 @@ class AsyncUsers:
     async def list_v1(
         self,
         *,
-        filters: filters_.UserV1Filters | None = None,
+        filters: filters_.UserV1Filters | Mapping[str, object] | None = None,
         page: int | None = None,
         per_page: int | None = None,
         order: str | None = None,
@@ -573,7 +573,7 @@ class AsyncUsers:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -630,7 +630,7 @@ class AsyncUsers:
     async def list(
         self,
         *,
-        filters: filters_.UserFilters | None = None,
+        filters: filters_.UserFilters | Mapping[str, object] | None = None,
         offset: int | None = None,
         limit: int | None = None,
         sort_asc: str | None = None,
@@ -764,7 +764,7 @@ class AsyncUsers:
     async def list_by_tags(
         self,
         *,
-        tags: Sequence[str],
+        tags: Iterable[str],
         page: int | None = None,
         per_page: int | None = None,
     ) -> AsyncPage[models.User]:
@@ -925,7 +925,7 @@ class AsyncUsers:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,

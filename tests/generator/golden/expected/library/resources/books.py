@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -39,7 +39,7 @@ class Books:
     def list(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
     ) -> Page[models.Book]:
@@ -57,7 +57,7 @@ class Books:
     def count(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count books.
 
@@ -76,7 +76,7 @@ class Books:
         printed_at: dt.datetime | int | None = None,
         kind: models.Kind | Literal["novel", "non-fiction"] | None = None,
         lent: bool | None = None,
-        tags: Sequence[str] | None = None,
+        tags: Iterable[str] | None = None,
         shelf: str | Literal[Omit.OMIT] | None = OMIT,
         author: inputs.AuthorInput | models.Author | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -116,7 +116,7 @@ class Books:
 
     def delete(
         self,
-        book_ids: str | Sequence[str],
+        book_ids: str | Iterable[str],
     ) -> None:
         """Take books out.
 
@@ -155,7 +155,7 @@ class AsyncBooks:
     async def list(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
     ) -> AsyncPage[models.Book]:
@@ -173,7 +173,7 @@ class AsyncBooks:
     async def count(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count books.
 
@@ -192,7 +192,7 @@ class AsyncBooks:
         printed_at: dt.datetime | int | None = None,
         kind: models.Kind | Literal["novel", "non-fiction"] | None = None,
         lent: bool | None = None,
-        tags: Sequence[str] | None = None,
+        tags: Iterable[str] | None = None,
         shelf: str | Literal[Omit.OMIT] | None = OMIT,
         author: inputs.AuthorInput | models.Author | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -232,7 +232,7 @@ class AsyncBooks:
 
     async def delete(
         self,
-        book_ids: str | Sequence[str],
+        book_ids: str | Iterable[str],
     ) -> None:
         """Take books out.
 
