@@ -34,7 +34,7 @@ def watch(chat: Chat) -> None:
     for event in events:
         if isinstance(event, ContactRequested):
             print(f"{event.user_id} asks to be a contact")
-        elif isinstance(event, ContactPresence):
+        else:
             print(f"{event.user_id} is {'online' if event.online else 'offline'}: {event.status or 'no status'}")
 
 

@@ -126,7 +126,6 @@ async def private_chat(mary: Person, omar: Person) -> None:
 async def group(mary: Person, omar: Person) -> str:
     """Talk in a group, and read its history over REST."""
     dialog = await mary.cube.dialogs.create(type=DialogType.GROUP, name="Climbing", occupants_ids=[omar.id])
-    assert dialog.id is not None
     mary.tell(f"creates the group {dialog.name!r}")
     await mary.chat.join(dialog)
     await omar.chat.join(dialog)

@@ -108,7 +108,7 @@ class Store:
     def create_dialog(self, query: Query, body: Any) -> Answer:
         if body.get("type") in (1, 2, 4) and not body.get("name"):
             raise Refused(422, "can't be blank", "name")
-        dialog = {
+        dialog: dict[str, Any] = {
             "_id": self.id(),
             "user_id": USER_ID,
             **body,

@@ -36,7 +36,7 @@ class Moderator:
                 if isinstance(event, MessageReceived):
                     message = event.message
                     self.judge(message.dialog_id, message.sender_id, message.id, message.body)
-                elif isinstance(event, MessageEdited):
+                else:
                     self.judge(event.dialog_id, event.user_id, event.message_id, event.body)
             except (MessageNotSent, RequestRefused) as error:  # For example, if the user has blocked the bot.
                 print(error, file=sys.stderr)
@@ -44,7 +44,7 @@ class Moderator:
     def judge(self, dialog_id: str | None, user_id: int | None, message_id: str | None, body: str) -> None:
         if dialog_id != self.dialog_id or user_id is None or message_id is None or not self.is_bad(body):
             return
-        self.chat.delete_message(dialog_id, message_id)
+        self.chat.delete_message(self.dialog_id, message_id)
         self.offences[user_id] += 1
         if self.offences[user_id] > WARNINGS:
             self.chat.privacy.block(user_id)

@@ -22,13 +22,13 @@ def tour(cube: ConnectyCube, login: str, password: str) -> None:
     session = cube.login(login=login, password=password)
     print(f"logged in as user {session.user_id}")
 
-    dialogs = []
-    for number in range(1, DIALOGS + 1):
-        dialogs.append(cube.dialogs.create(type=DialogType.GROUP, name=f"Tour {number}", occupants_ids=[]))
+    dialogs = [
+        cube.dialogs.create(type=DialogType.GROUP, name=f"Tour {number}", occupants_ids=[])
+        for number in range(1, DIALOGS + 1)
+    ]
     print(f"created {len(dialogs)} dialogs, the first is {dialogs[0].name!r}")
 
     dialog = dialogs[0]
-    assert dialog.id is not None
     message = cube.messages.create(chat_dialog_id=dialog.id, message="See you at seven", extra={"place": "car park"})
     print(f"sent {message.message!r} at {message.date_sent:%H:%M:%S}, with place={message.extra['place']!r}")
 
@@ -45,8 +45,7 @@ def tour(cube: ConnectyCube, login: str, password: str) -> None:
         data, name="route.bin", progress=lambda sent, total: steps.append(sent / total if total else 0)
     )
     print(f"uploaded {file.name} of {file.size} bytes; progress went up to {max(steps):.0%}")
-    if file.uid is not None:
-        print(f"downloaded the same bytes: {cube.files.download(file.uid) == data}")
+    print(f"downloaded the same bytes: {cube.files.download(file.uid) == data}")
 
     try:
         cube.dialogs.update("000000000000000000000000", name="No such dialog")
@@ -58,7 +57,6 @@ def tour(cube: ConnectyCube, login: str, password: str) -> None:
         print(f"{type(error).__name__}: {error}; nothing was sent")
 
     for dialog in dialogs:
-        assert dialog.id is not None
         cube.dialogs.delete(dialog.id)
     cube.logout()
     print("deleted the dialogs and logged out")

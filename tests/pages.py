@@ -20,6 +20,17 @@ def blocks(page: Path, info: str = "python") -> Iterator[CodeType]:
         yield compile("\n" * line + block.group(1), str(page), "exec")
 
 
+def source(page: Path) -> str:
+    """The Python blocks of a page as one module, with the page's line numbers."""
+    lines: list[str] = []
+    inside = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        fence = line.startswith("```")
+        inside = (not fence and inside) or line.startswith("```python")
+        lines.append(line if inside and not fence else "")
+    return "\n".join(lines) + "\n"
+
+
 def kinds(page: Path) -> set[str]:
     """What the blocks of a page are fenced with."""
     fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)

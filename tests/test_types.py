@@ -1,4 +1,4 @@
-"""Type checkers report wrong calls and accept correct ones."""
+"""Type checkers report wrong calls and accept correct ones, those of the pages and the examples included."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import PROJECT, source
+
 CONSUMER = Path(__file__).parent / "consumer"
-MYPY_CACHE = Path(__file__).parents[1] / ".build" / "mypy"
+MYPY_CACHE = PROJECT / ".build" / "mypy"
 """Outlives the run: most of the time goes into the dependencies, which seldom change."""
 
 
@@ -27,18 +29,25 @@ def run(*command: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's project that installed the package: both files, and no settings but the strictest."""
+    """A user's project that installed the package: all this code, and no settings but the strictest."""
     folder = tmp_path_factory.mktemp("consumer")
-    for source, target in (("ok.py", "ok.py"), ("wrong.txt", "wrong.py")):
-        (folder / target).write_text((CONSUMER / source).read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
+    copies = {"ok.py": CONSUMER / "ok.py", "wrong.py": CONSUMER / "wrong.txt"}
+    copies |= {path.name: path for path in (PROJECT / "examples").glob("*.py")}
+    found = {name: path.read_text(encoding="utf-8") for name, path in copies.items()}
+    for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
+        found[f"page_{page.stem.lower().replace('-', '_')}.py"] = source(page)
+    for name, text in found.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    # Each block of a page imports what it shows.
+    settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "reportDuplicateImport": False}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     return folder
 
 
 @pytest.fixture(scope="module")
 def mypy(folder: Path) -> set[tuple[str, int]]:
     options = ["--config-file=", f"--cache-dir={MYPY_CACHE}", "--strict", "--python-version=3.11"]
-    printed = run("mypy", *options, "ok.py", "wrong.py", cwd=folder)
+    printed = run("mypy", *options, *sorted(path.name for path in folder.glob("*.py")), cwd=folder)
     return {(name, int(line)) for name, line in re.findall(r"^(\w+\.py):(\d+): error:", printed, re.MULTILINE)}
 
 
@@ -60,3 +69,16 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
     assert len(marked) > 20
     assert {lines[number - 1] for _, number in marked - found} == set()
     assert found - marked == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("page_readme.py", "@chat.on(ContactRequested)"),
+        ("page_chat.py", "@chat.on(MessageReceived)"),
+        ("page_sandbox.py", "with Sandbox() as sandbox:"),
+        ("echo_bot.py", "def echo("),
+    ],
+)
+def test_pages_and_examples_are_checked(folder: Path, name: str, shown: str) -> None:
+    assert shown in (folder / name).read_text(encoding="utf-8")

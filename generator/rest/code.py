@@ -193,7 +193,7 @@ class Code:
     def request(self, kind: Type) -> str:
         match kind.kind:
             case "list" | "comma" | "index_map":
-                return f"Sequence[{self.request(_item(kind))}]"
+                return f"Iterable[{self.request(_item(kind))}]"
             case "map":
                 return f"Mapping[str, {self.request(_item(kind))}]"
             case "model":
@@ -321,7 +321,7 @@ class Code:
         if operator == "calc":
             return 'Literal["avg", "min", "max", "sum"]'
         value = self.request(field.type)
-        return f"Sequence[{value}]" if operator in LIST_OPERATORS else value
+        return f"Iterable[{value}]" if operator in LIST_OPERATORS else value
 
     def filter_encoder(self, kind: Type) -> str:
         return self.encoder_function(kind)

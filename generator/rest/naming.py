@@ -30,7 +30,7 @@ STATUS_ERRORS = {
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
     """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit
-    OMIT Page AsyncPage PageCall PageData RawResponse Self Sequence StrEnum TracebackType TypedDict TypeVar Call
+    OMIT Page AsyncPage PageCall PageData RawResponse Self Iterable StrEnum TracebackType TypedDict TypeVar Call
     Operation Client AsyncClient ClientError ConnectyCube AsyncConnectyCube ConnectyCubeError None True False""".split()
 ).union(ERRORS, (name for name in dir(builtins) if name[0].isupper()))
 

@@ -47,7 +47,9 @@ class OperationView:
         if op.additional:
             keyword.append(f"{op.additional.name}: Mapping[str, Any] | None = None")
         if op.filters:
-            keyword.insert(sum(entry.required for entry in rest), f"filters: filters_.{op.filters.name} | None = None")
+            # A plain mapping, too: a dict in a variable is no TypedDict for type checkers.
+            filters = f"filters: filters_.{op.filters.name} | Mapping[str, object] | None = None"
+            keyword.insert(sum(entry.required for entry in rest), filters)
         return lines + (["*", *keyword] if keyword else [])
 
     @property

@@ -6,6 +6,7 @@ import datetime as dt
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, assert_type
 
 import httpx
@@ -114,6 +115,10 @@ def dialogs(cube: ConnectyCube) -> None:
     assert_type(dialog.extensions, dict[str, str] | None)
     assert_type(dialog.extra, dict[str, Any])
     cube.dialogs.create(type=3, occupants_ids=(81002,))
+    cube.dialogs.create(type=2, occupants_ids={81002, 81003})
+    cube.dialogs.create(type=2, occupants_ids={81002: "Ada"}.keys(), admins_ids=frozenset({81002}))
+    cube.dialogs.update(DIALOG, pull_all={"occupants_ids": (id for id in range(81002, 81004))})
+    cube.dialogs.delete_many(found.id for found in cube.dialogs.list())
     cube.dialogs.update(DIALOG, name="Climbing", push_all={"occupants_ids": [81004]}, permissions=dialog.permissions)
     cube.dialogs.update(DIALOG, extensions=None)
     cube.dialogs.update(DIALOG, extensions=OMIT)
@@ -148,6 +153,12 @@ def filters(cube: ConnectyCube) -> None:
         "extensions": {"city": "Turin", "level": {"in": ["6a", "6b"]}},
     }
     by_dialog["id"] = DIALOG
+    elsewhere = {"type": 2}
+    nested = {"type": {"in": {2, 3}}, "name": "Climbing"}
+    cube.dialogs.list(filters=elsewhere)
+    cube.dialogs.count(filters=nested)
+    cube.users.list(filters=MappingProxyType({"login": "mary"}))
+    cube.custom_objects.list("tour", filters={"year": {"in": range(2019, 2022)}})
     by_message: MessageFilters = {"sender_id": 81002, "date_sent": {"gt": 1770106530}, "attachments.type": "image"}
     by_user: UserFilters = {"full_name": {"start_with": "Mary"}, "created_at": {"gt": "2026-01-01T00:00:00Z"}}
     cube.dialogs.list(filters=by_dialog)

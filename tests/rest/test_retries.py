@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from email.utils import format_datetime
 from typing import Any
@@ -59,6 +60,13 @@ def test_each_attempt_sends_the_same_request(both: Both, server: Server, waits: 
     call(both.cube(server.url))
     first, second = server.to(path)
     assert first == second
+
+
+def test_ids_of_a_generator_are_sent_again(both: Both, server: Server, waits: list[float]) -> None:
+    server.on("PUT", "/chat/Dialog/d1", Answer(503), Answer(200, {"_id": "d1"}))
+    both.cube(server.url).dialogs.update("d1", push_all={"occupants_ids": (81001 + number for number in (1, 2))})
+    bodies = [json.loads(request.body) for request in server.to("/chat/Dialog/d1")]
+    assert bodies == [{"push_all": {"occupants_ids": [81002, 81003]}}] * 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 501, 505, 520, 999])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Literal, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -113,7 +113,7 @@ def right(hint: Any) -> Any:
     origin = get_origin(part)
     if origin is Literal:
         return get_args(part)[0]
-    if origin is Sequence:
+    if origin is Iterable:
         return [right(get_args(part)[0])]
     if origin is Mapping:
         return {"key": right(get_args(part)[1])}
@@ -153,7 +153,7 @@ def wrong(hint: Any) -> Iterator[Any]:
         yield from (2**70, -(10**5000))
     if bool not in members:
         yield True
-    sequences = [part for part in members if get_origin(part) is Sequence]
+    sequences = [part for part in members if get_origin(part) is Iterable]
     if not sequences:
         yield [right(hint)]
     for part in sequences:

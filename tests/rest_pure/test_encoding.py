@@ -7,6 +7,7 @@ import datetime as dt
 import inspect
 import json
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -95,7 +96,9 @@ def test_single_or_multiple_ids() -> None:
     assert target(lambda cube: cube.messages.delete("a")) == "/chat/Message/a"
     assert target(lambda cube: cube.messages.delete(["a"])) == "/chat/Message/a"
     assert target(lambda cube: cube.messages.delete(("a", "b", "c"))) == "/chat/Message/a,b,c"
-    assert target(lambda cube: cube.messages.delete(id for id in "ab")) == "/chat/Message/a,b"  # type: ignore[arg-type]
+    assert target(lambda cube: cube.messages.delete(id for id in "ab")) == "/chat/Message/a,b"
+    assert target(lambda cube: cube.messages.delete({"a": 1, "b": 2}.keys())) == "/chat/Message/a,b"
+    assert target(lambda cube: cube.messages.delete({"a"})) == "/chat/Message/a"
 
 
 def test_suffix_is_appended_to_the_path() -> None:
@@ -112,6 +115,8 @@ def test_suffix_is_appended_to_the_path() -> None:
         ({"type": 2}, "type=2"),
         ({"type": {"in": [2, 3]}}, "type[in]=2%2C3"),
         ({"type": {"in": (2,)}}, "type[in]=2"),
+        (MappingProxyType({"type": {"in": {2}}}), "type[in]=2"),
+        ({"type": MappingProxyType({"in": {2: "", 3: ""}.keys()})}, "type[in]=2%2C3"),
         ({"type": {"gt": 1, "lt": 4}}, "type[gt]=1&type[lt]=4"),
         ({"id": {"in": ["a", "b"]}}, "_id[in]=a%2Cb"),
         ({"name": "a&b=c#d é+"}, "name=a%26b%3Dc%23d+%C3%A9%2B"),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Required, TypedDict
 
 from . import _wire as wire
@@ -129,9 +129,9 @@ class DialogMembersInput(TypedDict):
     :ivar pinned_messages_ids: Pinned messages.
     """
 
-    occupants_ids: NotRequired[Sequence[int | models.User] | None]
-    admins_ids: NotRequired[Sequence[int | models.User] | None]
-    pinned_messages_ids: NotRequired[Sequence[str | models.Message] | None]
+    occupants_ids: NotRequired[Iterable[int | models.User] | None]
+    admins_ids: NotRequired[Iterable[int | models.User] | None]
+    pinned_messages_ids: NotRequired[Iterable[str | models.Message] | None]
 
 
 def dialog_members(name: str, value: Any) -> dict[str, Any]:
@@ -235,8 +235,8 @@ class CustomObjectAccessInput(TypedDict):
     """
 
     access: Required[models.CustomObjectAccessLevel | Literal["open", "owner", "open_for_users_ids", "open_for_groups"]]
-    ids: NotRequired[Sequence[int | models.User] | None]
-    groups: NotRequired[Sequence[str] | None]
+    ids: NotRequired[Iterable[int | models.User] | None]
+    groups: NotRequired[Iterable[str] | None]
 
 
 def custom_object_access_input(name: str, value: Any) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class DialogAdminsInput(TypedDict):
     :ivar admins_ids: Ids of the users.
     """
 
-    admins_ids: Required[Sequence[int | models.User]]
+    admins_ids: Required[Iterable[int | models.User]]
 
 
 def dialog_admins(name: str, value: Any) -> dict[str, Any]:
@@ -316,7 +316,7 @@ class PushEventUserInput(TypedDict):
     :ivar tags: Their tags.
     """
 
-    ids: NotRequired[Sequence[int | models.User] | None]
+    ids: NotRequired[Iterable[int | models.User] | None]
     tags: NotRequired[PushEventTagsInput | None]
 
 
@@ -337,9 +337,9 @@ class PushEventTagsInput(TypedDict):
     :ivar exclude: Those with none of these tags.
     """
 
-    any: NotRequired[Sequence[str] | None]
-    all: NotRequired[Sequence[str] | None]
-    exclude: NotRequired[Sequence[str] | None]
+    any: NotRequired[Iterable[str] | None]
+    all: NotRequired[Iterable[str] | None]
+    exclude: NotRequired[Iterable[str] | None]
 
 
 def push_event_tags(name: str, value: Any) -> dict[str, Any]:
@@ -357,7 +357,7 @@ class PushEventExternalUserInput(TypedDict):
     :ivar ids: External ids of the users.
     """
 
-    ids: Required[Sequence[str]]
+    ids: Required[Iterable[str]]
 
 
 def push_event_external_user(name: str, value: Any) -> dict[str, Any]:

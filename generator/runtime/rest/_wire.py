@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Sized
 from enum import Enum
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -387,7 +387,7 @@ def _given(arguments: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in arguments.items()
-        if value is not None and value is not OMIT and not (isinstance(value, (Mapping, list, tuple)) and not value)
+        if value is not None and value is not OMIT and (isinstance(value, str) or not isinstance(value, Sized) or value)
     ]
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from .. import _wire as wire
@@ -43,7 +43,7 @@ _UPLOAD: Operation[models.AddressBookResult] = Operation(
 #
 def upload_call(
     *,
-    contacts: Sequence[inputs.AddressBookContactInput | models.AddressBookContact],
+    contacts: Iterable[inputs.AddressBookContactInput | models.AddressBookContact],
     force: bool | None = None,
     udid: str | None = None,
 ) -> Call[models.AddressBookResult]:

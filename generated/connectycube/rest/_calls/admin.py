@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec.json import Decoder
@@ -33,7 +33,7 @@ _LIST_DIALOGS: Operation[PageData[models.Dialog]] = Operation(
 #
 def list_dialogs_call(
     *,
-    filters: filters_.AdminDialogFilters | None = None,
+    filters: filters_.AdminDialogFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
     sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -72,7 +72,7 @@ _LIST_MESSAGES: Operation[PageData[models.Message]] = Operation(
 # U-56, U-57
 def list_messages_call(
     *,
-    filters: filters_.AdminMessageFilters | None = None,
+    filters: filters_.AdminMessageFilters | Mapping[str, object] | None = None,
     chat_dialog_id: str | models.Dialog | None = None,
     limit: int | None = None,
     sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -183,7 +183,7 @@ def create_meeting_call(
     name: str,
     start_date: dt.datetime | int,
     end_date: dt.datetime | int,
-    attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+    attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
     chat: bool | None = None,
     record: bool | None = None,
     public: bool | None = None,
@@ -335,7 +335,7 @@ def count_dialogs_call(
     *,
     start_date: dt.datetime | int | None = None,
     end_date: dt.datetime | int | None = None,
-    types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+    types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
 ) -> Call[int]:
     path = "/admin/stats/dialogs/created-total"
     query: wire.Pairs = []
@@ -363,7 +363,7 @@ def dialogs_per_day_call(
     *,
     start_date: dt.datetime | int | None = None,
     end_date: dt.datetime | int | None = None,
-    types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+    types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     limit: int | None = None,
     offset: int | None = None,
 ) -> Call[dict[str, int]]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from .. import _wire as wire
@@ -27,13 +27,13 @@ _LIST: Operation[PageData[models.CustomObjectEntry]] = Operation(
 def list_call(
     class_name: str,
     *,
-    filters: filters_.CustomObjectFilters | None = None,
+    filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
     sort_asc: str | None = None,
     sort_desc: str | None = None,
-    output_include: Sequence[str] | None = None,
-    output_exclude: Sequence[str] | None = None,
+    output_include: Iterable[str] | None = None,
+    output_exclude: Iterable[str] | None = None,
     group_by: str | None = None,
 ) -> PageCall[models.CustomObjectEntry]:
     wire.at_most_one(
@@ -81,7 +81,7 @@ _COUNT: Operation[int] = Operation(
 def count_call(
     class_name: str,
     *,
-    filters: filters_.CustomObjectFilters | None = None,
+    filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
 ) -> Call[int]:
     path = "/data/" + wire.path_text("class_name", class_name)
     query: wire.Pairs = [("count", "1")]
@@ -131,7 +131,7 @@ _UPDATE_MANY: Operation[models.CustomObjectMultiUpdateResult] = Operation(
 def update_many_call(
     class_name: str,
     *,
-    record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
+    record: Iterable[inputs.CustomObjectChangeInput | Mapping[str, Any]],
 ) -> Call[models.CustomObjectMultiUpdateResult]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/multi"
     _body: dict[str, Any] = {}
@@ -152,7 +152,7 @@ _CREATE_MANY: Operation[list[models.CustomObject]] = Operation(
 def create_many_call(
     class_name: str,
     *,
-    record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
+    record: Iterable[inputs.CustomObjectInput | Mapping[str, Any]],
 ) -> Call[list[models.CustomObject]]:
     path = "/data/" + wire.path_text("class_name", class_name) + "/multi"
     _body: dict[str, Any] = {}
@@ -196,7 +196,7 @@ _DELETE_BY_CRITERIA: Operation[models.CustomObjectDeleteResult] = Operation(
 def delete_by_criteria_call(
     class_name: str,
     *,
-    filters: filters_.CustomObjectFilters | None = None,
+    filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
 ) -> Call[models.CustomObjectDeleteResult]:
     wire.at_least_one(
         filters=filters,
@@ -219,7 +219,7 @@ _GET_MANY: Operation[list[models.CustomObject]] = Operation(
 #
 def get_many_call(
     class_name: str,
-    object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
+    object_ids: str | models.CustomObject | Iterable[str | models.CustomObject],
 ) -> Call[list[models.CustomObject]]:
     path = (
         "/data/"
@@ -271,10 +271,10 @@ def update_call(
     *,
     inc: Mapping[str, float] | None = None,
     pull: Mapping[str, Any] | None = None,
-    pull_all: Mapping[str, Sequence[Any]] | None = None,
+    pull_all: Mapping[str, Iterable[Any]] | None = None,
     pop: Mapping[str, Literal[1, -1]] | None = None,
-    push: Mapping[str, Sequence[Any]] | None = None,
-    add_to_set: Mapping[str, Sequence[Any]] | None = None,
+    push: Mapping[str, Iterable[Any]] | None = None,
+    add_to_set: Mapping[str, Iterable[Any]] | None = None,
     fields: Mapping[str, Any] | None = None,
 ) -> Call[models.CustomObject]:
     path = (
@@ -339,7 +339,7 @@ _DELETE_MANY: Operation[models.DeletedCustomObjects] = Operation(
 # N-13
 def delete_many_call(
     class_name: str,
-    object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
+    object_ids: str | models.CustomObject | Iterable[str | models.CustomObject],
 ) -> Call[models.DeletedCustomObjects]:
     path = (
         "/data/"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec.json import Decoder
@@ -31,7 +31,7 @@ _LIST: Operation[PageData[models.Dialog]] = Operation(
 # R-026, F-025, F-026, F-079, X-16, U-06, N-10, N-12
 def list_call(
     *,
-    filters: filters_.DialogFilters | None = None,
+    filters: filters_.DialogFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
     sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
@@ -89,7 +89,7 @@ _COUNT: Operation[int] = Operation(
 # U-07
 def count_call(
     *,
-    filters: filters_.DialogFilters | None = None,
+    filters: filters_.DialogFilters | Mapping[str, object] | None = None,
 ) -> Call[int]:
     path = "/chat/Dialog"
     query: wire.Pairs = [("count", "1")]
@@ -111,11 +111,11 @@ _CREATE: Operation[models.Dialog] = Operation(
 def create_call(
     *,
     type: models.DialogType | Literal[1, 2, 3, 4, 5],
-    occupants_ids: Sequence[int | models.User] | None = None,
+    occupants_ids: Iterable[int | models.User] | None = None,
     name: str | None = None,
     photo: str | None = None,
     description: str | None = None,
-    admins_ids: Sequence[int | models.User] | None = None,
+    admins_ids: Iterable[int | models.User] | None = None,
     extensions: Mapping[str, str] | None = None,
     permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
     extra_fields: Mapping[str, Any] | None = None,
@@ -216,7 +216,7 @@ _ADD_OCCUPANTS: Operation[models.Dialog] = Operation(
 # R-028, F-028
 def add_occupants_call(
     dialog_id: str | models.Dialog,
-    user_ids: int | models.User | Sequence[int | models.User],
+    user_ids: int | models.User | Iterable[int | models.User],
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     _body: dict[str, Any] = {}
@@ -237,7 +237,7 @@ _REMOVE_OCCUPANTS: Operation[models.Dialog] = Operation(
 # R-028, F-030
 def remove_occupants_call(
     dialog_id: str | models.Dialog,
-    user_ids: int | models.User | Sequence[int | models.User],
+    user_ids: int | models.User | Iterable[int | models.User],
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     _body: dict[str, Any] = {}
@@ -258,7 +258,7 @@ _PIN: Operation[models.Dialog] = Operation(
 # R-028, F-036
 def pin_call(
     dialog_id: str | models.Dialog,
-    message_ids: str | models.Message | Sequence[str | models.Message],
+    message_ids: str | models.Message | Iterable[str | models.Message],
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     _body: dict[str, Any] = {}
@@ -282,7 +282,7 @@ _UNPIN: Operation[models.Dialog] = Operation(
 # R-028, F-036
 def unpin_call(
     dialog_id: str | models.Dialog,
-    message_ids: str | models.Message | Sequence[str | models.Message],
+    message_ids: str | models.Message | Iterable[str | models.Message],
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog"))
     _body: dict[str, Any] = {}
@@ -327,7 +327,7 @@ _DELETE_MANY: Operation[models.DeletedDialogs] = Operation(
 
 # R-030, F-039, CR-09, U-02, N-13
 def delete_many_call(
-    dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
+    dialog_ids: str | models.Dialog | Iterable[str | models.Dialog],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedDialogs]:
@@ -433,7 +433,7 @@ _ADD_ADMINS: Operation[models.Dialog] = Operation(
 # R-034, F-033
 def add_admins_call(
     dialog_id: str | models.Dialog,
-    user_ids: int | models.User | Sequence[int | models.User],
+    user_ids: int | models.User | Iterable[int | models.User],
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
     _body: dict[str, Any] = {}
@@ -458,7 +458,7 @@ _REMOVE_ADMINS: Operation[models.Dialog] = Operation(
 # R-034, F-034
 def remove_admins_call(
     dialog_id: str | models.Dialog,
-    user_ids: int | models.User | Sequence[int | models.User],
+    user_ids: int | models.User | Iterable[int | models.User],
 ) -> Call[models.Dialog]:
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/admins"
     _body: dict[str, Any] = {}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .. import _wire as wire
@@ -27,7 +27,7 @@ _LIST: Operation[PageData[models.Meeting]] = Operation(
 # CR-36, U-06, N-12
 def list_call(
     *,
-    filters: filters_.MeetingFilters | None = None,
+    filters: filters_.MeetingFilters | Mapping[str, object] | None = None,
     id: str | models.Meeting | None = None,
     limit: int | None = None,
     offset: int | None = None,
@@ -63,7 +63,7 @@ def create_call(
     name: str,
     start_date: dt.datetime | int,
     end_date: dt.datetime | int,
-    attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+    attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
     chat: bool | None = None,
     record: bool | None = None,
     public: bool | None = None,
@@ -131,7 +131,7 @@ def update_call(
     name: str | None = None,
     start_date: dt.datetime | int | None = None,
     end_date: dt.datetime | int | None = None,
-    attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
+    attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
     chat: bool | None = None,
     record: bool | None = None,
     public: bool | None = None,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from msgspec.json import Decoder
@@ -32,7 +32,7 @@ _LIST: Operation[PageData[models.Message]] = Operation(
 def list_call(
     *,
     chat_dialog_id: str | models.Dialog,
-    filters: filters_.MessageFilters | None = None,
+    filters: filters_.MessageFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
     sort_asc: Literal["date_sent"] | None = None,
@@ -101,7 +101,7 @@ _COUNT: Operation[int] = Operation(
 def count_call(
     *,
     chat_dialog_id: str | models.Dialog,
-    filters: filters_.MessageFilters | None = None,
+    filters: filters_.MessageFilters | Mapping[str, object] | None = None,
 ) -> Call[int]:
     path = "/chat/Message"
     query: wire.Pairs = [("count", "1")]
@@ -162,7 +162,7 @@ def create_call(
     chat_dialog_id: str | models.Dialog | None = None,
     recipient_id: int | models.User | None = None,
     message: str | None = None,
-    attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
+    attachments: Iterable[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
     send_to_chat: bool | None = None,
     markable: bool | None = None,
     extra: Mapping[str, Any] | None = None,
@@ -206,7 +206,7 @@ _UPDATE: Operation[None] = Operation(
 
 # R-044, F-056, X-22, U-14, U-18
 def update_call(
-    message_ids: str | models.Message | Sequence[str | models.Message],
+    message_ids: str | models.Message | Iterable[str | models.Message],
     *,
     chat_dialog_id: str | models.Dialog,
     read: bool | None = None,
@@ -243,7 +243,7 @@ _DELETE: Operation[models.DeletedMessages] = Operation(
 
 # R-045, F-066, F-067, CR-09, CR-44, U-02, N-13
 def delete_call(
-    message_ids: str | models.Message | Sequence[str | models.Message],
+    message_ids: str | models.Message | Iterable[str | models.Message],
     *,
     force: bool | None = None,
 ) -> Call[models.DeletedMessages]:
@@ -267,7 +267,7 @@ _UNREAD_COUNT: Operation[models.UnreadCount] = Operation(
 # R-042, F-078, F-079, CR-06
 def unread_count_call(
     *,
-    chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
+    chat_dialog_ids: Iterable[str | models.Dialog] | None = None,
 ) -> Call[models.UnreadCount]:
     path = "/chat/Message/unread"
     query: wire.Pairs = []

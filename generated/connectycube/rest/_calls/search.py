@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from .. import _wire as wire
 from .. import models
@@ -23,7 +23,7 @@ _QUERY: Operation[models.SearchResults] = Operation(
 def query_call(
     *,
     search_text: str,
-    chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
+    chat_dialog_ids: Iterable[str | models.Dialog] | None = None,
     start_date: dt.datetime | str | None = None,
     end_date: dt.datetime | str | None = None,
     limit: int | None = None,

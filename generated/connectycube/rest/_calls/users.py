@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec.json import Decoder
@@ -30,7 +30,7 @@ _LIST_V1: Operation[PageData[models.User]] = Operation(
 # CR-23, N-01
 def list_v1_call(
     *,
-    filters: filters_.UserV1Filters | None = None,
+    filters: filters_.UserV1Filters | Mapping[str, object] | None = None,
     page: int | None = None,
     per_page: int | None = None,
     order: str | None = None,
@@ -69,7 +69,7 @@ def create_call(
     website: str | None = None,
     custom_data: str | None = None,
     timezone: int | None = None,
-    tag_list: Sequence[str] | None = None,
+    tag_list: Iterable[str] | None = None,
     avatar: str | None = None,
     external_id: str | None = None,
     facebook_id: str | None = None,
@@ -153,7 +153,7 @@ _LIST: Operation[PageData[models.User]] = Operation(
 # CR-24, CR-26, U-03
 def list_call(
     *,
-    filters: filters_.UserFilters | None = None,
+    filters: filters_.UserFilters | Mapping[str, object] | None = None,
     offset: int | None = None,
     limit: int | None = None,
     sort_asc: str | None = None,
@@ -292,7 +292,7 @@ _LIST_BY_TAGS: Operation[PageData[models.User]] = Operation(
 # CR-23, U-03, N-01
 def list_by_tags_call(
     *,
-    tags: Sequence[str],
+    tags: Iterable[str],
     page: int | None = None,
     per_page: int | None = None,
 ) -> PageCall[models.User]:
@@ -472,7 +472,7 @@ def update_call(
     website: str | None = None,
     custom_data: str | None = None,
     timezone: int | None = None,
-    tag_list: Sequence[str] | None = None,
+    tag_list: Iterable[str] | None = None,
     avatar: str | None = None,
     external_id: str | None = None,
     facebook_id: str | None = None,
@@ -564,7 +564,7 @@ def update_me_call(
     website: str | None = None,
     custom_data: str | None = None,
     timezone: int | None = None,
-    tag_list: Sequence[str] | None = None,
+    tag_list: Iterable[str] | None = None,
     avatar: str | None = None,
     external_id: str | None = None,
     facebook_id: str | None = None,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
@@ -53,7 +53,7 @@ class AddressBook:
     def upload(
         self,
         *,
-        contacts: Sequence[inputs.AddressBookContactInput | models.AddressBookContact],
+        contacts: Iterable[inputs.AddressBookContactInput | models.AddressBookContact],
         force: bool | None = None,
         udid: str | None = None,
     ) -> models.AddressBookResult:
@@ -135,7 +135,7 @@ class AsyncAddressBook:
     async def upload(
         self,
         *,
-        contacts: Sequence[inputs.AddressBookContactInput | models.AddressBookContact],
+        contacts: Iterable[inputs.AddressBookContactInput | models.AddressBookContact],
         force: bool | None = None,
         udid: str | None = None,
     ) -> models.AddressBookResult:

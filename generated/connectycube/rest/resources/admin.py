@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -41,7 +41,7 @@ class Admin:
     def list_dialogs(
         self,
         *,
-        filters: filters_.AdminDialogFilters | None = None,
+        filters: filters_.AdminDialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -71,7 +71,7 @@ class Admin:
     def list_messages(
         self,
         *,
-        filters: filters_.AdminMessageFilters | None = None,
+        filters: filters_.AdminMessageFilters | Mapping[str, object] | None = None,
         chat_dialog_id: str | models.Dialog | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -160,7 +160,7 @@ class Admin:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -290,7 +290,7 @@ class Admin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     ) -> int:
         """Count the dialogs created within a time span.
 
@@ -310,7 +310,7 @@ class Admin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:
@@ -383,7 +383,7 @@ class AsyncAdmin:
     def list_dialogs(
         self,
         *,
-        filters: filters_.AdminDialogFilters | None = None,
+        filters: filters_.AdminDialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -413,7 +413,7 @@ class AsyncAdmin:
     def list_messages(
         self,
         *,
-        filters: filters_.AdminMessageFilters | None = None,
+        filters: filters_.AdminMessageFilters | Mapping[str, object] | None = None,
         chat_dialog_id: str | models.Dialog | None = None,
         limit: int | None = None,
         sort_asc: Literal["created_at", "updated_at", "_id"] | None = None,
@@ -502,7 +502,7 @@ class AsyncAdmin:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -632,7 +632,7 @@ class AsyncAdmin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
     ) -> int:
         """Count the dialogs created within a time span.
 
@@ -652,7 +652,7 @@ class AsyncAdmin:
         *,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        types: Sequence[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
+        types: Iterable[models.DialogType | Literal[1, 2, 3, 4, 5]] | None = None,
         limit: int | None = None,
         offset: int | None = None,
     ) -> builtins.dict[str, int]:

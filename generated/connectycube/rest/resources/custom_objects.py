@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -40,13 +40,13 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: str | None = None,
         sort_desc: str | None = None,
-        output_include: Sequence[str] | None = None,
-        output_exclude: Sequence[str] | None = None,
+        output_include: Iterable[str] | None = None,
+        output_exclude: Iterable[str] | None = None,
         group_by: str | None = None,
     ) -> Page[models.CustomObjectEntry]:
         """List the records of a class.
@@ -90,7 +90,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the records of a class.
 
@@ -135,7 +135,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
         """Update several records of a class, each with its own values.
 
@@ -155,7 +155,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectInput | Mapping[str, Any]],
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
@@ -201,7 +201,7 @@ class CustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> models.CustomObjectDeleteResult:
         """Delete all records of a class that match criteria.
 
@@ -221,7 +221,7 @@ class CustomObjects:
     def get_many(
         self,
         class_name: str,
-        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
+        object_ids: str | models.CustomObject | Iterable[str | models.CustomObject],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -263,10 +263,10 @@ class CustomObjects:
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
-        pull_all: Mapping[str, Sequence[Any]] | None = None,
+        pull_all: Mapping[str, Iterable[Any]] | None = None,
         pop: Mapping[str, Literal[1, -1]] | None = None,
-        push: Mapping[str, Sequence[Any]] | None = None,
-        add_to_set: Mapping[str, Sequence[Any]] | None = None,
+        push: Mapping[str, Iterable[Any]] | None = None,
+        add_to_set: Mapping[str, Iterable[Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
         """Update a record.
@@ -326,7 +326,7 @@ class CustomObjects:
     def delete_many(
         self,
         class_name: str,
-        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
+        object_ids: str | models.CustomObject | Iterable[str | models.CustomObject],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
@@ -378,13 +378,13 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: str | None = None,
         sort_desc: str | None = None,
-        output_include: Sequence[str] | None = None,
-        output_exclude: Sequence[str] | None = None,
+        output_include: Iterable[str] | None = None,
+        output_exclude: Iterable[str] | None = None,
         group_by: str | None = None,
     ) -> PendingPage[models.CustomObjectEntry]:
         """List the records of a class.
@@ -428,7 +428,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the records of a class.
 
@@ -473,7 +473,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectChangeInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectChangeInput | Mapping[str, Any]],
     ) -> models.CustomObjectMultiUpdateResult:
         """Update several records of a class, each with its own values.
 
@@ -493,7 +493,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        record: Sequence[inputs.CustomObjectInput | Mapping[str, Any]],
+        record: Iterable[inputs.CustomObjectInput | Mapping[str, Any]],
     ) -> builtins.list[models.CustomObject]:
         """Create several records of a class.
 
@@ -539,7 +539,7 @@ class AsyncCustomObjects:
         self,
         class_name: str,
         *,
-        filters: filters_.CustomObjectFilters | None = None,
+        filters: filters_.CustomObjectFilters | Mapping[str, object] | None = None,
     ) -> models.CustomObjectDeleteResult:
         """Delete all records of a class that match criteria.
 
@@ -559,7 +559,7 @@ class AsyncCustomObjects:
     async def get_many(
         self,
         class_name: str,
-        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
+        object_ids: str | models.CustomObject | Iterable[str | models.CustomObject],
     ) -> builtins.list[models.CustomObject]:
         """Get one or several records by id.
 
@@ -601,10 +601,10 @@ class AsyncCustomObjects:
         *,
         inc: Mapping[str, float] | None = None,
         pull: Mapping[str, Any] | None = None,
-        pull_all: Mapping[str, Sequence[Any]] | None = None,
+        pull_all: Mapping[str, Iterable[Any]] | None = None,
         pop: Mapping[str, Literal[1, -1]] | None = None,
-        push: Mapping[str, Sequence[Any]] | None = None,
-        add_to_set: Mapping[str, Sequence[Any]] | None = None,
+        push: Mapping[str, Iterable[Any]] | None = None,
+        add_to_set: Mapping[str, Iterable[Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> models.CustomObject:
         """Update a record.
@@ -664,7 +664,7 @@ class AsyncCustomObjects:
     async def delete_many(
         self,
         class_name: str,
-        object_ids: str | models.CustomObject | Sequence[str | models.CustomObject],
+        object_ids: str | models.CustomObject | Iterable[str | models.CustomObject],
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 

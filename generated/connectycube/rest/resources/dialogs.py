@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -39,7 +39,7 @@ class Dialogs:
     def list(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
@@ -87,7 +87,7 @@ class Dialogs:
     def count(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the dialogs of the current user.
 
@@ -104,11 +104,11 @@ class Dialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int | models.User] | None = None,
+        occupants_ids: Iterable[int | models.User] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int | models.User] | None = None,
+        admins_ids: Iterable[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         extra_fields: Mapping[str, Any] | None = None,
@@ -200,7 +200,7 @@ class Dialogs:
     def add_occupants(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Add users to a dialog.
 
@@ -217,7 +217,7 @@ class Dialogs:
     def remove_occupants(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Remove users from a dialog.
 
@@ -234,7 +234,7 @@ class Dialogs:
     def pin(
         self,
         dialog_id: str | models.Dialog,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
     ) -> models.Dialog:
         """Pin messages in a dialog.
 
@@ -251,7 +251,7 @@ class Dialogs:
     def unpin(
         self,
         dialog_id: str | models.Dialog,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
     ) -> models.Dialog:
         """Unpin messages in a dialog.
 
@@ -287,7 +287,7 @@ class Dialogs:
 
     def delete_many(
         self,
-        dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
+        dialog_ids: str | models.Dialog | Iterable[str | models.Dialog],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -381,7 +381,7 @@ class Dialogs:
     def add_admins(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Make users admins of a dialog.
 
@@ -400,7 +400,7 @@ class Dialogs:
     def remove_admins(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Make admins of a dialog ordinary occupants.
 
@@ -512,7 +512,7 @@ class AsyncDialogs:
     def list(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["last_message_date_sent", "created_at", "updated_at"] | None = None,
@@ -560,7 +560,7 @@ class AsyncDialogs:
     async def count(
         self,
         *,
-        filters: filters_.DialogFilters | None = None,
+        filters: filters_.DialogFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the dialogs of the current user.
 
@@ -577,11 +577,11 @@ class AsyncDialogs:
         self,
         *,
         type: models.DialogType | Literal[1, 2, 3, 4, 5],
-        occupants_ids: Sequence[int | models.User] | None = None,
+        occupants_ids: Iterable[int | models.User] | None = None,
         name: str | None = None,
         photo: str | None = None,
         description: str | None = None,
-        admins_ids: Sequence[int | models.User] | None = None,
+        admins_ids: Iterable[int | models.User] | None = None,
         extensions: Mapping[str, str] | None = None,
         permissions: inputs.DialogPermissionsInput | models.DialogPermissions | None = None,
         extra_fields: Mapping[str, Any] | None = None,
@@ -673,7 +673,7 @@ class AsyncDialogs:
     async def add_occupants(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Add users to a dialog.
 
@@ -690,7 +690,7 @@ class AsyncDialogs:
     async def remove_occupants(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Remove users from a dialog.
 
@@ -707,7 +707,7 @@ class AsyncDialogs:
     async def pin(
         self,
         dialog_id: str | models.Dialog,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
     ) -> models.Dialog:
         """Pin messages in a dialog.
 
@@ -724,7 +724,7 @@ class AsyncDialogs:
     async def unpin(
         self,
         dialog_id: str | models.Dialog,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
     ) -> models.Dialog:
         """Unpin messages in a dialog.
 
@@ -760,7 +760,7 @@ class AsyncDialogs:
 
     async def delete_many(
         self,
-        dialog_ids: str | models.Dialog | Sequence[str | models.Dialog],
+        dialog_ids: str | models.Dialog | Iterable[str | models.Dialog],
         *,
         force: bool | None = None,
     ) -> models.DeletedDialogs:
@@ -854,7 +854,7 @@ class AsyncDialogs:
     async def add_admins(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Make users admins of a dialog.
 
@@ -873,7 +873,7 @@ class AsyncDialogs:
     async def remove_admins(
         self,
         dialog_id: str | models.Dialog,
-        user_ids: int | models.User | Sequence[int | models.User],
+        user_ids: int | models.User | Iterable[int | models.User],
     ) -> models.Dialog:
         """Make admins of a dialog ordinary occupants.
 

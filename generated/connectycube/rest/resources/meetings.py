@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import builtins
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
@@ -40,7 +40,7 @@ class Meetings:
     def list(
         self,
         *,
-        filters: filters_.MeetingFilters | None = None,
+        filters: filters_.MeetingFilters | Mapping[str, object] | None = None,
         id: str | models.Meeting | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -73,7 +73,7 @@ class Meetings:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -129,7 +129,7 @@ class Meetings:
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -244,7 +244,7 @@ class AsyncMeetings:
     def list(
         self,
         *,
-        filters: filters_.MeetingFilters | None = None,
+        filters: filters_.MeetingFilters | Mapping[str, object] | None = None,
         id: str | models.Meeting | None = None,
         limit: int | None = None,
         offset: int | None = None,
@@ -277,7 +277,7 @@ class AsyncMeetings:
         name: str,
         start_date: dt.datetime | int,
         end_date: dt.datetime | int,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee],
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee],
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,
@@ -333,7 +333,7 @@ class AsyncMeetings:
         name: str | None = None,
         start_date: dt.datetime | int | None = None,
         end_date: dt.datetime | int | None = None,
-        attendees: Sequence[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
+        attendees: Iterable[inputs.MeetingAttendeeInput | models.MeetingAttendee] | None = None,
         chat: bool | None = None,
         record: bool | None = None,
         public: bool | None = None,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -40,7 +40,7 @@ class Messages:
         self,
         *,
         chat_dialog_id: str | models.Dialog,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["date_sent"] | None = None,
@@ -105,7 +105,7 @@ class Messages:
         self,
         *,
         chat_dialog_id: str | models.Dialog,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the messages of a dialog.
 
@@ -157,7 +157,7 @@ class Messages:
         chat_dialog_id: str | models.Dialog | None = None,
         recipient_id: int | models.User | None = None,
         message: str | None = None,
-        attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
+        attachments: Iterable[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
         markable: bool | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -195,7 +195,7 @@ class Messages:
 
     def update(
         self,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
         *,
         chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
@@ -232,7 +232,7 @@ class Messages:
 
     def delete(
         self,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -254,7 +254,7 @@ class Messages:
     def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
+        chat_dialog_ids: Iterable[str | models.Dialog] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 
@@ -364,7 +364,7 @@ class AsyncMessages:
         self,
         *,
         chat_dialog_id: str | models.Dialog,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
         sort_asc: Literal["date_sent"] | None = None,
@@ -429,7 +429,7 @@ class AsyncMessages:
         self,
         *,
         chat_dialog_id: str | models.Dialog,
-        filters: filters_.MessageFilters | None = None,
+        filters: filters_.MessageFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count the messages of a dialog.
 
@@ -481,7 +481,7 @@ class AsyncMessages:
         chat_dialog_id: str | models.Dialog | None = None,
         recipient_id: int | models.User | None = None,
         message: str | None = None,
-        attachments: Sequence[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
+        attachments: Iterable[inputs.AttachmentInput | models.Attachment | Mapping[str, Any]] | None = None,
         send_to_chat: bool | None = None,
         markable: bool | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -519,7 +519,7 @@ class AsyncMessages:
 
     async def update(
         self,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
         *,
         chat_dialog_id: str | models.Dialog,
         read: bool | None = None,
@@ -556,7 +556,7 @@ class AsyncMessages:
 
     async def delete(
         self,
-        message_ids: str | models.Message | Sequence[str | models.Message],
+        message_ids: str | models.Message | Iterable[str | models.Message],
         *,
         force: bool | None = None,
     ) -> models.DeletedMessages:
@@ -578,7 +578,7 @@ class AsyncMessages:
     async def unread_count(
         self,
         *,
-        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
+        chat_dialog_ids: Iterable[str | models.Dialog] | None = None,
     ) -> models.UnreadCount:
         """Count the messages that the current user has not read.
 

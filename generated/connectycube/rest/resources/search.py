@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
@@ -37,7 +37,7 @@ class Search:
         self,
         *,
         search_text: str,
-        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
+        chat_dialog_ids: Iterable[str | models.Dialog] | None = None,
         start_date: dt.datetime | str | None = None,
         end_date: dt.datetime | str | None = None,
         limit: int | None = None,
@@ -93,7 +93,7 @@ class AsyncSearch:
         self,
         *,
         search_text: str,
-        chat_dialog_ids: Sequence[str | models.Dialog] | None = None,
+        chat_dialog_ids: Iterable[str | models.Dialog] | None = None,
         start_date: dt.datetime | str | None = None,
         end_date: dt.datetime | str | None = None,
         limit: int | None = None,

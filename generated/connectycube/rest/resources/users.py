@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from .._async import AsyncRawView
@@ -39,7 +39,7 @@ class Users:
     def list_v1(
         self,
         *,
-        filters: filters_.UserV1Filters | None = None,
+        filters: filters_.UserV1Filters | Mapping[str, object] | None = None,
         page: int | None = None,
         per_page: int | None = None,
         order: str | None = None,
@@ -75,7 +75,7 @@ class Users:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -136,7 +136,7 @@ class Users:
     def list(
         self,
         *,
-        filters: filters_.UserFilters | None = None,
+        filters: filters_.UserFilters | Mapping[str, object] | None = None,
         offset: int | None = None,
         limit: int | None = None,
         sort_asc: str | None = None,
@@ -276,7 +276,7 @@ class Users:
     def list_by_tags(
         self,
         *,
-        tags: Sequence[str],
+        tags: Iterable[str],
         page: int | None = None,
         per_page: int | None = None,
     ) -> Page[models.User]:
@@ -455,7 +455,7 @@ class Users:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -529,7 +529,7 @@ class Users:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -648,7 +648,7 @@ class AsyncUsers:
     def list_v1(
         self,
         *,
-        filters: filters_.UserV1Filters | None = None,
+        filters: filters_.UserV1Filters | Mapping[str, object] | None = None,
         page: int | None = None,
         per_page: int | None = None,
         order: str | None = None,
@@ -684,7 +684,7 @@ class AsyncUsers:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -745,7 +745,7 @@ class AsyncUsers:
     def list(
         self,
         *,
-        filters: filters_.UserFilters | None = None,
+        filters: filters_.UserFilters | Mapping[str, object] | None = None,
         offset: int | None = None,
         limit: int | None = None,
         sort_asc: str | None = None,
@@ -885,7 +885,7 @@ class AsyncUsers:
     def list_by_tags(
         self,
         *,
-        tags: Sequence[str],
+        tags: Iterable[str],
         page: int | None = None,
         per_page: int | None = None,
     ) -> PendingPage[models.User]:
@@ -1064,7 +1064,7 @@ class AsyncUsers:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,
@@ -1138,7 +1138,7 @@ class AsyncUsers:
         website: str | None = None,
         custom_data: str | None = None,
         timezone: int | None = None,
-        tag_list: Sequence[str] | None = None,
+        tag_list: Iterable[str] | None = None,
         avatar: str | None = None,
         external_id: str | None = None,
         facebook_id: str | None = None,

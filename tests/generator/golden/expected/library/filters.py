@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from . import _wire as wire
@@ -19,7 +19,7 @@ __all__ = ["BookFilters", "BookFiltersId", "BookFiltersLabels", "BookFiltersYear
 BookFiltersId = TypedDict(
     "BookFiltersId",
     {
-        "in": "Sequence[str]",
+        "in": "Iterable[str]",
     },
     total=False,
 )
@@ -31,7 +31,7 @@ BookFiltersYear = TypedDict(
     {
         "gt": "int",
         "lt": "int",
-        "in": "Sequence[int]",
+        "in": "Iterable[int]",
     },
     total=False,
 )

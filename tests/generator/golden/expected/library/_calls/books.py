@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from .. import _wire as wire
@@ -29,7 +29,7 @@ _LIST: Operation[PageData[models.Book]] = Operation(
 # L-001
 def list_call(
     *,
-    filters: filters_.BookFilters | None = None,
+    filters: filters_.BookFilters | Mapping[str, object] | None = None,
     limit: int | None = None,
     skip: int | None = None,
 ) -> PageCall[models.Book]:
@@ -54,7 +54,7 @@ _COUNT: Operation[int] = Operation(
 
 def count_call(
     *,
-    filters: filters_.BookFilters | None = None,
+    filters: filters_.BookFilters | Mapping[str, object] | None = None,
 ) -> Call[int]:
     path = "/books"
     query: wire.Pairs = [("count", "1")]
@@ -79,7 +79,7 @@ def create_call(
     printed_at: dt.datetime | int | None = None,
     kind: models.Kind | Literal["novel", "non-fiction"] | None = None,
     lent: bool | None = None,
-    tags: Sequence[str] | None = None,
+    tags: Iterable[str] | None = None,
     shelf: str | Literal[Omit.OMIT] | None = OMIT,
     author: inputs.AuthorInput | models.Author | None = None,
     fields: Mapping[str, Any] | None = None,
@@ -121,7 +121,7 @@ _DELETE: Operation[None] = Operation(
 
 
 def delete_call(
-    book_ids: str | models.Book | Sequence[str | models.Book],
+    book_ids: str | models.Book | Iterable[str | models.Book],
 ) -> Call[None]:
     path = "/books/" + wire.path_list(
         "book_ids", book_ids, lambda name, value: wire.path_text(name, wire.id_of(name, value, "Book"))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .._async import AsyncRawView
@@ -40,7 +40,7 @@ class Books:
     def list(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
     ) -> Page[models.Book]:
@@ -58,7 +58,7 @@ class Books:
     def count(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count books.
 
@@ -77,7 +77,7 @@ class Books:
         printed_at: dt.datetime | int | None = None,
         kind: models.Kind | Literal["novel", "non-fiction"] | None = None,
         lent: bool | None = None,
-        tags: Sequence[str] | None = None,
+        tags: Iterable[str] | None = None,
         shelf: str | Literal[Omit.OMIT] | None = OMIT,
         author: inputs.AuthorInput | models.Author | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -118,7 +118,7 @@ class Books:
 
     def delete(
         self,
-        book_ids: str | models.Book | Sequence[str | models.Book],
+        book_ids: str | models.Book | Iterable[str | models.Book],
     ) -> None:
         """Take books out.
 
@@ -157,7 +157,7 @@ class AsyncBooks:
     def list(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
         limit: int | None = None,
         skip: int | None = None,
     ) -> PendingPage[models.Book]:
@@ -175,7 +175,7 @@ class AsyncBooks:
     async def count(
         self,
         *,
-        filters: filters_.BookFilters | None = None,
+        filters: filters_.BookFilters | Mapping[str, object] | None = None,
     ) -> int:
         """Count books.
 
@@ -194,7 +194,7 @@ class AsyncBooks:
         printed_at: dt.datetime | int | None = None,
         kind: models.Kind | Literal["novel", "non-fiction"] | None = None,
         lent: bool | None = None,
-        tags: Sequence[str] | None = None,
+        tags: Iterable[str] | None = None,
         shelf: str | Literal[Omit.OMIT] | None = OMIT,
         author: inputs.AuthorInput | models.Author | None = None,
         fields: Mapping[str, Any] | None = None,
@@ -235,7 +235,7 @@ class AsyncBooks:
 
     async def delete(
         self,
-        book_ids: str | models.Book | Sequence[str | models.Book],
+        book_ids: str | models.Book | Iterable[str | models.Book],
     ) -> None:
         """Take books out.
 
