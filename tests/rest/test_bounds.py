@@ -44,6 +44,7 @@ def test_decompression_bomb(both: Both, server: Server) -> None:
         pytest.param(b'{"items":[' + b"{}," * 200_000 + b"{}]}", id="objects"),
         pytest.param(b'{"items":[' + b"[" * 200_000 + b"]" * 200_000 + b"]}", id="depth"),
         pytest.param(b'{"items":[{"x":[' + b"1," * 1_000_000 + b"1]}]}", id="numbers"),
+        pytest.param(b'{"items":[{%s}]}' % b",".join(b'"k%d":1' % number for number in range(200_000)), id="keys"),
     ],
 )
 def test_too_many_values(both: Both, server: Server, body: bytes) -> None:

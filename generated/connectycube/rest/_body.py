@@ -28,11 +28,15 @@ LARGEST_ERROR: Final = 256 * 1024
 LONGEST_TEXT: Final = 64 * 1024
 """Characters to keep of a refusal that is not JSON."""
 
-MOST_VALUES: Final = 100_000
-"""Objects and lists that a response may hold."""
+CROWDS: Final = (
+    (b"{[", 50_000, 3),  # objects and lists
+    (b":", 120_000, 5),  # keys, each perhaps new to the decoder
+    (b",", 500_000, 2),  # values of any kind
+)
+"""Signs of which JSON may hold so many, and the least bytes that each takes.
 
-MOST_SCALARS: Final = 500_000
-"""Values of any kind that a response may hold."""
+The decoder holds the GIL, and so stops the event loop, for at most about 70 ms with any of these numbers.
+"""
 
 PIECE: Final = 64 * 1024
 
@@ -116,9 +120,7 @@ def too_large(operation: str, limit: int, remedy: str = "") -> errors.ResponseTo
 
 def crowded(body: bytes) -> bool:
     """Return whether JSON holds so many values that decoding it would take much memory and time."""
-    if len(body) > 2 * MOST_VALUES and body.count(b"{") + body.count(b"[") > MOST_VALUES:
-        return True
-    return len(body) > 2 * MOST_SCALARS and body.count(b",") > MOST_SCALARS
+    return any(len(body) > least * most and sum(map(body.count, signs)) > most for signs, most, least in CROWDS)
 
 
 def text_of(response: httpx.Response) -> str:
