@@ -36,6 +36,7 @@ from connectycube.chat import (
     Reconnecting,
     RequestRefused,
     SentMessage,
+    StanzaRefused,
     TypingStarted,
     TypingStopped,
 )
@@ -62,6 +63,7 @@ from connectycube.rest import (
     User,
     UserFilters,
 )
+from connectycube.stanzas import CallSignal, DiscoInfo, DiscoInfoRequest, Stanza, StanzaFault
 
 DIALOG = "66f1a7c2e4b0d93a51c8e201"
 MESSAGE = "66f1a8d0e4b0d93a51c8e300"
@@ -367,3 +369,20 @@ def several_events(chat: Chat, achat: AsyncChat, all_of_them: tuple[type[Event],
     )
     assert_type(chat.events(*all_of_them), BlockingEventStream[Event])
     assert_type(achat.events(*all_of_them), EventStream[Event])
+
+
+async def stanzas(chat: Chat, achat: AsyncChat) -> None:
+    assert_type(achat.events(CallSignal), EventStream[CallSignal])
+    for told in chat.events(CallSignal, MessageReceived):
+        assert_type(told, CallSignal | MessageReceived)
+
+    @achat.on(CallSignal)
+    async def signalled(signal: CallSignal) -> None:
+        assert_type(await achat.send_stanza(CallSignal(to=signal.from_, extra=signal.extra)), str)
+
+    achat.off(signalled)
+    assert_type(chat.request(DiscoInfoRequest(id="", query=DiscoInfo()), timeout=5.0), Stanza)
+    try:
+        assert_type(await achat.request(DiscoInfoRequest(id="", query=DiscoInfo())), Stanza)
+    except StanzaRefused as error:
+        assert_type(error.fault, StanzaFault | None)

@@ -197,6 +197,16 @@ def test_joining_and_leaving(sandbox: Sandbox, connect: Connect, group: Group, m
     assert other.until(GroupMessage, id=ID).body == "hi"
 
 
+def test_unknown_content_of_presence_is_shown(connect: Connect, group: Group, mary: int, joe: int) -> None:
+    room = room_of(group(mary, joe))
+    first, second = connect(mary), connect(joe)
+    join(first, room)
+    join(second, room)
+    poll = '<poll xmlns="urn:example:poll"/>'
+    second.send(f'<presence to="{room}/{joe}"><show>away</show>{poll}</presence>')
+    assert first.until(RoomOccupant, from_=f"{room}/{joe}", show="away").unknown == (poll,)
+
+
 def test_lost_connection_leaves_the_room(connect: Connect, group: Group, mary: int, joe: int) -> None:
     room = room_of(group(mary, joe))
     one, phone, desk = connect(mary), connect(joe, "phone"), connect(joe, "desk")
