@@ -227,3 +227,21 @@ def test_notice_over_rest_is_read_in_the_chat(join: Join, sandbox: Sandbox) -> N
         mary.messages.create_system(recipientId=user_id(ada), body=notice.body, extra=notice.params)
         event = next(events)
     assert (event.user_id, event.notice) == (user_id(mary), notice)
+
+
+def test_record_refers_to_a_file(join: Join) -> None:
+    """X-45: a field of the class holds the file's uid."""
+    cube = join("mary")
+    file = cube.files.upload(b"poster", name="poster.png", content_type="image/png")
+    record = cube.custom_objects.create("Movie", fields={"title": "T", "poster": file.uid})
+    found = cube.custom_objects.get_many("Movie", record.id)[0].fields["poster"]
+    assert cube.files.download(found) == b"poster"
+
+
+def test_report_is_a_record(join: Join) -> None:
+    """X-52, N-09."""
+    mary, ada = join("mary"), join("ada")
+    report = {"reportedUserId": user_id(ada), "reason": "spam"}
+    mary.custom_objects.create("UserReports", fields=report)
+    found = mary.custom_objects.list("UserReports", filters={"reportedUserId": user_id(ada)}).items
+    assert [one.fields for one in found] == [report]
