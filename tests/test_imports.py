@@ -16,7 +16,9 @@ ALLOWED = {
     "chat": set("aiohappyeyeballs attrs connectycube dns idna python_socks slixmpp websockets".split()),
     "rest": {"attrs", "httpcore", "httpx", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},
-    "sandbox": set("attrs connectycube openapi_core scramp starlette trustme uvicorn websockets werkzeug yaml".split()),
+    "sandbox": set(
+        "attrs connectycube httpx openapi_core scramp starlette trustme uvicorn websockets werkzeug yaml".split()
+    ),
 }
 BRIDGE = "slixmpp_bridge.py"
 """The one module that is there for those who have slixmpp."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -122,6 +124,28 @@ def test_hostile_texts_are_texts(connectycube_sandbox: Sandbox) -> None:
             await made.locator("summary").click()
             await expect(made.locator("pre").filter(has_text="occupants_ids").first).to_contain_text("onerror=alert(2)")
             await expect(page.locator("img, body script:not([src])")).to_have_count(0)
+            viewer.check()
+
+    run(main(), TIMEOUT)
+
+
+def test_pushes_and_mails_are_shown_until_they_are_hidden(connectycube_sandbox: Sandbox) -> None:
+    sandbox = connectycube_sandbox
+
+    async def main() -> None:
+        async with viewing(sandbox) as viewer:
+            page = viewer.page
+            ada = sandbox.create_user("ada", full_name="Ada L.")
+            sandbox.journal.outgoing("push", "android device phone", {"message": "<b>hello</b>"}, user_id=ada.id)
+            sandbox.journal.outgoing("webhook", "http://127.0.0.1:9001/x", {}, user_id=ada.id, error="no answer")
+            push, call = (card(lane(page, ada.id), "outgoing", text) for text in ("<b>hello</b>", "webhook"))
+            await push.locator("summary").click()
+            await expect(push.locator("pre").first).to_have_text("android device phone")
+            await call.locator("summary").click()
+            await expect(call.locator("pre").filter(has_text="no answer")).to_be_visible()
+            await expect(call).to_have_class(re.compile("failed"))
+            await page.locator("#show-outgoing").uncheck()
+            await expect(push).to_have_count(0)
             viewer.check()
 
     run(main(), TIMEOUT)

@@ -266,6 +266,30 @@ def test_examples_require_an_account(name: str, scripts: Scripts) -> None:
     assert errors == "set CONNECTYCUBE_USER_ID, CONNECTYCUBE_PASSWORD: see examples/chat_account.py\n"
 
 
+def test_dialog_greeter(scripts: Scripts, server: Server, users: Users) -> None:
+    bot, friend = users(), users()
+    group = server.group(bot, friend)
+    foreign = "f" * 24
+    with (
+        scripts.chat(friend) as chat,
+        scripts.running("dialog_greeter.py", users=(bot,), errors=f".*{foreign}.*\n.*nonsense.*\n") as line,
+    ):
+        assert line() == f"user {bot.id} is online"
+        chat.join(group)
+        told = chat.events(MessageReceived)
+        for body, dialog_id in (
+            ("dialog/NEW_DIALOG", foreign),
+            ("dialog/NEW_DIALOG", "nonsense"),
+            ("other", group),
+            ("dialog/NEW_DIALOG", group),
+        ):
+            chat.send_system(bot.id, {"dialogId": dialog_id}, body=body)
+        assert next(told).message.body == "Hello, I am the bot of this group."
+        assert line() == f"joined {group}"
+        chat.send_system(bot.id, {"dialogId": group}, body="dialog/REMOVED_FROM_DIALOG")
+        assert line() == f"left {group}"
+
+
 def test_moderation_requires_words(scripts: Scripts) -> None:
     assert scripts.run("moderation.py", "66f1a7c2e4b0d93a51c8e2d1") == (
         1,
@@ -275,7 +299,7 @@ def test_moderation_requires_words(scripts: Scripts) -> None:
 
 
 def test_every_example_is_tested() -> None:
-    tested = Path(__file__).read_text("utf-8") + (Path(__file__).parents[1] / "test_examples.py").read_text("utf-8")
+    tested = "".join(path.read_text("utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
     helpers = {"chat_account.py", "local_server.py"}
     for path in EXAMPLES.glob("*.py"):
         assert path.name in helpers or f'"{path.name}"' in tested, path.name

@@ -348,3 +348,20 @@ def test_extra_headers_override_defaults_case_insensitively(both: Both, server: 
     again = cube.with_options(headers={"USER-AGENT": "rope/2"})
     again.dialogs.create(type=3, occupants_ids=[81002])
     assert server.requests[-1].header("User-Agent") == "rope/2"
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_an_unknown_login_is_unauthorized_even_if_the_answer_is_404(both: Both, server: Server, create: bool) -> None:
+    server.on("POST", "/session", Answer(404, {"errors": {"base": ["none"]}}) if create else OPENED)
+    server.on("POST", "/login", Answer(404, {"errors": {"base": ["none"]}}))
+    with pytest.raises(errors.Unauthorized, match="refused with 404: none") as caught:
+        both.cube(server.url, auth_key=AUTH_KEY, token=None).login(login="nobody", password=PASSWORD, create=create)
+    assert isinstance(caught.value.__cause__, errors.NotFound)
+
+
+def test_a_missing_service_is_not_an_unknown_login(both: Both, server: Server) -> None:
+    server.on("POST", "/session", Answer(404, {"errors": {"base": ["No such route"]}}))
+    with pytest.raises(errors.NotFound):
+        both.cube(server.url, auth_key=AUTH_KEY, token=None).login(login="mary", password=PASSWORD)
+    with pytest.raises(errors.NotFound):
+        both.cube(server.url, auth_key=AUTH_KEY, token=None).login_guest(full_name="Passer-by")

@@ -30,6 +30,11 @@ def test_the_example_in_pytest_passes(connectycube_sandbox: Sandbox) -> None:
     test(connectycube_sandbox)
 
 
+@pytest.mark.parametrize("block", blocks("python")[2:])
+def test_the_other_examples_run(block: str) -> None:
+    exec(compile(block, "docs/sandbox.md", "exec"), {})
+
+
 def test_the_test_of_a_bot_in_the_readme_passes(connectycube_sandbox: Sandbox) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     (block,) = re.findall(r"```python test\n(.*?)```", readme, re.DOTALL)

@@ -250,13 +250,15 @@ def as_version_1(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("ALTER TABLE contacts DROP COLUMN groups")
     connection.execute("DROP TABLE keys")
+    connection.execute("DROP TABLE recordings")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
 
 
-def columns(path: Path) -> list[tuple[object, ...]]:
+def columns(path: Path) -> list[list[tuple[object, ...]]]:
     connection = sqlite3.connect(path)
-    found = connection.execute("PRAGMA table_info(contacts)").fetchall()
+    tables = ("contacts", "keys", "recordings")
+    found = [connection.execute(f"PRAGMA table_info({table})").fetchall() for table in tables]
     connection.close()
     return found
 

@@ -838,6 +838,7 @@ OPERATIONS: dict[str, Operation] = {
         envelope="user",
         credentials={"cb-token": "the-session-token"},
         refusals={
+            400: {"errors": {"base": ["Bad request"]}},
             401: {"errors": {"base": ["Required session does not exist"]}},
             404: {"errors": {"base": ["The resource wasn't found"]}},
             429: {"errors": {"base": ["Rate limit exceeded"]}},
@@ -910,6 +911,7 @@ OPERATIONS: dict[str, Operation] = {
         envelope="user",
         credentials={"cb-token": "the-session-token"},
         refusals={
+            400: {"errors": {"base": ["Bad request"]}},
             401: {"errors": {"base": ["Required session does not exist"]}},
             404: {"errors": {"base": ["The resource wasn't found"]}},
             429: {"errors": {"base": ["Rate limit exceeded"]}},

@@ -22,6 +22,7 @@ from ._session import (
     provider_arguments,
     renewing,
     token_of,
+    unknown_login,
 )
 
 if TYPE_CHECKING:
@@ -64,12 +65,17 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         apart = self.with_options()
         state = apart._session = SessionState(None)
         async with _deadline.awithin(_deadline.earliest("sessions.create", self.deadline)):
-            session: Session = await apart.sessions.create(**arguments)
-            state.token = hide(token_of(session))
-            if credentials is not None and not arguments:
-                # R-006: unlike a session with a user (R-001), this creates no account.
-                user = await apart.sessions.login(**credentials)
-                session.user, session.user_id = user, user.id
+            try:
+                session: Session = await apart.sessions.create(**arguments)
+                state.token = hide(token_of(session))
+                if credentials is not None and not arguments:
+                    # R-006: unlike a session with a user (R-001), this creates no account.
+                    user = await apart.sessions.login(**credentials)
+                    session.user, session.user_id = user, user.id
+            except errors.NotFound as error:
+                if credentials is None or not (arguments or state.token):
+                    raise
+                raise unknown_login(error) from error
         self._session.adopt(session, credentials, state.expiry)
         return session
 
@@ -86,7 +92,7 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         :param create: whether to create an account for an unknown login, if the application permits that. A renewal
             never does.
         :raises InvalidArgument: unless exactly one of login and email is given.
-        :raises Unauthorized: if the login or the password is wrong.
+        :raises Unauthorized: if the login or the password is wrong; its `status` may be 404 for an unknown login.
         """
         # CR-03 is the custom identity provider.
         password = hide(password)

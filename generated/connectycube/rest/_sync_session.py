@@ -20,6 +20,7 @@ from ._session import (
     renew_once,
     renewing,
     token_of,
+    unknown_login,
 )
 from ._sync import ApiClient
 
@@ -61,12 +62,17 @@ class SessionClient(BaseSessionClient, ApiClient):
         apart = self.with_options()
         state = apart._session = SessionState(None)
         with _deadline.within(_deadline.earliest("sessions.create", self.deadline)):
-            session: Session = apart.sessions.create(**arguments)
-            state.token = hide(token_of(session))
-            if credentials is not None and not arguments:
-                # R-006: unlike a session with a user (R-001), this creates no account.
-                user = apart.sessions.login(**credentials)
-                session.user, session.user_id = user, user.id
+            try:
+                session: Session = apart.sessions.create(**arguments)
+                state.token = hide(token_of(session))
+                if credentials is not None and not arguments:
+                    # R-006: unlike a session with a user (R-001), this creates no account.
+                    user = apart.sessions.login(**credentials)
+                    session.user, session.user_id = user, user.id
+            except errors.NotFound as error:
+                if credentials is None or not (arguments or state.token):
+                    raise
+                raise unknown_login(error) from error
         self._session.adopt(session, credentials, state.expiry)
         return session
 
@@ -83,7 +89,7 @@ class SessionClient(BaseSessionClient, ApiClient):
         :param create: whether to create an account for an unknown login, if the application permits that. A renewal
             never does.
         :raises InvalidArgument: unless exactly one of login and email is given.
-        :raises Unauthorized: if the login or the password is wrong.
+        :raises Unauthorized: if the login or the password is wrong; its `status` may be 404 for an unknown login.
         """
         # CR-03 is the custom identity provider.
         password = hide(password)

@@ -438,6 +438,18 @@ def token_of(session: Session) -> str:
     return session.token
 
 
+def unknown_login(error: errors.NotFound) -> errors.Unauthorized:
+    """Return the error for a login that doesn't exist, which the platform may answer with 404 instead of 401 (U-62)."""
+    return errors.Unauthorized(
+        error.status,
+        errors=error.errors,
+        body=error.body,
+        request=error.request,
+        operation=error.operation,
+        headers=error.headers,
+    )
+
+
 def password_user(login: str | None, email: str | None, password: str) -> dict[str, Any]:
     """Return the `user` argument of a session with a password.
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from .config import Limits as Limits
     from .config import Settings as Settings
     from .faults import Faults as Faults
+    from .identity import IdentityProvider as IdentityProvider
     from .journal import Entry as Entry
     from .journal import Exchange as Exchange
     from .journal import Journal as Journal
+    from .journal import Outgoing as Outgoing
     from .journal import StanzaSeen as StanzaSeen
     from .seeding import SeedError as SeedError
     from .storage import DataFileError as DataFileError
@@ -32,8 +34,10 @@ __all__ = [
     "Entry",
     "Exchange",
     "Faults",
+    "IdentityProvider",
     "Journal",
     "Limits",
+    "Outgoing",
     "Sandbox",
     "SeedError",
     "Settings",
@@ -47,8 +51,10 @@ _HOMES = {
     "Entry": "journal",
     "Exchange": "journal",
     "Faults": "faults",
+    "IdentityProvider": "identity",
     "Journal": "journal",
     "Limits": "config",
+    "Outgoing": "journal",
     "Sandbox": "_sandbox",
     "SeedError": "seeding",
     "Settings": "config",

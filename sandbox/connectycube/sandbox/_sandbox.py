@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +15,10 @@ from .clock import Clock
 from .config import LOOPBACK, Settings
 from .core import Core
 from .domain.accounts import User
+from .domain.recordings import Recording
 from .faults import Faults
 from .journal import Journal
+from .rest.wire import recordings_done
 from .seeding import Seed, plant, read_seed
 from .server import Server, Service
 from .sockets import listening_socket
@@ -308,6 +310,32 @@ class Sandbox:
         :param fields: other fields, by their names in REST.
         """
         return self.call(self.core.accounts.create, {"login": login, "password": password, **fields})
+
+    def add_recording(
+        self,
+        meeting_id: str,
+        content: bytes = b"recording",
+        *,
+        participants: Iterable[int] | None = None,
+        duration: float = 60.0,
+    ) -> Recording:
+        """Record a meeting, and call the webhook of `Settings.recording_webhook` with all its recordings.
+
+        :param content: the file.
+        :param participants: ids of the recorded users, by default the meeting's host.
+        :param duration: length in seconds.
+        """
+        core, base_url = self.core, self.api_url
+
+        def record() -> Recording:
+            added = core.recordings.add(meeting_id, content, participants, duration)
+            url = core.settings.recording_webhook
+            if url is not None:
+                meeting = core.meetings.get(meeting_id)
+                core.outside.post("webhook", url, recordings_done(core, meeting, base_url), user_id=meeting.host_id)
+            return added
+
+        return self.call(record)
 
     def reset(self) -> None:
         """Return to the initial state: no data, or only the seed."""

@@ -10,9 +10,11 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import LOOPBACK, Settings
+from .identity import IdentityProvider
 from .storage import DataFileError
 from .xmpp.late import ChatStartError
 
@@ -36,6 +38,30 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return number
+
+
+def identity_provider(text: str) -> IdentityProvider:
+    """Parse the address of an identity provider, or read the file with its settings."""
+    try:
+        return IdentityProvider(**({"url": text} if "://" in text else settings_in(text)))
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def settings_in(path: str) -> dict[str, Any]:
+    """Read a YAML or JSON file.
+
+    :raises ValueError: if it can't be read.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} can't be read: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold a mapping")
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,7 +95,14 @@ def parser() -> argparse.ArgumentParser:
         help="origin of web pages that may use it, such as http://localhost:3000; may be repeated (default: none)",
     )
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
-    made.add_argument("--users-v1", action="store_true", help="enable the deprecated list of users")
+    made.add_argument("--users-v1", action="store_true", help="enable version 1 of the users API")
+    made.add_argument(
+        "--identity-provider",
+        type=identity_provider,
+        metavar="URL_OR_FILE",
+        help="your server that vouches for users: its address, or a YAML or JSON file with its settings",
+    )
+    made.add_argument("--no-online-users", action="store_true", help="disable the Online Users API")
     return made
 
 
@@ -163,6 +196,8 @@ def started(given: argparse.Namespace) -> Alone:
         admin_key=given.admin_key,
         chat_host=given.chat_host,
         users_v1=given.users_v1,
+        online_users=not given.no_online_users,
+        identity_provider=given.identity_provider,
         origins=given.allow_origin,
     )
     sandbox = Alone(

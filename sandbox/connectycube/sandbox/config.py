@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
-from attrs.validators import optional
+from attrs.validators import instance_of, optional
+
+from .identity import IdentityProvider, is_url
 
 __all__ = ["Keys", "Limits", "Settings"]
 
@@ -47,6 +49,8 @@ class Limits:
     """How long an upload form is valid (R-050)."""
     download_seconds: int = 7 * 24 * 60 * 60
     """How long a download address is valid (R-057)."""
+    recording_seconds: int = 60 * 60
+    """How long the address of a recording is valid (R-082)."""
     custom_objects: int = 100
     stanza_bytes: int = 262_144
     """Most bytes in a stanza. The platform's limit is not known (U-49)."""
@@ -91,6 +95,14 @@ def _are_origins(_: Settings, attribute: Attribute[tuple[str, ...]], value: tupl
             raise ValueError(f"{attribute.alias} must be origins such as http://localhost:3000, not {origin!r}")
 
 
+def _is_template(_: Settings, attribute: Attribute[Any], value: str | None) -> None:
+    try:
+        (value or "").format(sender="", message="", dialog="")
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        names = "{sender}, {message} and {dialog}"
+        raise ValueError(f"{attribute.alias} may contain {names}, and other braces doubled: {value!r}") from error
+
+
 def _origins(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(given)
 
@@ -121,7 +133,18 @@ class Settings:
     chat_host: str = field(default="localhost", validator=_is_host)
     """The domain of the users' JIDs."""
     users_v1: bool = False
-    """Whether the deprecated list of users is available (R-010)."""
+    """Whether version 1 of the users API is available: the deprecated list and the look-ups by id, login, email,
+    Facebook id, Twitter id, tags and external id (N-01). On the platform it is a permission, off by default."""
+    online_users: bool = True
+    """Whether the Online Users API is available (N-07). On the platform it is a permission."""
+    chat_alert: str | None = field(default="{sender}: {message}", validator=_is_template)
+    """Text of the push notification that offline recipients of a message get (F-082); it may contain `{sender}`,
+    `{message}` and `{dialog}`. With `None`, there are none, as while the dashboard has no template."""
+    identity_provider: IdentityProvider | None = field(default=None, validator=optional(instance_of(IdentityProvider)))
+    """The developer's own server that vouches for who logs in with R-006 (N-03). With it, logins and passwords of the
+    sandbox's users no longer count there."""
+    recording_webhook: str | None = field(default=None, validator=optional(is_url))
+    """The developer's address that is told of the recordings of meetings (N-04)."""
     create_users_on_login: bool = True
     """Whether opening a session with an unknown login creates the user (R-001)."""
     extensions: tuple[str, ...] | None = None

@@ -11,6 +11,7 @@ from .clock import Clock
 from .config import Keys, Settings
 from .domain.accounts import Accounts
 from .domain.address_book import AddressBook
+from .domain.alerts import Alerts
 from .domain.chat import ChatRules
 from .domain.contacts import Contacts
 from .domain.dialogs import Dialogs
@@ -20,6 +21,7 @@ from .domain.messages import Messages
 from .domain.presence import Presence
 from .domain.privacy import Privacy
 from .domain.push import Push
+from .domain.recordings import Recordings
 from .domain.records import Records
 from .domain.search import Search
 from .domain.sessions import Sessions
@@ -28,6 +30,7 @@ from .domain.whiteboards import Whiteboards
 from .faults import Faults
 from .ids import ObjectIds
 from .journal import Journal
+from .outside import Outside
 from .storage import Database
 
 __all__ = ["Core"]
@@ -53,25 +56,28 @@ class Core:
         self.settings = settings = _with_keys(db, settings or Settings())
         self.bus = bus = Bus()
         self.faults = Faults()
-        self.journal = Journal(clock)
+        self.journal = journal = Journal(clock)
+        self.outside = Outside(journal)
         self.addresses = addresses = Addresses(settings)
         # Each part takes only parts built before it: a contract in pyproject.toml holds them to that order.
         self.accounts = accounts = Accounts(db, clock, ids, bus, settings)
         self.sessions = sessions = Sessions(db, clock, settings, accounts)
         self.presence = presence = Presence(db, clock, accounts)
-        self.push = Push(db, clock, settings, accounts)
+        self.push = push = Push(db, clock, settings, accounts, journal)
         self.records = Records(db, clock, ids, accounts)
         self.address_book = AddressBook(db, accounts)
         self.contacts = contacts = Contacts(db, settings)
         self.privacy = privacy = Privacy(db, addresses, contacts, presence)
         self.dialogs = dialogs = Dialogs(db, clock, ids, bus, settings, accounts)
-        self.messages = messages = Messages(db, clock, ids, bus, settings, accounts, privacy, dialogs)
-        self.meetings = Meetings(db, clock, ids, accounts, dialogs)
+        alerts = Alerts(settings, accounts, presence, push, dialogs)
+        self.messages = messages = Messages(db, clock, ids, bus, settings, accounts, privacy, dialogs, alerts)
+        self.meetings = meetings = Meetings(db, clock, ids, accounts, dialogs)
         self.whiteboards = Whiteboards(db, clock, ids, settings, dialogs)
-        self.chat = ChatRules(clock, ids, settings, accounts, sessions, dialogs, messages)
+        self.chat = ChatRules(clock, ids, settings, accounts, sessions, dialogs, messages, alerts)
         self.search = Search(db, dialogs)
         self.statistics = Statistics(db)
-        self.files = Files(db, clock, settings)
+        self.files = files = Files(db, clock, settings)
+        self.recordings = Recordings(db, clock, ids, meetings, files)
 
     def reset(self) -> None:
         """Return to an empty application: no data, faults or journal, real time, and no chat connections."""

@@ -1,4 +1,4 @@
-"""The journal of REST calls and stanzas, for tests to assert on and the page to show.
+"""The journal of REST calls, stanzas and what goes elsewhere, for tests to assert on and the page to show.
 
 It has a bounded size, holds no secrets, and may be read from any thread.
 """
@@ -11,13 +11,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import asdict, frozen
 
 from .clock import Clock, iso
 
-__all__ = ["Entry", "Exchange", "Journal", "StanzaSeen"]
+__all__ = ["Entry", "Exchange", "Journal", "Medium", "Outgoing", "StanzaSeen"]
 
 MOST_SHOWN = 65_536
 """Most characters or bytes that are kept of a body or stanza. Of larger ones, only the size is."""
@@ -35,6 +35,7 @@ _SECRETS = frozenset(
 _SASL = re.compile(r"(<(?:\w+:)?(auth|response|challenge|success)\b(?=[^>]*xmpp-sasl)[^>]*>)[^<]+(?=<)")
 
 Direction = Literal["in", "out"]
+Medium = Literal["identity", "mail", "push", "webhook"]
 
 
 @frozen(kw_only=True)
@@ -46,14 +47,12 @@ class Entry(ABC):
     :ivar user_id: the user it belongs to, if known.
     """
 
+    kind: ClassVar[str]
+    """`rest`, `stanza` or `outgoing`."""
+
     number: int
     at: float
     user_id: int | None
-
-    @property
-    def kind(self) -> str:
-        """`rest` or `stanza`."""
-        return "rest" if isinstance(self, Exchange) else "stanza"
 
     @abstractmethod
     def text(self) -> str:
@@ -67,6 +66,8 @@ class Entry(ABC):
 @frozen(kw_only=True)
 class Exchange(Entry):
     """A REST call and its response."""
+
+    kind = "rest"
 
     method: str
     path: str
@@ -91,12 +92,37 @@ class Exchange(Entry):
 class StanzaSeen(Entry):
     """A stanza, or another element of a stream. Its direction is `in` if a client sent it."""
 
+    kind = "stanza"
+
     direction: Direction
     resource: str | None
     xml: str
 
     def text(self) -> str:
         return f"{self.direction} {self.xml}"
+
+
+@frozen(kw_only=True)
+class Outgoing(Entry):
+    """What the platform sends elsewhere. The sandbox calls the developer's servers, but only records pushes and mails.
+
+    :ivar medium: `push` or `mail`, or for calls `webhook` or `identity`.
+    :ivar to: the device, address or URL.
+    :ivar content: what is sent.
+    :ivar status: the HTTP status with which a call was answered.
+    :ivar error: why a call failed.
+    """
+
+    kind = "outgoing"
+
+    medium: Medium
+    to: str
+    content: Any
+    status: int | None = None
+    error: str | None = None
+
+    def text(self) -> str:
+        return f"{self.medium} {self.to} {self.content} {self.status} {self.error}"
 
 
 class Journal:
@@ -125,6 +151,18 @@ class Journal:
         self._add(
             lambda number, at: StanzaSeen(
                 number=number, at=at, user_id=user_id, direction=direction, resource=resource, xml=shown
+            )
+        )
+
+    def outgoing(self, medium: Medium, to: str, content: Any, *, user_id: int | None = None, **result: Any) -> None:
+        """Record what goes elsewhere, without its secrets.
+
+        :param result: the `status` or `error` of a call.
+        """
+        shown = _value(content)
+        self._add(
+            lambda number, at: Outgoing(
+                number=number, at=at, user_id=user_id, medium=medium, to=to, content=shown, **result
             )
         )
 
@@ -169,6 +207,14 @@ class Journal:
     def stanzas(self, *, user_id: int | None = None, after: int = 0) -> list[StanzaSeen]:
         """Return the stanzas that are kept, oldest first."""
         return [entry for entry in self.entries(user_id=user_id, after=after) if isinstance(entry, StanzaSeen)]
+
+    def sent(self, medium: Medium | None = None, *, user_id: int | None = None, after: int = 0) -> list[Outgoing]:
+        """Return what has gone elsewhere, oldest first: everything, or by one medium."""
+        return [
+            entry
+            for entry in self.entries(user_id=user_id, after=after)
+            if isinstance(entry, Outgoing) and medium in (None, entry.medium)
+        ]
 
     def wait_for(self, wanted: Callable[[Entry], bool], *, after: int = 0, timeout: float = 5.0) -> Entry:
         """Block until there is an entry that a function accepts. Don't call it on the sandbox's own loop.

@@ -345,7 +345,13 @@ def test_rest_calls_reach_the_chat(sandbox: Sandbox, connect: Connect, mary: int
     assert receiver.until(RemovalMessage).remove.id == message_id
     sandbox.call(core.messages.send_system, mary, joe, {"custom": "1"})
     system = receiver.until(SystemMessage)
-    assert (system.from_, system.extra.params) == (sender.bare, {"custom": "1"})
+    assert (system.from_, system.body, system.extra.params) == (sender.bare, None, {"custom": "1"})
+    sandbox.call(core.messages.send_system, mary, joe, {"body": "dialog/NEW_DIALOG", "dialogId": dialog.id})
+    system = receiver.until(SystemMessage)
+    assert (system.body, system.extra.params) == ("dialog/NEW_DIALOG", {"dialogId": dialog.id})
+    sandbox.call(core.messages.send_system, mary, joe, {"body": {"a": "b"}})
+    system = receiver.until(SystemMessage)
+    assert (system.body, system.extra.params) == (None, {"body": {"a": "b"}})
 
 
 def test_parameters_named_like_fields_of_the_chat_reach_it(

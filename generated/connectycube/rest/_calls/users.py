@@ -26,7 +26,7 @@ _LIST_V1: Operation[PageData[models.User]] = Operation(
 )
 
 
-# CR-23
+# CR-23, N-01
 def list_v1_call(
     *,
     filters: filters_.UserV1Filters | None = None,
@@ -160,7 +160,7 @@ _GET_BY_LOGIN: Operation[models.User] = Operation(
 )
 
 
-#
+# N-01
 def get_by_login_call(
     *,
     login: str,
@@ -205,7 +205,7 @@ _GET_BY_FACEBOOK_ID: Operation[models.User] = Operation(
 )
 
 
-#
+# N-01
 def get_by_facebook_id_call(
     *,
     facebook_id: str,
@@ -224,7 +224,7 @@ _GET_BY_TWITTER_ID: Operation[models.User] = Operation(
 )
 
 
-#
+# N-01
 def get_by_twitter_id_call(
     *,
     twitter_id: str,
@@ -243,7 +243,7 @@ _GET_BY_EMAIL: Operation[models.User] = Operation(
 )
 
 
-#
+# N-01
 def get_by_email_call(
     *,
     email: str,
@@ -263,7 +263,7 @@ _LIST_BY_TAGS: Operation[PageData[models.User]] = Operation(
 )
 
 
-# CR-23, U-03
+# CR-23, U-03, N-01
 def list_by_tags_call(
     *,
     tags: Sequence[str],
@@ -332,7 +332,7 @@ _LIST_ONLINE: Operation[PageData[models.User]] = Operation(
 )
 
 
-# U-20, N-12
+# U-20, N-07, N-12
 def list_online_call(
     *,
     limit: int | None = None,
@@ -355,7 +355,7 @@ _COUNT_ONLINE: Operation[int] = Operation(
 )
 
 
-# U-07, U-20
+# U-07, U-20, N-07
 def count_online_call() -> Call[int]:
     path = "/users/online"
     query: wire.Pairs = [("count", "true")]
@@ -370,7 +370,7 @@ _GET_BY_EXTERNAL_ID: Operation[models.User] = Operation(
 )
 
 
-# CR-25, U-56
+# CR-25, U-56, N-01
 def get_by_external_id_call(
     external_user_id: int,
 ) -> Call[models.User]:
@@ -402,7 +402,7 @@ _GET: Operation[models.User] = Operation(
 )
 
 
-#
+# N-01
 def get_call(
     user_id: int,
 ) -> Call[models.User]:

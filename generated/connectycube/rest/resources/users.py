@@ -44,8 +44,8 @@ class Users:
     ) -> Page[models.User]:
         """List users (API version 1).
 
-        Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
-        `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; `users.list` always works.
 
         Deprecated by the platform.
 
@@ -165,7 +165,8 @@ class Users:
     ) -> models.User:
         """Get a user by login.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `login` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -210,7 +211,8 @@ class Users:
     ) -> models.User:
         """Get a user by Facebook id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `facebook_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -230,7 +232,8 @@ class Users:
     ) -> models.User:
         """Get a user by Twitter id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `twitter_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -250,7 +253,8 @@ class Users:
     ) -> models.User:
         """Get a user by email address.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `email` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -272,7 +276,8 @@ class Users:
     ) -> Page[models.User]:
         """List users who have at least one of the given tags.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `user_tags` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -335,7 +340,8 @@ class Users:
     ) -> Page[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
+        The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
+        is not in the vendor's documentation of the server.
 
         `GET /users/online`
 
@@ -352,7 +358,7 @@ class Users:
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online`.
+        It requires the same permission as `users.list_online`.
 
         `GET /users/online`
 
@@ -368,7 +374,8 @@ class Users:
     ) -> models.User:
         """Get a user by the former numeric id in the application's own system.
 
-        Replaced by the filter `external_id` of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `external_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -376,8 +383,8 @@ class Users:
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return self._client._call(calls.get_by_external_id_call(external_user_id))
 
@@ -402,7 +409,8 @@ class Users:
     ) -> models.User:
         """Get a user.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -410,8 +418,8 @@ class Users:
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return self._client._call(calls.get_call(user_id))
 
@@ -549,8 +557,8 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users (API version 1).
 
-        Off by default; while it is not enabled in the admin panel, the platform returns an error. Replaced by
-        `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; `users.list` always works.
 
         Deprecated by the platform.
 
@@ -670,7 +678,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by login.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `login` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -715,7 +724,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by Facebook id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `facebook_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -735,7 +745,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by Twitter id.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `twitter_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -755,7 +766,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by email address.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `email` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -777,7 +789,8 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who have at least one of the given tags.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `user_tags` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -840,7 +853,8 @@ class AsyncUsers:
     ) -> AsyncPage[models.User]:
         """List users who are online.
 
-        Experimental: not in the vendor's documentation; the required rights and the page limit are unknown.
+        The platform refuses this call unless the permission "Enable Online Users API" is checked in the dashboard. It
+        is not in the vendor's documentation of the server.
 
         `GET /users/online`
 
@@ -857,7 +871,7 @@ class AsyncUsers:
     ) -> int:
         """Count users who are online.
 
-        Experimental, like `users.list_online`.
+        It requires the same permission as `users.list_online`.
 
         `GET /users/online`
 
@@ -873,7 +887,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user by the former numeric id in the application's own system.
 
-        Replaced by the filter `external_id` of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `external_id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -881,8 +896,8 @@ class AsyncUsers:
 
         :param external_user_id: Numeric id of the user in the application's own system.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return await self._client._call(calls.get_by_external_id_call(external_user_id))
 
@@ -907,7 +922,8 @@ class AsyncUsers:
     ) -> models.User:
         """Get a user.
 
-        Replaced by a filter of `users.list`.
+        The platform refuses this call unless the permission "Disable List Users API V1" is unchecked in the
+        dashboard; the filter `id` of `users.list` always works.
 
         Deprecated by the platform.
 
@@ -915,8 +931,8 @@ class AsyncUsers:
 
         :param user_id: Id of the user. Limits: at least 1.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, NotFound, RateLimited,
+            ServerFailure, Unavailable.
         """
         return await self._client._call(calls.get_call(user_id))
 

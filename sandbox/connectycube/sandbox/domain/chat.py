@@ -13,6 +13,7 @@ from ..config import Settings
 from ..errors import forbidden, not_found
 from ..ids import ObjectIds
 from .accounts import Accounts, Mechanism, ScramSecrets
+from .alerts import Alerts
 from .dialog_model import Dialog
 from .dialogs import Dialogs
 from .message_model import Draft
@@ -48,6 +49,7 @@ class ChatRules:
     _sessions: Sessions
     _dialogs: Dialogs
     _messages: Messages
+    _alerts: Alerts
 
     # -- logins
 
@@ -97,11 +99,13 @@ class ChatRules:
         if save:
             stored = self._messages.store(dialog, draft)
             sent, message_id = stored.date_sent, stored.id
+        readers = self._dialogs.readers(dialog)
+        self._alerts.send(dialog, draft, readers)
         return Accepted(
             message_id=message_id,
             dialog_id=dialog.id,
             date_sent=sent,
-            recipients=self._dialogs.readers(dialog),
+            recipients=readers,
         )
 
     def marked(self, user_id: int, message_id: str, *, read: bool) -> None:

@@ -271,14 +271,15 @@ class Files:
                 writing.add(chunk)
             return writing.finish()
 
-    def download_address(self, file: StoredFile, base_url: str) -> str:
+    def download_address(self, file: StoredFile, base_url: str, seconds: int | None = None) -> str:
         """Return a signed address to download a file from (R-055, R-057).
 
+        :param seconds: how long it is valid, if not as long as usual.
         :raises Refused: 404 if the file is not complete.
         """
         if not file.complete:
             raise not_found("The file is not complete")
-        seconds = self._settings.limits.download_seconds
+        seconds = self._settings.limits.download_seconds if seconds is None else seconds
         end = self._clock.seconds() + seconds
         day = dt.datetime.fromtimestamp(self._clock.seconds(), dt.UTC)
         signature = self._sign(f"{file.uid}:{end}")

@@ -45,6 +45,8 @@ class Draft:
     extra: Mapping[str, Any] = field(factory=dict)
     """The application's own fields."""
     markable: bool = False
+    silent: bool = False
+    """Whether offline recipients get no push notification (F-083)."""
 
 
 @frozen(kw_only=True)

@@ -17,6 +17,7 @@ from ..filters import Condition, where
 from ..ids import ObjectIds
 from ..storage import Database, dump
 from .accounts import Accounts
+from .alerts import Alerts
 from .deletion import Deleted, delete_each
 from .dialog_model import Dialog, DialogType, Role
 from .dialogs import Dialogs
@@ -41,6 +42,7 @@ class Messages:
     _accounts: Accounts
     _privacy: Privacy
     _dialogs: Dialogs
+    _alerts: Alerts
 
     # -- reading
 
@@ -153,12 +155,13 @@ class Messages:
                 self._privacy.require_passage(draft.sender_id, opponent)
         message = self.store(dialog, draft)
         if send_to_chat:
+            readers = self._dialogs.readers(dialog)
             self._bus.publish(
                 MessageToDeliver(
                     message_id=message.id,
                     dialog_id=dialog.id,
                     sender_id=message.sender_id,
-                    recipients=self._dialogs.readers(dialog),
+                    recipients=readers,
                     private=dialog.private,
                     body=message.body,
                     date_sent=message.date_sent,
@@ -167,6 +170,7 @@ class Messages:
                     markable=message.markable,
                 )
             )
+            self._alerts.send(dialog, draft, readers)
         return message
 
     def edit(self, message: Message, body: str) -> None:

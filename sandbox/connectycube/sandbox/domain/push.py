@@ -1,4 +1,7 @@
-"""Push subscriptions and events (R-060 to R-063). Events are stored for tests to look at, but pushed nowhere."""
+"""Push subscriptions and events (R-060 to R-063).
+
+Nothing is pushed: events are stored for tests to look at, and the journal shows what each device would receive.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import base64
 import binascii
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define
@@ -14,6 +17,7 @@ from attrs import define
 from ..clock import Clock, iso
 from ..config import Settings
 from ..errors import not_found, unprocessable
+from ..journal import Journal
 from ..storage import Database, dump, load
 from .accounts import Accounts
 
@@ -30,6 +34,7 @@ class Push:
     _clock: Clock
     _settings: Settings
     _accounts: Accounts
+    _journal: Journal
 
     # -- subscriptions
 
@@ -79,18 +84,43 @@ class Push:
         :raises Refused: 422 if the message is malformed or nobody can receive it.
         """
         push_type = fields.get("push_type")
-        _check_message(fields["message"], push_type)
+        payload = _payload(fields["message"], push_type)
         recipients, tag_query = self._recipients(fields)
-        marks = ", ".join("?" * len(recipients))
-        channels: list[str] = self._db.column(
-            f"SELECT DISTINCT channel FROM subscriptions WHERE environment = ? AND user_id IN ({marks}) ORDER BY 1",
-            fields["environment"],
-            *recipients,
-        )
-        channels = [one for one in channels if push_type in (None, one)]
-        if not channels:
+        devices = [
+            row
+            for row in self._devices(recipients)
+            if row["environment"] == fields["environment"] and push_type in (None, row["channel"])
+        ]
+        if not devices:
             raise unprocessable("base", "No one can receive the message")
+        if fields.get("event_type", "one_shot") == "one_shot":
+            self._show(devices, payload)
+        channels = sorted({row["channel"] for row in devices})
         return [self._event(user_id, fields, recipients, channel, tag_query) for channel in channels]
+
+    def alert(self, sender_id: int, recipients: Sequence[int], payload: Mapping[str, Any]) -> None:
+        """Create the events of a chat alert: one for each channel and environment of its recipients (F-082)."""
+        devices = self._devices(recipients)
+        message = base64.b64encode(dump(payload).encode()).decode()
+        for channel, environment in sorted({(row["channel"], row["environment"]) for row in devices}):
+            self._event(sender_id, {"message": message, "environment": environment}, recipients, channel, None)
+        self._show(devices, payload)
+
+    def subscribed(self, users: Sequence[int]) -> list[int]:
+        """Return those of some users who have subscribed a device."""
+        sql = "SELECT DISTINCT user_id FROM subscriptions WHERE user_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
+        return self._db.column(sql, dump(list(users)))
+
+    def _devices(self, users: Sequence[int]) -> list[sqlite3.Row]:
+        """Return the subscriptions of some users."""
+        sql = "SELECT * FROM subscriptions WHERE user_id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return self._db.all(sql, dump(list(users)))
+
+    def _show(self, devices: Iterable[sqlite3.Row], payload: Mapping[str, Any]) -> None:
+        """Record what each device would receive."""
+        for row in devices:
+            to = f"{row['platform']} device {row['udid']} ({row['channel']}, {row['environment']})"
+            self._journal.outgoing("push", to, payload, user_id=row["user_id"])
 
     def _event(
         self, user_id: int, fields: Mapping[str, Any], recipients: Sequence[int], channel: str, tag_query: str | None
@@ -163,8 +193,11 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _check_message(message: str, push_type: str | None) -> None:
-    """Check that a message is base64 of a JSON object, after `payload=` if it is for one service only (U-19)."""
+def _payload(message: str, push_type: str | None) -> Mapping[str, Any]:
+    """Return what a message says: it is base64 of JSON, after `payload=` if it is for one service only (U-19).
+
+    :raises Refused: 422 if it isn't, or not of an object.
+    """
     text = message.removeprefix("payload=") if push_type else message
     try:
         found = json.loads(base64.b64decode(text, validate=True))
@@ -172,3 +205,4 @@ def _check_message(message: str, push_type: str | None) -> None:
         raise unprocessable("message", "is not base64 of JSON") from error
     if not isinstance(found, dict):
         raise unprocessable("message", "is not base64 of a JSON object")
+    return found

@@ -58,13 +58,16 @@ class Sessions:
         with self._db.transaction():
             return self._new(self._user(body, create=settings.create_users_on_login))
 
-    def log_in(self, session: Session, body: Mapping[str, Any]) -> User:
+    def log_in(self, session: Session, body: Mapping[str, Any], vouched: str | None = None) -> User:
         """Give a session a user (R-006).
 
+        :param vouched: the user's id at the identity provider that has accepted the login (N-03).
         :raises Refused: 401 if the credentials are wrong.
         """
-        given = body if body.get("provider") else {"user": body}
-        user = self._user(given, create=False)
+        if vouched is not None:
+            user: User | None = self._accounts.of_provider("custom", vouched)
+        else:
+            user = self._user(body if body.get("provider") else {"user": body}, create=False)
         if user is None:
             raise bad_request("login or email with a password, or provider is required")
         self._db.update("sessions", "id = ?", session.id, user_id=user.id, updated_at=self._clock.now())

@@ -109,7 +109,7 @@ function lanesWanted() {
 
 function fits(entry) {
   if (entry.number <= from) return false;
-  if (!find(entry.kind === "rest" ? "show-rest" : "show-stanza").checked) return false;
+  if (!find(`show-${entry.kind}`).checked) return false;
   if (isCounting(entry) && !find("show-counting").checked) return false;
   const wanted = find("search").value.trim().toLowerCase();
   return !wanted || entry.searchable.includes(wanted);
@@ -179,7 +179,7 @@ function add(entry) {
 
 function card(entry) {
   const rest = entry.kind === "rest";
-  const details = make("details", `card ${rest ? "rest" : entry.direction}`);
+  const details = make("details", `card ${entry.direction ?? entry.kind}`);
   const summary = make("summary");
   summary.append(make("time", "", (entry.time || "").slice(11, 19)));
   if (rest) {
@@ -187,6 +187,10 @@ function card(entry) {
     summary.append(make("span", "tag", entry.method), make("span", "what", entry.path));
     if (entry.fault) summary.append(make("span", "fault", entry.fault));
     summary.append(make("span", "took", `${entry.milliseconds} ms`), make("span", "status", entry.status));
+  } else if (entry.kind === "outgoing") {
+    if (entry.error || entry.status >= 400) details.classList.add("failed");
+    summary.append(make("span", "tag", entry.medium), make("span", "what", entry.content?.message ?? entry.to));
+    summary.append(make("span", "status", entry.error ? "failed" : (entry.status ?? "")));
   } else {
     const arrow = make("span", "tag", entry.direction === "in" ? "▲" : "▼");
     arrow.title = entry.direction === "in" ? "from the client" : "to the client";
@@ -289,6 +293,10 @@ function inside(entry) {
     part("Request", pretty(entry.request_body));
     part("Answer headers", lines(entry.response_headers));
     part("Answer", pretty(entry.response_body));
+  } else if (entry.kind === "outgoing") {
+    part("To", entry.to);
+    part("Content", pretty(entry.content));
+    part("Failure", entry.error);
   } else {
     part(entry.resource ? `Resource ${entry.resource}` : "Stanza", indented(entry.xml));
   }
@@ -367,6 +375,7 @@ function listen() {
 find("search").addEventListener("input", render);
 find("show-rest").addEventListener("change", render);
 find("show-stanza").addEventListener("change", render);
+find("show-outgoing").addEventListener("change", render);
 find("show-counting").addEventListener("change", render);
 find("pause").addEventListener("click", () => {
   paused = !paused;

@@ -19,7 +19,7 @@ from ..clock import iso
 from ..core import Core
 from ..domain.sessions import Session
 from ..errors import NotPlayed, Refused, not_found, session_expired
-from ..journal import MOST_SHOWN
+from ..journal import HIDDEN, MOST_SHOWN
 from ..storage import Unwritable
 from .call import SENT_PATH, Answer, Call, Exchanged
 from .checks import BrokenAnswer, Checks
@@ -164,6 +164,9 @@ class RestApp:
         data = await read_bytes(request, self.core.settings.limits.body_bytes)
         given = body_of(data, request.headers.get("content-type", ""))
         seen.body = given if len(data) <= MOST_SHOWN else f"{len(data)} bytes"
+        if operation.id == "sessions_login" and self.core.settings.identity_provider and isinstance(given, dict):
+            # The provider's token.
+            seen.body = {**given, "login": HIDDEN}
         handler = self.routes.handlers.get(operation.id)
         if handler is None:
             raise NotPlayed(operation.row, "it has no handler for it yet")
@@ -182,6 +185,9 @@ class RestApp:
             session=seen.session,
             base_url=str(request.base_url).rstrip("/"),
         )
+        preparation = self.routes.preparations.get(operation.id)
+        if preparation is not None:
+            await preparation(call)
         answer = None
         try:
             with self.core.db.transaction():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -50,6 +50,8 @@ class Call:
     session: Session | None = None
     base_url: str = ""
     """The address under which the client reached the sandbox."""
+    vouched: str | None = None
+    """The user's id at the identity provider that vouches for them."""
 
     @property
     def user_id(self) -> int:
@@ -156,6 +158,7 @@ class Exchanged:
 
 
 Handler = Callable[[Call], Any]
+Preparation = Callable[[Call], Awaitable[None]]
 
 
 class Routes:
@@ -163,6 +166,7 @@ class Routes:
 
     def __init__(self) -> None:
         self.handlers: dict[str, Handler] = {}
+        self.preparations: dict[str, Preparation] = {}
         self.aliases: list[tuple[str, str, str]] = []
 
     def plays(self, operation_id: str, *aliases: tuple[str, str]) -> Callable[[Handler], Handler]:
@@ -178,8 +182,18 @@ class Routes:
 
         return mark
 
+    def prepares(self, operation_id: str) -> Callable[[Preparation], Preparation]:
+        """Register the decorated coroutine to run before an operation's handler, outside its transaction."""
+
+        def mark(preparation: Preparation) -> Preparation:
+            self.preparations[operation_id] = preparation
+            return preparation
+
+        return mark
+
     def include(self, others: Iterable[Routes]) -> None:
         """Add the handlers of other modules."""
         for other in others:
             self.handlers |= other.handlers
+            self.preparations |= other.preparations
             self.aliases += other.aliases

@@ -170,12 +170,12 @@ class Document:
 
     def alone(self, operation: Operation) -> dict[str, Any]:
         """Return a document with one operation, where it is found quickly. Its security is checked elsewhere."""
-        method = operation.method.lower()
+        method, here = operation.method.lower(), [{"url": SERVER}]
         return {
             "openapi": self.source["openapi"],
             "info": self.source["info"],
-            "servers": [{"url": SERVER}],
-            "paths": {operation.path: {method: {**operation.source, "security": []}}},
+            "servers": here,
+            "paths": {operation.path: {method: {**operation.source, "servers": here, "security": []}}},
             "components": self.source["components"],
         }
 

@@ -17,10 +17,12 @@ from ..domain.dialog_model import Dialog, DialogType
 from ..domain.files import StoredFile
 from ..domain.meetings import Meeting
 from ..domain.message_model import Message
+from ..domain.recordings import Recording
 from ..domain.records import Record
 from ..domain.sessions import Session
 
 __all__ = [
+    "admin_recording",
     "deleted",
     "dialog",
     "dialogs",
@@ -28,6 +30,8 @@ __all__ = [
     "meeting",
     "messages",
     "record",
+    "recording",
+    "recordings_done",
     "session",
     "subscription",
     "user",
@@ -205,6 +209,46 @@ def meeting(found: Meeting) -> dict[str, Any]:
         "notify": found.notify,
         "notify_before": found.notify_before,
         "timezone": found.timezone,
+    }
+
+
+def recording(core: Core, found: Recording, base_url: str) -> dict[str, Any]:
+    """Return a recording as members of the meeting get it."""
+    stored = core.recordings.file(found)
+    return {
+        "_id": found.id,
+        "room_id": found.meeting_id,
+        "participants_ids": list(found.participants),
+        "participants_count": len(found.participants),
+        "duration": found.duration,
+        "size": round((stored.size or 0) / 1_000_000, 2),
+        "download_url": core.files.download_address(stored, base_url, core.settings.limits.recording_seconds),
+        "created_at": iso(found.created_at),
+        "updated_at": iso(found.created_at),
+    }
+
+
+def admin_recording(core: Core, found: Recording, base_url: str) -> dict[str, Any]:
+    """Return a recording as the admin API has it, in milliseconds and bytes."""
+    stored = core.recordings.file(found)
+    return {
+        **recording(core, found, base_url),
+        "duration": round(found.duration * 1000),
+        "size": stored.size,
+        "file_uid": stored.uid,
+    }
+
+
+def recordings_done(core: Core, found: Meeting, base_url: str) -> dict[str, Any]:
+    """Return what the recording webhook is called with (N-04)."""
+    host = core.accounts.find(found.host_id)
+    return {
+        "meeting": meeting(found),
+        "hostUser": None if host is None else user_in_session(host),
+        "callRecords": [
+            {**recording(core, one, base_url), "file_uid": core.recordings.file(one).uid}
+            for one in core.recordings.list(found.id)
+        ],
     }
 
 

@@ -19,10 +19,13 @@ T = TypeVar("T")
 
 __all__ = ["DataFileError", "Database", "Unwritable", "dump", "load"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MIGRATIONS = {
     1: "ALTER TABLE contacts ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'",
     2: "CREATE TABLE keys (app_id INTEGER NOT NULL, auth_key TEXT NOT NULL, admin_key TEXT NOT NULL)",
+    3: "CREATE TABLE recordings (id TEXT PRIMARY KEY, meeting_id TEXT NOT NULL REFERENCES meetings (id) ON DELETE"
+    " CASCADE, file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE, participants TEXT NOT NULL, duration"
+    " REAL NOT NULL, created_at REAL NOT NULL)",
 }
 """SQL that upgrades each older version to the next."""
 FIRST_NUMBERS = {"users": 81000, "sessions": 550100, "files": 5000, "subscriptions": 9000, "events": 9500}

@@ -243,6 +243,15 @@ CREATE TABLE meetings (
     updated_at REAL NOT NULL
 );
 
+CREATE TABLE recordings (
+    id TEXT PRIMARY KEY,
+    meeting_id TEXT NOT NULL REFERENCES meetings (id) ON DELETE CASCADE,
+    file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    participants TEXT NOT NULL,
+    duration REAL NOT NULL,
+    created_at REAL NOT NULL
+);
+
 CREATE TABLE whiteboards (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,

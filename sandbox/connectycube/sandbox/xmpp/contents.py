@@ -45,6 +45,7 @@ def draft_of(message: Message, sender_id: int) -> Draft:
         attachments=[_to_json(one) for one in extra.attachments],
         extra={name: _text(value) for name, value in extra.params.items()},
         markable=message.markable is not None or bool(extra.markable),
+        silent=bool(extra.silent),
     )
 
 

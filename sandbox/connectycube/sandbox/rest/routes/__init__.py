@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from ..call import Routes
-from . import address_book, admin, custom_objects, dialogs, files, meetings, messages, push, search, sessions, users
+from . import (
+    address_book,
+    admin,
+    custom_objects,
+    dialogs,
+    files,
+    link_previews,
+    meetings,
+    messages,
+    push,
+    search,
+    sessions,
+    users,
+)
 
 __all__ = ["all_routes"]
 
-MODULES = (sessions, users, dialogs, messages, search, files, push, address_book, custom_objects, meetings, admin)
+MODULES = (
+    sessions,
+    users,
+    dialogs,
+    messages,
+    search,
+    files,
+    push,
+    address_book,
+    custom_objects,
+    meetings,
+    link_previews,
+    admin,
+)
 
 
 def all_routes() -> Routes:

@@ -58,14 +58,13 @@ def create_meeting(call: Call) -> Any:
 
 @routes.plays("admin_list_recordings")
 def list_recordings(call: Call) -> Any:
-    # The sandbox holds no conferences, so no meeting has a recording.
-    call.core.meetings.get(call.path["meeting_id"])
-    return []
+    meeting = call.core.meetings.get(call.path["meeting_id"])
+    return [wire.admin_recording(call.core, one, call.base_url) for one in call.core.recordings.list(meeting.id)]
 
 
 @routes.plays("admin_delete_recordings")
 def delete_recordings(call: Call) -> Any:
-    call.core.meetings.get(call.path["meeting_id"])
+    call.core.recordings.delete(call.path["meeting_id"])
     return {}
 
 

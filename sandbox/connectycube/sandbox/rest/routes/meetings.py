@@ -42,9 +42,8 @@ def delete(call: Call) -> None:
 
 @routes.plays("meetings_list_recordings")
 def recordings(call: Call) -> Any:
-    # The sandbox holds no conferences, so no meeting has a recording.
-    call.core.meetings.require(call.path["meeting_id"], call.user_id)
-    return []
+    meeting = call.core.meetings.require(call.path["meeting_id"], call.user_id)
+    return [wire.recording(call.core, one, call.base_url) for one in call.core.recordings.list(meeting.id)]
 
 
 @routes.plays("whiteboards_create")

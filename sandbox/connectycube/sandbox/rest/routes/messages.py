@@ -47,6 +47,7 @@ def create(call: Call) -> Any:
         attachments=list(attachments.values()),
         extra={name: value for name, value in body.items() if name not in OWN_FIELDS},
         markable=bool(body.get("markable")),
+        silent=str(body.get("silent")) in ("1", "True"),
     )
     message = call.core.messages.create(dialog, draft, send_to_chat=bool(body.get("send_to_chat")))
     return wire.messages(call.core, [message], call.user_id)[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import session_expired
+from ...errors import session_expired, unprocessable
+from ...outside import CallFailed
 from .. import wire
 from ..call import Call, Routes
 
@@ -36,9 +37,34 @@ def delete_by_id(call: Call) -> None:
     call.core.sessions.end_by_id(_session(call), int(call.path["session_id"]))
 
 
+@routes.prepares("sessions_login")
+async def vouch(call: Call) -> None:
+    """Ask the identity provider, if there is one, who a user is (N-03)."""
+    provider = call.core.settings.identity_provider
+    if provider is None or "login" not in call.body:
+        return
+    try:
+        reply = await call.core.outside.call(
+            "identity",
+            provider.method,
+            provider.url,
+            provider.filled(provider.request, call.body),
+            headers=provider.filled(provider.headers, call.body),
+            timeout=provider.timeout,
+            secret=True,
+        )
+    except CallFailed as error:
+        raise unprocessable("base", f"The identity provider does not answer: {error}") from error
+    if reply.status != 200:
+        raise unprocessable("base", f"The identity provider refused the login with {reply.status}")
+    call.vouched = provider.uid_in(reply.json())
+    if call.vouched is None:
+        raise unprocessable("base", f"The identity provider's answer has no {provider.response['uid']}")
+
+
 @routes.plays("sessions_login")
 def login(call: Call) -> Any:
-    return {"user": wire.user_in_session(call.core.sessions.log_in(_session(call), call.body))}
+    return {"user": wire.user_in_session(call.core.sessions.log_in(_session(call), call.body, call.vouched))}
 
 
 @routes.plays("sessions_logout")

@@ -6,12 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...domain.accounts import User
-from ...errors import NotPlayed, bad_request, not_found
+from ...errors import bad_request, forbidden, not_found
 from ...filters import Condition, FilterSpec, parse
 from .. import wire
 from ..call import Call, Handler, Routes
 
 routes = Routes()
+
+
+def _v1(handler: Handler) -> Handler:
+    """Return a handler that refuses its call while version 1 of the users API is switched off (N-01)."""
+
+    def checked(call: Call) -> Any:
+        if not call.core.settings.users_v1:
+            raise bad_request("Version 1 of the users API is disabled for this application; use /users/v2")
+        return handler(call)
+
+    return checked
 
 
 def _one(user: User) -> Any:
@@ -31,9 +42,8 @@ def search(call: Call) -> Any:
 
 
 @routes.plays("users_list_v1")
+@_v1
 def list_v1(call: Call) -> Any:
-    if not call.core.settings.users_v1:
-        raise bad_request("This call is switched off; use /users/v2")
     spec = call.operation.filters or FilterSpec(fields={})
     pairs = []
     for text in (text for key, text in call.query if key in ("filter[]", "filter")):
@@ -70,11 +80,13 @@ def list_by_full_name(call: Call) -> Any:
 
 
 @routes.plays("users_list_by_tags")
+@_v1
 def list_by_tags(call: Call) -> Any:
     return _numbered(call, [Condition("user_tags", "in", call.texts("tags") or [])])
 
 
 @routes.plays("users_get")
+@_v1
 def get(call: Call) -> Any:
     return _one(call.core.accounts.get(int(call.path["user_id"])))
 
@@ -84,11 +96,12 @@ def _getter(field: str) -> Handler:
 
 
 for name in ("login", "email", "facebook_id", "twitter_id"):
-    routes.plays(f"users_get_by_{name}")(_getter(name))
+    routes.plays(f"users_get_by_{name}")(_v1(_getter(name)))
 routes.plays("users_get_by_phone", ("GET", "/users/by_phone"))(_getter("phone"))
 
 
 @routes.plays("users_get_by_external_id")
+@_v1
 def get_by_external_id(call: Call) -> Any:
     return _one(_by_external_id(call))
 
@@ -125,12 +138,15 @@ def delete_by_external_id(call: Call) -> None:
 
 @routes.plays("users_reset_password", ("POST", "/users/password/reset"))
 def reset_password(call: Call) -> None:
-    call.core.accounts.get_by("email", call.get("email") or call.body.get("email"))
-    raise NotPlayed("R-023", "it sends no mail")
+    email = call.get("email") or call.body.get("email")
+    user = call.core.accounts.get_by("email", email)
+    call.core.journal.outgoing("mail", str(email), {"subject": "Reset your password"}, user_id=user.id)
 
 
 @routes.plays("users_list_online")
 def list_online(call: Call) -> Any:
+    if not call.core.settings.online_users:
+        raise forbidden("The Online Users API is disabled for this application")
     online = call.core.presence.online()
     if call.flag("count"):
         return {"count": len(online)}
