@@ -9,7 +9,7 @@ the same after you create a dialog or add users to it:
 
 A program without a chat sends it over REST:
 
-    cube.messages.create_system(recipientId=user_id, extra={"body": "dialog/NEW_DIALOG", "dialogId": dialog.id})
+    cube.messages.create_system(recipientId=user_id, body="dialog/NEW_DIALOG", extra={"dialogId": dialog.id})
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectycube.chat import Chat, SystemMessageReceived
 from connectycube.rest import (
     CallHistory,
     CallOutcome,
@@ -19,7 +20,7 @@ from connectycube.rest import (
 )
 from connectycube.sandbox import Sandbox
 from tests.rest_pure.schemas import document
-from tests.sandbox.conftest import Join, user_id
+from tests.sandbox.conftest import PASSWORD, Join, user_id
 from tests.sandbox.test_dialogs import group
 
 CARD = {"name": "Ada", "phone": "390115550102"}
@@ -213,3 +214,34 @@ def test_malformed_notice_is_an_ordinary_message(
 def test_wrong_notice_is_rejected(arguments: Any, argument: str) -> None:
     with pytest.raises(InvalidArgument, match=argument):
         SystemNotice(*arguments)
+
+
+@pytest.mark.parametrize("both", ["sync"], indirect=True)
+def test_notice_over_rest_is_read_in_the_chat(join: Join, sandbox: Sandbox) -> None:
+    """N-02, X-28."""
+    mary, ada = join("mary"), join("ada")
+    notice = SystemNotice(SystemNoticeKind.NEW_DIALOG, group(mary, ada).id)
+    place: dict[str, Any] = {"host": sandbox.chat_host, "port": sandbox.chat_port, "tls": "none"}
+    with Chat(app_id=sandbox.app_id, user_id=user_id(ada), password=PASSWORD, **place) as chat:
+        events = chat.events(SystemMessageReceived)
+        mary.messages.create_system(recipientId=user_id(ada), body=notice.body, extra=notice.params)
+        event = next(events)
+    assert (event.user_id, event.notice) == (user_id(mary), notice)
+
+
+def test_record_refers_to_a_file(join: Join) -> None:
+    """X-45: a field of the class holds the file's uid."""
+    cube = join("mary")
+    file = cube.files.upload(b"poster", name="poster.png", content_type="image/png")
+    record = cube.custom_objects.create("Movie", fields={"title": "T", "poster": file.uid})
+    found = cube.custom_objects.get_many("Movie", record.id)[0].fields["poster"]
+    assert cube.files.download(found) == b"poster"
+
+
+def test_report_is_a_record(join: Join) -> None:
+    """X-52, N-09."""
+    mary, ada = join("mary"), join("ada")
+    report = {"reportedUserId": user_id(ada), "reason": "spam"}
+    mary.custom_objects.create("UserReports", fields=report)
+    found = mary.custom_objects.list("UserReports", filters={"reportedUserId": user_id(ada)}).items
+    assert [one.fields for one in found] == [report]

@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from connectycube.rest import SystemNotice
 from connectycube.stanzas import CallSignal, Stanza
 
 from . import errors
@@ -357,6 +358,11 @@ class SystemMessageReceived(Event):
     params: Mapping[str, Any]
     body: str | None
     jid: str | None = field(default=None, eq=False)
+
+    @property
+    def notice(self) -> SystemNotice | None:
+        """What it announces if it comes from one of the official clients, such as a new dialog; `None` otherwise."""
+        return SystemNotice.from_message(self.body, self.params)
 
 
 @frozen(kw_only=True)

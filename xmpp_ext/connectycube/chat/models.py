@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from connectycube.rest import CallHistory, Place
 from connectycube.stanzas import Attachment
 
 from .errors import ConnectError
@@ -68,6 +69,16 @@ class ChatMessage:
     delayed: dt.datetime | None = None
     carbon: bool = False
     sender_jid: str | None = field(default=None, eq=False)
+
+    @property
+    def call_history(self) -> CallHistory | None:
+        """The call that the message records; `None` for an ordinary message."""
+        return CallHistory.from_message(self)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The places among its attachments."""
+        return tuple(filter(None, map(Place.from_attachment, self.attachments)))
 
 
 class Subscription(StrEnum):

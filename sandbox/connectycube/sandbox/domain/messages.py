@@ -381,10 +381,11 @@ class Messages:
             found.setdefault(row["reaction"], []).append(row["user_id"])
         return found
 
-    def send_system(self, sender_id: int, recipient_id: int, params: Mapping[str, Any], body: str | None = None) -> str:
+    def send_system(self, sender_id: int, recipient_id: int, params: Mapping[str, Any]) -> str:
         """Send a system message to a user who is online; nothing is stored (R-046, CX-14).
 
-        :param body: its text, by which official clients tell what it is about (N-02).
+        :param params: its parameters. The text `body`, by which official clients tell what it is about (N-02), becomes
+            the stanza's body.
         :returns: its id.
         :raises Refused: 403 if the recipient has blocked the sender, 422 if there is no such user or no stanza can
             carry it.
@@ -392,13 +393,18 @@ class Messages:
         if self._accounts.find(recipient_id) is None:
             raise unprocessable("recipientId", "is not a user")
         _require_carried("base", params)
-        if body is not None:
-            _require_carried("body", body)
         self._privacy.require_passage(sender_id, recipient_id)
         message_id = self._ids.new()
+        body = params.get("body")
+        if isinstance(body, str):
+            params = {name: value for name, value in params.items() if name != "body"}
         self._bus.publish(
             SystemMessageToDeliver(
-                message_id=message_id, sender_id=sender_id, recipient_id=recipient_id, params=params, body=body
+                message_id=message_id,
+                sender_id=sender_id,
+                recipient_id=recipient_id,
+                params=params,
+                body=body if isinstance(body, str) else None,
             )
         )
         return message_id

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from connectycube import stanzas as st
-from connectycube.rest import Dialog, DialogType, File, InvalidArgument, User
+from connectycube.rest import Dialog, DialogType, File, InvalidArgument, SystemNotice, User
 
 from .. import events
 from .._ids import Recent, bare, is_object_id
@@ -258,8 +258,14 @@ class Messages:
         paused = st.PausedMessage(id=self._ids.message(), to=target.jid, type=target.type, paused=st.Paused())
         self._traffic.post(paused)
 
-    async def send_system(self, to: int | Sequence[int], params: Mapping[str, Any] | None, body: str | None) -> None:
+    async def send_system(
+        self, to: int | Sequence[int], params: Mapping[str, Any] | SystemNotice | None, body: str | None
+    ) -> None:
         """Send a system message to one or more users, each as a message of its own."""
+        if isinstance(params, SystemNotice):
+            if body is not None:
+                raise InvalidArgument("body", "can't be combined with a SystemNotice, which has its own")
+            body, params = params.body, params.params
         if not isinstance(to, (int, Sequence)) or isinstance(to, (str, bytes)):
             raise InvalidArgument("to", f"must be one or more user ids, not {type(to).__name__}")
         messages = []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from connectycube import stanzas as st
-from connectycube.rest import File
+from connectycube.rest import File, SystemNotice
 
 from ..models import ChatMessage, SentMessage
 from .messages import Messages, To
@@ -194,13 +194,17 @@ class MessageCalls:
         await self._messages.stop_typing(to)
 
     async def send_system(
-        self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
+        self,
+        to: int | Sequence[int],
+        params: Mapping[str, Any] | SystemNotice | None = None,
+        *,
+        body: str | None = None,
     ) -> None:
         """Send a system message, used by apps to communicate. It is neither displayed nor stored.
 
         :param to: a user's id, or several; each gets a separate message.
-        :param params: the message's parameters.
-        :param body: the text.
+        :param params: the message's parameters, or a notice that the official clients understand.
+        :param body: the text; a notice has its own.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
         """

@@ -92,9 +92,9 @@ def unread_count(call: Call) -> Any:
 
 @routes.plays("messages_create_system")
 def create_system(call: Call) -> Any:
-    params = {name: value for name, value in call.body.items() if name not in ("recipientId", "body")}
+    params = {name: value for name, value in call.body.items() if name != "recipientId"}
     recipient = call.body["recipientId"]
-    message_id = call.core.messages.send_system(call.user_id, recipient, params, call.body.get("body"))
+    message_id = call.core.messages.send_system(call.user_id, recipient, params)
     return {"messageId": message_id, "recipientId": recipient, "extensionParams": params}
 
 
