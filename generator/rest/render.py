@@ -27,7 +27,7 @@ PLATFORMS = {"connectycube": "ConnectyCube"}
 
 MODULES = ("_names.py", "pages.py", "client.py", "inputs.py", "filters.py", "__init__.py")
 
-SESSION_MODULES = ("_session.py", "_async_session.py")
+SESSION_MODULES = ("_session.py", "_async_session.py", "_request.py")
 """Runtime modules of clients that have sessions."""
 
 RESOURCE_HELPERS = ("_files.py", "_async_files.py")
