@@ -21,6 +21,7 @@ AUTH_KEY = "Tq7mVw2Zk9RbX4c"
 LOGIN = "mary"
 PASSWORD = "correct-horse-9"
 USER_ID = 81001
+MARY = {"id": USER_ID, "login": LOGIN, "full_name": "Mary S."}
 NOW = 1770106530
 TODAY = "2026-02-03T08:15:30Z"
 
@@ -94,7 +95,12 @@ class Store:
     def user(self, given: Any) -> dict[str, Any]:
         if (given.get("login"), given.get("password")) != (LOGIN, PASSWORD):
             raise Refused(401, "Unauthorized")
-        return {"id": USER_ID, "login": LOGIN, "full_name": "Mary S."}
+        return MARY
+
+    def get_user(self, query: Query, body: Any, user_id: str) -> Answer:
+        if user_id != str(USER_ID):
+            raise Refused(404, "The resource wasn't found")
+        return 200, {"user": MARY}, {}
 
     def close_session(self, query: Query, body: Any) -> Answer:
         self.tokens.clear()
@@ -123,6 +129,8 @@ class Store:
 
     def update_dialog(self, query: Query, body: Any, dialog_id: str) -> Answer:
         dialog = self.dialog(dialog_id)
+        for field, ids in body.pop("push_all", {}).items():
+            dialog[field] = [*dialog.get(field, ()), *ids]
         dialog.update(body)
         return 200, shown(dialog), {}
 
@@ -233,6 +241,7 @@ ROUTES: list[tuple[str, Callable[..., Answer]]] = [
     (r"POST /session", Store.open_session),
     (r"DELETE /session", Store.close_session),
     (r"POST /login", Store.log_in),
+    (r"GET /users/(\d+)", Store.get_user),
     (r"GET /chat/Dialog", Store.list_dialogs),
     (r"POST /chat/Dialog", Store.create_dialog),
     (r"PUT /chat/Dialog/(\w+)", Store.update_dialog),

@@ -49,6 +49,9 @@ TAKEN_RESOURCES = frozenset(
     with_options""".split()
 )
 
+#: Further members of a client of a platform.
+TAKEN_ON_PLATFORMS = frozenset("request with_raw_response with_session".split())
+
 LONGEST_MODULE = 100
 """Characters of a module's name: no file system takes more than 255 bytes."""
 
@@ -97,12 +100,13 @@ def method(operation_id: str, resource: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) or name in TAKEN_METHODS else name
 
 
-def resource(tag: str) -> str:
+def resource(tag: str, platform: str = "") -> str:
     """A tag as the name of an attribute and of a module."""
     name = _snake(tag).strip("_")[:LONGEST_MODULE]
     if not name or not name.isidentifier():
         name = f"tag_{name}".rstrip("_")
-    return f"{name}_" if keyword.iskeyword(name) or name in TAKEN_RESOURCES else name
+    taken = name in TAKEN_RESOURCES or (platform and name in TAKEN_ON_PLATFORMS)
+    return f"{name}_" if keyword.iskeyword(name) or taken else name
 
 
 def class_name(name: str) -> str:

@@ -118,7 +118,7 @@ class _Reader:
 
     def resource(self, slot: Slot, resources: dict[str, Resource]) -> Resource:
         tag = slot.tag
-        name = naming.resource(tag)
+        name = naming.resource(tag, self.api.platform)
         if name not in resources:
             tags = {str(entry.get("name")): entry for entry in self.document.get("tags") or ()}
             description = str((tags.get(tag) or {}).get("description") or "")

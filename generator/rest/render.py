@@ -27,7 +27,7 @@ PLATFORMS = {"connectycube": "ConnectyCube"}
 
 MODULES = ("_names.py", "pages.py", "client.py", "inputs.py", "filters.py", "__init__.py")
 
-SESSION_MODULES = ("_session.py", "_async_session.py", "conventions.py")
+SESSION_MODULES = ("_session.py", "_async_session.py", "_request.py", "conventions.py")
 """Runtime modules of the platform's client: sessions, and what its users agree on beyond the API."""
 
 CONVENTIONS = ("CallHistory", "CallOutcome", "Place", "SystemNotice", "SystemNoticeKind", "whiteboard_url")

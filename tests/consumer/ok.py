@@ -386,3 +386,31 @@ async def stanzas(chat: Chat, achat: AsyncChat) -> None:
         assert_type(await achat.request(DiscoInfoRequest(id="", query=DiscoInfo())), Stanza)
     except StanzaRefused as error:
         assert_type(error.fault, StanzaFault | None)
+
+
+def thin_calls(cube: ConnectyCube, dialog: Dialog, user: User, message: Message) -> None:
+    assert_type(cube.users.me(), User)
+    assert_type(cube.users.update_me(full_name="Mary S.", extra_fields={"shoe": 39}), User)
+    assert_type(cube.dialogs.get(dialog), Dialog)
+    assert_type(cube.messages.get(dialog, "66f1a8d0e4b0d93a51c8e300"), Message)
+    assert_type(cube.dialogs.add_occupants(dialog, user), Dialog)
+    cube.dialogs.add_admins(dialog, [user, 81003])
+    cube.dialogs.pin(dialog, message)
+    cube.dialogs.list(filters={"id": {"in": [dialog]}})
+    cube.files.url(cube.files.upload("route.txt"))
+    assert_type(cube.dialogs.list()[0], Dialog)
+    assert_type(cube.dialogs.list()[:2], list[Dialog])
+    assert_type(cube.dialogs.list().first(5), list[Dialog])
+    assert_type(cube.with_session("token", user), ConnectyCube)
+    assert_type(cube.with_raw_response.request("GET", "/users/online"), RawResponse[Any])
+    assert_type(cube.dialogs.with_raw_response.get(dialog), RawResponse[Dialog])
+
+
+async def async_lists(cube: AsyncConnectyCube) -> None:
+    async for dialog in cube.dialogs.list(limit=5):
+        assert_type(dialog, Dialog)
+    assert_type(await cube.dialogs.list(), AsyncPage[Dialog])
+    assert_type(await (await cube.dialogs.list()).first(5), list[Dialog])
+    assert_type(await cube.dialogs.with_raw_response.list(), RawResponse[AsyncPage[Dialog]])
+    assert_type(cube.with_session("token"), AsyncConnectyCube)
+    assert_type(await cube.users.me(), User)

@@ -11,6 +11,7 @@ import pytest
 from generator.runtime.rest import errors
 from generator.runtime.rest._async_pool import AsyncPool
 from generator.runtime.rest._async_session import AsyncSessionClient
+from generator.runtime.rest._base import Owner
 from generator.runtime.rest._call import Call, Operation
 from generator.unasync import unasync
 
@@ -80,7 +81,8 @@ class Client(AsyncSessionClient):
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._set_up(None, None, None, "", None, 0, None, "the-token", None)
         self._on_session_expired = None
-        self._http = AsyncPool(http)
+        self._owner = Owner()
+        self._http = AsyncPool(http, self._owner)
 
 
 def test_the_runtime_runs_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def same(sync: type, twin: type, renamed: dict[str, str] | None = None, awaited:
             assert type(other) is type(value), name
 
 
-NEVER_AWAITED = {"use_session", "with_options", "url"}
+NEVER_AWAITED = {"use_session", "with_options", "with_session", "url"}
 """Methods that ask no server."""
 
 

@@ -168,7 +168,7 @@ class AsyncApiClient(BaseClient):
         following: httpx.Request | None = None
         hops = 0
         while True:
-            used = pool.take(name)
+            used = pool.take(name, self._owner)
             response = None
             try:
                 request = following or self._request(call, used.http, mark)
@@ -229,6 +229,11 @@ class AsyncApiClient(BaseClient):
     def _list(self, call: PageCall[T]) -> PendingPage[T]:  # async only
         return PendingPage(self._page(call), call.operation.name)
 
+    def _copy(self) -> Self:
+        copy = object.__new__(type(self))
+        copy.__dict__.update({key: value for key, value in self.__dict__.items() if key not in RESOURCES})
+        return copy
+
     def with_options(
         self,
         *,
@@ -244,8 +249,7 @@ class AsyncApiClient(BaseClient):
         :param deadline: seconds that a whole call may take; `None` for no limit.
         :param headers: additional headers of each call.
         """
-        copy = object.__new__(type(self))
-        copy.__dict__.update({key: value for key, value in self.__dict__.items() if key not in RESOURCES})
+        copy = self._copy()
         copy._owns_http = False
         if not isinstance(timeout, _wire.Omit):
             copy.timeout = timeout_of(timeout)
@@ -260,7 +264,7 @@ class AsyncApiClient(BaseClient):
     async def aclose(self) -> None:
         """Close the connections, unless the caller provided the HTTP client. Calls in progress may still finish."""
         if self._owns_http:
-            await self._http.aclose()
+            await self._http.aclose(self._owner)
 
     async def __aenter__(self) -> Self:
         return self

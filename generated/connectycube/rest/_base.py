@@ -166,6 +166,19 @@ class lazy(Generic[R]):
         return made
 
 
+class Owner:
+    """A client that may be closed, together with those that `with_options` made of it.
+
+    :ivar first: whether it made the connections.
+    """
+
+    __slots__ = ("__weakref__", "closed", "first")
+
+    def __init__(self, *, first: bool = True) -> None:
+        self.closed = False
+        self.first = first
+
+
 class BaseClient:
     """What the sync and the async client share: everything but the network."""
 
@@ -176,6 +189,7 @@ class BaseClient:
     deadline: float | None
     _headers: dict[str, str]
     _secrets: Mapping[str, str | None]
+    _owner: Owner
     _owns_http = True
     _allow_insecure = True
 

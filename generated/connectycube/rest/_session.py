@@ -25,7 +25,7 @@ from ._names import BASE_URL
 from ._process import at_fork
 
 if TYPE_CHECKING:
-    from .models import Session
+    from .models import Session, User
 
 EXPIRY_HEADER: Final = "CB-Token-ExpirationDate"
 
@@ -411,7 +411,7 @@ class BaseSessionClient(BaseClient):
         session = given if isinstance(given, Session) else None
         self._session.use(token, self._session.user_id if session is None else session.user_id, session)
 
-    def use_session(self, token: str, user_id: int | None = None) -> Session:
+    def use_session(self, token: str, user_id: int | User | None = None) -> Session:
         """Continue a session from elsewhere. Only `on_session_expired` can renew it.
 
         :param token: the session's token.
@@ -419,6 +419,7 @@ class BaseSessionClient(BaseClient):
         :raises InvalidArgument: if the token is empty.
         """
         token = hide(token)
+        user_id = None if user_id is None else _wire.integer("user_id", _wire.id_of("user_id", user_id, "User"))
         self._session.use(_wire.text("token", token, min_length=1), user_id)
         session = self.session
         assert session is not None

@@ -130,7 +130,7 @@ class ApiClient(BaseClient):
         following: httpx.Request | None = None
         hops = 0
         while True:
-            used = pool.take(name)
+            used = pool.take(name, self._owner)
             response = None
             try:
                 request = following or self._request(call, used.http, mark)
@@ -184,6 +184,11 @@ class ApiClient(BaseClient):
     def _page(self, call: PageCall[T]) -> Page[T]:
         return Page(call, self._call(call), self._call)
 
+    def _copy(self) -> Self:
+        copy = object.__new__(type(self))
+        copy.__dict__.update({key: value for key, value in self.__dict__.items() if key not in RESOURCES})
+        return copy
+
     def with_options(
         self,
         *,
@@ -199,8 +204,7 @@ class ApiClient(BaseClient):
         :param deadline: seconds that a whole call may take; `None` for no limit.
         :param headers: additional headers of each call.
         """
-        copy = object.__new__(type(self))
-        copy.__dict__.update({key: value for key, value in self.__dict__.items() if key not in RESOURCES})
+        copy = self._copy()
         copy._owns_http = False
         if not isinstance(timeout, _wire.Omit):
             copy.timeout = timeout_of(timeout)
@@ -215,7 +219,7 @@ class ApiClient(BaseClient):
     def close(self) -> None:
         """Close the connections, unless the caller provided the HTTP client. Calls in progress may still finish."""
         if self._owns_http:
-            self._http.close()
+            self._http.close(self._owner)
 
     def __enter__(self) -> Self:
         return self

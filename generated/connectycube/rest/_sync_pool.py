@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
+from weakref import WeakSet
 
 import httpx
 
 from . import _process, errors
-from ._base import kept_headers
+from ._base import Owner, kept_headers
 from ._call import Operation
 from ._sync_body import read_body
 
@@ -104,14 +105,15 @@ class Connections:
 
 
 class Pool:
-    """The connections that a client shares with its copies."""
+    """The connections that a client shares with its copies, and with the clients of other sessions."""
 
-    def __init__(self, given: httpx.Client | None) -> None:
+    def __init__(self, given: httpx.Client | None, owner: Owner) -> None:
         if given is not None and not isinstance(given, httpx.Client):
             raise errors.ConfigurationError(
                 f"http_client must be an httpx.{httpx.Client.__name__}, not {type(given).__name__}"
             )
         self._given = given
+        self._owners = WeakSet([owner])
         self._closed = False
         self._lock = threading.Lock()
         self._open: dict[Any, Connections] = {}
@@ -128,7 +130,12 @@ class Pool:
         """Whether the caller's HTTP client follows redirects."""
         return self._given is not None and self._given.follow_redirects
 
-    def take(self, name: str) -> Connections:
+    def share(self, owner: Owner) -> None:
+        """Remain usable until this owner is closed, too."""
+        with self._lock:
+            self._owners.add(owner)
+
+    def take(self, name: str, owner: Owner) -> Connections:
         """Return connections for a call of this name, which has to give them back.
 
         :raises ConfigurationError: if the client is closed.
@@ -141,7 +148,12 @@ class Pool:
                 self._first = None
                 self._client = used.http
                 used.loop = key
-            if used is None or used.http.is_closed or (self._given is not None and self._given.is_closed):
+            if (
+                used is None
+                or owner.closed
+                or used.http.is_closed
+                or (self._given is not None and self._given.is_closed)
+            ):
                 error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
                 error.operation = name
                 raise error
@@ -164,10 +176,17 @@ class Pool:
         if ended:
             _process.close_soon(used.http, self._closing)
 
-    def close(self) -> None:
-        """Close the connections, unless the caller provided them. The last call in progress closes those in use."""
+    def close(self, owner: Owner) -> None:
+        """Close the connections, unless the caller provided them. The last call in progress closes those in use.
+
+        While other sessions' clients are open, only the first owner closes connections; they open others if necessary.
+        """
         with self._lock:
-            self._closed = self._given is None
+            owner.closed = self._given is None
+            shared = any(not other.closed for other in self._owners if other is not owner)
+            if shared and not owner.first:
+                return
+            self._closed = owner.closed and not shared
             opened, self._open = self._open, {}
             if self._closed and self._first is not None:
                 opened[None], self._first = self._first, None

@@ -11,7 +11,7 @@ import httpx
 
 from ._async_pool import AsyncPool
 from ._async_session import AsyncSessionClient
-from ._base import lazy
+from ._base import Owner, lazy
 from ._masking import hide
 from ._sync_pool import Pool
 from ._sync_session import SessionClient
@@ -80,7 +80,8 @@ class ConnectyCube(SessionClient):
             app_id, auth_key, base_url, path_suffix, timeout, max_retries, deadline, token, admin_key, allow_insecure
         )
         self._on_session_expired = on_session_expired
-        self._http = Pool(http_client)
+        self._owner = Owner()
+        self._http = Pool(http_client, self._owner)
 
     @lazy
     def address_book(self) -> AddressBook:
@@ -234,7 +235,8 @@ class AsyncConnectyCube(AsyncSessionClient):
             app_id, auth_key, base_url, path_suffix, timeout, max_retries, deadline, token, admin_key, allow_insecure
         )
         self._on_session_expired = on_session_expired
-        self._http = AsyncPool(http_client)
+        self._owner = Owner()
+        self._http = AsyncPool(http_client, self._owner)
 
     @lazy
     def address_book(self) -> AsyncAddressBook:

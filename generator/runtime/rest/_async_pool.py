@@ -7,12 +7,13 @@ import threading
 from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
+from weakref import WeakSet
 
 import httpx
 
 from . import _process, errors
 from ._async_body import aread_body
-from ._base import kept_headers
+from ._base import Owner, kept_headers
 from ._call import Operation
 
 ANY: Operation[None] = Operation("the call", "GET", None)
@@ -103,14 +104,15 @@ class AsyncConnections:
 
 
 class AsyncPool:
-    """The connections that a client shares with its copies."""
+    """The connections that a client shares with its copies, and with the clients of other sessions."""
 
-    def __init__(self, given: httpx.AsyncClient | None) -> None:
+    def __init__(self, given: httpx.AsyncClient | None, owner: Owner) -> None:
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise errors.ConfigurationError(
                 f"http_client must be an httpx.{httpx.AsyncClient.__name__}, not {type(given).__name__}"
             )
         self._given = given
+        self._owners = WeakSet([owner])
         self._closed = False
         self._lock = threading.Lock()
         self._open: dict[Any, AsyncConnections] = {}
@@ -127,7 +129,12 @@ class AsyncPool:
         """Whether the caller's HTTP client follows redirects."""
         return self._given is not None and self._given.follow_redirects
 
-    def take(self, name: str) -> AsyncConnections:
+    def share(self, owner: Owner) -> None:
+        """Remain usable until this owner is closed, too."""
+        with self._lock:
+            self._owners.add(owner)
+
+    def take(self, name: str, owner: Owner) -> AsyncConnections:
         """Return connections for a call of this name, which has to give them back.
 
         :raises ConfigurationError: if the client is closed.
@@ -142,7 +149,12 @@ class AsyncPool:
                 self._first = None
                 self._client = used.http
                 used.loop = key
-            if used is None or used.http.is_closed or (self._given is not None and self._given.is_closed):
+            if (
+                used is None
+                or owner.closed
+                or used.http.is_closed
+                or (self._given is not None and self._given.is_closed)
+            ):
                 error = errors.ConfigurationError(f"{name} can't be sent: the client is closed")
                 error.operation = name
                 raise error
@@ -165,10 +177,17 @@ class AsyncPool:
         if ended:
             _process.close_soon(used.http, self._closing)
 
-    async def aclose(self) -> None:
-        """Close the connections, unless the caller provided them. The last call in progress closes those in use."""
+    async def aclose(self, owner: Owner) -> None:
+        """Close the connections, unless the caller provided them. The last call in progress closes those in use.
+
+        While other sessions' clients are open, only the first owner closes connections; they open others if necessary.
+        """
         with self._lock:
-            self._closed = self._given is None
+            owner.closed = self._given is None
+            shared = any(not other.closed for other in self._owners if other is not owner)
+            if shared and not owner.first:
+                return
+            self._closed = owner.closed and not shared
             opened, self._open = self._open, {}
             if self._closed and self._first is not None:
                 opened[None], self._first = self._first, None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _deadline, _wire, errors
 from ._async import AsyncApiClient
-from ._call import Call
+from ._base import Owner
+from ._call import Call, RawResponse
 from ._masking import hide
+from ._request import request_call
 from ._session import (
     BaseSessionClient,
     Mark,
@@ -25,7 +27,23 @@ from ._session import (
 )
 
 if TYPE_CHECKING:
-    from .models import Session
+    from typing import Self
+
+    from .models import Session, User
+
+
+class AsyncRawRequests:
+    """The calls of a client with responses as they came."""
+
+    def __init__(self, client: AsyncSessionClient) -> None:
+        self._client = client
+
+    async def request(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = None
+    ) -> RawResponse[Any]:
+        """Make a call that has no method of its own, and return the response as it came."""
+        call = request_call(self._client.base_url, method, path, query, json)
+        return RawResponse(call.operation, await self._client._send(call))
 
 
 class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
@@ -34,6 +52,45 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
     _on_session_expired: Callable[[Any], Any] | None
     sessions: Any
     """The generated resource."""
+
+    async def request(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, json: Any = None) -> Any:
+        """Make a call that has no method of its own, and return the response's JSON, or `None` if it is empty.
+
+        It has the session, retries, renewal, deadline and errors of every other call. Without a session it is sent with
+        the administration key or the authorization key. POST and PATCH are repeated only if that is safe.
+
+        :param method: the HTTP method.
+        :param path: the path below `base_url`, such as `/users/online`; the address of another host is refused.
+        :param query: parameters of the query. A list repeats its key, and a mapping is written as `key[inner]`.
+        :param json: the body, which may hold models and times.
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses.
+        """
+        return await self._call(request_call(self.base_url, method, path, query, json))
+
+    @property
+    def with_raw_response(self) -> AsyncRawRequests:
+        """The method `request`, returning the response as it came: status, headers, body, and `parse()`."""
+        return AsyncRawRequests(self)
+
+    def with_session(self, token: str | None = None, user_id: int | User | None = None) -> Self:
+        """Return a client with a session of its own, for another user.
+
+        It shares connections, settings and keys with this one and costs little, so each user of a server can have one.
+        Closing one of them does not close the others, and it need not be closed before this one is.
+
+        :param token: the token of a session from elsewhere; without it, call a `login` method of the new client.
+        :param user_id: the id of the session's user, if it has one.
+        :raises InvalidArgument: if the token is empty.
+        """
+        token = hide(token)
+        copy = self._copy()
+        copy._session = SessionState(None)
+        copy._owner, copy._owns_http = Owner(first=False), True
+        if token is not None:
+            copy.use_session(token, user_id)
+        self._http.share(copy._owner)
+        return copy
 
     async def _renewed(self, mark: Mark) -> Mark | None:
         state = self._session

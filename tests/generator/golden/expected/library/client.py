@@ -11,7 +11,7 @@ import httpx
 from . import _masking
 from ._async import AsyncApiClient
 from ._async_pool import AsyncPool
-from ._base import lazy
+from ._base import Owner, lazy
 from ._sync import ApiClient
 from ._sync_pool import Pool
 
@@ -57,7 +57,8 @@ class Client(ApiClient):
                 "key": key,
             },
         )
-        self._http = Pool(http_client)
+        self._owner = Owner()
+        self._http = Pool(http_client, self._owner)
 
     @lazy
     def books(self) -> Books:
@@ -109,7 +110,8 @@ class AsyncClient(AsyncApiClient):
                 "key": key,
             },
         )
-        self._http = AsyncPool(http_client)
+        self._owner = Owner()
+        self._http = AsyncPool(http_client, self._owner)
 
     @lazy
     def books(self) -> AsyncBooks:
