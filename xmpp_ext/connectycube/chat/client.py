@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from connectycube import stanzas as st
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, File
 
 from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
@@ -17,6 +17,7 @@ from .connection.driver import Driver
 from .connection.flow import Flow
 from .connection.traffic import Traffic
 from .events import Event
+from .features.arguments import DialogId, MessageId, UserId
 from .features.contacts import Contacts
 from .features.messages import To
 from .features.privacy import Privacy
@@ -147,10 +148,10 @@ class AsyncChat(Connection):
 
     # -- presence
 
-    async def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
+    async def ping(self, user_id: UserId | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
 
-        :param user_id: a contact; default: the server.
+        :param user_id: a contact: the id, a `Contact` or a `User`; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the response.
         :raises InvalidArgument: if an argument is invalid.
@@ -308,12 +309,12 @@ class AsyncChat(Connection):
         )
 
     async def edit_message(
-        self, to: To, message_id: str, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
     ) -> None:
         """Replace the text of a message for everyone.
 
         :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :param body: the new text.
         :param last: whether it is the dialog's last message.
         :param extra: further parameters.
@@ -322,11 +323,11 @@ class AsyncChat(Connection):
         """
         await self._messages.edit(to, message_id, body, last, extra)
 
-    async def delete_message(self, to: To, message_id: str) -> None:
+    async def delete_message(self, to: To, message_id: MessageId) -> None:
         """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
 
         :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the removal.
         """
@@ -336,10 +337,12 @@ class AsyncChat(Connection):
     async def mark_delivered(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    async def mark_delivered(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    async def mark_delivered(
+        self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None
+    ) -> None: ...
 
     async def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
 
@@ -355,10 +358,10 @@ class AsyncChat(Connection):
     async def mark_read(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    async def mark_read(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    async def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
 
     async def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was read.
 
@@ -389,11 +392,11 @@ class AsyncChat(Connection):
         self._messages.stop_typing(to)
 
     async def send_system(
-        self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
+        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | None = None, *, body: str | None = None
     ) -> None:
         """Send a system message, used by apps to communicate. It is neither displayed nor stored.
 
-        :param to: a user's id, or several; each gets a separate message.
+        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
         :param params: the message's parameters.
         :param body: the text.
         :raises InvalidArgument: if an argument is invalid.
@@ -403,7 +406,7 @@ class AsyncChat(Connection):
 
     # -- rooms
 
-    async def join(self, dialog: str | Dialog) -> None:
+    async def join(self, dialog: DialogId) -> None:
         """Join the room of a group or public dialog, also after reconnects. Sending does not require joining.
 
         :param dialog: its id, or the `Dialog`.
@@ -414,7 +417,7 @@ class AsyncChat(Connection):
         """
         await self._features.rooms.join(self._messages.room(dialog))
 
-    async def leave(self, dialog: str | Dialog) -> None:
+    async def leave(self, dialog: DialogId) -> None:
         """Leave the room of a dialog. This does nothing if the user is not in it.
 
         :param dialog: its id, or the `Dialog`.
@@ -424,7 +427,7 @@ class AsyncChat(Connection):
         """
         await self._features.rooms.leave(self._messages.room(dialog))
 
-    async def online_users(self, dialog: str | Dialog) -> tuple[int, ...]:
+    async def online_users(self, dialog: DialogId) -> tuple[int, ...]:
         """Return the users in the room of a dialog.
 
         :param dialog: its id, or the `Dialog`.
@@ -438,7 +441,7 @@ class AsyncChat(Connection):
 
     # -- last activity
 
-    async def last_activity(self, user_id: int) -> int:
+    async def last_activity(self, user_id: UserId) -> int:
         """Return how long ago a user was last active.
 
         :returns: seconds; 0 means online.
@@ -449,7 +452,7 @@ class AsyncChat(Connection):
         """
         return await self._features.presence.last_activity(user_id)
 
-    async def subscribe_last_activity(self, user_id: int) -> None:
+    async def subscribe_last_activity(self, user_id: UserId) -> None:
         """Emit `LastActivityChanged` when a user comes online or goes offline, also after reconnects.
 
         :raises InvalidArgument: if the user id is invalid.
@@ -459,7 +462,7 @@ class AsyncChat(Connection):
         """
         await self._features.presence.follow(user_id)
 
-    async def unsubscribe_last_activity(self, user_id: int) -> None:
+    async def unsubscribe_last_activity(self, user_id: UserId) -> None:
         """Stop emitting `LastActivityChanged` for a user.
 
         :raises InvalidArgument: if the user id is invalid.

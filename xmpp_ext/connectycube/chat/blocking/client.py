@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from connectycube import stanzas as st
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, File
 
 from .._settings import MarkDelivered, Tls, Transport
 from ..client import AsyncChat
+from ..features.arguments import DialogId, MessageId, UserId
 from ..features.messages import To
 from ..machines.connection import Backoff
 from ..models import ChatMessage, ChatState, SentMessage
 from .base import ChatBase
+from .lists import drained
 
 __all__ = ["Chat"]
 
@@ -132,10 +134,10 @@ class Chat(ChatBase):
             )
         )
 
-    def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
+    def ping(self, user_id: UserId | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
 
-        :param user_id: a contact; default: the server.
+        :param user_id: a contact: the id, a `Contact` or a `User`; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the response.
         :raises InvalidArgument: if an argument is invalid.
@@ -226,12 +228,12 @@ class Chat(ChatBase):
         )
 
     def edit_message(
-        self, to: To, message_id: str, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
     ) -> None:
         """Replace the text of a message for everyone.
 
         :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :param body: the new text.
         :param last: whether it is the dialog's last message.
         :param extra: further parameters.
@@ -240,11 +242,11 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.edit_message, to, message_id, body, last=last, extra=extra)
 
-    def delete_message(self, to: To, message_id: str) -> None:
+    def delete_message(self, to: To, message_id: MessageId) -> None:
         """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
 
         :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the removal.
         """
@@ -254,10 +256,10 @@ class Chat(ChatBase):
     def mark_delivered(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    def mark_delivered(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    def mark_delivered(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
 
     def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
 
@@ -273,10 +275,10 @@ class Chat(ChatBase):
     def mark_read(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    def mark_read(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
 
     def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was read.
 
@@ -307,19 +309,19 @@ class Chat(ChatBase):
         self._loop.call(self._chat.stop_typing, to)
 
     def send_system(
-        self, to: int | Sequence[int], params: Mapping[str, Any] | None = None, *, body: str | None = None
+        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | None = None, *, body: str | None = None
     ) -> None:
         """Send a system message, used by apps to communicate. It is neither displayed nor stored.
 
-        :param to: a user's id, or several; each gets a separate message.
+        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
         :param params: the message's parameters.
         :param body: the text.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
         """
-        self._loop.call(self._chat.send_system, to, params, body=body)
+        self._loop.call(self._chat.send_system, drained(to), params, body=body)
 
-    def join(self, dialog: str | Dialog) -> None:
+    def join(self, dialog: DialogId) -> None:
         """Join the room of a group or public dialog, also after reconnects. Sending does not require joining.
 
         :param dialog: its id, or the `Dialog`.
@@ -330,7 +332,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.join, dialog)
 
-    def leave(self, dialog: str | Dialog) -> None:
+    def leave(self, dialog: DialogId) -> None:
         """Leave the room of a dialog. This does nothing if the user is not in it.
 
         :param dialog: its id, or the `Dialog`.
@@ -340,7 +342,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.leave, dialog)
 
-    def online_users(self, dialog: str | Dialog) -> tuple[int, ...]:
+    def online_users(self, dialog: DialogId) -> tuple[int, ...]:
         """Return the users in the room of a dialog.
 
         :param dialog: its id, or the `Dialog`.
@@ -352,7 +354,7 @@ class Chat(ChatBase):
         """
         return self._loop.call(self._chat.online_users, dialog)
 
-    def last_activity(self, user_id: int) -> int:
+    def last_activity(self, user_id: UserId) -> int:
         """Return how long ago a user was last active.
 
         :returns: seconds; 0 means online.
@@ -363,7 +365,7 @@ class Chat(ChatBase):
         """
         return self._loop.call(self._chat.last_activity, user_id)
 
-    def subscribe_last_activity(self, user_id: int) -> None:
+    def subscribe_last_activity(self, user_id: UserId) -> None:
         """Emit `LastActivityChanged` when a user comes online or goes offline, also after reconnects.
 
         :raises InvalidArgument: if the user id is invalid.
@@ -373,7 +375,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.subscribe_last_activity, user_id)
 
-    def unsubscribe_last_activity(self, user_id: int) -> None:
+    def unsubscribe_last_activity(self, user_id: UserId) -> None:
         """Stop emitting `LastActivityChanged` for a user.
 
         :raises InvalidArgument: if the user id is invalid.

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from ..connection.outbox import Outgoing
 from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from ..models import ChatMessage, SentMessage
+from .arguments import DialogId, MessageId, UserId, dialog_id_of, message_id_of, user_id_of
 
 __all__ = ["Messages", "Target", "To"]
 
@@ -131,7 +132,7 @@ class Messages:
             raise InvalidArgument("body", "is empty: pass a text or attachments")
         if body is not None and not isinstance(body, str):
             raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
-        message_id = self._ids.message() if message_id is None else _checked_id(message_id)
+        message_id = self._ids.message() if message_id is None else message_id_of(message_id)
         # CX-07: Unix seconds.
         sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=int(time.time()))
         params = st.ExtraParams(
@@ -157,7 +158,7 @@ class Messages:
         await self._send_and_wait(stanza, message_id, sent, target.user_id)
         return sent
 
-    async def edit(self, to: To, message_id: str, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
+    async def edit(self, to: To, message_id: MessageId, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
         """Replace the text of a message."""
         if not isinstance(body, str) or not body:
             raise InvalidArgument("body", "must be a non-empty string")
@@ -168,37 +169,38 @@ class Messages:
             to=target.jid,
             type=target.type,
             body=body,
-            replace=st.Replace(id=_checked_id(message_id), last=last),
+            replace=st.Replace(id=message_id_of(message_id), last=last),
             extra=st.ExtraParams(dialog_id=target.dialog_id, params=_extra_params(extra)),
         )
         await self._send_and_wait(edit, edit_id)
 
-    async def delete(self, to: To, message_id: str) -> None:
+    async def delete(self, to: To, message_id: MessageId) -> None:
         """Remove a message."""
-        target = self.target(to)
+        target, message_id = self.target(to), message_id_of(message_id)
         removal_id = self._ids.message()
         removal = st.RemovalMessage(
             id=removal_id,
             to=target.jid,
             type=target.type,
-            remove=st.Remove(id=_checked_id(message_id)),
+            remove=st.Remove(id=message_id),
             extra=st.ExtraParams(dialog_id=target.dialog_id),
         )
         self.changed(target.dialog_id if target.user_id is None else target.user_id, message_id)
         await self._send_and_wait(removal, removal_id)
 
-    async def mark_delivered(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
+    async def mark_delivered(
+        self, message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None
+    ) -> None:
         """Mark a message as delivered."""
-        message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
-        mark_id, mark = self._delivered_mark(message_id, sender_id, dialog_id)
+        mark_id, mark = self._delivered_mark(*_marked(message, sender_id, dialog_id))
         await self._send_and_wait(mark, mark_id)
 
-    async def mark_read(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
+    async def mark_read(self, message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None) -> None:
         """Mark a message as read."""
-        message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
-        mark_id, to = self._ids.message(), self._addresses.user(sender_id)
+        message_id, sender, dialog = _marked(message, sender_id, dialog_id)
+        mark_id, to = self._ids.message(), self._addresses.user(sender)
         displayed = st.Displayed(id=message_id)
-        mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog_id))
+        mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog))
         await self._send_and_wait(mark, mark_id)
 
     def start_typing(self, to: To) -> None:
@@ -213,16 +215,17 @@ class Messages:
         paused = st.PausedMessage(id=self._ids.message(), to=target.jid, type=target.type, paused=st.Paused())
         self._traffic.post(paused)
 
-    async def send_system(self, to: int | Sequence[int], params: Mapping[str, Any] | None, body: str | None) -> None:
+    async def send_system(
+        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | None, body: str | None
+    ) -> None:
         """Send a system message to one or more users, each as a message of its own."""
-        if not isinstance(to, (int, Sequence)) or isinstance(to, (str, bytes)):
-            raise InvalidArgument("to", f"must be one or more user ids, not {type(to).__name__}")
+        users: Iterable[object] = to if isinstance(to, Iterable) and not isinstance(to, (str, bytes)) else [to]
         messages = []
         # U-48: several recipients in one stanza are not documented, and other SDKs send one to each.
-        for user_id in [to] if isinstance(to, int) else list(to):
+        for user in users:
             message = st.SystemMessage(
                 id=self._ids.message(),
-                to=self._addresses.user(user_id),
+                to=self._addresses.user(user_id_of(user, "to")),
                 body=body,
                 # CX-13: receivers recognize a system message by its module.
                 extra=st.ExtraParams(module_identifier="SystemNotifications", params=_extra_params(params)),
@@ -346,25 +349,19 @@ class Messages:
 # -- parts of stanzas
 
 
-def _marked(message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> tuple[str, int, str | None]:
+def _marked(
+    message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None
+) -> tuple[str, int, str | None]:
     """Return the id, sender and dialog of a message to mark."""
-    if isinstance(message, ChatMessage):
-        message_id, sender_id, dialog_id = message.id, message.sender_id, message.dialog_id
-    else:
-        message_id = _checked_id(message)
-    if message_id is None or sender_id is None:
+    if not isinstance(message, ChatMessage):
+        return (
+            message_id_of(message, "message"),
+            user_id_of(sender_id, "sender_id"),
+            None if dialog_id is None else dialog_id_of(dialog_id),
+        )
+    if message.id is None or message.sender_id is None:
         raise InvalidArgument("message", "can't be marked: it has no id or no sender")
-    return message_id, sender_id, dialog_id
-
-
-def _checked_id(message_id: object) -> str:
-    """Return the id of a message if it is valid.
-
-    :raises InvalidArgument: if it is not.
-    """
-    if not isinstance(message_id, str) or is_object_id(message_id) is None:
-        raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {str(message_id)[:40]!r}")
-    return message_id
+    return message.id, message.sender_id, message.dialog_id
 
 
 def _dialog_params(dialog_id: str | None) -> st.ExtraParams | None:
