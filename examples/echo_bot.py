@@ -39,11 +39,10 @@ def main() -> None:
 
 
 def echo(chat: Chat, message: ChatMessage) -> None:
-    to = message.dialog_id if message.type == "groupchat" else message.sender_id
-    if to is not None and message.body:
-        if message.id is not None and message.sender_id is not None:
+    if message.body and message.sender_id is not None:
+        if message.id is not None:
             chat.mark_read(message)
-        chat.send(to, f"You said: {message.body}")
+        chat.reply(message, f"You said: {message.body}")
 
 
 if __name__ == "__main__":

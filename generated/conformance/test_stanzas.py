@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -102,6 +103,20 @@ def test_unknown_child_is_kept(name: str, case: Case) -> None:
 def test_unknown_attribute_is_kept(name: str, case: Case) -> None:
     found: Any = class_of(name).parse(case.with_attribute('odd="1 &amp; 2"'))
     assert found.unknown_attributes == (("odd", "1 & 2"),)
+    assert class_of(name).parse(found.to_xml()) == found
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.simple])
+def test_attributes_of_simple_children_are_kept(name: str) -> None:
+    element = ET.fromstring(CASES[name].fullest)
+    for child in element:
+        if child.tag in CASES[name].simple:
+            child.set("odd", "1 & 2")
+            child.set("{http://www.w3.org/XML/1998/namespace}lang", "de")
+    found: Any = class_of(name).from_element(element)
+    assert found.unknown == ()
+    assert found.child_attributes
+    assert difference(found.to_xml(), ET.tostring(element, encoding="unicode")) is None
     assert class_of(name).parse(found.to_xml()) == found
 
 

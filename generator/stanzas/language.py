@@ -31,7 +31,9 @@ STANZA = "Stanza"
 RESERVED = frozenset("index jids slixmpp-bridge child element read special tags".split()).union(keyword.kwlist)
 """Names of other modules of the package, of other pages, and what a module can't be called where it is used."""
 
-TAKEN = frozenset("element from_element parse self tag to_element to_xml unknown unknown_attributes".split())
+TAKEN = frozenset(
+    "child_attributes element from_element parse self tag to_element to_xml unknown unknown_attributes".split()
+)
 
 TAKEN_CLASSES = frozenset(
     """Any BuildError ClassVar Element False GroupPrivacyValue JIDError Literal None OccupantJID Params RoomJID Stanza

@@ -129,6 +129,11 @@ class Element:
         return [*attributes, *([self.text] if self.text else []), *self.children]
 
     @property
+    def simple(self) -> list[Child]:
+        """The children without an object of their own, whose attributes the element itself keeps."""
+        return [child for child in self.children if child.kind in ("text", "flag")]
+
+    @property
     def fields(self) -> list[str]:
         return [part.field for part in self.parts] + ([self.rest] if self.rest else [])
 

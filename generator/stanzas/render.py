@@ -14,6 +14,10 @@ HOMES = {"Params": "_extras", "raw": "_xml"} | dict.fromkeys(
     ("GroupPrivacyValue", "JIDError", "OccupantJID", "RoomJID", "UserJID"), "jids"
 )
 """The modules of public names that are the same for every spec, and are loaded when first used."""
+CHILD_ATTRIBUTES = (
+    "child_attributes",
+    "attributes of children that contain only text or nothing: the field, ElementTree's name and the value of each.",
+)
 BASE = ("BuildError", "Element", "MAX_DEPTH", "MAX_SIZE", "Stanza", "StanzaError", "parse")
 
 
@@ -34,7 +38,8 @@ def render(language: Language, sources: str) -> dict[str, str]:
         opening=opening,
         escape=escape,
         has_inner=lambda element: bool(element.text or element.children or element.rest),
-        empty_child=empty_child,
+        child_name=child_name,
+        flag_child=flag_child,
         write_child=lambda child, element, source, indent: write_child(code, child, element, source, indent),
         guard=guard,
         held=held,
@@ -75,6 +80,7 @@ def class_doc(element: Element) -> list[str]:
         (element.rest, element.rest_doc),
         ("unknown", "children that have no field, as XML text."),
         ("unknown_attributes", "attributes that have no field, pairs of ElementTree's name and value."),
+        *((name, doc) for name, doc in [CHILD_ATTRIBUTES] if element.simple),
     ]
     return [
         without_facts(element.doc),
@@ -92,8 +98,20 @@ def _namespace(child: Child, element: Element) -> str:
     return "" if child.namespace == element.namespace else f' xmlns="{escape(child.namespace)}"'
 
 
-def empty_child(child: Child, element: Element) -> str:
-    return f"<{child.name}{_namespace(child, element)}/>"
+def child_name(child: Child, number: str) -> str:
+    """Write the name of a child in `child_attributes`; of several, each has a number."""
+    return f'f"{child.field}[{{{number}}}]"' if child.count == "many" else literal(child.field)
+
+
+def _opened(child: Child, element: Element, end: str) -> str:
+    """Write the expression for the opening tag of a child that may have attributes."""
+    start = f"<{child.name}{_namespace(child, element)}"
+    arguments = f"{literal(start)}, self.child_attributes, {child_name(child, f'{child.field}_number')}, {literal(end)}"
+    return f"(opened({arguments}) if self.child_attributes else {literal(start + end)})"
+
+
+def flag_child(child: Child, element: Element) -> str:
+    return _opened(child, element, "/>")
 
 
 def write_child(code: Code, child: Child, element: Element, source: str, indent: int) -> str:
@@ -110,7 +128,7 @@ def write_child(code: Code, child: Child, element: Element, source: str, indent:
     if child.kind == "choice":
         rest = literal(_namespace(child, element) + "/>")
         return f'{pad}inner += "<" + check_name({source}, {literal(child.field)}) + {rest}'
-    start = literal(f"<{child.name}{_namespace(child, element)}>")
+    start = _opened(child, element, ">")
     end = literal(f"</{child.name}>")
     return f"{pad}inner += {start} + {code.write_value(child.value, source, child.field, 'text')} + {end}"
 

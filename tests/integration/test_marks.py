@@ -63,7 +63,12 @@ def test_edit(server: Server, users: Users, group: bool, last: bool) -> None:
         async with pair(server, users, group) as (one, other, to, dialog_id):
             await one.chat.edit_message(to, NUMBER, "new <text>", last=last, extra={"why": "typo"})
             assert await other.told.one(MessageEdited) == MessageEdited(
-                message_id=NUMBER, dialog_id=dialog_id, user_id=one.id, body="new <text>", last=last
+                message_id=NUMBER,
+                dialog_id=dialog_id,
+                user_id=one.id,
+                body="new <text>",
+                last=last,
+                extra={"why": "typo"},
             )
             await other.caught_up(one)
             # Neither the group's copy nor the acknowledgement is news for who wrote it.

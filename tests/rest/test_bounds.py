@@ -72,7 +72,9 @@ def test_encoded_body(both: Both, server: Server, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding"), [(gzip.compress(b'{"items":[]}')[:-8], "gzip"), (b"\x1b\x03", "br"), (b"{}", "gzip")]
+    ("body", "encoding"),
+    [(gzip.compress(b'{"items":[]}')[:-8], "gzip"), (b"\x1b\x03", "br"), (b"{}", "gzip")],
+    ids=["truncated gzip", "truncated br", "not gzip"],
 )
 def test_damaged_encoding(both: Both, server: Server, body: bytes, encoding: str) -> None:
     server.on("GET", LIST, Answer(200, body, {"Content-Encoding": encoding}))

@@ -216,6 +216,7 @@ def test_too_large_a_download(both: Both, server: Server, tmp_path: Path, header
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [(gzip.compress(CONTENT)[:-8], "gzip"), (gzip.compress(CONTENT)[:500], "gzip"), (b"\x1b\x03\x00\xf8", "br")],
+    ids=["without its end", "half", "br"],
 )
 def test_damaged_encoding(both: Both, server: Server, tmp_path: Path, body: bytes, encoding: str) -> None:
     server.on("GET", PATH, Answer(200, body, {"Content-Encoding": encoding}))

@@ -263,6 +263,32 @@ def test_unknown_attributes_with_namespaces() -> None:
     assert parse(made.to_xml()) == made
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("body", "a"),
+        ("no such child", "a", "1"),
+        ("markable", "a", "1"),
+        "body",
+        ("body", "a b", "1"),
+        ("body", "a", "\0"),
+        ("body", "a", 5),
+        ("body", "xmlns", "urn:x"),
+    ],
+)
+def test_child_attributes_must_be_attributes(wrong: Any) -> None:
+    with pytest.raises(BuildError, match="child_attributes"):
+        chat(body="a", child_attributes=(wrong,)).to_xml()
+
+
+def test_language_of_a_text_is_kept() -> None:
+    made = chat(body="Um sieben", child_attributes=(("body", "{http://www.w3.org/XML/1998/namespace}lang", "de"),))
+    assert '<body xml:lang="de">Um sieben</body>' in made.to_xml()
+    assert parse(made.to_xml()) == made
+    made.body = None
+    assert "lang" not in made.to_xml()
+
+
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
 def test_odd_texts_survive_any_parser(odd: str) -> None:
     text = f"a{odd}b"

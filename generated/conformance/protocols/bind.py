@@ -26,6 +26,7 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong=(("XEP-0386", '<bind xmlns="urn:xmpp:bind:0"/>'),),
+        simple=["{urn:ietf:params:xml:ns:xmpp-bind}resource"],
         values={"resource": optional(TEXT)},
     ),
     "BoundResource": Case(
@@ -45,6 +46,7 @@ CASES: dict[str, Case] = {
         ),
         wrong_types={"jid": '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><jid>@</jid></bind>'},
         missing={"jid": '<bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/>'},
+        simple=["{urn:ietf:params:xml:ns:xmpp-bind}jid"],
         values={"jid": JID},
     ),
     "BindRequest": Case(
@@ -124,6 +126,7 @@ CASES: dict[str, Case] = {
             Example('<session xmlns="urn:ietf:params:xml:ns:xmpp-session"><optional/></session>', {"optional": True}),
         ),
         wrong=(("another namespace", '<session xmlns="jabber:client"/>'),),
+        simple=["{urn:ietf:params:xml:ns:xmpp-session}optional"],
         values={"optional": BOOL},
     ),
     "SessionRequest": Case(

@@ -84,6 +84,7 @@ CASES: dict[str, Case] = {
             "type": '<message xmlns="jabber:client"><composing xmlns="http://jabber.org/protocol/chatstates"/></message>',
             "composing": '<message xmlns="jabber:client" type="chat"/>',
         },
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -128,6 +129,7 @@ CASES: dict[str, Case] = {
             "type": '<message xmlns="jabber:client"><paused xmlns="http://jabber.org/protocol/chatstates"/></message>',
             "paused": '<message xmlns="jabber:client" type="chat"/>',
         },
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -167,6 +169,7 @@ CASES: dict[str, Case] = {
             "from_": '<message xmlns="jabber:client" from="@"/>',
             "to": '<message xmlns="jabber:client" to="@"/>',
         },
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

@@ -72,6 +72,7 @@ CASES: dict[str, Case] = {
             "to": '<message xmlns="jabber:client" to="@"><replace xmlns="urn:xmpp:message-correct:0" id="some text"/></message>',
         },
         missing={"replace": '<message xmlns="jabber:client"/>'},
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

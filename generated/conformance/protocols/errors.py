@@ -21,7 +21,7 @@ CASES: dict[str, Case] = {
         '<error xmlns="jabber:client" type="auth" code="7" by="81001-7001@chat.connectycube.com"><bad-request xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">some text</text><text>some text</text></error>',
         examples=(
             Example(
-                '<error xmlns="jabber:client" code="503" type="cancel"><service-unavailable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">blocked</text></error>',
+                '<error xmlns="jabber:client" code="503" type="cancel"><service-unavailable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas" xml:lang="en">blocked</text></error>',
                 {"condition": "service-unavailable", "code": 503, "text": "blocked"},
             ),
             Example(
@@ -34,6 +34,7 @@ CASES: dict[str, Case] = {
             "code": '<error xmlns="jabber:client" code="many"/>',
             "by": '<error xmlns="jabber:client" by="@"/>',
         },
+        simple=["{urn:ietf:params:xml:ns:xmpp-stanzas}text", "{jabber:client}text"],
         values={
             "type": optional(known("auth", "cancel", "continue", "modify", "wait") | TEXT),
             "code": optional(integer(least=0)),
@@ -87,6 +88,7 @@ CASES: dict[str, Case] = {
             "to": '<message xmlns="jabber:client" to="@" type="error"/>',
         },
         missing={"type": '<message xmlns="jabber:client"/>'},
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

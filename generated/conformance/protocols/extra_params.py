@@ -47,6 +47,15 @@ CASES: dict[str, Case] = {
             "silent": '<extraParams xmlns="jabber:client"><silent>perhaps</silent></extraParams>',
             "markable": '<extraParams xmlns="jabber:client"><markable>perhaps</markable></extraParams>',
         },
+        simple=[
+            "{jabber:client}save_to_history",
+            "{jabber:client}dialog_id",
+            "{jabber:client}date_sent",
+            "{jabber:client}moduleIdentifier",
+            "{jabber:client}message_id",
+            "{jabber:client}silent",
+            "{jabber:client}markable",
+        ],
         values={
             "save_to_history": optional(BOOL),
             "dialog_id": optional(TEXT),

@@ -26,6 +26,10 @@ CASES: dict[str, Case] = {
             Example(
                 '<message xmlns="jabber:client" id="66f1a8d0e4b0d93a51c8e30a" to="81002-7001@chat.connectycube.com" type="chat"><body>good night</body><extraParams><silent>1</silent></extraParams></message>'
             ),
+            Example(
+                '<message xmlns="jabber:client" to="81002-7001@chat.connectycube.com" type="chat"><body xml:lang="de">Um sieben</body><body>At seven</body></message>',
+                {"body": "Um sieben"},
+            ),
         ),
         wrong=(
             ("another namespace", '<message xmlns="jabber:server" type="chat"/>'),
@@ -35,6 +39,7 @@ CASES: dict[str, Case] = {
             "from_": '<message xmlns="jabber:client" from="@"/>',
             "to": '<message xmlns="jabber:client" to="@"/>',
         },
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -64,6 +69,7 @@ CASES: dict[str, Case] = {
             "to": '<message xmlns="jabber:client" to="@" type="groupchat"/>',
         },
         missing={"type": '<message xmlns="jabber:client"/>'},
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -92,6 +98,7 @@ CASES: dict[str, Case] = {
             "to": '<message xmlns="jabber:client" to="@" type="headline"/>',
         },
         missing={"type": '<message xmlns="jabber:client"/>'},
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

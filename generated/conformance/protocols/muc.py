@@ -65,6 +65,7 @@ CASES: dict[str, Case] = {
                 '<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="none"/></x>',
             ),
         ),
+        simple=["{http://jabber.org/protocol/muc}password"],
         values={"history": optional(made("MucHistory")), "password": optional(TEXT)},
     ),
     "MucActor": Case(
@@ -103,6 +104,7 @@ CASES: dict[str, Case] = {
             ),
         ),
         wrong_types={"jid": '<item xmlns="http://jabber.org/protocol/muc#user" jid="@"/>'},
+        simple=["{http://jabber.org/protocol/muc#user}reason"],
         values={
             "affiliation": optional(known("owner", "admin", "member", "outcast", "none") | TEXT),
             "role": optional(known("moderator", "participant", "visitor", "none") | TEXT),
@@ -221,6 +223,7 @@ CASES: dict[str, Case] = {
             "priority": '<presence xmlns="jabber:client"><priority>many</priority><x xmlns="http://jabber.org/protocol/muc#user"/></presence>',
         },
         missing={"muc": '<presence xmlns="jabber:client"/>'},
+        simple=["{jabber:client}show", "{jabber:client}status", "{jabber:client}priority"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -274,6 +277,7 @@ CASES: dict[str, Case] = {
             "type": '<presence xmlns="jabber:client"><x xmlns="http://jabber.org/protocol/muc#user"/></presence>',
             "muc": '<presence xmlns="jabber:client" type="unavailable"/>',
         },
+        simple=["{jabber:client}status"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

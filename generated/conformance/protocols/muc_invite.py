@@ -33,6 +33,7 @@ CASES: dict[str, Case] = {
             "from_": '<invite xmlns="http://jabber.org/protocol/muc#user" from="@"/>',
             "to": '<invite xmlns="http://jabber.org/protocol/muc#user" to="@"/>',
         },
+        simple=["{http://jabber.org/protocol/muc#user}reason"],
         values={"from_": optional(JID), "to": optional(JID), "reason": optional(TEXT)},
     ),
     "MucInvitation": Case(
@@ -51,6 +52,7 @@ CASES: dict[str, Case] = {
                 '<x xmlns="jabber:x:conference" jid="7001_66f1a7c2e4b0d93a51c8e201@muc.chat.connectycube.com"/>',
             ),
         ),
+        simple=["{http://jabber.org/protocol/muc#user}password"],
         values={"invite": optional(made("MucInvite")), "password": optional(TEXT)},
     ),
     "BareInvite": Case(
@@ -88,6 +90,7 @@ CASES: dict[str, Case] = {
             "type": '<message xmlns="jabber:client" type="none-of-them"><x xmlns="http://jabber.org/protocol/muc#user"/></message>',
         },
         missing={"invitation": '<message xmlns="jabber:client"/>'},
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -122,6 +125,7 @@ CASES: dict[str, Case] = {
             "to": '<message xmlns="jabber:client" to="@"><invite/></message>',
         },
         missing={"invite": '<message xmlns="jabber:client"/>'},
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

@@ -48,6 +48,7 @@ CASES: dict[str, Case] = {
             "to": '<presence xmlns="jabber:client" to="@"/>',
             "priority": '<presence xmlns="jabber:client"><priority>many</priority></presence>',
         },
+        simple=["{jabber:client}show", "{jabber:client}status", "{jabber:client}priority"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -89,6 +90,7 @@ CASES: dict[str, Case] = {
             "to": '<presence xmlns="jabber:client" to="@" type="unavailable"/>',
         },
         missing={"type": '<presence xmlns="jabber:client"/>'},
+        simple=["{jabber:client}status"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),
@@ -118,6 +120,7 @@ CASES: dict[str, Case] = {
             "to": '<presence xmlns="jabber:client" to="@" type="subscribe"/>',
         },
         missing={"type": '<presence xmlns="jabber:client"/>'},
+        simple=["{jabber:client}status"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

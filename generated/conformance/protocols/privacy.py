@@ -82,6 +82,12 @@ CASES: dict[str, Case] = {
             "action": '<item xmlns="jabber:iq:privacy" order="7"/>',
             "order": '<item xmlns="jabber:iq:privacy" action="allow"/>',
         },
+        simple=[
+            "{jabber:iq:privacy}message",
+            "{jabber:iq:privacy}presence-in",
+            "{jabber:iq:privacy}presence-out",
+            "{jabber:iq:privacy}iq",
+        ],
         values={
             "type": optional(known("jid", "group", "subscription")),
             "value": optional(TEXT),

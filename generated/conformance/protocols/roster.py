@@ -53,6 +53,7 @@ CASES: dict[str, Case] = {
             "approved": '<item xmlns="jabber:iq:roster" jid="81001-7001@chat.connectycube.com" approved="perhaps"/>',
         },
         missing={"jid": '<item xmlns="jabber:iq:roster"/>'},
+        simple=["{jabber:iq:roster}group"],
         values={
             "jid": JID,
             "name": optional(TEXT),

@@ -119,6 +119,7 @@ CASES: dict[str, Case] = {
             ("the failure of TLS", '<failure xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>'),
             ("the opposite", '<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>'),
         ),
+        simple=["{urn:ietf:params:xml:ns:xmpp-sasl}text"],
         values={
             "condition": optional(
                 known(

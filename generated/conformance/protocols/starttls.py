@@ -19,6 +19,7 @@ CASES: dict[str, Case] = {
             Example('<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"><required/></starttls>', {"required": True}),
         ),
         wrong=(("another namespace", '<starttls xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>'),),
+        simple=["{urn:ietf:params:xml:ns:xmpp-tls}required"],
         values={"required": BOOL},
         root=True,
     ),

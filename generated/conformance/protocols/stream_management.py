@@ -150,6 +150,7 @@ CASES: dict[str, Case] = {
             ("another namespace", '<failed xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>'),
         ),
         wrong_types={"h": '<failed xmlns="urn:xmpp:sm:3" h="many"/>'},
+        simple=["{urn:ietf:params:xml:ns:xmpp-stanzas}text"],
         values={
             "h": optional(integer(least=0, most=4294967295)),
             "condition": optional(

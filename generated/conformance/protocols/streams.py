@@ -30,6 +30,7 @@ CASES: dict[str, Case] = {
             ("another namespace", '<mechanisms xmlns="jabber:client"><mechanism>PLAIN</mechanism></mechanisms>'),
             ("XEP-0388", '<authentication xmlns="urn:xmpp:sasl:2"><mechanism>PLAIN</mechanism></authentication>'),
         ),
+        simple=["{urn:ietf:params:xml:ns:xmpp-sasl}mechanism"],
         values={"mechanisms": many(TEXT)},
     ),
     "Compression": Case(
@@ -47,6 +48,7 @@ CASES: dict[str, Case] = {
                 '<compression xmlns="http://jabber.org/protocol/compress"><method>zlib</method></compression>',
             ),
         ),
+        simple=["{http://jabber.org/features/compress}method"],
         values={"methods": many(TEXT)},
     ),
     "SmFeature": Case(
@@ -57,6 +59,7 @@ CASES: dict[str, Case] = {
             Example('<sm xmlns="urn:xmpp:sm:3"><optional/></sm>', {"optional": True}),
         ),
         wrong=(("an older namespace", '<sm xmlns="urn:xmpp:sm:2"/>'),),
+        simple=["{urn:xmpp:sm:3}optional", "{urn:xmpp:sm:3}required"],
         values={"optional": BOOL, "required": BOOL},
     ),
     "RosterVersioning": Case(
@@ -80,6 +83,7 @@ CASES: dict[str, Case] = {
             "max_bytes": '<limits xmlns="urn:xmpp:stream-limits:0"><max-bytes>many</max-bytes></limits>',
             "idle_seconds": '<limits xmlns="urn:xmpp:stream-limits:0"><idle-seconds>many</idle-seconds></limits>',
         },
+        simple=["{urn:xmpp:stream-limits:0}max-bytes", "{urn:xmpp:stream-limits:0}idle-seconds"],
         values={"max_bytes": optional(integer(least=0)), "idle_seconds": optional(integer(least=0))},
     ),
     "StreamFeatures": Case(
@@ -152,6 +156,7 @@ CASES: dict[str, Case] = {
                 '<error xmlns="jabber:client" type="cancel"><conflict xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error>',
             ),
         ),
+        simple=["{urn:ietf:params:xml:ns:xmpp-streams}see-other-host", "{urn:ietf:params:xml:ns:xmpp-streams}text"],
         values={
             "condition": optional(
                 known(

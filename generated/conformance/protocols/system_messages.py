@@ -49,6 +49,7 @@ CASES: dict[str, Case] = {
             "type": '<message xmlns="jabber:client"><extraParams/></message>',
             "extra": '<message xmlns="jabber:client" type="headline"/>',
         },
+        simple=["{jabber:client}body"],
         values={
             "id": optional(TEXT),
             "from_": optional(JID),

@@ -14,6 +14,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -50,6 +53,8 @@ class Bind(Element):
     :ivar resource: The requested resource; the server generates one if absent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:ietf:params:xml:ns:xmpp-bind}bind"
@@ -57,6 +62,7 @@ class Bind(Element):
     resource: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Bind:
@@ -72,8 +78,18 @@ class Bind(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["resource"])
             if self.resource is not None:
-                inner += "<resource>" + escape_text(self.resource, "resource") + "</resource>"
+                inner += (
+                    (
+                        opened("<resource", self.child_attributes, "resource", ">")
+                        if self.child_attributes
+                        else "<resource>"
+                    )
+                    + escape_text(self.resource, "resource")
+                    + "</resource>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</bind>" if inner else out + "/>"
@@ -87,6 +103,7 @@ def read_bind(element: XMLElement) -> Bind:
     try:
         found = _new(Bind)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.resource = None
         if not len(element):
             found.unknown = ()
@@ -96,6 +113,8 @@ def read_bind(element: XMLElement) -> Bind:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-bind}resource" and not len(child) and found.resource is None:
                 found.resource = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "resource")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -115,6 +134,8 @@ class BoundResource(Element):
     :ivar jid: Full JID of the connection.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:ietf:params:xml:ns:xmpp-bind}bind"
@@ -122,6 +143,7 @@ class BoundResource(Element):
     jid: str
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> BoundResource:
@@ -137,7 +159,13 @@ class BoundResource(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
-            inner += "<jid>" + from_jid(self.jid, "jid") + "</jid>"
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["jid"])
+            inner += (
+                (opened("<jid", self.child_attributes, "jid", ">") if self.child_attributes else "<jid>")
+                + from_jid(self.jid, "jid")
+                + "</jid>"
+            )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</bind>" if inner else out + "/>"
@@ -151,12 +179,15 @@ def read_bound_resource(element: XMLElement) -> BoundResource:
     try:
         found = _new(BoundResource)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         jid_: str | None = None
         unknown: list[str] = []
         for child in element:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-bind}jid" and not len(child) and jid_ is None:
                 jid_ = to_jid(child.text or "", "jid")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "jid")
             else:
                 unknown.append(raw(child))
         if jid_ is None:
@@ -395,6 +426,8 @@ class Session(Element):
     :ivar optional: In an offer, whether the step may be skipped.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:ietf:params:xml:ns:xmpp-session}session"
@@ -402,6 +435,7 @@ class Session(Element):
     optional: bool = False
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Session:
@@ -417,8 +451,14 @@ class Session(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["optional"])
             if self.optional:
-                inner += "<optional/>"
+                inner += (
+                    opened("<optional", self.child_attributes, "optional", "/>")
+                    if self.child_attributes
+                    else "<optional/>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</session>" if inner else out + "/>"
@@ -432,6 +472,7 @@ def read_session(element: XMLElement) -> Session:
     try:
         found = _new(Session)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.optional = False
         if not len(element):
             found.unknown = ()
@@ -441,6 +482,8 @@ def read_session(element: XMLElement) -> Session:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-session}optional" and not len(child) and not found.optional:
                 found.optional = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "optional")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)

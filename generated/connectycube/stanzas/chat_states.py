@@ -16,6 +16,9 @@ from attrs import define
 from . import delay as _delay
 from . import extra_params as _extra_params
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -327,6 +330,8 @@ class TypingMessage(Stanza):
     :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -341,6 +346,7 @@ class TypingMessage(Stanza):
     delay: _delay.Delay | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> TypingMessage:
@@ -361,11 +367,17 @@ class TypingMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _TYPING_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if not isinstance(self.composing, Composing):
                 raise wrong_class(self.composing, "composing", "Composing")
             inner += self.composing._write("jabber:client")
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -418,6 +430,7 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _TYPING_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         composing_: Composing | None = None
         found.body = None
         found.delay = None
@@ -428,6 +441,8 @@ def read_typing_message(element: XMLElement) -> TypingMessage:
                 composing_ = read_composing(child)
             elif tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
@@ -459,6 +474,8 @@ class PausedMessage(Stanza):
     :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -473,6 +490,7 @@ class PausedMessage(Stanza):
     delay: _delay.Delay | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> PausedMessage:
@@ -493,11 +511,17 @@ class PausedMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _PAUSED_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if not isinstance(self.paused, Paused):
                 raise wrong_class(self.paused, "paused", "Paused")
             inner += self.paused._write("jabber:client")
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -550,6 +574,7 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _PAUSED_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         paused_: Paused | None = None
         found.body = None
         found.delay = None
@@ -560,6 +585,8 @@ def read_paused_message(element: XMLElement) -> PausedMessage:
                 paused_ = read_paused(child)
             elif tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
@@ -596,6 +623,8 @@ class ChatStateMessage(Stanza):
     :ivar delay: Present if the server stored the message; its state is then out of date.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -615,6 +644,7 @@ class ChatStateMessage(Stanza):
     delay: _delay.Delay | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> ChatStateMessage:
@@ -636,6 +666,8 @@ class ChatStateMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _CHAT_STATE_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.active is not None:
                 if not isinstance(self.active, Active):
                     raise wrong_class(self.active, "active", "Active")
@@ -657,7 +689,11 @@ class ChatStateMessage(Stanza):
                     raise wrong_class(self.paused, "paused", "Paused")
                 inner += self.paused._write("jabber:client")
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.extra is not None:
                 if not isinstance(self.extra, _extra_params.ExtraParams):
                     raise wrong_class(self.extra, "extra", "ExtraParams")
@@ -714,6 +750,7 @@ def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _CHAT_STATE_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.active = None
         found.composing = None
         found.gone = None
@@ -740,6 +777,8 @@ def read_chat_state_message(element: XMLElement) -> ChatStateMessage:
                 found.paused = read_paused(child)
             elif tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{jabber:client}extraParams" and found.extra is None:
                 found.extra = _extra_params.read_extra_params(child)
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:

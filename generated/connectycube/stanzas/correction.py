@@ -16,6 +16,9 @@ from attrs import define
 from . import delay as _delay
 from . import extra_params as _extra_params
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -134,6 +137,8 @@ class EditMessage(Stanza):
     :ivar extra: Parameters, including `dialog_id`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -149,6 +154,7 @@ class EditMessage(Stanza):
     extra: _extra_params.ExtraParams | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> EditMessage:
@@ -170,8 +176,14 @@ class EditMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _EDIT_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if not isinstance(self.replace, Replace):
                 raise wrong_class(self.replace, "replace", "Replace")
             inner += self.replace._write("jabber:client")
@@ -229,6 +241,7 @@ def read_edit_message(element: XMLElement) -> EditMessage:
         else:
             found.type = "normal"
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _EDIT_MESSAGE_ATTRIBUTES)
+        found.child_attributes = ()
         found.body = None
         replace_: Replace | None = None
         found.delay = None
@@ -238,6 +251,8 @@ def read_edit_message(element: XMLElement) -> EditMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:message-correct:0}replace" and replace_ is None:
                 replace_ = read_replace(child)
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:

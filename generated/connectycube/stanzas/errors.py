@@ -13,6 +13,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -56,6 +59,8 @@ class StanzaFault(Element):
     :ivar plain_text: The same text without its own namespace.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}error"
@@ -95,6 +100,7 @@ class StanzaFault(Element):
     plain_text: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> StanzaFault:
@@ -112,16 +118,28 @@ class StanzaFault(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _STANZA_FAULT_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["text", "plain_text"])
             if self.condition is not None:
                 inner += (
                     "<" + check_name(self.condition, "condition") + ' xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/>'
                 )
             if self.text is not None:
                 inner += (
-                    '<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">' + escape_text(self.text, "text") + "</text>"
+                    (
+                        opened('<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"', self.child_attributes, "text", ">")
+                        if self.child_attributes
+                        else '<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">'
+                    )
+                    + escape_text(self.text, "text")
+                    + "</text>"
                 )
             if self.plain_text is not None:
-                inner += "<text>" + escape_text(self.plain_text, "plain_text") + "</text>"
+                inner += (
+                    (opened("<text", self.child_attributes, "plain_text", ">") if self.child_attributes else "<text>")
+                    + escape_text(self.plain_text, "plain_text")
+                    + "</text>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</error>" if inner else out + "/>"
@@ -156,6 +174,7 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
         else:
             found.by = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _STANZA_FAULT_ATTRIBUTES)
+        found.child_attributes = ()
         found.condition = None
         found.text = None
         found.plain_text = None
@@ -167,8 +186,12 @@ def read_stanza_fault(element: XMLElement) -> StanzaFault:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-stanzas}text" and not len(child) and found.text is None:
                 found.text = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "text")
             elif tag == "{jabber:client}text" and not len(child) and found.plain_text is None:
                 found.plain_text = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "plain_text")
             elif (
                 found.condition is None
                 and not len(child)
@@ -202,6 +225,8 @@ class MessageError(Stanza):
     :ivar error: What is wrong.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -214,6 +239,7 @@ class MessageError(Stanza):
     error: StanzaFault | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> MessageError:
@@ -234,8 +260,14 @@ class MessageError(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _MESSAGE_ERROR_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.error is not None:
                 if not isinstance(self.error, StanzaFault):
                     raise wrong_class(self.error, "error", "StanzaFault")
@@ -283,6 +315,7 @@ def read_message_error(element: XMLElement) -> MessageError:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MESSAGE_ERROR_ATTRIBUTES)
+        found.child_attributes = ()
         found.body = None
         found.error = None
         if not len(element):
@@ -293,6 +326,8 @@ def read_message_error(element: XMLElement) -> MessageError:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{jabber:client}error" and found.error is None:
                 found.error = read_stanza_fault(child)
             else:

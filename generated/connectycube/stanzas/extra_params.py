@@ -17,6 +17,9 @@ from attrs import define, field
 
 from ._extras import (
     Params,
+    attributes_of,
+    check_child_attributes,
+    opened,
     rest_name,
     superseded,
     to_params,
@@ -67,6 +70,8 @@ class ExtraParams(Element):
     :ivar params: All other parameters; a nested one is a mapping.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}extraParams"
@@ -82,6 +87,7 @@ class ExtraParams(Element):
     params: Params = field(factory=dict)
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> ExtraParams:
@@ -93,24 +99,85 @@ class ExtraParams(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(
+                    self.child_attributes,
+                    [
+                        "save_to_history",
+                        "dialog_id",
+                        "date_sent",
+                        "module_identifier",
+                        "message_id",
+                        "silent",
+                        "markable",
+                    ],
+                )
             if self.save_to_history is not None:
-                inner += "<save_to_history>" + from_bool(self.save_to_history, "save_to_history") + "</save_to_history>"
+                inner += (
+                    (
+                        opened("<save_to_history", self.child_attributes, "save_to_history", ">")
+                        if self.child_attributes
+                        else "<save_to_history>"
+                    )
+                    + from_bool(self.save_to_history, "save_to_history")
+                    + "</save_to_history>"
+                )
             if self.dialog_id is not None:
-                inner += "<dialog_id>" + escape_text(self.dialog_id, "dialog_id") + "</dialog_id>"
+                inner += (
+                    (
+                        opened("<dialog_id", self.child_attributes, "dialog_id", ">")
+                        if self.child_attributes
+                        else "<dialog_id>"
+                    )
+                    + escape_text(self.dialog_id, "dialog_id")
+                    + "</dialog_id>"
+                )
             if self.date_sent is not None:
-                inner += "<date_sent>" + from_unix(self.date_sent, "date_sent") + "</date_sent>"
+                inner += (
+                    (
+                        opened("<date_sent", self.child_attributes, "date_sent", ">")
+                        if self.child_attributes
+                        else "<date_sent>"
+                    )
+                    + from_unix(self.date_sent, "date_sent")
+                    + "</date_sent>"
+                )
             if self.module_identifier is not None:
                 inner += (
-                    "<moduleIdentifier>"
+                    (
+                        opened("<moduleIdentifier", self.child_attributes, "module_identifier", ">")
+                        if self.child_attributes
+                        else "<moduleIdentifier>"
+                    )
                     + escape_text(self.module_identifier, "module_identifier")
                     + "</moduleIdentifier>"
                 )
             if self.message_id is not None:
-                inner += "<message_id>" + escape_text(self.message_id, "message_id") + "</message_id>"
+                inner += (
+                    (
+                        opened("<message_id", self.child_attributes, "message_id", ">")
+                        if self.child_attributes
+                        else "<message_id>"
+                    )
+                    + escape_text(self.message_id, "message_id")
+                    + "</message_id>"
+                )
             if self.silent is not None:
-                inner += "<silent>" + from_bool(self.silent, "silent") + "</silent>"
+                inner += (
+                    (opened("<silent", self.child_attributes, "silent", ">") if self.child_attributes else "<silent>")
+                    + from_bool(self.silent, "silent")
+                    + "</silent>"
+                )
             if self.markable is not None:
-                inner += "<markable>" + from_bool(self.markable, "markable") + "</markable>"
+                inner += (
+                    (
+                        opened("<markable", self.child_attributes, "markable", ">")
+                        if self.child_attributes
+                        else "<markable>"
+                    )
+                    + from_bool(self.markable, "markable")
+                    + "</markable>"
+                )
             for attachments_entry in self.attachments:
                 if not isinstance(attachments_entry, Attachment):
                     raise wrong_class(attachments_entry, "attachments", "Attachment")
@@ -136,6 +203,7 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
     try:
         found = _new(ExtraParams)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.save_to_history = None
         found.dialog_id = None
         found.date_sent = None
@@ -156,18 +224,32 @@ def read_extra_params(element: XMLElement) -> ExtraParams:
             tag = child.tag
             if tag == "{jabber:client}save_to_history" and not len(child) and found.save_to_history is None:
                 found.save_to_history = to_bool(child.text or "", "save_to_history")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "save_to_history")
             elif tag == "{jabber:client}dialog_id" and not len(child) and found.dialog_id is None:
                 found.dialog_id = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "dialog_id")
             elif tag == "{jabber:client}date_sent" and not len(child) and found.date_sent is None:
                 found.date_sent = to_unix(child.text or "", "date_sent")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "date_sent")
             elif tag == "{jabber:client}moduleIdentifier" and not len(child) and found.module_identifier is None:
                 found.module_identifier = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "module_identifier")
             elif tag == "{jabber:client}message_id" and not len(child) and found.message_id is None:
                 found.message_id = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "message_id")
             elif tag == "{jabber:client}silent" and not len(child) and found.silent is None:
                 found.silent = to_bool(child.text or "", "silent")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "silent")
             elif tag == "{jabber:client}markable" and not len(child) and found.markable is None:
                 found.markable = to_bool(child.text or "", "markable")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "markable")
             elif tag == "{jabber:client}attachment":
                 attachments_.append(read_attachment(child))
             elif (name := _EXTRA_PARAMS_NAME(tag)) and not child.keys():

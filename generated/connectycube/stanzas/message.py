@@ -17,6 +17,9 @@ from . import delay as _delay
 from . import extra_params as _extra_params
 from . import self_destroy as _self_destroy
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -60,6 +63,8 @@ class ChatMessage(Stanza):
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -76,6 +81,7 @@ class ChatMessage(Stanza):
     extra: _extra_params.ExtraParams | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> ChatMessage:
@@ -97,8 +103,14 @@ class ChatMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _CHAT_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.markable is not None:
                 if not isinstance(self.markable, _chat_markers.Markable):
                     raise wrong_class(self.markable, "markable", "Markable")
@@ -161,6 +173,7 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
         else:
             found.type = "normal"
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _CHAT_MESSAGE_ATTRIBUTES)
+        found.child_attributes = ()
         found.body = None
         found.markable = None
         found.destroy = None
@@ -174,6 +187,8 @@ def read_chat_message(element: XMLElement) -> ChatMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:chat-markers:0}markable" and found.markable is None:
                 found.markable = _chat_markers.read_markable(child)
             elif tag == "{urn:xmpp:message-destroy-after:0}destroy" and found.destroy is None:
@@ -209,6 +224,8 @@ class GroupMessage(Stanza):
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -224,6 +241,7 @@ class GroupMessage(Stanza):
     extra: _extra_params.ExtraParams | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> GroupMessage:
@@ -244,8 +262,14 @@ class GroupMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _GROUP_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.markable is not None:
                 if not isinstance(self.markable, _chat_markers.Markable):
                     raise wrong_class(self.markable, "markable", "Markable")
@@ -305,6 +329,7 @@ def read_group_message(element: XMLElement) -> GroupMessage:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _GROUP_MESSAGE_ATTRIBUTES)
+        found.child_attributes = ()
         found.body = None
         found.markable = None
         found.destroy = None
@@ -318,6 +343,8 @@ def read_group_message(element: XMLElement) -> GroupMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:chat-markers:0}markable" and found.markable is None:
                 found.markable = _chat_markers.read_markable(child)
             elif tag == "{urn:xmpp:message-destroy-after:0}destroy" and found.destroy is None:
@@ -353,6 +380,8 @@ class HeadlineMessage(Stanza):
     :ivar extra: Parameters and attachments.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -368,6 +397,7 @@ class HeadlineMessage(Stanza):
     extra: _extra_params.ExtraParams | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> HeadlineMessage:
@@ -388,8 +418,14 @@ class HeadlineMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _HEADLINE_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.markable is not None:
                 if not isinstance(self.markable, _chat_markers.Markable):
                     raise wrong_class(self.markable, "markable", "Markable")
@@ -451,6 +487,7 @@ def read_headline_message(element: XMLElement) -> HeadlineMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _HEADLINE_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.body = None
         found.markable = None
         found.destroy = None
@@ -464,6 +501,8 @@ def read_headline_message(element: XMLElement) -> HeadlineMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:chat-markers:0}markable" and found.markable is None:
                 found.markable = _chat_markers.read_markable(child)
             elif tag == "{urn:xmpp:message-destroy-after:0}destroy" and found.destroy is None:

@@ -20,6 +20,9 @@ from attrs import define
 from . import delay as _delay
 from . import errors as _errors
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -167,6 +170,8 @@ class MucJoin(Element):
     :ivar password: Password of the room.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{http://jabber.org/protocol/muc}x"
@@ -175,6 +180,7 @@ class MucJoin(Element):
     password: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> MucJoin:
@@ -186,12 +192,22 @@ class MucJoin(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["password"])
             if self.history is not None:
                 if not isinstance(self.history, MucHistory):
                     raise wrong_class(self.history, "history", "MucHistory")
                 inner += self.history._write("http://jabber.org/protocol/muc")
             if self.password is not None:
-                inner += "<password>" + escape_text(self.password, "password") + "</password>"
+                inner += (
+                    (
+                        opened("<password", self.child_attributes, "password", ">")
+                        if self.child_attributes
+                        else "<password>"
+                    )
+                    + escape_text(self.password, "password")
+                    + "</password>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</x>" if inner else out + "/>"
@@ -205,6 +221,7 @@ def read_muc_join(element: XMLElement) -> MucJoin:
     try:
         found = _new(MucJoin)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.history = None
         found.password = None
         if not len(element):
@@ -217,6 +234,8 @@ def read_muc_join(element: XMLElement) -> MucJoin:
                 found.history = read_muc_history(child)
             elif tag == "{http://jabber.org/protocol/muc}password" and not len(child) and found.password is None:
                 found.password = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "password")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -319,6 +338,8 @@ class MucItem(Element):
     :ivar reason: Why.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{http://jabber.org/protocol/muc#user}item"
@@ -331,6 +352,7 @@ class MucItem(Element):
     reason: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> MucItem:
@@ -354,12 +376,18 @@ class MucItem(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _MUC_ITEM_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["reason"])
             if self.actor is not None:
                 if not isinstance(self.actor, MucActor):
                     raise wrong_class(self.actor, "actor", "MucActor")
                 inner += self.actor._write("http://jabber.org/protocol/muc#user")
             if self.reason is not None:
-                inner += "<reason>" + escape_text(self.reason, "reason") + "</reason>"
+                inner += (
+                    (opened("<reason", self.child_attributes, "reason", ">") if self.child_attributes else "<reason>")
+                    + escape_text(self.reason, "reason")
+                    + "</reason>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</item>" if inner else out + "/>"
@@ -399,6 +427,7 @@ def read_muc_item(element: XMLElement) -> MucItem:
         else:
             found.nick = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_ITEM_ATTRIBUTES)
+        found.child_attributes = ()
         found.actor = None
         found.reason = None
         if not len(element):
@@ -411,6 +440,8 @@ def read_muc_item(element: XMLElement) -> MucItem:
                 found.actor = read_muc_actor(child)
             elif tag == "{http://jabber.org/protocol/muc#user}reason" and not len(child) and found.reason is None:
                 found.reason = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "reason")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -688,6 +719,8 @@ class RoomOccupant(Stanza):
     :ivar muc: What the room tells about the occupant.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}presence"
@@ -703,6 +736,7 @@ class RoomOccupant(Stanza):
     muc: MucUser
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> RoomOccupant:
@@ -722,12 +756,30 @@ class RoomOccupant(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _ROOM_OCCUPANT_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["show", "status", "priority"])
             if self.show is not None:
-                inner += "<show>" + escape_text(self.show, "show") + "</show>"
+                inner += (
+                    (opened("<show", self.child_attributes, "show", ">") if self.child_attributes else "<show>")
+                    + escape_text(self.show, "show")
+                    + "</show>"
+                )
             if self.status is not None:
-                inner += "<status>" + escape_text(self.status, "status") + "</status>"
+                inner += (
+                    (opened("<status", self.child_attributes, "status", ">") if self.child_attributes else "<status>")
+                    + escape_text(self.status, "status")
+                    + "</status>"
+                )
             if self.priority is not None:
-                inner += "<priority>" + from_int(self.priority, "priority", -128, 127) + "</priority>"
+                inner += (
+                    (
+                        opened("<priority", self.child_attributes, "priority", ">")
+                        if self.child_attributes
+                        else "<priority>"
+                    )
+                    + from_int(self.priority, "priority", -128, 127)
+                    + "</priority>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -776,6 +828,7 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROOM_OCCUPANT_ATTRIBUTES)
+        found.child_attributes = ()
         found.show = None
         found.status = None
         found.priority = None
@@ -786,10 +839,16 @@ def read_room_occupant(element: XMLElement) -> RoomOccupant:
             tag = child.tag
             if tag == "{jabber:client}show" and not len(child) and found.show is None:
                 found.show = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "show")
             elif tag == "{jabber:client}status" and not len(child) and found.status is None:
                 found.status = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "status")
             elif tag == "{jabber:client}priority" and not len(child) and found.priority is None:
                 found.priority = to_int(child.text or "", "priority", -128, 127)
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "priority")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             elif tag == "{http://jabber.org/protocol/muc#user}x" and muc_ is None:
@@ -822,6 +881,8 @@ class RoomOccupantLeft(Stanza):
     :ivar muc: What the room tells about the occupant.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}presence"
@@ -835,6 +896,7 @@ class RoomOccupantLeft(Stanza):
     muc: MucUser
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> RoomOccupantLeft:
@@ -855,8 +917,14 @@ class RoomOccupantLeft(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _ROOM_OCCUPANT_LEFT_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["status"])
             if self.status is not None:
-                inner += "<status>" + escape_text(self.status, "status") + "</status>"
+                inner += (
+                    (opened("<status", self.child_attributes, "status", ">") if self.child_attributes else "<status>")
+                    + escape_text(self.status, "status")
+                    + "</status>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -909,6 +977,7 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _ROOM_OCCUPANT_LEFT_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.status = None
         found.delay = None
         muc_: MucUser | None = None
@@ -917,6 +986,8 @@ def read_room_occupant_left(element: XMLElement) -> RoomOccupantLeft:
             tag = child.tag
             if tag == "{jabber:client}status" and not len(child) and found.status is None:
                 found.status = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "status")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             elif tag == "{http://jabber.org/protocol/muc#user}x" and muc_ is None:

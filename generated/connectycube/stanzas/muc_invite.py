@@ -16,6 +16,9 @@ from attrs import define
 from . import delay as _delay
 from . import extra_params as _extra_params
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -55,6 +58,8 @@ class MucInvite(Element):
     :ivar reason: Why.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{http://jabber.org/protocol/muc#user}invite"
@@ -64,6 +69,7 @@ class MucInvite(Element):
     reason: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> MucInvite:
@@ -83,8 +89,14 @@ class MucInvite(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _MUC_INVITE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["reason"])
             if self.reason is not None:
-                inner += "<reason>" + escape_text(self.reason, "reason") + "</reason>"
+                inner += (
+                    (opened("<reason", self.child_attributes, "reason", ">") if self.child_attributes else "<reason>")
+                    + escape_text(self.reason, "reason")
+                    + "</reason>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</invite>" if inner else out + "/>"
@@ -114,6 +126,7 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
         else:
             found.to = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _MUC_INVITE_ATTRIBUTES)
+        found.child_attributes = ()
         found.reason = None
         if not len(element):
             found.unknown = ()
@@ -123,6 +136,8 @@ def read_muc_invite(element: XMLElement) -> MucInvite:
             tag = child.tag
             if tag == "{http://jabber.org/protocol/muc#user}reason" and not len(child) and found.reason is None:
                 found.reason = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "reason")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -143,6 +158,8 @@ class MucInvitation(Element):
     :ivar password: Password of the room.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{http://jabber.org/protocol/muc#user}x"
@@ -151,6 +168,7 @@ class MucInvitation(Element):
     password: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> MucInvitation:
@@ -166,12 +184,22 @@ class MucInvitation(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["password"])
             if self.invite is not None:
                 if not isinstance(self.invite, MucInvite):
                     raise wrong_class(self.invite, "invite", "MucInvite")
                 inner += self.invite._write("http://jabber.org/protocol/muc#user")
             if self.password is not None:
-                inner += "<password>" + escape_text(self.password, "password") + "</password>"
+                inner += (
+                    (
+                        opened("<password", self.child_attributes, "password", ">")
+                        if self.child_attributes
+                        else "<password>"
+                    )
+                    + escape_text(self.password, "password")
+                    + "</password>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</x>" if inner else out + "/>"
@@ -185,6 +213,7 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
     try:
         found = _new(MucInvitation)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.invite = None
         found.password = None
         if not len(element):
@@ -197,6 +226,8 @@ def read_muc_invitation(element: XMLElement) -> MucInvitation:
                 found.invite = read_muc_invite(child)
             elif tag == "{http://jabber.org/protocol/muc#user}password" and not len(child) and found.password is None:
                 found.password = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "password")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -274,6 +305,8 @@ class InvitationMessage(Stanza):
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -289,6 +322,7 @@ class InvitationMessage(Stanza):
     extra: _extra_params.ExtraParams | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> InvitationMessage:
@@ -310,8 +344,14 @@ class InvitationMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _INVITATION_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if not isinstance(self.invitation, MucInvitation):
                 raise wrong_class(self.invitation, "invitation", "MucInvitation")
             inner += self.invitation._write("jabber:client")
@@ -371,6 +411,7 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _INVITATION_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.body = None
         invitation_: MucInvitation | None = None
         found.delay = None
@@ -380,6 +421,8 @@ def read_invitation_message(element: XMLElement) -> InvitationMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{http://jabber.org/protocol/muc#user}x" and invitation_ is None:
                 invitation_ = read_muc_invitation(child)
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
@@ -416,6 +459,8 @@ class BareInvitationMessage(Stanza):
     :ivar extra: Parameters.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -431,6 +476,7 @@ class BareInvitationMessage(Stanza):
     extra: _extra_params.ExtraParams | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> BareInvitationMessage:
@@ -452,8 +498,14 @@ class BareInvitationMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _BARE_INVITATION_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if not isinstance(self.invite, BareInvite):
                 raise wrong_class(self.invite, "invite", "BareInvite")
             inner += self.invite._write("jabber:client")
@@ -513,6 +565,7 @@ def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _BARE_INVITATION_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.body = None
         invite_: BareInvite | None = None
         found.delay = None
@@ -522,6 +575,8 @@ def read_bare_invitation_message(element: XMLElement) -> BareInvitationMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{jabber:client}invite" and invite_ is None:
                 invite_ = read_bare_invite(child)
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:

@@ -16,6 +16,9 @@ from attrs import define
 from . import delay as _delay
 from . import errors as _errors
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -68,6 +71,8 @@ class AvailablePresence(Stanza):
     :ivar delay: When the presence was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}presence"
@@ -82,6 +87,7 @@ class AvailablePresence(Stanza):
     delay: _delay.Delay | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> AvailablePresence:
@@ -101,12 +107,30 @@ class AvailablePresence(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _AVAILABLE_PRESENCE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["show", "status", "priority"])
             if self.show is not None:
-                inner += "<show>" + escape_text(self.show, "show") + "</show>"
+                inner += (
+                    (opened("<show", self.child_attributes, "show", ">") if self.child_attributes else "<show>")
+                    + escape_text(self.show, "show")
+                    + "</show>"
+                )
             if self.status is not None:
-                inner += "<status>" + escape_text(self.status, "status") + "</status>"
+                inner += (
+                    (opened("<status", self.child_attributes, "status", ">") if self.child_attributes else "<status>")
+                    + escape_text(self.status, "status")
+                    + "</status>"
+                )
             if self.priority is not None:
-                inner += "<priority>" + from_int(self.priority, "priority", -128, 127) + "</priority>"
+                inner += (
+                    (
+                        opened("<priority", self.child_attributes, "priority", ">")
+                        if self.child_attributes
+                        else "<priority>"
+                    )
+                    + from_int(self.priority, "priority", -128, 127)
+                    + "</priority>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -154,6 +178,7 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _AVAILABLE_PRESENCE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.show = None
         found.status = None
         found.priority = None
@@ -166,10 +191,16 @@ def read_available_presence(element: XMLElement) -> AvailablePresence:
             tag = child.tag
             if tag == "{jabber:client}show" and not len(child) and found.show is None:
                 found.show = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "show")
             elif tag == "{jabber:client}status" and not len(child) and found.status is None:
                 found.status = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "status")
             elif tag == "{jabber:client}priority" and not len(child) and found.priority is None:
                 found.priority = to_int(child.text or "", "priority", -128, 127)
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "priority")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
@@ -196,6 +227,8 @@ class UnavailablePresence(Stanza):
     :ivar delay: When the presence was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}presence"
@@ -208,6 +241,7 @@ class UnavailablePresence(Stanza):
     delay: _delay.Delay | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> UnavailablePresence:
@@ -228,8 +262,14 @@ class UnavailablePresence(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _UNAVAILABLE_PRESENCE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["status"])
             if self.status is not None:
-                inner += "<status>" + escape_text(self.status, "status") + "</status>"
+                inner += (
+                    (opened("<status", self.child_attributes, "status", ">") if self.child_attributes else "<status>")
+                    + escape_text(self.status, "status")
+                    + "</status>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -279,6 +319,7 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _UNAVAILABLE_PRESENCE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.status = None
         found.delay = None
         if not len(element):
@@ -289,6 +330,8 @@ def read_unavailable_presence(element: XMLElement) -> UnavailablePresence:
             tag = child.tag
             if tag == "{jabber:client}status" and not len(child) and found.status is None:
                 found.status = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "status")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:
@@ -315,6 +358,8 @@ class Subscribe(Stanza):
     :ivar delay: When the request was first sent.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}presence"
@@ -327,6 +372,7 @@ class Subscribe(Stanza):
     delay: _delay.Delay | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Subscribe:
@@ -347,8 +393,14 @@ class Subscribe(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _SUBSCRIBE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["status"])
             if self.status is not None:
-                inner += "<status>" + escape_text(self.status, "status") + "</status>"
+                inner += (
+                    (opened("<status", self.child_attributes, "status", ">") if self.child_attributes else "<status>")
+                    + escape_text(self.status, "status")
+                    + "</status>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -396,6 +448,7 @@ def read_subscribe(element: XMLElement) -> Subscribe:
         else:
             found.lang = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _SUBSCRIBE_ATTRIBUTES)
+        found.child_attributes = ()
         found.status = None
         found.delay = None
         if not len(element):
@@ -406,6 +459,8 @@ def read_subscribe(element: XMLElement) -> Subscribe:
             tag = child.tag
             if tag == "{jabber:client}status" and not len(child) and found.status is None:
                 found.status = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "status")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             else:

@@ -17,6 +17,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -72,6 +75,8 @@ class PrivacyItem(Element):
     :ivar iq: Applies to incoming requests.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:iq:privacy}item"
@@ -86,6 +91,7 @@ class PrivacyItem(Element):
     iq: bool = False
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> PrivacyItem:
@@ -103,14 +109,28 @@ class PrivacyItem(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _PRIVACY_ITEM_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["message", "presence_in", "presence_out", "iq"])
             if self.message:
-                inner += "<message/>"
+                inner += (
+                    opened("<message", self.child_attributes, "message", "/>")
+                    if self.child_attributes
+                    else "<message/>"
+                )
             if self.presence_in:
-                inner += "<presence-in/>"
+                inner += (
+                    opened("<presence-in", self.child_attributes, "presence_in", "/>")
+                    if self.child_attributes
+                    else "<presence-in/>"
+                )
             if self.presence_out:
-                inner += "<presence-out/>"
+                inner += (
+                    opened("<presence-out", self.child_attributes, "presence_out", "/>")
+                    if self.child_attributes
+                    else "<presence-out/>"
+                )
             if self.iq:
-                inner += "<iq/>"
+                inner += opened("<iq", self.child_attributes, "iq", "/>") if self.child_attributes else "<iq/>"
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</item>" if inner else out + "/>"
@@ -150,6 +170,7 @@ def read_privacy_item(element: XMLElement) -> PrivacyItem:
         else:
             raise missing("the attribute order")
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _PRIVACY_ITEM_ATTRIBUTES)
+        found.child_attributes = ()
         found.message = False
         found.presence_in = False
         found.presence_out = False
@@ -162,12 +183,20 @@ def read_privacy_item(element: XMLElement) -> PrivacyItem:
             tag = child.tag
             if tag == "{jabber:iq:privacy}message" and not len(child) and not found.message:
                 found.message = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "message")
             elif tag == "{jabber:iq:privacy}presence-in" and not len(child) and not found.presence_in:
                 found.presence_in = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "presence_in")
             elif tag == "{jabber:iq:privacy}presence-out" and not len(child) and not found.presence_out:
                 found.presence_out = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "presence_out")
             elif tag == "{jabber:iq:privacy}iq" and not len(child) and not found.iq:
                 found.iq = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "iq")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)

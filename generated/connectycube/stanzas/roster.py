@@ -16,6 +16,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -59,6 +62,8 @@ class RosterItem(Element):
     :ivar groups: The user's groups that the contact is in.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:iq:roster}item"
@@ -71,6 +76,7 @@ class RosterItem(Element):
     groups: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> RosterItem:
@@ -91,8 +97,18 @@ class RosterItem(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _ROSTER_ITEM_ATTRIBUTES)
             inner = ""
-            for groups_entry in self.groups:
-                inner += "<group>" + escape_text(groups_entry, "groups") + "</group>"
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["groups"])
+            for groups_number, groups_entry in enumerate(self.groups):
+                inner += (
+                    (
+                        opened("<group", self.child_attributes, f"groups[{groups_number}]", ">")
+                        if self.child_attributes
+                        else "<group>"
+                    )
+                    + escape_text(groups_entry, "groups")
+                    + "</group>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</item>" if inner else out + "/>"
@@ -137,6 +153,7 @@ def read_roster_item(element: XMLElement) -> RosterItem:
         else:
             found.approved = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _ROSTER_ITEM_ATTRIBUTES)
+        found.child_attributes = ()
         found.groups = ()
         if not len(element):
             found.unknown = ()
@@ -147,6 +164,8 @@ def read_roster_item(element: XMLElement) -> RosterItem:
             tag = child.tag
             if tag == "{jabber:iq:roster}group" and not len(child):
                 groups_.append(child.text or "")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, f"groups[{len(groups_) - 1}]")
             else:
                 unknown.append(raw(child))
         found.groups = tuple(groups_)

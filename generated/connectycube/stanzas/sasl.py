@@ -17,6 +17,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -373,6 +376,8 @@ class Failure(Stanza):
     :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:ietf:params:xml:ns:xmpp-sasl}failure"
@@ -397,6 +402,7 @@ class Failure(Stanza):
     text: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Failure:
@@ -412,10 +418,16 @@ class Failure(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["text"])
             if self.condition is not None:
                 inner += "<" + check_name(self.condition, "condition") + "/>"
             if self.text is not None:
-                inner += "<text>" + escape_text(self.text, "text") + "</text>"
+                inner += (
+                    (opened("<text", self.child_attributes, "text", ">") if self.child_attributes else "<text>")
+                    + escape_text(self.text, "text")
+                    + "</text>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</failure>" if inner else out + "/>"
@@ -429,6 +441,7 @@ def read_failure(element: XMLElement) -> Failure:
     try:
         found = _new(Failure)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.condition = None
         found.text = None
         if not len(element):
@@ -439,6 +452,8 @@ def read_failure(element: XMLElement) -> Failure:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-sasl}text" and not len(child) and found.text is None:
                 found.text = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "text")
             elif (
                 found.condition is None
                 and not len(child)

@@ -16,6 +16,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     write_unknown,
     write_unknown_attributes,
 )
@@ -40,6 +43,8 @@ class StartTls(Stanza):
     :ivar required: In an offer, whether TLS must be started.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:ietf:params:xml:ns:xmpp-tls}starttls"
@@ -47,6 +52,7 @@ class StartTls(Stanza):
     required: bool = False
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> StartTls:
@@ -62,8 +68,14 @@ class StartTls(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["required"])
             if self.required:
-                inner += "<required/>"
+                inner += (
+                    opened("<required", self.child_attributes, "required", "/>")
+                    if self.child_attributes
+                    else "<required/>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</starttls>" if inner else out + "/>"
@@ -77,6 +89,7 @@ def read_start_tls(element: XMLElement) -> StartTls:
     try:
         found = _new(StartTls)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.required = False
         if not len(element):
             found.unknown = ()
@@ -86,6 +99,8 @@ def read_start_tls(element: XMLElement) -> StartTls:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-tls}required" and not len(child) and not found.required:
                 found.required = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "required")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)

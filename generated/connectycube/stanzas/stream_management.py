@@ -17,6 +17,9 @@ from xml.etree.ElementTree import Element as XMLElement
 from attrs import define
 
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -476,6 +479,8 @@ class Failed(Stanza):
     :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:xmpp:sm:3}failed"
@@ -499,6 +504,7 @@ class Failed(Stanza):
     text: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Failed:
@@ -512,13 +518,21 @@ class Failed(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _FAILED_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["text"])
             if self.condition is not None:
                 inner += (
                     "<" + check_name(self.condition, "condition") + ' xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/>'
                 )
             if self.text is not None:
                 inner += (
-                    '<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">' + escape_text(self.text, "text") + "</text>"
+                    (
+                        opened('<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"', self.child_attributes, "text", ">")
+                        if self.child_attributes
+                        else '<text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">'
+                    )
+                    + escape_text(self.text, "text")
+                    + "</text>"
                 )
             if self.unknown:
                 inner += write_unknown(self.unknown)
@@ -544,6 +558,7 @@ def read_failed(element: XMLElement) -> Failed:
         else:
             found.h = None
         found.unknown_attributes = () if known == len(attributes) else unknown_of(attributes, _FAILED_ATTRIBUTES)
+        found.child_attributes = ()
         found.condition = None
         found.text = None
         if not len(element):
@@ -554,6 +569,8 @@ def read_failed(element: XMLElement) -> Failed:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-stanzas}text" and not len(child) and found.text is None:
                 found.text = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "text")
             elif (
                 found.condition is None
                 and not len(child)

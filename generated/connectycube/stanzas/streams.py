@@ -18,6 +18,9 @@ from attrs import define
 from . import bind as _bind
 from . import starttls as _starttls
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     write_unknown,
     write_unknown_attributes,
 )
@@ -59,6 +62,8 @@ class Mechanisms(Element):
     :ivar mechanisms: Their names, the preferred one first.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:ietf:params:xml:ns:xmpp-sasl}mechanisms"
@@ -66,6 +71,7 @@ class Mechanisms(Element):
     mechanisms: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Mechanisms:
@@ -81,8 +87,18 @@ class Mechanisms(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
-            for mechanisms_entry in self.mechanisms:
-                inner += "<mechanism>" + escape_text(mechanisms_entry, "mechanisms") + "</mechanism>"
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["mechanisms"])
+            for mechanisms_number, mechanisms_entry in enumerate(self.mechanisms):
+                inner += (
+                    (
+                        opened("<mechanism", self.child_attributes, f"mechanisms[{mechanisms_number}]", ">")
+                        if self.child_attributes
+                        else "<mechanism>"
+                    )
+                    + escape_text(mechanisms_entry, "mechanisms")
+                    + "</mechanism>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</mechanisms>" if inner else out + "/>"
@@ -96,6 +112,7 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
     try:
         found = _new(Mechanisms)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.mechanisms = ()
         if not len(element):
             found.unknown = ()
@@ -106,6 +123,8 @@ def read_mechanisms(element: XMLElement) -> Mechanisms:
             tag = child.tag
             if tag == "{urn:ietf:params:xml:ns:xmpp-sasl}mechanism" and not len(child):
                 mechanisms_.append(child.text or "")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, f"mechanisms[{len(mechanisms_) - 1}]")
             else:
                 unknown.append(raw(child))
         found.mechanisms = tuple(mechanisms_)
@@ -126,6 +145,8 @@ class Compression(Element):
     :ivar methods: Their names.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{http://jabber.org/features/compress}compression"
@@ -133,6 +154,7 @@ class Compression(Element):
     methods: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> Compression:
@@ -148,8 +170,18 @@ class Compression(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
-            for methods_entry in self.methods:
-                inner += "<method>" + escape_text(methods_entry, "methods") + "</method>"
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["methods"])
+            for methods_number, methods_entry in enumerate(self.methods):
+                inner += (
+                    (
+                        opened("<method", self.child_attributes, f"methods[{methods_number}]", ">")
+                        if self.child_attributes
+                        else "<method>"
+                    )
+                    + escape_text(methods_entry, "methods")
+                    + "</method>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</compression>" if inner else out + "/>"
@@ -163,6 +195,7 @@ def read_compression(element: XMLElement) -> Compression:
     try:
         found = _new(Compression)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.methods = ()
         if not len(element):
             found.unknown = ()
@@ -173,6 +206,8 @@ def read_compression(element: XMLElement) -> Compression:
             tag = child.tag
             if tag == "{http://jabber.org/features/compress}method" and not len(child):
                 methods_.append(child.text or "")
+                if child.keys():
+                    found.child_attributes += attributes_of(child, f"methods[{len(methods_) - 1}]")
             else:
                 unknown.append(raw(child))
         found.methods = tuple(methods_)
@@ -194,6 +229,8 @@ class SmFeature(Element):
     :ivar required: Whether it must be enabled.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:xmpp:sm:3}sm"
@@ -202,6 +239,7 @@ class SmFeature(Element):
     required: bool = False
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> SmFeature:
@@ -213,10 +251,20 @@ class SmFeature(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["optional", "required"])
             if self.optional:
-                inner += "<optional/>"
+                inner += (
+                    opened("<optional", self.child_attributes, "optional", "/>")
+                    if self.child_attributes
+                    else "<optional/>"
+                )
             if self.required:
-                inner += "<required/>"
+                inner += (
+                    opened("<required", self.child_attributes, "required", "/>")
+                    if self.child_attributes
+                    else "<required/>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</sm>" if inner else out + "/>"
@@ -230,6 +278,7 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
     try:
         found = _new(SmFeature)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.optional = False
         found.required = False
         if not len(element):
@@ -240,8 +289,12 @@ def read_sm_feature(element: XMLElement) -> SmFeature:
             tag = child.tag
             if tag == "{urn:xmpp:sm:3}optional" and not len(child) and not found.optional:
                 found.optional = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "optional")
             elif tag == "{urn:xmpp:sm:3}required" and not len(child) and not found.required:
                 found.required = True
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "required")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -311,6 +364,8 @@ class StreamLimits(Element):
     :ivar idle_seconds: Seconds without data before the stream is closed.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{urn:xmpp:stream-limits:0}limits"
@@ -319,6 +374,7 @@ class StreamLimits(Element):
     idle_seconds: int | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> StreamLimits:
@@ -330,10 +386,28 @@ class StreamLimits(Element):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["max_bytes", "idle_seconds"])
             if self.max_bytes is not None:
-                inner += "<max-bytes>" + from_int(self.max_bytes, "max_bytes", 0, None) + "</max-bytes>"
+                inner += (
+                    (
+                        opened("<max-bytes", self.child_attributes, "max_bytes", ">")
+                        if self.child_attributes
+                        else "<max-bytes>"
+                    )
+                    + from_int(self.max_bytes, "max_bytes", 0, None)
+                    + "</max-bytes>"
+                )
             if self.idle_seconds is not None:
-                inner += "<idle-seconds>" + from_int(self.idle_seconds, "idle_seconds", 0, None) + "</idle-seconds>"
+                inner += (
+                    (
+                        opened("<idle-seconds", self.child_attributes, "idle_seconds", ">")
+                        if self.child_attributes
+                        else "<idle-seconds>"
+                    )
+                    + from_int(self.idle_seconds, "idle_seconds", 0, None)
+                    + "</idle-seconds>"
+                )
             if self.unknown:
                 inner += write_unknown(self.unknown)
             return f"{out}>{inner}</limits>" if inner else out + "/>"
@@ -347,6 +421,7 @@ def read_stream_limits(element: XMLElement) -> StreamLimits:
     try:
         found = _new(StreamLimits)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.max_bytes = None
         found.idle_seconds = None
         if not len(element):
@@ -357,8 +432,12 @@ def read_stream_limits(element: XMLElement) -> StreamLimits:
             tag = child.tag
             if tag == "{urn:xmpp:stream-limits:0}max-bytes" and not len(child) and found.max_bytes is None:
                 found.max_bytes = to_int(child.text or "", "max-bytes", 0, None)
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "max_bytes")
             elif tag == "{urn:xmpp:stream-limits:0}idle-seconds" and not len(child) and found.idle_seconds is None:
                 found.idle_seconds = to_int(child.text or "", "idle-seconds", 0, None)
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "idle_seconds")
             else:
                 unknown.append(raw(child))
         found.unknown = tuple(unknown)
@@ -509,6 +588,8 @@ class StreamError(Stanza):
     :ivar text: Human-readable text.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{http://etherx.jabber.org/streams}error"
@@ -547,6 +628,7 @@ class StreamError(Stanza):
     text: str | None = None
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> StreamError:
@@ -562,19 +644,36 @@ class StreamError(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["see_other_host", "text"])
             if self.condition is not None:
                 inner += (
                     "<" + check_name(self.condition, "condition") + ' xmlns="urn:ietf:params:xml:ns:xmpp-streams"/>'
                 )
             if self.see_other_host is not None:
                 inner += (
-                    '<see-other-host xmlns="urn:ietf:params:xml:ns:xmpp-streams">'
+                    (
+                        opened(
+                            '<see-other-host xmlns="urn:ietf:params:xml:ns:xmpp-streams"',
+                            self.child_attributes,
+                            "see_other_host",
+                            ">",
+                        )
+                        if self.child_attributes
+                        else '<see-other-host xmlns="urn:ietf:params:xml:ns:xmpp-streams">'
+                    )
                     + escape_text(self.see_other_host, "see_other_host")
                     + "</see-other-host>"
                 )
             if self.text is not None:
                 inner += (
-                    '<text xmlns="urn:ietf:params:xml:ns:xmpp-streams">' + escape_text(self.text, "text") + "</text>"
+                    (
+                        opened('<text xmlns="urn:ietf:params:xml:ns:xmpp-streams"', self.child_attributes, "text", ">")
+                        if self.child_attributes
+                        else '<text xmlns="urn:ietf:params:xml:ns:xmpp-streams">'
+                    )
+                    + escape_text(self.text, "text")
+                    + "</text>"
                 )
             if self.unknown:
                 inner += write_unknown(self.unknown)
@@ -589,6 +688,7 @@ def read_stream_error(element: XMLElement) -> StreamError:
     try:
         found = _new(StreamError)
         found.unknown_attributes = tuple(element.items())
+        found.child_attributes = ()
         found.condition = None
         found.see_other_host = None
         found.text = None
@@ -604,8 +704,12 @@ def read_stream_error(element: XMLElement) -> StreamError:
                 and found.see_other_host is None
             ):
                 found.see_other_host = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "see_other_host")
             elif tag == "{urn:ietf:params:xml:ns:xmpp-streams}text" and not len(child) and found.text is None:
                 found.text = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "text")
             elif (
                 found.condition is None
                 and not len(child)

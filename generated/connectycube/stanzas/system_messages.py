@@ -18,6 +18,9 @@ from attrs import define
 from . import delay as _delay
 from . import extra_params as _extra_params
 from ._extras import (
+    attributes_of,
+    check_child_attributes,
+    opened,
     unknown_of,
     write_unknown,
     write_unknown_attributes,
@@ -58,6 +61,8 @@ class SystemMessage(Stanza):
     :ivar extra: The parameters; `module_identifier` is always `SystemNotifications`.
     :ivar unknown: children that have no field, as XML text.
     :ivar unknown_attributes: attributes that have no field, pairs of ElementTree's name and value.
+    :ivar child_attributes: attributes of children that contain only text or nothing: the field, ElementTree's name
+        and the value of each.
     """
 
     tag: ClassVar[str] = "{jabber:client}message"
@@ -71,6 +76,7 @@ class SystemMessage(Stanza):
     extra: _extra_params.ExtraParams
     unknown: tuple[str, ...] = ()
     unknown_attributes: tuple[tuple[str, str], ...] = ()
+    child_attributes: tuple[tuple[str, str, str], ...] = ()
 
     @staticmethod
     def _reader(element: XMLElement) -> SystemMessage:
@@ -91,8 +97,14 @@ class SystemMessage(Stanza):
             if self.unknown_attributes:
                 out += write_unknown_attributes(self.unknown_attributes, _SYSTEM_MESSAGE_ATTRIBUTES)
             inner = ""
+            if self.child_attributes:
+                check_child_attributes(self.child_attributes, ["body"])
             if self.body is not None:
-                inner += "<body>" + escape_text(self.body, "body") + "</body>"
+                inner += (
+                    (opened("<body", self.child_attributes, "body", ">") if self.child_attributes else "<body>")
+                    + escape_text(self.body, "body")
+                    + "</body>"
+                )
             if self.delay is not None:
                 if not isinstance(self.delay, _delay.Delay):
                     raise wrong_class(self.delay, "delay", "Delay")
@@ -145,6 +157,7 @@ def read_system_message(element: XMLElement) -> SystemMessage:
         found.unknown_attributes = (
             () if known == len(attributes) else unknown_of(attributes, _SYSTEM_MESSAGE_ATTRIBUTES)
         )
+        found.child_attributes = ()
         found.body = None
         found.delay = None
         extra_: _extra_params.ExtraParams | None = None
@@ -153,6 +166,8 @@ def read_system_message(element: XMLElement) -> SystemMessage:
             tag = child.tag
             if tag == "{jabber:client}body" and not len(child) and found.body is None:
                 found.body = child.text or ""
+                if child.keys():
+                    found.child_attributes += attributes_of(child, "body")
             elif tag == "{urn:xmpp:delay}delay" and found.delay is None:
                 found.delay = _delay.read_delay(child)
             elif tag == "{jabber:client}extraParams" and extra_ is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -79,6 +79,8 @@ class Case:
     """By field, the smallest XML but with a value that the field can't hold."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """By field, the smallest XML without it."""
+    simple: Sequence[str] = ()
+    """The tags of the children that contain only text or nothing."""
     values: Mapping[str, Values] = field(default_factory=dict)
     root: bool = False
     """Whether the element may stand alone."""

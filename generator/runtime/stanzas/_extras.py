@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -128,13 +128,15 @@ def write_unknown(children: Any, what: str = "unknown") -> str:
     return "".join(out)
 
 
-def write_unknown_attributes(attributes: Any, known: frozenset[str] = frozenset()) -> str:
+def write_unknown_attributes(
+    attributes: Any, known: frozenset[str] = frozenset(), what: str = "unknown_attributes"
+) -> str:
     out = []
     for number, (key, value) in enumerate(attributes):
-        inside = f"unknown_attributes[{key!r}]"
+        inside = f"{what}[{key!r}]"
         if not isinstance(key, str) or (key[:1] == "{" and "}" not in key):
-            raise BuildError(f"{key!r} is not an attribute name", "unknown_attributes")
-        check_name(key.rpartition("}")[2] if key[:1] == "{" else key, "unknown_attributes")
+            raise BuildError(f"{key!r} is not an attribute name", what)
+        check_name(key.rpartition("}")[2] if key[:1] == "{" else key, what)
         if key in known:
             raise BuildError("has a field of its own", inside)
         escape_attribute(value, inside)
@@ -143,7 +145,28 @@ def write_unknown_attributes(attributes: Any, known: frozenset[str] = frozenset(
     try:
         found = ET.fromstring(f"<a{text}/>")
     except (ET.ParseError, UnicodeError) as error:
-        raise BuildError(f"can't stand together: {error}", "unknown_attributes") from error
+        raise BuildError(f"can't stand together: {error}", what) from error
     if list(found.items()) != list(map(tuple, attributes)):
-        raise BuildError("can't be written unchanged", "unknown_attributes")
+        raise BuildError("can't be written unchanged", what)
     return text
+
+
+# -- attributes of children that contain only text or nothing
+
+
+def attributes_of(child: ET.Element, field: str) -> tuple[tuple[str, str, str], ...]:
+    """Return the attributes of a child that has no object of its own."""
+    return tuple((field, key, value) for key, value in child.items())
+
+
+def check_child_attributes(attributes: Any, fields: Sequence[str]) -> None:
+    """Check that each entry names a field that can have attributes."""
+    for entry in attributes:
+        if not isinstance(entry, tuple) or len(entry) != 3 or str(entry[0]).partition("[")[0] not in fields:
+            raise BuildError(f"{entry!r} is not an attribute of {' or '.join(fields)}", "child_attributes")
+
+
+def opened(start: str, attributes: Any, field: str, end: str) -> str:
+    """Write the opening tag of a child with its attributes."""
+    found = [(key, value) for name, key, value in attributes if name == field]
+    return start + (write_unknown_attributes(found, what="child_attributes") if found else "") + end

@@ -75,7 +75,8 @@ def test_service_discovery(sandbox: Sandbox, connect: Connect, mary: int, group:
         ("get", PING, "1-1@elsewhere", "remote-server-not-found"),
         ("get", PING, "a b", "jid-malformed"),
         ("put", PING, "", "bad-request"),
-        ("get", "", "", "service-unavailable"),
+        ("get", "", "", "bad-request"),
+        ("set", PING + INFO, "localhost", "bad-request"),
         ("set", '<mobile xmlns="http://tigase.org/protocol/mobile#v2" enable="perhaps"/>', "", "bad-request"),
         (
             "set",

@@ -12,10 +12,11 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from inspect import iscoroutinefunction
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from connectycube.rest import InvalidArgument
+from connectycube.stanzas import Stanza
 
 from .errors import ChatError, NotConnected
 from .events import Event, HandlerFailed
@@ -23,6 +24,7 @@ from .events import Event, HandlerFailed
 __all__ = [
     "BOUND",
     "Bus",
+    "Emitted",
     "EventStream",
     "Queue",
     "awaits",
@@ -32,14 +34,17 @@ __all__ = [
     "name_of",
 ]
 
+Emitted: TypeAlias = Event | Stanza
+"""What handlers and iterators receive."""
+
 F = TypeVar("F", bound=Callable[[Any], Any])
-E = TypeVar("E", bound=Event)
-# One for each event class in a call of `events`.
-E1 = TypeVar("E1", bound=Event)
-E2 = TypeVar("E2", bound=Event)
-E3 = TypeVar("E3", bound=Event)
-E4 = TypeVar("E4", bound=Event)
-E5 = TypeVar("E5", bound=Event)
+E = TypeVar("E", bound=Emitted)
+# One for each class in a call of `events`.
+E1 = TypeVar("E1", bound=Emitted)
+E2 = TypeVar("E2", bound=Emitted)
+E3 = TypeVar("E3", bound=Emitted)
+E4 = TypeVar("E4", bound=Emitted)
+E5 = TypeVar("E5", bound=Emitted)
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -52,10 +57,14 @@ PATIENCE: Final = 2.0
 LAST_WORDS: Final = 1.0
 """Seconds that a handler has to end once it was cancelled."""
 OFFLINE: Final = "the chat is not connected: call connect() before you iterate over its events"
+STANZAS: Final = frozenset(f"{{jabber:client}}{name}" for name in ("iq", "message", "presence"))
+"""The elements that are stanzas (RFC 6120 section 4.1)."""
 
 
-def size_of(event: Event) -> int:
+def size_of(event: Emitted) -> int:
     """Return roughly how many bytes an event takes."""
+    if isinstance(event, Stanza):
+        return OVERHEAD + len(repr(event))
     found = getattr(event, "message", event)
     size = OVERHEAD + len(getattr(found, "body", None) or "")
     for name in ("extra", "attachments", "params", "signal", "xml"):
@@ -76,7 +85,7 @@ class Queue(Generic[E]):
     :ivar taken: how many events were taken so far.
     """
 
-    __slots__ = ("_on_full", "abandoned", "dropped", "limit", "name", "size", "taken", "types", "waiting")
+    __slots__ = ("_on_full", "_sizes", "abandoned", "dropped", "limit", "name", "size", "taken", "types", "waiting")
 
     def __init__(
         self, types: tuple[type[E], ...], limit: int | None, name: str, on_full: Callable[[Queue[Any]], None]
@@ -85,6 +94,7 @@ class Queue(Generic[E]):
         self.limit = limit
         self.name = name
         self.waiting: deque[E] = deque()
+        self._sizes: deque[int] = deque()
         self.dropped = self.size = self.taken = 0
         self.abandoned = False
         self._on_full = on_full
@@ -97,7 +107,9 @@ class Queue(Generic[E]):
             if len(waiting) > self.limit:
                 self._drop()
             return
-        self.size += size_of(event)
+        size = size_of(event)
+        self._sizes.append(size)
+        self.size += size
         if self.size > BOUND:
             if not self.abandoned:
                 self._on_full(self)
@@ -110,18 +122,19 @@ class Queue(Generic[E]):
         self.taken += 1
         self.abandoned = False
         if self.limit is None:
-            self.size -= size_of(event)
+            self.size -= self._sizes.popleft()
         return event
 
     def clear(self) -> None:
         """Remove all events."""
         self.waiting.clear()
+        self._sizes.clear()
         self.size = 0
 
     def _drop(self) -> None:
-        event = self.waiting.popleft()
+        self.waiting.popleft()
         if self.limit is None:
-            self.size -= size_of(event)
+            self.size -= self._sizes.popleft()
         if not self.dropped:
             logger.warning("%s is too slow: its oldest events are dropped", self.name)
         self.dropped += 1
@@ -187,7 +200,9 @@ class _Handler:
 
     __slots__ = ("_bus", "call", "idle", "queue", "types", "workers")
 
-    def __init__(self, bus: Bus, call: Callable[[Any], Any], types: tuple[type[Event], ...], concurrency: int) -> None:
+    def __init__(
+        self, bus: Bus, call: Callable[[Any], Any], types: tuple[type[Emitted], ...], concurrency: int
+    ) -> None:
         self._bus = bus
         self.call = call
         self.types = types
@@ -195,7 +210,7 @@ class _Handler:
         self.idle = concurrency
         self.workers: set[asyncio.Task[None]] = set()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Emitted) -> None:
         if self.queue is None:
             try:
                 self.call(event)
@@ -212,7 +227,7 @@ class _Handler:
             self.workers.add(worker)
             worker.add_done_callback(self.workers.discard)
 
-    async def work(self, queue: Queue[Event]) -> None:
+    async def work(self, queue: Queue[Emitted]) -> None:
         """Process what waits, then end, so that an idle handler leaves no task behind."""
         try:
             while queue.waiting:  # `drain` empties it, in case the handler swallows its cancellation.
@@ -239,17 +254,18 @@ class Bus:
     :ivar active: whether the chat is connected, or connects.
     :ivar error: why the chat ended for good; `None` if it did not, or was disconnected.
     :ivar on_full: called with a queue that has grown too large.
+    :ivar stanzas: whether anyone may want stanzas, so that nobody else pays for them.
     """
 
-    __slots__ = ("_by_type", "_ended", "_handlers", "_streams", "_waiting", "active", "error", "on_full")
+    __slots__ = ("_by_type", "_ended", "_handlers", "_streams", "_waiting", "active", "error", "on_full", "stanzas")
 
     def __init__(self) -> None:
         self._handlers: list[_Handler] = []
-        self._by_type: dict[type[Event], tuple[_Handler, ...]] = {}
+        self._by_type: dict[type[Emitted], tuple[_Handler, ...]] = {}
         self._streams: WeakSet[EventStream[Any]] = WeakSet()
         self._waiting: set[asyncio.Task[Any] | None] = set()
         self._ended: asyncio.Event | None = None
-        self.active = False
+        self.active = self.stanzas = False
         self.error: ChatError | None = None
         self.on_full: Callable[[Queue[Any]], None] = _ignore
 
@@ -257,7 +273,7 @@ class Bus:
         """Report a queue that has grown too large."""
         self.on_full(queue)
 
-    def on(self, types: tuple[type[Event], ...], concurrency: int = 1) -> Callable[[F], F]:
+    def on(self, types: tuple[type[Emitted], ...], concurrency: int = 1) -> Callable[[F], F]:
         """Return a decorator that registers a handler for the event types.
 
         :raises InvalidArgument: from the decorator, if the handler can't be called.
@@ -268,6 +284,7 @@ class Bus:
                 raise InvalidArgument("handler", f"must be a function, not {type(call).__name__}")
             self._handlers.append(_Handler(self, call, types, concurrency))
             self._by_type.clear()
+            self._note(types)
             return call
 
         return register
@@ -281,9 +298,19 @@ class Bus:
         """Return a new iterator over the events of the types."""
         found = EventStream(self, types, limit)
         self._streams.add(found)
+        self._note(types)
         return found
 
-    def emit(self, event: Event) -> None:
+    def _note(self, types: tuple[type[Any], ...]) -> None:
+        self.stanzas = self.stanzas or any(issubclass(kind, Stanza) for kind in types)
+
+    def serves(self, kind: type[Stanza]) -> bool:
+        """Return whether anyone is registered for this very class."""
+        return any(kind in one.types for one in self._handlers) or any(
+            kind in one._queue.types for one in tuple(self._streams)
+        )
+
+    def emit(self, event: Emitted) -> None:
         """Deliver an event to all handlers, in the order of their registration, and to all iterators."""
         kind = type(event)
         handlers = self._by_type.get(kind)
@@ -297,7 +324,7 @@ class Bus:
                 if isinstance(event, stream._queue.types):
                     stream._put(event)
 
-    def failed(self, call: Callable[[Any], Any], event: Event, error: BaseException) -> None:
+    def failed(self, call: Callable[[Any], Any], event: Emitted, error: BaseException) -> None:
         """Log that a handler raised, and emit it, unless it was a handler of such failures."""
         logger.error("the handler %s raised on a %s", name_of(call), type(event).__name__, exc_info=error)
         if not isinstance(event, HandlerFailed):
@@ -401,13 +428,19 @@ def awaits(call: Callable[[Any], Any]) -> bool:
 
 
 def checked_kinds(types: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
-    """Return the event classes, or the base of all if there are none.
+    """Return the classes to receive, or the base of all events if there are none.
 
-    :raises InvalidArgument: if one is not an event class.
+    :raises InvalidArgument: if one is neither an event class nor a stanza class.
     """
     for kind in types:
-        if not isinstance(kind, type) or not issubclass(kind, Event):
-            raise InvalidArgument("types", f"must be event classes of connectycube.chat.events, not {kind!r}")
+        if not isinstance(kind, type) or not issubclass(kind, (Event, Stanza)):
+            raise InvalidArgument(
+                "types", f"must be event classes of connectycube.chat or stanza classes, not {kind!r}"
+            )
+        if issubclass(kind, Stanza) and kind is not Stanza and kind.tag not in STANZAS:
+            raise InvalidArgument(
+                "types", f"{kind.__name__} belongs to the stream itself; register for messages, presences and requests"
+            )
     return types or (Event,)
 
 

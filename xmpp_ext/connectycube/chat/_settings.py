@@ -90,6 +90,7 @@ class Settings:
     stream_management: bool
     keepalive: float | None
     mark_delivered: MarkDelivered
+    resolve_dialogs: bool
     timeout: float
     send_timeout: float | None
     max_stanza_size: int | None
@@ -188,6 +189,11 @@ class Credentials:
         # A session that was restored with `use_session` may not know its user.
         is_own = session.user_id == self.user_id or (session.user_id is None and self._given)
         return session.token if is_own else None
+
+    @property
+    def cube(self) -> ConnectyCube | AsyncConnectyCube | None:
+        """The REST client, while it is logged in as this user."""
+        return None if self._current_token() is None else self._cube
 
     async def renew(self, refused: str) -> bool:
         """Let the REST client renew its session if it has expired.

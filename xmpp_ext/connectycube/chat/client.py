@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, overload
 
-from connectycube import stanzas as st
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, File
+from connectycube.rest import AsyncConnectyCube, ConnectyCube
 
-from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, F, checked_count, checked_kinds, checked_limit
+from ._bus import E1, E2, E3, E4, E5, Bus, E, Emitted, EventStream, F, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
 from ._fork import watch
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
@@ -17,18 +16,18 @@ from .connection.driver import Driver
 from .connection.flow import Flow
 from .connection.traffic import Traffic
 from .events import Event
-from .features.arguments import DialogId, MessageId, UserId
+from .features.arguments import DialogId, UserId
 from .features.contacts import Contacts
-from .features.messages import To
+from .features.messaging import MessageCalls
 from .features.privacy import Privacy
 from .features.session import SessionFeatures
+from .features.stanzas import StanzaCalls, Stanzas
 from .machines.connection import Backoff
-from .models import ChatMessage, SentMessage
 
 __all__ = ["AsyncChat"]
 
 
-class AsyncChat(Connection):
+class AsyncChat(Connection, MessageCalls, StanzaCalls):
     """A user's connection to the chat, kept alive.
 
     A chat belongs to the event loop in which it was connected. Chats in the same process share a TLS context.
@@ -62,6 +61,8 @@ class AsyncChat(Connection):
         arrives for a third of that time, the connection counts as lost. `None` disables it.
     :param mark_delivered: which messages are automatically marked as delivered: `markable` (default), `always` or
         `never`.
+    :param resolve_dialogs: with a cube, look up the private dialog of each user to whom a message goes, and whether a
+        dialog id belongs to a private dialog: one REST call per user or dialog, whose result is kept.
     :param timeout: seconds for `connect`, for each later connection attempt and for the response to a request, default
         30.
     :param send_timeout: seconds without any acknowledgement after which a message counts as not sent, default 60,
@@ -99,6 +100,7 @@ class AsyncChat(Connection):
         stream_management: bool = True,
         keepalive: float | None = 30.0,
         mark_delivered: MarkDelivered = "markable",
+        resolve_dialogs: bool = True,
         timeout: float = 30.0,
         send_timeout: float | None = 60.0,
         max_stanza_size: int | None = None,
@@ -126,6 +128,7 @@ class AsyncChat(Connection):
             stream_management=stream_management,
             keepalive=keepalive,
             mark_delivered=mark_delivered,
+            resolve_dialogs=resolve_dialogs,
             timeout=timeout,
             send_timeout=send_timeout,
             max_stanza_size=max_stanza_size,
@@ -139,6 +142,7 @@ class AsyncChat(Connection):
         Flow(self._traffic)
         self._features = SessionFeatures(self._traffic)
         self._messages = self._features.messages
+        self._stanzas = Stanzas(self._traffic, self._messages)
         self._driver = Driver(self._traffic, self._features)
         watch(self)
         self.contacts: Contacts = Contacts(self._traffic, self._features.roster)
@@ -199,14 +203,17 @@ class AsyncChat(Connection):
 
     # -- events
 
-    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
-        """Register a handler for the event types: `@chat.on(MessageReceived)`.
+    def on(self, *types: type[Emitted], concurrency: int = 1) -> Callable[[F], F]:
+        """Register a handler for event types or stanza classes: `@chat.on(MessageReceived)`.
 
         A plain function is called at once, and must not block. A coroutine function is awaited for one event after
         another; once 8 MiB of events are waiting for it, the chat reads less from the server. An exception in a handler
         is logged and emitted as `HandlerFailed`, and does not stop other handlers.
 
-        :param types: event classes; default: all.
+        A handler of a stanza class receives every inbound stanza of that class as it is, after the chat has processed
+        it: its addresses are not verified beyond what the server guarantees.
+
+        :param types: event classes and stanza classes; default: all events, but no stanzas.
         :param concurrency: how many events a coroutine function may handle at the same time.
         :raises InvalidArgument: if an argument is invalid; raised by the decorator if the handler is not callable.
         """
@@ -257,152 +264,11 @@ class AsyncChat(Connection):
         and raises the `ChatError` when the chat has ended for good. Once 8 MiB of events are waiting for it, the chat
         reads less from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
 
-        :param types: event classes; default: all.
+        :param types: event classes and stanza classes; default: all events, but no stanzas.
         :param limit: how many events may wait before the oldest are dropped; the iterator's `dropped` counts them.
-        :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
+        :raises InvalidArgument: if a type is not an event or stanza class, or the limit is not a positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))
-
-    # -- messages
-
-    async def send(
-        self,
-        to: To,
-        body: str | None = None,
-        *,
-        attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
-        save_to_history: bool = True,
-        markable: bool = True,
-        extra: Mapping[str, Any] | None = None,
-        destroy_after: int | None = None,
-        silent: bool = False,
-        message_id: str | None = None,
-    ) -> SentMessage:
-        """Send a message and wait until the server has it.
-
-        While the chat reconnects, the message waits. Receivers drop duplicates.
-
-        :param to: a user's id, the id of a group or public dialog, or a `Dialog`.
-        :param body: the text.
-        :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
-        :param save_to_history: keep the message in the dialog's history.
-        :param markable: request delivered and read marks.
-        :param extra: further parameters: strings, numbers, booleans or nested mappings.
-        :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
-        :param silent: do not send push notifications to offline users.
-        :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is invalid, or there is neither text nor an attachment.
-        :raises RecipientBlocked: if the recipient blocks the user.
-        :raises MessageRefused: if the server refuses the message for another reason.
-        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
-        """
-        return await self._messages.send(
-            to,
-            body,
-            message_id,
-            attachments=attachments,
-            save_to_history=save_to_history,
-            markable=markable,
-            extra=extra,
-            destroy_after=destroy_after,
-            silent=silent,
-        )
-
-    async def edit_message(
-        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
-    ) -> None:
-        """Replace the text of a message for everyone.
-
-        :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
-        :param body: the new text.
-        :param last: whether it is the dialog's last message.
-        :param extra: further parameters.
-        :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge the change.
-        """
-        await self._messages.edit(to, message_id, body, last, extra)
-
-    async def delete_message(self, to: To, message_id: MessageId) -> None:
-        """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
-
-        :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
-        :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge the removal.
-        """
-        await self._messages.delete(to, message_id)
-
-    @overload
-    async def mark_delivered(self, message: ChatMessage, /) -> None: ...
-
-    @overload
-    async def mark_delivered(
-        self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None
-    ) -> None: ...
-
-    async def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
-    ) -> None:
-        """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
-
-        :param message: the message, or its id.
-        :param sender_id: its sender, if `message` is an id.
-        :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
-        :raises MessageNotSent: if the server does not acknowledge the mark.
-        """
-        await self._messages.mark_delivered(message, sender_id, dialog_id)
-
-    @overload
-    async def mark_read(self, message: ChatMessage, /) -> None: ...
-
-    @overload
-    async def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
-
-    async def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
-    ) -> None:
-        """Tell the sender that a message was read.
-
-        :param message: the message, or its id.
-        :param sender_id: its sender, if `message` is an id.
-        :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
-        :raises MessageNotSent: if the server does not acknowledge the mark.
-        """
-        await self._messages.mark_read(message, sender_id, dialog_id)
-
-    async def start_typing(self, to: To) -> None:
-        """Show that the user is typing. This is not acknowledged, and is lost with the connection.
-
-        :param to: a user's id, a dialog's id or a `Dialog`.
-        :raises InvalidArgument: if `to` is neither a user nor a dialog.
-        :raises NotConnected: if there is no connection.
-        """
-        self._messages.start_typing(to)
-
-    async def stop_typing(self, to: To) -> None:
-        """Show that the user has stopped typing. Clients do so after 30 seconds without input.
-
-        :param to: a user's id, a dialog's id or a `Dialog`.
-        :raises InvalidArgument: if `to` is neither a user nor a dialog.
-        :raises NotConnected: if there is no connection.
-        """
-        self._messages.stop_typing(to)
-
-    async def send_system(
-        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | None = None, *, body: str | None = None
-    ) -> None:
-        """Send a system message, used by apps to communicate. It is neither displayed nor stored.
-
-        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
-        :param params: the message's parameters.
-        :param body: the text.
-        :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
-        """
-        await self._messages.send_system(to, params, body)
 
     # -- rooms
 

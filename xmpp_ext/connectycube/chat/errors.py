@@ -17,6 +17,7 @@
         │   └── MessageRefused          it was returned as an error
         │       └── RecipientBlocked    the recipient blocks the user
         ├── RequestRefused              the server rejected a request
+        │   └── StanzaRefused           the recipient rejected a request of `chat.request`
         └── RequestUnanswered           the server did not respond in time
 
 No message, `repr` or attribute contains a token or a password.
@@ -43,6 +44,7 @@ __all__ = [
     "RecipientBlocked",
     "RequestRefused",
     "RequestUnanswered",
+    "StanzaRefused",
     "StreamConflict",
     "StreamRefused",
     "TlsRefused",
@@ -174,6 +176,18 @@ class RequestRefused(ChatError):
         self.request = request
         self.condition, self.code, self.text = _parts(fault)
         super().__init__(f"{request} was refused: {_words(self.condition, self.code, self.text)}")
+
+
+class StanzaRefused(RequestRefused):
+    """The answer to a request of `chat.request` is an error (RFC 6120 section 8.3).
+
+    :ivar fault: the error as it was received, `None` if the answer has none. A condition of the application's own is in
+        its `unknown`.
+    """
+
+    def __init__(self, request: str, fault: StanzaFault | None) -> None:
+        super().__init__(request, fault)
+        self.fault = fault
 
 
 class RequestUnanswered(ChatError):

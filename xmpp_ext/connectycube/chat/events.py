@@ -18,10 +18,10 @@ from typing import Any
 
 from attrs import field, frozen
 
-from connectycube.stanzas import CallSignal
+from connectycube.stanzas import CallSignal, Stanza
 
 from . import errors
-from .models import ChatMessage, SentMessage
+from .models import EMPTY, ChatMessage, SentMessage
 
 __all__ = [
     "CallSignalReceived",
@@ -156,12 +156,12 @@ class HandlerFailed(Event):
     If a handler of this event raises an exception, it is only logged.
 
     :ivar handler: the function.
-    :ivar event: what it was called with.
+    :ivar event: what it was called with, an event or a stanza.
     :ivar error: the exception.
     """
 
     handler: Callable[..., Any]
-    event: Event
+    event: Event | Stanza
     error: BaseException
 
 
@@ -277,12 +277,14 @@ class MessageEdited(_Mark):
     :ivar last: whether it is the last message of its dialog, according to that user; `None` if unknown.
     :ivar from_author: whether that user wrote the message; `None` if its author is unknown, for example after a
         restart. In a group, an administrator may change other users' messages.
+    :ivar extra: all further parameters by name, as text.
     :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
 
     body: str
     last: bool | None
     from_author: bool | None = None
+    extra: Mapping[str, Any] = EMPTY
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element as XMLElement
 
 from attrs import define, field
 
-from connectycube.stanzas import JIDError, StanzaError, UserJID, parse
+from connectycube.stanzas import IqGet, JIDError, StanzaError, UserJID
 
 from ..addresses import Addresses, Jid
 from ..clock import Clock
@@ -16,7 +16,7 @@ from ..errors import Refused
 from ..storage import Unwritable
 from .alarms import Alarms
 from .faults import StanzaRefused, error_to, refusal
-from .kinds import Message, Presence, Subscription
+from .kinds import Message, Presence, Subscription, read
 from .messages import Messages
 from .presences import Presences
 from .requests import Requests
@@ -156,9 +156,11 @@ class Chat:
         except ValueError:
             raise StanzaRefused("jid-malformed") from None
         try:
-            stanza = parse(element)
+            stanza = read(element)
         except StanzaError as error:
             raise StanzaRefused("bad-request", str(error)) from None
+        if element.tag == IqGet.tag and element.get("type") in ("get", "set") and len(element) != 1:
+            raise StanzaRefused("bad-request", "a request has exactly one child (RFC 6120 section 8.2.3)")
         if isinstance(stanza, Message):
             # Without an address, it is for the user's own account (RFC 6120 section 8.1.1.1).
             self._message(session, stanza, to or Jid.parse(session.bare))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from xml.etree.ElementTree import Element as XMLElement
 
 import attrs
 
@@ -19,6 +20,10 @@ from connectycube.stanzas import (
     GroupMessage,
     HeadlineMessage,
     InvitationMessage,
+    IqError,
+    IqGet,
+    IqResult,
+    IqSet,
     MessageError,
     PausedMessage,
     PresenceError,
@@ -33,6 +38,7 @@ from connectycube.stanzas import (
     RoomOccupantLeft,
     SentCarbonMessage,
     Stanza,
+    StanzaError,
     Subscribe,
     Subscribed,
     SystemMessage,
@@ -40,6 +46,7 @@ from connectycube.stanzas import (
     UnavailablePresence,
     Unsubscribe,
     Unsubscribed,
+    parse,
 )
 
 __all__ = [
@@ -52,6 +59,8 @@ __all__ = [
     "has_content",
     "kept_offline",
     "message_type",
+    "plain",
+    "read",
 ]
 
 ChatState = TypingMessage | PausedMessage | ChatStateMessage
@@ -86,7 +95,47 @@ Presence = (
 )
 
 S = TypeVar("S", bound=Stanza)
+PLAIN: Final[dict[tuple[str, str | None], type[Stanza]]] = {
+    ("message", "groupchat"): GroupMessage,
+    ("message", "headline"): HeadlineMessage,
+    ("message", "error"): MessageError,
+    ("presence", None): AvailablePresence,
+    ("presence", "unavailable"): UnavailablePresence,
+    ("presence", "error"): PresenceError,
+    ("presence", "probe"): PresenceProbe,
+    ("presence", "subscribe"): Subscribe,
+    ("presence", "subscribed"): Subscribed,
+    ("presence", "unsubscribe"): Unsubscribe,
+    ("presence", "unsubscribed"): Unsubscribed,
+    ("iq", "get"): IqGet,
+    ("iq", "set"): IqSet,
+    ("iq", "result"): IqResult,
+    ("iq", "error"): IqError,
+}
+"""The classes of stanzas of which only the type counts. Any other message is `normal` (RFC 6121 section 5.2.2)."""
 _evolve: Any = attrs.evolve
+
+
+def read(element: XMLElement) -> Stanza:
+    """Read a stanza. A message or presence of a kind that the server doesn't know becomes a plain one.
+
+    :raises StanzaError: if it can't be read.
+    """
+    stanza = parse(element)
+    known = element.tag == IqGet.tag or isinstance(stanza, (Message, Presence))
+    return stanza if known else plain(element)
+
+
+def plain(element: XMLElement) -> Stanza:
+    """Read a stanza by its type alone. Its content is kept, and delivered as it is.
+
+    :raises StanzaError: if there is no such type.
+    """
+    name, kind = element.tag.rpartition("}")[2], element.get("type")
+    found = PLAIN.get((name, kind), ChatMessage if name == "message" else None)
+    if found is None:
+        raise StanzaError(f"has the unknown type {kind}", name)
+    return found.from_element(element)
 
 
 def addressed(stanza: S, *, from_: str | None, to: str | None) -> S:

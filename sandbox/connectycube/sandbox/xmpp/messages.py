@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from xml.etree.ElementTree import fromstring
 
 from attrs import define
 
@@ -18,7 +19,6 @@ from connectycube.stanzas import (
     ReceivedCarbonMessage,
     RemovalMessage,
     SentCarbonMessage,
-    parse,
 )
 
 from ..addresses import Addresses, Jid
@@ -30,7 +30,18 @@ from ..domain.privacy import What
 from ..storage import Unwritable
 from .contents import completed, draft_of, saved
 from .faults import StanzaRefused
-from .kinds import Headline, Message, addressed, copied, delay_of, delayed, has_content, kept_offline, message_type
+from .kinds import (
+    Headline,
+    Message,
+    addressed,
+    copied,
+    delay_of,
+    delayed,
+    has_content,
+    kept_offline,
+    message_type,
+    read,
+)
 from .router import Router, route
 from .session import Delivery, Sent, Session
 
@@ -149,7 +160,7 @@ class Messages:
                 return None
             if kept is None:
                 return None
-            message = parse(kept.stanza)
+            message = read(fromstring(kept.stanza))
             assert isinstance(message, Message)
             delivery = Delivery(session.user_id, message, kept.stored_at, True, kept.number)
             return Sent(addressed(message, from_=message.from_, to=message.to or session.jid), delivery)

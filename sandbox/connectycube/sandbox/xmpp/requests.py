@@ -42,7 +42,7 @@ from ..domain.contacts import Contacts
 from ..domain.presence import Presence
 from ..domain.privacy import What
 from .faults import StanzaRefused
-from .kinds import addressed
+from .kinds import addressed, plain
 from .presences import Presences
 from .privacy_lists import PrivacyLists
 from .rooms import Rooms
@@ -209,7 +209,7 @@ class Requests:
         other = self._router.session(user_id, to.resource)
         if other is None or not self._router.allows(other, What.IQ_IN, peer):
             raise StanzaRefused("service-unavailable")
-        other.send(addressed(iq, from_=session.jid, to=other.jid))
+        other.send(addressed(plain(iq.to_element()), from_=session.jid, to=other.jid))
         return None
 
     def _last_activity(self, iq: LastActivityRequest, user_id: int) -> Stanza:

@@ -219,11 +219,12 @@ class Rooms:
         from_ = self._addresses.occupant(dialog_id, user_id)
         shown = presence or AvailablePresence()
         muc = MucUser(item=self._item(dialog_id, user_id, inside=True), statuses=_statuses(*codes))
+        occupant = RoomOccupant(
+            id=id, from_=from_, show=shown.show, status=shown.status, muc=muc, unknown=shown.unknown
+        )
         for viewer in viewers:
             if self._sees(viewer, user_id, from_):
-                viewer.send(
-                    RoomOccupant(id=id, from_=from_, to=viewer.jid, show=shown.show, status=shown.status, muc=muc)
-                )
+                viewer.send(evolve(occupant, to=viewer.jid))
 
     def _sees(self, viewer: Session, user_id: int, occupant: str) -> bool:
         return viewer.user_id == user_id or self._router.allows(viewer, What.PRESENCE_IN, Jid.parse(occupant))

@@ -11,7 +11,7 @@ from weakref import ref
 
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
-from .._bus import E1, E2, E3, E4, E5, E, awaits, checked_kinds, checked_limit
+from .._bus import E1, E2, E3, E4, E5, E, Emitted, awaits, checked_kinds, checked_limit
 from .._settings import checked_seconds
 from .._signals import stopped_by
 from ..client import AsyncChat
@@ -55,7 +55,7 @@ class ChatBase:
         self.privacy: BlockingPrivacy = BlockingPrivacy(chat.privacy, self._loop)
         """The privacy lists."""
 
-    def _failed(self, call: Callable[[Any], Any], event: Event, error: BaseException) -> None:
+    def _failed(self, call: Callable[[Any], Any], event: Emitted, error: BaseException) -> None:
         self._loop.call_sync(self._chat._bus.failed, call, event, error)
 
     def __del__(self) -> None:
@@ -135,14 +135,17 @@ class ChatBase:
     ) -> None:
         self.disconnect()
 
-    def on(self, *types: type[Event], concurrency: int = 1) -> Callable[[F], F]:
-        """Call a function with each event of the types: `@chat.on(MessageReceived)`.
+    def on(self, *types: type[Emitted], concurrency: int = 1) -> Callable[[F], F]:
+        """Call a function with each event, or stanza, of the types: `@chat.on(MessageReceived)`.
 
         It is called in a thread of its own, for one event after another, so it may block and call the chat. Once
         8 MiB of events are waiting for it, the chat reads less from the server. An exception in a handler is logged and
         emitted as `HandlerFailed`, and does not stop other handlers.
 
-        :param types: event classes; default: all.
+        A handler of a stanza class receives every inbound stanza of that class as it is, after the chat has processed
+        it: its addresses are not verified beyond what the server guarantees.
+
+        :param types: event classes and stanza classes; default: all events, but no stanzas.
         :param concurrency: how many events the function may handle at the same time, each in its own thread.
         :raises InvalidArgument: if an argument is wrong; from the decorator, if the handler is no plain function.
         """
@@ -208,15 +211,15 @@ class ChatBase:
         and raises the `ChatError` when the chat has ended for good. Once 8 MiB of events are waiting for it, the chat
         reads less from the server. Iterating raises `NotConnected` if `connect` is not called within 2 seconds.
 
-        :param types: event classes; default: all.
+        :param types: event classes and stanza classes; default: all events, but no stanzas.
         :param limit: how many events may wait before the oldest are dropped; the iterator's `dropped` counts them.
-        :raises InvalidArgument: if a type is not an event class, or the limit is not a positive whole number.
+        :raises InvalidArgument: if a type is not an event or stanza class, or the limit is not a positive whole number.
         """
         kinds = checked_kinds(types)
         stream = BlockingEventStream(self._chat._bus, kinds, checked_limit(limit), self._loop.check)
         known, chat = ref(stream), self._chat
 
-        def put(event: Event) -> None:
+        def put(event: Emitted) -> None:
             # As long as somebody may take it.
             found = known()
             if found is None or not found._put(event):

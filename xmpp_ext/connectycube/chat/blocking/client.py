@@ -10,6 +10,7 @@ from typing import Any, Literal, overload
 
 from connectycube import stanzas as st
 from connectycube.rest import AsyncConnectyCube, ConnectyCube, File
+from connectycube.stanzas import Stanza
 
 from .._settings import MarkDelivered, Tls, Transport
 from ..client import AsyncChat
@@ -58,6 +59,8 @@ class Chat(ChatBase):
         arrives for a third of that time, the connection counts as lost. `None` disables it.
     :param mark_delivered: which messages are automatically marked as delivered: `markable` (default), `always` or
         `never`.
+    :param resolve_dialogs: with a cube, look up the private dialog of each user to whom a message goes, and whether a
+        dialog id belongs to a private dialog: one REST call per user or dialog, whose result is kept.
     :param timeout: seconds for `connect`, for each later connection attempt and for the response to a request, default
         30.
     :param send_timeout: seconds without any acknowledgement after which a message counts as not sent, default 60,
@@ -95,6 +98,7 @@ class Chat(ChatBase):
         stream_management: bool = True,
         keepalive: float | None = 30.0,
         mark_delivered: MarkDelivered = "markable",
+        resolve_dialogs: bool = True,
         timeout: float = 30.0,
         send_timeout: float | None = 60.0,
         max_stanza_size: int | None = None,
@@ -124,6 +128,7 @@ class Chat(ChatBase):
                 stream_management=stream_management,
                 keepalive=keepalive,
                 mark_delivered=mark_delivered,
+                resolve_dialogs=resolve_dialogs,
                 timeout=timeout,
                 send_timeout=send_timeout,
                 max_stanza_size=max_stanza_size,
@@ -182,144 +187,6 @@ class Chat(ChatBase):
         :raises NotConnected: if there is no connection.
         """
         self._loop.call(self._chat.set_presence, status=status, show=show, priority=priority)
-
-    def send(
-        self,
-        to: To,
-        body: str | None = None,
-        *,
-        attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
-        save_to_history: bool = True,
-        markable: bool = True,
-        extra: Mapping[str, Any] | None = None,
-        destroy_after: int | None = None,
-        silent: bool = False,
-        message_id: str | None = None,
-    ) -> SentMessage:
-        """Send a message and wait until the server has it.
-
-        While the chat reconnects, the message waits. Receivers drop duplicates.
-
-        :param to: a user's id, the id of a group or public dialog, or a `Dialog`.
-        :param body: the text.
-        :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
-        :param save_to_history: keep the message in the dialog's history.
-        :param markable: request delivered and read marks.
-        :param extra: further parameters: strings, numbers, booleans or nested mappings.
-        :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
-        :param silent: do not send push notifications to offline users.
-        :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is invalid, or there is neither text nor an attachment.
-        :raises RecipientBlocked: if the recipient blocks the user.
-        :raises MessageRefused: if the server refuses the message for another reason.
-        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
-        """
-        return self._loop.call(
-            self._chat.send,
-            to,
-            body,
-            attachments=attachments,
-            save_to_history=save_to_history,
-            markable=markable,
-            extra=extra,
-            destroy_after=destroy_after,
-            silent=silent,
-            message_id=message_id,
-        )
-
-    def edit_message(
-        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
-    ) -> None:
-        """Replace the text of a message for everyone.
-
-        :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
-        :param body: the new text.
-        :param last: whether it is the dialog's last message.
-        :param extra: further parameters.
-        :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge the change.
-        """
-        self._loop.call(self._chat.edit_message, to, message_id, body, last=last, extra=extra)
-
-    def delete_message(self, to: To, message_id: MessageId) -> None:
-        """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
-
-        :param to: where it was sent: a user's id, a dialog's id or a `Dialog`.
-        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
-        :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge the removal.
-        """
-        self._loop.call(self._chat.delete_message, to, message_id)
-
-    @overload
-    def mark_delivered(self, message: ChatMessage, /) -> None: ...
-
-    @overload
-    def mark_delivered(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
-
-    def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
-    ) -> None:
-        """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
-
-        :param message: the message, or its id.
-        :param sender_id: its sender, if `message` is an id.
-        :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
-        :raises MessageNotSent: if the server does not acknowledge the mark.
-        """
-        self._loop.call(self._chat.mark_delivered, message, sender_id=sender_id, dialog_id=dialog_id)
-
-    @overload
-    def mark_read(self, message: ChatMessage, /) -> None: ...
-
-    @overload
-    def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
-
-    def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
-    ) -> None:
-        """Tell the sender that a message was read.
-
-        :param message: the message, or its id.
-        :param sender_id: its sender, if `message` is an id.
-        :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
-        :raises MessageNotSent: if the server does not acknowledge the mark.
-        """
-        self._loop.call(self._chat.mark_read, message, sender_id=sender_id, dialog_id=dialog_id)
-
-    def start_typing(self, to: To) -> None:
-        """Show that the user is typing. This is not acknowledged, and is lost with the connection.
-
-        :param to: a user's id, a dialog's id or a `Dialog`.
-        :raises InvalidArgument: if `to` is neither a user nor a dialog.
-        :raises NotConnected: if there is no connection.
-        """
-        self._loop.call(self._chat.start_typing, to)
-
-    def stop_typing(self, to: To) -> None:
-        """Show that the user has stopped typing. Clients do so after 30 seconds without input.
-
-        :param to: a user's id, a dialog's id or a `Dialog`.
-        :raises InvalidArgument: if `to` is neither a user nor a dialog.
-        :raises NotConnected: if there is no connection.
-        """
-        self._loop.call(self._chat.stop_typing, to)
-
-    def send_system(
-        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | None = None, *, body: str | None = None
-    ) -> None:
-        """Send a system message, used by apps to communicate. It is neither displayed nor stored.
-
-        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
-        :param params: the message's parameters.
-        :param body: the text.
-        :raises InvalidArgument: if an argument is invalid.
-        :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
-        """
-        self._loop.call(self._chat.send_system, drained(to), params, body=body)
 
     def join(self, dialog: DialogId) -> None:
         """Join the room of a group or public dialog, also after reconnects. Sending does not require joining.
@@ -422,3 +289,225 @@ class Chat(ChatBase):
     def jid(self) -> str:
         """The full JID assigned by the server; empty before the first session."""
         return self._chat.jid
+
+    def send(
+        self,
+        to: To,
+        body: str | None = None,
+        *,
+        dialog_id: DialogId | None = None,
+        attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
+        save_to_history: bool = True,
+        markable: bool = True,
+        extra: Mapping[str, Any] | None = None,
+        destroy_after: int | None = None,
+        silent: bool = False,
+        message_id: str | None = None,
+    ) -> SentMessage:
+        """Send a message and wait until the server has it.
+
+        While the chat reconnects, the message waits. Receivers drop duplicates.
+
+        A private message carries the id of its dialog, without which other clients send no delivered mark. With a
+        cube, the chat looks it up; the dialog is created if there is none. If the REST API does not answer within 5
+        seconds, the message is sent without it.
+
+        :param to: a user's id, the user, a dialog's id, or a `Dialog`. Without a cube, a dialog's id is taken as that
+            of a group or public dialog.
+        :param body: the text.
+        :param dialog_id: the id of the private dialog, if `to` is a user; default: looked up.
+        :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
+        :param save_to_history: keep the message in the dialog's history.
+        :param markable: request delivered and read marks.
+        :param extra: further parameters: strings, numbers, booleans or nested mappings.
+        :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
+        :param silent: do not send push notifications to offline users.
+        :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
+        :raises InvalidArgument: if an argument is invalid, or there is neither text nor an attachment.
+        :raises RecipientBlocked: if the recipient blocks the user.
+        :raises MessageRefused: if the server refuses the message for another reason.
+        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
+        """
+        return self._loop.call(
+            self._chat.send,
+            to,
+            body,
+            dialog_id=dialog_id,
+            attachments=attachments,
+            save_to_history=save_to_history,
+            markable=markable,
+            extra=extra,
+            destroy_after=destroy_after,
+            silent=silent,
+            message_id=message_id,
+        )
+
+    def reply(
+        self,
+        message: ChatMessage,
+        body: str | None = None,
+        *,
+        attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
+        save_to_history: bool = True,
+        markable: bool = True,
+        extra: Mapping[str, Any] | None = None,
+        destroy_after: int | None = None,
+        silent: bool = False,
+        message_id: str | None = None,
+    ) -> SentMessage:
+        """Answer a message where it was written: in its group, or privately to its sender.
+
+        An answer to a message of the user's own goes to its recipient.
+
+        :param message: the message to answer, such as `event.message`.
+        :param body: the text.
+        :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
+        :param save_to_history: keep the message in the dialog's history.
+        :param markable: request delivered and read marks.
+        :param extra: further parameters: strings, numbers, booleans or nested mappings.
+        :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
+        :param silent: do not send push notifications to offline users.
+        :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
+        :raises InvalidArgument: if an argument is invalid, or nobody can be answered.
+        :raises RecipientBlocked: if the recipient blocks the user.
+        :raises MessageRefused: if the server refuses the message for another reason.
+        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
+        """
+        return self._loop.call(
+            self._chat.reply,
+            message,
+            body,
+            attachments=attachments,
+            save_to_history=save_to_history,
+            markable=markable,
+            extra=extra,
+            destroy_after=destroy_after,
+            silent=silent,
+            message_id=message_id,
+        )
+
+    def edit_message(
+        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Replace the text of a message for everyone.
+
+        :param to: where it was sent: a user, a dialog, or the id of one.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
+        :param body: the new text.
+        :param last: whether it is the dialog's last message.
+        :param extra: further parameters.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge the change.
+        """
+        self._loop.call(self._chat.edit_message, to, message_id, body, last=last, extra=extra)
+
+    def delete_message(self, to: To, message_id: MessageId) -> None:
+        """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
+
+        :param to: where it was sent: a user, a dialog, or the id of one.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge the removal.
+        """
+        self._loop.call(self._chat.delete_message, to, message_id)
+
+    @overload
+    def mark_delivered(self, message: ChatMessage, /) -> None: ...
+
+    @overload
+    def mark_delivered(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
+
+    def mark_delivered(
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
+    ) -> None:
+        """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
+
+        :param message: the message, or its id.
+        :param sender_id: its sender, if `message` is an id.
+        :param dialog_id: its dialog, if `message` is an id.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge the mark.
+        """
+        self._loop.call(self._chat.mark_delivered, message, sender_id=sender_id, dialog_id=dialog_id)
+
+    @overload
+    def mark_read(self, message: ChatMessage, /) -> None: ...
+
+    @overload
+    def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
+
+    def mark_read(
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
+    ) -> None:
+        """Tell the sender that a message was read.
+
+        :param message: the message, or its id.
+        :param sender_id: its sender, if `message` is an id.
+        :param dialog_id: its dialog, if `message` is an id.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge the mark.
+        """
+        self._loop.call(self._chat.mark_read, message, sender_id=sender_id, dialog_id=dialog_id)
+
+    def start_typing(self, to: To) -> None:
+        """Show that the user is typing. This is not acknowledged, and is lost with the connection.
+
+        :param to: a user, a dialog, or the id of one.
+        :raises InvalidArgument: if `to` is neither a user nor a dialog.
+        :raises NotConnected: if there is no connection.
+        """
+        self._loop.call(self._chat.start_typing, to)
+
+    def stop_typing(self, to: To) -> None:
+        """Show that the user has stopped typing. Clients do so after 30 seconds without input.
+
+        :param to: a user, a dialog, or the id of one.
+        :raises InvalidArgument: if `to` is neither a user nor a dialog.
+        :raises NotConnected: if there is no connection.
+        """
+        self._loop.call(self._chat.stop_typing, to)
+
+    def send_system(
+        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | None = None, *, body: str | None = None
+    ) -> None:
+        """Send a system message, used by apps to communicate. It is neither displayed nor stored.
+
+        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
+        :param params: the message's parameters.
+        :param body: the text.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
+        """
+        self._loop.call(self._chat.send_system, drained(to), params, body=body)
+
+    def send_stanza(self, stanza: Stanza) -> str:
+        """Send a message, a presence or the answer to a request, and wait until the server has it.
+
+        Messages and presences wait while the chat reconnects; an answer does not outlive its session.
+
+        :param stanza: a stanza of any class. A message needs `to`, a JID. `from_` must not be another's address: the
+            server fills it in. An empty or missing id is replaced by a new one.
+        :returns: the id with which it was sent.
+        :raises InvalidArgument: if it is not such a stanza, or can't be sent as it is; nothing was sent.
+        :raises RecipientBlocked: if the recipient blocks the user.
+        :raises MessageRefused: if the server refuses it for another reason.
+        :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
+        """
+        return self._loop.call(self._chat.send_stanza, stanza)
+
+    def request(self, iq: Stanza, *, timeout: float | None = None) -> Stanza:
+        """Send a request and return the answer.
+
+        A request is never sent again in a new session, since it may have had its effect already.
+
+        :param iq: a request of any class, of type `get` or `set`. Without `to`, it goes to the server on behalf of the
+            account. An empty id is replaced by a new one.
+        :param timeout: seconds; default: the chat's `timeout`.
+        :returns: the answer, as an object of the class that it belongs to.
+        :raises InvalidArgument: if it is not a request, or can't be sent as it is; nothing was sent.
+        :raises StanzaRefused: if the answer is an error.
+        :raises RequestUnanswered: if there is no answer in time.
+        :raises DecodeError: if the answer can't be read.
+        :raises NotConnected: if there is no connection, or it is lost before the answer.
+        """
+        return self._loop.call(self._chat.request, iq, timeout=timeout)

@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from .._bus import PATIENCE, Bus, Queue, name_of
+from .._bus import PATIENCE, Bus, Emitted, Queue, name_of
 from .._fork import watch
 from ..errors import ChatError
-from ..events import ConnectionFailed, Disconnected, Event
+from ..events import ConnectionFailed, Disconnected
 from .thread import wait_at
 
 __all__ = ["ENDS", "BlockingEventStream", "Handler", "Workers"]
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=Emitted)
 
 ENDS = (Disconnected, ConnectionFailed)
 """The events after which no other comes."""
@@ -132,7 +132,7 @@ class Workers:
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
-        self.failed: Callable[[Callable[[Any], Any], Event, BaseException], None] = bus.failed
+        self.failed: Callable[[Callable[[Any], Any], Emitted, BaseException], None] = bus.failed
         self._handlers: set[Handler] = set()
         self._forked()
         watch(self)
@@ -210,7 +210,7 @@ class Handler:
     __slots__ = ("_call", "_concurrency", "_idle", "_running", "_workers", "closing", "queue", "ready")
 
     def __init__(self, workers: Workers, call: Callable[[Any], Any], concurrency: int) -> None:
-        self.queue: Queue[Event] = Queue((Event,), None, f"the handler {name_of(call)}", workers.bus.full)
+        self.queue: Queue[Emitted] = Queue((), None, f"the handler {name_of(call)}", workers.bus.full)
         self.closing = False
         self._call = call
         self._concurrency = concurrency
@@ -224,7 +224,7 @@ class Handler:
         self._idle = 0
         self._running = 0
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Emitted) -> None:
         """Queue an event, and start a thread for it if all are busy and another one is allowed."""
         with self._workers.lock:
             self.queue.put(event)
@@ -247,7 +247,7 @@ class Handler:
         self._running -= 1
         self._workers.ended()
 
-    def _next(self) -> Event | None:
+    def _next(self) -> Emitted | None:
         waiting = self.queue.waiting
         with self._workers.lock:
             while not waiting:

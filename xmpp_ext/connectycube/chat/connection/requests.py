@@ -9,17 +9,22 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from connectycube.rest import DecodeError
-from connectycube.stanzas import IqError, Stanza, StanzaError, parse
+from connectycube.stanzas import Stanza, StanzaFault
 
 from ..errors import NotConnected, RequestRefused, RequestUnanswered
 
-__all__ = ["Requests"]
+__all__ = ["Pending", "Requests"]
 
 logger = logging.getLogger("connectycube.chat")
 
 
-class _Pending:
-    __slots__ = ("asked", "future", "then", "what")
+class Pending:
+    """A request that waits for its answer.
+
+    :ivar refused: whether the answer is an error, of whatever class.
+    """
+
+    __slots__ = ("asked", "future", "refused", "then", "what")
 
     def __init__(
         self, what: str, asked: str, future: asyncio.Future[Stanza], then: Callable[[Stanza], None] | None
@@ -28,6 +33,7 @@ class _Pending:
         self.asked = asked
         self.future = future
         self.then = then
+        self.refused = False
 
 
 class Requests:
@@ -39,7 +45,7 @@ class Requests:
     __slots__ = ("_pending", "own")
 
     def __init__(self) -> None:
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, Pending] = {}
         self.own: frozenset[str] = frozenset()
 
     def add(
@@ -48,15 +54,16 @@ class Requests:
         what: str,
         loop: asyncio.AbstractEventLoop,
         then: Callable[[Stanza], None] | None = None,
-    ) -> asyncio.Future[Stanza]:
+    ) -> Pending:
         """Register a request.
 
         :param then: called with the answer before the next stanza is processed. Code that awaits the future runs later.
-        :returns: a future for the answer.
         """
-        future: asyncio.Future[Stanza] = loop.create_future()
-        self._pending[stanza.id] = _Pending(what, stanza.to or "", future, then)
-        return future
+        pending = self._pending[stanza.id] = Pending(what, stanza.to or "", loop.create_future(), then)
+        return pending
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._pending
 
     @property
     def pending(self) -> bool:
@@ -67,9 +74,12 @@ class Requests:
         """Forget a request."""
         self._pending.pop(request_id, None)
 
-    async def answer(self, stanza: Any, future: asyncio.Future[Stanza], what: str, seconds: float) -> Stanza:
+    async def answer(
+        self, stanza: Any, pending: Pending, seconds: float, refusal: type[RequestRefused] = RequestRefused
+    ) -> Stanza:
         """Wait for the answer to a registered request.
 
+        :param refusal: what to raise if the answer is an error.
         :raises RequestRefused: if the answer is an error.
         :raises RequestUnanswered: if no answer arrives in time.
         :raises DecodeError: if the answer can't be read.
@@ -77,39 +87,27 @@ class Requests:
         """
         try:
             async with asyncio.timeout(seconds):
-                found = await future
+                found = await pending.future
         except TimeoutError:
-            raise RequestUnanswered(what, seconds) from None
+            raise RequestUnanswered(pending.what, seconds) from None
         finally:
             self.drop(stanza.id)
-        if isinstance(found, IqError):
-            raise RequestRefused(what, found.error)
+        if pending.refused:
+            fault = getattr(found, "error", None)
+            raise refusal(pending.what, fault if isinstance(fault, StanzaFault) else None)
         return found
 
-    def take(self, element: Element, reject: Callable[[str, Element], None]) -> bool:
-        """Process an info/query element if it answers a request.
+    def take(self, element: Element, answer: Stanza) -> bool:
+        """Process an info/query stanza if it answers a request.
 
-        :param reject: called with the problem and the element if the answer can't be read.
-        :returns: whether it was an answer.
+        :returns: whether it did.
         """
-        if element.get("type") not in ("result", "error"):
-            return False
-        pending = self._pending.get(element.get("id", ""))
+        pending = self._asked(element)
         if pending is None:
-            return False
-        # Anyone could guess an id: an answer counts only if it comes from the address that was asked. The server may
-        # omit its own address or use the account's (RFC 6120 section 8.1.2.1).
-        sender = element.get("from", "")
-        if sender != pending.asked and not (sender in self.own and pending.asked in self.own):
             return False
         if pending.future.done():
             return True
-        try:
-            answer = parse(element)
-        except StanzaError as error:
-            reject(str(error), element)
-            pending.future.set_exception(DecodeError(f"the answer to {pending.what} can't be read: {error}"))
-            return True
+        pending.refused = element.get("type") == "error"
         pending.future.set_result(answer)
         if pending.then is not None:
             try:
@@ -118,6 +116,26 @@ class Requests:
                 # As in `Traffic.dispatch`: a bug in our code must not cost the connection.
                 logger.exception("the answer to %s could not be handled", pending.what)
         return True
+
+    def unreadable(self, element: Element, problem: str) -> None:
+        """Fail the request that an info/query element answers, if there is one: the answer can't be read."""
+        pending = self._asked(element)
+        if pending is not None and not pending.future.done():
+            pending.future.set_exception(DecodeError(f"the answer to {pending.what} can't be read: {problem}"))
+
+    def _asked(self, element: Element) -> Pending | None:
+        """Return the request that an info/query element answers."""
+        if element.get("type") not in ("result", "error"):
+            return None
+        pending = self._pending.get(element.get("id", ""))
+        if pending is None:
+            return None
+        # Anyone could guess an id: an answer counts only if it comes from the address that was asked. The server may
+        # omit its own address or use the account's (RFC 6120 section 8.1.2.1).
+        sender = element.get("from", "")
+        if sender != pending.asked and not (sender in self.own and pending.asked in self.own):
+            return None
+        return pending
 
     def fail(self) -> None:
         """Fail all requests: their session is over."""

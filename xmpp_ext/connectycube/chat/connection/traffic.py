@@ -31,10 +31,10 @@ from connectycube.stanzas import (
 )
 
 from .. import events
-from .._bus import Bus
+from .._bus import STANZAS, Bus
 from .._ids import IdMaker
 from .._settings import Credentials, Settings
-from ..errors import ChatError, MessageRefused, MessageTooLong, NotConnected
+from ..errors import ChatError, MessageRefused, MessageTooLong, NotConnected, RequestRefused
 from ..machines import stream_management as sm
 from .outbox import Outbox, Outgoing
 from .requests import Requests
@@ -45,8 +45,6 @@ __all__ = ["OVER_A_STANZA", "Traffic", "xml_of"]
 logger = logging.getLogger("connectycube.chat")
 
 IQ: Final = "{jabber:client}iq"
-COUNTED: Final = frozenset((IQ, "{jabber:client}message", "{jabber:client}presence"))
-"""Only these are stanzas, and count for stream management (XEP-0198 section 4)."""
 ACK_REQUEST: Final = AckRequest.tag
 REQUEST_XML: Final = AckRequest().to_xml()
 BATCH: Final = 50
@@ -186,25 +184,27 @@ class Traffic:
         what: str,
         timeout: float | None = None,
         then: Callable[[Stanza], None] | None = None,
+        refusal: type[RequestRefused] = RequestRefused,
     ) -> Awaitable[Stanza]:
         """Write a request at once, and return an awaitable for the answer.
 
         :param what: what is requested, for error messages.
         :param timeout: seconds; default: the chat's.
         :param then: called with the answer before the next stanza is processed.
+        :param refusal: what to raise if the answer is an error.
         :raises RequestRefused: if the answer is an error.
         :raises RequestUnanswered: if no answer arrives in time.
         :raises DecodeError: if the answer can't be read.
         :raises NotConnected: if there is no connection, or it is lost before the answer.
         """
-        future = self.requests.add(stanza, what, self.loop, then)
+        pending = self.requests.add(stanza, what, self.loop, then)
         try:
             self.post(stanza)
         except BaseException:
             self.requests.drop(stanza.id)
             raise
         seconds = self.settings.timeout if timeout is None else timeout
-        return self.requests.answer(stanza, future, what, seconds)
+        return self.requests.answer(stanza, pending, seconds, refusal)
 
     def submit(self, item: Outgoing) -> None:
         """Send an item with an id now, or as soon as there is a session again.
@@ -321,7 +321,7 @@ class Traffic:
     def element(self, element: Element) -> None:
         """Process an element of a session."""
         tag = element.tag
-        if tag in COUNTED:
+        if tag in STANZAS:  # Only these count (XEP-0198 section 4).
             self.acks.handle(sm.RECEIVED)
         elif tag == ACK_REQUEST:
             if self.acks.state is sm.State.ON:
@@ -331,8 +331,6 @@ class Traffic:
 
     def dispatch(self, element: Element) -> None:
         """Process an element that is not counted, or has been."""
-        if element.tag == IQ and self.requests.take(element, self.reject):
-            return
         try:
             stanza = parse(element)
         except StanzaError as error:
@@ -343,14 +341,19 @@ class Traffic:
                 self.manage(sm.Acked(h=stanza.h))
             return
         try:
-            self.receive(stanza)
+            if element.tag != IQ or not self.requests.take(element, stanza):
+                self.receive(stanza)
         except Exception:
             # A bug in our code for one stanza must not cost the connection, and all other stanzas with it.
             logger.exception("a %s could not be handled", type(stanza).__name__)
+        if self.bus.stanzas and element.tag in STANZAS:
+            self.bus.emit(stanza)
 
     def _unreadable(self, problem: str, element: Element) -> None:
         """Report it. Even an unreadable request must be answered (RFC 6120 section 8.3.3.1)."""
         request_id = element.get("id")
+        if element.tag == IQ:
+            self.requests.unreadable(element, problem)
         if element.tag == IQ and element.get("type") in ("get", "set") and request_id:
             fault = StanzaFault(type="modify", condition="bad-request")
             self.post(IqError(id=request_id, to=element.get("from"), error=fault))
@@ -443,7 +446,7 @@ class Traffic:
                 self.manage(sm.Acked(h=effect.h))
 
         self._ask()
-        self.requests.add(ping, "a ping", self.loop).add_done_callback(answered)
+        self.requests.add(ping, "a ping", self.loop).future.add_done_callback(answered)
         self._raw(ping.to_xml())
 
     def _acknowledged(self, effect: sm.Acknowledged) -> None:

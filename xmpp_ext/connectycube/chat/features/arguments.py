@@ -53,7 +53,7 @@ def dialog_id_of(dialog: object, name: str = "dialog_id") -> str:
     """
     found = dialog.id if isinstance(dialog, Dialog) else dialog
     if not isinstance(found, str) or is_object_id(found) is None:
-        raise InvalidArgument(name, f"must be a dialog's id, 24 hexadecimal digits, not {_shown(found)}")
+        raise InvalidArgument(name, f"must be 24 hexadecimal digits, not {_shown(found)}")
     return found.lower()
 
 

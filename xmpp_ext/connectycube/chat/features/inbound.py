@@ -13,7 +13,7 @@ from connectycube import stanzas as st
 
 from .. import events
 from .._ids import Sender, bare
-from ..connection.traffic import Traffic
+from ..connection.traffic import IQ, Traffic
 from ..models import EMPTY, ChatMessage
 from .messages import Messages
 from .presence import Presence
@@ -75,27 +75,17 @@ class Inbound:
             st.LastActivityPush: self._last_activity,
             st.LastActivityResult: self._last_activity,
             st.PingRequest: self._ping,
-            st.IqGet: self._unknown_request,
-            st.IqSet: self._unknown_request,
-            st.DiscoInfoRequest: self._unknown_request,
-            st.DiscoItemsRequest: self._unknown_request,
-            st.LastActivityRequest: self._unknown_request,
-            st.PrivacyRequest: self._unknown_request,
-            st.RosterGet: self._unknown_request,
-            st.BindRequest: self._unknown_request,
-            st.SessionRequest: self._unknown_request,
-            st.EnableCarbonsRequest: self._unknown_request,
-            st.MobileStateSet: self._unknown_request,
-            st.StatusStreamingSet: self._unknown_request,
         }
 
     def take(self, stanza: st.Stanza) -> None:
         """Process a stanza."""
         handle = self._table.get(type(stanza))
-        if handle is None:
-            logger.debug("a %s is ignored", type(stanza).__name__)
-            return
-        handle(stanza)
+        if handle is not None:
+            handle(stanza)
+        elif stanza.tag == IQ:
+            self._unsupported(stanza)
+        else:
+            logger.debug("a %s is left to handlers of its class", type(stanza).__name__)
 
     # -- messages
 
@@ -226,6 +216,7 @@ class Inbound:
                 user_id=sender.user_id,
                 body=stanza.body or "",
                 last=stanza.replace.last,
+                extra=EMPTY if extra is None else extra.params,
                 from_author=self._changed(stanza, sender, message_id),
                 jid=stanza.from_,
             )
@@ -324,12 +315,18 @@ class Inbound:
         # Anyone can send a message that looks like a carbon (XEP-0280 section 11), also within another one.
         if stanza.from_ != bare(self._traffic.jid):
             self._reject_carbon(stanza)
-        elif isinstance(inner, (st.SentCarbonMessage, st.ReceivedCarbonMessage)):
+            return
+        if isinstance(inner, (st.SentCarbonMessage, st.ReceivedCarbonMessage)):
             self._reject_carbon(inner)
-        elif isinstance(inner, (st.ChatMessage, st.GroupMessage)):
+            return
+        if isinstance(inner, (st.ChatMessage, st.GroupMessage)):
             self._message(inner, carbon=True)
         elif not isinstance(inner, st.MessageError):
             self.take(inner)
+        else:
+            return
+        if self._bus.stanzas:
+            self._bus.emit(inner)
 
     def _reject_carbon(self, stanza: st.Stanza) -> None:
         self._traffic.reject("a carbon that is not from the user's own account", stanza)
@@ -346,7 +343,9 @@ class Inbound:
             self._presence.announce()
 
     def _presence_error(self, stanza: st.RoomJoinError | st.PresenceError) -> None:
-        if not self._rooms.refused(stanza):
+        if self._messages.own.get(stanza.id or "") is not None:
+            self._messages.refused(stanza)
+        elif not self._rooms.refused(stanza):
             self._traffic.reject("a presence came back as an error", stanza)
 
     # -- requests
@@ -384,6 +383,11 @@ class Inbound:
 
     def _ping(self, stanza: st.PingRequest) -> None:
         self._traffic.post(st.IqResult(id=stanza.id, to=stanza.from_))
+
+    def _unsupported(self, stanza: st.Stanza) -> None:
+        """Refuse a request, unless there are handlers of its class, which answer it. Unexpected answers are ignored."""
+        if stanza.to_element().get("type") in ("get", "set") and not self._bus.serves(type(stanza)):
+            self._unknown_request(stanza)
 
     def _unknown_request(self, stanza: Any) -> None:
         """Refuse a request that is not supported: each one must be answered (RFC 6120 section 8.4)."""

@@ -13,22 +13,23 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from connectycube import stanzas as st
-from connectycube.rest import Dialog, DialogType, File, InvalidArgument
+from connectycube.rest import Dialog, DialogType, File, InvalidArgument, User
 
 from .. import events
 from .._ids import Recent, bare, is_object_id
 from ..connection.outbox import Outgoing
 from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
-from ..models import ChatMessage, SentMessage
+from ..models import ChatMessage, Contact, SentMessage
 from .arguments import DialogId, MessageId, UserId, dialog_id_of, message_id_of, user_id_of
+from .dialogs import PrivateDialogs
 
 __all__ = ["Messages", "Target", "To"]
 
 logger = logging.getLogger("connectycube.chat")
 
-To: TypeAlias = int | str | Dialog
-"""Where a message goes: a user's id, the id of a group or public dialog, or a `Dialog`."""
+To: TypeAlias = UserId | DialogId
+"""Where a message goes: a user or a dialog, or the id of one."""
 
 REPEATS: Final = 4096
 """How many messages are remembered in each direction, to recognize copies, repeats and authors."""  # U-36
@@ -72,23 +73,64 @@ class Messages:
         self._traffic = traffic
         self._ids = traffic.ids
         self._addresses = traffic.settings.addresses
+        self._dialogs = PrivateDialogs(traffic.credentials, traffic.settings.resolve_dialogs)
         self.own: Recent[str, str] = Recent(REPEATS)
         self.heard: Recent[tuple[int | str | None, str], tuple[int | str | None, int | None]] = Recent(REPEATS)
 
-    def target(self, to: object) -> Target:
-        """Return where `to` is.
+    async def find(self, to: object, dialog_id: DialogId | None = None) -> Target:
+        """Return where `to` is, and look up what it doesn't say: the dialog of a user, or the user of a dialog.
+
+        :param dialog_id: the private dialog, if it is known.
+        :raises InvalidArgument: if it is neither a user nor a dialog.
+        """
+        target = self._target(to)
+        if dialog_id is not None:
+            if target.user_id is None:
+                raise InvalidArgument("dialog_id", "is for a message to a user: `to` is a dialog itself")
+            return attrs.evolve(target, dialog_id=dialog_id_of(dialog_id))
+        if target.user_id is not None:
+            return await self._with_dialog(target, target.user_id)
+        if isinstance(to, str) and target.dialog_id is not None:
+            user_id = await self._dialogs.user_in(target.dialog_id)
+            if user_id is not None:
+                return Target(self._addresses.user(user_id), "chat", user_id, target.dialog_id)
+        return target
+
+    async def place_of(self, message: object) -> Target:
+        """Return where the answer to a message goes.
+
+        :raises InvalidArgument: if that is not known.
+        """
+        if not isinstance(message, ChatMessage):
+            raise InvalidArgument("message", f"must be a ChatMessage like event.message, not {type(message).__name__}")
+        if message.type == "groupchat" and message.dialog_id is not None:
+            return Target(self._addresses.room(message.dialog_id), "groupchat", None, message.dialog_id)
+        is_own = message.sender_id == self._traffic.credentials.user_id
+        user_id = message.recipient_id if is_own else message.sender_id
+        if user_id is None or message.type == "groupchat":
+            raise InvalidArgument("message", "has nobody who could be answered: it went to no user of this application")
+        # The sender names the dialog, and gets back only what they named.
+        dialog_id = message.dialog_id if message.dialog_id and is_object_id(message.dialog_id) else None
+        return await self._with_dialog(Target(self._addresses.user(user_id), "chat", user_id, dialog_id), user_id)
+
+    async def _with_dialog(self, target: Target, user_id: int) -> Target:
+        return attrs.evolve(target, dialog_id=target.dialog_id or await self._dialogs.of(user_id))
+
+    def _target(self, to: object) -> Target:
+        """Return where `to` is, as far as it says.
 
         :raises InvalidArgument: if it is neither a user nor a dialog.
         """
-        if isinstance(to, int) and not isinstance(to, bool):
-            return Target(self._addresses.user(to), "chat", to, None)
         if isinstance(to, str):
             if is_object_id(to) is None:
                 raise InvalidArgument("to", f"{to[:40]!r} is not a dialog id: 24 hexadecimal digits are needed")
             return Target(self._addresses.room(to), "groupchat", None, to.lower())
         if isinstance(to, Dialog):
             return self._dialog_target(to)
-        raise InvalidArgument("to", f"must be a user id, a dialog id or a Dialog, not {type(to).__name__}")
+        if isinstance(to, (int, User, Contact)):
+            user_id = user_id_of(to, "to")
+            return Target(self._addresses.user(user_id), "chat", user_id, None)
+        raise InvalidArgument("to", f"must be a user, a dialog or the id of one, not {type(to).__name__}")
 
     def _dialog_target(self, dialog: Dialog) -> Target:
         if dialog.id is None:
@@ -99,6 +141,7 @@ class Messages:
         others = [user_id for user_id in dialog.occupants_ids if user_id != own_id]
         if len(others) != 1:
             raise InvalidArgument("to", "is a private Dialog whose other occupant is not known: pass the user's id")
+        self._dialogs.put(others[0], dialog.id)
         return Target(self._addresses.user(others[0]), "chat", others[0], dialog.id)
 
     def room(self, dialog: object) -> str:
@@ -106,8 +149,8 @@ class Messages:
 
         :raises InvalidArgument: if it has none.
         """
-        target = self.target(dialog)
-        if target.dialog_id is None or target.user_id is not None:
+        target = self._target(dialog)
+        if target.dialog_id is None or target.user_id or self._dialogs.known_user(target.dialog_id):
             raise InvalidArgument("dialog", "has no room: only group and public dialogs have one")
         return target.dialog_id
 
@@ -115,7 +158,7 @@ class Messages:
 
     async def send(
         self,
-        to: To,
+        target: Target,
         body: str | None,
         message_id: str | None,
         *,
@@ -127,7 +170,6 @@ class Messages:
         silent: bool,
     ) -> SentMessage:
         """Send a message of a user and wait for its acknowledgement."""
-        target = self.target(to)
         if not body and not attachments:
             raise InvalidArgument("body", "is empty: pass a text or attachments")
         if body is not None and not isinstance(body, str):
@@ -155,14 +197,14 @@ class Messages:
             stanza = st.ChatMessage(
                 id=message_id, to=target.jid, type="chat", body=body, markable=mark, destroy=destroy, extra=params
             )
-        await self._send_and_wait(stanza, message_id, sent, target.user_id)
+        await self.send_and_wait(stanza, message_id, sent, target.user_id)
         return sent
 
     async def edit(self, to: To, message_id: MessageId, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
         """Replace the text of a message."""
         if not isinstance(body, str) or not body:
             raise InvalidArgument("body", "must be a non-empty string")
-        target = self.target(to)
+        target = await self.find(to)
         edit_id = self._ids.message()
         edit = st.EditMessage(
             id=edit_id,
@@ -172,11 +214,11 @@ class Messages:
             replace=st.Replace(id=message_id_of(message_id), last=last),
             extra=st.ExtraParams(dialog_id=target.dialog_id, params=_extra_params(extra)),
         )
-        await self._send_and_wait(edit, edit_id)
+        await self.send_and_wait(edit, edit_id)
 
     async def delete(self, to: To, message_id: MessageId) -> None:
         """Remove a message."""
-        target, message_id = self.target(to), message_id_of(message_id)
+        message_id, target = message_id_of(message_id), await self.find(to)
         removal_id = self._ids.message()
         removal = st.RemovalMessage(
             id=removal_id,
@@ -186,14 +228,14 @@ class Messages:
             extra=st.ExtraParams(dialog_id=target.dialog_id),
         )
         self.changed(target.dialog_id if target.user_id is None else target.user_id, message_id)
-        await self._send_and_wait(removal, removal_id)
+        await self.send_and_wait(removal, removal_id)
 
     async def mark_delivered(
         self, message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None
     ) -> None:
         """Mark a message as delivered."""
         mark_id, mark = self._delivered_mark(*_marked(message, sender_id, dialog_id))
-        await self._send_and_wait(mark, mark_id)
+        await self.send_and_wait(mark, mark_id)
 
     async def mark_read(self, message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None) -> None:
         """Mark a message as read."""
@@ -201,17 +243,17 @@ class Messages:
         mark_id, to = self._ids.message(), self._addresses.user(sender)
         displayed = st.Displayed(id=message_id)
         mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog))
-        await self._send_and_wait(mark, mark_id)
+        await self.send_and_wait(mark, mark_id)
 
-    def start_typing(self, to: To) -> None:
+    async def start_typing(self, to: To) -> None:
         """Show that the user is typing."""
-        target = self.target(to)
+        target = await self.find(to)
         typing = st.TypingMessage(id=self._ids.message(), to=target.jid, type=target.type, composing=st.Composing())
         self._traffic.post(typing)
 
-    def stop_typing(self, to: To) -> None:
+    async def stop_typing(self, to: To) -> None:
         """Show that the user has stopped typing."""
-        target = self.target(to)
+        target = await self.find(to)
         paused = st.PausedMessage(id=self._ids.message(), to=target.jid, type=target.type, paused=st.Paused())
         self._traffic.post(paused)
 
@@ -232,7 +274,7 @@ class Messages:
             )
             xml_of(message)  # Check all of them before the first one is sent.
             messages.append(message)
-        waiting = (self._send_and_wait(message, message.id or "") for message in messages)
+        waiting = (self.send_and_wait(message, message.id or "") for message in messages)
         for result in await asyncio.gather(*waiting, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
@@ -256,7 +298,7 @@ class Messages:
         self.own.put(mark_id, mark.to or "")
         self._traffic.submit(Outgoing(xml_of(mark), mark_id))
 
-    def refused(self, stanza: st.MessageError) -> None:
+    def refused(self, stanza: st.MessageError | st.PresenceError | st.RoomJoinError) -> None:
         """Process a message that came back as an error.
 
         Anyone can send one, so it counts only from where the message went, or from the server.
@@ -296,7 +338,7 @@ class Messages:
         extra = _dialog_params(dialog_id)
         return mark_id, st.DeliveredMark(id=mark_id, to=to, type="chat", received=received, extra=extra)
 
-    async def _send_and_wait(
+    async def send_and_wait(
         self, stanza: Any, message_id: str, sent: SentMessage | None = None, user_id: int | None = None
     ) -> None:
         """Send what must arrive, and wait until the server has it, across as many sessions as it takes.
@@ -307,7 +349,7 @@ class Messages:
         :raises InvalidArgument: if a message with this id is on its way already.
         """
         xml = xml_of(stanza)
-        self.own.put(message_id, stanza.to)
+        self.own.put(message_id, stanza.to or "")
         traffic = self._traffic
         try:
             future: asyncio.Future[None] = traffic.loop.create_future()
