@@ -16,6 +16,7 @@ from connectycube.chat import (
     Contact,
     MessageDelivered,
     MessageReceived,
+    MessageSent,
     MessageSentElsewhere,
     Subscription,
     TypingStarted,
@@ -228,6 +229,20 @@ def test_cancelled_lookup_leaves_the_others(sandbox: Sandbox) -> None:
             tasks[0].cancel()
             assert (await tasks[1]).dialog_id is not None
             assert (await bob.received()).body == "two"
+
+    run(main())
+
+
+def test_messages_that_waited_for_a_lookup_are_not_overtaken(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with members(sandbox, "ann", "bob") as (ann, bob):
+            tasks: list[asyncio.Task[Any]] = []
+            while not ann.told.of(MessageSent):  # From before the lookup until after it.
+                tasks.append(asyncio.create_task(ann.chat.send(bob.id, str(len(tasks)))))
+                await asyncio.sleep(0.001)
+            await asyncio.gather(*tasks)
+            received = await bob.told.all(MessageReceived, len(tasks))
+            assert [event.message.body for event in received] == [str(number) for number in range(len(tasks))]
 
     run(main())
 
