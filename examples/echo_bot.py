@@ -39,8 +39,9 @@ def main() -> None:
 
 
 def echo(chat: Chat, message: ChatMessage) -> None:
-    if message.body:
-        chat.mark_read(message)
+    if message.body and message.sender_id is not None:
+        if message.id is not None:
+            chat.mark_read(message)
         chat.reply(message, f"You said: {message.body}")
 
 
