@@ -14,6 +14,7 @@ from connectycube.chat import (
     AsyncChat,
     Attachment,
     Chat,
+    ChatMessage,
     ContactRequested,
     MessageNotSent,
     NotConnected,
@@ -62,10 +63,12 @@ def each(call: Callable[[Any, Any], Awaitable[object]], values: Iterable[Any]) -
 
 
 def wrong_marks(name: str) -> list[Call]:
+    no_id = ChatMessage(id=None, body="", sender_id=5, recipient_id=5, dialog_id=None, type="chat")
+    no_sender = ChatMessage(id=MESSAGE_ID, body="", sender_id=None, recipient_id=5, dialog_id=None, type="chat")
     return [
         *each(lambda chat, number: getattr(chat, name)(number, sender_id=5), NO_ID),
         *each(lambda chat, user: getattr(chat, name)(MESSAGE_ID, sender_id=user), NO_USER),
-        *each(lambda chat, message: getattr(chat, name)(message), [MESSAGE_ID, None, 5]),
+        *each(lambda chat, message: getattr(chat, name)(message), [MESSAGE_ID, no_id, no_sender]),
         *each(lambda chat, dialog: getattr(chat, name)(MESSAGE_ID, sender_id=5, dialog_id=dialog), [5, "\0"]),
     ]
 

@@ -91,6 +91,7 @@ def test_handler_sends_while_main_thread_iterates(chat: Chats) -> None:
     @ada.on(MessageReceived)
     def echo(event: MessageReceived) -> None:
         threads.add(threading.current_thread())
+        assert event.message.sender_id is not None
         ada.send(event.message.sender_id, event.message.body)
 
     with online(ada), online(mary):

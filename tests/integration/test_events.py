@@ -150,6 +150,7 @@ def test_handler_can_use_the_chat(server: Server, users: Users) -> None:
 
             @other.chat.on(MessageReceived)
             async def answer(event: MessageReceived) -> None:
+                assert event.message.sender_id is not None
                 await other.chat.send(event.message.sender_id, event.message.body.upper())
                 await other.chat.disconnect()
 

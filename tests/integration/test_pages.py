@@ -52,7 +52,7 @@ def ada(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     @chat.on(MessageReceived)
     def answer(event: MessageReceived) -> None:
         message = event.message
-        if message.type == "chat" and not message.body.startswith("You said"):
+        if message.sender_id is not None and message.type == "chat" and not message.body.startswith("You said"):
             chat.mark_read(message)
             chat.send(message.sender_id, f"You said: {message.body}")
 

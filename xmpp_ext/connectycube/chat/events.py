@@ -3,11 +3,10 @@
 Events are emitted in stream order, each after the state has changed: a handler sees `state`, `contacts` and everything
 else as they are after the event.
 
-A `user_id` comes from the sender's address, which the server vouches for. In a group, it comes from the sender's
-nickname: only the platform guarantees that this is a user's id. Users of other applications and hosts have none, since
-the same id means a different person there: their messages, marks and typing notifications are rejected. Where an event
-may also come from the server, its `user_id` can be `None`, and `jid` has the address. The `dialog_id` of a private
-message comes from its sender and is not verified.
+A `user_id` comes from the sender's address, which the server vouches for. It is `None` for users of other applications
+and hosts, where the same id means a different person; `jid` has their address. In a group, it comes from the sender's
+nickname: only the platform guarantees that this is a user's id. The `dialog_id` of a private message comes from its
+sender and is not verified.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ class StreamFailed(Event):
 
 @frozen(kw_only=True)
 class StanzaRejected(Event):
-    """A stanza was rejected: it is forged or unreadable, or not from a user. The connection stays open.
+    """A stanza was rejected as forged or unreadable. The connection stays open.
 
     :ivar problem: what is wrong with it.
     :ivar xml: the first 1,000 characters of its XML.
@@ -246,11 +245,9 @@ class MessageDelivered(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
-    :ivar user_id: the user it reached.
+    :ivar user_id: the user it reached; `None` if the mark is not from a user.
     :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
-
-    user_id: int
 
 
 @frozen(kw_only=True)
@@ -259,11 +256,9 @@ class MessageRead(_Mark):
 
     :ivar message_id: its id.
     :ivar dialog_id: its dialog, if the mark names it.
-    :ivar user_id: the user who read it.
+    :ivar user_id: the user who read it; `None` if the mark is not from a user.
     :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
-
-    user_id: int
 
 
 @frozen(kw_only=True)
@@ -323,7 +318,7 @@ class ReactionsChanged(_Mark):
 
 @frozen(kw_only=True)
 class _Typing(Event):
-    user_id: int
+    user_id: int | None
     dialog_id: str | None
     jid: str | None = field(default=None, eq=False)
 
@@ -332,7 +327,7 @@ class _Typing(Event):
 class TypingStarted(_Typing):
     """A user is typing.
 
-    :ivar user_id: the user.
+    :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
     :ivar jid: the full JID of the sender. Ignored in comparisons.
     """
@@ -342,7 +337,7 @@ class TypingStarted(_Typing):
 class TypingStopped(_Typing):
     """A user stopped typing.
 
-    :ivar user_id: the user.
+    :ivar user_id: the user; `None` if the sender is not a user.
     :ivar dialog_id: the dialog in a group, `None` in a private one.
     :ivar jid: the full JID of the sender. Ignored in comparisons.
     """

@@ -38,9 +38,9 @@ class SentMessage:
 class ChatMessage:
     """A message that was received, or sent from another of the user's devices.
 
-    :ivar id: the message's id; a new one if the sender gave none.
+    :ivar id: the message's id; `None` if the sender gave none.
     :ivar body: the text; empty if there is none.
-    :ivar sender_id: the sender's user id.
+    :ivar sender_id: the sender's user id; `None` if the sender is not a user of the application.
     :ivar recipient_id: the recipient's user id in a private dialog; `None` in a group.
     :ivar dialog_id: the id of its dialog, if known; in a private dialog, it comes from the sender and is not verified.
     :ivar type: `chat` in a private dialog, `groupchat` in a group or public dialog.
@@ -54,9 +54,9 @@ class ChatMessage:
     :ivar sender_jid: the sender's full JID, or their JID in the room in a group. Ignored in comparisons.
     """
 
-    id: str
+    id: str | None
     body: str
-    sender_id: int
+    sender_id: int | None
     recipient_id: int | None
     dialog_id: str | None
     type: Literal["chat", "groupchat"]

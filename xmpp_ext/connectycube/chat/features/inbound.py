@@ -117,9 +117,6 @@ class Inbound:
             if sender.dialog_id is not None:
                 sender_id = None  # An occupant who writes through a room: a name in it is not enough here.
             recipient_id = self._addresses.user_of(stanza.to)
-        if sender_id is None:
-            self._reject_stranger(stanza)
-            return
         destroy_after = None if stanza.destroy is None else stanza.destroy.after
         # Without the date, which differs if a user sends a message again.
         content = (stanza.body, destroy_after, str(params) if params else "", str(attachments) if attachments else "")
@@ -134,7 +131,7 @@ class Inbound:
         self._bus.emit(
             (events.MessageSentElsewhere if is_own else events.MessageReceived)(
                 message=ChatMessage(
-                    id=message_id or self._traffic.ids.message(),
+                    id=message_id,
                     body=stanza.body or "",
                     sender_id=sender_id,
                     recipient_id=recipient_id,
@@ -152,15 +149,11 @@ class Inbound:
             )
         )
 
-    def _mark_delivered(self, message_id: str | None, sender_id: int, dialog_id: str | None) -> None:
+    def _mark_delivered(self, message_id: str | None, sender_id: int | None, dialog_id: str | None) -> None:
         """Send a delivered mark, but not without a dialog."""
         # CX-02, U-52: other SDKs leave it out, too, where the dialog is not known.
-        if message_id is not None and dialog_id is not None:
+        if message_id is not None and sender_id is not None and dialog_id is not None:
             self._messages.post_delivered(message_id, sender_id, dialog_id)
-
-    def _reject_stranger(self, stanza: st.Stanza) -> None:
-        """Reject what only users send (K-12, K-13, K-18 to K-21), so that its event always has a user."""
-        self._traffic.reject("it is not from a user of this application", stanza)
 
     def _is_own(self, sender: Sender) -> bool:
         return sender.user_id is not None and sender.user_id == self._sender(self._traffic.jid).user_id
@@ -273,9 +266,7 @@ class Inbound:
         kind: type[events.MessageDelivered | events.MessageRead],
     ) -> None:
         sender = self._sender(stanza.from_)
-        if sender.user_id is None:
-            self._reject_stranger(stanza)
-        elif not self._repeated(stanza, stanza.id, sender, self._is_own(sender), (message_id,)):
+        if not self._repeated(stanza, stanza.id, sender, self._is_own(sender), (message_id,)):
             dialog_id = sender.dialog_id or _dialog(stanza.extra)
             mark = kind(message_id=message_id, dialog_id=dialog_id, user_id=sender.user_id, jid=stanza.from_)
             self._bus.emit(mark)
@@ -283,9 +274,7 @@ class Inbound:
     def _typing(self, stanza: st.TypingMessage | st.PausedMessage) -> None:
         sender = self._sender(stanza.from_)
         # A group sends the user's own notification back, and a delayed one is out of date.
-        if sender.user_id is None:
-            self._reject_stranger(stanza)
-        elif not self._is_own(sender) and stanza.delay is None:
+        if not self._is_own(sender) and stanza.delay is None:
             kind = events.TypingStarted if isinstance(stanza, st.TypingMessage) else events.TypingStopped
             self._bus.emit(kind(user_id=sender.user_id, dialog_id=sender.dialog_id, jid=stanza.from_))
 

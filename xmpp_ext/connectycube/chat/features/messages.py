@@ -401,6 +401,8 @@ def _marked(
             user_id_of(sender_id, "sender_id"),
             None if dialog_id is None else dialog_id_of(dialog_id),
         )
+    if message.id is None or message.sender_id is None:
+        raise InvalidArgument("message", "can't be marked: it has no id or no sender")
     return message.id, message.sender_id, message.dialog_id
 
 
