@@ -16,6 +16,7 @@ from connectycube.chat import (
     Contact,
     MessageDelivered,
     MessageReceived,
+    MessageSent,
     MessageSentElsewhere,
     Subscription,
     TypingStarted,
@@ -41,7 +42,7 @@ class Member:
     """A user with a REST client and a chat."""
 
     def __init__(self, sandbox: Sandbox, cube: AsyncConnectyCube | ConnectyCube, **options: Any) -> None:
-        self.cube = cube
+        self.cube: Any = cube
         self.chat = AsyncChat(
             cube, host=sandbox.chat_host, port=sandbox.chat_tls_port, ssl_context=sandbox.ssl_context, **options
         )
@@ -74,9 +75,8 @@ def calls(sandbox: Sandbox) -> list[str]:
 
 
 async def group_of(owner: Member, *others: Member) -> str:
-    dialog = await owner.cube.dialogs.create(type=2, name="Hikers", occupants_ids=[other.id for other in others])
-    assert dialog.id is not None
-    return dialog.id
+    others_ids = [other.id for other in others]
+    return str((await owner.cube.dialogs.create(type=2, name="Hikers", occupants_ids=others_ids)).id)
 
 
 def test_private_message_carries_the_dialog_that_is_looked_up_once(sandbox: Sandbox) -> None:
@@ -233,6 +233,20 @@ def test_cancelled_lookup_leaves_the_others(sandbox: Sandbox) -> None:
     run(main())
 
 
+def test_messages_that_waited_for_a_lookup_are_not_overtaken(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with members(sandbox, "ann", "bob") as (ann, bob):
+            tasks: list[asyncio.Task[Any]] = []
+            while not ann.told.of(MessageSent):  # From before the lookup until after it.
+                tasks.append(asyncio.create_task(ann.chat.send(bob.id, str(len(tasks)))))
+                await asyncio.sleep(0.001)
+            await asyncio.gather(*tasks)
+            received = await bob.told.all(MessageReceived, len(tasks))
+            assert [event.message.body for event in received] == [str(number) for number in range(len(tasks))]
+
+    run(main())
+
+
 # Replies
 
 
@@ -280,7 +294,7 @@ def test_reply_does_not_repeat_what_is_no_dialog_id(sandbox: Sandbox) -> None:
     async def main() -> None:
         async with members(sandbox, "ann", "bob") as (ann, bob):
             message = ChatMessage(
-                id=None, body="x", sender_id=bob.id, recipient_id=ann.id, dialog_id="<x>", type="chat"
+                id=UNKNOWN, body="x", sender_id=bob.id, recipient_id=ann.id, dialog_id="<x>", type="chat"
             )
             sent = await ann.chat.reply(message, "back")
             assert sent.dialog_id == (await ann.cube.dialogs.create(type=3, occupants_ids=[bob.id])).id
@@ -291,8 +305,10 @@ def test_reply_does_not_repeat_what_is_no_dialog_id(sandbox: Sandbox) -> None:
 def test_message_that_cannot_be_answered(sandbox: Sandbox) -> None:
     async def main() -> None:
         async with members(sandbox, "ann") as (ann,):
-            nobodys = ChatMessage(id=None, body="x", sender_id=None, recipient_id=ann.id, dialog_id=None, type="chat")
-            with pytest.raises(InvalidArgument, match=r"^message has no sender"):
+            nobodys = ChatMessage(
+                id=UNKNOWN, body="x", sender_id=ann.id, recipient_id=None, dialog_id=None, type="chat"
+            )
+            with pytest.raises(InvalidArgument, match=r"^message has nobody who could be answered"):
                 await ann.chat.reply(nobodys, "back")
             event: Any = MessageReceived(message=nobodys)
             with pytest.raises(InvalidArgument, match=r"^message must be a ChatMessage like event\.message"):

@@ -149,13 +149,14 @@ def _room_jid(dialog_id: str, app_id: int, host: str) -> str:
     return str(RoomJID(app_id=app_id, dialog_id=dialog_id, host=host))
 
 
-def checked_user_id(user_id: object) -> int:
+def checked_user_id(user_id: object, name: str = "user_id") -> int:
     """Return the id of a user if it is valid.
 
+    :param name: the argument to name in an error.
     :raises InvalidArgument: if it is not.
     """
     if isinstance(user_id, bool) or not isinstance(user_id, int) or not 0 < user_id < 10**19:
-        raise InvalidArgument("user_id", f"must be a positive whole number, not {user_id!r}")
+        raise InvalidArgument(name, f"must be a positive whole number, not {user_id!r}")
     return user_id
 
 

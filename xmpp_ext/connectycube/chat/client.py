@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Literal, overload
 
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog
+from connectycube.rest import AsyncConnectyCube, ConnectyCube
 
 from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, Registration, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
@@ -16,6 +16,7 @@ from .connection.driver import Driver
 from .connection.flow import Flow
 from .connection.traffic import Traffic
 from .events import Event
+from .features.arguments import DialogId, UserId
 from .features.contacts import Contacts
 from .features.messaging import MessageCalls
 from .features.privacy import Privacy
@@ -151,10 +152,10 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
 
     # -- presence
 
-    async def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
+    async def ping(self, user_id: UserId | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
 
-        :param user_id: a contact; default: the server.
+        :param user_id: a contact: the id, a `Contact` or a `User`; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the response.
         :raises InvalidArgument: if an argument is invalid.
@@ -285,7 +286,7 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
 
     # -- rooms
 
-    async def join(self, dialog: str | Dialog) -> None:
+    async def join(self, dialog: DialogId) -> None:
         """Join the room of a group or public dialog, also after reconnects. Sending does not require joining.
 
         :param dialog: its id, or the `Dialog`.
@@ -296,7 +297,7 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         """
         await self._features.rooms.join(self._messages.room(dialog))
 
-    async def leave(self, dialog: str | Dialog) -> None:
+    async def leave(self, dialog: DialogId) -> None:
         """Leave the room of a dialog. This does nothing if the user is not in it.
 
         :param dialog: its id, or the `Dialog`.
@@ -306,7 +307,7 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         """
         await self._features.rooms.leave(self._messages.room(dialog))
 
-    async def online_users(self, dialog: str | Dialog) -> tuple[int, ...]:
+    async def online_users(self, dialog: DialogId) -> tuple[int, ...]:
         """Return the users in the room of a dialog.
 
         :param dialog: its id, or the `Dialog`.
@@ -320,7 +321,7 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
 
     # -- last activity
 
-    async def last_activity(self, user_id: int) -> int:
+    async def last_activity(self, user_id: UserId) -> int:
         """Return how long ago a user was last active.
 
         :returns: seconds; 0 means online.
@@ -331,7 +332,7 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         """
         return await self._features.presence.last_activity(user_id)
 
-    async def subscribe_last_activity(self, user_id: int) -> None:
+    async def subscribe_last_activity(self, user_id: UserId) -> None:
         """Emit `LastActivityChanged` when a user comes online or goes offline, also after reconnects.
 
         :raises InvalidArgument: if the user id is invalid.
@@ -341,7 +342,7 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         """
         await self._features.presence.follow(user_id)
 
-    async def unsubscribe_last_activity(self, user_id: int) -> None:
+    async def unsubscribe_last_activity(self, user_id: UserId) -> None:
         """Stop emitting `LastActivityChanged` for a user.
 
         :raises InvalidArgument: if the user id is invalid.

@@ -5,19 +5,21 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, overload
 
 from connectycube import stanzas as st
-from connectycube.rest import AsyncConnectyCube, ConnectyCube, Dialog, File, SystemNotice
+from connectycube.rest import AsyncConnectyCube, ConnectyCube, File, SystemNotice
 from connectycube.stanzas import Stanza
 
 from .._settings import MarkDelivered, Tls, Transport
 from ..client import AsyncChat
+from ..features.arguments import DialogId, MessageId, UserId
 from ..features.messages import To
 from ..machines.connection import Backoff
 from ..models import ChatMessage, ChatState, SentMessage
 from .base import ChatBase
+from .lists import drained
 
 __all__ = ["Chat"]
 
@@ -137,10 +139,10 @@ class Chat(ChatBase):
             )
         )
 
-    def ping(self, user_id: int | None = None, *, timeout: float | None = None) -> float:
+    def ping(self, user_id: UserId | None = None, *, timeout: float | None = None) -> float:
         """Ping the server, or a user's client.
 
-        :param user_id: a contact; default: the server.
+        :param user_id: a contact: the id, a `Contact` or a `User`; default: the server.
         :param timeout: seconds; default: the chat's `timeout`.
         :returns: seconds until the response.
         :raises InvalidArgument: if an argument is invalid.
@@ -186,7 +188,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.set_presence, status=status, show=show, priority=priority)
 
-    def join(self, dialog: str | Dialog) -> None:
+    def join(self, dialog: DialogId) -> None:
         """Join the room of a group or public dialog, also after reconnects. Sending does not require joining.
 
         :param dialog: its id, or the `Dialog`.
@@ -197,7 +199,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.join, dialog)
 
-    def leave(self, dialog: str | Dialog) -> None:
+    def leave(self, dialog: DialogId) -> None:
         """Leave the room of a dialog. This does nothing if the user is not in it.
 
         :param dialog: its id, or the `Dialog`.
@@ -207,7 +209,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.leave, dialog)
 
-    def online_users(self, dialog: str | Dialog) -> tuple[int, ...]:
+    def online_users(self, dialog: DialogId) -> tuple[int, ...]:
         """Return the users in the room of a dialog.
 
         :param dialog: its id, or the `Dialog`.
@@ -219,7 +221,7 @@ class Chat(ChatBase):
         """
         return self._loop.call(self._chat.online_users, dialog)
 
-    def last_activity(self, user_id: int) -> int:
+    def last_activity(self, user_id: UserId) -> int:
         """Return how long ago a user was last active.
 
         :returns: seconds; 0 means online.
@@ -230,7 +232,7 @@ class Chat(ChatBase):
         """
         return self._loop.call(self._chat.last_activity, user_id)
 
-    def subscribe_last_activity(self, user_id: int) -> None:
+    def subscribe_last_activity(self, user_id: UserId) -> None:
         """Emit `LastActivityChanged` when a user comes online or goes offline, also after reconnects.
 
         :raises InvalidArgument: if the user id is invalid.
@@ -240,7 +242,7 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.subscribe_last_activity, user_id)
 
-    def unsubscribe_last_activity(self, user_id: int) -> None:
+    def unsubscribe_last_activity(self, user_id: UserId) -> None:
         """Stop emitting `LastActivityChanged` for a user.
 
         :raises InvalidArgument: if the user id is invalid.
@@ -293,7 +295,7 @@ class Chat(ChatBase):
         to: To,
         body: str | None = None,
         *,
-        dialog_id: str | None = None,
+        dialog_id: DialogId | None = None,
         attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
         save_to_history: bool = True,
         markable: bool = True,
@@ -366,7 +368,7 @@ class Chat(ChatBase):
         :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
         :param silent: do not send push notifications to offline users.
         :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is invalid, or the message has no sender.
+        :raises InvalidArgument: if an argument is invalid, or nobody can be answered.
         :raises RecipientBlocked: if the recipient blocks the user.
         :raises MessageRefused: if the server refuses the message for another reason.
         :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
@@ -385,12 +387,12 @@ class Chat(ChatBase):
         )
 
     def edit_message(
-        self, to: To, message_id: str, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
     ) -> None:
         """Replace the text of a message for everyone.
 
         :param to: where it was sent: a user, a dialog, or the id of one.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :param body: the new text.
         :param last: whether it is the dialog's last message.
         :param extra: further parameters.
@@ -399,11 +401,11 @@ class Chat(ChatBase):
         """
         self._loop.call(self._chat.edit_message, to, message_id, body, last=last, extra=extra)
 
-    def delete_message(self, to: To, message_id: str) -> None:
+    def delete_message(self, to: To, message_id: MessageId) -> None:
         """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
 
         :param to: where it was sent: a user, a dialog, or the id of one.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the removal.
         """
@@ -413,17 +415,17 @@ class Chat(ChatBase):
     def mark_delivered(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    def mark_delivered(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    def mark_delivered(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
 
     def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
 
         :param message: the message, or its id.
         :param sender_id: its sender, if `message` is an id.
         :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
+        :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the mark.
         """
         self._loop.call(self._chat.mark_delivered, message, sender_id=sender_id, dialog_id=dialog_id)
@@ -432,17 +434,17 @@ class Chat(ChatBase):
     def mark_read(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    def mark_read(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
 
     def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was read.
 
         :param message: the message, or its id.
         :param sender_id: its sender, if `message` is an id.
         :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
+        :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the mark.
         """
         self._loop.call(self._chat.mark_read, message, sender_id=sender_id, dialog_id=dialog_id)
@@ -467,20 +469,20 @@ class Chat(ChatBase):
 
     def send_system(
         self,
-        to: int | Sequence[int],
+        to: Iterable[UserId] | UserId,
         params: Mapping[str, Any] | SystemNotice | None = None,
         *,
         body: str | None = None,
     ) -> None:
         """Send a system message, used by apps to communicate. It is neither displayed nor stored.
 
-        :param to: a user's id, or several; each gets a separate message.
+        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
         :param params: the message's parameters, or a notice that the official clients understand.
         :param body: the text; a notice has its own.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge one of the messages; the others are still sent.
         """
-        self._loop.call(self._chat.send_system, to, params, body=body)
+        self._loop.call(self._chat.send_system, drained(to), params, body=body)
 
     def send_stanza(self, stanza: Stanza) -> str:
         """Send a message, a presence or the answer to a request, and wait until the server has it.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ..features.arguments import UserId
 from .lists import ContactsBase
 
 __all__ = ["BlockingContacts"]
@@ -18,7 +19,7 @@ class BlockingContacts(ContactsBase):
     :ivar limit: how many contacts there may be, default 300; `None` for no limit.
     """
 
-    def request(self, user_id: int, *, name: str | None = None) -> None:
+    def request(self, user_id: UserId, *, name: str | None = None) -> None:
         """Send a contact request. The answer arrives as `ContactAccepted` or `ContactRejected`.
 
         :param user_id: the user to add.
@@ -30,7 +31,7 @@ class BlockingContacts(ContactsBase):
         """
         self._loop.call(self._contacts.request, user_id, name=name)
 
-    def accept(self, user_id: int, *, mutual: bool = True) -> None:
+    def accept(self, user_id: UserId, *, mutual: bool = True) -> None:
         """Accept a contact request.
 
         :param user_id: the user who sent it.
@@ -42,7 +43,7 @@ class BlockingContacts(ContactsBase):
         """
         self._loop.call(self._contacts.accept, user_id, mutual=mutual)
 
-    def reject(self, user_id: int) -> None:
+    def reject(self, user_id: UserId) -> None:
         """Reject a contact request, or revoke an earlier acceptance.
 
         :param user_id: the user who sent it.
@@ -51,7 +52,7 @@ class BlockingContacts(ContactsBase):
         """
         self._loop.call(self._contacts.reject, user_id)
 
-    def remove(self, user_id: int) -> None:
+    def remove(self, user_id: UserId) -> None:
         """Remove a contact, or withdraw a request, on both sides.
 
         :param user_id: the user to remove.
@@ -62,7 +63,7 @@ class BlockingContacts(ContactsBase):
         """
         self._loop.call(self._contacts.remove, user_id)
 
-    def rename(self, user_id: int, name: str | None) -> None:
+    def rename(self, user_id: UserId, name: str | None) -> None:
         """Rename a contact in the list.
 
         :param user_id: the contact.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..features.contacts import Contacts
 from ..features.privacy import Privacy
@@ -77,6 +77,6 @@ class PrivacyBase:
         self._loop = loop
 
 
-def drained(items: Iterable[T]) -> Iterable[T]:
+def drained(items: T) -> T | tuple[Any, ...]:
     """Iterate in the caller's thread: a generator may block. The callee rejects what is not iterable."""
-    return tuple(items) if isinstance(items, Iterable) else items
+    return tuple(items) if isinstance(items, Iterable) and not isinstance(items, (str, bytes)) else items

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..features.arguments import UserId
 from ..models import PrivacyRule
 from .lists import PrivacyBase, drained
 
@@ -100,7 +101,7 @@ class BlockingPrivacy(PrivacyBase):
         """
         self._loop.call(self._privacy.delete, name)
 
-    def block(self, user_id: int, *, mutual: bool = False) -> None:
+    def block(self, user_id: UserId, *, mutual: bool = False) -> None:
         """Block a user in the list in force. If there is none, a list called `blocked` is put in force.
 
         The blocked user gets an error for private messages. Their messages in groups are not delivered.
@@ -114,7 +115,7 @@ class BlockingPrivacy(PrivacyBase):
         """
         self._loop.call(self._privacy.block, user_id, mutual=mutual)
 
-    def unblock(self, user_id: int) -> None:
+    def unblock(self, user_id: UserId) -> None:
         """Remove a user from the list in force. Nothing happens without one, or if the user is not in it.
 
         :raises InvalidArgument: if the user id is invalid.

@@ -10,6 +10,7 @@ from ..connection.traffic import Traffic
 from ..machines import contact_list as cl
 from ..machines.contact_list import State
 from ..models import Contact
+from .arguments import UserId, user_id_of
 from .roster import GRANTED, INCOMING, Roster
 
 __all__ = ["Contacts"]
@@ -58,7 +59,7 @@ class Contacts(Mapping[int, Contact]):
 
     # -- changing
 
-    async def request(self, user_id: int, *, name: str | None = None) -> None:
+    async def request(self, user_id: UserId, *, name: str | None = None) -> None:
         """Send a contact request. The answer arrives as `ContactAccepted` or `ContactRejected`.
 
         :param user_id: the user to add.
@@ -68,7 +69,7 @@ class Contacts(Mapping[int, Contact]):
         :raises RequestUnanswered: if the server does not respond in time.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
-        self._checked_state(user_id)
+        user_id = user_id_of(user_id)
         if user_id == self._traffic.credentials.user_id:
             raise InvalidArgument("user_id", "is the user's own id")
         users = {*self, *self.outgoing}
@@ -76,7 +77,7 @@ class Contacts(Mapping[int, Contact]):
             raise InvalidArgument("user_id", f"can't be added: a contact list holds {self.limit} users at most")
         await self._roster.ask(user_id, name)
 
-    async def accept(self, user_id: int, *, mutual: bool = True) -> None:
+    async def accept(self, user_id: UserId, *, mutual: bool = True) -> None:
         """Accept a contact request.
 
         :param user_id: the user who sent it.
@@ -86,24 +87,26 @@ class Contacts(Mapping[int, Contact]):
         :raises RequestUnanswered: if the server does not respond in time.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
-        if self._checked_state(user_id) not in INCOMING:
+        user_id = user_id_of(user_id)
+        if self._roster.state(user_id) not in INCOMING:
             raise _has_not_asked(user_id)
         await self._roster.want(user_id, cl.Subscribed())
         if mutual and self._roster.state(user_id) is State.FROM:
             await self._roster.ask(user_id, in_turn=True)
 
-    async def reject(self, user_id: int) -> None:
+    async def reject(self, user_id: UserId) -> None:
         """Reject a contact request, or revoke an earlier acceptance.
 
         :param user_id: the user who sent it.
         :raises InvalidArgument: if there is nothing to reject or revoke.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
-        if self._checked_state(user_id) not in INCOMING | GRANTED:
+        user_id = user_id_of(user_id)
+        if self._roster.state(user_id) not in INCOMING | GRANTED:
             raise _has_not_asked(user_id)
         await self._roster.want(user_id, cl.Unsubscribed())
 
-    async def remove(self, user_id: int) -> None:
+    async def remove(self, user_id: UserId) -> None:
         """Remove a contact, or withdraw a request, on both sides.
 
         :param user_id: the user to remove.
@@ -112,10 +115,10 @@ class Contacts(Mapping[int, Contact]):
         :raises RequestUnanswered: if the server does not respond in time.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
-        self._checked_state(user_id)
+        user_id = user_id_of(user_id)
         await self._roster.remove(user_id)
 
-    async def rename(self, user_id: int, name: str | None) -> None:
+    async def rename(self, user_id: UserId, name: str | None) -> None:
         """Rename a contact in the list.
 
         :param user_id: the contact.
@@ -125,18 +128,10 @@ class Contacts(Mapping[int, Contact]):
         :raises RequestUnanswered: if the server does not respond in time.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
-        self._checked_state(user_id)
+        user_id = user_id_of(user_id)
         if user_id not in self:
             raise InvalidArgument("user_id", f"{user_id} is not a contact")
         await self._roster.rename(user_id, name)
-
-    def _checked_state(self, user_id: int) -> State:
-        """Return the state of the subscription with a user.
-
-        :raises InvalidArgument: if the user id is invalid.
-        """
-        self._traffic.settings.addresses.user(user_id)
-        return self._roster.state(user_id)
 
 
 def _has_not_asked(user_id: int) -> InvalidArgument:

@@ -47,7 +47,8 @@ class PrivateDialogs:
 
     async def of(self, user_id: int) -> str | None:
         """Return the id of the private dialog with a user, `None` if it can't be found out."""
-        if self._dialogs.get(user_id) is None and user_id != self._credentials.user_id:
+        if user_id != self._credentials.user_id and (self._dialogs.get(user_id) is None or user_id in self._locks):
+            # Messages that waited for a lookup keep their place: a later one, which finds it done, waits as well.
             async with self._lock(user_id):
                 if self._dialogs.get(user_id) is None:
                     # U-16: if there is a dialog already, this returns it. The documented filters can't search by
@@ -58,7 +59,7 @@ class PrivateDialogs:
 
     async def user_in(self, dialog_id: str) -> int | None:
         """Return the other user in a dialog if it is private; `None` if it isn't, or can't be found out."""
-        if self._users.get(dialog_id) is None:
+        if self._users.get(dialog_id) is None or dialog_id in self._locks:
             async with self._lock(dialog_id):
                 if self._users.get(dialog_id) is None:
                     page = await self._call(lambda cube: cube.dialogs.list(filters={"id": dialog_id}, limit=1))

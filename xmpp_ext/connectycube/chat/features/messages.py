@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from ..connection.outbox import Outgoing
 from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from ..models import ChatMessage, Contact, SentMessage
+from .arguments import DialogId, MessageId, UserId, dialog_id_of, message_id_of, user_id_of
 from .dialogs import PrivateDialogs
 from .server_time import ServerTime
 
@@ -27,7 +28,7 @@ __all__ = ["Messages", "Target", "To"]
 
 logger = logging.getLogger("connectycube.chat")
 
-To: TypeAlias = int | str | Dialog | User | Contact
+To: TypeAlias = UserId | DialogId
 """Where a message goes: a user or a dialog, or the id of one."""
 
 REPEATS: Final = 4096
@@ -79,7 +80,7 @@ class Messages:
         self.own: Recent[str, str] = Recent(REPEATS)
         self.heard: Recent[tuple[int | str | None, str], tuple[int | str | None, int | None]] = Recent(REPEATS)
 
-    async def find(self, to: object, dialog_id: str | None = None) -> Target:
+    async def find(self, to: object, dialog_id: DialogId | None = None) -> Target:
         """Return where `to` is, and look up what it doesn't say: the dialog of a user, or the user of a dialog.
 
         :param dialog_id: the private dialog, if it is known.
@@ -89,7 +90,7 @@ class Messages:
         if dialog_id is not None:
             if target.user_id is None:
                 raise InvalidArgument("dialog_id", "is for a message to a user: `to` is a dialog itself")
-            return attrs.evolve(target, dialog_id=_checked_id(dialog_id, "dialog_id").lower())
+            return attrs.evolve(target, dialog_id=dialog_id_of(dialog_id))
         if target.user_id is not None:
             return await self._with_dialog(target, target.user_id)
         if isinstance(to, str) and target.dialog_id is not None:
@@ -101,7 +102,7 @@ class Messages:
     async def place_of(self, message: object) -> Target:
         """Return where the answer to a message goes.
 
-        :raises InvalidArgument: if it has no sender.
+        :raises InvalidArgument: if that is not known.
         """
         if not isinstance(message, ChatMessage):
             raise InvalidArgument("message", f"must be a ChatMessage like event.message, not {type(message).__name__}")
@@ -110,7 +111,7 @@ class Messages:
         is_own = message.sender_id == self._traffic.credentials.user_id
         user_id = message.recipient_id if is_own else message.sender_id
         if user_id is None or message.type == "groupchat":
-            raise InvalidArgument("message", "has no sender who could be answered")
+            raise InvalidArgument("message", "has nobody who could be answered: it went to no user of this application")
         # The sender names the dialog, and gets back only what they named.
         dialog_id = message.dialog_id if message.dialog_id and is_object_id(message.dialog_id) else None
         return await self._with_dialog(Target(self._addresses.user(user_id), "chat", user_id, dialog_id), user_id)
@@ -129,8 +130,8 @@ class Messages:
             return Target(self._addresses.room(to), "groupchat", None, to.lower())
         if isinstance(to, Dialog):
             return self._dialog_target(to)
-        user_id = to.id if isinstance(to, User) else to.user_id if isinstance(to, Contact) else to
-        if isinstance(user_id, int) and not isinstance(user_id, bool):
+        if isinstance(to, (int, User, Contact)):
+            user_id = user_id_of(to, "to")
             return Target(self._addresses.user(user_id), "chat", user_id, None)
         raise InvalidArgument("to", f"must be a user, a dialog or the id of one, not {type(to).__name__}")
 
@@ -176,7 +177,7 @@ class Messages:
             raise InvalidArgument("body", "is empty: pass a text or attachments")
         if body is not None and not isinstance(body, str):
             raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
-        message_id = self._ids.message() if message_id is None else _checked_id(message_id)
+        message_id = self._ids.message() if message_id is None else message_id_of(message_id)
         # CX-07: Unix seconds.
         sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=self._time.now())
         params = st.ExtraParams(
@@ -202,7 +203,7 @@ class Messages:
         await self.send_and_wait(stanza, message_id, sent, target.user_id)
         return sent
 
-    async def edit(self, to: To, message_id: str, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
+    async def edit(self, to: To, message_id: MessageId, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
         """Replace the text of a message."""
         if not isinstance(body, str) or not body:
             raise InvalidArgument("body", "must be a non-empty string")
@@ -213,37 +214,38 @@ class Messages:
             to=target.jid,
             type=target.type,
             body=body,
-            replace=st.Replace(id=_checked_id(message_id), last=last),
+            replace=st.Replace(id=message_id_of(message_id), last=last),
             extra=st.ExtraParams(dialog_id=target.dialog_id, params=_extra_params(extra)),
         )
         await self.send_and_wait(edit, edit_id)
 
-    async def delete(self, to: To, message_id: str) -> None:
+    async def delete(self, to: To, message_id: MessageId) -> None:
         """Remove a message."""
-        target = await self.find(to)
+        message_id, target = message_id_of(message_id), await self.find(to)
         removal_id = self._ids.message()
         removal = st.RemovalMessage(
             id=removal_id,
             to=target.jid,
             type=target.type,
-            remove=st.Remove(id=_checked_id(message_id)),
+            remove=st.Remove(id=message_id),
             extra=st.ExtraParams(dialog_id=target.dialog_id),
         )
         self.changed(target.dialog_id if target.user_id is None else target.user_id, message_id)
         await self.send_and_wait(removal, removal_id)
 
-    async def mark_delivered(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
+    async def mark_delivered(
+        self, message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None
+    ) -> None:
         """Mark a message as delivered."""
-        message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
-        mark_id, mark = self._delivered_mark(message_id, sender_id, dialog_id)
+        mark_id, mark = self._delivered_mark(*_marked(message, sender_id, dialog_id))
         await self.send_and_wait(mark, mark_id)
 
-    async def mark_read(self, message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> None:
+    async def mark_read(self, message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None) -> None:
         """Mark a message as read."""
-        message_id, sender_id, dialog_id = _marked(message, sender_id, dialog_id)
-        mark_id, to = self._ids.message(), self._addresses.user(sender_id)
+        message_id, sender, dialog = _marked(message, sender_id, dialog_id)
+        mark_id, to = self._ids.message(), self._addresses.user(sender)
         displayed = st.Displayed(id=message_id)
-        mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog_id))
+        mark = st.ReadMark(id=mark_id, to=to, type="chat", displayed=displayed, extra=_dialog_params(dialog))
         await self.send_and_wait(mark, mark_id)
 
     async def start_typing(self, to: To) -> None:
@@ -259,21 +261,20 @@ class Messages:
         self._traffic.post(paused)
 
     async def send_system(
-        self, to: int | Sequence[int], params: Mapping[str, Any] | SystemNotice | None, body: str | None
+        self, to: Iterable[UserId] | UserId, params: Mapping[str, Any] | SystemNotice | None, body: str | None
     ) -> None:
         """Send a system message to one or more users, each as a message of its own."""
         if isinstance(params, SystemNotice):
             if body is not None:
                 raise InvalidArgument("body", "can't be combined with a SystemNotice, which has its own")
             body, params = params.body, params.params
-        if not isinstance(to, (int, Sequence)) or isinstance(to, (str, bytes)):
-            raise InvalidArgument("to", f"must be one or more user ids, not {type(to).__name__}")
+        users: Iterable[object] = to if isinstance(to, Iterable) and not isinstance(to, (str, bytes)) else [to]
         messages = []
         # U-48: several recipients in one stanza are not documented, and other SDKs send one to each.
-        for user_id in [to] if isinstance(to, int) else list(to):
+        for user in users:
             message = st.SystemMessage(
                 id=self._ids.message(),
-                to=self._addresses.user(user_id),
+                to=self._addresses.user(user_id_of(user, "to")),
                 body=body,
                 # CX-13: receivers recognize a system message by its module.
                 extra=st.ExtraParams(module_identifier="SystemNotifications", params=_extra_params(params)),
@@ -399,25 +400,19 @@ class Messages:
 # -- parts of stanzas
 
 
-def _marked(message: ChatMessage | str, sender_id: int | None, dialog_id: str | None) -> tuple[str, int, str | None]:
+def _marked(
+    message: ChatMessage | str, sender_id: UserId | None, dialog_id: DialogId | None
+) -> tuple[str, int, str | None]:
     """Return the id, sender and dialog of a message to mark."""
-    if isinstance(message, ChatMessage):
-        message_id, sender_id, dialog_id = message.id, message.sender_id, message.dialog_id
-    else:
-        message_id = _checked_id(message)
-    if message_id is None or sender_id is None:
+    if not isinstance(message, ChatMessage):
+        return (
+            message_id_of(message, "message"),
+            user_id_of(sender_id, "sender_id"),
+            None if dialog_id is None else dialog_id_of(dialog_id),
+        )
+    if message.id is None or message.sender_id is None:
         raise InvalidArgument("message", "can't be marked: it has no id or no sender")
-    return message_id, sender_id, dialog_id
-
-
-def _checked_id(value: object, name: str = "message_id") -> str:
-    """Return the id of a message or dialog if it is valid.
-
-    :raises InvalidArgument: if it is not.
-    """
-    if not isinstance(value, str) or is_object_id(value) is None:
-        raise InvalidArgument(name, f"must be 24 hexadecimal digits, not {str(value)[:40]!r}")
-    return value
+    return message.id, message.sender_id, message.dialog_id
 
 
 def _dialog_params(dialog_id: str | None) -> st.ExtraParams | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
 from connectycube import stanzas as st
 from connectycube.rest import File, SystemNotice
 
 from ..models import ChatMessage, SentMessage
+from .arguments import DialogId, MessageId, UserId
 from .messages import Messages, To
 
 __all__ = ["MessageCalls"]
@@ -24,7 +25,7 @@ class MessageCalls:
         to: To,
         body: str | None = None,
         *,
-        dialog_id: str | None = None,
+        dialog_id: DialogId | None = None,
         attachments: Sequence[st.Attachment | File | Mapping[str, Any]] = (),
         save_to_history: bool = True,
         markable: bool = True,
@@ -95,7 +96,7 @@ class MessageCalls:
         :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
         :param silent: do not send push notifications to offline users.
         :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is invalid, or the message has no sender.
+        :raises InvalidArgument: if an argument is invalid, or nobody can be answered.
         :raises RecipientBlocked: if the recipient blocks the user.
         :raises MessageRefused: if the server refuses the message for another reason.
         :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
@@ -113,12 +114,12 @@ class MessageCalls:
         )
 
     async def edit_message(
-        self, to: To, message_id: str, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+        self, to: To, message_id: MessageId, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
     ) -> None:
         """Replace the text of a message for everyone.
 
         :param to: where it was sent: a user, a dialog, or the id of one.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :param body: the new text.
         :param last: whether it is the dialog's last message.
         :param extra: further parameters.
@@ -127,11 +128,11 @@ class MessageCalls:
         """
         await self._messages.edit(to, message_id, body, last, extra)
 
-    async def delete_message(self, to: To, message_id: str) -> None:
+    async def delete_message(self, to: To, message_id: MessageId) -> None:
         """Delete a message for everyone online. `cube.messages.delete` deletes it from the history.
 
         :param to: where it was sent: a user, a dialog, or the id of one.
-        :param message_id: the message's id.
+        :param message_id: the message's id, or an object that has it, such as a `ChatMessage` or a `Message`.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the removal.
         """
@@ -141,17 +142,19 @@ class MessageCalls:
     async def mark_delivered(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    async def mark_delivered(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    async def mark_delivered(
+        self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None
+    ) -> None: ...
 
     async def mark_delivered(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was delivered. The constructor's `mark_delivered` automates this.
 
         :param message: the message, or its id.
         :param sender_id: its sender, if `message` is an id.
         :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
+        :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the mark.
         """
         await self._messages.mark_delivered(message, sender_id, dialog_id)
@@ -160,17 +163,17 @@ class MessageCalls:
     async def mark_read(self, message: ChatMessage, /) -> None: ...
 
     @overload
-    async def mark_read(self, message: str, /, *, sender_id: int, dialog_id: str | None = None) -> None: ...
+    async def mark_read(self, message: str, /, *, sender_id: UserId, dialog_id: DialogId | None = None) -> None: ...
 
     async def mark_read(
-        self, message: ChatMessage | str, /, *, sender_id: int | None = None, dialog_id: str | None = None
+        self, message: ChatMessage | str, /, *, sender_id: UserId | None = None, dialog_id: DialogId | None = None
     ) -> None:
         """Tell the sender that a message was read.
 
         :param message: the message, or its id.
         :param sender_id: its sender, if `message` is an id.
         :param dialog_id: its dialog, if `message` is an id.
-        :raises InvalidArgument: if an argument is invalid, or the message has no id or sender.
+        :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the server does not acknowledge the mark.
         """
         await self._messages.mark_read(message, sender_id, dialog_id)
@@ -195,14 +198,14 @@ class MessageCalls:
 
     async def send_system(
         self,
-        to: int | Sequence[int],
+        to: Iterable[UserId] | UserId,
         params: Mapping[str, Any] | SystemNotice | None = None,
         *,
         body: str | None = None,
     ) -> None:
         """Send a system message, used by apps to communicate. It is neither displayed nor stored.
 
-        :param to: a user's id, or several; each gets a separate message.
+        :param to: a user, or several, by their ids or as objects that have them; each gets a separate message.
         :param params: the message's parameters, or a notice that the official clients understand.
         :param body: the text; a notice has its own.
         :raises InvalidArgument: if an argument is invalid.

@@ -24,6 +24,7 @@ from connectycube.stanzas import (
 from .._settings import checked_seconds
 from ..connection.traffic import Traffic
 from ..errors import RequestRefused
+from .arguments import UserId, user_id_of
 
 __all__ = ["Presence"]
 
@@ -80,10 +81,10 @@ class Presence:
             self._followed.clear()
             self._inactive = False
 
-    async def ping(self, user_id: int | None, timeout: float | None) -> float:
+    async def ping(self, user_id: UserId | None, timeout: float | None) -> float:
         """Ping the server, or a user's client, and return the seconds until the answer."""
         traffic, addresses = self._traffic, self._traffic.settings.addresses
-        to = addresses.host if user_id is None else addresses.user(user_id)
+        to = addresses.host if user_id is None else addresses.user(user_id_of(user_id))
         if timeout is not None:
             checked_seconds("timeout", timeout)
         start = traffic.loop.time()
@@ -95,8 +96,9 @@ class Presence:
         await self._request_inactive(inactive)
         self._inactive = inactive
 
-    async def last_activity(self, user_id: int) -> int:
+    async def last_activity(self, user_id: UserId) -> int:
         """Request the seconds since a user was last active."""
+        user_id = user_id_of(user_id)
         what = f"asking for the last activity of user {user_id}"
         to = self._traffic.settings.addresses.user(user_id)
         # K-49
@@ -106,13 +108,15 @@ class Presence:
             raise RequestRefused(what, None)
         return answer.query.seconds
 
-    async def follow(self, user_id: int) -> None:
+    async def follow(self, user_id: UserId) -> None:
         """Subscribe to a user's last activity."""
+        user_id = user_id_of(user_id)
         await self._request_follow(user_id, True)
         self._followed.add(user_id)
 
-    async def unfollow(self, user_id: int) -> None:
+    async def unfollow(self, user_id: UserId) -> None:
         """Unsubscribe from a user's last activity."""
+        user_id = user_id_of(user_id)
         answer = self._request_follow(user_id, False)
         # Forgotten even if the server never answers: the next session must not follow the user again.
         self._followed.discard(user_id)

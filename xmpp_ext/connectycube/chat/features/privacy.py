@@ -12,6 +12,7 @@ from .._ids import Addresses
 from ..errors import RequestRefused
 from ..machines import privacy_lists as pl
 from ..models import PrivacyRule
+from .arguments import UserId, user_id_of
 from .privacy_lists import Lists
 from .privacy_rules import items_of, numbered, rules_of, subject_of
 
@@ -113,7 +114,7 @@ class Privacy:
         """
         await self._lists.run(pl.Remove(_checked(name)))
 
-    async def block(self, user_id: int, *, mutual: bool = False) -> None:
+    async def block(self, user_id: UserId, *, mutual: bool = False) -> None:
         """Block a user in the list in force. If there is none, a list called `blocked` is put in force.
 
         The blocked user gets an error for private messages. Their messages in groups are not delivered.
@@ -125,6 +126,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not respond in time.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
+        user_id = user_id_of(user_id)
         items = items_of([PrivacyRule(user_id, mutual=mutual)], self._addresses)
         lists = self._lists
         async with lists.editing:
@@ -135,7 +137,7 @@ class Privacy:
             if lists.default != name:
                 await lists.run(pl.Activate(name))
 
-    async def unblock(self, user_id: int) -> None:
+    async def unblock(self, user_id: UserId) -> None:
         """Remove a user from the list in force. Nothing happens without one, or if the user is not in it.
 
         :raises InvalidArgument: if the user id is invalid.
@@ -143,7 +145,7 @@ class Privacy:
         :raises RequestUnanswered: if the server does not respond in time.
         :raises NotConnected: if there is no connection, or it is lost before the response.
         """
-        self._addresses.user(user_id)
+        user_id = user_id_of(user_id)
         lists = self._lists
         async with lists.editing:
             await lists.names()
