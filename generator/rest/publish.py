@@ -6,7 +6,7 @@ What is added carries a mark, by which the generator and the sandbox skip it: th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from ..source import Map, plain
@@ -37,7 +37,7 @@ def publish(document: Map) -> Node:
         parameters = operation.setdefault("parameters", [])
         parameters += _fixed(operation, required=True)
         for variant in operation.get("x-variants", ()):
-            _publish_variant(operation, variant)
+            _publish_variant(operation, variant, found["fields"] if found else ())
         parameters += [{**entry, "x-of-filters": True} for entry in _filters(found)] if found else []
     return published
 
@@ -97,14 +97,16 @@ def _fixed(operation: Node, *, required: bool) -> list[Node]:
     ]
 
 
-def _publish_variant(operation: Node, variant: Node) -> None:
+def _publish_variant(operation: Node, variant: Node, filters: Collection[str]) -> None:
     """Add a variant's parameters and answers, for OpenAPI has one operation per path and verb.
 
     The answers of an operation and its variants are listed under an `anyOf`, marked `x-merged: true` if the first is
     that of the operation itself. A schema marked `x-merged: false` is only that of a variant.
+
+    :param filters: the fields of the operation's filters, which are published as parameters of their own.
     """
     parameters = operation["parameters"]
-    known = {(entry.get("in"), entry.get("name")) for entry in parameters}
+    known = {(entry.get("in"), entry.get("name")) for entry in parameters} | {("query", name) for name in filters}
     for entry in [*_fixed(variant, required=False), *variant.get("parameters", ())]:
         if entry.get("in") == "query" and ("query", entry["name"]) not in known:
             parameters.append({**entry, "required": False, "x-of-variant": variant["operationId"]})

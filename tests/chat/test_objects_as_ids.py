@@ -85,7 +85,7 @@ def test_contact_request_is_answered_with_the_object() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [DIALOG, DIALOG.id, File(id=5), Message(id=ID)], ids=lambda value: type(value).__name__
+    "wrong", [DIALOG, DIALOG.id, File(id=5, uid="u"), Message(id=ID)], ids=lambda value: type(value).__name__
 )
 def test_other_object_in_place_of_a_user_is_rejected(wrong: object) -> None:
     async def main() -> None:
@@ -116,7 +116,7 @@ def test_message_is_accepted(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OF_MESSAGES)
-@pytest.mark.parametrize("wrong", [DIALOG, USER, 5, Message(id=None)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("wrong", [DIALOG, USER, 5, Message(id="")], ids=lambda value: type(value).__name__)
 def test_other_object_in_place_of_a_message_is_rejected(name: str, wrong: object) -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):

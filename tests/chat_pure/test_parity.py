@@ -50,7 +50,7 @@ NEVER_AWAITED = {"on", "off", "events", "close", "get", "items", "keys", "values
 def plain(text: str) -> str:
     for theirs, mine in OTHER_WORDS.items():
         text = text.replace(theirs, mine)
-    return re.sub(r"\b(Blocking)?EventStream", "BlockingEventStream", " ".join(text.split()))
+    return re.sub(r"\b(Blocking)?(EventStream|Registration)", r"Blocking\2", " ".join(text.split()))
 
 
 def public(owner: type) -> set[str]:

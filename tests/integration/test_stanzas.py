@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 import pytest
@@ -108,13 +109,17 @@ def test_unknown_message_waits_for_an_offline_user(server: Server, users: Users)
     run(main())
 
 
+def keep(found: Seen[tuple[Person, st.ChatMessage]], person: Person, stanza: st.ChatMessage) -> None:
+    found.append((person, stanza))
+
+
 def test_unknown_message_is_copied_to_other_devices(server: Server, users: Users) -> None:
     async def main() -> None:
         user, friend = users(), users()
         async with present(server, user, user, friend, friend) as (desk, phone, one, two):
             found: Seen[tuple[Person, st.ChatMessage]] = Seen()
             for person in (desk, phone, one, two):
-                person.chat.on(st.ChatMessage)(lambda stanza, person=person: found.append((person, stanza)))
+                person.chat.on(st.ChatMessage)(partial(keep, found, person))
             sent_id = await desk.chat.send_stanza(poll(one.chat.jid, body="When?"))
             copies = await found.wait(3)
             assert {person.chat.jid for person, _ in copies} == {phone.chat.jid, one.chat.jid, two.chat.jid}

@@ -50,7 +50,7 @@ def sent(action: Callable[[ConnectyCube], Any], **settings: Any) -> httpx.Reques
 
     def take(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(200, json={"count": 0, "_id": "an id", "id": 1, "messageId": "an id"})
+        return httpx.Response(200, json={"count": 0, "_id": "an id", "id": 1, "uid": "u", "messageId": "an id"})
 
     with client(take, **settings) as cube:
         cube.use_session("token", 81001)

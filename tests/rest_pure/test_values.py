@@ -39,7 +39,7 @@ class Kind(StrEnum):
 )
 def test_integers_are_accepted_wherever_one_is_expected(value: Any) -> None:
     assert target(lambda cube: cube.users.get(value)) == "/users/81001"
-    assert target(lambda cube: cube.dialogs.list(limit=value)) == "/chat/Dialog?limit=81001"
+    assert target(lambda cube: cube.dialogs.list(skip=value)) == "/chat/Dialog?skip=81001"
     assert target(lambda cube: cube.messages.list(chat_dialog_id="d", filters={"sender_id": {"in": [value]}})) == (
         "/chat/Message?chat_dialog_id=d&sender_id[in]=81001"
     )
