@@ -96,8 +96,8 @@ KEYS = [
         "keyword of a platform's schema",
         PLATFORM + "components:\n  schemas:\n    Thing: {x-made-up: 1}\n",
         "api.yaml:6: unknown key 'x-made-up' in a schema object. Known here are x-additional-name, x-default-sent, "
-        "x-enum-varnames, x-from-client, x-id-of, x-index-from, x-items, x-merged, x-positional, x-python-name, x-secret; "
-        "see docs/spec-language.md.",
+        "x-enum-varnames, x-from-client, x-id-of, x-index-from, x-items, x-merged, x-positional, "
+        "x-python-name, x-secret; see docs/spec-language.md.",
     ),
     case(
         "keyword of a platform's other object",
