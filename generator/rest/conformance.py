@@ -19,7 +19,7 @@ from ..source import Map, fault
 from ..source_code import literal
 from ..templating import environment
 from .grammar import LIST_OPERATORS
-from .model import Api, Argument, Filters, Model, Operation, Resource, Type
+from .model import OWN_USER, Api, Argument, Filters, Model, Operation, Resource, Type
 from .read import count_of
 
 # As in generator/runtime/conformance/rest.py, which the generator can't import.
@@ -155,9 +155,10 @@ class Writer:
                 quote(str(entry), safe="") for entry in (value if isinstance(value, list) else [value])
             )
             case.positional.append(literal(value))
-        for wire, example in operation.own_path:
-            case.path = case.path.replace(f"{{{wire}}}", str(example))
-        case.query += operation.fixed_query
+        case.path = case.path.replace(OWN_USER, operation.own_user)
+        case.query += [
+            (name, operation.own_user if value == OWN_USER else value) for name, value in operation.fixed_query
+        ]
         for argument in operation.arguments:
             if argument.place == "query" and argument.name in chosen:
                 case.keyword[argument.name] = self.python(argument.type, argument.example)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+OWN_USER: Final = "{user_id}"
+"""Stands for the id of the session's user in a path or query."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,8 @@ class Operation:
     envelope: str = ""
     filled: tuple[tuple[str, str], ...] = ()
     """Body fields that the client fills in: wire name and source of the value."""
-    own_path: tuple[tuple[str, Any], ...] = ()
-    """Path parameters that the client fills in: name and example."""
+    own_user: str = ""
+    """Example of the id of the session's user, if the client puts it in place of `OWN_USER`."""
     fixed_query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are always sent."""

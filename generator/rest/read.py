@@ -15,6 +15,7 @@ from . import naming
 from .check import PATH_PARAMETER, component, deref
 from .engine import Contradiction, Engine
 from .model import (
+    OWN_USER,
     Api,
     Argument,
     FilterField,
@@ -203,6 +204,7 @@ class _Reader:
     def parameters(self, slot: Slot, operation: Operation) -> None:
         used = {"filters"} if operation.filters else set()
         found: dict[tuple[str, str], Argument] = {}
+        own: set[tuple[str, str]] = set()
         for part in slot.parameters:
             entry = part.source
             place, wire = entry["in"], entry["name"]
@@ -226,15 +228,18 @@ class _Reader:
                 example=plain(entry.get("example")),
                 positional=bool(entry.get("x-positional")),
             )
-            if self.api.platform and place == "path" and "x-from-client" in entry:
-                operation.own_path += ((wire, plain(entry.get("example"))),)
-        own = dict(operation.own_path)
-        operation.arguments.extend(argument for (_, wire), argument in found.items() if wire not in own)
+            if self.api.platform and "x-from-client" in entry:
+                operation.own_user = str(plain(entry.get("example")))
+                own.add((place, wire))
+                if place == "query":
+                    operation.fixed_query += ((wire, OWN_USER),)
+        operation.arguments.extend(argument for key, argument in found.items() if key not in own)
         pieces: list[str | Argument] = []
         position = 0
         for match in PATH_PARAMETER.finditer(slot.path):
             pieces.append(_quoted(slot.path[position : match.start()]))
-            pieces.append(match.group() if match.group(1) in own else found["path", match.group(1)])
+            place = "path", match.group(1)
+            pieces.append(OWN_USER if place in own else found[place])
             position = match.end()
         pieces.append(_quoted(slot.path[position:]))
         operation.path = tuple(piece for piece in pieces if piece != "")

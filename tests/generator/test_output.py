@@ -328,7 +328,7 @@ def test_check_reports_what_the_next_run_restores(project: Path) -> None:
 
 def test_check_of_changed_sources(project: Path) -> None:
     source = project / "xmpp_ext/connectycube/chat/features/contacts.py"
-    source.write_text(source.read_text().replace("user_id: int, name: str", "user_id: int, label: str"))
+    source.write_text(source.read_text().replace("user_id: UserId, name: str", "user_id: UserId, label: str"))
     file = project / "spec/rest/whiteboards.yaml"
     file.write_text(file.read_text().replace("Rename a whiteboard.", "Give a whiteboard another name."))
     outcome = run("--check")

@@ -89,8 +89,8 @@ MUTATIONS = [
     Mutation(
         "one argument of the async client is optional",
         (f"{REST}/resources/whiteboards.py",),
-        "    async def list(\n        self,\n        *,\n        chat_dialog_id: str,\n",
-        '    async def list(\n        self,\n        *,\n        chat_dialog_id: str = "",\n',
+        "    def list(\n        self,\n        *,\n        chat_dialog_id: str | models.Dialog,\n",
+        '    def list(\n        self,\n        *,\n        chat_dialog_id: str | models.Dialog = "",\n',
     ),
     # The stanzas. The generator tries their templates on the examples, so these faults are put into its output.
     Mutation(

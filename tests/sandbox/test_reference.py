@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from connectycube.rest import ApiError
-from connectycube.sandbox import Sandbox
+from connectycube.sandbox import Sandbox, Settings
 from connectycube.sandbox.domain.message_model import Draft
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,6 @@ EXAMPLES = {
 }
 
 REFUSED = {
-    "users.list_v1": "switched off by default",
     "users.create": "the user has signed up already",
     "users.reset_password": "sends email",
     "users.get_by_facebook_id": "nobody has one",
@@ -94,9 +94,21 @@ def ids(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """A sandbox that answers version 1 of the users API, too."""
+    with Sandbox(Settings(users_v1=True)) as found:
+        yield found
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    server.reset()
+    return server
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example_runs(name: str, connectycube_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox = connectycube_sandbox
+def test_example_runs(name: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONNECTYCUBE_APP_ID", f"{sandbox.app_id}")
     monkeypatch.setenv("CONNECTYCUBE_AUTH_KEY", sandbox.auth_key)
     monkeypatch.setenv("CONNECTYCUBE_ADMIN_KEY", sandbox.admin_key)

@@ -309,6 +309,59 @@ OPERATIONS: dict[str, Operation] = {
             503: {"errors": {"base": ["Service unavailable"]}},
         },
     ),
+    "me": Operation(
+        "GET",
+        calls={
+            "smallest": Call(
+                lambda cube: cube.users.me(),
+                "https://api.connectycube.com/users/v2",
+                query="limit=1&id=81001",
+            ),
+        },
+        answers=[
+            Answer(
+                200,
+                {
+                    "limit": 1,
+                    "skip": 0,
+                    "total_entries": 1,
+                    "items": [
+                        {
+                            "id": 81001,
+                            "login": "mary",
+                            "email": "mary@mail.example",
+                            "full_name": "Mary S.",
+                            "phone": "390655500101",
+                            "website": "https://mary.example",
+                            "created_at": "2026-01-05T09:00:00Z",
+                            "updated_at": "2026-01-05T09:00:00Z",
+                            "last_request_at": None,
+                            "external_user_id": 3107,
+                            "external_id": "crm-3107",
+                            "facebook_id": "5550001",
+                            "twitter_id": "5550002",
+                            "blob_id": 40412,
+                            "custom_data": '{"shoe": 38}',
+                            "avatar": "4b7d0e9a1c3f4825a6d7e8f901b2c3d4",
+                            "user_tags": "climber,driver",
+                            "timezone": 60,
+                        }
+                    ],
+                },
+            ),
+        ],
+        envelope="items",
+        first=True,
+        identities=["id"],
+        credentials={"cb-token": "the-session-token"},
+        refusals={
+            400: {"errors": {"base": ["Bad request"]}},
+            401: {"errors": {"base": ["Required session does not exist"]}},
+            429: {"errors": {"base": ["Rate limit exceeded"]}},
+            500: {"errors": {"base": ["Internal server error"]}},
+            503: {"errors": {"base": ["Service unavailable"]}},
+        },
+    ),
     "get_by_login": Operation(
         "GET",
         calls={
@@ -933,52 +986,6 @@ OPERATIONS: dict[str, Operation] = {
         },
         without={
             "user_id": lambda cube: cube.users.get(EMPTY),
-        },
-    ),
-    "me": Operation(
-        "GET",
-        calls={
-            "smallest": Call(
-                lambda cube: cube.users.me(),
-                "https://api.connectycube.com/users/81001",
-            ),
-        },
-        answers=[
-            Answer(
-                200,
-                {
-                    "user": {
-                        "id": 81001,
-                        "login": "mary",
-                        "email": "mary@mail.example",
-                        "full_name": "Mary S.",
-                        "phone": "390655500101",
-                        "website": "https://mary.example",
-                        "created_at": "2026-01-05T09:00:00Z",
-                        "updated_at": "2026-01-05T09:00:00Z",
-                        "last_request_at": None,
-                        "external_user_id": 3107,
-                        "external_id": "crm-3107",
-                        "facebook_id": "5550001",
-                        "twitter_id": "5550002",
-                        "blob_id": 40412,
-                        "custom_data": '{"shoe": 38}',
-                        "avatar": "4b7d0e9a1c3f4825a6d7e8f901b2c3d4",
-                        "user_tags": "climber,driver",
-                        "timezone": 60,
-                    }
-                },
-            ),
-        ],
-        envelope="user",
-        identities=["id"],
-        credentials={"cb-token": "the-session-token"},
-        refusals={
-            401: {"errors": {"base": ["Required session does not exist"]}},
-            404: {"errors": {"base": ["The resource wasn't found"]}},
-            429: {"errors": {"base": ["Rate limit exceeded"]}},
-            500: {"errors": {"base": ["Internal server error"]}},
-            503: {"errors": {"base": ["Service unavailable"]}},
         },
     ),
     "update": Operation(

@@ -81,7 +81,7 @@ class ApiClient(BaseClient):
         return None
 
     def _fill_user(self, call: Call[Any]) -> None:
-        """Put the session's user into the path. A client with sessions overrides this."""
+        """Put the session's user into the path and the query. A client with sessions overrides this."""
 
     def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, retry if that is safe, renew a lost session.

@@ -117,7 +117,7 @@ class AsyncApiClient(BaseClient):
         return None
 
     async def _fill_user(self, call: Call[Any]) -> None:
-        """Put the session's user into the path. A client with sessions overrides this."""
+        """Put the session's user into the path and the query. A client with sessions overrides this."""
 
     async def _send(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """Make one call: authorize, send, retry if that is safe, renew a lost session.

@@ -103,7 +103,9 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         if token is not None and user_id is None:
             user_id = (await self.sessions.get()).user_id  # R-002
             state.learn(token, user_id)
-        call.path = call.path.replace("{user_id}", self._user_text(call, user_id))
+        text = self._user_text(call, user_id)
+        call.path = call.path.replace("{user_id}", text)
+        call.query = [(name, text if value == "{user_id}" else value) for name, value in call.query]
 
     async def _renew(self, renewal: Renewal) -> None:
         """Open a new session with the stored password, or else ask the hook."""

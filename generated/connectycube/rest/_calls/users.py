@@ -13,7 +13,7 @@ from .. import _rows as rows_
 from .. import _wire as wire
 from .. import filters as filters_
 from .. import models
-from .._call import Call, Operation, a_count, an_object, unwrap
+from .._call import Call, Operation, a_count, an_object, first, unwrap
 from .._filtering import filter_pairs
 from .._masking import hide as hide_
 from .._paging import Frame, PageCall, PageData, Paging, page_data, row_data
@@ -176,6 +176,22 @@ def list_call(
     if filters is not None:
         query += filter_pairs(filters, filters_.USER_FILTERS, "repeat")
     return PageCall(_LIST, path, _LIST_PAGING, query=query)
+
+
+_ME: Operation[models.User] = Operation(
+    "users.me",
+    "GET",
+    lambda data: first(unwrap(data, "items"), models.User.from_dict),
+    security=("session",),
+    own=True,
+)
+
+
+# N-01
+def me_call() -> Call[models.User]:
+    path = "/users/v2"
+    query: wire.Pairs = [("limit", "1"), ("id", "{user_id}")]
+    return Call(_ME, path, query=query)
 
 
 _GET_BY_LOGIN: Operation[models.User] = Operation(
@@ -434,21 +450,6 @@ def get_call(
 ) -> Call[models.User]:
     path = "/users/" + wire.path_integer("user_id", wire.id_of("user_id", user_id, "User"), minimum=1)
     return Call(_GET, path)
-
-
-_ME: Operation[models.User] = Operation(
-    "users.me",
-    "GET",
-    lambda data: models.User.from_dict(an_object(unwrap(data, "user"))),
-    security=("session",),
-    own=True,
-)
-
-
-#
-def me_call() -> Call[models.User]:
-    path = "/users/" + "{user_id}"
-    return Call(_ME, path)
 
 
 _UPDATE: Operation[models.User] = Operation(

@@ -164,6 +164,19 @@ class Users:
             calls.list_call(offset=offset, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
 
+    def me(
+        self,
+    ) -> models.User:
+        """Get the current user.
+
+        `GET /users/v2`, described in generated/docs/rest/users.md#me
+
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return self._client._call(calls.me_call())
+
     def get_by_login(
         self,
         *,
@@ -429,19 +442,6 @@ class Users:
         """
         return self._client._call(calls.get_call(user_id))
 
-    def me(
-        self,
-    ) -> models.User:
-        """Get the current user.
-
-        `GET /users/{user_id}`, described in generated/docs/rest/users.md#me
-
-        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
-        """
-        return self._client._call(calls.me_call())
-
     def update(
         self,
         user_id: int | models.User,
@@ -615,6 +615,7 @@ class UsersWithRawResponse:
         self.list_v1 = raw(resource.list_v1)
         self.create = raw(resource.create)
         self.list = raw(resource.list)
+        self.me = raw(resource.me)
         self.get_by_login = raw(resource.get_by_login)
         self.list_by_full_name = raw(resource.list_by_full_name)
         self.get_by_facebook_id = raw(resource.get_by_facebook_id)
@@ -628,7 +629,6 @@ class UsersWithRawResponse:
         self.get_by_external_id = raw(resource.get_by_external_id)
         self.delete_by_external_id = raw(resource.delete_by_external_id)
         self.get = raw(resource.get)
-        self.me = raw(resource.me)
         self.update = raw(resource.update)
         self.update_me = raw(resource.update_me)
         self.delete = raw(resource.delete)
@@ -772,6 +772,19 @@ class AsyncUsers:
         return self._client._list(
             calls.list_call(offset=offset, limit=limit, sort_asc=sort_asc, sort_desc=sort_desc, filters=filters)
         )
+
+    async def me(
+        self,
+    ) -> models.User:
+        """Get the current user.
+
+        `GET /users/v2`, described in generated/docs/rest/users.md#me
+
+        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
+        :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, RateLimited, ServerFailure,
+            Unavailable.
+        """
+        return await self._client._call(calls.me_call())
 
     async def get_by_login(
         self,
@@ -1038,19 +1051,6 @@ class AsyncUsers:
         """
         return await self._client._call(calls.get_call(user_id))
 
-    async def me(
-        self,
-    ) -> models.User:
-        """Get the current user.
-
-        `GET /users/{user_id}`, described in generated/docs/rest/users.md#me
-
-        :raises InvalidArgument: if an argument is invalid; nothing is sent then.
-        :raises ApiError: if the server refuses; documented are Unauthorized, NotFound, RateLimited, ServerFailure,
-            Unavailable.
-        """
-        return await self._client._call(calls.me_call())
-
     async def update(
         self,
         user_id: int | models.User,
@@ -1224,6 +1224,7 @@ class AsyncUsersWithRawResponse:
         self.list_v1 = araw(resource.list_v1)
         self.create = araw(resource.create)
         self.list = araw(resource.list)
+        self.me = araw(resource.me)
         self.get_by_login = araw(resource.get_by_login)
         self.list_by_full_name = araw(resource.list_by_full_name)
         self.get_by_facebook_id = araw(resource.get_by_facebook_id)
@@ -1237,7 +1238,6 @@ class AsyncUsersWithRawResponse:
         self.get_by_external_id = araw(resource.get_by_external_id)
         self.delete_by_external_id = araw(resource.delete_by_external_id)
         self.get = araw(resource.get)
-        self.me = araw(resource.me)
         self.update = araw(resource.update)
         self.update_me = araw(resource.update_me)
         self.delete = araw(resource.delete)
