@@ -81,7 +81,7 @@ class PrivateDialogs:
 
     def _learn(self, dialog: Dialog | None) -> None:
         """Remember a private dialog, if it is the user's: the REST client may have logged in as another meanwhile."""
-        if dialog is not None and dialog.id is not None and len(dialog.occupants_ids) == 2:
+        if dialog is not None and len(dialog.occupants_ids) == 2:
             own_id = self._credentials.user_id
             if own_id in dialog.occupants_ids:
                 self.put(sum(dialog.occupants_ids) - own_id, dialog.id)

@@ -136,8 +136,6 @@ class Messages:
         raise InvalidArgument("to", f"must be a user, a dialog or the id of one, not {type(to).__name__}")
 
     def _dialog_target(self, dialog: Dialog) -> Target:
-        if dialog.id is None:
-            raise InvalidArgument("to", "is a Dialog without an id")
         if dialog.type != DialogType.PRIVATE:
             return Target(self._addresses.room(dialog.id), "groupchat", None, dialog.id)
         own_id = self._traffic.credentials.user_id
