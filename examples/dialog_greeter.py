@@ -5,7 +5,7 @@ python examples/dialog_greeter.py     with the account from chat_account.py
 The official clients send such a message to everyone whom they add to a dialog. The platform itself sends none, so do
 the same after you create a dialog or add users to it:
 
-    chat.send_system(user_ids, {"dialogId": dialog.id}, body="dialog/NEW_DIALOG")
+    chat.send_system(user_ids, SystemNotice(SystemNoticeKind.NEW_DIALOG, dialog.id))
 
 A program without a chat sends it over REST:
 
@@ -24,9 +24,10 @@ from connectycube.chat import (
     RequestRefused,
     SystemMessageReceived,
 )
+from connectycube.rest import SystemNoticeKind
 
-ADDED = ("dialog/NEW_DIALOG", "dialog/ADDED_TO_DIALOG")
-REMOVED = ("dialog/REMOVED_FROM_DIALOG", "dialog/DELETE_DIALOG")
+ADDED = (SystemNoticeKind.NEW_DIALOG, SystemNoticeKind.ADDED_TO_DIALOG)
+REMOVED = (SystemNoticeKind.REMOVE_PARTICIPANTS, SystemNoticeKind.DELETE_DIALOG)
 
 
 def main() -> None:
@@ -35,18 +36,18 @@ def main() -> None:
     with chat.events(SystemMessageReceived) as events, chat:
         print(f"user {chat.user_id} is online")
         for event in events:
-            dialog_id = event.params.get("dialogId")
-            if not isinstance(dialog_id, str):
+            notice = event.notice
+            if notice is None or notice.dialog_id is None:
                 continue
             try:
-                if event.body in ADDED:
+                if notice.kind in ADDED:
                     # Anyone can claim anything: the room lets in its occupants only.
-                    chat.join(dialog_id)
-                    chat.send(dialog_id, "Hello, I am the bot of this group.")
-                    print(f"joined {dialog_id}")
-                elif event.body in REMOVED:
-                    chat.leave(dialog_id)
-                    print(f"left {dialog_id}")
+                    chat.join(notice.dialog_id)
+                    chat.send(notice.dialog_id, "Hello, I am the bot of this group.")
+                    print(f"joined {notice.dialog_id}")
+                elif notice.kind in REMOVED and not notice.user_ids:  # With ids, others were removed.
+                    chat.leave(notice.dialog_id)
+                    print(f"left {notice.dialog_id}")
             except (ValueError, RequestRefused, MessageNotSent) as error:  # For example, if it is no such dialog.
                 print(error, file=sys.stderr)
 

@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from connectycube.rest import MeetingRecording, RecordingWebhook
+
 HOSTS = ("s3.amazonaws.com", "127.0.0.1")
 """Where files are downloaded from: these hosts, and those below them."""
 
@@ -33,18 +35,18 @@ def receiver(folder: Path, hosts: Collection[str] = HOSTS) -> Starlette:
     """
 
     async def done(request: Request) -> JSONResponse:
-        event = await request.json()
-        meeting, records = event["meeting"], event["callRecords"]
-        print(f"meeting {meeting['name']!r} of user {meeting['host_id']}: {len(records)} recordings", flush=True)
+        event = RecordingWebhook.from_dict(await request.json())
+        name = "" if event.meeting is None else event.meeting.name
+        print(f"meeting {name!r}: {len(event.call_records)} recordings", flush=True)
         # The platform gets its answer at once; large files take long.
-        store = BackgroundTask(download, [(record["_id"], record["download_url"]) for record in records])
+        store = BackgroundTask(download, event.call_records)
         return JSONResponse({}, background=store)
 
-    async def download(records: list[tuple[str, str]]) -> None:
+    async def download(records: list[MeetingRecording]) -> None:
         async with httpx.AsyncClient() as client:
-            for recording_id, url in records:
-                path = folder / f"{recording_id}.mp4"
-                if path.exists() or not recording_id.isalnum() or not trusted(url, hosts):
+            for record in records:
+                url, path = record.download_url or "", folder / f"{record.id}.mp4"
+                if path.exists() or not record.id.isalnum() or not trusted(url, hosts):
                     continue
                 part = path.with_suffix(".part")
                 async with client.stream("GET", url) as response:

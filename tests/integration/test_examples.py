@@ -28,6 +28,7 @@ from connectycube.chat import (
     Subscription,
 )
 from tests.integration.chats import Users
+from tests.integration.sandboxed import SandboxServer
 from tests.integration.server import APP_ID, HOST, Server, User
 from tests.integration.support import interrupted_after
 
@@ -269,7 +270,8 @@ def test_examples_require_an_account(name: str, scripts: Scripts) -> None:
 def test_dialog_greeter(scripts: Scripts, server: Server, users: Users) -> None:
     bot, friend = users(), users()
     group = server.group(bot, friend)
-    foreign = "f" * 24
+    # ejabberd makes a room of any name and lets everybody in.
+    foreign = "f" * 24 if isinstance(server, SandboxServer) else "foreign"
     with (
         scripts.chat(friend) as chat,
         scripts.running("dialog_greeter.py", users=(bot,), errors=f".*{foreign}.*\n.*nonsense.*\n") as line,
@@ -286,7 +288,7 @@ def test_dialog_greeter(scripts: Scripts, server: Server, users: Users) -> None:
             chat.send_system(bot.id, {"dialogId": dialog_id}, body=body)
         assert next(told).message.body == "Hello, I am the bot of this group."
         assert line() == f"joined {group}"
-        chat.send_system(bot.id, {"dialogId": group}, body="dialog/REMOVED_FROM_DIALOG")
+        chat.send_system(bot.id, {"dialogId": group}, body="dialog/REMOVE_PARTICIPANTS")
         assert line() == f"left {group}"
 
 
