@@ -97,10 +97,8 @@ class Store:
             raise Refused(401, "Unauthorized")
         return MARY
 
-    def get_user(self, query: Query, body: Any, user_id: str) -> Answer:
-        if user_id != str(USER_ID):
-            raise Refused(404, "The resource wasn't found")
-        return 200, {"user": MARY}, {}
+    def list_users(self, query: Query, body: Any) -> Answer:
+        return 200, page([MARY], query), {}
 
     def close_session(self, query: Query, body: Any) -> Answer:
         self.tokens.clear()
@@ -241,7 +239,7 @@ ROUTES: list[tuple[str, Callable[..., Answer]]] = [
     (r"POST /session", Store.open_session),
     (r"DELETE /session", Store.close_session),
     (r"POST /login", Store.log_in),
-    (r"GET /users/(\d+)", Store.get_user),
+    (r"GET /users/v2", Store.list_users),
     (r"GET /chat/Dialog", Store.list_dialogs),
     (r"POST /chat/Dialog", Store.create_dialog),
     (r"PUT /chat/Dialog/(\w+)", Store.update_dialog),

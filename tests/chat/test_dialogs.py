@@ -247,6 +247,18 @@ def test_messages_that_waited_for_a_lookup_are_not_overtaken(sandbox: Sandbox) -
     run(main())
 
 
+@pytest.mark.parametrize("options", [{}, {"body": "x", "extra": {"body": 1}}, {"body": "x", "message_id": "1"}])
+def test_invalid_message_creates_no_dialog(sandbox: Sandbox, options: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with members(sandbox, "ann", "bob") as (ann, bob):
+            sandbox.journal.clear()
+            with pytest.raises(InvalidArgument):
+                await ann.chat.send(bob.id, **options)
+            assert calls(sandbox) == []
+
+    run(main())
+
+
 # Replies
 
 

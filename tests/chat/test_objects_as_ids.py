@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import Awaitable, Callable
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -104,11 +105,18 @@ def test_other_object_in_place_of_a_user_is_rejected(wrong: object) -> None:
     run(main())
 
 
+SENT = SentMessage(id=ID, dialog_id=None, date_sent=dt.datetime(2026, 2, 5, 11, 10, tzinfo=dt.UTC))
+
+
 @pytest.mark.parametrize("name", OF_MESSAGES)
 def test_message_is_accepted(name: str) -> None:
     async def main() -> None:
         async with online() as (chat, _, peer):
-            for message in (RECEIVED, SentMessage(id=ID, dialog_id=None, date_sent=1), Message(id=ID)):
+            for message in (
+                RECEIVED,
+                SENT,
+                Message(id=ID),
+            ):
                 await OF_MESSAGES[name](chat, message)
                 assert ID in [element.get("id") for element in peer.seen.items[-1]]
 

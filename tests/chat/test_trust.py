@@ -113,6 +113,16 @@ def test_difference_in_anything_but_the_date_is_another_message() -> None:
     run(main())
 
 
+def test_date_before_1970_is_left_out() -> None:
+    async def main() -> None:
+        async with online() as (_, told, peer):
+            peer.send(message(MALLORY, IDS[0], text("x", "<extraParams><date_sent>-1</date_sent></extraParams>")))
+            assert await bodies(told, peer) == ["x"]
+            assert told.of(MessageReceived)[0].message.date_sent is None
+
+    run(main())
+
+
 @pytest.mark.parametrize("change", ["their removal", "their edit", "my removal", "my removal in private"])
 def test_removed_or_edited_message_can_be_sent_again(change: str) -> None:
     async def main() -> None:

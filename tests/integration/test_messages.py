@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
-import time
 from typing import Any
 
 import pytest
@@ -43,10 +42,10 @@ async def received(person: Person) -> ChatMessage:
 def test_private_message(server: Server, users: Users) -> None:
     async def main() -> None:
         async with people(server, users(), users()) as (one, other):
-            before = int(time.time())
+            before = dt.datetime.now(dt.UTC).replace(microsecond=0)
             sent = await one.chat.send(other.id, "Hello, <wörld> & \U0001f600\n\ttwo")
             assert re.fullmatch("[0-9a-f]{24}", sent.id)
-            assert before <= sent.date_sent <= time.time()
+            assert before <= sent.date_sent <= dt.datetime.now(dt.UTC)
             assert sent == SentMessage(id=sent.id, dialog_id=None, date_sent=sent.date_sent)
             # The platform adds the dialog id.
             assert evolve(await received(other), dialog_id=None) == ChatMessage(

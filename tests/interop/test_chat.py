@@ -143,14 +143,15 @@ async def test_messages_both_ways(stage: Stage, kind: str) -> None:
     assert (message.dialog_id, message.extra["colour"]) == (dialog_id, "red")
     assert message.recipient_id == (ours.id if kind == "private" else None)
     # The server adds the time, which the SDK omits (CX-08).
-    assert message.date_sent == stage.sandbox.call(stage.sandbox.clock.seconds)
+    assert message.date_sent is not None
+    assert message.date_sent.timestamp() == stage.sandbox.call(stage.sandbox.clock.seconds)
 
     sent = await ours.chat.send(to_js, "hello, too", extra={"colour": "blue"})
     sender, received = await js.event("onMessageListener", lambda args: bool(args[0] == ours.id))
     assert (sender, received["id"], received["body"]) == (ours.id, sent.id, "hello, too")
     assert (received["dialog_id"], received["type"]) == (dialog_id, "chat" if kind == "private" else "groupchat")
     assert received["extension"]["colour"] == "blue"
-    assert received["extension"]["date_sent"] == f"{sent.date_sent}"
+    assert received["extension"]["date_sent"] == f"{sent.date_sent.timestamp():.0f}"
     assert received["is_forwarded"] is False
     history = await js.call("chat.message.list", {"chat_dialog_id": dialog_id})
     assert [(one["_id"], one["sender_id"], one["message"]) for one in history["items"]] == [

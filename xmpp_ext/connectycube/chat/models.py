@@ -27,12 +27,12 @@ class SentMessage:
 
     :ivar id: the message's id, 24 hexadecimal digits.
     :ivar dialog_id: the id of its dialog; `None` for a private message addressed to a user id.
-    :ivar date_sent: when it was sent, in Unix seconds.
+    :ivar date_sent: when it was sent, in UTC.
     """
 
     id: str
     dialog_id: str | None  # U-27: in a first private message, only the server knows it.
-    date_sent: int
+    date_sent: dt.datetime
 
 
 @frozen(kw_only=True)
@@ -45,7 +45,8 @@ class ChatMessage:
     :ivar recipient_id: the recipient's user id in a private dialog; `None` in a group.
     :ivar dialog_id: the id of its dialog, if known; in a private dialog, it comes from the sender and is not verified.
     :ivar type: `chat` in a private dialog, `groupchat` in a group or public dialog.
-    :ivar date_sent: Unix seconds; the server's delay stamp if the sender gave none; `None` without either.
+    :ivar date_sent: when it was sent, in UTC; the server's delay stamp if the sender gave no valid time; `None` without
+        either.
     :ivar attachments: files, places and contact cards.
     :ivar extra: all further parameters by name, as text.
     :ivar markable: whether the sender requests delivered and read marks.
@@ -61,7 +62,7 @@ class ChatMessage:
     recipient_id: int | None
     dialog_id: str | None
     type: Literal["chat", "groupchat"]
-    date_sent: int | None = None
+    date_sent: dt.datetime | None = None
     attachments: tuple[Attachment, ...] = ()
     extra: Mapping[str, Any] = EMPTY
     markable: bool = False

@@ -5,6 +5,7 @@ One table maps each stanza class to its method. Pushes and carbons are trusted o
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -95,11 +96,11 @@ class Inbound:
             return  # Such as a room's subject or a notice of the server: not written by a person.
         message_id = stanza.id
         params: Any = EMPTY
-        dialog_id = date_sent = None
+        dialog_id = seconds = None
         attachments: tuple[st.Attachment, ...] = ()
         markable = stanza.markable is not None
         if extra is not None:
-            params, dialog_id, date_sent = extra.params, extra.dialog_id, extra.date_sent
+            params, dialog_id, seconds = extra.params, extra.dialog_id, extra.date_sent
             attachments = extra.attachments
             markable = markable or bool(extra.markable)
             if message_id is None:
@@ -124,8 +125,10 @@ class Inbound:
         if self._repeated(stanza, message_id, sender, is_own, content):
             return
         delay = stanza.delay
-        if date_sent is None and delay is not None:
-            date_sent = int(delay.stamp.timestamp())
+        # The sender may write any number.
+        date_sent = None if delay is None else delay.stamp
+        if seconds is not None and seconds >= 0:
+            date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
         if not is_own and not carbon and self._mark != "never" and (markable or self._mark == "always"):
             self._mark_delivered(message_id, sender_id, dialog_id)
         self._bus.emit(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -159,7 +160,7 @@ class Messages:
 
     async def send(
         self,
-        target: Target,
+        place: Callable[[], Awaitable[Target]],
         body: str | None,
         message_id: str | None,
         *,
@@ -170,22 +171,27 @@ class Messages:
         destroy_after: int | None,
         silent: bool,
     ) -> SentMessage:
-        """Send a message of a user and wait for its acknowledgement."""
+        """Send a message of a user and wait for its acknowledgement.
+
+        :param place: finds where it goes; called once the arguments are checked, since that may create a dialog.
+        """
         if not body and not attachments:
             raise InvalidArgument("body", "is empty: pass a text or attachments")
         if body is not None and not isinstance(body, str):
             raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
         message_id = self._ids.message() if message_id is None else message_id_of(message_id)
-        # CX-07: Unix seconds.
-        sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=self._time.now())
+        files, free = _attachments(attachments) if attachments else (), _extra_params(extra)
+        target, seconds = await place(), self._time.now()
+        date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
+        sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=date_sent)
         params = st.ExtraParams(
             # F-070: a message that destroys itself is not kept.
             save_to_history=True if save_to_history and destroy_after is None else None,
             dialog_id=target.dialog_id,
-            date_sent=sent.date_sent,
+            date_sent=seconds,  # CX-07
             silent=True if silent else None,
-            attachments=_attachments(attachments) if attachments else (),
-            params=_extra_params(extra),
+            attachments=files,
+            params=free,
         )
         destroy = None if destroy_after is None else st.SelfDestroy(after=destroy_after)
         mark = st.Markable() if markable else None
@@ -205,6 +211,7 @@ class Messages:
         """Replace the text of a message."""
         if not isinstance(body, str) or not body:
             raise InvalidArgument("body", "must be a non-empty string")
+        message_id, params = message_id_of(message_id), _extra_params(extra)
         target = await self.find(to)
         edit_id = self._ids.message()
         edit = st.EditMessage(
@@ -212,8 +219,8 @@ class Messages:
             to=target.jid,
             type=target.type,
             body=body,
-            replace=st.Replace(id=message_id_of(message_id), last=last),
-            extra=st.ExtraParams(dialog_id=target.dialog_id, params=_extra_params(extra)),
+            replace=st.Replace(id=message_id, last=last),
+            extra=st.ExtraParams(dialog_id=target.dialog_id, params=params),
         )
         await self.send_and_wait(edit, edit_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, overload
 
 from connectycube import stanzas as st
@@ -59,7 +60,7 @@ class MessageCalls:
         :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
         """
         return await self._messages.send(
-            await self._messages.find(to, dialog_id),
+            partial(self._messages.find, to, dialog_id),
             body,
             message_id,
             attachments=attachments,
@@ -102,7 +103,7 @@ class MessageCalls:
         :raises MessageNotSent: if there is no connection, or no acknowledgement in time.
         """
         return await self._messages.send(
-            await self._messages.place_of(message),
+            partial(self._messages.place_of, message),
             body,
             message_id,
             attachments=attachments,
