@@ -314,6 +314,19 @@ def test_reply_does_not_repeat_what_is_no_dialog_id(sandbox: Sandbox) -> None:
     run(main())
 
 
+def test_reply_carries_the_known_dialog_whatever_the_sender_names(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with members(sandbox, "ann", "bob") as (ann, bob):
+            group_id = await group_of(ann, bob)
+            first = await ann.chat.send(bob.id, "hello")
+            forged = ChatMessage(
+                id=UNKNOWN, body="x", sender_id=bob.id, recipient_id=ann.id, dialog_id=group_id, type="chat"
+            )
+            assert (await ann.chat.reply(forged, "back")).dialog_id == first.dialog_id
+
+    run(main())
+
+
 def test_message_that_cannot_be_answered(sandbox: Sandbox) -> None:
     async def main() -> None:
         async with members(sandbox, "ann") as (ann,):

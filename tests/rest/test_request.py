@@ -100,6 +100,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"path": "/users?token=a"}, "path"),
     ({"path": "/users#a"}, "path"),
     ({"path": "/users/../admin"}, "path"),
+    ({"path": "/users/%2E%2e/admin"}, "path"),
     ({"path": "/users\r\nHost: evil.example"}, "path"),
     ({"path": "/" + "a" * 8000}, "path"),
     ({"path": ""}, "path"),

@@ -204,6 +204,7 @@ def test_malformed_notice_is_an_ordinary_message(
     ("arguments", "argument"),
     [
         (("dialog/NONE", "d"), "kind"),
+        (([], "d"), "kind"),
         ((SystemNoticeKind.NEW_DIALOG,), "dialog_id"),
         ((SystemNoticeKind.NEW_DIALOG, 5), "dialog_id"),
         ((SystemNoticeKind.NEW_DIALOG, "d", [5]), "user_ids"),

@@ -93,6 +93,7 @@ def test_post_sends_the_templates_as_json(start: Start, server: Server) -> None:
         (Answer(200, {"user": {}}), "has no #{user.id}"),
         (Answer(200, {"user": {"id": True}}), "has no #{user.id}"),
         (Answer(200, {"user": {"id": ""}}), "has no #{user.id}"),
+        (Answer(200, b'{"user": {"id": "\\ud800"}}'), "has no #{user.id}"),
         (Answer(200, [1]), "has no #{user.id}"),
         (Answer(200, b"<html>"), "has no #{user.id}"),
         (Answer(200, b"[" * 60_000), "has no #{user.id}"),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -46,7 +46,7 @@ def _path(base_url: str, path: str) -> str:
         raise InvalidArgument("path", f"must start with / and stay on the client's host, {base_url}")
     if not {"?", "#", "\\"}.isdisjoint(path) or not path.isprintable():
         raise InvalidArgument("path", "must have no query, fragment, backslash or control character: pass query=")
-    if not {".", ".."}.isdisjoint(path.split("/")):
+    if not {".", ".."}.isdisjoint(unquote(path).split("/")):
         raise InvalidArgument("path", "must have no segments . or ..")
     found = quote(path, safe="/%:@!$&'()*+,;=-._~")
     if len(found) > LONGEST_PATH:

@@ -173,7 +173,7 @@ IDS: Final = {
 
 
 def _kind(value: SystemNoticeKind | str) -> SystemNoticeKind:
-    if value not in KINDS:
+    if not isinstance(value, str) or value not in KINDS:
         raise InvalidArgument("kind", f"must be a SystemNoticeKind, not {str(value)[:40]!r}")
     return KINDS[str(value)]
 

@@ -13,6 +13,7 @@ from attrs.validators import gt, in_
 __all__ = ["IdentityProvider", "is_url"]
 
 _PLACE = re.compile(r"#\{([^{}]*)\}")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _GIVEN = ("login", "password")
 """What a login gives, and templates may contain."""
 
@@ -79,4 +80,6 @@ class IdentityProvider:
         for name in path.split("."):
             answer = answer.get(name) if isinstance(answer, Mapping) else None
         is_id = isinstance(answer, (str, int)) and not isinstance(answer, bool)
-        return str(answer) or None if is_id else None
+        uid = str(answer) if is_id else ""
+        # JSON can escape half a character, which can't be stored.
+        return uid if uid and not _HALF.search(uid) else None

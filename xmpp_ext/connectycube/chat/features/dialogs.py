@@ -75,6 +75,10 @@ class PrivateDialogs:
         """Return the other user in a dialog if it is known to be private."""
         return self._users.get(dialog_id) or None
 
+    def known_dialog(self, user_id: int) -> str | None:
+        """Return the id of the private dialog with a user if it is known."""
+        return self._dialogs.get(user_id)
+
     def _lock(self, key: int | str) -> asyncio.Lock:
         """Return the lock of a lookup: while one is going on, the others wait for its result, in order."""
         return self._locks.setdefault(key, asyncio.Lock())

@@ -113,8 +113,9 @@ class Messages:
         user_id = message.recipient_id if is_own else message.sender_id
         if user_id is None or message.type == "groupchat":
             raise InvalidArgument("message", "has nobody who could be answered: it went to no user of this application")
-        # The sender names the dialog, and gets back only what they named.
-        dialog_id = message.dialog_id if message.dialog_id and is_object_id(message.dialog_id) else None
+        # The sender names the dialog, and may name any: one that was looked up comes first.
+        named = message.dialog_id if message.dialog_id and is_object_id(message.dialog_id) else None
+        dialog_id = self._dialogs.known_dialog(user_id) or named
         return await self._with_dialog(Target(self._addresses.user(user_id), "chat", user_id, dialog_id), user_id)
 
     async def _with_dialog(self, target: Target, user_id: int) -> Target:
