@@ -134,6 +134,25 @@ def test_the_journal_shows_each_call_without_its_token(start: Start, server: Ser
     assert not [text for text in texts if TOKEN in text]
 
 
+def test_a_login_that_opens_its_own_session_asks_too(start: Start, server: Server) -> None:
+    """X-05, CR-03."""
+    server.on("GET", "/verify", FOUND)
+    sandbox, cube = start(f"{server.url}/verify")
+    session = cube.login(login=TOKEN, password="any", create=True)
+    assert session.user.external_id == "2345"
+    assert cube.login(login=TOKEN, password="any").user_id == session.user_id
+    assert len(server.requests) == 2
+    assert not [entry for entry in sandbox.journal if TOKEN in entry.text()]
+
+
+def test_nobody_is_asked_for_another_application(start: Start, server: Server) -> None:
+    sandbox, _ = start(f"{server.url}/verify")
+    user = {"login": TOKEN, "password": "any"}
+    body = {"application_id": sandbox.app_id, "auth_key": "wrong", "user": user}
+    assert httpx.post(f"{sandbox.api_url}/session", json=body).status_code == 401
+    assert server.requests == []
+
+
 def test_other_logins_need_no_provider(start: Start, server: Server) -> None:
     sandbox, cube = start(f"{server.url}/verify")
     cube.login_guest(full_name="Passer-by")

@@ -46,17 +46,27 @@ class Sessions:
 
     # -- opening
 
-    def open(self, body: Mapping[str, Any]) -> Session:
+    def open(self, body: Mapping[str, Any], vouched: str | None = None) -> Session:
         """Open a session (R-001). Signatures are not checked (CR-02).
 
         :param body: the request's body, in the form that the spec describes.
+        :param vouched: the user's id at the identity provider that has accepted the login (N-03).
         :raises Refused: 401 if the application, key or user is wrong.
+        """
+        self.check(body)
+        with self._db.transaction():
+            if vouched is not None:
+                return self._new(self._accounts.of_provider("custom", vouched))
+            return self._new(self._user(body, create=self._settings.create_users_on_login))
+
+    def check(self, body: Mapping[str, Any]) -> None:
+        """Check for which application a session is opened.
+
+        :raises Refused: 401 if the application or key is wrong.
         """
         settings = self._settings
         if body.get("application_id") != settings.app_id or body.get("auth_key") != settings.auth_key:
             raise unauthorized("Unexpected signature or application")
-        with self._db.transaction():
-            return self._new(self._user(body, create=settings.create_users_on_login))
 
     def log_in(self, session: Session, body: Mapping[str, Any], vouched: str | None = None) -> User:
         """Give a session a user (R-006).

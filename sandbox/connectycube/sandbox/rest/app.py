@@ -165,9 +165,8 @@ class RestApp:
         data = await read_bytes(request, self.core.settings.limits.body_bytes)
         given = body_of(data, request.headers.get("content-type", ""))
         seen.body = given if len(data) <= MOST_SHOWN else f"{len(data)} bytes"
-        if operation.id == "sessions_login" and self.core.settings.identity_provider and isinstance(given, dict):
-            # The provider's token.
-            seen.body = {**given, "login": HIDDEN}
+        if self.core.settings.identity_provider is not None:
+            seen.body = _without_login(operation, seen.body)
         handler = self.routes.handlers.get(operation.id, example_answer)
         query = fit_query(operation, seen.query, given)
         body = fit_body(operation, given)
@@ -280,6 +279,16 @@ class RestApp:
         text = "No such route" if status == 404 else str(getattr(error, "detail", "Failure"))
         seen.answer = {"errors": {"base": [text]}}
         return self.finish(seen, JSONResponse(seen.answer, status, headers))
+
+
+def _without_login(operation: Operation, body: Any) -> Any:
+    """Return a body for the journal without the login, which is the identity provider's token."""
+    user = body.get("user") if isinstance(body, dict) and operation.id == "sessions_create" else None
+    if isinstance(user, dict) and "login" in user:
+        return {**body, "user": {**user, "login": HIDDEN}}
+    if operation.id == "sessions_login" and isinstance(body, dict) and "login" in body:
+        return {**body, "login": HIDDEN}
+    return body
 
 
 def _shown(answer: Any, response: Response) -> Any:

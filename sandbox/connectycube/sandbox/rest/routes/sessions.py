@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import session_expired, unprocessable
@@ -12,9 +13,18 @@ from ..call import Call, Routes
 routes = Routes()
 
 
+@routes.prepares("sessions_create")
+async def vouch_for_new(call: Call) -> None:
+    """Ask the identity provider about a login that opens its own session (X-05, CR-03)."""
+    user = call.body.get("user") or {}
+    if not call.body.get("provider") and str(user.get("guest", "0")) != "1":
+        call.core.sessions.check(call.body)
+        await _ask(call, user)
+
+
 @routes.plays("sessions_create")
 def create(call: Call) -> Any:
-    return {"session": wire.session(call.core, call.core.sessions.open(call.body))}
+    return {"session": wire.session(call.core, call.core.sessions.open(call.body, call.vouched))}
 
 
 @routes.plays("sessions_get")
@@ -40,16 +50,20 @@ def delete_by_id(call: Call) -> None:
 @routes.prepares("sessions_login")
 async def vouch(call: Call) -> None:
     """Ask the identity provider, if there is one, who a user is (N-03)."""
+    await _ask(call, call.body)
+
+
+async def _ask(call: Call, given: Mapping[str, Any]) -> None:
     provider = call.core.settings.identity_provider
-    if provider is None or "login" not in call.body:
+    if provider is None or "login" not in given:
         return
     try:
         reply = await call.core.outside.call(
             "identity",
             provider.method,
             provider.url,
-            provider.filled(provider.request, call.body),
-            headers=provider.filled(provider.headers, call.body),
+            provider.filled(provider.request, given),
+            headers=provider.filled(provider.headers, given),
             timeout=provider.timeout,
             secret=True,
         )
