@@ -46,7 +46,7 @@ async def main() -> None:
             if isinstance(event, TypingStarted):
                 break
 
-        await ada.send(mary_id, "I do. Seven o'clock?", extra={"seats": 3})
+        await ada.reply(got, "I do. Seven o'clock?", extra={"seats": 3})
         answer = (await next_of(to_mary, ada_id)).message
         print(f"Mary reads: {answer.body} ({answer.extra['seats']} seats)")
 
