@@ -18,6 +18,8 @@ RULES = {"exactly-one": "exactly one of", "at-least-one": "at least one of", "at
 
 DEEP = {"style": "deepObject", "explode": True}
 
+_FIXED_TYPES = {bool: "boolean", int: "integer"}
+
 _TEXT_OPERATORS = frozenset(("ctn", "near", "start_with"))
 """The operators that take a text, whatever the type of the field."""
 
@@ -89,7 +91,7 @@ def _fixed(operation: Node, *, required: bool) -> list[Node]:
             "in": "query",
             "description": f"Always {str(value).lower()}.",
             "required": required,
-            "schema": {"type": "integer" if isinstance(value, int) else "string", "const": value},
+            "schema": {"type": _FIXED_TYPES.get(type(value), "string"), "const": value},
             "example": value,
             "x-of-variant": operation["operationId"],
         }

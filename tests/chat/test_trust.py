@@ -113,12 +113,33 @@ def test_difference_in_anything_but_the_date_is_another_message() -> None:
     run(main())
 
 
-def test_date_before_1970_is_left_out() -> None:
+@pytest.mark.parametrize("date", ["-1", "99999999999999999999", "soon", ""])
+def test_date_that_cannot_be_is_left_out(date: str) -> None:
     async def main() -> None:
         async with online() as (_, told, peer):
-            peer.send(message(MALLORY, IDS[0], text("x", "<extraParams><date_sent>-1</date_sent></extraParams>")))
+            peer.send(message(MALLORY, IDS[0], text("x", f"<extraParams><date_sent>{date}</date_sent></extraParams>")))
             assert await bodies(told, peer) == ["x"]
             assert told.of(MessageReceived)[0].message.date_sent is None
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        "<extraParams><save_to_history>maybe</save_to_history><attachment size='big'/></extraParams>",
+        "<extraParams><attachment width='-1'/></extraParams><delay xmlns='urn:xmpp:delay' stamp='never'/>",
+        "<replace xmlns='urn:xmpp:message-correct:0' last='true'/>",
+        "<received xmlns='urn:xmpp:chat-markers:0'/>",
+    ],
+)
+@pytest.mark.parametrize("sender", [MALLORY, "666-7001@localhost/x"])
+def test_unreadable_child_does_not_hide_the_text(child: str, sender: str) -> None:
+    async def main() -> None:
+        async with online() as (_, told, peer):
+            peer.send(message(sender, IDS[0], text("read by all others", child)))
+            assert await bodies(told, peer) == ["read by all others"]
+            assert told.of(StanzaRejected)
 
     run(main())
 

@@ -6,10 +6,15 @@ The parser is C code that builds the elements of a stanza at once. Python sees w
 from __future__ import annotations
 
 import re
+from copy import copy
 from typing import Any, Final, NoReturn
 from xml.etree import ElementTree as ET
 
-__all__ = ["MOST_BYTES", "StreamParser"]
+from connectycube.stanzas import StanzaError
+
+__all__ = ["MOST_BYTES", "StreamParser", "readable_part"]
+
+MESSAGE: Final = "{jabber:client}message"
 
 MOST_BYTES: Final = 512 * 1024
 """Bytes of the largest stanza. Servers allow users half of that (ejabberd and Prosody: 256 KiB)."""
@@ -171,3 +176,15 @@ def _refused(prolog: bytes) -> str:
     if rest[:2] == b"<!" or (rest[:2] == b"<?" and not b"<?xml".startswith(rest[:6])):
         return "restricted-xml"
     return ""
+
+
+def readable_part(element: ET.Element, error: StanzaError) -> ET.Element | None:
+    """Return a message without the children that can't be read; `None` if it is something else.
+
+    Other clients show the text of such a message, so its sender must not be able to hide it from this one.
+    """
+    if element.tag != MESSAGE or len(error.path) < 2:
+        return None
+    readable = copy(element)
+    readable[:] = [child for child in element if child.tag.rpartition("}")[2] != error.path[1]]
+    return readable if len(readable) < len(element) else None

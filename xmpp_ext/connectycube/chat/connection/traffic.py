@@ -37,6 +37,7 @@ from .._settings import Credentials, Settings
 from ..errors import ChatError, MessageRefused, MessageTooLong, NotConnected, RequestRefused
 from ..machines import stream_management as sm
 from .outbox import Outbox, Outgoing
+from .parser import readable_part
 from .requests import Requests
 from .stream import Stream
 
@@ -335,6 +336,9 @@ class Traffic:
             stanza = parse(element)
         except StanzaError as error:
             self._unreadable(str(error), element)
+            rest = readable_part(element, error)
+            if rest is not None:
+                self.dispatch(rest)
             return
         if isinstance(stanza, Ack):
             if self.acks.state is sm.State.ON:
