@@ -44,7 +44,7 @@ def list_call(
     path = "/chat/Dialog"
     query: wire.Pairs = []
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip, minimum=0))
     if sort_asc is not None:
@@ -531,7 +531,7 @@ def list_occupants_call(
     path = "/chat/Dialog/" + wire.path_text("dialog_id", wire.id_of("dialog_id", dialog_id, "Dialog")) + "/occupants"
     query: wire.Pairs = []
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip, minimum=0))
     return PageCall(_LIST_OCCUPANTS, path, _LIST_OCCUPANTS_PAGING, query=query)

@@ -38,7 +38,7 @@ def list_call(
     if id is not None:
         query += wire.pairs("_id", wire.text("id", wire.id_of("id", id, "Meeting"), min_length=1))
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
     if offset is not None:
         query += wire.pairs("offset", wire.integer("offset", offset, minimum=0))
     if scheduled is not None:

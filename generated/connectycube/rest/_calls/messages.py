@@ -51,7 +51,7 @@ def list_call(
         wire.text("chat_dialog_id", wire.id_of("chat_dialog_id", chat_dialog_id, "Dialog"), min_length=1),
     )
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
     if skip is not None:
         query += wire.pairs("skip", wire.integer("skip", skip, minimum=0))
     if sort_asc is not None:

@@ -383,7 +383,7 @@ def list_online_call(
     path = "/users/online"
     query: wire.Pairs = []
     if limit is not None:
-        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1, maximum=100))
+        query += wire.pairs("limit", wire.integer("limit", limit, minimum=1))
     if offset is not None:
         query += wire.pairs("offset", wire.integer("offset", offset, minimum=0))
     return PageCall(_LIST_ONLINE, path, _LIST_ONLINE_PAGING, query=query)

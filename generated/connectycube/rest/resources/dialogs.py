@@ -53,8 +53,8 @@ class Dialogs:
 
         `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#list
 
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -461,8 +461,8 @@ class Dialogs:
         `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
 
         :param dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,
@@ -526,8 +526,8 @@ class AsyncDialogs:
 
         `GET /chat/Dialog`, described in generated/docs/rest/dialogs.md#list
 
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -934,8 +934,8 @@ class AsyncDialogs:
         `GET /chat/Dialog/{dialog_id}/occupants`, described in generated/docs/rest/dialogs.md#list_occupants
 
         :param dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are Unauthorized, Forbidden, NotFound, RateLimited,

@@ -54,8 +54,8 @@ class Meetings:
         `GET /meetings`, described in generated/docs/rest/meetings.md#list
 
         :param id: Id of a meeting; returns only that one.
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
         :param scheduled: Only meetings that are, or are not, marked as scheduled.
         :param filters: see `MeetingFilters`.
@@ -258,8 +258,8 @@ class AsyncMeetings:
         `GET /meetings`, described in generated/docs/rest/meetings.md#list
 
         :param id: Id of a meeting; returns only that one.
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
         :param scheduled: Only meetings that are, or are not, marked as scheduled.
         :param filters: see `MeetingFilters`.

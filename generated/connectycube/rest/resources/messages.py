@@ -56,8 +56,8 @@ class Messages:
         `GET /chat/Message`, described in generated/docs/rest/messages.md#list
 
         :param chat_dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.
@@ -380,8 +380,8 @@ class AsyncMessages:
         `GET /chat/Message`, described in generated/docs/rest/messages.md#list
 
         :param chat_dialog_id: Id of the dialog.
-        :param limit: Maximum number of entries on a page (platform default and maximum: 100). Limits: at least 1, at
-            most 100.
+        :param limit: Maximum number of entries on a page (platform default: 100; it cuts larger pages to 100).
+            Limits: at least 1.
         :param skip: Number of entries to skip. Limits: at least 0.
         :param sort_asc: Field to sort by, lowest first.
         :param sort_desc: Field to sort by, highest first.

@@ -364,7 +364,7 @@ class Users:
 
         `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
-        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1, at most 100.
+        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
@@ -973,7 +973,7 @@ class AsyncUsers:
 
         `GET /users/online`, described in generated/docs/rest/users.md#list_online
 
-        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1, at most 100.
+        :param limit: Maximum number of entries on a page (platform maximum: 100). Limits: at least 1.
         :param offset: Number of entries to skip. Limits: at least 0.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         :raises ApiError: if the server refuses; documented are BadRequest, Unauthorized, Forbidden, RateLimited,
