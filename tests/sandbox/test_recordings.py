@@ -1,4 +1,4 @@
-"""Recordings of meetings, and the webhook that is told of them (R-082, R-093, R-094, N-04)."""
+"""Recordings of meetings, and the webhook that reports them (R-082, R-093, R-094, N-04)."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ REFUSED = {
     "push_subscriptions.delete": "nobody has subscribed",
     "link_previews.create": "needs the web",
     "sessions.delete_by_id": "there is one session",
-    "admin.list_recordings": "there is none",
-    "admin.delete_recordings": "there is none",
-    "meetings.list_recordings": "there is none",
+    "admin.list_recordings": "no meeting was recorded",
+    "admin.delete_recordings": "no meeting was recorded",
+    "meetings.list_recordings": "no meeting was recorded",
 }
 """Examples that may be refused, and why: on a new sandbox there is nothing that they are about."""
 

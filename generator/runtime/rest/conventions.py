@@ -66,7 +66,7 @@ class Place:
 
     @classmethod
     def from_attachment(cls, attachment: _HasPlace) -> Self | None:
-        """Return the place that an attachment holds, in its own fields or in `data`; `None` if there is none.
+        """Return the place in an attachment, from its own fields or `data`, or `None` without one.
 
         :param attachment: an attachment that was received.
         """

@@ -144,7 +144,7 @@ class Settings:
     """The developer's own server that vouches for who logs in with R-006 (N-03). With it, logins and passwords of the
     sandbox's users no longer count there."""
     recording_webhook: str | None = field(default=None, validator=optional(is_url))
-    """The developer's address that is told of the recordings of meetings (N-04)."""
+    """The developer's URL that receives the recording webhook (N-04)."""
     create_users_on_login: bool = True
     """Whether opening a session with an unknown login creates the user (R-001)."""
     extensions: tuple[str, ...] | None = None

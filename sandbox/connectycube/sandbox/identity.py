@@ -75,7 +75,7 @@ class IdentityProvider:
         }
 
     def uid_in(self, answer: Any) -> str | None:
-        """Return the user's id that an answer holds, `None` if there is none."""
+        """Return the user id in a response, or `None` if it has none."""
         (path,) = _places([self.response["uid"]])
         for name in path.split("."):
             answer = answer.get(name) if isinstance(answer, Mapping) else None

@@ -411,7 +411,7 @@ class CustomObjectUpdateResult:
     """Records that were changed by criteria.
 
     :ivar class_name: Name of the class.
-    :ivar skip: Entries that were passed over.
+    :ivar skip: Number of skipped entries.
     :ivar limit: Most entries in the answer.
     :ivar total_found: How many records met the criteria.
     :ivar items: The records as they are now.
