@@ -78,6 +78,46 @@ def test_an_interrupt_anywhere_in_a_call_leaves_the_loop_usable(loop: LoopThread
     assert step > 20
 
 
+def test_an_interrupt_anywhere_in_a_call_cancels_it() -> None:
+    """Wherever it comes, neither the call nor its thread outlives it."""
+    loop, before = LoopThread(lambda: False), threading.active_count()
+
+    async def wait() -> None:
+        running.append(asyncio.current_task())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            running.clear()
+
+    running = list[asyncio.Task[None] | None]()
+    waiting, places = _Call.wait.__code__, set[bool]()
+    for step in itertools.count():
+        handed, left = False, step
+
+        def here(frame: FrameType) -> bool:
+            nonlocal handed, left
+            handed = handed or frame.f_code is waiting
+            thread = loop._thread
+            # Without a thread asyncio would leave its sockets open, and `threading` itself would break.
+            if thread is None or not thread.is_alive() or frame.f_code.co_filename == threading.__file__:
+                return False
+            left -= 1
+            return left < 0 or handed  # A call that waits is the last place.
+
+        with pytest.raises(KeyboardInterrupt), interrupt(here):
+            loop.call(wait)
+        assert running == []
+        for thread in threading.enumerate():
+            if thread.name == "connectycube chat":
+                thread.join(PATIENCE)
+        assert threading.active_count() == before
+        places.add(handed)
+        if handed:
+            break
+    assert places == {False, True}
+    assert step > 5
+
+
 def test_an_interrupt_can_leave_a_portal_locked() -> None:
     """This is why `thread` uses no portal: the chat would hang."""
     go = threading.Event()

@@ -36,13 +36,16 @@ class _Call(Generic[T]):
     """A coroutine function that a caller waits for.
 
     :ivar gate: free once it is over, until the caller has passed.
+    :ivar loop: the loop that it is about to be handed to, in this thread.
     :ivar over: whether the task is done, or never will be.
     """
 
-    __slots__ = ("func", "gate", "over", "task")
+    __slots__ = ("func", "gate", "loop", "over", "task", "thread")
 
     def __init__(self, func: Callable[[], Awaitable[T]]) -> None:
         self.func = func
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread: threading.Thread | None = None
         self.task: asyncio.Task[T] | None = None
         self.over = False
         self.gate = threading.Lock()
@@ -103,17 +106,18 @@ class LoopThread:
         """
         self.check()
         call = _Call(partial(func, *args, **kwargs))
-        loop, thread = self._hand_over(call)
         try:
+            self._hand_over(call)
             call.wait()
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # The loop is closed.
-                loop.call_soon_threadsafe(self._cancel, call)
-            call.wait()
+            if call.loop is not None:
+                with contextlib.suppress(RuntimeError):  # The loop is closed, so the call is over.
+                    call.loop.call_soon_threadsafe(self._cancel, call)
+                    call.wait()
             raise
         finally:
-            if self._loop is not loop:
-                thread.join()
+            if call.thread is not None and self._loop is not call.loop:
+                call.thread.join()
         if call.task is None:
             raise RuntimeError("the chat's thread has ended")
         return call.task.result()
@@ -133,7 +137,7 @@ class LoopThread:
 
     # -- in the caller's thread
 
-    def _hand_over(self, call: _Call[Any]) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+    def _hand_over(self, call: _Call[Any]) -> None:
         with self._lock:
             loop, thread = self._loop, self._thread
             if loop is None or thread is None:
@@ -144,15 +148,15 @@ class LoopThread:
                 loop = asyncio.new_event_loop()
                 # A daemon: a program that forgets to disconnect can end.
                 thread = threading.Thread(target=self._run, args=(loop,), name="connectycube chat", daemon=True)
-                self._loop, self._thread = loop, thread
                 try:
+                    self._loop, self._thread = loop, thread
                     thread.start()
                 except BaseException:
                     self._loop = self._thread = None
                     raise
+            call.loop, call.thread = loop, thread
             self._handed.append(call)
             loop.call_soon_threadsafe(self._begin)
-            return loop, thread
 
     # -- in the loop's thread
 
@@ -181,14 +185,19 @@ class LoopThread:
         self._begin()
         if call.task is not None:
             call.task.cancel()
+        else:
+            self._end(call)  # The interrupt came before the call was handed over.
 
     def _done(self, call: _Call[Any], task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # A caller that was interrupted doesn't ask for it.
+        self._end(call)
+
+    def _end(self, call: _Call[Any]) -> None:
         with self._lock:
             # Under the lock: no call is handed to a loop that ends.
             if not self._tasks and not self._handed and not self._wanted():
                 self._loop = None
-                task.get_loop().stop()
+                asyncio.get_running_loop().stop()
         call.end()
