@@ -12,7 +12,7 @@ from keyword import iskeyword
 from pathlib import Path
 
 from . import blocking, output
-from .faults import Fault, SpecFaults, printable
+from .faults import Fault, SpecFaults
 from .machines import generate as machines
 from .rest import conformance, docs
 from .rest.generate import bundled, load, package
@@ -101,7 +101,7 @@ def rest_part() -> dict[str, str]:
     files = {"openapi.yaml": bundled(document, label)}
     rest, api = package(document, ROOT / SPEC, label)
     if api.warnings:
-        raise SpecFaults([Fault(label, 1, warning, "Fix the spec") for warning in api.warnings])
+        raise SpecFaults(api.warnings)
     files |= {f"connectycube/rest/{name}": text for name, text in rest.items()}
     files |= {f"docs/rest/{name}": text for name, text in docs.render(api, label, "connectycube.rest").items()}
     files |= {f"conformance/{name}": text for name, text in conformance.render(api, label, document).items()}
@@ -116,7 +116,7 @@ def foreign(spec: Path, name: str) -> dict[str, str]:
     document = load(spec)
     files, api = package(document, spec, spec.name)
     for warning in api.warnings:
-        print(f"warning: {printable(warning)}", file=sys.stderr)
+        print(f"warning: {warning}", file=sys.stderr)
     return files | {f"docs/{page}": text for page, text in docs.render(api, spec.name, name).items()}
 
 

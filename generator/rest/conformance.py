@@ -18,9 +18,9 @@ from ..faults import SpecFaults
 from ..source import Map, fault
 from ..source_code import literal
 from ..templating import environment
+from .answers import count_of
 from .grammar import LIST_OPERATORS
 from .model import OWN_USER, Api, Argument, Filters, Model, Operation, Resource, Type
-from .read import count_of
 
 # As in generator/runtime/conformance/rest.py, which the generator can't import.
 APP_ID, AUTH_KEY = 7001, "the-auth-key"

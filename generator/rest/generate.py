@@ -17,6 +17,7 @@ from .prepare import prepare
 from .publish import publish
 from .read import read as read_api
 from .render import Renderer
+from .schemas import Schemas
 
 
 def load(source: Path, base: Path | None = None) -> Map:
@@ -34,9 +35,10 @@ def load(source: Path, base: Path | None = None) -> Map:
 
 def package(document: Map, source: Path, label: str) -> tuple[dict[str, str], Api]:
     """Make the files of a client package; also return the API that they are made from."""
-    prepared = prepare(document)
-    engine = Engine(document, prepared.schemas, source)
-    api = read_api(document, prepared, engine)
+    schemas = Schemas(document)
+    slots = prepare(document, schemas)
+    engine = Engine(document, schemas.found, source)
+    api = read_api(document, schemas, slots, engine)
     return Renderer(api, engine.data, engine.config, label).render(), api
 
 

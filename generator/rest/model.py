@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..faults import Fault
+
 OWN_USER: Final = "{user_id}"
 """Stands for the id of the session's user in a path or query."""
 
@@ -245,7 +247,8 @@ class Api:
     enums: list[Enum] = field(default_factory=list)
     helpers: dict[str, str] = field(default_factory=dict)
     """Operation ids that a hand-written helper covers."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+    """What the client can't express and leaves out."""
     webhook_models: list[str] = field(default_factory=list)
     """The models of the requests that the platform sends to an application."""
 

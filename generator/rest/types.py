@@ -18,7 +18,7 @@ from openapi_python_client.parser.properties.string import StringProperty
 from . import naming
 from .engine import Engine
 from .model import Api, Enum, Field, Model, Type
-from .prepare import Prepared
+from .schemas import Schemas
 
 LIMITS = {
     "minimum": "minimum",
@@ -45,15 +45,15 @@ SIMPLE = (
 class Types:
     """Builds each model, enum and plain type once."""
 
-    def __init__(self, prepared: Prepared, engine: Engine) -> None:
-        self.prepared = prepared
+    def __init__(self, schemas: Schemas, engine: Engine) -> None:
+        self.schemas = schemas
         self.engine = engine
         self.models: dict[str, Model] = {}
         self.enums: dict[str, Enum] = {}
 
     def type(self, prop: Any, raw: Any) -> Type:
         """The type of a property that openapi-python-client made of a prepared schema."""
-        schema = self.prepared.schema(raw)
+        schema = self.schemas.schema(raw)
         limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema and _usable(key, schema[key]))
         wire = schema.get("x-wire")
         if wire in ("flag", "flag-text"):
@@ -89,27 +89,27 @@ class Types:
             members: dict[str, Any] = {}
             for value, label in zip(values, given, strict=False):
                 members[naming.unique(naming.member(value, label), members)] = value
-            module = self.prepared.modules.get(name, "default")
+            module = self.schemas.modules.get(name, "default")
             self.enums[name] = Enum(name, module, str(schema.get("description") or ""), tuple(members.items()))
         return Type("enum", name=name, values=values, text=isinstance(values[0], str))
 
     def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
         name = str(prop.class_info.name)
         prop = self.engine.whole(prop)
-        properties = self.prepared.properties(raw)
+        properties = self.schemas.properties(raw)
         if not properties:
-            additional = self.prepared.schema(raw).get("additionalProperties", True)
+            additional = self.schemas.schema(raw).get("additionalProperties", True)
             return Type("map", item=self.additional(prop, additional) or Type("any"), limits=limits)
         if name not in self.models:
             self.build_model(name, prop, raw, properties)
         return Type("model", name=name)
 
     def build_model(self, name: str, prop: opc.ModelProperty, raw: Any, properties: dict[str, dict[str, Any]]) -> None:
-        schema = self.prepared.schema({"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw)
-        module = self.prepared.modules.get(name, "default")
+        schema = self.schemas.schema({"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw)
+        module = self.schemas.modules.get(name, "default")
         model = Model(name, module, str(schema.get("description") or ""))
         self.models[name] = model
-        required = self.prepared.required(raw)
+        required = self.schemas.required(raw)
         used: set[str] = set()
         additional = schema.get("additionalProperties")
         model.closed = additional is False
@@ -121,7 +121,7 @@ class Types:
             used.add(model.additional_name)
         for wire, inner in self.engine.properties(prop):
             node = properties[wire]
-            own = self.prepared.schema(node)
+            own = self.schemas.schema(node)
             field_name = naming.unique(naming.field(str(own.get("x-python-name", wire))), used)
             used.add(field_name)
             kind = self.type(inner, node)
