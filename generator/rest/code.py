@@ -16,7 +16,8 @@ SCALARS = {
     "iso": "dt.datetime",
     "unix": "dt.datetime",
     "date": "dt.date",
-    "binary": "bytes",
+    "base64": "str",
+    "base64url": "str",
     "json64": "str",
     "json_text": "str",
 }
@@ -32,13 +33,34 @@ CONVERTERS = {
     "iso": "to_time",
     "unix": "to_time",
     "date": "to_date",
-    "binary": "to_text",
+    "base64": "to_text",
+    "base64url": "to_text",
     "json64": "to_text",
     "json_text": "to_text",
 }
 
 #: The exact class that needs no conversion.
-EXACT = {"text": "str", "integer": "int", "boolean": "bool", "flag": "bool", "json64": "str", "json_text": "str"}
+EXACT = {
+    "text": "str",
+    "integer": "int",
+    "boolean": "bool",
+    "flag": "bool",
+    "base64": "str",
+    "base64url": "str",
+    "json64": "str",
+    "json_text": "str",
+}
+
+#: What may be passed as a body or a part of one.
+CONTENT = {
+    "base64": "bytes | str",
+    "base64url": "bytes | str",
+    "binary": "bytes | IO[bytes] | Iterable[bytes]",
+    "written": "str | bytes | IO[bytes]",
+    "lines": "Iterable[Any] | bytes | IO[bytes]",
+    "file": "bytes | IO[bytes] | tuple[str, bytes | IO[bytes]] | tuple[str, bytes | IO[bytes], str]",
+    "part": "Any",
+}
 
 
 class Code:
@@ -216,8 +238,8 @@ class Code:
                 return "dt.date | str"
             case "json64" | "json_text":
                 return "Mapping[str, Any] | str"
-            case "binary":
-                return "bytes | IO[bytes]"
+            case content if content in CONTENT:
+                return CONTENT[content]
             case simple:
                 return f"{SCALARS[simple]} | models.{kind.owner}" if kind.owner else SCALARS[simple]
 
@@ -258,13 +280,19 @@ class Code:
                 return ("flag_text" if kind.text else "flag"), ""
             case "any":
                 return "anything", limits
+            case "file" | "written":
+                return f"_payload.{kind.kind}", "".join(f", {literal(value)}" for value in kind.values)
+            case "lines":
+                return "_payload.lines", f", {self.encoder_function(_item(kind))}"
+            case "base64" | "base64url" | "binary" | "part":
+                return f"_payload.{kind.kind}", limits
             case simple:
                 return simple, limits
 
     def encoder_function(self, kind: Type) -> str:
         """An encoder as a function of an argument's name and its value."""
         function, extra = self.encoder(kind)
-        qualified = function if function.startswith("inputs.") else f"wire.{function}"
+        qualified = _qualified(function)
         if not (extra or kind.owner):
             return qualified
         return f"lambda name, value: {qualified}(name, {self.id_of(kind, 'name', 'value')}{extra})"
@@ -279,7 +307,7 @@ class Code:
     def encode_argument(self, argument: Argument | Field, value: str, inside: str = "") -> str:
         """The expression that checks an argument and writes it in the wire's form."""
         function, extra = self.encoder(argument.type)
-        qualified = function if function.startswith("inputs.") else f"wire.{function}"
+        qualified = _qualified(function)
         name = f"{inside}{literal(argument.name)}"
         if isinstance(argument, Argument) and argument.positional and function == "array":
             qualified = "wire.one_or_more"
@@ -311,7 +339,7 @@ class Code:
         if kind.kind == "text":
             return f"wire.path_text({name}, {value})"
         function, extra = self.encoder(kind)
-        return f"wire.path_value({name}, wire.{function}({name}, {value}{extra}))"
+        return f"wire.path_value({name}, {_qualified(function)}({name}, {value}{extra}))"
 
     # -- filters
 
@@ -343,6 +371,11 @@ class Code:
             self._homes(kind.item, found)
         if kind.kind in ("model", "enum") and kind.name:
             found.add((self.models.get(kind.name) or self.enums[kind.name]).module)
+
+
+def _qualified(function: str) -> str:
+    """An encoder with its module."""
+    return function if function.startswith(("inputs.", "_payload.")) else f"wire.{function}"
 
 
 def _item(kind: Type) -> Type:

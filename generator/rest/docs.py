@@ -131,11 +131,11 @@ class _Pages:
 
     def _signatures(self, view: OperationView) -> str:
         """The two methods, as stubs."""
-        parameters = _bare(", ".join(view.signature))
         found = []
         for prefix, keyword in (("", "def"), ("Async", "async def")):
             result = _bare(view.return_type(prefix))
-            found.append(f"{keyword} {view.op.name}({parameters}) -> {result}: ...")
+            for signature in view.overloads or [view.signature]:
+                found.append(f"{keyword} {view.op.name}({_bare(', '.join(signature))}) -> {result}: ...")
         return "\n".join(found)
 
     def _example(self, resource: Resource, operation: Operation) -> str:

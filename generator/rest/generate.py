@@ -37,6 +37,7 @@ def package(document: Map, source: Path, label: str) -> tuple[dict[str, str], Ap
     """Make the files of a client package; also return the API that they are made from."""
     schemas = Schemas(document)
     slots = prepare(document, schemas)
+    schemas.declare_required()
     engine = Engine(document, schemas.found, source)
     api = read_api(document, schemas, slots, engine)
     return Renderer(api, engine.data, engine.config, label).render(), api

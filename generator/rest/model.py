@@ -17,7 +17,8 @@ class Type:
 
     `kind` is one of: any, text, integer, number, boolean, flag (1 or 0 on the wire), iso (ISO 8601 time), unix (Unix
     seconds), date, enum, model, list, map, comma (list as text), index_map (list as numbered object), json64 (base64 of
-    JSON), json_text, binary.
+    JSON), json_text, base64 and base64url (binary data inside JSON), file (a part of a multipart form), part (anything
+    that such a part can hold), and those of a whole body: binary, written (text) and lines (of JSON).
     """
 
     kind: str
@@ -59,6 +60,8 @@ class Field:
     nullable: bool = False
     identity: bool = False
     """Every answer has it: never `None` in a model."""
+    read_only: bool = False
+    """Only answers hold it: no request does."""
 
 
 @dataclass
@@ -83,6 +86,16 @@ class Model:
     def identities(self) -> list[Field]:
         return [entry for entry in self.fields if entry.identity]
 
+    @property
+    def sent_fields(self) -> list[Field]:
+        """The fields that a request may hold."""
+        return [entry for entry in self.fields if not entry.read_only]
+
+    @property
+    def read_only_names(self) -> list[str]:
+        """The names, here and on the wire, of the fields that only answers hold."""
+        return sorted({name for entry in self.fields if entry.read_only for name in (entry.name, entry.wire)})
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -91,7 +104,7 @@ class Argument:
     name: str
     wire: str
     place: str
-    """path, query, header or body."""
+    """path, query, header, body, or media for the body's media type."""
     type: Type
     required: bool
     nullable: bool
@@ -106,6 +119,34 @@ class Argument:
     """Its value, or one inside it, must not show in tracebacks."""
     positional: bool = False
     """Passed by position, although it is not in the path; a list takes a single entry, too."""
+    media: str = ""
+    """The media type of its part in a multipart form, if not the usual one."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A body that an operation takes.
+
+    `kind` is one of: json, form (URL-encoded), multipart, text, lines (of JSON), binary.
+    """
+
+    kind: str
+    media: str
+    """Its media type as the document has it, possibly with wildcards."""
+    arguments: tuple[Argument, ...] = ()
+    whole: bool = False
+    """The body is one argument, not its fields."""
+    needed: tuple[str, ...] = ()
+    """The arguments that it can't do without if it is sent at all."""
+    additional: Argument | None = None
+    """The argument for additional keys."""
+    filled: tuple[tuple[str, str], ...] = ()
+    """Fields that the client fills in: wire name and source of the value."""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all arguments."""
+        return [entry.name for entry in (*self.arguments, *([self.additional] if self.additional else []))]
 
 
 @dataclass(frozen=True)
@@ -176,10 +217,16 @@ class Operation:
     security: tuple[str, ...]
     """Names of the security schemes of which one is needed; empty for a public operation."""
     body: str = ""
-    """json, form, multipart or binary, where there is one."""
+    """The kind of its form, where there is only one."""
     body_required: bool = False
     body_whole: bool = False
     """The body is one argument, not its fields."""
+    body_nullable: bool = False
+    """A body that is one argument may be null."""
+    forms: tuple[Form, ...] = ()
+    """The bodies that it takes. The attributes above and `additional` are those of the first."""
+    media: Argument | None = None
+    """The argument that names the body's media type, where it is not given by the form."""
     envelope: str = ""
     filled: tuple[tuple[str, str], ...] = ()
     """Body fields that the client fills in: wire name and source of the value."""
@@ -200,6 +247,13 @@ class Operation:
     """Documented errors: status and example."""
     body_examples: tuple[tuple[str, Any], ...] = ()
     source: str = ""
+
+    @property
+    def all_arguments(self) -> list[Argument]:
+        """The arguments, with those of one name in several forms each by itself."""
+        others = [entry for entry in self.arguments if entry.place != "body"]
+        further = [form.additional for form in self.forms if form.additional]
+        return [*others, *(entry for form in self.forms for entry in form.arguments), *further]
 
     @property
     def request(self) -> str:

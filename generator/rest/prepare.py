@@ -9,7 +9,7 @@ from ..source import Map
 from . import naming
 from .check import deref, operations_of, parameters_of
 from .grammar import METHODS
-from .media import FORMS, Media, media_of
+from .media import Media, body_media, media_of
 from .schemas import Schemas
 
 PLACES = ("path", "query", "header")
@@ -20,12 +20,14 @@ PUBLISHED = frozenset(("x-of-variant", "x-of-filters"))
 
 @dataclass
 class Part:
-    """A parameter, a body or an answer of an operation."""
+    """A parameter, a body in one of its forms, or an answer of an operation."""
 
     source: Map
     schema: dict[str, Any]
     """Prepared."""
     media: Media | None = None
+    kind: str = ""
+    """The kind of a body's `Form`."""
     prop: Any = None
     """What openapi-python-client makes of the schema, if it makes something of it."""
 
@@ -43,7 +45,8 @@ class Slot:
     tag: str
     parameters: list[Part]
     """In the order of their places."""
-    body: Part | None
+    bodies: list[Part]
+    """In the order of preference."""
     answer: Part | None
     """The first successful answer that has content."""
 
@@ -76,9 +79,9 @@ class _Preparer:
         ]
         parameters.sort(key=lambda part: (PLACES.index(part.source["in"]), _position(path, part.source)))
         body = deref(self.document, operation.get("requestBody"))
-        prepared = self.body(body, parent, module) if body else None
+        bodies = self.bodies(body, parent, module) if body else []
         answer = self.answer(operation, parent, module)
-        return Slot(path, method, operation, base, operation_id, tag, parameters, prepared, answer)
+        return Slot(path, method, operation, base, operation_id, tag, parameters, bodies, answer)
 
     def parameter(self, source: Map, parent: str, module: str) -> Part:
         media = media_of(source) if "schema" not in source and source.get("content") else None
@@ -86,11 +89,21 @@ class _Preparer:
         name = parent + naming.class_name(str(source["name"]))
         return Part(source, self.schemas.part(schema, name, module, True), media)
 
-    def body(self, body: Map, parent: str, module: str) -> Part:
-        media = media_of(body, *FORMS)
-        if media.kind == "application/json" or media.kind in FORMS:
-            return Part(body, self.schemas.part(media.entry.get("schema", {}), f"{parent}Body", module, True), media)
-        return Part(body, {"type": "string", "format": "binary"}, media)
+    def bodies(self, body: Map, parent: str, module: str) -> list[Part]:
+        """Prepare all forms of a body; those of the same schema share what becomes of it."""
+        found: list[Part] = []
+        for kind, media in body_media(self.document, body):
+            raw = media.entry.get("schema", media.entry.get("itemSchema", {}))
+            known = next((part for part in found if part.media and part.media.entry.get("schema") == raw), None)
+            if kind in ("text", "binary"):
+                schema: dict[str, Any] = {}
+            elif known is not None and known.kind not in ("text", "binary"):
+                schema = known.schema
+            else:
+                name = f"{parent}Body" if not found else f"{parent}{kind.title()}Body"
+                schema = self.schemas.part(raw, name, module, True)
+            found.append(Part(body, schema, media, kind))
+        return found
 
     def answer(self, operation: Map, parent: str, module: str) -> Part | None:
         for status, response in sorted((operation.get("responses") or {}).items()):

@@ -64,8 +64,13 @@ def understand(reading: Reading, slot: Slot) -> None:
     """
     for part in slot.parameters:
         part.prop = reading.engine.property(part.schema, part.source["in"])
-    if slot.body:
-        slot.body.prop = reading.engine.property(slot.body.schema)
+    for part in slot.bodies:
+        try:
+            part.prop = reading.engine.property(part.schema)
+        except Contradiction as reason:
+            holder = part.media.entry if part.media else part.source
+            problem = f"{slot.method.upper()} {slot.path}: the body has no type and is sent as it is given: {reason}"
+            reading.warn(holder, "schema", problem)
     if slot.answer:
         # An answer without a type is handed over as it is.
         with suppress(Contradiction):

@@ -58,12 +58,15 @@ class Schemas:
         """The properties of a prepared object schema, those of its `allOf` included."""
         found: dict[str, dict[str, Any]] = {}
         for part in self.parts(node, set()):
-            found.update(part.get("properties", {}))
+            for name, schema in part.get("properties", {}).items():
+                if name not in found or not schema.get("x-undeclared"):
+                    found[name] = schema
         return found
 
     def required(self, node: Any) -> set[str]:
         """The required properties of a prepared object schema, those of its `allOf` included."""
-        return {name for part in self.parts(node, set()) for name in part.get("required", ())}
+        parts = self.parts(node, set())
+        return {name for part in parts for key in ("required", "x-required") for name in part.get(key, ())}
 
     def parts(self, node: Any, seen: set[str]) -> Iterator[dict[str, Any]]:
         """Yield a prepared schema and all of its `allOf`, each once, those that are overridden first."""
@@ -86,6 +89,17 @@ class Schemas:
                 if key in self.found[name]:
                     self.found[name][key] = anything
 
+    def declare_required(self) -> None:
+        """Give each object the properties that it requires and doesn't declare: they hold anything."""
+        for name, node in self.found.items():
+            if node.get("type") != "object" or not {"properties", "allOf"} & node.keys():
+                continue
+            own = {"$ref": f"#/components/schemas/{name}"}
+            missing = self.required(own) - self.properties(own).keys()
+            holder = node["allOf"][-1] if "allOf" in node else node
+            for key in sorted(missing):
+                holder.setdefault("properties", {})[key] = {"x-undeclared": True}
+
     def new_name(self, wanted: str) -> str:
         """A class name that stays unique as the name of a function."""
         name = naming.class_name(wanted)
@@ -106,7 +120,7 @@ class Schemas:
         own = self.new_name(name)
         self.found[own] = prepared
         self.modules[own] = module
-        beside: dict[str, Any] = {key: prepared[key] for key in ("description", "x-nullable") if key in prepared}
+        beside: dict[str, Any] = {key: prepared[key] for key in _BESIDE if key in prepared}
         return {"$ref": f"#/components/schemas/{own}", **beside}
 
     def prepare(self, source: Any, name: str, module: str, inline: bool) -> dict[str, Any]:
@@ -119,6 +133,9 @@ class Schemas:
         result: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT or key.startswith("x-")}
         if nullable:
             result["x-nullable"] = True
+        if "required" in schema:
+            result["x-required"] = list(schema["required"] or ())
+        _without_rules(schema)
         if "$ref" in schema:
             target = component(schema["$ref"])
             if target in self.names:
@@ -138,6 +155,8 @@ class Schemas:
             return {**result, "type": "object", "additionalProperties": True, "x-wire": "json64"}
         if (kind, schema.get("contentMediaType")) == ("string", "application/json"):
             return {**result, "type": "string", "x-wire": "json_text"}
+        if kind == "string" and (encoding := binary_encoding(schema)):
+            result["x-wire"] = encoding
         if "enum" in schema and _closed(schema["enum"]):
             if inline:
                 result["x-values"] = schema["enum"]
@@ -225,8 +244,11 @@ def _held(node: Any) -> Iterator[str]:
 
 _KEPT = frozenset(
     """description minimum maximum minLength maxLength pattern minItems maxItems minProperties maxProperties default
-    exclusiveMinimum exclusiveMaximum writeOnly""".split()
+    exclusiveMinimum exclusiveMaximum readOnly writeOnly""".split()
 )
+
+_BESIDE = ("description", "x-nullable", "readOnly", "writeOnly")
+"""What is kept beside the reference to a schema that has got a name."""
 
 
 def module_of(parent: Map, name: str, schema: Any) -> str:
@@ -239,6 +261,27 @@ def _closed(values: Any) -> bool:
     """Whether an enum's values are all text or all integers."""
     kinds = {type(value) for value in values}
     return kinds in ({str}, {int})
+
+
+def binary_encoding(schema: Map | dict[str, Any]) -> str:
+    """How binary data inside JSON is written, empty if the text isn't binary data."""
+    encoding = str(schema.get("contentEncoding") or "").lower()
+    if encoding in ("base64", "base64url"):
+        return encoding
+    return "base64" if schema.get("format") in ("byte", "binary") and not encoding else ""
+
+
+def _without_rules(schema: dict[str, Any]) -> None:
+    """Leave to the server which properties go together: such alternatives say nothing about their types."""
+    if not {"properties", "allOf"} & schema.keys():
+        return
+    for union in ("oneOf", "anyOf"):
+        parts = schema.get(union)
+        if isinstance(parts, list) and all(isinstance(part, dict) and part.keys() <= _RULES for part in parts):
+            del schema[union]
+
+
+_RULES = frozenset("required not title description minProperties maxProperties $comment".split())
 
 
 def _without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:

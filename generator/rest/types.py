@@ -38,7 +38,7 @@ SIMPLE = (
     (BooleanProperty, "boolean"),
     (DateTimeProperty, "iso"),
     (DateProperty, "date"),
-    (FileProperty, "binary"),
+    (FileProperty, "base64"),
 )
 
 
@@ -62,6 +62,8 @@ class Types:
             return Type("unix")
         if wire in ("json64", "json_text"):
             return Type(str(wire))
+        if wire in ("base64", "base64url"):
+            return Type(str(wire), limits=limits)
         if isinstance(prop, opc.EnumProperty):
             return self.enum(prop, schema)
         if "x-values" in schema:
@@ -135,6 +137,7 @@ class Types:
                     secret=bool(own.get("x-secret")),
                     required=wire in required,
                     nullable=bool(own.get("x-nullable")),
+                    read_only=bool(own.get("readOnly")),
                     identity=always and kind.kind in ("text", "integer") and naming.is_identity(wire),
                 )
             )
@@ -166,7 +169,7 @@ class Types:
             for operation in resource.operations:
                 if operation.result.type is not None:
                     self.mark_type(operation.result.type, "answered")
-                for argument in operation.arguments:
+                for argument in operation.all_arguments:
                     self.mark_type(argument.type, "sent")
 
         api.models = [model for model in self.models.values() if model.answered or model.sent]
@@ -193,7 +196,7 @@ class Types:
         if getattr(model, use):
             return
         setattr(model, use, True)
-        for entry in model.fields:
+        for entry in model.fields if use == "answered" else model.sent_fields:
             self.mark_type(entry.type, use)
         if model.additional is not None:
             self.mark_type(model.additional, use)

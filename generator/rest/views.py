@@ -11,6 +11,7 @@ from .model import Argument, Operation, Type
 from .naming import STATUS_ERRORS
 from .publish import rules_text
 from .rows import Rows, reader
+from .sending import BodyCode
 
 
 class OperationView:
@@ -31,6 +32,7 @@ class OperationView:
         self.query_arguments = self._at("query")
         self.header_arguments = self._at("header")
         self.body_arguments = self._at("body")
+        self.body = BodyCode(operation, code)
 
     def _at(self, place: str) -> list[Argument]:
         return [entry for entry in self.op.arguments if entry.place == place]
@@ -38,14 +40,45 @@ class OperationView:
     @cached_property
     def signature(self) -> list[str]:
         """The parameters of a method; those of the pure call are the same."""
+        body, op = self.body, self.op
+        if not body.overloaded:
+            media = [body.media_parameter(body.groups[0])] if body.several else []
+            return self._signature(op.arguments, [op.additional] if op.additional else [], media)
+        others = [entry for entry in op.arguments if entry.place != "body"]
+        names = [f"{name}: Any = {'OMIT' if name in body.nullable else 'None'}" for name in body.names]
+        return self._signature(others, [], [*names, f"{body.media}: str | None = None"])
+
+    @cached_property
+    def overloads(self) -> list[list[str]]:
+        """The signatures of a method with bodies of different arguments, none if there is only one."""
+        body = self.body
+        others = [entry for entry in self.op.arguments if entry.place != "body"]
+        return [
+            self._signature(
+                [*others, *form.arguments],
+                [form.additional] if form.additional else [],
+                [body.media_parameter(group)],
+            )
+            for group in (body.groups if body.overloaded else ())
+            for form in group[:1]
+        ]
+
+    def _signature(self, arguments: list[Argument], additional: list[Argument], further: list[str]) -> list[str]:
+        """The parameters for some arguments.
+
+        :param further: parameters that are written already.
+        """
         code, op = self.code, self.op
-        positional = self.path_arguments + [entry for entry in op.arguments if entry.positional]
+        positional = self.path_arguments + [entry for entry in arguments if entry.positional]
         lines = [f"{entry.name}: {code.argument_annotation(entry)}" for entry in positional]
-        rest = [entry for entry in op.arguments if entry not in positional]
+        rest = [entry for entry in arguments if entry not in positional]
         rest.sort(key=lambda entry: not entry.required)
         keyword = [f"{entry.name}: {code.argument_annotation(entry)}{code.argument_default(entry)}" for entry in rest]
-        if op.additional:
-            keyword.append(f"{op.additional.name}: Mapping[str, Any] | None = None")
+        keyword += [f"{entry.name}: {code.request(entry.type)} | None = None" for entry in additional]
+        keyword += [parameter for parameter in further if " = " in parameter]
+        keyword[:0] = [parameter for parameter in further if " = " not in parameter]
+        if op.media and not self.body.several:
+            keyword.append(f"{op.media.name}: {code.argument_annotation(op.media)} = None")
         if op.filters:
             # A plain mapping, too: a dict in a variable is no TypedDict for type checkers.
             filters = f"filters: filters_.{op.filters.name} | Mapping[str, object] | None = None"
@@ -59,8 +92,8 @@ class OperationView:
         found += [f"{entry.name}={entry.name}" for entry in self.op.arguments if entry.place != "path"]
         if self.op.filters:
             found.append("filters=filters")
-        if self.op.additional:
-            found.append(f"{self.op.additional.name}={self.op.additional.name}")
+        further = [*self.body.additional, *([self.op.media] if self.op.media else [])]
+        found += [f"{entry.name}={entry.name}" for entry in further]
         return ", ".join(found)
 
     # -- types
@@ -87,6 +120,11 @@ class OperationView:
                 return f"PageData[{self.code.answer(self.type)}]"
             case _:
                 return self.code.answer(self.type)
+
+    def raw_type(self, prefix: str) -> str:
+        """What a method returns if its client returns responses unread."""
+        text = f"RawResponse[{self.return_type(prefix)}]"
+        return f"Coroutine[Any, Any, {text}]" if prefix else text
 
     @property
     def call_type(self) -> str:
@@ -167,7 +205,7 @@ class OperationView:
 
     @property
     def has_headers(self) -> bool:
-        return bool(self.op.headers or self.header_arguments)
+        return bool(self.op.headers or self.header_arguments or self.op.media)
 
     def encoded(self, argument: Argument) -> str:
         """The expression that checks an argument and writes it in the wire's form."""
@@ -181,27 +219,8 @@ class OperationView:
         return f"wire.pairs({literal(argument.wire)}, {self.encoded(argument)}{style}{explode})"
 
     def condition(self, argument: Argument) -> str:
-        """The condition under which an argument is sent, empty if it always is."""
-        if argument.required or (argument.place == "body" and argument.default is not None and not argument.nullable):
-            return ""
-        absent = "OMIT" if argument.nullable and argument.place == "body" else "None"
-        return f"{argument.name} is not {absent}"
-
-    def body_value(self, argument: Argument) -> str:
-        """The expression of a field of the body."""
-        encoded = f"hide_({self.encoded(argument)})" if argument.secret else self.encoded(argument)
-        if argument.nullable:
-            return f"None if {argument.name} is None else {encoded}"
-        if not argument.required and argument.default is not None:
-            return f"{literal(argument.default)} if {argument.name} is None else {encoded}"
-        return encoded
-
-    @property
-    def content(self) -> str:
-        """The expression of a body that is one argument."""
-        argument = self.body_arguments[0]
-        encoded = self.encoded(argument)
-        return encoded if argument.required else f"None if {argument.name} is None else {encoded}"
+        """The condition under which a parameter is sent, empty if it always is."""
+        return "" if argument.required else f"{argument.name} is not None"
 
     @property
     def call_arguments(self) -> list[str]:
@@ -215,19 +234,7 @@ class OperationView:
             found.append("query=[]")
         if self.has_headers:
             found.append("headers=headers")
-        return found + ([self._body_argument] if self.op.body else [])
-
-    @property
-    def _body_argument(self) -> str:
-        op = self.op
-        form = f"form=wire.form({{}}, multipart={op.body == 'multipart'})"
-        if op.body_whole:
-            whole = {"json": "json=content", "binary": "content=content"}
-            return whole.get(op.body, form.format("content or {}"))
-        value = f"{{{literal(op.envelope)}: _body}}" if op.envelope else "_body"
-        if op.body == "json":
-            return f"json={value}" if op.body_required or op.filled else f"json={value} if _body else None"
-        return form.format("_body")
+        return found + (self.body.arguments(self.op.forms[0]) if len(self.op.forms) == 1 else [])
 
     # -- texts
 
@@ -238,6 +245,11 @@ class OperationView:
         return self.op.description if rules in self.op.description else f"{self.op.description} {rules}".strip()
 
     @property
+    def described(self) -> list[Argument]:
+        """All arguments but the filters."""
+        return [*self.op.arguments, *self.body.additional, *([self.op.media] if self.op.media else [])]
+
+    @property
     def doc(self) -> list[str]:
         """The paragraphs of the method's docstring."""
         op = self.op
@@ -245,7 +257,7 @@ class OperationView:
         if op.deprecated:
             parts.append("Deprecated by the platform.")
         parts.append(f"`{op.request}`, described in {self.page}#{op.name}")
-        for entry in [*op.arguments, *([op.additional] if op.additional else [])]:
+        for entry in self.described:
             if entry.description:
                 bounds = f" Limits: {found}." if (found := limits(entry)) else ""
                 parts.append(f":param {entry.name}: {entry.description}{bounds}")

@@ -23,7 +23,10 @@ COPIES = ROOT / "generated/connectycube/rest"
 SAMPLES = {"__init__.py", "_names.py"}
 """Stand-ins for generated modules."""
 
-MODULES = sorted(path.name for path in SOURCES.glob("*.py") if path.name not in SAMPLES)
+ELSEWHERE = {"_payload.py"}
+"""Modules that only clients of other documents need."""
+
+MODULES = sorted(path.name for path in SOURCES.glob("*.py") if path.name not in SAMPLES | ELSEWHERE)
 ASYNC = [name for name in MODULES if name.startswith("_async")]
 
 

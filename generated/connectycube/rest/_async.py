@@ -112,7 +112,7 @@ class AsyncApiClient(BaseClient):
     _http: AsyncPool
 
     def _content(self, content: Any) -> Any:  # async only
-        return _wire.chunks(content) if hasattr(content, "read") else content
+        return content.achunks() if hasattr(content, "achunks") else content
 
     async def _renewed(self, mark: Any) -> Any:
         """Renew a lost session and return the one to repeat the call with. A client with sessions overrides this."""

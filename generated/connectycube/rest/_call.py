@@ -100,7 +100,7 @@ class Operation(Generic[T]):
 class Call(Generic[T]):
     """One request to make."""
 
-    __slots__ = ("content", "form", "headers", "json", "operation", "path", "query")
+    __slots__ = ("content", "form", "headers", "json", "operation", "path", "query", "repeatable")
 
     def __init__(
         self,
@@ -110,7 +110,8 @@ class Call(Generic[T]):
         query: Pairs | None = None,
         json: Any = None,
         content: Any = None,
-        form: tuple[dict[str, Any], Any] | None = None,
+        form: list[tuple[str, Any]] | None = None,
+        repeatable: bool | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         self.operation = operation
@@ -119,7 +120,13 @@ class Call(Generic[T]):
         self.json = json
         self.content = content
         self.form = form
+        """The parts of a multipart form, as httpx takes them."""
         self.headers = headers or {}
+        if repeatable is None:
+            sent_whole = content is None or isinstance(content, bytes)
+            repeatable = form is None and (sent_whole or getattr(content, "repeatable", False))
+        self.repeatable = repeatable
+        """Whether its body can be sent again after some of it was sent."""
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.name}>"

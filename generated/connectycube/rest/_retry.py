@@ -98,9 +98,8 @@ def after_error(call: Call[Any], error: Exception, attempts: Attempts) -> float 
     if not isinstance(error, httpx.TransportError) or isinstance(error, HOPELESS) or _tls(error) is not None:
         return None
     # A stream can be sent again only if none of it was sent.
-    streams = call.content is not None or call.form is not None
     reached = not isinstance(error, NOT_REACHED)
-    if (streams or not call.operation.idempotent) and reached:
+    if not (call.repeatable and call.operation.idempotent) and reached:
         return None
     attempts.reached |= reached
     return attempts.pause()
@@ -120,8 +119,7 @@ def after_status(call: Call[Any], response: httpx.Response, attempts: Attempts) 
     attempts.reached |= status != 429
     # 429 says that the request was not processed, so it is safe to repeat (RFC 6585 section 4), unless its body is a
     # stream that has been read.
-    processed = status != 429 or call.content is not None or call.form is not None
-    if processed and not call.operation.idempotent:
+    if not call.repeatable or (status != 429 and not call.operation.idempotent):
         return None
     return attempts.pause(errors.retry_after(response.headers) or 0.0)
 

@@ -270,10 +270,13 @@ class BaseClient:
                 headers["Content-Type"] = "application/json"
         elif call.content is not None:
             arguments["content"] = self._content(call.content)
-        elif call.form is not None:
-            arguments["data"], files = call.form
-            if files:
-                arguments["files"] = files
+            length = getattr(call.content, "length", None)
+            if length is not None:
+                headers["Content-Length"] = str(length)
+        elif call.form:
+            arguments["files"] = call.form
+        elif "Content-Type" in call.headers:
+            del headers["Content-Type"]
         return arguments
 
     def _request(self, call: Call[Any], http: httpx.Client | httpx.AsyncClient, mark: Any) -> httpx.Request:

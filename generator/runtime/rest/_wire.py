@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from enum import Enum
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -47,8 +47,6 @@ __all__ = [
 
 Encoder = Callable[[str, Any], Any]
 Pairs = list[tuple[str, str]]
-
-CHUNK: Final = 64 * 1024
 
 
 class Omit(Enum):
@@ -96,20 +94,6 @@ def anything(name: str, value: Any, *, max_properties: int | None = None) -> Any
     if is_uuid(value):
         return str(value)
     raise InvalidArgument(name, f"can't be written as JSON: {kind_name(value)}")
-
-
-def binary(name: str, value: Any) -> Any:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    if not hasattr(value, "read"):
-        raise InvalidArgument(name, f"must be bytes or a binary file, not {kind_name(value)}")
-    return value
-
-
-async def chunks(file: Any) -> AsyncIterator[bytes]:
-    """Read a binary file as the async HTTP client expects it."""
-    while chunk := file.read(CHUNK):
-        yield chunk
 
 
 def choice(name: str, value: Any, values: Sequence[Any]) -> Any:
@@ -220,8 +204,12 @@ def record(
     required: tuple[str, ...] = (),
     nullable: frozenset[str] = frozenset(),
     further: Encoder | None = None,
+    read_only: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Encode a nested object: a mapping with known keys, or a model from a response."""
+    """Encode a nested object: a mapping with known keys, or a model from a response.
+
+    :param read_only: keys that only responses have: they are left out, so that what was received can be sent back.
+    """
     if _is_model(value) and all(hasattr(value, key) for key in fields):
         given = {key: getattr(value, key) for key in fields}
         rest = value.extra if further is not None else {}
@@ -237,6 +225,8 @@ def record(
                 found[wire_key] = encode(inside, entry)
             elif key in nullable:
                 found[wire_key] = None
+        elif key in read_only:
+            continue
         elif further is not None:
             found[text(inside, key, min_length=1)] = further(inside, entry)
         else:
@@ -247,32 +237,13 @@ def record(
     return found
 
 
-def more(name: str, value: Any, known: Iterable[str]) -> dict[str, Any]:
+def more(name: str, value: Any, known: Iterable[str], encode: Encoder = anything) -> dict[str, Any]:
     """Encode additional fields of a body, none of which may replace a known one."""
-    found = mapping(name, value, anything)
+    found = mapping(name, value, encode)
     for key in known:
         if key in found:
             raise InvalidArgument(f"{name}[{key!r}]", "has an argument of its own")
     return found
-
-
-Parts = list[tuple[str, Any]]
-
-
-def form(body: Mapping[str, Any], *, multipart: bool) -> tuple[dict[str, Any], Parts]:
-    """Return the fields of a URL-encoded form, or the parts of a multipart form."""
-    pairs = [
-        (key, entry if hasattr(entry, "read") or isinstance(entry, (bytes, dict)) else query_text(entry))
-        for key, value in body.items()
-        for entry in (value if isinstance(value, list) else [value])
-    ]
-    pairs = [(key, json.dumps(value) if isinstance(value, dict) else value) for key, value in pairs]
-    if multipart:
-        return {}, [(key, (None, value) if isinstance(value, str) else value) for key, value in pairs]
-    fields: dict[str, list[Any]] = {}
-    for key, value in pairs:
-        fields.setdefault(key, []).append(value)
-    return fields, []
 
 
 def id_of(name: str, value: Any, kind: str, field: str = "id") -> Any:

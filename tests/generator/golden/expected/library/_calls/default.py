@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import IO
 
+from .. import _payload
 from .. import _wire as wire
 from .._call import Call, Operation
 
@@ -19,12 +21,12 @@ _COVER_SET: Operation[str] = Operation(
 
 def cover_set_call(
     *,
-    body: bytes | IO[bytes],
+    body: bytes | IO[bytes] | Iterable[bytes],
     x_size: int | None = None,
 ) -> Call[str]:
     path = "/cover"
     headers: dict[str, str] = {"Accept": "text/plain", "Content-Type": "image/png"}
     if x_size is not None:
         headers["X-Size"] = wire.header("x_size", wire.integer("x_size", x_size))
-    content = wire.binary("body", body)
+    content = _payload.binary("body", body)
     return Call(_COVER_SET, path, headers=headers, content=content)

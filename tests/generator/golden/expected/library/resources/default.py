@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, cast
 
 from .._async import AsyncRawView
@@ -33,14 +34,14 @@ class Default:
     def cover_set(
         self,
         *,
-        body: bytes | IO[bytes],
+        body: bytes | IO[bytes] | Iterable[bytes],
         x_size: int | None = None,
     ) -> str:
         """PUT /cover
 
         `PUT /cover`, described in docs/default.md#cover_set
 
-        :param body: The request's body.
+        :param body: The request's body. Files and iterables of bytes are read while they are sent.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
         return self._client._call(calls.cover_set_call(x_size=x_size, body=body))
@@ -68,14 +69,14 @@ class AsyncDefault:
     async def cover_set(
         self,
         *,
-        body: bytes | IO[bytes],
+        body: bytes | IO[bytes] | Iterable[bytes],
         x_size: int | None = None,
     ) -> str:
         """PUT /cover
 
         `PUT /cover`, described in docs/default.md#cover_set
 
-        :param body: The request's body.
+        :param body: The request's body. Files and iterables of bytes are read while they are sent.
         :raises InvalidArgument: if an argument is invalid; nothing is sent then.
         """
         return await self._client._call(calls.cover_set_call(x_size=x_size, body=body))
