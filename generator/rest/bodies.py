@@ -37,7 +37,7 @@ def body(reading: Reading, slot: Slot, operation: Operation) -> None:
         operation.media = _media_argument(operation, [form.media for form in forms])
     elif first.kind == "multipart":
         return
-    elif "*" in first.media or _is_mixed(first.media):
+    elif "*" in first.media or _is_mixed(first):
         operation.media = _media_argument(operation, [first.media])
     elif first.media != "application/json" or any(entry.nullable for entry in first.arguments if first.whole):
         operation.headers += (("Content-Type", first.media),)
@@ -75,7 +75,7 @@ def _merged(forms: list[Form]) -> list[Argument]:
 def _media_argument(operation: Operation, types: list[str]) -> Argument:
     """The argument that names the body's media type."""
     used = {entry.name for entry in operation.arguments} | {name for form in operation.forms for name in form.names}
-    wild = any("*" in name or _is_mixed(name) for name in types)
+    wild = any("*" in form.media or _is_mixed(form) for form in operation.forms)
     description = f"The body's media type: {', '.join(types)}. "
     if len(types) > 1:
         description += "By default the first whose body the other arguments fit."
@@ -95,9 +95,9 @@ def _media_argument(operation: Operation, types: list[str]) -> Argument:
     )
 
 
-def _is_mixed(media: str) -> bool:
+def _is_mixed(form: Form) -> bool:
     """Whether a body has parts whose boundary only the caller can tell."""
-    return media.startswith("multipart/") and media.partition(";")[0] != "multipart/form-data"
+    return form.kind == "binary" and form.media.startswith("multipart/")
 
 
 class _Reader:
@@ -126,13 +126,14 @@ class _Reader:
         fields = isinstance(prop, opc.ModelProperty) and bool(properties or envelope)
         if kind == "multipart" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
             problem = f"the body {self.media.name} is no object, and so not made of parts"
-            self.warn(self.media.entry, "schema", problem, "Its bytes are sent as they are given")
+            remedy = "Pass all of its bytes, and its boundary in the media type"
+            self.warn(self.media.entry, "schema", problem, remedy)
             kind = "binary"
-        if kind == "form" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
-            kind = "text"
-        if kind == "binary" and self.media.kind.startswith("multipart/"):
+        elif kind == "binary" and self.media.kind.startswith("multipart/"):
             problem = f"the parts of a body {self.media.name} can't be described"
             self.warn(self.media.entry, None, problem, "Pass all of its bytes, and its boundary in the media type")
+        elif kind == "form" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
+            kind = "text"
         if not fields or kind not in ("json", "form", "multipart"):
             argument = self.whole(kind, prop, raw)
             return Form(kind, self.media.name, (argument,), whole=True, needed=(argument.name,))

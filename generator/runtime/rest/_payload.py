@@ -13,8 +13,9 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePath
+from types import SimpleNamespace
 from typing import Any, Final
-from urllib.parse import quote_plus
+from urllib.parse import unquote
 
 from . import _wire as wire
 from .errors import InvalidArgument
@@ -190,6 +191,9 @@ def file(name: str, value: Any, *wanted: str) -> tuple[str, Any, str]:
         value = value.encode() if isinstance(value, str) else value
     content = _file(name, value, ", or a tuple of file name, content and media type")
     filename = filename or _filename(content) or "upload"
+    if not isinstance(content, bytes) and _position(content) is None:
+        # httpx would take the length of a pipe for that of its content.
+        content = SimpleNamespace(read=content.read)
     usual = next((one for one in wanted if "*" not in one), OCTETS)
     return filename, content, given or _guessed(filename, wanted) or usual
 
@@ -218,7 +222,8 @@ def _part(value: Any, media: str) -> tuple[Any, ...]:
 
 def styled_parts(pairs: wire.Pairs) -> Parts:
     """Return the parts of an argument in one of the styles of a query."""
-    return [(key, (None, value)) for key, value in pairs]
+    # What a query escapes to keep separators apart is plain in a part.
+    return [(key, (None, value if type(value) is str else unquote(value))) for key, value in pairs]
 
 
 def all_parts(values: Mapping[str, Any]) -> Parts:
@@ -251,7 +256,7 @@ def all_fields(values: Mapping[str, Any]) -> wire.Pairs:
 
 def urlencoded(pairs: wire.Pairs) -> bytes:
     """Encode the fields of a form."""
-    return "&".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in pairs).encode("ascii")
+    return wire.query_string(pairs).encode("ascii")
 
 
 # -- several bodies
