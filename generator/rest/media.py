@@ -50,7 +50,7 @@ def body_media(document: Map, holder: Map) -> list[tuple[str, Media]]:
     """
     found: dict[str, tuple[str, Media]] = {}
     for name, entry in (holder.get("content") or {}).items():
-        entry = entry if isinstance(entry, Map) else Map()
+        entry = entry if isinstance(entry, Map) else _empty(holder["content"], name)
         plain = name.partition(";")[0].strip().lower()
         media = Media(plain, name, entry)
         same = "".join(name.lower().split()).removesuffix(";charset=utf-8")
@@ -59,6 +59,13 @@ def body_media(document: Map, holder: Map) -> list[tuple[str, Media]]:
     known = {kind for kind, media in bodies if not media.wild}
     # `application/*+json` beside JSON adds nothing.
     return [(kind, media) for kind, media in bodies if not (media.wild and kind == "json" and kind in known)]
+
+
+def _empty(parent: Map, key: str) -> Map:
+    """The object that stands for a key without a value."""
+    found = Map()
+    found.file, found.line, found.lines = parent.file, parent.line_of(key), {}
+    return found
 
 
 def _body_kind(document: Map, media: Media) -> str:
