@@ -158,7 +158,7 @@ class _Pages:
                 text = f"print({text})"
         lines = ["import datetime as dt\n"] if re.search(r"\bdt\.", text) else []
         lines.append(f"from {self.package} import {self.client}\n")
-        login = LOGINS.get(self.api.platform, "") if "session" in operation.security else ""
+        login = LOGINS.get(self.api.platform, "") if ("session",) in operation.security else ""
         lines += [f"with {self.client}() as {self.variable}:", *([f"    {login}"] if login else []), f"    {text}"]
         return "\n".join(lines)
 

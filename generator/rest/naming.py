@@ -58,8 +58,8 @@ LONGEST_MODULE = 100
 
 #: Names that generated functions use themselves: an argument must not take them.
 TAKEN_ARGUMENTS = frozenset(
-    """self cls wire inputs models filters_ filter_pairs calls path query headers body content dict str Any Call
-    PageCall OMIT""".split()
+    """self cls wire inputs models filters_ filter_pairs calls path query headers cookies styles body content dict str
+    Any Call PageCall OMIT""".split()
 )
 
 TAKEN_BODY_ARGUMENTS = TAKEN_ARGUMENTS - {"body"}

@@ -12,7 +12,7 @@ from .grammar import METHODS
 from .media import FORMS, Media, media_of
 from .schemas import Schemas
 
-PLACES = ("path", "query", "header")
+PLACES = ("path", "query", "querystring", "header", "cookie")
 
 PUBLISHED = frozenset(("x-of-variant", "x-of-filters"))
 """The marks of parameters that only other tools need."""

@@ -19,6 +19,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
 
+Security = tuple[str | tuple[str, ...], ...]
+"""Alternatives, each a security scheme or several that are needed together."""
+
 EXPIRED = "Required session does not exist"
 """The platform's message for a session that has expired (wire facts, 2.1)."""
 
@@ -57,7 +60,7 @@ class Operation(Generic[T]):
         parse: Callable[[Any], T] | None,
         *,
         quick: Callable[[bytes], T] | None = None,
-        security: tuple[str, ...] = (),
+        security: Security = (),
         server: str = "",
         fill: Mapping[str, str] | None = None,
         outcomes: Mapping[int, str] | None = None,
@@ -74,6 +77,7 @@ class Operation(Generic[T]):
         self.quick = quick
         """Turns the bytes of a usual response into the result, and raises for any other."""
         self.security = security
+        """What the client must have one of: a security scheme, or several that are needed together."""
         self.server = server
         """The base URL, if not the client's."""
         self.fill = fill or {}
@@ -98,7 +102,7 @@ class Operation(Generic[T]):
 class Call(Generic[T]):
     """One request to make."""
 
-    __slots__ = ("content", "form", "headers", "json", "operation", "path", "query")
+    __slots__ = ("content", "cookies", "form", "headers", "json", "operation", "path", "query")
 
     def __init__(
         self,
@@ -110,6 +114,7 @@ class Call(Generic[T]):
         content: Any = None,
         form: tuple[dict[str, Any], Any] | None = None,
         headers: dict[str, str] | None = None,
+        cookies: list[str] | None = None,
     ) -> None:
         self.operation = operation
         self.path = path
@@ -118,6 +123,8 @@ class Call(Generic[T]):
         self.content = content
         self.form = form
         self.headers = headers or {}
+        self.cookies = cookies or []
+        """As in the header, such as `name=value`."""
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.name}>"
@@ -143,7 +150,8 @@ def divided(call: Call[T]) -> list[Call[T]]:
         else:
             parts[-1] += f",{one}"
     paths = [start + part + slash + end for part in parts]
-    return [Call(call.operation, path, query=call.query, json=call.json, headers=call.headers) for path in paths]
+    more: dict[str, Any] = {"query": call.query, "json": call.json, "headers": call.headers, "cookies": call.cookies}
+    return [Call(call.operation, path, **more) for path in paths]
 
 
 def merged(one: Any, other: Any) -> Any:
