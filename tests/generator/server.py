@@ -19,16 +19,24 @@ class Request:
     query: list[tuple[str, str]]
     headers: dict[str, str]
     body: bytes
+    target: str = ""
+    """The path and the query, byte for byte."""
+    header_lines: list[tuple[str, str]] = field(default_factory=list)
+    """All headers, also those that came several times."""
 
 
 @dataclass
 class Server:
-    """The answer to all requests, and the requests."""
+    """The answer to all requests, and the requests.
+
+    :ivar more_headers: sent with the answer, besides its type and length.
+    """
 
     url: str = ""
     status: int = 200
     content_type: str = "application/json"
     answer: bytes = b"{}"
+    more_headers: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
     def says(self, answer: bytes, content_type: str = "application/json", status: int = 200) -> None:
@@ -63,17 +71,20 @@ def running() -> Iterator[Server]:
             url = urlsplit(self.path)
             query = parse_qsl(url.query, keep_blank_values=True)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            server.requests.append(Request(self.command, url.path, query, headers, _body(self)))
+            body, lines = _body(self), self.headers.items()
+            server.requests.append(Request(self.command, url.path, query, headers, body, self.path, lines))
             self.send_response(server.status)
-            body = b"" if server.status == 204 else server.answer
-            if body:
+            body = b"" if server.status == 204 or self.command == "HEAD" else server.answer
+            if body and server.content_type:
                 self.send_header("Content-Type", server.content_type)
+            for name, value in server.more_headers.items():
+                self.send_header(name, value)
             if server.status != 204:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = answer
+        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_TRACE = do_QUERY = answer
 
         def log_message(self, format: str, *args: object) -> None:
             pass
