@@ -247,6 +247,9 @@ class BaseClient:
             headers = {"User-Agent": USER_AGENT, **call.headers}
         else:
             headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
+            if "Accept" in self._headers:
+                # Of the documented media types, the caller wants this one.
+                headers["Accept"] = self._headers["Accept"]
             self._authorize(call, headers, mark)
         if operation.server and (operation.foreign or not BASE_URL or self.base_url == BASE_URL.rstrip("/")):
             url = operation.server + call.path
@@ -309,8 +312,12 @@ class BaseClient:
         if (old.scheme, old.host, old.port) != (new.scheme, new.host, new.port):
             if request.method not in ("GET", "HEAD") or (old.scheme == "https" and new.scheme != "https"):
                 return None
-            for name in (*self._headers, *(name for name, _ in SCHEMES.values())):
-                request.headers.pop(name, None)
+            for name in (*self._headers, *call.headers, *(name for name, _ in SCHEMES.values())):
+                if name != "Accept":
+                    request.headers.pop(name, None)
+        elif "cookie" in response.request.headers:
+            # httpx leaves it to the cookies that it keeps itself: here, none.
+            request.headers["cookie"] = response.request.headers["cookie"]
         return request
 
     def _bad_redirect(self, call: Call[Any]) -> errors.DecodeError:
