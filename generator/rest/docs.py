@@ -154,6 +154,8 @@ class _Pages:
         match operation.result.kind:
             case "page":
                 text = f"for item in {text}:\n        print(item)"
+            case "several" if {answer.kind for answer in operation.result.answers} <= {"events", "lines"}:
+                text = f"for item in {text}:\n        print(item)"
             case kind if kind != "none":
                 text = f"print({text})"
         lines = ["import datetime as dt\n"] if re.search(r"\bdt\.", text) else []
@@ -176,4 +178,4 @@ def _short(value: Any) -> str:
 
 def _bare(annotation: str) -> str:
     """An annotation as a user writes it, with names imported from the package."""
-    return re.sub(r"\b(?:models|inputs|filters_|builtins)\.(?=\w)", "", annotation)
+    return re.sub(r"\b(?:models|inputs|filters_|builtins|streams_)\.(?=\w)", "", annotation)

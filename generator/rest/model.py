@@ -149,22 +149,53 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One of the ways in which an operation answers."""
+
+    status: str
+    media: str
+    """Empty if it has no body."""
+    kind: str
+    """none, json, text, bytes; events or lines (a stream); scalar (a text that holds one value); plain (text of any
+    media type) or loose (whatever it is)."""
+    type: Type | None = None
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
 class Result:
     """What a method returns."""
 
     kind: str
-    """none, value, page, count, bytes or text."""
+    """none, value, page, count, bytes, text or several."""
     type: Type | None = None
     envelope: str = ""
     item_envelope: str = ""
     page: Page | None = None
     examples: tuple[tuple[int, Any], ...] = ()
-    media: str = ""
-    """The media type of bytes and text."""
+    answers: tuple[Answer, ...] = ()
+    """Those of `several`."""
+    optional: bool = False
+    """Null or nothing at all is one of these answers."""
     outcomes: tuple[tuple[int, str], ...] = ()
     """Which list of the result holds the only id in the path, by status, where the server doesn't send the lists."""
     first: bool = False
     """The value is the first entry of a list."""
+
+    @property
+    def types(self) -> list[Type]:
+        """The types of all answers."""
+        return [kind for kind in (self.type, *(answer.type for answer in self.answers)) if kind is not None]
+
+    @property
+    def streams(self) -> bool:
+        """Whether a response may be a stream."""
+        return any(answer.kind in ("events", "lines") for answer in self.answers)
+
+    @property
+    def binary(self) -> bool:
+        """Whether a response may be bytes."""
+        return self.kind == "bytes" or any(answer.kind == "bytes" for answer in self.answers)
 
 
 @dataclass

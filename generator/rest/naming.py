@@ -40,7 +40,9 @@ TAKEN_FIELDS = frozenset(
 )
 
 #: Names that annotations in the body of a resource need, and its own members.
-TAKEN_METHODS = frozenset("with_raw_response str int float bool bytes builtins dt models inputs filters_".split())
+TAKEN_METHODS = frozenset(
+    "with_raw_response with_streaming_response str int float bool bytes builtins dt models inputs filters_".split()
+)
 
 #: Names that the body of a client needs, and its own members.
 TAKEN_RESOURCES = frozenset(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..source import Map
 from . import naming
-from .answers import result, statuses
+from .answers import accepted, result, statuses
 from .bodies import body
 from .check import component, deref
 from .engine import Contradiction, Engine
@@ -74,10 +74,10 @@ def understand(reading: Reading, slot: Slot) -> None:
             part.schema = {}
     if slot.body:
         slot.body.prop = reading.engine.property(slot.body.schema)
-    if slot.answer:
+    for answer in slot.answers:
         # An answer without a type is handed over as it is.
         with suppress(Contradiction):
-            slot.answer.prop = reading.engine.property(slot.answer.schema)
+            answer.prop = reading.engine.property(answer.schema) if answer.media else None
 
 
 def resource_of(reading: Reading, slot: Slot, resources: dict[str, Resource]) -> Resource:
@@ -130,8 +130,9 @@ def operation_of(reading: Reading, slot: Slot, resource: Resource) -> Operation:
         source=source.file,
         server=own_server(reading, source, base, deref(reading.document, reading.document["paths"][slot.path])),
     )
-    if operation.result.media:
-        operation.headers += (("Accept", operation.result.media),)
+    accept = accepted(reading, slot)
+    if accept:
+        operation.headers += (("Accept", accept),)
     filters = source.get("x-filters") or reading.filters.get(str(source.get("x-filters-of")))
     if filters:
         operation.filters = read_filters(reading, filters)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from ..source_code import constant, literal
 from .code import Code
-from .model import Argument, Operation, Type
+from .media import is_separated
+from .model import Answer, Argument, Operation, Result, Type
 from .naming import STATUS_ERRORS
 from .publish import rules_text
 from .rows import Rows, reader
+
+TEXTS = frozenset(("text", "enum", "iso", "date", "json_text"))
+"""The types whose value an event's data is as it stands; that of all others is JSON."""
 
 
 class OperationView:
@@ -90,6 +95,9 @@ class OperationView:
                 return "str"
             case "page":
                 return f"PageData[{self.code.answer(self.type)}]"
+            case "several":
+                # The types of streams differ between the two clients.
+                return "Any" if self.op.result.streams else self._several("")
             case _:
                 return self.code.answer(self.type)
 
@@ -103,7 +111,30 @@ class OperationView:
             return f"{'Pending' if prefix else ''}Page[{self.code.answer(self.type, builtin='builtins.')}]"
         if self.op.result.kind == "value":
             return self.code.answer(self.type, builtin="builtins.")
+        if self.op.result.kind == "several":
+            return self._several(prefix, builtin="builtins.")
         return self.core_type
+
+    def _several(self, prefix: str, builtin: str = "") -> str:
+        """The union of the answers' types."""
+        found: list[str] = []
+        for answer in self.op.result.answers:
+            text = "" if answer.type is None else self.code.answer(answer.type, builtin=builtin)
+            match answer.kind:
+                case "none":
+                    continue
+                case "events":
+                    text = f"streams_.{prefix}Stream[streams_.Event[{text}]]"
+                case "lines":
+                    text = f"streams_.{prefix}Stream[{text}]"
+                case "bytes":
+                    text = "bytes"
+                case "text" | "plain":
+                    text = "str"
+            found.append(text)
+        if "Any" in found:
+            return "Any"
+        return " | ".join(dict.fromkeys([*found, *(["None"] if self.op.result.optional else [])]))
 
     # -- the operation's constants
 
@@ -118,9 +149,15 @@ class OperationView:
             case "count":
                 return "a_count"
             case "bytes":
-                return "lambda data: data"
+                return "answers_.content"
             case "text":
-                return 'lambda data: data.decode("utf-8", "replace")'
+                return "answers_.text"
+            case "several":
+                cases = (
+                    f"({literal(answer.status)}, {literal(answer.media)}, {self._reader(answer)}), "
+                    for answer in result.answers
+                )
+                return f"answers_.Answers({''.join(cases)})"
         kind = self.type
         convert = converter(code, kind)
         envelope = f", {literal(result.item_envelope)}" if result.item_envelope else ""
@@ -140,6 +177,32 @@ class OperationView:
         if kind.kind == "any":
             return f"lambda data: {data}"
         return f"lambda data: value({data}, {convert})"
+
+    def _reader(self, answer: Answer) -> str:
+        """The expression of what reads one of several answers."""
+        simple = {"none": "nothing", "text": "text", "bytes": "content", "plain": "plain", "loose": "anything"}
+        if answer.kind in simple:
+            return f"answers_.{simple[answer.kind]}"
+        assert answer.type is not None
+        parser = self._of(answer.type).parser
+        match answer.kind:
+            case "scalar":
+                return f"answers_.text_as({parser})"
+            case "events":
+                json = ", json=True" if answer.type.kind not in TEXTS else ""
+                return f"_streams.events({parser}{json})"
+            case "lines":
+                return f"_streams.{'json_sequence' if is_separated(answer.media) else 'json_lines'}({parser})"
+        return f"answers_.json_of({parser}{', optional=True' if self.op.result.optional else ''})"
+
+    def _of(self, kind: Type) -> OperationView:
+        """The view of an operation that answers only this type."""
+        return OperationView(replace(self.op, result=Result("value", kind)), self.code, self.rows)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a response may be a stream."""
+        return self.op.result.streams
 
     @property
     def quick(self) -> str:

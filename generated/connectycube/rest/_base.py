@@ -318,6 +318,9 @@ class BaseClient:
             if call.headers:
                 own = {name.lower() for name in call.headers}
                 headers = {name: value for name, value in headers.items() if name.lower() not in own} | call.headers
+            if "Accept" in self._headers:
+                # Of the documented media types, the caller wants this one.
+                headers["Accept"] = self._headers["Accept"]
             keys, key_cookies = self._authorize(call, headers, mark)
             query, cookies = [*query, *keys], [*cookies, *key_cookies]
         if operation.server.startswith("/"):
@@ -396,8 +399,9 @@ class BaseClient:
         if (old.scheme, old.host, old.port) != (new.scheme, new.host, new.port):
             if request.method not in ("GET", "HEAD") or (old.scheme == "https" and new.scheme != "https"):
                 return None
-            for name in (*self._headers, *(name for name, _ in SCHEMES.values())):
-                request.headers.pop(name, None)
+            for name in (*self._headers, *call.headers, *(name for name, _ in SCHEMES.values())):
+                if name != "Accept":
+                    request.headers.pop(name, None)
             request.extensions.pop("cookies", None)
         elif "cookies" in request.extensions:
             add_cookies(request)

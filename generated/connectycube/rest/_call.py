@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from . import errors
-from ._body import crowded, host_of, text_of
+from ._body import charset_of, crowded, host_of, text_of
 from ._wire import Pairs
 
 P = ParamSpec("P")
@@ -95,7 +95,7 @@ class Operation(Generic[T]):
         self.own = own
         """The path holds `{user_id}`, for the session's user."""
         self.raw = raw
-        """The response isn't JSON: `parse` gets its bytes."""
+        """The response isn't only JSON: `parse` gets it as it came."""
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}>"
@@ -234,14 +234,14 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return operation.quick(response.content)
     try:
-        return operation.parse(response.content if operation.raw else decode(response.content))
+        return operation.parse(response if operation.raw else decode(response.content, response))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         problem = "is empty" if not response.content else "is not JSON or is truncated"
         raise _decode_error(operation, response, problem) from error
     except ShapeError as error:
         raise _decode_error(operation, response, str(error)) from error
     except errors.DecodeError as error:
-        raise _decode_error(operation, response, f"can't be read, because {error}") from error
+        raise _decode_error(operation, response, f"can't be read, because {error}", type(error)) from error
     except Absent:
         texts = {"base": ["nothing has this id, or the current user may not see it"]}
         raise _api_error(errors.NotFound, 404, texts, None, operation, response) from None
@@ -277,14 +277,18 @@ def _decode_error(
     return error
 
 
-def decode(body: bytes) -> Any:
-    """Decode JSON; what the fast decoder rejects gets a second try with the standard library's."""
+def decode(body: bytes, response: httpx.Response | None = None) -> Any:
+    """Decode JSON; what the fast decoder rejects gets a second try with the standard library's.
+
+    :param response: may name another charset than that of JSON.
+    """
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = str(error)
     try:
-        return json.loads(body)
+        charset = "utf-8" if response is None else charset_of(response)
+        return json.loads(body if charset == "utf-8" else body.decode(charset))
     except (ValueError, RecursionError):
         pass
     # Raised outside of the handlers: a chained error would keep the body, which may hold a token.

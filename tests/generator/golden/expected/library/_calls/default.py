@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import IO
 
+from .. import _answers as answers_
 from .. import _styles as styles
 from .. import _wire as wire
 from .._call import Call, Operation
@@ -13,7 +14,7 @@ from .._call import Call, Operation
 _COVER_SET: Operation[str] = Operation(
     "default.cover_set",
     "PUT",
-    lambda data: data.decode("utf-8", "replace"),
+    answers_.text,
     raw=True,
 )
 
