@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from ..source import plain
 from . import naming
-from .check import PATH_PARAMETER
+from .document import PATH_PARAMETER
 from .model import OWN_USER, Argument, Operation
 from .prepare import Slot
 from .reading import Reading

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from . import naming
-from .check import deref
+from .document import deref
 from .model import Scheme
 from .reading import Reading
 
