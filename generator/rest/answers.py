@@ -10,7 +10,7 @@ from openapi_python_client.parser import properties as opc
 
 from ..faults import SpecFaults
 from ..source import Map, fault
-from .check import deref
+from .document import deref
 from .media import EVENTS, is_json, is_sequence, is_text, media_of
 from .model import Answer, Page, Result, Type
 from .prepare import Part, Slot

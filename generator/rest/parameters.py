@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_plus
 
 from ..source import plain
 from . import naming
-from .check import PATH_PARAMETER
+from .document import PATH_PARAMETER
 from .model import OWN_USER, Argument, Operation, Type
 from .prepare import Part, Slot
 from .reading import Reading

@@ -6,7 +6,7 @@ import re
 
 from ..source import Map
 from . import naming
-from .check import deref
+from .document import deref
 from .model import Scheme
 from .reading import Reading
 

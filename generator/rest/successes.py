@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..source import Map, plain
-from .check import deref
+from .document import deref
 from .media import EVENTS, Media, is_json, is_sequence, medias_of
 
 
