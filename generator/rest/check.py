@@ -205,7 +205,7 @@ class _Checker:
             if not path.startswith("/"):
                 self.add(paths, path, f"the path {path!r} does not start with '/'", "Put a '/' before it")
             names = PATH_PARAMETER.findall(path)
-            if len(set(names)) < len(names):
+            if self.strict and len(set(names)) < len(names):
                 self.add(paths, path, f"the path {path!r} names a parameter twice", "Give each its own name")
             item = deref(self.document, item)
             for operation in operations_of(item):
@@ -232,7 +232,7 @@ class _Checker:
                 problem = f"the path parameter {parameter.get('name')!r} is not in the path {path!r}"
                 self.add(parameter, "name", problem, nearest(str(parameter.get("name")), names, "Put it in the path"))
         for name in names:
-            if ("path", name) not in declared:
+            if ("path", name) not in declared and ("query", name) not in declared:
                 problem = f"the path parameter {name!r} of {path!r} is not declared"
                 remedy = f"Add a parameter with 'name: {name}' and 'in: path'"
                 self.add(operation, "parameters", problem, remedy)

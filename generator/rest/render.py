@@ -36,6 +36,9 @@ CONVENTIONS = ("CallHistory", "CallOutcome", "Place", "SystemNotice", "SystemNot
 RESOURCE_HELPERS = ("_files.py", "_async_files.py")
 """Runtime modules of resources that have hand-written helpers."""
 
+NEEDED_BY_SOME = ("_basic.py", "_servers.py", "_styles.py")
+"""Runtime modules that only some documents' clients need."""
+
 RUNTIME = "generator/runtime/rest"
 
 
@@ -205,7 +208,7 @@ class Renderer:
 
         :param helped: the resources that have hand-written helpers.
         """
-        optional = {*SESSION_MODULES, *RESOURCE_HELPERS, "_styles.py", "_servers.py", "_basic.py"}
+        optional = {*SESSION_MODULES, *RESOURCE_HELPERS, *NEEDED_BY_SOME}
         wanted = {f"{prefix}_{name}.py" for name in helped for prefix in ("", "_async")}
         if self.platform:
             wanted.update(SESSION_MODULES)
