@@ -11,7 +11,7 @@ from .model import Scheme
 from .reading import Reading
 
 #: The arguments of every client.
-TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self".split()
+TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self under".split()
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What the name of a header or of a cookie may be."""
