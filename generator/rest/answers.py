@@ -9,7 +9,7 @@ from openapi_python_client.parser import properties as opc
 
 from ..faults import SpecFaults
 from ..source import Map, fault
-from .check import deref
+from .document import deref
 from .media import media_of
 from .model import Page, Result, Type
 from .prepare import Slot

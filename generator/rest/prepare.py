@@ -7,8 +7,7 @@ from typing import Any
 
 from ..source import Map
 from . import naming
-from .check import deref, operations_of, parameters_of
-from .grammar import METHODS
+from .document import deref, methods_of, parameters_of
 from .media import FORMS, Media, media_of
 from .schemas import Schemas
 
@@ -54,9 +53,9 @@ def prepare(document: Map, schemas: Schemas) -> list[Slot]:
     slots: list[Slot] = []
     for path, item in (document.get("paths") or {}).items():
         item = deref(document, item)
-        for method in METHODS:
-            for operation in operations_of(Map({method: item[method]})) if method in item else ():
-                slots.append(preparer.slot(path, method, item, operation, item[method]))
+        for method, base in methods_of(item):
+            for operation in (base, *(base.get("x-variants") or ())):
+                slots.append(preparer.slot(path, method, item, operation, base))
     return slots
 
 

@@ -9,9 +9,10 @@ from ..source import Map
 from . import naming
 from .answers import result, statuses
 from .bodies import body
-from .check import component, deref
+from .document import component, deref
 from .engine import Contradiction, Engine
 from .filters import read_filters
+from .grammar import METHODS
 from .media import media_of
 from .model import Api, Operation, Resource
 from .parameters import parameters
@@ -21,6 +22,9 @@ from .schemas import Schemas
 from .security import schemes, security_of
 from .servers import base_server, common_server, own_server
 from .types import Types
+
+IDEMPOTENT = frozenset(METHODS) - {"post", "patch"}
+"""The methods that can be repeated without harm."""
 
 
 def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> Api:
@@ -125,7 +129,7 @@ def operation_of(reading: Reading, slot: Slot, resource: Resource) -> Operation:
         result=result(reading, slot),
         security=security_of(reading, security),
         fixed_query=tuple((key, _query_text(value)) for key, value in (source.get("x-fixed-query") or {}).items()),
-        idempotent=bool(source.get("x-idempotent", slot.method != "post" and slot.method != "patch")),
+        idempotent=bool(source.get("x-idempotent", slot.method in IDEMPOTENT)),
         renewable=bool(source.get("x-renewable", True)),
         source=source.file,
         server=own_server(reading, source, base, deref(reading.document, reading.document["paths"][slot.path])),

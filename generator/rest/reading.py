@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..source import Map, fault, plain
-from .check import deref
+from .document import deref
 from .engine import Engine
 from .model import Api, Scheme
 from .schemas import Schemas

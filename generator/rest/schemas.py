@@ -12,7 +12,7 @@ from typing import Any
 
 from ..source import Map, plain
 from . import naming
-from .check import circular, component, resolve
+from .document import circular, component, resolve
 from .grammar import WIRE
 
 

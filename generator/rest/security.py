@@ -6,7 +6,7 @@ import re
 
 from ..source import Map
 from . import naming
-from .check import deref
+from .document import deref
 from .model import Scheme
 from .reading import Reading
 
@@ -61,14 +61,7 @@ def security_of(reading: Reading, holder: Map) -> tuple[tuple[str, ...], ...]:
     """The alternatives of an object's `security`, that of anonymous requests last."""
     found: list[tuple[str, ...]] = []
     for entry in holder.get("security") or ():
-        schemes = []
-        for name in entry or ():
-            if name not in reading.security:
-                problem = f"there is no security scheme {name!r}"
-                reading.warn(entry, name, problem, "Define it under components/securitySchemes")
-                reading.security[name] = None
-            scheme = reading.security[name]
-            schemes += [scheme.name] if scheme is not None else []
-        found.append(tuple(dict.fromkeys(schemes)))
+        schemes = [reading.security[name] for name in entry]
+        found.append(tuple(dict.fromkeys(scheme.name for scheme in schemes if scheme is not None)))
     found = list(dict.fromkeys(found))
     return tuple(sorted(found, key=lambda names: not names)) if any(found) else ()

@@ -31,7 +31,7 @@ WORSE = "paths: {}\npaths: {}\n"
 def test_all_faults_at_once_through_the_command(tmp_path: Path) -> None:
     spec = write(tmp_path, api=BAD)
     out = tmp_path / "out"
-    outcome = command("--spec", "spec", "--out", out, cwd=tmp_path)
+    outcome = command("--spec", "spec", "--out", out, "--strict", cwd=tmp_path)
     assert outcome.status == 1
     assert outcome.out == ""
     assert outcome.err == (
@@ -71,7 +71,7 @@ def test_previous_output_is_untouched(tmp_path: Path, through: str) -> None:
     before = tree(out)
     assert before
     (spec / "api.yaml").write_text(BAD)
-    outcome = run("--spec", spec, "--out", out) if through == "function" else command("--spec", spec, "--out", out)
+    outcome = (run if through == "function" else command)("--spec", spec, "--out", out, "--strict")
     assert outcome.status == 1
     assert tree(out) == before
     assert sorted(path.name for path in out.iterdir()) == ["client"]

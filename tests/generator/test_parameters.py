@@ -7,15 +7,12 @@ from typing import Any
 
 import pytest
 
-from generator.rest.bundle import read
-from generator.rest.generate import package
-
-from .support import Node, document, dump, generated, operation
+from .support import Node, document, dump, generated, operation, run
 
 
-def calls(folder: Path, parameters: list[Node], path: str = "/a") -> str:
+def calls(folder: Path, parameters: list[Node], path: str = "/a", openapi: str = "3.1.0") -> str:
     """The module of calls of a document with one operation."""
-    api = document(paths={path: {"get": operation("a", parameters=parameters)}})
+    api = document(openapi=openapi, paths={path: {"get": operation("a", parameters=parameters)}})
     return (generated(folder, api) / "_calls/default.py").read_text(encoding="utf-8")
 
 
@@ -54,7 +51,13 @@ def test_only_clients_that_need_them_have_further_modules(tmp_path: Path) -> Non
 def test_a_parameter_may_be_the_whole_query(tmp_path: Path) -> None:
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
     whole = {"name": "query", "in": "querystring", "content": {"application/x-www-form-urlencoded": {"schema": schema}}}
-    spec = dump(tmp_path, document(paths={"/a": {"get": operation("a", parameters=[whole])}}))
-    files, api = package(read(spec), spec, "api.yaml")
-    assert not api.warnings
-    assert "wire.pairs('query', wire.mapping(\"query_\"".replace('"', "'") in files["_calls/default.py"]
+    text = calls(tmp_path, [whole], openapi="3.2.0")
+    assert 'wire.pairs("query", wire.mapping("query_", query_, wire.text))' in text
+
+
+def test_a_whole_query_of_another_type_is_left_out(tmp_path: Path) -> None:
+    whole = {"name": "q", "in": "querystring", "content": {"application/json": {"schema": {"type": "object"}}}}
+    spec = dump(tmp_path, document(openapi="3.2.0", paths={"/a": {"get": operation("a", parameters=[whole])}}))
+    outcome = run("--spec", spec, "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert "the parameter 'q' is left out: a whole query can only be sent as a form" in outcome.err
