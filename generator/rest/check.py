@@ -13,7 +13,7 @@ from typing import Any
 from ..faults import Fault, SpecFaults, nearest
 from ..source import Map, Seq, fault, placed
 from .circles import circles, open_circles
-from .document import PATH_PARAMETER, deref, operations_of, parameters_of, resolve
+from .document import PATH_PARAMETER, deref, divided, operations_of, parameters_of, resolve
 from .examples import examples
 from .grammar import METHODS, PAGE_KEYS, STANDARD_FORMATS, WIRE, below, sections
 from .naming import unique
@@ -193,7 +193,8 @@ class _Checker:
             self.tidy_paths()
         for path, item in (self.document.get("paths") or {}).items():
             paths = self.document["paths"]
-            names = PATH_PARAMETER.findall(path)
+            before, query = divided(path)
+            names, asked = PATH_PARAMETER.findall(before), PATH_PARAMETER.findall("&".join(query))
             if self.strict:
                 if not path.startswith("/"):
                     self.add(paths, path, f"the path {path!r} does not start with '/'", "Put a '/' before it")
@@ -203,9 +204,9 @@ class _Checker:
             for operation in operations_of(item):
                 self.operation_id(operation, seen)
                 if self.strict:
-                    self.parameters(path, names, item, operation)
+                    self.parameters(path, [*names, *asked], item, operation)
                 else:
-                    self.tidy_parameters(path, names, item, operation)
+                    self.tidy_parameters(path, names, asked, item, operation)
                 self.page(operation)
 
     def operation_id(self, operation: Map, seen: dict[str, str]) -> None:
@@ -290,8 +291,11 @@ class _Checker:
                 holder[method] = _copied(holder[method])
         return made
 
-    def tidy_parameters(self, path: str, names: list[str], item: Map, operation: Map) -> None:
-        """Leave out the parameters that can't be sent, and add those that the path names."""
+    def tidy_parameters(self, path: str, names: list[str], asked: list[str], item: Map, operation: Map) -> None:
+        """Leave out the parameters that can't be sent, and add those that the path names.
+
+        :param asked: the names in the path's query, which may be those of parameters in queries.
+        """
         declared: set[Any] = set()
         for holder in (operation, item):
             kept: dict[Any, tuple[Any, int]] = {}
@@ -301,19 +305,16 @@ class _Checker:
                 place = (parameter["in"], parameter["name"])
                 if place in kept:
                     self.add(parameter, "name", f"the parameter {place[1]!r} is declared twice", "Remove one of them")
-                elif place[0] == "path" and place[1] not in names:
+                elif place[0] == "path" and place[1] not in (*names, *asked):
                     self.not_in_path(parameter, path, names)
-                elif place[0] == "querystring":
-                    problem = f"{place[1]!r}: a parameter for the whole query can't be sent"
-                    self.add(parameter, "in", problem, "The rest is generated")
                 else:
                     kept[place] = (entry, given.line_of(index))
             if len(kept) < len(given):
                 holder["parameters"] = Seq(entry for entry, _ in kept.values())
                 placed(holder["parameters"], holder, "parameters").lines = [line for _, line in kept.values()]
             declared |= kept.keys()
-        for name in dict.fromkeys(names):
-            if ("path", name) not in declared:
+        for name in dict.fromkeys((*names, *asked)):
+            if ("path", name) not in declared and (name in names or ("query", name) not in declared):
                 self.not_declared(operation, name, path)
                 made = {"name": name, "in": "path", "required": True}
                 parameter = placed(Map(made), operation, "parameters")

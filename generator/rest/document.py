@@ -12,6 +12,16 @@ from .grammar import METHODS
 
 PATH_PARAMETER = re.compile(r"{([^{}]*)}")
 
+_QUERY_NAMES = re.compile(r"{[?&]([^{}]*)}")
+
+
+def divided(path: str) -> tuple[str, list[str]]:
+    """Divide a path from the pairs of its query; a fragment is never sent."""
+    # As in the templates of RFC 6570: `/things{?page,size}`.
+    names = [name.strip().rstrip("*") for group in _QUERY_NAMES.findall(path) for name in group.split(",")]
+    path, _, query = _QUERY_NAMES.sub("", path).partition("#")[0].partition("?")
+    return path, [pair for pair in query.split("&") if pair] + [f"{{{name}}}" for name in names if name]
+
 
 def methods_of(item: Map) -> Iterator[tuple[str, Map]]:
     """The methods of a path that have an operation, each with it."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote, unquote_plus
 
 from ..source import plain
 from . import naming
-from .document import PATH_PARAMETER
+from .document import PATH_PARAMETER, divided
 from .model import OWN_USER, Argument, Operation, Type
 from .prepare import Part, Slot
 from .reading import Reading
@@ -22,8 +21,6 @@ CONNECTION = frozenset(
     """connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding upgrade""".split()
 )
 """Headers that belong to the HTTP client."""
-
-QUERY_NAMES = re.compile(r"{[?&]([^{}]*)}")
 
 STYLES = {
     "path": ("simple", "label", "matrix"),
@@ -53,7 +50,7 @@ def parameters(reading: Reading, slot: Slot, operation: Operation) -> None:
             if place == "query":
                 operation.fixed_query += ((wire, OWN_USER),)
     mine = [found[key] for key in own]
-    path, query = _divided(slot.path)
+    path, query = divided(slot.path)
     operation.path = tuple(OWN_USER if piece in mine else piece for piece in _pieces(_quoted, path, found, used))
     _query_of_path(query, operation, found, used)
     placed = operation.path_arguments
@@ -133,14 +130,6 @@ def _textual(kind: Type) -> Type:
 
 
 # -- paths
-
-
-def _divided(path: str) -> tuple[str, list[str]]:
-    """Divide a path from the pairs of its query; a fragment is never sent."""
-    # As in the templates of RFC 6570: `/things{?page,size}`.
-    names = [name.strip().rstrip("*") for group in QUERY_NAMES.findall(path) for name in group.split(",")]
-    path, _, query = QUERY_NAMES.sub("", path).partition("#")[0].partition("?")
-    return path, [pair for pair in query.split("&") if pair] + [f"{{{name}}}" for name in names if name]
 
 
 def _pieces(

@@ -41,6 +41,8 @@ ANSWER_MODULES = ("_answers.py",)
 
 STREAM_MODULES = ("_streams.py", "_async_streams.py")
 """Runtime modules of clients that get streams, or bytes, which may come in chunks."""
+NEEDED_BY_SOME = ("_basic.py", "_servers.py", "_styles.py")
+"""Runtime modules that only some documents' clients need."""
 
 RUNTIME = "generator/runtime/rest"
 
@@ -215,8 +217,7 @@ class Renderer:
 
         :param helped: the resources that have hand-written helpers.
         """
-        optional = {*SESSION_MODULES, *RESOURCE_HELPERS, *ANSWER_MODULES, *STREAM_MODULES}
-        optional |= {"_styles.py", "_servers.py", "_basic.py"}
+        optional = {*SESSION_MODULES, *RESOURCE_HELPERS, *ANSWER_MODULES, *STREAM_MODULES, *NEEDED_BY_SOME}
         wanted = {f"{prefix}_{name}.py" for name in helped for prefix in ("", "_async")}
         if self.platform:
             wanted.update(SESSION_MODULES)

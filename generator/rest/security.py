@@ -11,7 +11,7 @@ from .model import Scheme
 from .reading import Reading
 
 #: The arguments of every client.
-TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self".split()
+TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self under".split()
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What the name of a header or of a cookie may be."""
@@ -61,14 +61,7 @@ def security_of(reading: Reading, holder: Map) -> tuple[tuple[str, ...], ...]:
     """The alternatives of an object's `security`, that of anonymous requests last."""
     found: list[tuple[str, ...]] = []
     for entry in holder.get("security") or ():
-        schemes = []
-        for name in entry or ():
-            if name not in reading.security:
-                problem = f"there is no security scheme {name!r}"
-                reading.warn(entry, name, problem, "Define it under components/securitySchemes")
-                reading.security[name] = None
-            scheme = reading.security[name]
-            schemes += [scheme.name] if scheme is not None else []
-        found.append(tuple(dict.fromkeys(schemes)))
+        schemes = [reading.security[name] for name in entry]
+        found.append(tuple(dict.fromkeys(scheme.name for scheme in schemes if scheme is not None)))
     found = list(dict.fromkeys(found))
     return tuple(sorted(found, key=lambda names: not names)) if any(found) else ()

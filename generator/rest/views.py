@@ -37,9 +37,8 @@ class OperationView:
         self.query_arguments = self._at("query")
         # A whole header of cookies is one more of them.
         self.header_arguments = [entry for entry in self._at("header") if entry.wire.lower() != "cookie"]
-        self.cookie_arguments = self._at("cookie") + [
-            entry for entry in self._at("header") if entry.wire.lower() == "cookie"
-        ]
+        self.cookie_arguments = [entry for entry in self._at("header") if entry not in self.header_arguments]
+        self.cookie_arguments += self._at("cookie")
         self.body_arguments = self._at("body")
 
     def _at(self, place: str) -> list[Argument]:
