@@ -8,7 +8,23 @@ from typing import Any, NamedTuple
 
 from ..source import Map, plain
 from .check import deref
-from .media import EVENTS, Media, is_json, is_sequence, medias_of
+from .media import Media
+
+EVENTS = "text/event-stream"
+
+JSON = frozenset(("application/json", "text/json", "text/x-json", "application/x-json"))
+
+LINES = frozenset(
+    f"application/{name}"
+    for name in ("jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "ndjson", "x-ndjson", "stream+json", "x-json-stream")
+)
+"""A JSON value per line."""
+
+TEXTS = frozenset(
+    f"application/{name}"
+    for name in ("xml", "yaml", "x-yaml", "javascript", "x-www-form-urlencoded", "graphql", "toml", "sql", "jwt")
+)
+"""Types of text that don't start with `text/`."""
 
 
 class Success(NamedTuple):
@@ -101,3 +117,35 @@ def _content(document: Map, schema: Any) -> Any:
     if isinstance(found, dict) and _is_text(found) and is_json(str(found.get("contentMediaType", "")).lower()):
         return found.get("contentSchema") or {"type": ["object", "array", "string", "number", "boolean"]}
     return schema
+
+
+# -- media types
+
+
+def is_json(kind: str) -> bool:
+    return (kind in JSON or kind.endswith("+json")) and kind not in LINES
+
+
+def is_sequence(kind: str) -> bool:
+    """Whether a type holds JSON values one after the other."""
+    return kind in LINES or is_separated(kind)
+
+
+def is_separated(kind: str) -> bool:
+    """Whether a type is that of JSON text sequences (RFC 7464, RFC 8091)."""
+    return kind == "application/json-seq" or kind.endswith("+json-seq")
+
+
+def is_text(kind: str) -> bool:
+    return kind.startswith("text/") or kind.endswith(("+xml", "+yaml")) or kind in TEXTS
+
+
+def medias_of(holder: Map) -> list[Media]:
+    """All media types that are offered, JSON first."""
+    found: dict[str, Media] = {}
+    content = holder.get("content") or {}
+    for name in sorted(content, key=lambda name: name != "application/json"):
+        kind = name.partition(";")[0].strip().lower()
+        kind = "application/json" if is_json(kind) else kind
+        found.setdefault(kind, Media(kind, name, content[name] or Map()))
+    return sorted(found.values(), key=lambda media: media.kind != "application/json")
