@@ -15,7 +15,7 @@ from .media import media_of
 from .model import Answer, Page, Result, Type
 from .prepare import Part, Slot
 from .reading import Reading
-from .successes import EVENTS, is_json, is_sequence, is_text, successful
+from .successes import EVENTS, exact, is_json, is_sequence, is_text, successful
 
 OWN = frozenset(("x-response-envelope", "x-item-envelope", "x-result", "x-page", "x-outcomes"))
 """The keywords of this project that say how the first answer is read, whatever others there are."""
@@ -130,7 +130,7 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     if "itemSchema" in part.media.entry and media != EVENTS and not is_sequence(media):
         problem = f"{slot.method.upper()} {slot.path}: the items of {media} are not told apart"
         reading.warn(part.media.entry, "itemSchema", problem, "The answer is returned whole")
-    found = Answer(part.status, media, "json", kind, nullable)
+    found = Answer(part.status, exact(part.media), "json", kind, nullable)
     if media == EVENTS:
         return replace(found, kind="events", type=kind if part.raw else Type("text"), nullable=False)
     if is_sequence(media):

@@ -60,11 +60,14 @@ def successes(document: Map, operation: Map) -> Iterator[Success]:
         medias = medias_of(response)
         if not medias:
             yield Success(status, response)
-        json = next((plain(media.entry.get("schema")) for media in medias if media.kind == "application/json"), None)
+        json: list[Any] = []
         for media in medias:
             schema = media.entry.get("schema")
-            if media.kind != "application/json" and json and not _is_text(json) and plain(schema) == json:
+            stream = media.kind == EVENTS or is_sequence(media.kind)
+            if not stream and any(plain(schema) == known for known in json):
                 continue
+            if media.kind == "application/json" and schema and not _is_text(schema):
+                json.append(plain(schema))
             if media.kind == EVENTS:
                 schema = event_data(document, _item(document, media.entry))
             elif is_sequence(media.kind):
@@ -142,10 +145,14 @@ def is_text(kind: str) -> bool:
 
 def medias_of(holder: Map) -> list[Media]:
     """All media types that are offered, JSON first."""
-    found: dict[str, Media] = {}
-    content = holder.get("content") or {}
-    for name in sorted(content, key=lambda name: name != "application/json"):
+    found = []
+    for name, entry in (holder.get("content") or {}).items():
         kind = name.partition(";")[0].strip().lower()
-        kind = "application/json" if is_json(kind) else kind
-        found.setdefault(kind, Media(kind, name, content[name] or Map()))
-    return sorted(found.values(), key=lambda media: media.kind != "application/json")
+        found.append(Media("application/json" if is_json(kind) else kind, name, entry or Map()))
+    return sorted(found, key=lambda media: (media.kind != "application/json", media.name != "application/json"))
+
+
+def exact(media: Media) -> str:
+    """A media type with its parameters, except that of the charset, as a response is compared with it."""
+    kind, *parameters = "".join(media.name.lower().split()).split(";")
+    return ";".join([kind, *(part for part in parameters if not part.startswith("charset="))])

@@ -187,7 +187,8 @@ class OperationView:
                 json = ", json=True" if answer.type.kind not in TEXTS else ""
                 return f"_streams.events({parser}{json})"
             case "lines":
-                return f"_streams.{'json_sequence' if is_separated(answer.media) else 'json_lines'}({parser})"
+                separated = is_separated(answer.media.partition(";")[0])
+                return f"_streams.{'json_sequence' if separated else 'json_lines'}({parser})"
         return f"answers_.json_of({parser}{', optional=True' if self.op.result.optional else ''})"
 
     def _of(self, kind: Type) -> OperationView:
