@@ -315,9 +315,6 @@ class BaseClient:
             for name in (*self._headers, *call.headers, *(name for name, _ in SCHEMES.values())):
                 if name != "Accept":
                     request.headers.pop(name, None)
-        elif "cookie" in response.request.headers:
-            # httpx leaves it to the cookies that it keeps itself: here, none.
-            request.headers["cookie"] = response.request.headers["cookie"]
         return request
 
     def _bad_redirect(self, call: Call[Any]) -> errors.DecodeError:
