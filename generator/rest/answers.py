@@ -11,10 +11,11 @@ from openapi_python_client.parser import properties as opc
 from ..faults import SpecFaults
 from ..source import Map, fault
 from .document import deref
-from .media import EVENTS, is_json, is_sequence, is_text, media_of
+from .media import media_of
 from .model import Answer, Page, Result, Type
 from .prepare import Part, Slot
 from .reading import Reading
+from .successes import EVENTS, exact, is_json, is_sequence, is_text, successful
 
 OWN = frozenset(("x-response-envelope", "x-item-envelope", "x-result", "x-page", "x-outcomes"))
 """The keywords of this project that say how the first answer is read, whatever others there are."""
@@ -129,7 +130,7 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     if "itemSchema" in part.media.entry and media != EVENTS and not is_sequence(media):
         problem = f"{slot.method.upper()} {slot.path}: the items of {media} are not told apart"
         reading.warn(part.media.entry, "itemSchema", problem, "The answer is returned whole")
-    found = Answer(part.status, media, "json", kind, nullable)
+    found = Answer(part.status, exact(part.media), "json", kind, nullable)
     if media == EVENTS:
         return replace(found, kind="events", type=kind if part.raw else Type("text"), nullable=False)
     if is_sequence(media):
@@ -171,13 +172,17 @@ def accepted(reading: Reading, slot: Slot) -> str:
     return "" if text == "application/json" else text
 
 
-def statuses(reading: Reading, source: Map) -> tuple[tuple[int, Any], ...]:
-    found = []
-    for status, response in (source.get("responses") or {}).items():
-        if status.isdigit() and int(status) >= 400:
+def statuses(reading: Reading, source: Map) -> tuple[tuple[int | str, Any], ...]:
+    """The documented statuses that raise, each with an example: numbers, `4XX`, `5XX` and `default`."""
+    found: list[tuple[int | str, Any]] = []
+    returned = dict(successful(reading.document, source))
+    for name, response in (source.get("responses") or {}).items():
+        status = name if name == "default" else name.upper()
+        number = int(status) if status.isdigit() else 0
+        if name not in returned and (number >= 300 or status in ("3XX", "4XX", "5XX", "default")):
             examples = reading.examples(media_of(deref(reading.document, response)).entry)
-            found.append((int(status), examples[0][1] if examples else None))
-    return tuple(sorted(found, key=lambda pair: pair[0]))
+            found.append((number or status, examples[0][1] if examples else None))
+    return tuple(sorted(found, key=lambda pair: str(pair[0])))
 
 
 def count_of(example: Any) -> int | None:

@@ -15,7 +15,7 @@ from ..templating import environment
 from .code import Code
 from .conformance import Writer, call
 from .model import Api, Argument, Field, Filters, Operation, Resource
-from .naming import STATUS_ERRORS
+from .naming import error_of
 from .render import PLATFORMS, origin, page_name
 from .rows import Rows
 from .views import OperationView, limits
@@ -36,7 +36,7 @@ class Entry:
     signatures: str
     example: str
     """Source, empty if the spec has no values for one."""
-    errors: list[tuple[int, str, str]]
+    errors: list[tuple[int | str, str, str]]
     """Status, class and text of each documented error."""
 
 
@@ -165,10 +165,10 @@ class _Pages:
         return "\n".join(lines)
 
 
-def _errors(operation: Operation) -> list[tuple[int, str, str]]:
+def _errors(operation: Operation) -> list[tuple[int | str, str, str]]:
     found = []
     for status, example in operation.statuses:
-        found.append((status, STATUS_ERRORS.get(status, "ApiError"), "" if example is None else _short(example)))
+        found.append((status, error_of(status), "" if example is None else _short(example)))
     return found
 
 

@@ -237,8 +237,8 @@ class Operation:
     server: str = ""
     idempotent: bool = True
     renewable: bool = True
-    statuses: tuple[tuple[int, Any], ...] = ()
-    """Documented errors: status and example."""
+    statuses: tuple[tuple[int | str, Any], ...] = ()
+    """Documented errors: status, or a range such as `4XX`, and example."""
     body_examples: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 

@@ -27,6 +27,14 @@ STATUS_ERRORS = {
     503: "Unavailable",
 }
 
+
+def error_of(status: int | str) -> str:
+    """The class of a documented status, or of a range such as `5XX`."""
+    if isinstance(status, int):
+        return STATUS_ERRORS.get(status, "ApiError")
+    return "ServerFailure" if status == "5XX" else "ApiError"
+
+
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
     """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit

@@ -9,11 +9,11 @@ from typing import Any
 
 from ..source_code import constant, literal
 from .code import Code
-from .media import is_separated
 from .model import Answer, Argument, Operation, Result, Type
-from .naming import STATUS_ERRORS
+from .naming import error_of
 from .publish import rules_text
 from .rows import Rows, reader
+from .successes import is_separated
 
 TEXTS = frozenset(("text", "enum", "iso", "date", "json_text"))
 """The types whose value an event's data is as it stands; that of all others is JSON."""
@@ -191,7 +191,8 @@ class OperationView:
                 json = ", json=True" if answer.type.kind not in TEXTS else ""
                 return f"_streams.events({parser}{json})"
             case "lines":
-                return f"_streams.{'json_sequence' if is_separated(answer.media) else 'json_lines'}({parser})"
+                separated = is_separated(answer.media.partition(";")[0])
+                return f"_streams.{'json_sequence' if separated else 'json_lines'}({parser})"
         return f"answers_.json_of({parser}{', optional=True' if self.op.result.optional else ''})"
 
     def _of(self, kind: Type) -> OperationView:
@@ -354,6 +355,8 @@ class OperationView:
         if op.deprecated:
             parts.append("Deprecated by the platform.")
         parts.append(f"`{op.request}`, described in {self.page}#{op.name}")
+        if self.is_stream:
+            parts.append("A stream gives its items as they arrive. Iterate over it to its end, or in a `with` block.")
         for entry in [*op.arguments, *([op.additional] if op.additional else [])]:
             if entry.description:
                 bounds = f" Limits: {found}." if (found := limits(entry)) else ""
@@ -364,7 +367,7 @@ class OperationView:
             parts.append(f":param filters: see `{op.filters.name}`.")
         parts.append(":raises InvalidArgument: if an argument is invalid; nothing is sent then.")
         if op.statuses:
-            names = dict.fromkeys(STATUS_ERRORS.get(status, "ApiError") for status, _ in op.statuses)
+            names = dict.fromkeys(error_of(status) for status, _ in op.statuses)
             parts.append(f":raises ApiError: if the server refuses; documented are {', '.join(names)}.")
         return parts
 

@@ -26,7 +26,7 @@ class Case(NamedTuple):
     """A documented answer.
 
     :ivar status: `200`, a range such as `2XX`, or `default`.
-    :ivar media: its media type, such as `text/csv` or `image/*`; empty if it has no body.
+    :ivar media: its media type, such as `text/csv`, `image/*` or `application/json;v=2`; empty if it has no body.
     :ivar read: turns a response of this kind into the result.
     """
 
@@ -51,13 +51,13 @@ class Answers:
         bodies = [case for case in cases if case.media]
         if not bodies or (empty and len(bodies) < len(cases)):
             return next(case for case in cases if not case.media)
-        media = media_type(response)
+        media = "".join(response.headers.get("content-type", "").lower().split())
         for fits in _FITS:
             for case in bodies:
-                if fits(case, media):
+                if fits(case.media, media):
                     return case
         # The server sends a type that is not documented: JSON as text, most often.
-        parts = [case for case in bodies if is_json(case.media) and looks_like_json(response)]
+        parts = [case for case in bodies if is_json(_bare(case.media)) and looks_like_json(response)]
         parts += [case for case in bodies if case.media.partition("/")[0] == media.partition("/")[0]]
         return [*parts, *bodies][0]
 
@@ -76,20 +76,28 @@ def _distance(case: Case, status: int) -> int:
     return abs(int(number) - status) if number.isdecimal() else 1000
 
 
-def _same(case: Case, media: str) -> bool:
-    return case.media == media
+def _bare(media: str) -> str:
+    return media.partition(";")[0]
 
 
-def _both_json(case: Case, media: str) -> bool:
-    return is_json(case.media) and is_json(media)
+def _same(documented: str, sent: str) -> bool:
+    return documented == sent
 
 
-def _in_range(case: Case, media: str) -> bool:
-    kind, _, rest = case.media.partition("/")
-    return rest == "*" and kind in ("*", media.partition("/")[0])
+def _same_but_for_parameters(documented: str, sent: str) -> bool:
+    return _bare(documented) == _bare(sent)
 
 
-_FITS: Final = (_same, _both_json, _in_range)
+def _both_json(documented: str, sent: str) -> bool:
+    return is_json(_bare(documented)) and is_json(_bare(sent))
+
+
+def _in_range(documented: str, sent: str) -> bool:
+    kind, _, rest = _bare(documented).partition("/")
+    return rest == "*" and kind in ("*", sent.partition("/")[0])
+
+
+_FITS: Final = (_same, _same_but_for_parameters, _both_json, _in_range)
 
 
 def media_type(response: httpx.Response) -> str:
