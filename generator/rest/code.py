@@ -225,6 +225,8 @@ class Code:
         text = self.request(argument.type)
         if (argument.place == "path" or argument.positional) and argument.type.kind == "list":
             text = f"{self.request(_item(argument.type))} | {text}"
+        if argument.empty and argument.type.kind not in ("any", "text"):
+            text = f'{text} | Literal[""]'
         if argument.required:
             return f"{text} | None" if argument.nullable else text
         if argument.nullable:
@@ -290,12 +292,27 @@ class Code:
         for piece in operation.path:
             if isinstance(piece, str):
                 pieces.append(literal(piece))
+            elif is_styled(piece):
+                pieces.append(self.styled(piece, "path"))
             elif piece.type.kind == "list":
                 inner = self.path_encoder(_item(piece.type))
                 pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
             else:
                 pieces.append(self.path_segment(piece.type, literal(piece.name), piece.name))
         return " + ".join(pieces) or '""'
+
+    def styled(self, argument: Argument, function: str) -> str:
+        """The expression that checks an argument and writes it in its style.
+
+        :param function: the runtime's function for the place of the argument.
+        """
+        encoded = self.encode_argument(argument, argument.name)
+        if function == "path" and argument.type.kind == "list":
+            encoded = encoded.replace("wire.array", "wire.one_or_more", 1)
+        key = "" if function == "header" else f", {literal(argument.wire)}"
+        style = "" if argument.style in ("simple", "form") else f", style={literal(argument.style)}"
+        explode = "" if argument.explode == (function == "cookies") else f", explode={argument.explode}"
+        return f"styles.{function}({literal(argument.name)}{key}, {encoded}{style}{explode})"
 
     def path_encoder(self, kind: Type) -> str:
         segment = self.path_segment(kind, "name", "value")
@@ -347,6 +364,15 @@ class Code:
 
 def _item(kind: Type) -> Type:
     return kind.item if kind.item is not None else Type("any")
+
+
+def is_styled(argument: Argument) -> bool:
+    """Whether the runtime's `_styles` write an argument: its place or its type asks for a style."""
+    if argument.place != "path":
+        return argument.place in ("header", "cookie")
+    kind = _item(argument.type) if argument.type.kind == "list" else argument.type
+    plain = ("text", "integer", "number", "boolean", "flag", "iso", "unix", "date", "enum", "comma")
+    return argument.style not in ("simple", "text") or kind.kind not in plain
 
 
 def _is_list(kind: Type) -> bool:

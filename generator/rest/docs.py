@@ -154,11 +154,13 @@ class _Pages:
         match operation.result.kind:
             case "page":
                 text = f"for item in {text}:\n        print(item)"
+            case "several" if {answer.kind for answer in operation.result.answers} <= {"events", "lines"}:
+                text = f"for item in {text}:\n        print(item)"
             case kind if kind != "none":
                 text = f"print({text})"
         lines = ["import datetime as dt\n"] if re.search(r"\bdt\.", text) else []
         lines.append(f"from {self.package} import {self.client}\n")
-        login = LOGINS.get(self.api.platform, "") if "session" in operation.security else ""
+        login = LOGINS.get(self.api.platform, "") if ("session",) in operation.security else ""
         lines += [f"with {self.client}() as {self.variable}:", *([f"    {login}"] if login else []), f"    {text}"]
         return "\n".join(lines)
 
@@ -176,4 +178,4 @@ def _short(value: Any) -> str:
 
 def _bare(annotation: str) -> str:
     """An annotation as a user writes it, with names imported from the package."""
-    return re.sub(r"\b(?:models|inputs|filters_|builtins)\.(?=\w)", "", annotation)
+    return re.sub(r"\b(?:models|inputs|filters_|builtins|streams_)\.(?=\w)", "", annotation)

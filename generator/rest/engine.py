@@ -68,10 +68,9 @@ class Engine:
         text = UntrustedString("")
         return GeneratorData(text, None, text, [], [], {}, [])
 
-    def property(self, node: dict[str, Any], place: str = "") -> Any:
+    def property(self, node: dict[str, Any]) -> Any:
         """Let the parser read a prepared schema.
 
-        :param place: where a parameter is sent.
         :raises Contradiction: if it can't.
         """
         handed = self._handed(node)
@@ -79,11 +78,8 @@ class Engine:
         prop, _ = property_from_data(
             name=NAME, required=True, data=data, schemas=self._schemas, parent_name="", config=self.config
         )
-        error: Any = prop
-        if place and not isinstance(prop, ParseError):
-            error = prop.validate_location(oai.ParameterLocation(place))
-        if isinstance(error, ParseError):
-            raise Contradiction(error.detail or error.header)
+        if isinstance(prop, ParseError):
+            raise Contradiction(prop.detail or prop.header)
         return prop
 
     def whole(self, prop: Any) -> Any:

@@ -40,7 +40,9 @@ TAKEN_FIELDS = frozenset(
 )
 
 #: Names that annotations in the body of a resource need, and its own members.
-TAKEN_METHODS = frozenset("with_raw_response str int float bool bytes builtins dt models inputs filters_".split())
+TAKEN_METHODS = frozenset(
+    "with_raw_response with_streaming_response str int float bool bytes builtins dt models inputs filters_".split()
+)
 
 #: Names that the body of a client needs, and its own members.
 TAKEN_RESOURCES = frozenset(
@@ -58,8 +60,8 @@ LONGEST_MODULE = 100
 
 #: Names that generated functions use themselves: an argument must not take them.
 TAKEN_ARGUMENTS = frozenset(
-    """self cls wire inputs models filters_ filter_pairs calls path query headers body content dict str Any Call
-    PageCall OMIT""".split()
+    """self cls wire inputs models filters_ filter_pairs calls path query headers cookies styles body content dict str
+    Any Call PageCall OMIT""".split()
 )
 
 TAKEN_BODY_ARGUMENTS = TAKEN_ARGUMENTS - {"body"}

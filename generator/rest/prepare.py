@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..source import Map
+from ..source import Map, plain
 from . import naming
 from .check import deref, operations_of, parameters_of
 from .grammar import METHODS
 from .media import FORMS, Media, media_of
 from .schemas import Schemas
+from .successes import successes
 
-PLACES = ("path", "query", "header")
+PLACES = ("path", "query", "querystring", "header", "cookie")
 
 PUBLISHED = frozenset(("x-of-variant", "x-of-filters"))
 """The marks of parameters that only other tools need."""
@@ -28,6 +29,10 @@ class Part:
     media: Media | None = None
     prop: Any = None
     """What openapi-python-client makes of the schema, if it makes something of it."""
+    status: str = ""
+    """Of an answer."""
+    raw: Any = None
+    """The schema of an answer as the document has it."""
 
 
 @dataclass
@@ -44,8 +49,13 @@ class Slot:
     parameters: list[Part]
     """In the order of their places."""
     body: Part | None
-    answer: Part | None
-    """The first successful answer that has content."""
+    answers: list[Part]
+    """The successful ones, the first status first and JSON before other media types."""
+
+    @property
+    def answer(self) -> Part | None:
+        """The first successful answer, if it has content."""
+        return self.answers[0] if self.answers and self.answers[0].media else None
 
 
 def prepare(document: Map, schemas: Schemas) -> list[Slot]:
@@ -77,8 +87,8 @@ class _Preparer:
         parameters.sort(key=lambda part: (PLACES.index(part.source["in"]), _position(path, part.source)))
         body = deref(self.document, operation.get("requestBody"))
         prepared = self.body(body, parent, module) if body else None
-        answer = self.answer(operation, parent, module)
-        return Slot(path, method, operation, base, operation_id, tag, parameters, prepared, answer)
+        answers = self.answers(operation, parent, module)
+        return Slot(path, method, operation, base, operation_id, tag, parameters, prepared, answers)
 
     def parameter(self, source: Map, parent: str, module: str) -> Part:
         media = media_of(source) if "schema" not in source and source.get("content") else None
@@ -92,20 +102,23 @@ class _Preparer:
             return Part(body, self.schemas.part(media.entry.get("schema", {}), f"{parent}Body", module, True), media)
         return Part(body, {"type": "string", "format": "binary"}, media)
 
-    def answer(self, operation: Map, parent: str, module: str) -> Part | None:
-        for status, response in sorted((operation.get("responses") or {}).items()):
-            if not (status.startswith("2") or status == "default"):
+    def answers(self, operation: Map, parent: str, module: str) -> list[Part]:
+        found: list[Part] = []
+        for status, response, media, schema in successes(self.document, operation):
+            if media is None or (isinstance(schema, dict) and schema.get("x-merged") is False):
+                # One that is not merged is that of a variant.
+                found.append(Part(response, {}, status=status))
                 continue
-            response = deref(self.document, response)
-            if not response.get("content"):
-                return None
-            media = media_of(response)
-            schema = media.entry.get("schema", {})
-            if isinstance(schema, dict) and schema.get("x-merged") is False:
-                # It is that of a variant.
-                return None
-            return Part(response, self.schemas.part(schema, f"{parent}Response", module, False), media)
-        return None
+            bodies = [part for part in found if part.media]
+            prepared = next((part.schema for part in bodies if plain(part.raw) == plain(schema)), None)
+            if prepared is None:
+                # Each status has a name of its own, and each media type that is not the first.
+                name = f"{parent}Response" + (status if bodies else "")
+                if any(part.status == status for part in bodies):
+                    name += naming.class_name(media.kind)
+                prepared = self.schemas.part({} if schema is None else schema, name, module, False)
+            found.append(Part(response, prepared, media, status=status, raw=schema))
+        return found
 
 
 def _position(path: str, parameter: Map) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..source import Map
 from . import naming
-from .answers import result, statuses
+from .answers import accepted, result, statuses
 from .bodies import body
 from .check import component, deref
 from .engine import Contradiction, Engine
@@ -18,24 +18,26 @@ from .parameters import parameters
 from .prepare import Slot
 from .reading import Reading
 from .schemas import Schemas
-from .security import schemes, security_of, server_of
+from .security import schemes, security_of
+from .servers import base_server, common_server, own_server
 from .types import Types
 
 
 def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> Api:
     """Read the whole API."""
-    servers = document.get("servers") or [{}]
     info = document.get("info") or {}
     api = Api(
         title=str(info.get("title", "API")),
         description=str(info.get("description") or info.get("summary") or ""),
         version=str(info.get("version", "")),
-        base_url=server_of(servers[0]) if servers else "",
+        base_url="",
         platform=str(document.get("x-platform", "")),
         sdk_version=str(document.get("x-sdk-version", "")),
     )
     reading = Reading(document, schemas, engine, Types(schemas, engine), api)
-    api.schemes = schemes(reading)
+    base_server(reading)
+    reading.security = schemes(reading)
+    api.schemes = [scheme for scheme in reading.security.values() if scheme is not None]
     reading.filters = {slot.operation_id: slot.source["x-filters"] for slot in slots if "x-filters" in slot.source}
     resources: dict[str, Resource] = {}
     for slot in slots:
@@ -50,6 +52,7 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
         resource = resource_of(reading, slot, resources)
         resource.operations.append(operation_of(reading, slot, resource))
     reading.api.resources = list(resources.values())
+    common_server(reading)
     webhooks(reading)
     reading.types.finish(reading.api)
     for error in reading.engine.errors:
@@ -60,16 +63,21 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
 def understand(reading: Reading, slot: Slot) -> None:
     """Let openapi-python-client find the types of an operation.
 
-    :raises Contradiction: if it can't tell that of a parameter or of the body.
+    :raises Contradiction: if it can't tell that of the body.
     """
     for part in slot.parameters:
-        part.prop = reading.engine.property(part.schema, part.source["in"])
+        try:
+            part.prop = reading.engine.property(part.schema)
+        except Contradiction as reason:
+            problem = f"the parameter {str(part.source['name'])!r} has no type and takes any value: {reason}"
+            reading.warn(part.source, "schema", problem)
+            part.schema = {}
     if slot.body:
         slot.body.prop = reading.engine.property(slot.body.schema)
-    if slot.answer:
+    for answer in slot.answers:
         # An answer without a type is handed over as it is.
         with suppress(Contradiction):
-            slot.answer.prop = reading.engine.property(slot.answer.schema)
+            answer.prop = reading.engine.property(answer.schema) if answer.media else None
 
 
 def resource_of(reading: Reading, slot: Slot, resources: dict[str, Resource]) -> Resource:
@@ -102,7 +110,7 @@ def webhooks(reading: Reading) -> None:
 def operation_of(reading: Reading, slot: Slot, resource: Resource) -> Operation:
     source, base, operation_id = slot.source, slot.base, slot.operation_id
     name = naming.unique(naming.method(operation_id, resource.name), {entry.name for entry in resource.operations})
-    security = source.get("security", base.get("security", reading.document.get("security")))
+    security = next((holder for holder in (source, base) if "security" in holder), reading.document)
     operation = Operation(
         name=name,
         resource=resource.name,
@@ -120,12 +128,11 @@ def operation_of(reading: Reading, slot: Slot, resource: Resource) -> Operation:
         idempotent=bool(source.get("x-idempotent", slot.method != "post" and slot.method != "patch")),
         renewable=bool(source.get("x-renewable", True)),
         source=source.file,
+        server=own_server(reading, source, base, deref(reading.document, reading.document["paths"][slot.path])),
     )
-    servers = source.get("servers") or base.get("servers")
-    if servers:
-        operation.server = server_of(servers[0])
-    if operation.result.media:
-        operation.headers += (("Accept", operation.result.media),)
+    accept = accepted(reading, slot)
+    if accept:
+        operation.headers += (("Accept", accept),)
     filters = source.get("x-filters") or reading.filters.get(str(source.get("x-filters-of")))
     if filters:
         operation.filters = read_filters(reading, filters)

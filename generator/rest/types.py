@@ -164,8 +164,8 @@ class Types:
             self.mark_type(Type("model", name=name), "answered")
         for resource in api.resources:
             for operation in resource.operations:
-                if operation.result.type is not None:
-                    self.mark_type(operation.result.type, "answered")
+                for kind in operation.result.types:
+                    self.mark_type(kind, "answered")
                 for argument in operation.arguments:
                     self.mark_type(argument.type, "sent")
 
