@@ -108,7 +108,8 @@ def best(command: list[str]) -> Run:
 def in_document(path: Path) -> int:
     """Count a document's operations."""
     document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    return sum(len(METHODS & resolved(document, item).keys()) for item in (document.get("paths") or {}).values())
+    items = [resolved(document, item) for item in (document.get("paths") or {}).values() if isinstance(item, dict)]
+    return sum(len(METHODS & item.keys()) + len(item.get("additionalOperations", ())) for item in items)
 
 
 def resolved(document: Any, item: Any) -> dict[str, Any]:
