@@ -69,7 +69,7 @@ def render(api: Api, sources: str, document: Map) -> dict[str, str]:
 
 def arguments(operation: Operation) -> list[str]:
     """The names of the path arguments."""
-    return [piece.name for piece in operation.path if isinstance(piece, Argument)]
+    return list(dict.fromkeys(piece.name for piece in operation.path if isinstance(piece, Argument)))
 
 
 def call(resource: Resource, operation: Operation, case: Case, *, empty: str = "", client: str = "cube") -> str:

@@ -27,7 +27,9 @@ class OperationView:
         self.constant = f"_{constant(operation.name)}"
         self.is_page = operation.result.kind == "page"
         self.class_name = "PageCall" if self.is_page else "Call"
-        self.path_arguments = [piece for piece in operation.path if isinstance(piece, Argument)]
+        # A path may name a parameter twice.
+        named = {piece.name: piece for piece in operation.path if isinstance(piece, Argument)}
+        self.path_arguments = list(named.values())
         self.query_arguments = self._at("query")
         self.header_arguments = self._at("header")
         self.body_arguments = self._at("body")
