@@ -114,6 +114,15 @@ def test_the_rest_of_a_faulty_document_is_sent(tmp_path: Path) -> None:
     ]
 
 
+def test_keywords_of_the_project_that_do_not_fit_are_ignored(tmp_path: Path) -> None:
+    item = answered({"type": "object", "properties": {"a": {"type": "integer"}}}, **{"x-response-envelope": "data"})
+    spec = dump(tmp_path, document(paths={"/a": {"get": item}}))
+    assert warned(run("--spec", spec, "--out", tmp_path / "out")) == [
+        "the answer has no field 'data'. Name a property of the answer's schema."
+    ]
+    assert "a: int | None" in (tmp_path / "out/client/models/default.py").read_text()
+
+
 def test_strict_makes_errors_of_warnings(tmp_path: Path) -> None:
     spec = write(tmp_path, api=HEAD + FAULTY)
     outcome = run("--spec", spec, "--out", tmp_path / "out", "--strict")
