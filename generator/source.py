@@ -211,7 +211,7 @@ class _Builder:
             key = key_node.value
             value = self.build(value_node, depth + 1)
             sources = value if isinstance(value, Seq) else [value]
-            if key == "<<" and key_node.style is None and all(isinstance(source, Map) for source in sources):
+            if key == "<<" and not key_node.style and all(isinstance(source, Map) for source in sources):
                 merged += sources
                 continue
             if key in mapping:

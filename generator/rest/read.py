@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from ..faults import SpecFaults
 from ..source import Map
 from . import naming
 from .answers import accepted, result, statuses
@@ -25,6 +26,8 @@ from .types import Types
 
 IDEMPOTENT = frozenset(METHODS) - {"post", "patch"}
 """The methods that can be repeated without harm."""
+
+ENVELOPES = ("request", "response", "item")
 
 
 def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> Api:
@@ -54,7 +57,17 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
             reading.warn(slot.source, None, f"{slot.method.upper()} {slot.path} is left out: {reason}")
             continue
         resource = resource_of(reading, slot, resources)
-        resource.operations.append(operation_of(reading, slot, resource))
+        try:
+            operation = operation_of(reading, slot, resource)
+        except SpecFaults as odd:
+            if api.platform:
+                raise
+            # In a third-party document these keywords may mean anything.
+            api.warnings += odd.faults
+            for key in ("x-page", "x-result", "x-outcomes", *(f"x-{part}-envelope" for part in ENVELOPES)):
+                slot.source.pop(key, None)
+            operation = operation_of(reading, slot, resource)
+        resource.operations.append(operation)
     reading.api.resources = list(resources.values())
     common_server(reading)
     webhooks(reading)
