@@ -179,7 +179,7 @@ def statuses(reading: Reading, source: Map) -> tuple[tuple[int | str, Any], ...]
     for name, response in (source.get("responses") or {}).items():
         status = name if name == "default" else name.upper()
         number = int(status) if status.isdigit() else 0
-        if name not in returned and (number >= 300 or status in ("3XX", "4XX", "5XX", "default")):
+        if name not in returned and (number >= 400 or status in ("4XX", "5XX", "default")):
             examples = reading.examples(media_of(deref(reading.document, response)).entry)
             found.append((number or status, examples[0][1] if examples else None))
     return tuple(sorted(found, key=lambda pair: str(pair[0])))
