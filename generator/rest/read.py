@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from ..source import Map
@@ -42,34 +41,29 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
         if "x-helper" in slot.source:
             reading.api.helpers[slot.operation_id] = str(slot.source["x-helper"])
             continue
-        try:
-            understand(reading, slot)
-        except Contradiction as reason:
-            reading.warn(slot.source, None, f"{slot.method.upper()} {slot.path} is left out: {reason}")
-            continue
+        understand(reading, slot)
         resource = resource_of(reading, slot, resources)
         resource.operations.append(operation_of(reading, slot, resource))
     reading.api.resources = list(resources.values())
     webhooks(reading)
     reading.types.finish(reading.api)
-    for error in reading.engine.errors:
-        reading.warn(document, "components", f"a schema is left out: {error}")
+    for error in (*reading.engine.errors, *reading.types.problems):
+        reading.warn(document, "components", f"a schema has no type: {error}", "It is a free value")
+    for place, problem in schemas.merger.problems:
+        reading.warn(place, None, problem, "It is a free value")
     return reading.api
 
 
 def understand(reading: Reading, slot: Slot) -> None:
-    """Let openapi-python-client find the types of an operation.
-
-    :raises Contradiction: if it can't tell that of a parameter or of the body.
-    """
-    for part in slot.parameters:
-        part.prop = reading.engine.property(part.schema, part.source["in"])
-    if slot.body:
-        slot.body.prop = reading.engine.property(slot.body.schema)
-    if slot.answer:
-        # An answer without a type is handed over as it is.
-        with suppress(Contradiction):
-            slot.answer.prop = reading.engine.property(slot.answer.schema)
+    """Let openapi-python-client find the types of an operation; what it can't tell is a free value."""
+    for part in (*slot.parameters, *filter(None, (slot.body, slot.answer))):
+        try:
+            part.prop = reading.engine.property(part.schema)
+        except Contradiction as reason:
+            problem = f"{slot.method.upper()} {slot.path}: a schema has no type ({reason})"
+            reading.warn(part.source, None, problem, "It is a free value")
+            part.schema = {}
+            part.prop = reading.engine.property({})
 
 
 def resource_of(reading: Reading, slot: Slot, resources: dict[str, Resource]) -> Resource:

@@ -144,6 +144,11 @@ def _is_single(value: Any) -> bool:
     return isinstance(value, str) or not isinstance(value, Iterable)
 
 
+def or_null(encode: Encoder) -> Encoder:
+    """Let `None` be sent as null."""
+    return lambda name, value: None if value is None else encode(name, value)
+
+
 def one_or_more(name: str, value: Any, encode: Encoder, **limits: int | None) -> list[Any]:
     """Encode one entry or several as a list."""
     return [encode(name, value)] if _is_single(value) else array(name, value, encode, **limits)
@@ -326,6 +331,8 @@ def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
 def query_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value is None:
+        return ""
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 
