@@ -184,6 +184,8 @@ class Schemas:
         """Prepare a schema that is one of several, `None` if it isn't; what they have in common goes into each."""
         key = "oneOf" if schema.get("oneOf") else "anyOf"
         members = schema.get(key) or ()
+        if not (members or isinstance(kind, list)):
+            return None
         base = {name: entry for name, entry in schema.items() if name not in _UNION}
         if isinstance(kind, list) and not members:
             members, base = [{"type": entry} for entry in kind], {**base, "type": kind}
