@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from ..source_code import constant, literal
 from . import naming
 from .model import Api, Argument, Enum, Field, FilterField, Model, Operation, Type
@@ -16,7 +19,7 @@ SCALARS = {
     "iso": "dt.datetime",
     "unix": "dt.datetime",
     "date": "dt.date",
-    "binary": "bytes",
+    "binary": "str",
     "json64": "str",
     "json_text": "str",
 }
@@ -66,9 +69,11 @@ class Code:
         """
         match kind.kind:
             case "list" | "comma" | "index_map":
-                return f"{builtin}list[{self.answer(_item(kind), module, builtin)}]"
+                return f"{builtin}list[{self.entry(kind, module, builtin)}]"
             case "map":
-                return f"{builtin}dict[str, {self.answer(_item(kind), module, builtin)}]"
+                return f"{builtin}dict[str, {self.entry(kind, module, builtin)}]"
+            case "union":
+                return joined(self.answer(option, module, builtin) for option in kind.options)
             case "model":
                 return self.class_ref(kind.name, module)
             case "enum":
@@ -76,6 +81,12 @@ class Code:
                 return f"{self.class_ref(kind.name, module)} | {base}" if kind.name else base
             case simple:
                 return SCALARS[simple]
+
+    def entry(self, kind: Type, module: str | None, builtin: str) -> str:
+        """The annotation of an entry of a list or a map."""
+        item = _item(kind)
+        text = self.answer(item, module, builtin)
+        return f"{text} | None" if item.nullable and item.kind != "any" else text
 
     def field_annotation(self, field: Field, module: str) -> str:
         text = self.answer(field.type, module)
@@ -93,7 +104,11 @@ class Code:
 
     def converter(self, kind: Type, module: str | None) -> str:
         """A function of one value that raises where the value can't be read."""
+        if kind.nullable and kind.kind not in ("any", "union"):
+            return f"or_none_({self.converter(replace(kind, nullable=False), module)})"
         match kind.kind:
+            case "union":
+                return f"unions_.{kind.name}"
             case "model":
                 return f"{self.class_ref(kind.name, module)}._convert"
             case "list" | "index_map":
@@ -139,14 +154,16 @@ class Code:
             return f"[] if {got} else {self._decode_list(kind, key, module)}"
         if kind.kind in ("iso", "unix"):
             return f"None if {got} else moment(v, {key}, extra)"
-        if kind.kind == "map" and _item(kind).kind == "text":
+        if kind.kind == "union":
+            return f"None if {got} else {self.converter(kind, module)}(v)"
+        if kind.kind == "map" and _item(kind).kind == "text" and not _item(kind).nullable:
             return f"None if {got} else texts_by_name(v, {key}, extra)"
         return f"None if {got} else odd(v, {key}, extra, {self.converter(kind, module)})"
 
     def _decode_list(self, kind: Type, key: str, module: str) -> str:
         if kind.kind == "comma":
             return f"many(v, {key}, extra, {self.converter(_item(kind), module)}, commas=True)"
-        if _item(kind).kind in ("integer", "text"):
+        if _item(kind).kind in ("integer", "text") and not _item(kind).nullable:
             return f"{_item(kind).kind}s(v, {key}, extra)"
         return f"many(v, {key}, extra, {self.converter(_item(kind), module)})"
 
@@ -180,22 +197,35 @@ class Code:
             case "comma":
                 return f"comma_text({value})"
             case "list" | "index_map":
-                inner = self.encode(_item(kind), "entry", module)
+                inner = self.encode_entry(_item(kind), module)
                 return f"list({value})" if inner == "entry" else f"[{inner} for entry in {value}]"
             case "map":
-                inner = self.encode(_item(kind), "entry", module)
+                inner = self.encode_entry(_item(kind), module)
                 return f"dict({value})" if inner == "entry" else f"{{key: {inner} for key, entry in {value}.items()}}"
+            case "union":
+                return f"wire_form({value})"
             case _:
                 return value
+
+    def encode_entry(self, kind: Type, module: str) -> str:
+        """The expression that writes an `entry` of a list or a map."""
+        inner = self.encode(kind, "entry", module)
+        if kind.nullable and inner != "entry" and kind.kind != "union":
+            return f"(None if entry is None else {inner})"
+        return inner
 
     # -- annotations of what goes out
 
     def request(self, kind: Type) -> str:
+        if kind.nullable and kind.kind != "any":
+            return f"{self.request(replace(kind, nullable=False))} | None"
         match kind.kind:
             case "list" | "comma" | "index_map":
                 return f"Iterable[{self.request(_item(kind))}]"
             case "map":
                 return f"Mapping[str, {self.request(_item(kind))}]"
+            case "union":
+                return joined(self.request(option) for option in kind.options)
             case "model":
                 model = self.models[kind.name]
                 names = [f"inputs.{model.input_name}"]
@@ -260,11 +290,15 @@ class Code:
                 return ("flag_text" if kind.text else "flag"), ""
             case "any":
                 return "anything", limits
+            case "union":
+                return f"inputs.{kind.name}", ""
             case simple:
                 return simple, limits
 
     def encoder_function(self, kind: Type) -> str:
         """An encoder as a function of an argument's name and its value."""
+        if kind.nullable and kind.kind != "any":
+            return f"wire.or_null({self.encoder_function(replace(kind, nullable=False))})"
         function, extra = self.encoder(kind)
         qualified = function if function.startswith("inputs.") else f"wire.{function}"
         if not (extra or kind.owner):
@@ -328,7 +362,8 @@ class Code:
         if kind.kind == "text":
             return f"wire.path_text({name}, {value})"
         function, extra = self.encoder(kind)
-        return f"wire.path_value({name}, wire.{function}({name}, {value}{extra}))"
+        qualified = function if function.startswith("inputs.") else f"wire.{function}"
+        return f"wire.path_value({name}, {qualified}({name}, {value}{extra}))"
 
     # -- filters
 
@@ -358,6 +393,8 @@ class Code:
     def _homes(self, kind: Type, found: set[str]) -> None:
         if kind.item is not None:
             self._homes(kind.item, found)
+        for option in kind.options:
+            self._homes(option, found)
         if kind.kind in ("model", "enum") and kind.name:
             found.add((self.models.get(kind.name) or self.enums[kind.name]).module)
 
@@ -373,6 +410,20 @@ def is_styled(argument: Argument) -> bool:
     kind = _item(argument.type) if argument.type.kind == "list" else argument.type
     plain = ("text", "integer", "number", "boolean", "flag", "iso", "unix", "date", "enum", "comma")
     return argument.style not in ("simple", "text") or kind.kind not in plain
+
+
+def joined(annotations: Iterable[str]) -> str:
+    """The union of annotations, each part once."""
+    found: dict[str, None] = {}
+    for text in annotations:
+        depth, start = 0, 0
+        for index, char in enumerate(text):
+            depth += (char in "[(") - (char in "])")
+            if char == "|" and not depth:
+                found[text[start:index].strip()] = None
+                start = index + 1
+        found[text[start:].strip()] = None
+    return " | ".join(found)
 
 
 def _is_list(kind: Type) -> bool:

@@ -17,13 +17,13 @@ class Type:
 
     `kind` is one of: any, text, integer, number, boolean, flag (1 or 0 on the wire), iso (ISO 8601 time), unix (Unix
     seconds), date, enum, model, list, map, comma (list as text), index_map (list as numbered object), json64 (base64 of
-    JSON), json_text, binary.
+    JSON), json_text, binary, union.
     """
 
     kind: str
     item: Type | None = None
     name: str = ""
-    """The class of an enum or a model."""
+    """The class of an enum or a model, the constant of a union."""
     values: tuple[Any, ...] = ()
     """The values of a closed set."""
     text: bool = False
@@ -34,6 +34,14 @@ class Type:
     """The class of the objects that an id is of."""
     owner_field: str = "id"
     """Which of their fields it is."""
+    nullable: bool = False
+    """An entry of a list or a map, or a union, may be null."""
+    options: tuple[Type, ...] = ()
+    """The members of a union."""
+    tag: str = ""
+    """The field that tells the members of a union apart."""
+    tags: tuple[tuple[str, int], ...] = ()
+    """The member that each of its values stands for."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Field:
     secret: bool = False
     required: bool = False
     nullable: bool = False
+    write_only: bool = False
+    """No answer has it."""
     identity: bool = False
     """Every answer has it: never `None` in a model."""
 
@@ -302,6 +312,8 @@ class Api:
     """The path of a server whose host the document doesn't name."""
     servers: dict[str, Any] = field(default_factory=dict)
     """The servers that have variables, as the runtime's `_servers` wants them."""
+    unions: dict[str, list[Type]] = field(default_factory=dict)
+    """The unions that are `answered` and `sent`."""
     helpers: dict[str, str] = field(default_factory=dict)
     """Operation ids that a hand-written helper covers."""
     warnings: list[Fault] = field(default_factory=list)

@@ -7,6 +7,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Container
+from functools import cache
 
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
@@ -119,6 +120,7 @@ def resource(tag: str, platform: str = "") -> str:
     return f"{name}_" if keyword.iskeyword(name) or taken else name
 
 
+@cache
 def class_name(name: str) -> str:
     """A schema's name as a class name; never one that generated code needs itself."""
     result = ""

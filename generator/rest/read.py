@@ -51,11 +51,7 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
         if "x-helper" in slot.source:
             reading.api.helpers[slot.operation_id] = str(slot.source["x-helper"])
             continue
-        try:
-            understand(reading, slot)
-        except Contradiction as reason:
-            reading.warn(slot.source, None, f"{slot.method.upper()} {slot.path} is left out: {reason}")
-            continue
+        understand(reading, slot)
         resource = resource_of(reading, slot, resources)
         try:
             operation = operation_of(reading, slot, resource)
@@ -72,25 +68,23 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
     common_server(reading)
     webhooks(reading)
     reading.types.finish(reading.api)
-    for error in reading.engine.errors:
-        reading.warn(document, "components", f"a schema is left out: {error}")
+    for error in (*reading.engine.errors, *reading.types.problems):
+        reading.warn(document, "components", f"a schema has no type: {error}", "It is a free value")
+    for place, problem in schemas.merger.problems:
+        reading.warn(place, None, problem, "It is a free value")
     return reading.api
 
 
 def understand(reading: Reading, slot: Slot) -> None:
-    """Let openapi-python-client find the types of an operation.
-
-    :raises Contradiction: if it can't tell that of the body.
-    """
-    for part in slot.parameters:
+    """Let openapi-python-client find the types of an operation; what it can't tell is a free value."""
+    for part in (*slot.parameters, *filter(None, [slot.body])):
         try:
             part.prop = reading.engine.property(part.schema)
         except Contradiction as reason:
-            problem = f"the parameter {str(part.source['name'])!r} has no type and takes any value: {reason}"
-            reading.warn(part.source, "schema", problem)
+            name = f"parameter {str(part.source['name'])!r}" if "name" in part.source else "body"
+            reading.warn(part.source, "schema", f"the {name} has no type and takes any value: {reason}")
             part.schema = {}
-    if slot.body:
-        slot.body.prop = reading.engine.property(slot.body.schema)
+            part.prop = reading.engine.property({})
     for answer in slot.answers:
         # An answer without a type is handed over as it is.
         with suppress(Contradiction):

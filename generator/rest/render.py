@@ -20,6 +20,7 @@ from .code import Code, enum_doc, is_styled, model_doc
 from .model import Api, Field, FilterField, Filters, Model, Resource, Type
 from .naming import ERRORS, TAKEN_CLASSES, function
 from .rows import Rows, reader
+from .unions import Unions
 from .views import OperationView
 
 PLATFORMS = {"connectycube": "ConnectyCube"}
@@ -32,6 +33,9 @@ SESSION_MODULES = ("_session.py", "_async_session.py", "_request.py", "conventio
 
 CONVENTIONS = ("CallHistory", "CallOutcome", "Place", "SystemNotice", "SystemNoticeKind", "whiteboard_url")
 """The public names of the runtime's `conventions`, which only the platform's own client has."""
+
+UNION_MODULES = ("_union.py", "_one_of.py")
+"""Runtime modules for values that are one of several types, in answers and in requests."""
 
 RESOURCE_HELPERS = ("_files.py", "_async_files.py")
 """Runtime modules of resources that have hand-written helpers."""
@@ -90,6 +94,7 @@ class Renderer:
         self.api = api
         self.code = Code(api)
         self.rows = Rows(api, self.code)
+        self.unions = Unions(api, self.code)
         self.sources = sources
         self.results = [operation.result for resource in api.resources for operation in resource.operations]
         self.streams = any(result.streams or result.binary for result in self.results)
@@ -143,6 +148,7 @@ class Renderer:
             "api": api,
             "code": self.code,
             "rows": self.rows,
+            "unions": self.unions,
             "client": self.client,
             "core": "SessionClient" if self.platform else "ApiClient",
             "platform_folder": self.platform or "generic",
@@ -194,6 +200,8 @@ class Renderer:
             files["streams.py"] = self.text("package/streams.py.jinja")
         if self.rows.models:
             files["_rows.py"] = self.text("package/_rows.py.jinja")
+        if self.unions.answered:
+            files["_unions.py"] = self.text("package/_unions.py.jinja")
         files["models/__init__.py"] = self.text("package/models_init.py.jinja")
         for module in sorted({home for _, home in self.homes}):
             models = [model for model in self.api.models if model.module == module and model.answered]
@@ -218,7 +226,10 @@ class Renderer:
         :param helped: the resources that have hand-written helpers.
         """
         optional = {*SESSION_MODULES, *RESOURCE_HELPERS, *ANSWER_MODULES, *STREAM_MODULES, *NEEDED_BY_SOME}
+        optional.update(UNION_MODULES)
         wanted = {f"{prefix}_{name}.py" for name in helped for prefix in ("", "_async")}
+        wanted |= {UNION_MODULES[0]} if self.unions.answered else set()
+        wanted |= {UNION_MODULES[1]} if self.unions.sent else set()
         if self.platform:
             wanted.update(SESSION_MODULES)
         if any(scheme.basic for scheme in self.api.schemes):

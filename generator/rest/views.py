@@ -168,7 +168,7 @@ class OperationView:
             return f"lambda data: {convert}(an_object({data}))"
         if kind.kind in ("list", "comma", "index_map") and kind.item is not None:
             inner = converter(code, kind.item)
-            if kind.item.kind == "model":
+            if kind.item.kind == "model" and not kind.item.nullable:
                 return f"lambda data: objects({data}, {inner}{envelope})"
             return f"lambda data: values({data}, {inner})"
         if kind.kind == "map" and kind.item is not None:
@@ -374,7 +374,7 @@ class OperationView:
 
 def converter(code: Code, kind: Type) -> str:
     """The expression of a converter outside of the models' modules."""
-    return f"models.{kind.name}.from_dict" if kind.kind == "model" else code.converter(kind, None)
+    return f"models.{kind.name}.from_dict" if kind.kind == "model" and not kind.nullable else code.converter(kind, None)
 
 
 def assumed(entry: Argument) -> str:

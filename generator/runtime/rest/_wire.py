@@ -142,6 +142,11 @@ def _is_single(value: Any) -> bool:
     return isinstance(value, str) or not isinstance(value, Iterable)
 
 
+def or_null(encode: Encoder) -> Encoder:
+    """Let `None` be sent as null."""
+    return lambda name, value: None if value is None else encode(name, value)
+
+
 def one_or_more(name: str, value: Any, encode: Encoder, **limits: int | None) -> list[Any]:
     """Encode one entry or several as a list."""
     return [encode(name, value)] if _is_single(value) else array(name, value, encode, **limits)
