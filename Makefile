@@ -55,10 +55,11 @@ FUZZ_RUNS ?= 1000000
 fuzz: .venv/.ready ## mutated input against the stanzas, FUZZ_RUNS times
 	@$(BIN)/python -m tests.fuzz.harness --runs $(FUZZ_RUNS)
 
-bench: .venv/.ready ## speed of the REST client, the stanzas, the generator and the sandbox
+bench: .venv/.ready ## speed of the REST client, the stanzas, the generator (DOCUMENTS=folder for your own) and the sandbox
 	@$(BIN)/python -m benchmarks.rest
 	@$(BIN)/python -m benchmarks.stanzas
 	@$(BIN)/python -m benchmarks.generator
+	@$(BIN)/python -m benchmarks.documents "$(DOCUMENTS)"
 	@$(BIN)/python -m benchmarks.sandbox
 
 bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", type=Path, help="an OpenAPI 3 file or a folder of them (default: spec/)")
     parser.add_argument("--out", type=Path, help="the folder to make the package in (default: generated/)")
     parser.add_argument("--package", help="the package's name, dots allowed")
+    parser.add_argument("--strict", action="store_true", help="make nothing of a document that leads to warnings")
     parser.add_argument("--check", action="store_true", help="write nothing, report the differences")
     options = parser.parse_args(arguments)
     if options.spec is None and (options.out or options.package):
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             files, folder = own(), ROOT / OUT
         else:
             name = "client" if options.package is None else options.package
-            files, folder = foreign(options.spec, name), options.out.joinpath(*name.split("."))
+            files, folder = foreign(options.spec, name, options.strict), options.out.joinpath(*name.split("."))
         files = output.formatted(files)
         twins = output.formatted(blocking.modules(ROOT)) if options.spec is None else {}
         if options.check:
@@ -108,14 +109,21 @@ def rest_part() -> dict[str, str]:
     return files
 
 
-def foreign(spec: Path, name: str) -> dict[str, str]:
-    """Make a client package from any OpenAPI document."""
+def foreign(spec: Path, name: str, strict: bool = False) -> dict[str, str]:
+    """Make a client package from any OpenAPI document.
+
+    :param strict: what is wrong in the document or can't be expressed is an error and not a warning.
+    """
     if not all(part.isidentifier() and not iskeyword(part) for part in name.split(".")):
         remedy = "use letters, digits and underscores, and no Python keyword"
         raise output.GenerationError(f"{name!r} is not a valid package name: {remedy}")
-    document = load(spec)
+    warnings: list[Fault] = []
+    document = load(spec, warnings=warnings)
     files, api = package(document, spec, spec.name)
-    for warning in api.warnings:
+    warnings += api.warnings
+    if warnings and strict:
+        raise SpecFaults(warnings)
+    for warning in dict.fromkeys(warnings):
         print(f"warning: {warning}", file=sys.stderr)
     return files | {f"docs/{page}": text for page, text in docs.render(api, spec.name, name).items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import math
 import re
 from pathlib import Path
@@ -45,6 +47,14 @@ def fault(parent: Map | Seq, key: object, problem: str, remedy: str) -> Fault:
     return Fault(parent.file, parent.line_of(key), problem, remedy)
 
 
+def placed(node: Any, like: Map | Seq, key: object) -> Any:
+    """Give a made-up mapping or sequence the file and the line of an entry of another."""
+    line = like.line_of(key)
+    node.file, node.line = like.file, line
+    node.lines = [line] * len(node) if isinstance(node, Seq) else dict.fromkeys(node, line)
+    return node
+
+
 class _Loader(yaml.CSafeLoader):
     """Only the scalars of YAML 1.2's core schema: no `yes`, no dates, no octal surprises."""
 
@@ -70,39 +80,83 @@ def _code(match: re.Match[str]) -> int:
     return 0x10000 + ((int(match[2], 16) & 0x3FF) << 10) + (int(match[3], 16) & 0x3FF)
 
 
-def load(path: Path, name: str) -> Map:
+def load(path: Path, name: str, harmless: list[Fault] | None = None) -> Map:
     """Read one file.
 
     :param name: what to call the file in faults.
+    :param harmless: takes the faults that cost only the part of the file that is wrong; by default they are raised.
     :raises SpecFaults: if it can't be read, is not valid YAML or does not hold a mapping.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecFaults(
-            [Fault(name, 1, f"can't be read ({error})", "Use a UTF-8 file with read permission")]
-        ) from error
-    if path.suffix == ".json":
-        # YAML has no pairs of surrogates.
-        text = _PAIR.sub(lambda match: match[1] + chr(_code(match)), text)
+    text = _text(path, name)
+    builder = _Builder(name)
     try:
         # The composer is C code and recurses without a limit.
         deep = _too_deep(text)
         if deep:
             raise SpecFaults([_too_much(name, deep)])
         node = yaml.compose(text, Loader=_Loader)
+        value = builder.build(node, 0) if node is not None else None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        line = mark.line + 1 if mark else 1
-        raise SpecFaults([Fault(name, line, f"invalid YAML: {problem}", "Fix the syntax")]) from error
-    builder = _Builder(name)
-    value = builder.build(node, 0) if node is not None else None
+        try:
+            # Some JSON is not YAML, such as keys of more than 1024 characters.
+            value = _built(json.loads(text, parse_constant=_finite, parse_float=_finite), name, 0)
+        except (ValueError, RecursionError):
+            value = None
+        if value is None:
+            mark = getattr(error, "problem_mark", None)
+            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+            line = mark.line + 1 if mark else 1
+            raise SpecFaults([Fault(name, line, f"invalid YAML: {problem}", "Fix the syntax")]) from error
+    fatal = [] if harmless is not None else builder.faults
     if not isinstance(value, Map):
-        builder.faults.append(Fault(name, 1, "the document is not a mapping", "Start it with `openapi: 3.1.0`"))
-    if builder.faults:
-        raise SpecFaults(builder.faults)
+        fatal = [*builder.faults, Fault(name, 1, "the document is not a mapping", "Start it with `openapi: 3.1.0`")]
+    if fatal:
+        raise SpecFaults(fatal)
+    if harmless is not None:
+        harmless += builder.faults
     assert isinstance(value, Map)
+    return value
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Reading a pipe or a device may never end.
+            raise SpecFaults([Fault(name, 1, "can't be read (it is not a regular file)", "Use a regular file")])
+        raw = path.read_bytes()
+        wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = raw.decode("utf-16" if wide else "utf-8-sig").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecFaults(
+            [Fault(name, 1, f"can't be read ({error})", "Use a UTF-8 file with read permission")]
+        ) from error
+    # YAML has no pairs of surrogates.
+    return _PAIR.sub(lambda match: match[1] + chr(_code(match)), text) if path.suffix == ".json" else text
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(number)
+    return float(number)
+
+
+def _built(value: Any, name: str, depth: int) -> Any:
+    """Make of the data of a JSON file what `_Builder` makes of YAML; the lines are not known.
+
+    :raises ValueError: if it nests too deeply or has a text that is not Unicode.
+    """
+    if depth > DEEPEST:
+        raise ValueError
+    if isinstance(value, str):
+        value.encode("utf-8")
+    if isinstance(value, dict):
+        mapping = Map({key: _built(entry, name, depth + 1) for key, entry in value.items()})
+        mapping.file, mapping.line, mapping.lines = name, 1, {}
+        return mapping
+    if isinstance(value, list):
+        sequence = Seq(_built(entry, name, depth + 1) for entry in value)
+        sequence.file, sequence.line, sequence.lines = name, 1, []
+        return sequence
     return value
 
 
@@ -148,16 +202,28 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode, line: int, depth: int) -> Map:
         mapping = Map()
         mapping.file, mapping.line, mapping.lines = self.file, line, {}
+        merged: list[Map] = []
         for key_node, value_node in node.value:
             key_line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 self.faults.append(Fault(self.file, key_line, "a key is not a string", "Write a plain name"))
                 continue
             key = key_node.value
+            value = self.build(value_node, depth + 1)
+            sources = value if isinstance(value, Seq) else [value]
+            if key == "<<" and not key_node.style and all(isinstance(source, Map) for source in sources):
+                merged += sources
+                continue
             if key in mapping:
                 self.faults.append(Fault(self.file, key_line, f"duplicate key {key!r}", "Remove one of them"))
             mapping.lines[key] = key_line
-            mapping[key] = self.build(value_node, depth + 1)
+            mapping[key] = value
+        for source in merged:
+            # What the mapping itself says wins, then what comes first.
+            for key in source:
+                if key not in mapping:
+                    mapping.lines[key] = source.line_of(key)
+                    mapping[key] = source[key]
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, line: int) -> Any:
@@ -177,10 +243,10 @@ class _Builder:
                 if abs(number) != math.inf:
                     return number
                 self.faults.append(Fault(self.file, line, "not a readable number", "Write a smaller one, or quote it"))
-                return 0
+                return None
             case tag:
                 self.faults.append(Fault(self.file, line, f"unknown tag {tag!r}", "Write a plain value"))
-                return None
+                return text
 
 
 def plain(value: Any) -> Any:

@@ -22,8 +22,9 @@ SUBSTITUTIONS = tuple(
         (r"\bAsyncByteStream\b", "SyncByteStream"),
         (r"\bhandle_async_request\b", "handle_request"),
         (r"\bAsync(?=[A-Z])", ""),
-        (r"\b__a(enter|exit|iter)__", r"__\1__"),
-        (r"\ba(close|read|read_body|iter_bytes|iter_raw|renew_once|sleep|within)\b", r"\1"),
+        (r"\b__a(enter|exit|iter|next)__", r"__\1__"),
+        (r"\bStopAsyncIteration\b", "StopIteration"),
+        (r"\ba(close|next|open_stream|read|read_body|iter_bytes|iter_raw|renew_once|sleep|within)\b", r"\1"),
         (r"\b_async\b", "_sync"),
         (r"\b_async_(?=[a-z])", "_sync_"),
     )

@@ -10,6 +10,7 @@ from types import CodeType
 PROJECT = Path(__file__).parent.parent
 README = PROJECT / "README.md"
 CHAT = PROJECT / "docs" / "chat.md"
+GENERATOR = PROJECT / "docs" / "generator.md"
 
 
 def blocks(page: Path, info: str = "python") -> Iterator[CodeType]:
@@ -18,6 +19,12 @@ def blocks(page: Path, info: str = "python") -> Iterator[CodeType]:
     for block in re.finditer(rf"^```{info}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         line = text.count("\n", 0, block.start(1))
         yield compile("\n" * line + block.group(1), str(page), "exec")
+
+
+def fenced(page: Path, info: str) -> str:
+    """The only block that is fenced with exactly this."""
+    (found,) = re.findall(rf"^```{info}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return str(found)
 
 
 def source(page: Path) -> str:

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import PROJECT, source
+from tests.generator.support import run as generate
+from tests.pages import GENERATOR, PROJECT, fenced, source
 
 CONSUMER = Path(__file__).parent / "consumer"
 MYPY_CACHE = PROJECT / ".build" / "mypy"
 """Outlives the run: most of the time goes into the dependencies, which seldom change."""
 
+CLIENTS = "clients"
+"""The folder of the client that a page generates."""
+
 
 def run(*command: str, cwd: Path) -> str:
-    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "MYPYPATH": CLIENTS}
     done = subprocess.run(
         [sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -38,8 +42,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found[f"page_{page.stem.lower().replace('-', '_')}.py"] = source(page)
     for name, text in found.items():
         (folder / name).write_text(text, encoding="utf-8")
-    # Each block of a page imports what it shows.
-    settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "reportDuplicateImport": False}
+    (folder / "petstore.yaml").write_text(fenced(GENERATOR, "yaml"), encoding="utf-8")
+    made = generate("--spec", folder / "petstore.yaml", "--out", folder / CLIENTS, "--package", "petstore")
+    assert made.status == 0
+    settings = {
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.11",
+        # Each block of a page imports what it shows.
+        "reportDuplicateImport": False,
+        "extraPaths": [CLIENTS],
+        "exclude": [CLIENTS],
+    }
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     return folder
 
@@ -76,6 +89,7 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
     [
         ("page_readme.py", "@chat.on(ContactRequested)"),
         ("page_chat.py", "@chat.on(MessageReceived)"),
+        ("page_generator.py", "from petstore import"),
         ("page_sandbox.py", "with Sandbox() as sandbox:"),
         ("echo_bot.py", "def echo("),
     ],

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from openapi_python_client.parser import properties as opc
 
 from ..faults import SpecFaults
 from ..source import Map, fault
-from .check import deref
+from .document import deref
 from .media import media_of
-from .model import Page, Result, Type
-from .prepare import Slot
+from .model import Answer, Page, Result, Type
+from .prepare import Part, Slot
 from .reading import Reading
+from .successes import EVENTS, exact, is_json, is_sequence, is_text, successful
+
+OWN = frozenset(("x-response-envelope", "x-item-envelope", "x-result", "x-page", "x-outcomes"))
+"""The keywords of this project that say how the first answer is read, whatever others there are."""
+
+STRUCTURED = ("model", "list", "map", "union")
+SCALARS = ("integer", "number", "boolean", "iso", "date")
+
+MEDIA_TYPE = re.compile(r"[!#$&^_.+*\w-]+/[!#$&^_.+*\w-]+(\s*;\s*[\w-]+=[\w.-]+)*", re.ASCII)
+"""What can be put into the header `Accept`."""
 
 
 def result(reading: Reading, slot: Slot) -> Result:
-    source, answer = slot.source, slot.answer
+    source, first = slot.source, slot.answer
     envelope = str(source.get("x-response-envelope") or "")
     item_envelope = str(source.get("x-item-envelope") or "")
+    if slot.answers and OWN.isdisjoint(source):
+        found = by_media(reading, slot)
+        if found is not None:
+            return found
     examples = result_examples(reading, source)
-    if answer is None or answer.media is None:
+    if first is None:
         return Result("none", examples=examples)
-    media = answer.media.kind
-    if media != "application/json":
-        return Result("text" if media.startswith("text/") else "bytes", media=media)
     if source.get("x-result") == "count":
         if any(count_of(example) is None for _, example in examples):
             problem = "an example of the answer holds no count"
@@ -33,10 +45,9 @@ def result(reading: Reading, slot: Slot) -> Result:
                 [fault(source, "responses", problem, "Give a number, alone or as 'items', 'count' or 'total'")]
             )
         return Result("count", examples=examples)
-    prop, raw = answer.prop, answer.schema
+    prop, raw = first.prop, first.schema
     if prop is None:
-        problem = f"{slot.method.upper()} {slot.path}: the response has no type and is returned as it is"
-        reading.warn(source, "responses", problem)
+        untyped(reading, source, "responses", slot)
         return Result("value", Type("any"), examples=examples)
     page = source.get("x-page")
     items = str(page["items"]) if page else ""
@@ -87,13 +98,91 @@ def result_examples(reading: Reading, source: Map) -> tuple[tuple[int, Any], ...
     return tuple(found)
 
 
-def statuses(reading: Reading, source: Map) -> tuple[tuple[int, Any], ...]:
-    found = []
-    for status, response in (source.get("responses") or {}).items():
-        if status.isdigit() and int(status) >= 400:
+def by_media(reading: Reading, slot: Slot) -> Result | None:
+    """The result of an operation that answers something other than one type of JSON, `None` for any other."""
+    answers = [answer(reading, slot, part) for part in slot.answers]
+    examples = result_examples(reading, slot.source)
+    kinds = {(found.kind, found.type, found.nullable) for found in answers}
+    kind = answers[0].kind if len(kinds) == 1 and not answers[0].nullable else "several"
+    if kind == "json":
+        return None
+    if kind in ("none", "text", "bytes"):
+        return Result(kind, examples=examples)
+    for part in slot.answers:
+        if part.media is not None and part.prop is None and slot.method != "head":
+            untyped(reading, part.source, "content", slot)
+    optional = any(found.kind == "none" or found.nullable for found in answers)
+    return Result("several", examples=examples, answers=tuple(answers), optional=optional)
+
+
+def untyped(reading: Reading, parent: Map, key: str, slot: Slot) -> None:
+    problem = f"{slot.method.upper()} {slot.path}: the response has no type and is returned as it is"
+    reading.warn(parent, key, problem)
+
+
+def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
+    """How one answer is read."""
+    if part.media is None or slot.method == "head":
+        return Answer(part.status, "", "none")
+    media = part.media.kind
+    kind = reading.types.type(part.prop, part.schema) if part.prop is not None else Type("any")
+    nullable = bool(reading.schemas.schema(part.schema).get("x-nullable"))
+    if "itemSchema" in part.media.entry and media != EVENTS and not is_sequence(media):
+        problem = f"{slot.method.upper()} {slot.path}: the items of {media} are not told apart"
+        reading.warn(part.media.entry, "itemSchema", problem, "The answer is returned whole")
+    found = Answer(part.status, exact(part.media), "json", kind, nullable)
+    if media == EVENTS:
+        return replace(found, kind="events", type=kind if part.raw else Type("text"), nullable=False)
+    if is_sequence(media):
+        return replace(found, kind="lines", nullable=False)
+    if reading.schemas.schema(part.schema).get("format") == "binary":
+        return replace(found, kind="bytes", type=None, nullable=False)
+    if media == "application/json":
+        return found
+    if media in ("*/*", "application/*"):
+        if not part.raw:
+            return replace(found, kind="loose", type=Type("any"))
+        return replace(found, kind="plain", type=None, nullable=False) if kind.kind == "text" else found
+    if media in ("text/plain", "text/*") and part.raw:
+        if kind.kind in SCALARS:
+            return replace(found, kind="scalar", nullable=False)
+        if kind.kind in STRUCTURED:
+            return found
+    if kind.kind in STRUCTURED:
+        read = "text" if is_text(media) else "bytes"
+        problem = f"{slot.method.upper()} {slot.path}: {media} can't be read into a model"
+        reading.warn(part.media.entry, "schema", problem, f"It is returned as {read}")
+    return replace(found, kind="text" if is_text(media) else "bytes", type=None, nullable=False)
+
+
+def accepted(reading: Reading, slot: Slot) -> str:
+    """The value of the header `Accept`, empty if it is that of all calls."""
+    names = []
+    for part in slot.answers:
+        if part.media is None:
+            continue
+        name = re.sub(r";\s*charset=[^;]*", "", part.media.name.strip(), flags=re.IGNORECASE)
+        if MEDIA_TYPE.fullmatch(name):
+            names.append(name)
+        else:
+            problem = f"{slot.method.upper()} {slot.path}: {part.media.name!r} is not a media type"
+            reading.warn(part.source, "content", problem, "The client does not ask for it")
+    names.sort(key=lambda name: (not is_json(name.partition(";")[0].strip().lower()), "*" in name))
+    text = ", ".join(dict.fromkeys(names))
+    return "" if text == "application/json" else text
+
+
+def statuses(reading: Reading, source: Map) -> tuple[tuple[int | str, Any], ...]:
+    """The documented statuses that raise, each with an example: numbers, `4XX`, `5XX` and `default`."""
+    found: list[tuple[int | str, Any]] = []
+    returned = dict(successful(reading.document, source))
+    for name, response in (source.get("responses") or {}).items():
+        status = name if name == "default" else name.upper()
+        number = int(status) if status.isdigit() else 0
+        if name not in returned and (number >= 400 or status in ("4XX", "5XX", "default")):
             examples = reading.examples(media_of(deref(reading.document, response)).entry)
-            found.append((int(status), examples[0][1] if examples else None))
-    return tuple(sorted(found, key=lambda pair: pair[0]))
+            found.append((number or status, examples[0][1] if examples else None))
+    return tuple(sorted(found, key=lambda pair: str(pair[0])))
 
 
 def count_of(example: Any) -> int | None:

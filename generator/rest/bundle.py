@@ -8,16 +8,19 @@ from typing import Any
 from ..faults import Fault, SpecFaults
 from ..source import Map, Seq, fault, load
 from .grammar import METHODS, objects
+from .references import References, label
 
 ROOTS = ("api.yaml", "openapi.yaml", "openapi.yml", "openapi.json")
 
 
-def read(source: Path, base: Path | None = None) -> Map:
+def read(source: Path, base: Path | None = None) -> tuple[Map, list[Fault]]:
     """Load a file, or all YAML and JSON files of a folder, as one document.
 
-    References to other files of the folder become local. A name that two files define is a fault.
+    In the project's own spec, references to other files of the folder become local, and a name that two files define is
+    a fault. A third-party document may be spread over files as it likes.
 
     :param base: the folder that file names in faults are relative to; by default the working folder.
+    :returns: the document, and the faults of a third-party one that don't prevent reading it.
     :raises SpecFaults: all faults of reading and merging.
     """
     if source.is_dir():
@@ -28,26 +31,37 @@ def read(source: Path, base: Path | None = None) -> Map:
     if not paths or not paths[0].exists():
         remedy = "Name a file, or a folder that holds .yaml or .json files"
         raise SpecFaults([Fault(str(source), 1, "no spec found", remedy)])
-    documents: dict[str, Map] = {}
+    base = base or Path.cwd()
+    documents: dict[Path, Map] = {}
+    harmless: list[Fault] = []
     faults: list[Fault] = []
     for path in paths:
         try:
-            documents[path.name] = load(path, _label(path, base or Path.cwd()))
+            documents[path] = load(path, label(path, base), harmless)
         except SpecFaults as error:
             faults.extend(error.faults)
-    for document in documents.values():
-        _localise(document, documents, faults)
-    merged = _merge(list(documents.values()), faults)
+    if any("x-platform" in document for document in documents.values()):
+        named = {path.name: document for path, document in documents.items()}
+        for document in documents.values():
+            _localise(document, named, faults)
+        merged = _merge(list(documents.values()), faults)
+        faults += harmless
+        harmless = []
+    elif faults:
+        faults += harmless
+    else:
+        roots = [document for document in documents.values() if _is_root(document)] or list(documents.values())[:1]
+        merged = _merge(roots, harmless)
+        folder = source if source.is_dir() else source.parent
+        harmless += References(folder, documents, roots, base).bundle()
     if faults:
         raise SpecFaults(faults)
-    return merged
+    return merged, harmless
 
 
-def _label(path: Path, base: Path) -> str:
-    try:
-        return path.resolve().relative_to(base.resolve()).as_posix()
-    except ValueError:
-        return str(path)
+def _is_root(document: Map) -> bool:
+    """Whether a file of a folder is a document, and not just something that others refer to."""
+    return any(key in document for key in ("openapi", "swagger", "paths", "components", "webhooks"))
 
 
 def _localise(document: Map, documents: dict[str, Map], faults: list[Fault]) -> None:

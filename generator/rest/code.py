@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from ..source_code import constant, literal
 from . import naming
 from .model import Api, Argument, Enum, Field, FilterField, Model, Operation, Type
@@ -88,9 +91,11 @@ class Code:
         """
         match kind.kind:
             case "list" | "comma" | "index_map":
-                return f"{builtin}list[{self.answer(_item(kind), module, builtin)}]"
+                return f"{builtin}list[{self.entry(kind, module, builtin)}]"
             case "map":
-                return f"{builtin}dict[str, {self.answer(_item(kind), module, builtin)}]"
+                return f"{builtin}dict[str, {self.entry(kind, module, builtin)}]"
+            case "union":
+                return joined(self.answer(option, module, builtin) for option in kind.options)
             case "model":
                 return self.class_ref(kind.name, module)
             case "enum":
@@ -98,6 +103,12 @@ class Code:
                 return f"{self.class_ref(kind.name, module)} | {base}" if kind.name else base
             case simple:
                 return SCALARS[simple]
+
+    def entry(self, kind: Type, module: str | None, builtin: str) -> str:
+        """The annotation of an entry of a list or a map."""
+        item = _item(kind)
+        text = self.answer(item, module, builtin)
+        return f"{text} | None" if item.nullable and item.kind != "any" else text
 
     def field_annotation(self, field: Field, module: str) -> str:
         text = self.answer(field.type, module)
@@ -115,7 +126,11 @@ class Code:
 
     def converter(self, kind: Type, module: str | None) -> str:
         """A function of one value that raises where the value can't be read."""
+        if kind.nullable and kind.kind not in ("any", "union"):
+            return f"or_none_({self.converter(replace(kind, nullable=False), module)})"
         match kind.kind:
+            case "union":
+                return f"unions_.{kind.name}"
             case "model":
                 return f"{self.class_ref(kind.name, module)}._convert"
             case "list" | "index_map":
@@ -161,14 +176,16 @@ class Code:
             return f"[] if {got} else {self._decode_list(kind, key, module)}"
         if kind.kind in ("iso", "unix"):
             return f"None if {got} else moment(v, {key}, extra)"
-        if kind.kind == "map" and _item(kind).kind == "text":
+        if kind.kind == "union":
+            return f"None if {got} else {self.converter(kind, module)}(v)"
+        if kind.kind == "map" and _item(kind).kind == "text" and not _item(kind).nullable:
             return f"None if {got} else texts_by_name(v, {key}, extra)"
         return f"None if {got} else odd(v, {key}, extra, {self.converter(kind, module)})"
 
     def _decode_list(self, kind: Type, key: str, module: str) -> str:
         if kind.kind == "comma":
             return f"many(v, {key}, extra, {self.converter(_item(kind), module)}, commas=True)"
-        if _item(kind).kind in ("integer", "text"):
+        if _item(kind).kind in ("integer", "text") and not _item(kind).nullable:
             return f"{_item(kind).kind}s(v, {key}, extra)"
         return f"many(v, {key}, extra, {self.converter(_item(kind), module)})"
 
@@ -202,22 +219,35 @@ class Code:
             case "comma":
                 return f"comma_text({value})"
             case "list" | "index_map":
-                inner = self.encode(_item(kind), "entry", module)
+                inner = self.encode_entry(_item(kind), module)
                 return f"list({value})" if inner == "entry" else f"[{inner} for entry in {value}]"
             case "map":
-                inner = self.encode(_item(kind), "entry", module)
+                inner = self.encode_entry(_item(kind), module)
                 return f"dict({value})" if inner == "entry" else f"{{key: {inner} for key, entry in {value}.items()}}"
+            case "union":
+                return f"wire_form({value})"
             case _:
                 return value
+
+    def encode_entry(self, kind: Type, module: str) -> str:
+        """The expression that writes an `entry` of a list or a map."""
+        inner = self.encode(kind, "entry", module)
+        if kind.nullable and inner != "entry" and kind.kind != "union":
+            return f"(None if entry is None else {inner})"
+        return inner
 
     # -- annotations of what goes out
 
     def request(self, kind: Type) -> str:
+        if kind.nullable and kind.kind != "any":
+            return f"{self.request(replace(kind, nullable=False))} | None"
         match kind.kind:
             case "list" | "comma" | "index_map":
                 return f"Iterable[{self.request(_item(kind))}]"
             case "map":
                 return f"Mapping[str, {self.request(_item(kind))}]"
+            case "union":
+                return joined(self.request(option) for option in kind.options)
             case "model":
                 model = self.models[kind.name]
                 names = [f"inputs.{model.input_name}"]
@@ -247,6 +277,8 @@ class Code:
         text = self.request(argument.type)
         if (argument.place == "path" or argument.positional) and argument.type.kind == "list":
             text = f"{self.request(_item(argument.type))} | {text}"
+        if argument.empty and argument.type.kind not in ("any", "text"):
+            text = f'{text} | Literal[""]'
         if argument.required:
             return f"{text} | None" if argument.nullable else text
         if argument.nullable:
@@ -286,11 +318,15 @@ class Code:
                 return "_payload.lines", f", {self.encoder_function(_item(kind))}"
             case "base64" | "base64url" | "binary" | "part":
                 return f"_payload.{kind.kind}", limits
+            case "union":
+                return f"inputs.{kind.name}", ""
             case simple:
                 return simple, limits
 
     def encoder_function(self, kind: Type) -> str:
         """An encoder as a function of an argument's name and its value."""
+        if kind.nullable and kind.kind != "any":
+            return f"wire.or_null({self.encoder_function(replace(kind, nullable=False))})"
         function, extra = self.encoder(kind)
         qualified = _qualified(function)
         if not (extra or kind.owner):
@@ -318,12 +354,27 @@ class Code:
         for piece in operation.path:
             if isinstance(piece, str):
                 pieces.append(literal(piece))
+            elif is_styled(piece):
+                pieces.append(self.styled(piece, "path"))
             elif piece.type.kind == "list":
                 inner = self.path_encoder(_item(piece.type))
                 pieces.append(f"wire.path_list({literal(piece.name)}, {piece.name}, {inner})")
             else:
                 pieces.append(self.path_segment(piece.type, literal(piece.name), piece.name))
         return " + ".join(pieces) or '""'
+
+    def styled(self, argument: Argument, function: str) -> str:
+        """The expression that checks an argument and writes it in its style.
+
+        :param function: the runtime's function for the place of the argument.
+        """
+        encoded = self.encode_argument(argument, argument.name)
+        if function == "path" and argument.type.kind == "list":
+            encoded = encoded.replace("wire.array", "wire.one_or_more", 1)
+        key = "" if function == "header" else f", {literal(argument.wire)}"
+        style = "" if argument.style in ("simple", "form") else f", style={literal(argument.style)}"
+        explode = "" if argument.explode == (function == "cookies") else f", explode={argument.explode}"
+        return f"styles.{function}({literal(argument.name)}{key}, {encoded}{style}{explode})"
 
     def path_encoder(self, kind: Type) -> str:
         segment = self.path_segment(kind, "name", "value")
@@ -369,6 +420,8 @@ class Code:
     def _homes(self, kind: Type, found: set[str]) -> None:
         if kind.item is not None:
             self._homes(kind.item, found)
+        for option in kind.options:
+            self._homes(option, found)
         if kind.kind in ("model", "enum") and kind.name:
             found.add((self.models.get(kind.name) or self.enums[kind.name]).module)
 
@@ -380,6 +433,29 @@ def _qualified(function: str) -> str:
 
 def _item(kind: Type) -> Type:
     return kind.item if kind.item is not None else Type("any")
+
+
+def is_styled(argument: Argument) -> bool:
+    """Whether the runtime's `_styles` write an argument: its place or its type asks for a style."""
+    if argument.place != "path":
+        return argument.place in ("header", "cookie")
+    kind = _item(argument.type) if argument.type.kind == "list" else argument.type
+    plain = ("text", "integer", "number", "boolean", "flag", "iso", "unix", "date", "enum", "comma")
+    return argument.style not in ("simple", "text") or kind.kind not in plain
+
+
+def joined(annotations: Iterable[str]) -> str:
+    """The union of annotations, each part once."""
+    found: dict[str, None] = {}
+    for text in annotations:
+        depth, start = 0, 0
+        for index, char in enumerate(text):
+            depth += (char in "[(") - (char in "])")
+            if char == "|" and not depth:
+                found[text[start:index].strip()] = None
+                start = index + 1
+        found[text[start:].strip()] = None
+    return " | ".join(found)
 
 
 def _is_list(kind: Type) -> bool:

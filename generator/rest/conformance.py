@@ -69,7 +69,7 @@ def render(api: Api, sources: str, document: Map) -> dict[str, str]:
 
 def arguments(operation: Operation) -> list[str]:
     """The names of the path arguments."""
-    return [piece.name for piece in operation.path if isinstance(piece, Argument)]
+    return [argument.name for argument in operation.path_arguments]
 
 
 def call(resource: Resource, operation: Operation, case: Case, *, empty: str = "", client: str = "cube") -> str:
@@ -118,7 +118,7 @@ def shape(api: Api, operation: Operation) -> dict[str, Any]:
     if identities:
         found["identities"] = identities
     if operation.security:
-        found["credentials"] = credentials(api, operation.security[0])
+        found["credentials"] = credentials(api, operation.security[0][0])
     if not operation.idempotent:
         found["idempotent"] = False
     return found
@@ -154,7 +154,7 @@ class Writer:
             case.path += ",".join(
                 quote(str(entry), safe="") for entry in (value if isinstance(value, list) else [value])
             )
-            case.positional.append(literal(value))
+        case.positional = [literal(self.path_value(argument, full)) for argument in operation.path_arguments]
         case.path = case.path.replace(OWN_USER, operation.own_user)
         case.query += [
             (name, operation.own_user if value == OWN_USER else value) for name, value in operation.fixed_query

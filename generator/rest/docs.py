@@ -15,7 +15,7 @@ from ..templating import environment
 from .code import Code
 from .conformance import Writer, call
 from .model import Api, Argument, Field, Filters, Operation, Resource
-from .naming import STATUS_ERRORS
+from .naming import error_of
 from .render import PLATFORMS, origin, page_name
 from .rows import Rows
 from .views import OperationView, limits
@@ -36,7 +36,7 @@ class Entry:
     signatures: str
     example: str
     """Source, empty if the spec has no values for one."""
-    errors: list[tuple[int, str, str]]
+    errors: list[tuple[int | str, str, str]]
     """Status, class and text of each documented error."""
 
 
@@ -154,19 +154,21 @@ class _Pages:
         match operation.result.kind:
             case "page":
                 text = f"for item in {text}:\n        print(item)"
+            case "several" if {answer.kind for answer in operation.result.answers} <= {"events", "lines"}:
+                text = f"for item in {text}:\n        print(item)"
             case kind if kind != "none":
                 text = f"print({text})"
         lines = ["import datetime as dt\n"] if re.search(r"\bdt\.", text) else []
         lines.append(f"from {self.package} import {self.client}\n")
-        login = LOGINS.get(self.api.platform, "") if "session" in operation.security else ""
+        login = LOGINS.get(self.api.platform, "") if ("session",) in operation.security else ""
         lines += [f"with {self.client}() as {self.variable}:", *([f"    {login}"] if login else []), f"    {text}"]
         return "\n".join(lines)
 
 
-def _errors(operation: Operation) -> list[tuple[int, str, str]]:
+def _errors(operation: Operation) -> list[tuple[int | str, str, str]]:
     found = []
     for status, example in operation.statuses:
-        found.append((status, STATUS_ERRORS.get(status, "ApiError"), "" if example is None else _short(example)))
+        found.append((status, error_of(status), "" if example is None else _short(example)))
     return found
 
 
@@ -176,4 +178,4 @@ def _short(value: Any) -> str:
 
 def _bare(annotation: str) -> str:
     """An annotation as a user writes it, with names imported from the package."""
-    return re.sub(r"\b(?:models|inputs|filters_|builtins)\.(?=\w)", "", annotation)
+    return re.sub(r"\b(?:models|inputs|filters_|builtins|streams_)\.(?=\w)", "", annotation)

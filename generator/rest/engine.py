@@ -47,20 +47,40 @@ class Engine:
             output_path=None,
         )
         self._keys: dict[str, str] = {}
+        self.errors: list[str] = []
+        """The schemas that are free values, and why."""
+        while not self._read(document, schemas):
+            pass
+        self._names = {key: name for name, key in self._keys.items()}
+        self.models = {str(name): prop for name, prop in self._schemas.classes_by_name.items() if _is_model(prop)}
+
+    def _read(self, document: Map, schemas: dict[str, dict[str, Any]]) -> bool:
+        """Let the parser read all schemas, and make those that it gives up on free values.
+
+        :returns: whether there were none.
+        """
         handed = {name: self._handed(node) for name, node in schemas.items()}
         try:
             components = Components.model_validate({"schemas": handed}).schemas or {}
         except ValidationError as error:
-            problem = " ".join(f"openapi-python-client can't read a schema: {error}".split())
-            raise SpecFaults([fault(document, None, problem, "Correct the schema")]) from error
+            wrong = {str(found["loc"][1]) for found in error.errors() if len(found["loc"]) > 1} & schemas.keys()
+            if not wrong:
+                problem = " ".join(f"openapi-python-client can't read a schema: {error}".split())
+                raise SpecFaults([fault(document, None, problem, "Correct the schema")]) from error
+            self._free(schemas, dict.fromkeys(sorted(wrong), "it is malformed"))
+            return False
         self._schemas = build_schemas(components=components, schemas=Schemas(), config=self.config)
-        self._names = {key: name for name, key in self._keys.items()}
-        self.models = {str(name): prop for name, prop in self._schemas.classes_by_name.items() if _is_model(prop)}
+        read = {ref.get_untrusted_value().rpartition("/")[2] for ref in self._schemas.classes_by_reference}
+        wrong = {name for name in schemas if name not in read}
+        reasons = [error.detail or error.header for error in self._schemas.errors]
+        self._free(schemas, {name: "; ".join(dict.fromkeys(reasons)) for name in sorted(wrong)})
+        return not wrong
 
-    @property
-    def errors(self) -> list[str]:
-        """The schemas that are left out, and why."""
-        return [" ".join(f"{error.header} {error.detail or ''}".split()) for error in self._schemas.errors]
+    def _free(self, schemas: dict[str, dict[str, Any]], names: dict[str, str]) -> None:
+        for name, reason in names.items():
+            for key in schemas[name].keys() - {"description", "x-nullable"}:
+                del schemas[name][key]
+            self.errors.append(" ".join(f"{name}: {reason}".split()))
 
     @property
     def data(self) -> GeneratorData:
@@ -68,10 +88,9 @@ class Engine:
         text = UntrustedString("")
         return GeneratorData(text, None, text, [], [], {}, [])
 
-    def property(self, node: dict[str, Any], place: str = "") -> Any:
+    def property(self, node: dict[str, Any]) -> Any:
         """Let the parser read a prepared schema.
 
-        :param place: where a parameter is sent.
         :raises Contradiction: if it can't.
         """
         handed = self._handed(node)
@@ -79,11 +98,8 @@ class Engine:
         prop, _ = property_from_data(
             name=NAME, required=True, data=data, schemas=self._schemas, parent_name="", config=self.config
         )
-        error: Any = prop
-        if place and not isinstance(prop, ParseError):
-            error = prop.validate_location(oai.ParameterLocation(place))
-        if isinstance(error, ParseError):
-            raise Contradiction(error.detail or error.header)
+        if isinstance(prop, ParseError):
+            raise Contradiction(prop.detail or prop.header)
         return prop
 
     def whole(self, prop: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ..faults import SpecFaults
+from ..faults import Fault, SpecFaults
 from ..source import Map
 from .bundle import read
 from .check import check
@@ -20,16 +20,20 @@ from .render import Renderer
 from .schemas import Schemas
 
 
-def load(source: Path, base: Path | None = None) -> Map:
+def load(source: Path, base: Path | None = None, warnings: list[Fault] | None = None) -> Map:
     """Load, bundle and check a spec.
 
     :param base: the folder that file names in faults are relative to; by default the working folder.
+    :param warnings: takes the faults of a third-party document that prevent nothing; by default they are raised, too.
     :raises SpecFaults: all faults that it has.
     """
-    document = read(source, base)
-    faults = check(document)
-    if faults:
+    document, faults = read(source, base)
+    strict = "x-platform" in document
+    faults += check(document, strict)
+    if faults and (strict or warnings is None):
         raise SpecFaults(faults)
+    if warnings is not None:
+        warnings += sorted(set(faults))
     return document
 
 

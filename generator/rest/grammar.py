@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 Node = dict[str, Any]
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
 TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
@@ -97,7 +98,37 @@ KEYWORDS: dict[str, Node] = {
 }
 """The keywords of this project: a document with `x-platform` may hold no others."""
 
+_NEW: dict[str, Node] = {
+    "document": {"$self": _TEXT},
+    "server": {"name": _TEXT},
+    "components": {"mediaTypes": {"type": "object", "additionalProperties": {"$ref": "#/$defs/media-type"}}},
+    "path-item": {
+        "query": {"$ref": "#/$defs/operation"},
+        "additionalOperations": {"type": "object", "additionalProperties": {"$ref": "#/$defs/operation"}},
+    },
+    "parameter": {"in": {"enum": ["query", "header", "path", "cookie", "querystring"]}},
+    "media-type": {
+        "itemSchema": {"$ref": "#/$defs/schema"},
+        "itemEncoding": {"$ref": "#/$defs/encoding"},
+        "prefixEncoding": {"type": "array", "items": {"$ref": "#/$defs/encoding"}},
+    },
+    "encoding": dict.fromkeys(("encoding", "itemEncoding", "prefixEncoding"), True),
+    "response": {"summary": _TEXT},
+    "example": {"dataValue": True, "serializedValue": _TEXT},
+    "tag": dict.fromkeys(("summary", "parent", "kind"), _TEXT),
+    "discriminator": {"defaultMapping": _TEXT},
+    "security-scheme": {"deprecated": _FLAG, "oauth2MetadataUrl": _TEXT},
+    "oauth-flows": {"deviceAuthorization": {"type": "object"}},
+}
+"""What OpenAPI 3.2 adds to the objects of 3.1."""
+
 _OWN_OBJECTS = {
+    "discriminator": {
+        "$comment": "#discriminator",
+        "type": "object",
+        "properties": {"propertyName": _TEXT, "mapping": {"type": "object", "additionalProperties": _TEXT}},
+        "required": ["propertyName"],
+    },
     "page": {
         "$comment": "#page",
         "type": "object",
@@ -133,14 +164,19 @@ _OWN_OBJECTS = {
 
 
 @cache
-def meta_schema(strict: bool) -> Node:
+def meta_schema(strict: bool, new: bool = False) -> Node:
     """The JSON Schema of a whole document.
 
     :param strict: keywords that start with `x-` must be known.
+    :param new: the document may hold what OpenAPI 3.2 has added.
     """
     meta = _published()
-    definitions = meta.pop("$defs") | _OWN_OBJECTS | {"document": meta}
+    definitions = meta.pop("$defs") | deepcopy(_OWN_OBJECTS) | {"document": meta}
     _adapt(definitions)
+    for name, keys in _NEW.items() if new else ():
+        definitions[name]["properties"] |= keys
+    if new:
+        definitions["response"]["required"] = []
     for name, node in definitions.items():
         if "properties" in node and name not in ("reference", "examples", "specification-extensions"):
             definitions[name] = _closed(name, node, definitions, strict)
@@ -186,13 +222,16 @@ def _adapt(definitions: Node) -> None:
     definitions["info"]["properties"]["version"] = {"type": ["string", "number"]}
     for bound in ("exclusiveMinimum", "exclusiveMaximum"):
         schema[bound] = {"type": ["number", "boolean"]}
-    schema |= {"nullable": _FLAG, "type": True, "examples": True, "discriminator": True, "xml": True}
+    schema |= {"nullable": _FLAG, "type": True, "examples": True, "xml": True}
+    schema["discriminator"] = {"$ref": "#/$defs/discriminator"}
     definitions["link"] = {"type": "object"}
     definitions["components"].pop("patternProperties")
     definitions["document"].pop("anyOf")
     for name, entry in (("paths", "path-item"), ("responses", "response")):
         entries = {"additionalProperties": {"$ref": f"#/$defs/{entry}-or-reference"}}
         definitions[name] = {"type": "object", "patternProperties": {"^x-": True}, **entries}
+    callbacks = definitions["callbacks"]
+    definitions["callbacks"] = {**definitions["paths"], "$comment": callbacks["$comment"]}
     definitions["operation"]["required"] = ["responses"]
     for name, keywords in KEYWORDS.items():
         definitions[name]["properties"] |= keywords
@@ -233,7 +272,7 @@ Shape = Any
 @cache
 def kinds() -> dict[str, dict[str, Shape]]:
     """Map each kind of object to the shapes of its keys; `*` is for all other keys."""
-    definitions = meta_schema(False)["$defs"]
+    definitions = meta_schema(False, new=True)["$defs"]
     return {name: _entries(node, definitions) for name, node in definitions.items()}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..source import Map
-from .check import deref
+from .document import deref
 
 FORMS = {"multipart/form-data": "multipart", "application/x-www-form-urlencoded": "form"}
 

@@ -17,14 +17,14 @@ class Type:
 
     `kind` is one of: any, text, integer, number, boolean, flag (1 or 0 on the wire), iso (ISO 8601 time), unix (Unix
     seconds), date, enum, model, list, map, comma (list as text), index_map (list as numbered object), json64 (base64 of
-    JSON), json_text, base64 and base64url (binary data inside JSON), file (a part of a multipart form), part (anything
-    that such a part can hold), and those of a whole body: binary, written (text) and lines (of JSON).
+    JSON), json_text, base64 and base64url (binary data inside JSON), union, file (a part of a multipart form), part
+    (anything that such a part can hold), and those of a whole body: binary, written (text) and lines (of JSON).
     """
 
     kind: str
     item: Type | None = None
     name: str = ""
-    """The class of an enum or a model."""
+    """The class of an enum or a model, the constant of a union."""
     values: tuple[Any, ...] = ()
     """The values of a closed set."""
     text: bool = False
@@ -35,6 +35,14 @@ class Type:
     """The class of the objects that an id is of."""
     owner_field: str = "id"
     """Which of their fields it is."""
+    nullable: bool = False
+    """An entry of a list or a map, or a union, may be null."""
+    options: tuple[Type, ...] = ()
+    """The members of a union."""
+    tag: str = ""
+    """The field that tells the members of a union apart."""
+    tags: tuple[tuple[str, int], ...] = ()
+    """The member that each of its values stands for."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class Field:
     secret: bool = False
     required: bool = False
     nullable: bool = False
+    write_only: bool = False
+    """No answer has it."""
     identity: bool = False
     """Every answer has it: never `None` in a model."""
     read_only: bool = False
@@ -104,7 +114,7 @@ class Argument:
     name: str
     wire: str
     place: str
-    """path, query, header, body, or media for the body's media type."""
+    """path, query, header, cookie, body, or media for the body's media type."""
     type: Type
     required: bool
     nullable: bool
@@ -119,6 +129,14 @@ class Argument:
     """Its value, or one inside it, must not show in tracebacks."""
     positional: bool = False
     """Passed by position, although it is not in the path; a list takes a single entry, too."""
+    reserved: bool = False
+    """Reserved characters are left as they are."""
+    empty: bool = False
+    """An empty value may stand for the value."""
+    assumed: Any = None
+    """What the server assumes when the caller leaves it out."""
+    fixed: str | None = None
+    """Text that is sent when the caller leaves it out, from the query in the path."""
     media: str = ""
     """The media type of its part in a multipart form, if not the usual one."""
 
@@ -182,22 +200,53 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One of the ways in which an operation answers."""
+
+    status: str
+    media: str
+    """Empty if it has no body."""
+    kind: str
+    """none, json, text, bytes; events or lines (a stream); scalar (a text that holds one value); plain (text of any
+    media type) or loose (whatever it is)."""
+    type: Type | None = None
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
 class Result:
     """What a method returns."""
 
     kind: str
-    """none, value, page, count, bytes or text."""
+    """none, value, page, count, bytes, text or several."""
     type: Type | None = None
     envelope: str = ""
     item_envelope: str = ""
     page: Page | None = None
     examples: tuple[tuple[int, Any], ...] = ()
-    media: str = ""
-    """The media type of bytes and text."""
+    answers: tuple[Answer, ...] = ()
+    """Those of `several`."""
+    optional: bool = False
+    """Null or nothing at all is one of these answers."""
     outcomes: tuple[tuple[int, str], ...] = ()
     """Which list of the result holds the only id in the path, by status, where the server doesn't send the lists."""
     first: bool = False
     """The value is the first entry of a list."""
+
+    @property
+    def types(self) -> list[Type]:
+        """The types of all answers."""
+        return [kind for kind in (self.type, *(answer.type for answer in self.answers)) if kind is not None]
+
+    @property
+    def streams(self) -> bool:
+        """Whether a response may be a stream."""
+        return any(answer.kind in ("events", "lines") for answer in self.answers)
+
+    @property
+    def binary(self) -> bool:
+        """Whether a response may be bytes."""
+        return self.kind == "bytes" or any(answer.kind == "bytes" for answer in self.answers)
 
 
 @dataclass
@@ -214,8 +263,8 @@ class Operation:
     facts: tuple[str, ...]
     arguments: list[Argument]
     result: Result
-    security: tuple[str, ...]
-    """Names of the security schemes of which one is needed; empty for a public operation."""
+    security: tuple[tuple[str, ...], ...]
+    """The security schemes that are needed: alternatives, each of one or several; empty for a public operation."""
     body: str = ""
     """The kind of its form, where there is only one."""
     body_required: bool = False
@@ -233,6 +282,8 @@ class Operation:
     own_user: str = ""
     """Example of the id of the session's user, if the client puts it in place of `OWN_USER`."""
     fixed_query: tuple[tuple[str, str], ...] = ()
+    path_query: tuple[tuple[tuple[str | Argument, ...], tuple[str | Argument, ...] | None], ...] = ()
+    """Pairs of the query in the path that hold arguments or have no value, each half in pieces as in `path`."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are always sent."""
     filters: Filters | None = None
@@ -243,8 +294,8 @@ class Operation:
     server: str = ""
     idempotent: bool = True
     renewable: bool = True
-    statuses: tuple[tuple[int, Any], ...] = ()
-    """Documented errors: status and example."""
+    statuses: tuple[tuple[int | str, Any], ...] = ()
+    """Documented errors: status, or a range such as `4XX`, and example."""
     body_examples: tuple[tuple[str, Any], ...] = ()
     source: str = ""
 
@@ -260,6 +311,13 @@ class Operation:
         """The method and the path, with the names of its arguments."""
         pieces = (piece if isinstance(piece, str) else f"{{{piece.name}}}" for piece in self.path)
         return f"{self.method} {''.join(pieces)}"
+
+    @property
+    def path_arguments(self) -> list[Argument]:
+        """The arguments in the path, each once."""
+        pieces = [*self.path, *(piece for pair in self.path_query for half in pair for piece in half or ())]
+        found = {piece.name: piece for piece in pieces if isinstance(piece, Argument)}
+        return list(found.values())
 
     @property
     def function(self) -> str:
@@ -278,12 +336,17 @@ class Resource:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A way to authenticate: a header and the prefix of its value."""
+    """A way to authenticate: a header and the prefix of its value, or a key in the query or in a cookie."""
 
     name: str
     header: str
+    """The name of the header, or of the key."""
     prefix: str
     argument: str
+    place: str = "header"
+    """header, query or cookie."""
+    basic: bool = False
+    """The secret is a user name and a password."""
 
 
 @dataclass
@@ -299,6 +362,12 @@ class Api:
     resources: list[Resource] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)
     enums: list[Enum] = field(default_factory=list)
+    server_path: str = ""
+    """The path of a server whose host the document doesn't name."""
+    servers: dict[str, Any] = field(default_factory=dict)
+    """The servers that have variables, as the runtime's `_servers` wants them."""
+    unions: dict[str, list[Type]] = field(default_factory=dict)
+    """The unions that are `answered` and `sent`."""
     helpers: dict[str, str] = field(default_factory=dict)
     """Operation ids that a hand-written helper covers."""
     warnings: list[Fault] = field(default_factory=list)

@@ -7,6 +7,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Container
+from functools import cache
 
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
@@ -27,6 +28,14 @@ STATUS_ERRORS = {
     503: "Unavailable",
 }
 
+
+def error_of(status: int | str) -> str:
+    """The class of a documented status, or of a range such as `5XX`."""
+    if isinstance(status, int):
+        return STATUS_ERRORS.get(status, "ApiError")
+    return "ServerFailure" if status == "5XX" else "ApiError"
+
+
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
     """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit
@@ -40,7 +49,9 @@ TAKEN_FIELDS = frozenset(
 )
 
 #: Names that annotations in the body of a resource need, and its own members.
-TAKEN_METHODS = frozenset("with_raw_response str int float bool bytes builtins dt models inputs filters_".split())
+TAKEN_METHODS = frozenset(
+    "with_raw_response with_streaming_response str int float bool bytes builtins dt models inputs filters_".split()
+)
 
 #: Names that the body of a client needs, and its own members.
 TAKEN_RESOURCES = frozenset(
@@ -58,8 +69,8 @@ LONGEST_MODULE = 100
 
 #: Names that generated functions use themselves: an argument must not take them.
 TAKEN_ARGUMENTS = frozenset(
-    """self cls wire inputs models filters_ filter_pairs calls path query headers body content dict str Any Call
-    PageCall OMIT""".split()
+    """self cls wire inputs models filters_ filter_pairs calls path query headers cookies styles body content dict str
+    Any Call PageCall OMIT""".split()
 )
 
 TAKEN_BODY_ARGUMENTS = TAKEN_ARGUMENTS - {"body"}
@@ -109,6 +120,7 @@ def resource(tag: str, platform: str = "") -> str:
     return f"{name}_" if keyword.iskeyword(name) or taken else name
 
 
+@cache
 def class_name(name: str) -> str:
     """A schema's name as a class name; never one that generated code needs itself."""
     result = ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..source import Map
-from .check import deref
+from .document import deref
 from .media import JSON, Media
 from .model import Argument, Type
 from .reading import Reading

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..source import Map
+from ..source import Map, plain
 from . import naming
-from .check import deref, operations_of, parameters_of
-from .grammar import METHODS
+from .document import deref, methods_of, parameters_of
 from .media import Media, body_media, media_of
 from .schemas import Schemas
+from .successes import successes
 
-PLACES = ("path", "query", "header")
+PLACES = ("path", "query", "querystring", "header", "cookie")
 
 PUBLISHED = frozenset(("x-of-variant", "x-of-filters"))
 """The marks of parameters that only other tools need."""
@@ -30,6 +30,10 @@ class Part:
     """The kind of a body's `Form`."""
     prop: Any = None
     """What openapi-python-client makes of the schema, if it makes something of it."""
+    status: str = ""
+    """Of an answer."""
+    raw: Any = None
+    """The schema of an answer as the document has it."""
 
 
 @dataclass
@@ -47,8 +51,13 @@ class Slot:
     """In the order of their places."""
     bodies: list[Part]
     """In the order of preference."""
-    answer: Part | None
-    """The first successful answer that has content."""
+    answers: list[Part]
+    """The successful ones, the first status first and JSON before other media types."""
+
+    @property
+    def answer(self) -> Part | None:
+        """The first successful answer, if it has content."""
+        return self.answers[0] if self.answers and self.answers[0].media else None
 
 
 def prepare(document: Map, schemas: Schemas) -> list[Slot]:
@@ -57,9 +66,9 @@ def prepare(document: Map, schemas: Schemas) -> list[Slot]:
     slots: list[Slot] = []
     for path, item in (document.get("paths") or {}).items():
         item = deref(document, item)
-        for method in METHODS:
-            for operation in operations_of(Map({method: item[method]})) if method in item else ():
-                slots.append(preparer.slot(path, method, item, operation, item[method]))
+        for method, base in methods_of(item):
+            for operation in (base, *(base.get("x-variants") or ())):
+                slots.append(preparer.slot(path, method, item, operation, base))
     return slots
 
 
@@ -80,8 +89,8 @@ class _Preparer:
         parameters.sort(key=lambda part: (PLACES.index(part.source["in"]), _position(path, part.source)))
         body = deref(self.document, operation.get("requestBody"))
         bodies = self.bodies(body, parent, module) if body else []
-        answer = self.answer(operation, parent, module)
-        return Slot(path, method, operation, base, operation_id, tag, parameters, bodies, answer)
+        answers = self.answers(operation, parent, module)
+        return Slot(path, method, operation, base, operation_id, tag, parameters, bodies, answers)
 
     def parameter(self, source: Map, parent: str, module: str) -> Part:
         media = media_of(source) if "schema" not in source and source.get("content") else None
@@ -105,20 +114,23 @@ class _Preparer:
             found.append(Part(body, schema, media, kind))
         return found
 
-    def answer(self, operation: Map, parent: str, module: str) -> Part | None:
-        for status, response in sorted((operation.get("responses") or {}).items()):
-            if not (status.startswith("2") or status == "default"):
+    def answers(self, operation: Map, parent: str, module: str) -> list[Part]:
+        found: list[Part] = []
+        for status, response, media, schema in successes(self.document, operation):
+            if media is None or (isinstance(schema, dict) and schema.get("x-merged") is False):
+                # One that is not merged is that of a variant.
+                found.append(Part(response, {}, status=status))
                 continue
-            response = deref(self.document, response)
-            if not response.get("content"):
-                return None
-            media = media_of(response)
-            schema = media.entry.get("schema", {})
-            if isinstance(schema, dict) and schema.get("x-merged") is False:
-                # It is that of a variant.
-                return None
-            return Part(response, self.schemas.part(schema, f"{parent}Response", module, False), media)
-        return None
+            bodies = [part for part in found if part.media]
+            prepared = next((part.schema for part in bodies if plain(part.raw) == plain(schema)), None)
+            if prepared is None:
+                # Each status has a name of its own, and each media type that is not the first.
+                name = f"{parent}Response" + (status if bodies else "")
+                if any(part.status == status for part in bodies):
+                    name += naming.class_name(media.kind)
+                prepared = self.schemas.part({} if schema is None else schema, name, module, False)
+            found.append(Part(response, prepared, media, status=status, raw=schema))
+        return found
 
 
 def _position(path: str, parameter: Map) -> int:

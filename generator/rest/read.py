@@ -5,76 +5,90 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from ..faults import SpecFaults
 from ..source import Map
 from . import naming
-from .answers import result, statuses
+from .answers import accepted, result, statuses
 from .bodies import body
-from .check import component, deref
+from .document import component, deref
 from .engine import Contradiction, Engine
 from .filters import read_filters
+from .grammar import METHODS
 from .media import media_of
 from .model import Api, Operation, Resource
 from .parameters import parameters
 from .prepare import Slot
 from .reading import Reading
 from .schemas import Schemas
-from .security import schemes, security_of, server_of
+from .security import schemes, security_of
+from .servers import base_server, common_server, own_server
 from .types import Types
+
+IDEMPOTENT = frozenset(METHODS) - {"post", "patch"}
+"""The methods that can be repeated without harm."""
+
+ENVELOPES = ("request", "response", "item")
 
 
 def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> Api:
     """Read the whole API."""
-    servers = document.get("servers") or [{}]
     info = document.get("info") or {}
     api = Api(
         title=str(info.get("title", "API")),
         description=str(info.get("description") or info.get("summary") or ""),
         version=str(info.get("version", "")),
-        base_url=server_of(servers[0]) if servers else "",
+        base_url="",
         platform=str(document.get("x-platform", "")),
         sdk_version=str(document.get("x-sdk-version", "")),
     )
     reading = Reading(document, schemas, engine, Types(schemas, engine), api)
-    api.schemes = schemes(reading)
+    base_server(reading)
+    reading.security = schemes(reading)
+    api.schemes = [scheme for scheme in reading.security.values() if scheme is not None]
     reading.filters = {slot.operation_id: slot.source["x-filters"] for slot in slots if "x-filters" in slot.source}
     resources: dict[str, Resource] = {}
     for slot in slots:
         if "x-helper" in slot.source:
             reading.api.helpers[slot.operation_id] = str(slot.source["x-helper"])
             continue
-        try:
-            understand(reading, slot)
-        except Contradiction as reason:
-            reading.warn(slot.source, None, f"{slot.method.upper()} {slot.path} is left out: {reason}")
-            continue
+        understand(reading, slot)
         resource = resource_of(reading, slot, resources)
-        resource.operations.append(operation_of(reading, slot, resource))
+        try:
+            operation = operation_of(reading, slot, resource)
+        except SpecFaults as odd:
+            if api.platform:
+                raise
+            # In a third-party document these keywords may mean anything.
+            api.warnings += odd.faults
+            for key in ("x-page", "x-result", "x-outcomes", *(f"x-{part}-envelope" for part in ENVELOPES)):
+                slot.source.pop(key, None)
+            operation = operation_of(reading, slot, resource)
+        resource.operations.append(operation)
     reading.api.resources = list(resources.values())
+    common_server(reading)
     webhooks(reading)
     reading.types.finish(reading.api)
-    for error in reading.engine.errors:
-        reading.warn(document, "components", f"a schema is left out: {error}")
+    for error in (*reading.engine.errors, *reading.types.problems):
+        reading.warn(document, "components", f"a schema has no type: {error}", "It is a free value")
+    for place, problem in schemas.merger.problems:
+        reading.warn(place, None, problem, "It is a free value")
     return reading.api
 
 
 def understand(reading: Reading, slot: Slot) -> None:
-    """Let openapi-python-client find the types of an operation.
-
-    :raises Contradiction: if it can't tell that of a parameter or of the body.
-    """
-    for part in slot.parameters:
-        part.prop = reading.engine.property(part.schema, part.source["in"])
-    for part in slot.bodies:
+    """Let openapi-python-client find the types of an operation; what it can't tell is a free value."""
+    for part in (*slot.parameters, *slot.bodies):
         try:
             part.prop = reading.engine.property(part.schema)
         except Contradiction as reason:
-            holder = part.media.entry if part.media else part.source
-            problem = f"{slot.method.upper()} {slot.path}: the body has no type and is sent as it is given: {reason}"
-            reading.warn(holder, "schema", problem)
-    if slot.answer:
+            name = f"parameter {str(part.source['name'])!r}" if "name" in part.source else "body"
+            reading.warn(part.source, "schema", f"the {name} has no type and takes any value: {reason}")
+            part.schema = {}
+            part.prop = reading.engine.property({})
+    for answer in slot.answers:
         # An answer without a type is handed over as it is.
         with suppress(Contradiction):
-            slot.answer.prop = reading.engine.property(slot.answer.schema)
+            answer.prop = reading.engine.property(answer.schema) if answer.media else None
 
 
 def resource_of(reading: Reading, slot: Slot, resources: dict[str, Resource]) -> Resource:
@@ -107,7 +121,7 @@ def webhooks(reading: Reading) -> None:
 def operation_of(reading: Reading, slot: Slot, resource: Resource) -> Operation:
     source, base, operation_id = slot.source, slot.base, slot.operation_id
     name = naming.unique(naming.method(operation_id, resource.name), {entry.name for entry in resource.operations})
-    security = source.get("security", base.get("security", reading.document.get("security")))
+    security = next((holder for holder in (source, base) if "security" in holder), reading.document)
     operation = Operation(
         name=name,
         resource=resource.name,
@@ -122,15 +136,14 @@ def operation_of(reading: Reading, slot: Slot, resource: Resource) -> Operation:
         result=result(reading, slot),
         security=security_of(reading, security),
         fixed_query=tuple((key, _query_text(value)) for key, value in (source.get("x-fixed-query") or {}).items()),
-        idempotent=bool(source.get("x-idempotent", slot.method != "post" and slot.method != "patch")),
+        idempotent=bool(source.get("x-idempotent", slot.method in IDEMPOTENT)),
         renewable=bool(source.get("x-renewable", True)),
         source=source.file,
+        server=own_server(reading, source, base, deref(reading.document, reading.document["paths"][slot.path])),
     )
-    servers = source.get("servers") or base.get("servers")
-    if servers:
-        operation.server = server_of(servers[0])
-    if operation.result.media:
-        operation.headers += (("Accept", operation.result.media),)
+    accept = accepted(reading, slot)
+    if accept:
+        operation.headers += (("Accept", accept),)
     filters = source.get("x-filters") or reading.filters.get(str(source.get("x-filters-of")))
     if filters:
         operation.filters = read_filters(reading, filters)

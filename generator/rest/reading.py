@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..source import Map, fault, plain
-from .check import deref
+from .document import deref
 from .engine import Engine
-from .model import Api
+from .model import Api, Scheme
 from .schemas import Schemas
 from .types import Types
 
@@ -22,6 +22,8 @@ class Reading:
     engine: Engine
     types: Types
     api: Api
+    security: dict[str, Scheme | None] = field(default_factory=dict)
+    """The security schemes by their names in the document; `None` for those that the client does without."""
     filters: dict[str, Map] = field(default_factory=dict)
     """The filters of each operation that has its own."""
     filter_names: list[tuple[Map, str]] = field(default_factory=list)

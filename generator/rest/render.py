@@ -16,10 +16,11 @@ from openapi_python_client.parser import GeneratorData
 from ..source_code import constant, docstring, literal, without_facts, words
 from ..templating import CACHE, COMMAND, TEMPLATES, runtime_files
 from ..unasync import unasync
-from .code import Code, enum_doc, model_doc
+from .code import Code, enum_doc, is_styled, model_doc
 from .model import Api, Field, FilterField, Filters, Model, Resource, Type
 from .naming import ERRORS, TAKEN_CLASSES, function
 from .rows import Rows, reader
+from .unions import Unions
 from .views import OperationView
 
 PLATFORMS = {"connectycube": "ConnectyCube"}
@@ -33,8 +34,19 @@ SESSION_MODULES = ("_session.py", "_async_session.py", "_request.py", "conventio
 CONVENTIONS = ("CallHistory", "CallOutcome", "Place", "SystemNotice", "SystemNoticeKind", "whiteboard_url")
 """The public names of the runtime's `conventions`, which only the platform's own client has."""
 
+UNION_MODULES = ("_union.py", "_one_of.py")
+"""Runtime modules for values that are one of several types, in answers and in requests."""
+
 RESOURCE_HELPERS = ("_files.py", "_async_files.py")
 """Runtime modules of resources that have hand-written helpers."""
+
+ANSWER_MODULES = ("_answers.py",)
+"""Runtime modules of clients whose responses are not all JSON."""
+
+STREAM_MODULES = ("_streams.py", "_async_streams.py")
+"""Runtime modules of clients that get streams, or bytes, which may come in chunks."""
+NEEDED_BY_SOME = ("_basic.py", "_payload.py", "_servers.py", "_styles.py")
+"""Runtime modules that only some documents' clients need."""
 
 PAYLOAD = "_payload"
 """The runtime module of bodies other than plain JSON, which not every client needs."""
@@ -85,7 +97,10 @@ class Renderer:
         self.api = api
         self.code = Code(api)
         self.rows = Rows(api, self.code)
+        self.unions = Unions(api, self.code)
         self.sources = sources
+        self.results = [operation.result for resource in api.resources for operation in resource.operations]
+        self.streams = any(result.streams or result.binary for result in self.results)
         self.platform = api.platform if api.platform in PLATFORMS else ""
         self.client = PLATFORMS.get(self.platform, "Client")
         self.homes = sorted(
@@ -136,6 +151,7 @@ class Renderer:
             "api": api,
             "code": self.code,
             "rows": self.rows,
+            "unions": self.unions,
             "client": self.client,
             "core": "SessionClient" if self.platform else "ApiClient",
             "platform_folder": self.platform or "generic",
@@ -164,7 +180,9 @@ class Renderer:
         return {
             "user_agent": user_agent,
             "standard_headers": {**headers, "CB-SDK": f"Python {version}"} if self.platform else headers,
-            "schemes": {scheme.name: (scheme.header, scheme.prefix) for scheme in api.schemes},
+            "schemes": {one.name: (one.header, one.prefix) for one in api.schemes if one.place == "header"},
+            "server_variables": _variables(api),
+            "keys": {one.name: (one.place, one.header) for one in api.schemes if one.place != "header"},
             "sample_operation": f"{first.name}.{first.operations[0].name}" if first and first.operations else "x.y",
         }
 
@@ -181,8 +199,12 @@ class Renderer:
         files = {"py.typed": ""}
         for module in MODULES:
             files[module] = self.text(f"package/{module}.jinja")
+        if self.streams:
+            files["streams.py"] = self.text("package/streams.py.jinja")
         if self.rows.models:
             files["_rows.py"] = self.text("package/_rows.py.jinja")
+        if self.unions.answered:
+            files["_unions.py"] = self.text("package/_unions.py.jinja")
         files["models/__init__.py"] = self.text("package/models_init.py.jinja")
         for module in sorted({home for _, home in self.homes}):
             models = [model for model in self.api.models if model.module == module and model.answered]
@@ -208,12 +230,25 @@ class Renderer:
         :param helped: the resources that have hand-written helpers.
         :param payload: whether there are bodies other than plain JSON.
         """
-        optional = {*SESSION_MODULES, *RESOURCE_HELPERS, f"{PAYLOAD}.py"}
+        optional = {*SESSION_MODULES, *RESOURCE_HELPERS, *ANSWER_MODULES, *STREAM_MODULES, *NEEDED_BY_SOME}
+        optional.update(UNION_MODULES)
         wanted = {f"{prefix}_{name}.py" for name in helped for prefix in ("", "_async")}
+        wanted |= {UNION_MODULES[0]} if self.unions.answered else set()
+        wanted |= {UNION_MODULES[1]} if self.unions.sent else set()
         if self.platform:
             wanted.update(SESSION_MODULES)
         if payload:
             wanted.add(f"{PAYLOAD}.py")
+        if any(scheme.basic for scheme in self.api.schemes):
+            wanted.add("_basic.py")
+        if any(is_styled(one) for home in self.api.resources for op in home.operations for one in op.arguments):
+            wanted.add("_styles.py")
+        if self.api.servers:
+            wanted.add("_servers.py")
+        if self.streams or any(result.kind in ("text", "several") for result in self.results):
+            wanted.update(ANSWER_MODULES)
+        if self.streams:
+            wanted.update(STREAM_MODULES)
         files = runtime_files("rest", lambda name: f"# Generated by `{COMMAND}` from {RUNTIME}: do not edit.\n")
         files = {name: text for name, text in files.items() if name in wanted or name not in optional}
         twins = {name: text for name, text in files.items() if name.startswith("_async")}
@@ -250,6 +285,16 @@ class Renderer:
                 text += " | None"
             entries.append((field.name, f"{'Required' if field.required else 'NotRequired'}[{text}]"))
         return entries
+
+
+def _variables(api: Api) -> str:
+    """The variables of the servers in words."""
+    found: dict[str, str] = {}
+    for _, variables in api.servers.values():
+        for name, (usual, values) in variables.items():
+            choice = f"`{'`, `'.join(values)}`; " if values else ""
+            found[name] = f"`{name}` ({choice}default: `{usual}`)"
+    return ", ".join(found.values())
 
 
 def operators_name(group: Filters, field: FilterField) -> str:

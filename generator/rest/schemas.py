@@ -1,8 +1,8 @@
 """The schemas of a document in their Python form, ready for openapi-python-client.
 
 openapi-python-client knows nothing of this project's formats and keywords. So each schema is prepared as its Python
-side (`format: unix-time` becomes a date-time), with the wire's side kept in `x-wire`. Inline objects get a name, and
-unions that Python can't tell apart become free values.
+side (`format: unix-time` becomes a date-time), with the wire's side kept in `x-wire`. Inline objects get a name,
+`allOf` is merged (`merging.py`), and a union keeps its members in `x-union`, which openapi-python-client doesn't see.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 
 from ..source import Map, plain
 from . import naming
-from .check import circular, component, resolve
+from .document import circular, component, resolve
+from .families import Families
 from .grammar import WIRE
+from .merging import Merger
+from .nulls import is_constraint, without_null
 
 
 class Schemas:
@@ -30,14 +33,21 @@ class Schemas:
         self.entered: set[str] = set()
         self.found: dict[str, dict[str, Any]] = {}
         self.modules: dict[str, str] = {}
+        self.merger = Merger(self, document)
         components = document.get("components") or {}
         sources: Map = components.get("schemas") or Map()
         for name in sources:
             self.names[name] = self.new_name(name)
+        self.families = Families(sources, self.names)
         for name, schema in sources.items():
             own = self.names[name]
             self.modules[own] = module_of(sources, name, schema)
-            self.found[own] = self.prepare(schema, own, self.modules[own], inline=False)
+            family = self.families.found.get(own)
+            source = schema if family is None else family.base
+            self.found[own] = self.prepare(source, own, self.modules[own], inline=False)
+            if family is not None:
+                family.union = self.family(own, schema, family.members)
+        self.merger.settle()
         self.open_circles()
 
     # -- looking up
@@ -48,37 +58,23 @@ class Schemas:
         for _ in range(50):
             if not isinstance(node, dict):
                 return {}
-            if "$ref" not in node:
+            if "$ref" not in node and "x-family" not in node:
                 return {**node, **beside}
-            beside = {**{key: value for key, value in node.items() if key != "$ref"}, **beside}
-            node = self.found.get(node["$ref"].rpartition("/")[2])
+            beside = {**{key: value for key, value in node.items() if key not in ("$ref", "x-family")}, **beside}
+            if "x-family" in node:
+                node = self.families.found[node["x-family"]].union
+            else:
+                node = self.found.get(node["$ref"].rpartition("/")[2])
         return {}
 
     def properties(self, node: Any) -> dict[str, dict[str, Any]]:
-        """The properties of a prepared object schema, those of its `allOf` included."""
-        found: dict[str, dict[str, Any]] = {}
-        for part in self.parts(node, set()):
-            for name, schema in part.get("properties", {}).items():
-                if name not in found or not schema.get("x-undeclared"):
-                    found[name] = schema
+        """The properties of a prepared object schema."""
+        found: dict[str, dict[str, Any]] = self.schema(node).get("properties", {})
         return found
 
     def required(self, node: Any) -> set[str]:
-        """The required properties of a prepared object schema, those of its `allOf` included."""
-        parts = self.parts(node, set())
-        return {name for part in parts for key in ("required", "x-required") for name in part.get(key, ())}
-
-    def parts(self, node: Any, seen: set[str]) -> Iterator[dict[str, Any]]:
-        """Yield a prepared schema and all of its `allOf`, each once, those that are overridden first."""
-        ref = node.get("$ref") if isinstance(node, dict) else None
-        if ref in seen:
-            return
-        if ref is not None:
-            seen.add(ref)
-        node = self.schema(node)
-        for part in node.get("allOf", ()):
-            yield from self.parts(part, seen)
-        yield node
+        """The required properties of a prepared object schema."""
+        return set(self.schema(node).get("required", ()))
 
     # -- preparing
 
@@ -91,14 +87,10 @@ class Schemas:
 
     def declare_required(self) -> None:
         """Give each object the properties that it requires and doesn't declare: they hold anything."""
-        for name, node in self.found.items():
-            if node.get("type") != "object" or not {"properties", "allOf"} & node.keys():
-                continue
-            own = {"$ref": f"#/components/schemas/{name}"}
-            missing = self.required(own) - self.properties(own).keys()
-            holder = node["allOf"][-1] if "allOf" in node else node
-            for key in sorted(missing):
-                holder.setdefault("properties", {})[key] = {"x-undeclared": True}
+        for node in self.found.values():
+            if node.get("type") == "object" and "properties" in node:
+                for key in node.get("required", ()):
+                    node["properties"].setdefault(key, {})
 
     def new_name(self, wanted: str) -> str:
         """A class name that stays unique as the name of a function."""
@@ -109,11 +101,20 @@ class Schemas:
         return name
 
     def part(self, schema: Any, name: str, module: str, flat: bool) -> dict[str, Any]:
-        """A schema inside another: an object gets a name.
+        """A schema of an operation: an object gets a name.
 
         :param flat: an enum is a set of values and gets no class.
         """
-        prepared = self.prepare(schema, name, module, inline=flat)
+        found = self.inner(schema, name, module, flat)
+        self.merger.settle()
+        return found
+
+    def inner(self, schema: Any, name: str, module: str, flat: bool) -> dict[str, Any]:
+        """A schema inside another: an object gets a name."""
+        return self.named(self.prepare(schema, name, module, inline=flat), name, module, flat)
+
+    def named(self, prepared: dict[str, Any], name: str, module: str, flat: bool = False) -> dict[str, Any]:
+        """Give an object or an enum a class."""
         named = prepared.get("type") == "object" or ("enum" in prepared and not flat)
         if not named or "$ref" in prepared:
             return prepared
@@ -129,18 +130,20 @@ class Schemas:
         if source.get("x-merged") and source.get("anyOf"):
             # Merged for other tools: the first is that of the operation itself.
             source = source["anyOf"][0]
-        schema, nullable = _without_null(plain(source))
+        if isinstance(source, Map):
+            self.merger.place = source
+        schema, nullable = without_null(plain(source))
         result: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT or key.startswith("x-")}
         if nullable:
             result["x-nullable"] = True
-        if "required" in schema:
-            result["x-required"] = list(schema["required"] or ())
-        _without_rules(schema)
         if "$ref" in schema:
             target = component(schema["$ref"])
             if target in self.names:
-                return {**result, "$ref": f"#/components/schemas/{self.names[target]}"}
-            return {**self.elsewhere(schema["$ref"], name, module, inline), **result}
+                own = self.names[target]
+                return {**result, **({"x-family": own} if own in self.families.found else reference(own))}
+            found = self.elsewhere(schema["$ref"], name, module, inline)
+            found.update(result)
+            return found
         if "const" in schema and "enum" not in schema:
             schema["enum"] = [schema["const"]]
         kind = schema.get("type")
@@ -163,13 +166,15 @@ class Schemas:
             else:
                 result["enum"] = schema["enum"]
             kind = "string" if isinstance(schema["enum"][0], str) else "integer"
-        for union in ("oneOf", "anyOf"):
-            if union in schema:
-                return {key: value for key, value in result.items() if key not in ("properties", "items")}
-        if isinstance(kind, list):
-            return result
+        elif "enum" in schema and kind is None:
+            kind = kinds_of(schema["enum"])
+        union = self.union(result, schema, kind, name, module, inline)
+        if union is not None:
+            return union
+        if kind == "null":
+            return {**result, "x-nullable": True}
         if kind is None:
-            kind = "object" if "properties" in schema or "allOf" in schema else None
+            kind = _kind_of(schema)
         if kind == "boolean":
             result.pop("enum", None)
         if kind is not None:
@@ -177,10 +182,77 @@ class Schemas:
         if kind == "string" and schema.get("format") in ("date-time", "date", "binary"):
             result["format"] = schema["format"]
         if kind == "array":
-            result["items"] = self.part(schema.get("items", {}), f"{name}Item", module, inline)
+            result["items"] = self.inner(_items(schema), f"{name}Item", module, inline)
         if kind == "object":
             self.object(result, schema, name, module, inline)
         return result
+
+    def union(
+        self, result: dict[str, Any], schema: dict[str, Any], kind: Any, name: str, module: str, inline: bool
+    ) -> dict[str, Any] | None:
+        """Prepare a schema that is one of several, `None` if it isn't; what they have in common goes into each."""
+        key = "oneOf" if schema.get("oneOf") else "anyOf"
+        members = schema.get(key) or ()
+        if not (members or isinstance(kind, list)):
+            return None
+        base = {name: entry for name, entry in schema.items() if name not in _UNION}
+        if isinstance(kind, list) and not members:
+            members, base = [{"type": entry} for entry in kind], {**base, "type": kind}
+        if not members or all(is_constraint(entry, base) for entry in members):
+            return None
+        kept = {key: value for key, value in result.items() if key not in ("properties", "items", "enum", "x-values")}
+        nodes = []
+        common = None
+        if _is_object(base):
+            common = self.prepare(base, name, module, inline)
+        for index, entry in enumerate(members):
+            own = _member_name(name, entry, index)
+            if common is not None:
+                parts = [common] if is_constraint(entry, base) else [common, self.prepare(entry, own, module, inline)]
+                node = self.merger.later({"type": "object", "allOf": parts}, own, module)
+                nodes.append(self.named(node, own, module, inline))
+            else:
+                nodes.append(self.inner(_with_base(entry, base), own, module, inline))
+        return {**kept, **self.choice(schema, members, nodes, name)}
+
+    def family(self, own: str, schema: Map, members: list[Any]) -> dict[str, Any]:
+        """Prepare a reference to a base: it stands for each of its children."""
+        nodes = []
+        module = self.modules[own]
+        for index, entry in enumerate(members):
+            child = self.names.get(component(entry.get("$ref", "")) or "") if isinstance(entry, dict) else None
+            if child is not None and (child == own or self.families.inherits(child, own)):
+                nodes.append(reference(child))
+                continue
+            name = f"{own}{child}" if child else _member_name(own, entry, index)
+            parts = [reference(own)]
+            if not is_constraint(entry, {"type": "object"}):
+                parts.append(reference(child) if child else self.prepare(entry, name, module, inline=False))
+            node = self.merger.later({"type": "object", "allOf": parts}, name, module)
+            nodes.append(self.named(node, name, module))
+        found = self.choice(schema, members, nodes, own)
+        return {**found, "description": str(schema.get("description") or ""), **self.families.found[own].beside}
+
+    def choice(self, schema: dict[str, Any], members: Any, nodes: list[dict[str, Any]], name: str) -> dict[str, Any]:
+        """Describe a union: its members, the names of those that have one, and what tells them apart."""
+        refs = [component(entry.get("$ref", "")) if isinstance(entry, dict) else None for entry in members]
+        found: dict[str, Any] = {
+            "x-union": nodes,
+            "x-union-of": [self.names.get(ref or "", "") for ref in refs],
+            "x-union-name": name,
+        }
+        discriminator = schema.get("discriminator")
+        if isinstance(discriminator, dict) and isinstance(discriminator.get("propertyName"), str):
+            given = discriminator.get("mapping")
+            given = given if isinstance(given, dict) else {}
+            values = {ref: self.names[ref] for ref in refs if ref in self.names}
+            for value, target in given.items():
+                own = self.names.get(_mapped(str(target), self.names))
+                if own is not None:
+                    values = {key: entry for key, entry in values.items() if entry != own or key in given}
+                    values[str(value)] = own
+            found["x-tag"] = {"name": discriminator["propertyName"], "values": values}
+        return found
 
     def elsewhere(self, ref: str, name: str, module: str, inline: bool) -> dict[str, Any]:
         """Prepare a schema that is part of another object; inside itself it is a free value."""
@@ -196,23 +268,35 @@ class Schemas:
         own: dict[str, Any] = {}
         if "properties" in schema:
             own["properties"] = {
-                key: self.part(value, f"{name}{naming.class_name(key)}", module, inline)
+                key: self.inner(value, f"{name}{naming.class_name(key)}", module, inline)
                 for key, value in schema["properties"].items()
             }
-        required = [key for key in schema.get("required", ()) if "allOf" in schema or key in own.get("properties", ())]
+        required = list(schema.get("required") or ())
         if required or own:
             own["required"] = required
         if schema.get("allOf"):
-            result["allOf"] = [self.prepare(part, name, module, inline=False) for part in schema["allOf"]]
-            # openapi-python-client would take a lone reference for the whole schema.
-            result["allOf"].append({"type": "object", **own})
+            result["allOf"] = [self.base(part, name, module) for part in schema["allOf"]]
+            if own or schema.get("type") == "object":
+                result["allOf"].append({"type": "object", **own})
+            self.merger.later(result, name, module)
         else:
             result.update(own)
         additional = schema.get("additionalProperties", True if "properties" not in schema else None)
+        if schema.get("patternProperties"):
+            additional = _by_pattern(schema, additional)
         if isinstance(additional, dict):
-            additional = self.part(additional, f"{name}Value", module, inline) or True
+            additional = self.inner(additional, f"{name}Value", module, inline) or True
         if additional is not None:
             result["additionalProperties"] = additional
+
+    def base(self, part: Any, name: str, module: str) -> dict[str, Any]:
+        """Prepare a part of an `allOf`: a child takes what its base has of its own, not the base's other children."""
+        found = self.prepare(part, name, module, inline=False)
+        family = found.get("x-family")
+        if family is not None and not self.families.distributes(family, name):
+            del found["x-family"]
+            found.update(reference(family))
+        return found
 
     def wired(
         self, result: dict[str, Any], schema: dict[str, Any], wire: str, name: str, module: str, inline: bool
@@ -225,10 +309,10 @@ class Schemas:
             case "flag" | "flag-text":
                 return {**result, "type": "boolean"}
             case "comma":
-                items = self.part(schema.get("x-items", {"type": "string"}), f"{name}Item", module, inline)
+                items = self.inner(schema.get("x-items", {"type": "string"}), f"{name}Item", module, inline)
                 return {**result, "type": "array", "items": items}
             case _:
-                items = self.part(schema.get("additionalProperties", {}), f"{name}Item", module, inline)
+                items = self.inner(schema.get("additionalProperties", {}), f"{name}Item", module, inline)
                 return {**result, "type": "array", "items": items}
 
 
@@ -271,38 +355,87 @@ def binary_encoding(schema: Map | dict[str, Any]) -> str:
     return "base64" if schema.get("format") in ("byte", "binary") and not encoding else ""
 
 
-def _without_rules(schema: dict[str, Any]) -> None:
-    """Leave to the server which properties go together: such alternatives say nothing about their types."""
-    if not {"properties", "allOf"} & schema.keys():
-        return
-    for union in ("oneOf", "anyOf"):
-        parts = schema.get(union)
-        if isinstance(parts, list) and all(isinstance(part, dict) and part.keys() <= _RULES for part in parts):
-            del schema[union]
+def reference(own: str) -> dict[str, Any]:
+    """Refer to a prepared schema."""
+    return {"$ref": f"#/components/schemas/{own}"}
 
 
-_RULES = frozenset("required not title description minProperties maxProperties $comment".split())
+_UNION = frozenset("oneOf anyOf discriminator description title nullable default example examples".split())
+"""Keywords that describe a union as a whole."""
 
 
-def _without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The schema of a value that is there, and whether it may be null."""
-    nullable = schema.get("nullable") is True
-    if isinstance(schema.get("type"), list):
-        kinds = [kind for kind in schema["type"] if kind != "null"]
-        nullable |= len(kinds) < len(schema["type"])
-        schema["type"] = kinds[0] if len(kinds) == 1 else kinds
-    for union in ("oneOf", "anyOf", "allOf"):
-        parts = schema.get(union)
-        if not isinstance(parts, list):
-            continue
-        left = [part for part in parts if not (isinstance(part, dict) and part.get("type") == "null")]
-        nullable |= len(left) < len(parts)
-        if len(left) == 1 and isinstance(left[0], dict) and not {"properties", "required"} & schema.keys():
-            beside = {key: value for key, value in schema.items() if key != union}
-            inner, inner_nullable = _without_null(left[0])
-            return {**inner, **beside}, nullable or inner_nullable
-        schema[union] = left
-    if isinstance(schema.get("enum"), list) and None in schema["enum"]:
-        schema["enum"] = [value for value in schema["enum"] if value is not None]
-        nullable = True
-    return schema, nullable
+def kinds_of(values: Any) -> Any:
+    """The type of an enum of other values than text or integers, a list of several, `None` if they are no scalars."""
+    names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    kinds = list(dict.fromkeys(names.get(type(value), "") for value in values))
+    if "" in kinds or not kinds:
+        return None
+    if set(kinds) == {"integer", "number"}:
+        return "number"
+    return kinds[0] if len(kinds) == 1 else kinds
+
+
+def _kind_of(schema: dict[str, Any]) -> str | None:
+    """The type of a schema that names none."""
+    if "properties" in schema or "allOf" in schema or isinstance(schema.get("additionalProperties"), dict):
+        return "object"
+    if schema.get("patternProperties") or "required" in schema:
+        return "object"
+    return "array" if "items" in schema or "prefixItems" in schema else None
+
+
+def _is_object(base: dict[str, Any]) -> bool:
+    """Whether what the members of a union have in common are fields."""
+    return bool(base.get("properties") or base.get("allOf"))
+
+
+def _with_base(entry: Any, base: dict[str, Any]) -> Any:
+    """A member of a union of scalars or lists, with the keywords that stand beside the union."""
+    if not isinstance(entry, dict) or not base or entry.keys() & {"$ref", "oneOf", "anyOf", "allOf", "properties"}:
+        return entry
+    merged = {**{key: value for key, value in base.items() if not key.startswith("x-")}, **entry}
+    if "type" in entry and isinstance(merged.get("enum"), list) and "enum" not in entry:
+        values = [value for value in merged["enum"] if kinds_of([value]) in (entry["type"], None)]
+        merged = {**merged, "enum": values} if values else {k: v for k, v in merged.items() if k != "enum"}
+    return merged
+
+
+def _member_name(name: str, entry: Any, index: int) -> str:
+    """The class name of a member of a union that has no name of its own."""
+    title = naming.class_name(str(entry["title"])) if isinstance(entry, dict) and entry.get("title") else ""
+    if title and title.isidentifier():
+        return title if title.startswith(name) else f"{name}{title}"
+    return f"{name}Option{index + 1}"
+
+
+def _mapped(target: str, names: dict[str, str]) -> str:
+    """The schema that a discriminator's mapping names: by reference, by name or by the name of its file."""
+    if target in names:
+        return target
+    found = component(target) or target.rpartition("/")[2]
+    return found if found in names else found.rpartition("#")[0].partition(".")[0] or found.partition(".")[0]
+
+
+def _items(schema: dict[str, Any]) -> Any:
+    """The schema of a list's entries; those of a tuple may be of any of its types."""
+    prefix, rest = schema.get("prefixItems"), schema.get("items", {})
+    if not isinstance(prefix, list) or not prefix:
+        return rest
+    kinds: list[Any] = []
+    for entry in [*prefix, *([rest] if isinstance(rest, dict) and rest else [])]:
+        if entry not in kinds:
+            kinds.append(entry)
+    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+
+
+def _by_pattern(schema: dict[str, Any], additional: Any) -> Any:
+    """The type of fields that are known by the pattern of their names."""
+    kinds: list[Any] = []
+    for entry in [*schema["patternProperties"].values(), *([additional] if isinstance(additional, dict) else [])]:
+        if entry not in kinds:
+            kinds.append(entry)
+    if any(not isinstance(entry, dict) or not entry for entry in kinds):
+        return True
+    if schema.get("additionalProperties", True) is True:
+        kinds.append({})
+    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}

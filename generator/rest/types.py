@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from typing import Any
 
 from openapi_python_client.parser import properties as opc
@@ -16,20 +18,18 @@ from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.string import StringProperty
 
 from . import naming
-from .engine import Engine
+from .engine import Contradiction, Engine
 from .model import Api, Enum, Field, Model, Type
 from .schemas import Schemas
 
 LIMITS = {
-    "minimum": "minimum",
-    "maximum": "maximum",
-    "minLength": "min_length",
-    "maxLength": "max_length",
-    "pattern": "pattern",
-    "minItems": "min_items",
-    "maxItems": "max_items",
-    "maxProperties": "max_properties",
+    "text": {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"},
+    "integer": {"minimum": "minimum", "maximum": "maximum"},
+    "number": {"minimum": "minimum", "maximum": "maximum"},
+    "list": {"minItems": "min_items", "maxItems": "max_items"},
+    "map": {"maxProperties": "max_properties"},
 }
+"""The limits that mean something for each kind: others are of another type, and apply to no value."""
 
 SIMPLE = (
     (StringProperty, "text"),
@@ -50,11 +50,31 @@ class Types:
         self.engine = engine
         self.models: dict[str, Model] = {}
         self.enums: dict[str, Enum] = {}
+        self.problems: list[str] = []
+        """Schemas that openapi-python-client can't tell the type of."""
+        self._unions: dict[int, Type] = {}
+        self._names: dict[Type, str] = {}
+        self._open: set[int] = set()
+
+    def of(self, raw: Any) -> Type:
+        """The type of a prepared schema that openapi-python-client has not seen yet."""
+        try:
+            prop = self.engine.property(raw)
+        except Contradiction as reason:
+            self.problems.append(str(reason))
+            return Type("any")
+        return self.type(prop, raw)
+
+    def entry(self, prop: Any, raw: Any) -> Type:
+        """The type of an entry of a list or a map, which may be null."""
+        kind = self.type(prop, raw)
+        return replace(kind, nullable=True) if self.schemas.schema(raw).get("x-nullable") else kind
 
     def type(self, prop: Any, raw: Any) -> Type:
         """The type of a property that openapi-python-client made of a prepared schema."""
         schema = self.schemas.schema(raw)
-        limits = tuple((LIMITS[key], schema[key]) for key in LIMITS if key in schema and _usable(key, schema[key]))
+        if "x-union" in schema:
+            return self.union(schema)
         wire = schema.get("x-wire")
         if wire in ("flag", "flag-text"):
             return Type("flag", text=wire == "flag-text")
@@ -63,7 +83,7 @@ class Types:
         if wire in ("json64", "json_text"):
             return Type(str(wire))
         if wire in ("base64", "base64url"):
-            return Type(str(wire), limits=limits)
+            return Type(str(wire), limits=limits_of("text", schema))
         if isinstance(prop, opc.EnumProperty):
             return self.enum(prop, schema)
         if "x-values" in schema:
@@ -71,16 +91,49 @@ class Types:
             return Type("enum", values=values, text=isinstance(values[0], str))
         if isinstance(prop, ListProperty):
             kind = {"comma": "comma", "index-map": "index_map"}.get(str(wire), "list")
-            item = self.type(prop.inner_property, schema.get("items", {}))
-            return Type(kind, item=item, limits=limits, index_from=int(schema.get("x-index-from", 0)))
+            item = self.entry(prop.inner_property, schema.get("items", {}))
+            return Type(
+                kind, item=item, limits=limits_of("list", schema), index_from=int(schema.get("x-index-from", 0))
+            )
         if isinstance(prop, opc.ModelProperty):
-            return self.model(prop, raw, limits)
+            return self.model(prop, raw)
         for cls, kind in SIMPLE:
             if isinstance(prop, cls):
                 owner, field = id_of(schema)
-                limits = limits if kind in ("text", "integer", "number") else ()
-                return Type(kind, limits=limits, owner=owner, owner_field=field)
+                return Type(kind, limits=limits_of(kind, schema), owner=owner, owner_field=field)
         return Type("any")
+
+    def union(self, schema: dict[str, Any]) -> Type:
+        """The type of a value that is one of several; inside itself it is a free value."""
+        key = id(schema["x-union"])
+        if key in self._unions:
+            return self._unions[key]
+        if key in self._open:
+            return Type("any")
+        self._open.add(key)
+        options: list[Type] = []
+        sources: dict[str, int] = {}
+        nullable = bool(schema.get("x-nullable"))
+        for node, source in zip(schema["x-union"], schema["x-union-of"], strict=True):
+            kind = self.of(node)
+            nullable |= bool(self.schemas.schema(node).get("x-nullable")) or kind.nullable
+            for one in kind.options or (replace(kind, nullable=False),):
+                if one not in options:
+                    options.append(one)
+                if not kind.options:
+                    sources[source] = options.index(one)
+        self._open.discard(key)
+        tag = schema.get("x-tag") or {"name": "", "values": {}}
+        tags = {value: sources[own] for value, own in tag["values"].items() if own in sources}
+        found = replace(options[0], nullable=nullable)
+        if len(options) > 1:
+            found = Type("union", options=tuple(options), tag=tag["name"], tags=tuple(tags.items()))
+            if found not in self._names:
+                name = f"{naming.function(schema['x-union-name']).rstrip('_')}_union".upper()
+                self._names[found] = naming.unique(name, set(self._names.values()))
+            found = replace(found, name=self._names[found], nullable=nullable)
+        self._unions[key] = found
+        return found
 
     def enum(self, prop: opc.EnumProperty, schema: dict[str, Any]) -> Type:
         name = str(prop.class_info.name)
@@ -95,13 +148,14 @@ class Types:
             self.enums[name] = Enum(name, module, str(schema.get("description") or ""), tuple(members.items()))
         return Type("enum", name=name, values=values, text=isinstance(values[0], str))
 
-    def model(self, prop: opc.ModelProperty, raw: Any, limits: tuple[tuple[str, Any], ...]) -> Type:
+    def model(self, prop: opc.ModelProperty, raw: Any) -> Type:
         name = str(prop.class_info.name)
         prop = self.engine.whole(prop)
         properties = self.schemas.properties(raw)
         if not properties:
-            additional = self.schemas.schema(raw).get("additionalProperties", True)
-            return Type("map", item=self.additional(prop, additional) or Type("any"), limits=limits)
+            schema = self.schemas.schema(raw)
+            item = self.additional(prop, schema.get("additionalProperties", True)) or Type("any")
+            return Type("map", item=item, limits=limits_of("map", schema))
         if name not in self.models:
             self.build_model(name, prop, raw, properties)
         return Type("model", name=name)
@@ -111,6 +165,8 @@ class Types:
         module = self.schemas.modules.get(name, "default")
         model = Model(name, module, str(schema.get("description") or ""))
         self.models[name] = model
+        # What contains itself through a class is no infinite type.
+        above, self._open = self._open, set()
         required = self.schemas.required(raw)
         used: set[str] = set()
         additional = schema.get("additionalProperties")
@@ -138,14 +194,18 @@ class Types:
                     required=wire in required,
                     nullable=bool(own.get("x-nullable")),
                     read_only=bool(own.get("readOnly")),
+                    write_only=bool(own.get("writeOnly")),
                     identity=always and kind.kind in ("text", "integer") and naming.is_identity(wire),
                 )
             )
+        self._open = above
         order = {wire: index for index, wire in enumerate(properties)}
         model.fields.sort(key=lambda entry: order[entry.wire])
 
     def has_secrets(self, kind: Type, above: tuple[str, ...] = ()) -> bool:
         """Whether an object of this type, which is built already, holds a secret, itself or in an object inside it."""
+        if kind.kind == "union":
+            return any(self.has_secrets(option, above) for option in kind.options)
         model = self.models.get(kind.name) if kind.kind == "model" and kind.name not in above else None
         return model is not None and any(
             entry.secret or self.has_secrets(entry.type, (*above, kind.name)) for entry in model.fields
@@ -156,24 +216,26 @@ class Types:
             return Type("any")
         if prop.additional_properties is None:
             return Type("any")
-        return self.type(prop.additional_properties, schema)
+        return self.entry(prop.additional_properties, schema)
 
     # -- what is used where
 
     def finish(self, api: Api) -> None:
         """Add the models and enums that requests and answers use to the API."""
         self.used_enums: set[str] = set()
+        self.used_unions: dict[str, dict[Type, None]] = {"answered": {}, "sent": {}}
         for name in api.webhook_models:
             self.mark_type(Type("model", name=name), "answered")
         for resource in api.resources:
             for operation in resource.operations:
-                if operation.result.type is not None:
-                    self.mark_type(operation.result.type, "answered")
+                for kind in operation.result.types:
+                    self.mark_type(kind, "answered")
                 for argument in operation.all_arguments:
                     self.mark_type(argument.type, "sent")
 
         api.models = [model for model in self.models.values() if model.answered or model.sent]
         api.enums = [enum for enum in self.enums.values() if enum.name in self.used_enums]
+        api.unions = {use: list(found) for use, found in self.used_unions.items()}
         self.name_inputs(api)
 
     def name_inputs(self, api: Api) -> None:
@@ -190,6 +252,10 @@ class Types:
             self.mark_type(kind.item, use)
         if kind.kind == "enum" and kind.name:
             self.used_enums.add(kind.name)
+        if kind.kind == "union":
+            self.used_unions[use][replace(kind, nullable=False)] = None
+            for option in kind.options:
+                self.mark_type(option, use)
         if kind.kind != "model":
             return
         model = self.models[kind.name]
@@ -208,12 +274,23 @@ def id_of(schema: dict[str, Any]) -> tuple[str, str]:
     return naming.class_name(owner) if owner else "", field or "id"
 
 
-def _usable(key: str, limit: Any) -> bool:
-    """Whether Python can check a limit: it can't compile every pattern of JavaScript."""
-    if key != "pattern":
-        return True
-    try:
-        re.compile(limit)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
+def limits_of(kind: str, schema: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The limits of a value that Python can check."""
+    known = LIMITS.get(kind, {})
+    pairs = [(name, _limit(kind, key, schema[key])) for key, name in known.items() if key in schema]
+    return tuple((name, limit) for name, limit in pairs if limit is not None)
+
+
+def _limit(kind: str, key: str, limit: Any) -> Any:
+    """A limit in the type that its check takes, `None` if there is no check: not every pattern is one in Python."""
+    if key == "pattern":
+        try:
+            re.compile(limit)
+        except (re.error, RecursionError, OverflowError, TypeError):
+            return None
+        return limit
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not math.isfinite(limit):
+        return None
+    if kind == "number" or isinstance(limit, int):
+        return limit
+    return math.ceil(limit) if key.startswith("min") else math.floor(limit)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from ..source_code import constant, literal
 from .code import Code
-from .model import Argument, Operation, Type
-from .naming import STATUS_ERRORS
+from .model import Answer, Argument, Operation, Result, Type
+from .naming import error_of
 from .publish import rules_text
 from .rows import Rows, reader
 from .sending import BodyCode
+from .successes import is_separated
+
+TEXTS = frozenset(("text", "enum", "iso", "date", "json_text"))
+"""The types whose value an event's data is as it stands; that of all others is JSON."""
 
 
 class OperationView:
@@ -28,9 +34,12 @@ class OperationView:
         self.constant = f"_{constant(operation.name)}"
         self.is_page = operation.result.kind == "page"
         self.class_name = "PageCall" if self.is_page else "Call"
-        self.path_arguments = [piece for piece in operation.path if isinstance(piece, Argument)]
+        self.path_arguments = operation.path_arguments
         self.query_arguments = self._at("query")
-        self.header_arguments = self._at("header")
+        # A whole header of cookies is one more of them.
+        self.header_arguments = [entry for entry in self._at("header") if entry.wire.lower() != "cookie"]
+        self.cookie_arguments = [entry for entry in self._at("header") if entry not in self.header_arguments]
+        self.cookie_arguments += self._at("cookie")
         self.body_arguments = self._at("body")
         self.body = BodyCode(operation, code)
 
@@ -118,6 +127,9 @@ class OperationView:
                 return "str"
             case "page":
                 return f"PageData[{self.code.answer(self.type)}]"
+            case "several":
+                # The types of streams differ between the two clients.
+                return "Any" if self.op.result.streams else self._several("")
             case _:
                 return self.code.answer(self.type)
 
@@ -136,7 +148,30 @@ class OperationView:
             return f"{'Pending' if prefix else ''}Page[{self.code.answer(self.type, builtin='builtins.')}]"
         if self.op.result.kind == "value":
             return self.code.answer(self.type, builtin="builtins.")
+        if self.op.result.kind == "several":
+            return self._several(prefix, builtin="builtins.")
         return self.core_type
+
+    def _several(self, prefix: str, builtin: str = "") -> str:
+        """The union of the answers' types."""
+        found: list[str] = []
+        for answer in self.op.result.answers:
+            text = "" if answer.type is None else self.code.answer(answer.type, builtin=builtin)
+            match answer.kind:
+                case "none":
+                    continue
+                case "events":
+                    text = f"streams_.{prefix}Stream[streams_.Event[{text}]]"
+                case "lines":
+                    text = f"streams_.{prefix}Stream[{text}]"
+                case "bytes":
+                    text = "bytes"
+                case "text" | "plain":
+                    text = "str"
+            found.append(text)
+        if "Any" in found:
+            return "Any"
+        return " | ".join(dict.fromkeys([*found, *(["None"] if self.op.result.optional else [])]))
 
     # -- the operation's constants
 
@@ -151,9 +186,15 @@ class OperationView:
             case "count":
                 return "a_count"
             case "bytes":
-                return "lambda data: data"
+                return "answers_.content"
             case "text":
-                return 'lambda data: data.decode("utf-8", "replace")'
+                return "answers_.text"
+            case "several":
+                cases = (
+                    f"({literal(answer.status)}, {literal(answer.media)}, {self._reader(answer)}), "
+                    for answer in result.answers
+                )
+                return f"answers_.Answers({''.join(cases)})"
         kind = self.type
         convert = converter(code, kind)
         envelope = f", {literal(result.item_envelope)}" if result.item_envelope else ""
@@ -165,7 +206,7 @@ class OperationView:
             return f"lambda data: {convert}(an_object({data}))"
         if kind.kind in ("list", "comma", "index_map") and kind.item is not None:
             inner = converter(code, kind.item)
-            if kind.item.kind == "model":
+            if kind.item.kind == "model" and not kind.item.nullable:
                 return f"lambda data: objects({data}, {inner}{envelope})"
             return f"lambda data: values({data}, {inner})"
         if kind.kind == "map" and kind.item is not None:
@@ -173,6 +214,33 @@ class OperationView:
         if kind.kind == "any":
             return f"lambda data: {data}"
         return f"lambda data: value({data}, {convert})"
+
+    def _reader(self, answer: Answer) -> str:
+        """The expression of what reads one of several answers."""
+        simple = {"none": "nothing", "text": "text", "bytes": "content", "plain": "plain", "loose": "anything"}
+        if answer.kind in simple:
+            return f"answers_.{simple[answer.kind]}"
+        assert answer.type is not None
+        parser = self._of(answer.type).parser
+        match answer.kind:
+            case "scalar":
+                return f"answers_.text_as({parser})"
+            case "events":
+                json = ", json=True" if answer.type.kind not in TEXTS else ""
+                return f"_streams.events({parser}{json})"
+            case "lines":
+                separated = is_separated(answer.media.partition(";")[0])
+                return f"_streams.{'json_sequence' if separated else 'json_lines'}({parser})"
+        return f"answers_.json_of({parser}{', optional=True' if self.op.result.optional else ''})"
+
+    def _of(self, kind: Type) -> OperationView:
+        """The view of an operation that answers only this type."""
+        return OperationView(replace(self.op, result=Result("value", kind)), self.code, self.rows)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether a response may be a stream."""
+        return self.op.result.streams
 
     @property
     def quick(self) -> str:
@@ -201,7 +269,8 @@ class OperationView:
 
     @property
     def has_query(self) -> bool:
-        return bool(self.query_arguments or self.op.filters or self.op.fixed_query or self.keyset)
+        op = self.op
+        return bool(self.query_arguments or op.filters or op.fixed_query or op.path_query or self.keyset)
 
     @property
     def has_headers(self) -> bool:
@@ -214,13 +283,48 @@ class OperationView:
     def query_pairs(self, argument: Argument) -> str:
         """The expression of an argument's pairs in the query."""
         style = "" if argument.style == "form" else f", style={literal(argument.style)}"
-        apart = argument.explode or argument.style in ("deepObject", "json")
+        apart = argument.explode or argument.style in ("deepObject", "json", "text")
         explode = "" if apart else ", explode=False"
-        return f"wire.pairs({literal(argument.wire)}, {self.encoded(argument)}{style}{explode})"
+        reserved = ", reserved=True" if argument.reserved else ""
+        pairs = f"wire.pairs({literal(argument.wire)}, {self.encoded(argument)}{style}{explode}{reserved})"
+        if argument.empty and argument.type.kind != "text":
+            pairs = f'{pairs} if {argument.name} != "" else [({literal(argument.wire)}, "")]'
+        if argument.fixed is not None:
+            pairs = f"[({literal(argument.wire)}, {literal(argument.fixed)})] if {argument.name} is None else {pairs}"
+        return pairs
+
+    @property
+    def path_pairs(self) -> str:
+        """The expression of the pairs of the query in the path that aren't fixed."""
+        pairs = [
+            f"({self._query_text(name)}, {'wire.BARE' if value is None else self._query_text(value)})"
+            for name, value in self.op.path_query
+        ]
+        return f"[{', '.join(pairs)}]"
+
+    def _query_text(self, pieces: tuple[str | Argument, ...]) -> str:
+        texts = [
+            literal(piece) if isinstance(piece, str) else f"wire.query_text({self.encoded(piece)})" for piece in pieces
+        ]
+        return " + ".join(texts) or '""'
+
+    def header(self, argument: Argument) -> str:
+        """The expression of the value of a header."""
+        return self.code.styled(argument, "header")
+
+    def cookies(self, argument: Argument) -> str:
+        """The expression of the cookies of an argument."""
+        whole = argument.place == "header"
+        return f"[{self.code.styled(argument, 'header')}]" if whole else self.code.styled(argument, "cookies")
+
+    @property
+    def security(self) -> tuple[str | tuple[str, ...], ...]:
+        """The operation's security as the runtime wants it."""
+        return tuple(names[0] if len(names) == 1 else names for names in self.op.security)
 
     def condition(self, argument: Argument) -> str:
         """The condition under which a parameter is sent, empty if it always is."""
-        return "" if argument.required else f"{argument.name} is not None"
+        return "" if argument.required or argument.fixed is not None else f"{argument.name} is not None"
 
     @property
     def call_arguments(self) -> list[str]:
@@ -234,6 +338,8 @@ class OperationView:
             found.append("query=[]")
         if self.has_headers:
             found.append("headers=headers")
+        if self.cookie_arguments:
+            found.append("cookies=cookies")
         return found + (self.body.arguments(self.op.forms[0]) if len(self.op.forms) == 1 else [])
 
     # -- texts
@@ -257,22 +363,31 @@ class OperationView:
         if op.deprecated:
             parts.append("Deprecated by the platform.")
         parts.append(f"`{op.request}`, described in {self.page}#{op.name}")
+        if self.is_stream:
+            parts.append("A stream gives its items as they arrive. Iterate over it to its end, or in a `with` block.")
         for entry in self.described:
             if entry.description:
                 bounds = f" Limits: {found}." if (found := limits(entry)) else ""
-                parts.append(f":param {entry.name}: {entry.description}{bounds}")
+                parts.append(f":param {entry.name}: {entry.description}{bounds}{assumed(entry)}")
+            elif entry.assumed is not None:
+                parts.append(f":param {entry.name}:{assumed(entry)}")
         if op.filters:
             parts.append(f":param filters: see `{op.filters.name}`.")
         parts.append(":raises InvalidArgument: if an argument is invalid; nothing is sent then.")
         if op.statuses:
-            names = dict.fromkeys(STATUS_ERRORS.get(status, "ApiError") for status, _ in op.statuses)
+            names = dict.fromkeys(error_of(status) for status, _ in op.statuses)
             parts.append(f":raises ApiError: if the server refuses; documented are {', '.join(names)}.")
         return parts
 
 
 def converter(code: Code, kind: Type) -> str:
     """The expression of a converter outside of the models' modules."""
-    return f"models.{kind.name}.from_dict" if kind.kind == "model" else code.converter(kind, None)
+    return f"models.{kind.name}.from_dict" if kind.kind == "model" and not kind.nullable else code.converter(kind, None)
+
+
+def assumed(entry: Argument) -> str:
+    """The value that the server assumes for an argument, in words."""
+    return "" if entry.assumed is None else f" Default: {json.dumps(entry.assumed, ensure_ascii=False, default=str)}."
 
 
 LIMITS = {

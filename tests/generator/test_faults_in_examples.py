@@ -24,6 +24,7 @@ components:
 paths:
   /things:
     post:
+      operationId: things_post
 """
 DONE = "      responses: {'204': {description: Done.}}\n"
 BODY = """\
@@ -35,7 +36,7 @@ BODY = """\
 
 
 def faults(tmp_path: Path, text: str) -> list[str]:
-    spec = write(tmp_path, api=text)
+    spec = write(tmp_path, api=text + "x-platform: connectycube\n")
     outcome = run("--spec", spec, "--out", tmp_path / "out")
     return [line.replace(f"{spec}/", "") for line in outcome.faults] if outcome.status else []
 
@@ -56,32 +57,32 @@ CASES = [
     case(
         "parameter",
         parameter("{type: integer}", "          example: ten\n"),
-        f"api.yaml:19: the example breaks its schema: 'ten' is not of type 'integer'. {FIX}",
+        f"api.yaml:20: the example breaks its schema: 'ten' is not of type 'integer'. {FIX}",
     ),
     case(
         "named example of a parameter",
         parameter("{type: integer, maximum: 9}", "          examples:\n            big:\n              value: 10\n"),
-        f"api.yaml:21: example 'big' breaks its schema: 10 is greater than the maximum of 9. {FIX}",
+        f"api.yaml:22: example 'big' breaks its schema: 10 is greater than the maximum of 9. {FIX}",
     ),
     case(
         "shared parameter",
         HEAD + DONE + "    parameters:\n      - {name: a, in: query, schema: {enum: [b, c]}, example: d}\n",
-        f"api.yaml:17: the example breaks its schema: 'd' is not one of ['b', 'c']. {FIX}",
+        f"api.yaml:18: the example breaks its schema: 'd' is not one of ['b', 'c']. {FIX}",
     ),
     case(
         "body",
         HEAD + BODY + "            example: {}\n" + DONE,
-        f"api.yaml:19: the example breaks its schema: 'name' is a required property. {FIX}",
+        f"api.yaml:20: the example breaks its schema: 'name' is a required property. {FIX}",
     ),
     case(
         "places inside a body",
         HEAD + BODY + "            example:\n              name: longer than five\n              sizes:\n"
         "                - 1\n                - two\n              next:\n                next:\n"
         "                  name: 5\n" + DONE,
-        f"api.yaml:20: the example breaks its schema at ['name']: 'longer than five' is too long. {FIX}",
-        f"api.yaml:23: the example breaks its schema at ['sizes'][1]: 'two' is not of type 'integer'. {FIX}",
-        f"api.yaml:24: the example breaks its schema at ['next']: 'name' is a required property. {FIX}",
-        f"api.yaml:26: the example breaks its schema at ['next']['next']['name']: 5 is not of type 'string'. {FIX}",
+        f"api.yaml:21: the example breaks its schema at ['name']: 'longer than five' is too long. {FIX}",
+        f"api.yaml:24: the example breaks its schema at ['sizes'][1]: 'two' is not of type 'integer'. {FIX}",
+        f"api.yaml:25: the example breaks its schema at ['next']: 'name' is a required property. {FIX}",
+        f"api.yaml:27: the example breaks its schema at ['next']['next']['name']: 5 is not of type 'string'. {FIX}",
     ),
     case(
         "answer",
@@ -89,19 +90,19 @@ CASES = [
         "            application/json:\n              schema: {type: array, items: {$ref: "
         "'#/components/schemas/Thing'}}\n              examples:\n                two:\n                  value:\n"
         "                    - {name: a}\n                    - {name: 2}\n",
-        f"api.yaml:25: example 'two' breaks its schema at [1]['name']: 2 is not of type 'string'. {FIX}",
+        f"api.yaml:26: example 'two' breaks its schema at [1]['name']: 2 is not of type 'string'. {FIX}",
     ),
     case(
         "refusal",
         HEAD + "      responses:\n        '204': {description: Done.}\n        '404':\n          description: No.\n"
         "          content:\n            application/problem+json:\n              schema: {type: string}\n"
         "              example: 1\n",
-        f"api.yaml:22: the example breaks its schema: 1 is not of type 'string'. {FIX}",
+        f"api.yaml:23: the example breaks its schema: 1 is not of type 'string'. {FIX}",
     ),
     case(
         "unusable schema",
         parameter("{type: string, pattern: '['}", "          example: a\n"),
-        "api.yaml:19: the schema of an example can't be used (unterminated character set at position 0). "
+        "api.yaml:20: the schema of an example can't be used (unterminated character set at position 0). "
         "Fix the schema.",
     ),
 ]
@@ -137,25 +138,25 @@ OLD_WRONG = [
         "not nullable",
         "{type: string, nullable: false}",
         "null",
-        f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {FIX}",
+        f"api.yaml:20: the example breaks its schema: None is not of type 'string'. {FIX}",
     ),
     case(
         "exclusive minimum",
         "{type: integer, minimum: 1, exclusiveMinimum: true}",
         "1",
-        f"api.yaml:19: the example breaks its schema: 1 is less than or equal to the minimum of 1. {FIX}",
+        f"api.yaml:20: the example breaks its schema: 1 is less than or equal to the minimum of 1. {FIX}",
     ),
     case(
         "exclusive maximum",
         "{type: integer, maximum: 9, exclusiveMaximum: true}",
         "9",
-        f"api.yaml:19: the example breaks its schema: 9 is greater than or equal to the maximum of 9. {FIX}",
+        f"api.yaml:20: the example breaks its schema: 9 is greater than or equal to the maximum of 9. {FIX}",
     ),
     case(
         "property named nullable",
         "{type: object, properties: {nullable: {type: boolean}}}",
         "{nullable: 1}",
-        f"api.yaml:19: the example breaks its schema at ['nullable']: 1 is not of type 'boolean'. {FIX}",
+        f"api.yaml:20: the example breaks its schema at ['nullable']: 1 is not of type 'boolean'. {FIX}",
     ),
 ]
 
@@ -187,7 +188,7 @@ def test_invalid_example_in_openapi_3_0(tmp_path: Path, schema: str, expected: l
 def test_nullable_is_ignored_in_openapi_3_1(tmp_path: Path) -> None:
     text = parameter("{type: string, nullable: true}", "          example: null\n")
     assert faults(tmp_path, text) == [
-        f"api.yaml:19: the example breaks its schema: None is not of type 'string'. {FIX}"
+        f"api.yaml:20: the example breaks its schema: None is not of type 'string'. {FIX}"
     ]
 
 

@@ -15,7 +15,7 @@ def faults(tmp_path: Path, **files: str) -> list[str]:
     """The faults of a folder's files, named by the files alone."""
     spec = write(tmp_path, **files)
     out = tmp_path / "out"
-    outcome = run("--spec", spec, "--out", out)
+    outcome = run("--spec", spec, "--out", out, "--strict")
     assert outcome.status == 1
     assert not out.exists()
     return [line.removeprefix(f"{spec}/") for line in outcome.faults]

@@ -25,7 +25,9 @@ DONE = "      responses: {'204': {description: Done.}}\n"
 
 
 def faults(tmp_path: Path, **files: str) -> list[str]:
-    """The faults of a folder's files, named by the files alone."""
+    """The faults of a folder's files as the project's own spec, named by the files alone."""
+    if "x-platform" not in files["api"]:
+        files["api"] += "x-platform: connectycube\n"
     spec = write(tmp_path, **files)
     out = tmp_path / "out"
     outcome = run("--spec", spec, "--out", out)
@@ -267,7 +269,7 @@ OPERATIONS = [
     ),
     case(
         "path parameter not declared",
-        HEAD + "paths:\n  /things/{id}:\n    get:\n" + DONE,
+        HEAD + "paths:\n  /things/{id}:\n    get:\n" + DONE + "      operationId: things_get\n",
         "api.yaml:6: the path parameter 'id' of '/things/{id}' is not declared. "
         "Add a parameter with 'name: id' and 'in: path'.",
     ),
@@ -304,7 +306,7 @@ OPERATIONS = [
     case(
         "behind a reference",
         HEAD + "paths:\n  /things/{id}: {$ref: '#/components/pathItems/Thing'}\ncomponents:\n  pathItems:\n"
-        "    Thing:\n      get:\n  " + DONE,
+        "    Thing:\n      get:\n  " + DONE + "        operationId: things_get\n",
         "api.yaml:9: the path parameter 'id' of '/things/{id}' is not declared. "
         "Add a parameter with 'name: id' and 'in: path'.",
     ),

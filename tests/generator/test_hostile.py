@@ -130,7 +130,7 @@ def test_server_address_is_never_code(tmp_path: Path, platform: str) -> None:
 
 def test_faults_show_hostile_names_escaped(tmp_path: Path) -> None:
     name = "a\n\x1b[31m\u2028'"
-    outcome = run("--spec", dump(tmp_path, {**document(), name: 1}), "--out", tmp_path / "out")
+    outcome = run("--spec", dump(tmp_path, {**document(), name: 1}), "--out", tmp_path / "out", "--strict")
     assert outcome.status == 1
     assert f"unknown key {name!r} in the document" in outcome.err
     assert "\x1b" not in outcome.err

@@ -89,7 +89,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def on_farm(farm: ModuleType, mode: str, server: Server) -> Caller:
-    return caller(farm, mode, server, token="the-token", basic="dXNlcjpwYXNz", key="the-key")
+    return caller(farm, mode, server, token="the-token", basic=("user", "pass"), key="the-key")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_every_style_of_a_query(on_farm: Caller, server: Server) -> None:
             ids=[1, 2],
             colour=["light brown", "black&white"],
             near=[1.5, -2],
-            words=["a b", "c"],
+            words=["a", "b", "c"],
             where={"field_": "north", "stall": 3},
             box={"left": 1, "top": 2},
             query_={"text": 'say "moo"'},

@@ -8,6 +8,7 @@ import asyncio
 import httpx
 import pytest
 
+from generator.rest.render import ANSWER_MODULES, NEEDED_BY_SOME, STREAM_MODULES, UNION_MODULES
 from generator.runtime.rest import errors
 from generator.runtime.rest._async_pool import AsyncPool
 from generator.runtime.rest._async_session import AsyncSessionClient
@@ -23,10 +24,10 @@ COPIES = ROOT / "generated/connectycube/rest"
 SAMPLES = {"__init__.py", "_names.py"}
 """Stand-ins for generated modules."""
 
-ELSEWHERE = {"_payload.py"}
-"""Modules that only clients of other documents need."""
+OPTIONAL = {*ANSWER_MODULES, *STREAM_MODULES, *NEEDED_BY_SOME, *UNION_MODULES}
+"""Not in the platform's client."""
 
-MODULES = sorted(path.name for path in SOURCES.glob("*.py") if path.name not in SAMPLES | ELSEWHERE)
+MODULES = sorted(path.name for path in SOURCES.glob("*.py") if path.name not in SAMPLES | OPTIONAL)
 ASYNC = [name for name in MODULES if name.startswith("_async")]
 
 

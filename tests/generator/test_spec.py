@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube
 from generator.rest.bundle import read
-from generator.rest.check import operations_of
+from generator.rest.document import operations_of
 from generator.source import Map
 
 from .support import ROOT, compiled, run
@@ -70,7 +70,7 @@ def promised() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def spec() -> Map:
-    return read(ROOT / "spec/rest", ROOT)
+    return read(ROOT / "spec/rest", ROOT)[0]
 
 
 def all_operations(spec: Map) -> Iterator[Map]:

@@ -195,13 +195,13 @@ def test_booleans_use_the_wire_format() -> None:
 
 def test_lists_in_a_query() -> None:
     assert target(lambda cube: cube.messages.unread_count(chat_dialog_ids=["a", "b"])) == (
-        "/chat/Message/unread?chat_dialog_ids=a%2Cb"
+        "/chat/Message/unread?chat_dialog_ids=a,b"
     )
     assert target(lambda cube: cube.admin.count_dialogs(types=[2, DialogType.PRIVATE])) == (
         "/admin/stats/dialogs/created-total?types[]=2&types[]=3"
     )
     assert target(lambda cube: cube.custom_objects.list("Boat", output_include=["a", "b"])) == (
-        "/data/Boat?output[include]=a%2Cb"
+        "/data/Boat?output[include]=a,b"
     )
 
 

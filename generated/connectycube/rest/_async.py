@@ -182,7 +182,7 @@ class AsyncApiClient(BaseClient):
                     pool.give_back(used)  # A transport or hook of the caller's own has read the body.
                 else:
                     response.stream = AsyncBody(response, pool, used)
-                    if not stream or response.status_code >= 400:
+                    if not stream or not response.is_success:
                         await aread_body(call.operation, response)
             except BaseException as error:
                 hide_frames(error)
@@ -200,7 +200,9 @@ class AsyncApiClient(BaseClient):
                 raise
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s: %s %s, status %d", name, request.method, request.url.path, response.status_code)
-            following = self._redirect(call, response) if pool.follows and not stream else None
+            # A download follows its redirects itself.
+            follows = pool.follows and (not stream or call.operation.raw)
+            following = self._redirect(call, response) if follows else None
             hops += 1
             if following is None or hops > MOST_REDIRECTS:
                 return response

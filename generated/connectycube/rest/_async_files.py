@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, overload
 import httpx
 
 from . import _retry, errors
-from ._async_body import aread_body
 from ._call import Call
 from ._deadline import awithin
 from ._files import (
@@ -260,10 +259,7 @@ class AsyncFilesHelpers:
         """Make one step of a download."""
         flag = signed.set(True)
         try:
-            response = await self._client._send(call, stream=True)
-            if 300 <= response.status_code < 400:
-                await aread_body(call.operation, response)
-            return response
+            return await self._client._send(call, stream=True)
         finally:
             signed.reset(flag)
 

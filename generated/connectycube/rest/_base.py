@@ -9,14 +9,14 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from . import _wire, errors
 from ._call import Call
-from ._masking import SecretBytes, hide
-from ._names import BASE_URL, SCHEMES, STANDARD_HEADERS, USER_AGENT
+from ._masking import Secret, SecretBytes, hide
+from ._names import BASE_URL, KEYS, SCHEMES, STANDARD_HEADERS, USER_AGENT
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,6 +48,8 @@ def base_address(url: str, *, insecure: bool = True, source: str = "base_url") -
     :param insecure: whether http is allowed to hosts other than this machine.
     :param source: where the URL comes from, for the error.
     """
+    if url == "":
+        raise errors.ConfigurationError(f"{source} is missing: give the address of the API's server")
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.port != 0 and usable_host(httpx.URL(url))
@@ -62,6 +64,15 @@ def base_address(url: str, *, insecure: bool = True, source: str = "base_url") -
             f"{source} sends secrets in the clear: use https, or pass allow_insecure=True for {parts.hostname}"
         )
     return url.rstrip("/")
+
+
+def under(base_url: str, path: str) -> str:
+    """Return a base URL, with the path of the API's servers if it names nothing but a host."""
+    try:
+        bare = urlsplit(base_url).path in ("", "/")
+    except (ValueError, TypeError, AttributeError):
+        return base_url  # `base_address` refuses it.
+    return base_url.rstrip("/") + path if bare and base_url else base_url
 
 
 def usable_host(url: httpx.URL) -> bool:
@@ -122,6 +133,29 @@ def header_value(value: str, what: str) -> str:
     return value
 
 
+def cookie_value(value: str, what: str) -> str:
+    """Check a secret that is sent in a cookie."""
+    header_value(value, what)
+    if not {";", ",", " ", '"', "\\"}.isdisjoint(value):
+        raise errors.ConfigurationError(f"{what} can't be sent in a cookie: it holds a separator")
+    return value
+
+
+def add_cookies(request: httpx.Request) -> None:
+    """Add a call's own cookies to those of the HTTP client. Of two with the same name, the call's own is sent."""
+    own: bytes = request.extensions["cookies"]
+    names = {part.partition(b"=")[0] for part in own.split(b"; ")}
+    others = [
+        part
+        for name, value in request.headers.raw
+        if name.lower() == b"cookie"
+        for part in value.split(b"; ")
+        if part.partition(b"=")[0] not in names
+    ]
+    kept = [(name, value) for name, value in request.headers.raw if name.lower() != b"cookie"]
+    request.headers = httpx.Headers([*kept, (b"Cookie", SecretBytes(b"; ".join([*others, own])))])
+
+
 def _too_long(call: Call[Any]) -> errors.InvalidArgument:
     """Return the error of a call whose address is too long, which names the argument that makes it so."""
     sizes = {"the path": len(call.path)}
@@ -130,6 +164,15 @@ def _too_long(call: Call[Any]) -> errors.InvalidArgument:
     error = errors.InvalidArgument(max(sizes, key=lambda name: sizes[name]), _wire.TOO_LONG)
     error.operation = call.operation.name
     return error
+
+
+def _is_given(call: Call[Any], scheme: str) -> bool:
+    """Return whether an argument of a call holds what a security scheme asks for."""
+    if scheme in SCHEMES:
+        return bool(call.headers) and SCHEMES[scheme][0].lower() in {name.lower() for name in call.headers}
+    place, key = KEYS[scheme]
+    found = [name for name, _ in call.query] if place == "query" else [text.partition("=")[0] for text in call.cookies]
+    return key in found
 
 
 class QuietUrl(httpx.URL):
@@ -183,6 +226,10 @@ class BaseClient:
     """What the sync and the async client share: everything but the network."""
 
     base_url: str = ""
+    _home = BASE_URL.rstrip("/")
+    """The base URL with which operations go to servers of their own."""
+    _servers: Mapping[str, str] = {}
+    """The servers whose addresses have variables, by the addresses that they have by default."""
     path_suffix: str
     timeout: float | httpx.Timeout | None
     max_retries: int
@@ -224,37 +271,73 @@ class BaseClient:
         """Turn a body that isn't JSON into what the HTTP client accepts."""
         return content
 
-    def _authorize(self, call: Call[Any], headers: dict[str, Any], mark: Any) -> None:
-        """Add the header of the call's security scheme."""
-        for scheme in call.operation.security:
-            secret = self._secret(scheme, mark)
-            if secret is not None:
-                name, prefix = SCHEMES[scheme]
-                headers[name] = SecretBytes((prefix + header_value(secret, f"the client's {name}")).encode("ascii"))
-                return
-        if call.operation.security:
+    def _authorize(self, call: Call[Any], headers: dict[str, Any], mark: Any) -> tuple[_wire.Pairs, list[str]]:
+        """Add the headers of the first of the call's alternatives for which the client has all secrets.
+
+        :returns: the keys that belong in the query, and those that belong in cookies.
+        """
+        query: _wire.Pairs = []
+        cookies: list[str] = []
+        security = call.operation.security
+        for wanted in security:
+            schemes = (wanted,) if isinstance(wanted, str) else wanted
+            # What the caller passes as an argument is not sent twice.
+            secrets = {scheme: self._secret(scheme, mark) for scheme in schemes if not _is_given(call, scheme)}
+            if None in secrets.values():
+                continue
+            for scheme, secret in secrets.items():
+                assert secret is not None
+                place, name = KEYS.get(scheme, ("", ""))
+                what = f"the client's {name or SCHEMES[scheme][0]}"
+                if place == "query":
+                    query.append((name, Secret(header_value(secret, what))))
+                elif place == "cookie":
+                    cookies.append(Secret(f"{name}={cookie_value(secret, what)}"))
+                else:
+                    header, prefix = SCHEMES[scheme]
+                    headers[header] = SecretBytes((prefix + header_value(secret, what)).encode("ascii"))
+            return query, cookies
+        if security:
             raise self._unauthorized(call)
+        return query, cookies
 
     def _unauthorized(self, call: Call[Any]) -> errors.ConfigurationError:
-        wanted = " or ".join(call.operation.security)
+        alternatives = [entry if isinstance(entry, str) else " and ".join(entry) for entry in call.operation.security]
+        wanted = " or ".join(alternatives)
         return errors.ConfigurationError(f"{call.operation.name} needs {wanted}: give it to the client")
 
     def _arguments(self, call: Call[Any], mark: Any) -> dict[str, Any]:
         """Return a call as the arguments of `httpx.Client.build_request`."""
         operation = call.operation
         headers: dict[str, Any]
+        query, cookies = call.query, call.cookies
         if operation.foreign:
             headers = {"User-Agent": USER_AGENT, **call.headers}
         else:
-            headers = {**STANDARD_HEADERS, **self._headers, **call.headers}
-            self._authorize(call, headers, mark)
-        if operation.server and (operation.foreign or not BASE_URL or self.base_url == BASE_URL.rstrip("/")):
-            url = operation.server + call.path
+            headers = {**STANDARD_HEADERS, **self._headers}
+            if call.headers:
+                own = {name.lower() for name in call.headers}
+                headers = {name: value for name, value in headers.items() if name.lower() not in own} | call.headers
+            if "Accept" in self._headers:
+                # Of the documented media types, the caller wants this one.
+                headers["Accept"] = self._headers["Accept"]
+            keys, key_cookies = self._authorize(call, headers, mark)
+            query, cookies = [*query, *keys], [*cookies, *key_cookies]
+        if operation.server.startswith("/"):
+            url = f"{urljoin(self.base_url, operation.server).rstrip('/')}{call.path}{self.path_suffix}"
+        elif operation.server and (operation.foreign or self._home in ("", self.base_url)):
+            url = self._servers.get(operation.server, operation.server) + call.path
         else:
             # A server of the caller's own, such as a sandbox, stands for all of the API's.
             url = f"{self.base_url}{call.path}{self.path_suffix}"
-        if call.query:
-            url += f"?{_wire.query_string(call.query)}"
+        if query:
+            url += f"?{_wire.query_string(query)}"
+            if len(query) > len(call.query):
+                url = Secret(url)
+        if "Cookie" in headers:
+            cookies = [headers["Cookie"], *cookies]
+        if cookies:
+            headers["Cookie"] = SecretBytes("; ".join(cookies).encode("ascii"))
         if len(url) > _wire.LONGEST_ADDRESS and not operation.foreign:
             raise _too_long(call)
         arguments: dict[str, Any] = {
@@ -292,7 +375,14 @@ class BaseClient:
             error.operation = call.operation.name
             raise
         if not call.operation.foreign:
-            return http.build_request(**arguments)
+            cookies = arguments["headers"].pop("Cookie", None)
+            built = http.build_request(**arguments)
+            if cookies is not None:
+                built.extensions["cookies"] = cookies
+                add_cookies(built)
+            if isinstance(arguments["url"], Secret):
+                built.url = QuietUrl(built.url)
+            return built
         address = httpx.URL(arguments["url"])
         if not usable_host(address):
             raise httpx.InvalidURL("Invalid host")
@@ -312,8 +402,14 @@ class BaseClient:
         if (old.scheme, old.host, old.port) != (new.scheme, new.host, new.port):
             if request.method not in ("GET", "HEAD") or (old.scheme == "https" and new.scheme != "https"):
                 return None
-            for name in (*self._headers, *(name for name, _ in SCHEMES.values())):
-                request.headers.pop(name, None)
+            for name in (*self._headers, *call.headers, *(name for name, _ in SCHEMES.values())):
+                if name != "Accept":
+                    request.headers.pop(name, None)
+            request.extensions.pop("cookies", None)
+        elif "cookies" in request.extensions:
+            add_cookies(request)
+        if isinstance(old, QuietUrl):
+            request.url = QuietUrl(new)
         return request
 
     def _bad_redirect(self, call: Call[Any]) -> errors.DecodeError:
@@ -334,7 +430,7 @@ class BaseClient:
 
     def _with_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Merge headers into the client's additional ones; names match in any case."""
-        known = {name.lower(): name for name in (*STANDARD_HEADERS, *self._headers, "Content-Type")}
+        known = {name.lower(): name for name in (*STANDARD_HEADERS, *self._headers, "Content-Type", "Cookie")}
         known |= {name.lower(): name for name, _ in SCHEMES.values()}
         merged = dict(self._headers)
         for name, value in headers.items():

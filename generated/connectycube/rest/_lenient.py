@@ -218,6 +218,11 @@ def _entries(value: Any, commas: bool) -> list[Any]:
     raise ValueError
 
 
+def or_none(convert: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    """Let null be null."""
+    return lambda value: None if value is None else convert(value)
+
+
 def to_map(convert: Callable[[Any], T]) -> Callable[[Any], dict[str, T]]:
     def read(value: Any) -> dict[str, T]:
         if not isinstance(value, dict):

@@ -44,6 +44,9 @@ SCHEMES: Final[dict[str, tuple[str, str]]] = {
 }
 """The header of each security scheme and the text before its secret."""
 
+KEYS: Final[dict[str, tuple[str, str]]] = {}
+"""The place and the name of each security scheme's key that is no header: `query` or `cookie`."""
+
 RESOURCES: Final = frozenset(
     [
         "address_book",

@@ -146,8 +146,9 @@ class PageCall(Call[PageData[T]]):
         *,
         query: Pairs,
         headers: dict[str, str] | None = None,
+        cookies: list[str] | None = None,
     ) -> None:
-        super().__init__(operation, path, query=query, headers=headers)
+        super().__init__(operation, path, query=query, headers=headers, cookies=cookies)
         self.paging = paging
 
     def number(self, name: str) -> int | None:
@@ -161,7 +162,7 @@ class PageCall(Call[PageData[T]]):
         """Return the same request with other parameters."""
         query = [(key, value) for key, value in self.query if key not in changes]
         query += [(key, str(value)) for key, value in changes.items()]
-        return PageCall(self.operation, self.path, self.paging, query=query, headers=self.headers)
+        return PageCall(self.operation, self.path, self.paging, query=query, headers=self.headers, cookies=self.cookies)
 
 
 class Seen:

@@ -350,7 +350,7 @@ class BaseSessionClient(BaseClient):
         return int(value) if what == "app_id" and isinstance(value, str) and value.isdigit() else value
 
     def _unauthorized(self, call: Call[Any]) -> errors.ConfigurationError:
-        wants = {
+        wants: dict[object, str] = {
             "session": "needs a session: call login() or use_session() first",
             "authKey": "needs the authorization key: pass auth_key, or set CONNECTYCUBE_AUTH_KEY",
             "adminKey": "needs the administration key: pass admin_key, or set CONNECTYCUBE_ADMIN_KEY",

@@ -32,7 +32,6 @@ from ._files import (
 )
 from ._names import PackageError
 from ._sink import Sink
-from ._sync_body import read_body
 
 if TYPE_CHECKING:
     from . import models
@@ -187,10 +186,7 @@ class FilesHelpers:
         """Make one step of a download."""
         flag = signed.set(True)
         try:
-            response = self._client._send(call, stream=True)
-            if 300 <= response.status_code < 400:
-                read_body(call.operation, response)
-            return response
+            return self._client._send(call, stream=True)
         finally:
             signed.reset(flag)
 

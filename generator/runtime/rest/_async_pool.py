@@ -106,12 +106,17 @@ class AsyncConnections:
 class AsyncPool:
     """The connections that a client shares with its copies, and with the clients of other sessions."""
 
-    def __init__(self, given: httpx.AsyncClient | None, owner: Owner) -> None:
+    def __init__(self, given: httpx.AsyncClient | None, owner: Owner, *, cookies: bool = False) -> None:
+        """Open connections, or take over those of a caller's own HTTP client.
+
+        :param cookies: keep the cookies of that client. Without it, a cookie of one user can't reach the next.
+        """
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise errors.ConfigurationError(
                 f"http_client must be an httpx.{httpx.AsyncClient.__name__}, not {type(given).__name__}"
             )
         self._given = given
+        self._cookies = cookies and given is not None
         self._owners = WeakSet([owner])
         self._closed = False
         self._lock = threading.Lock()
@@ -233,8 +238,8 @@ class AsyncPool:
             hooks = self._given.event_hooks
             if hooks["response"]:
                 http.event_hooks = {"request": hooks["request"], "response": [_read_failure, *hooks["response"]]}
-        # A cookie of one user must not reach the next.
-        http.cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        if not self._cookies:
+            http.cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         return AsyncConnections(http, shared)
 
     def _forget_ended_loops(self) -> None:  # async only

@@ -121,11 +121,16 @@ def crowded(body: bytes) -> bool:
     return any(len(body) > least * most and sum(map(body.count, signs)) > most for signs, most, least in CROWDS)
 
 
-def text_of(response: httpx.Response) -> str:
-    """Return the start of a body as text, whatever the server says about its charset."""
-    content = response.content[:LONGEST_TEXT]
+def charset_of(response: httpx.Response) -> str:
+    """Return the charset that a server names, UTF-8 if it names none that can be used."""
     try:
         charset = codecs.lookup(response.charset_encoding or "utf-8").name
-        return content.decode("utf-8" if charset in SLOW_CHARSETS else charset, "replace")
+        b"-".decode(charset, "replace")  # Some codecs are not for text.
     except (LookupError, ValueError):
-        return content.decode("utf-8", "replace")
+        return "utf-8"
+    return "utf-8" if charset in SLOW_CHARSETS else charset
+
+
+def text_of(response: httpx.Response) -> str:
+    """Return the start of a body as text, whatever the server says about its charset."""
+    return response.content[:LONGEST_TEXT].decode(charset_of(response), "replace")

@@ -12,12 +12,15 @@ import httpx
 import msgspec
 
 from . import errors
-from ._body import crowded, host_of, text_of
+from ._body import charset_of, crowded, host_of, text_of
 from ._wire import Pairs
 
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
+
+Security = tuple[str | tuple[str, ...], ...]
+"""Alternatives, each a security scheme or several that are needed together."""
 
 EXPIRED = "Required session does not exist"
 """The platform's message for a session that has expired (wire facts, 2.1)."""
@@ -57,7 +60,7 @@ class Operation(Generic[T]):
         parse: Callable[[Any], T] | None,
         *,
         quick: Callable[[bytes], T] | None = None,
-        security: tuple[str, ...] = (),
+        security: Security = (),
         server: str = "",
         fill: Mapping[str, str] | None = None,
         outcomes: Mapping[int, str] | None = None,
@@ -74,6 +77,7 @@ class Operation(Generic[T]):
         self.quick = quick
         """Turns the bytes of a usual response into the result, and raises for any other."""
         self.security = security
+        """What the client must have one of: a security scheme, or several that are needed together."""
         self.server = server
         """The base URL, if not the client's."""
         self.fill = fill or {}
@@ -89,7 +93,7 @@ class Operation(Generic[T]):
         self.own = own
         """The path holds `{user_id}`, for the session's user."""
         self.raw = raw
-        """The response isn't JSON: `parse` gets its bytes."""
+        """The response isn't only JSON: `parse` gets it as it came."""
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}>"
@@ -98,7 +102,7 @@ class Operation(Generic[T]):
 class Call(Generic[T]):
     """One request to make."""
 
-    __slots__ = ("content", "form", "headers", "json", "operation", "path", "query", "repeatable")
+    __slots__ = ("content", "cookies", "form", "headers", "json", "operation", "path", "query", "repeatable")
 
     def __init__(
         self,
@@ -111,6 +115,7 @@ class Call(Generic[T]):
         form: list[tuple[str, Any]] | None = None,
         repeatable: bool | None = None,
         headers: dict[str, str] | None = None,
+        cookies: list[str] | None = None,
     ) -> None:
         self.operation = operation
         self.path = path
@@ -120,6 +125,8 @@ class Call(Generic[T]):
         self.form = form
         """The parts of a multipart form, as httpx takes them."""
         self.headers = headers or {}
+        self.cookies = cookies or []
+        """As in the header, such as `name=value`."""
         if repeatable is None:
             sent_whole = content is None or isinstance(content, bytes)
             repeatable = form is None and (sent_whole or getattr(content, "repeatable", False))
@@ -150,7 +157,8 @@ def divided(call: Call[T]) -> list[Call[T]]:
         else:
             parts[-1] += f",{one}"
     paths = [start + part + slash + end for part in parts]
-    return [Call(call.operation, path, query=call.query, json=call.json, headers=call.headers) for path in paths]
+    more: dict[str, Any] = {"query": call.query, "json": call.json, "headers": call.headers, "cookies": call.cookies}
+    return [Call(call.operation, path, **more) for path in paths]
 
 
 def merged(one: Any, other: Any) -> Any:
@@ -231,14 +239,14 @@ def parse_response(operation: Operation[T], response: httpx.Response) -> T:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return operation.quick(response.content)
     try:
-        return operation.parse(response.content if operation.raw else decode(response.content))
+        return operation.parse(response if operation.raw else decode(response.content, response))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         problem = "is empty" if not response.content else "is not JSON or is truncated"
         raise _decode_error(operation, response, problem) from error
     except ShapeError as error:
         raise _decode_error(operation, response, str(error)) from error
     except errors.DecodeError as error:
-        raise _decode_error(operation, response, f"can't be read, because {error}") from error
+        raise _decode_error(operation, response, f"can't be read, because {error}", type(error)) from error
     except Absent:
         texts = {"base": ["nothing has this id, or the current user may not see it"]}
         raise _api_error(errors.NotFound, 404, texts, None, operation, response) from None
@@ -274,14 +282,18 @@ def _decode_error(
     return error
 
 
-def decode(body: bytes) -> Any:
-    """Decode JSON; what the fast decoder rejects gets a second try with the standard library's."""
+def decode(body: bytes, response: httpx.Response | None = None) -> Any:
+    """Decode JSON; what the fast decoder rejects gets a second try with the standard library's.
+
+    :param response: may name another charset than that of JSON.
+    """
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = str(error)
     try:
-        return json.loads(body)
+        charset = "utf-8" if response is None else charset_of(response)
+        return json.loads(body if charset == "utf-8" else body.decode(charset))
     except (ValueError, RecursionError):
         pass
     # Raised outside of the handlers: a chained error would keep the body, which may hold a token.

@@ -32,12 +32,14 @@ class SecretBytes(bytes):
 
 
 def hide(value: T) -> T:
-    """Return text as a secret, a mapping with its texts as secrets, and anything else as it is."""
+    """Return text as a secret, a mapping or a tuple with its texts as secrets, and anything else as it is."""
     hidden: Any = value
     if isinstance(value, str):
         hidden = Secret(value)
     elif isinstance(value, Mapping):
         hidden = {key: hide(entry) for key, entry in value.items()}
+    elif isinstance(value, tuple):
+        hidden = tuple(map(hide, value))
     return cast("T", hidden)
 
 

@@ -126,6 +126,11 @@ def _is_single(value: Any) -> bool:
     return isinstance(value, str) or not isinstance(value, Iterable)
 
 
+def or_null(encode: Encoder) -> Encoder:
+    """Let `None` be sent as null."""
+    return lambda name, value: None if value is None else encode(name, value)
+
+
 def one_or_more(name: str, value: Any, encode: Encoder, **limits: int | None) -> list[Any]:
     """Encode one entry or several as a list."""
     return [encode(name, value)] if _is_single(value) else array(name, value, encode, **limits)
@@ -139,11 +144,17 @@ def commas(
 
 
 def joined(name: str, entries: list[Any]) -> str:
+    return ",".join(separable(name, entries, ","))
+
+
+def separable(name: str, entries: list[Any], separator: str) -> list[str]:
+    """Return entries as texts, none of which holds what separates them."""
     texts = [query_text(entry) for entry in entries]
     for index, entry in enumerate(texts):
-        if "," in entry:
-            raise InvalidArgument(f"{name}[{index}]", "must not contain a comma, which separates entries on the wire")
-    return ",".join(texts)
+        if separator in entry:
+            mark = {",": "a comma", " ": "a space", "|": "a vertical bar"}[separator]
+            raise InvalidArgument(f"{name}[{index}]", f"must not contain {mark}, which separates entries on the wire")
+    return texts
 
 
 def index_map(
@@ -293,9 +304,16 @@ def path_list(name: str, value: Any, encode: Callable[[str, Any], str]) -> str:
 
 
 def query_text(value: Any) -> str:
+    """Return a value as text; what OpenAPI's styles have no form for is written as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if value is None or isinstance(value, (dict, list)):
+        return compact(value)
     return str.__str__(value) if isinstance(value, str) else str(value)
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 LONGEST_ADDRESS: Final = 8000
@@ -303,38 +321,70 @@ LONGEST_ADDRESS: Final = 8000
 
 TOO_LONG: Final = f"is too long: the address would exceed {LONGEST_ADDRESS} bytes; pass less at once"
 
-SEPARATORS: Final = {"form": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+
+class Escaped(str):
+    """Text of a query that is escaped already."""
+
+    __slots__ = ()
 
 
-def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True) -> Pairs:
-    """Encode a query parameter in one of OpenAPI's styles, or as `json`."""
-    if style == "json":
-        return [(key, json.dumps(value, ensure_ascii=False, separators=(",", ":")))]
-    if isinstance(value, dict) and style == "deepObject":
-        return [pair for inner, entry in value.items() for pair in pairs(f"{key}[{inner}]", entry, style=style)]
-    if isinstance(value, dict) and explode:
-        return [pair for inner, entry in value.items() for pair in pairs(inner, entry)]
-    if isinstance(value, dict):
-        value = [part for pair in value.items() for part in pair]
-    if not isinstance(value, list):
+BARE: Final = Escaped("")
+"""The value of a key that stands alone, without `=`."""
+
+SEPARATORS: Final = {"spaceDelimited": " ", "pipeDelimited": "|"}
+
+RESERVED: Final = "*!$'(),/:;=?@[]"
+"""The reserved characters that have no meaning of their own within the value of a query."""
+
+
+def pairs(key: str, value: Any, *, style: str = "form", explode: bool = True, reserved: bool = False) -> Pairs:
+    """Encode a query parameter in one of OpenAPI's styles, as `json` or as `text`.
+
+    Members of objects and lists that are null are left out. An object in the style `deepObject` may hold objects, as in
+    `key[a][b]=1`, and lists, as in `key[a]=1&key[a]=2`, or `key[a][0][b]=1` if the entries are objects or lists. In the
+    other styles, objects and lists inside of others are written as JSON.
+
+    :param reserved: leave reserved characters as they are.
+    """
+    if style == "deepObject" and isinstance(value, dict):
+        found = _deep(key, value)
+    elif style == "json":
+        found = [(key, compact(value))]
+    elif style == "text" or not isinstance(value, (dict, list)):
+        found = [(key, query_text(value))]
+    elif not explode:
+        separator = SEPARATORS.get(style, ",")
+        safe = RESERVED.replace(",", "") if reserved else "*"
+        texts = [quote(text, safe=safe) for text in separable(key, members(value), separator)]
+        return [(key, Escaped(("," if separator == "," else quote(separator)).join(texts)))]
+    elif isinstance(value, dict):
+        given = {name: entry for name, entry in value.items() if entry is not None}
+        found = [(name, query_text(one)) for name, entry in given.items() for one in _repeated(entry)]
+    else:
+        found = [(key, query_text(entry)) for entry in members(value)]
+    return [(name, Escaped(quote(text, safe=RESERVED))) for name, text in found] if reserved else found
+
+
+def members(value: dict[str, Any] | list[Any]) -> list[Any]:
+    """Return the entries of a list, or the keys and values of an object in turn, without those that are null."""
+    if isinstance(value, list):
+        return [entry for entry in value if entry is not None]
+    return [part for pair in value.items() if pair[1] is not None for part in pair]
+
+
+def _repeated(value: Any) -> list[Any]:
+    return members(value) if isinstance(value, list) else [value]
+
+
+def _deep(key: str, value: Any) -> Pairs:
+    if isinstance(value, list):
+        numbered = any(isinstance(entry, (dict, list)) for entry in value)
+        inner = [(f"{key}[{index}]" if numbered else key, entry) for index, entry in enumerate(value)]
+    elif isinstance(value, dict):
+        inner = [(f"{key}[{name}]", entry) for name, entry in value.items()]
+    else:
         return [(key, query_text(value))]
-    if explode:
-        return [(key, query_text(entry)) for entry in value]
-    separator = SEPARATORS.get(style, ",")
-    return [(key, joined(key, value) if separator == "," else separator.join(map(query_text, value)))]
-
-
-# -- headers
-
-
-def header(name: str, value: Any) -> str:
-    """Return an encoded argument as the value of a header."""
-    if isinstance(value, dict):
-        value = [part for pair in value.items() for part in pair]
-    found = ",".join(map(query_text, value)) if isinstance(value, list) else query_text(value)
-    if not (found.isascii() and found.isprintable()):
-        raise InvalidArgument(name, "must be printable ASCII, because it is sent in a header")
-    return found
+    return [pair for name, entry in inner if entry is not None for pair in _deep(name, entry)]
 
 
 def keyset_order(query: Pairs, field: str) -> Pairs:
@@ -344,10 +394,14 @@ def keyset_order(query: Pairs, field: str) -> Pairs:
 
 def query_string(query: Pairs) -> str:
     """Encode a query: brackets stay readable, everything else is escaped, a space becomes a plus."""
-    return "&".join(f"{_escape(key, '[]*')}={_escape(value, '*')}" for key, value in query)
+    return "&".join(
+        _escape(key, "[]*") if value is BARE else f"{_escape(key, '[]*')}={_escape(value, '*')}" for key, value in query
+    )
 
 
 def _escape(value: str, safe: str) -> str:
+    if isinstance(value, Escaped):
+        return value
     return quote(value, safe=safe + " ").replace(" ", "+")
 
 

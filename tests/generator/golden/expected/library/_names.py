@@ -36,5 +36,8 @@ STANDARD_HEADERS: Final[dict[str, str]] = {"Accept": "application/json", "User-A
 SCHEMES: Final[dict[str, tuple[str, str]]] = {"key": ("X-Key", "")}
 """The header of each security scheme and the text before its secret."""
 
+KEYS: Final[dict[str, tuple[str, str]]] = {}
+"""The place and the name of each security scheme's key that is no header: `query` or `cookie`."""
+
 RESOURCES: Final = frozenset(["books", "default"])
 """The names under which a client keeps its resources."""

@@ -58,7 +58,7 @@ class Client(ApiClient):
             },
         )
         self._owner = Owner()
-        self._http = Pool(http_client, self._owner)
+        self._http = Pool(http_client, self._owner, cookies=True)
 
     @lazy
     def books(self) -> Books:
@@ -111,7 +111,7 @@ class AsyncClient(AsyncApiClient):
             },
         )
         self._owner = Owner()
-        self._http = AsyncPool(http_client, self._owner)
+        self._http = AsyncPool(http_client, self._owner, cookies=True)
 
     @lazy
     def books(self) -> AsyncBooks:

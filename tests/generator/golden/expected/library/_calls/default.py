@@ -7,14 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import IO
 
+from .. import _answers as answers_
 from .. import _payload
+from .. import _styles as styles
 from .. import _wire as wire
 from .._call import Call, Operation
 
 _COVER_SET: Operation[str] = Operation(
     "default.cover_set",
     "PUT",
-    lambda data: data.decode("utf-8", "replace"),
+    answers_.text,
     raw=True,
 )
 
@@ -27,6 +29,6 @@ def cover_set_call(
     path = "/cover"
     headers: dict[str, str] = {"Accept": "text/plain", "Content-Type": "image/png"}
     if x_size is not None:
-        headers["X-Size"] = wire.header("x_size", wire.integer("x_size", x_size))
+        headers["X-Size"] = styles.header("x_size", wire.integer("x_size", x_size))
     content = _payload.binary("body", body)
     return Call(_COVER_SET, path, headers=headers, content=content)
