@@ -77,9 +77,9 @@ def test_previous_output_is_untouched(tmp_path: Path, through: str) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["client"]
 
 
-def test_contradictory_schemas_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_contradictory_schemas_are_free_values_with_a_warning(tmp_path: Path) -> None:
     schemas = {
-        "Odd": {"allOf": [{"type": "object"}, {"$ref": "#/components/schemas/Text"}]},
+        "Odd": {"allOf": [{"type": "integer"}, {"$ref": "#/components/schemas/Text"}]},
         "Text": {"type": "string"},
     }
     odd = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Odd"}}}}
@@ -90,11 +90,11 @@ def test_contradictory_schemas_are_left_out_with_a_warning(tmp_path: Path) -> No
     spec = dump(tmp_path, document(paths=paths, components={"schemas": schemas}))
     outcome = run("--spec", spec, "--out", tmp_path / "out")
     assert outcome.status == 0
-    left_out = [line.partition(": ")[2].split(": ", 1)[1] for line in outcome.err.splitlines()]
-    assert [text.partition(": ")[0] for text in left_out] == ["PUT /odd is left out", "a schema is left out"]
+    problems = [line.partition(": ")[2].split(": ", 1)[1] for line in outcome.err.splitlines()]
+    assert [text.partition(": ")[0] for text in problems] == ["the parts of Odd contradict one another"]
     calls = (tmp_path / "out/client/_calls/default.py").read_text()
     assert "def text_get_call(" in calls
-    assert "odd" not in calls
+    assert "def odd_put_call(\n    *,\n    body: Any = None,\n)" in calls
 
 
 def test_lists_and_maps_nested_in_themselves_hold_anything(tmp_path: Path) -> None:
