@@ -148,11 +148,12 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
             return replace(found, kind="scalar", nullable=False)
         if kind.kind in STRUCTURED:
             return found
+    if is_text(media):
+        return replace(found, kind="text", type=None, nullable=False)
     if kind.kind in STRUCTURED:
-        read = "text" if is_text(media) else "bytes"
         problem = f"{slot.method.upper()} {slot.path}: {media} can't be read into a model"
-        reading.warn(part.media.entry, "schema", problem, f"It is returned as {read}")
-    return replace(found, kind="text" if is_text(media) else "bytes", type=None, nullable=False)
+        reading.warn(part.media.entry, "schema", problem, "It is returned as bytes")
+    return replace(found, kind="bytes", type=None, nullable=False)
 
 
 def accepted(reading: Reading, slot: Slot) -> str:

@@ -65,6 +65,6 @@ def test_warning_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     text = fenced(PAGE, "yaml")
     pets = "application/json: {schema: {type: array,"
     assert text.count(pets) == 1
-    (tmp_path / "petstore.yaml").write_text(text.replace(pets, pets.replace("json", "xml")), encoding="utf-8")
+    (tmp_path / "petstore.yaml").write_text(text.replace(pets, pets.replace("json", "zip")), encoding="utf-8")
     outcome = run(*fenced(PAGE, "shell").split()[3:])
     assert (outcome.status, outcome.err) == (0, fenced(PAGE, "text"))
