@@ -93,14 +93,17 @@ class BodyCode:
 
     def media_expression(self, block: Block) -> str:
         """The expression of a chosen body's media type."""
-        return "_media" if "*" not in block.types[0] else self.wild_media(block.types[0], block.form)
+        return "_media" if "*" not in block.types[0] else self.wild_media("_media", block.form)
 
     def wild_media(self, wanted: str, form: Form) -> str:
-        """The expression of a media type that the document leaves open."""
+        """The expression of a media type that the document leaves open.
+
+        :param wanted: the expression of the type that the document names.
+        """
         kind = form.kind
         usual = {"json": "application/json", "text": "text/plain"}.get(kind, "application/octet-stream")
         body = ", content" if form.whole and kind in ("binary", "text") else ""
-        return f"_payload.media_type({literal(self.media)}, {self.media}, {literal(wanted)}, {literal(usual)}{body})"
+        return f"_payload.media_type({literal(self.media)}, {self.media}, {wanted}, {literal(usual)}{body})"
 
     def must_name(self, group: list[Form]) -> bool:
         """Whether another body is always meant unless the media type is given."""
