@@ -145,3 +145,8 @@ class Unions:
                     if field.wire == union.tag:
                         return field.name
         return union.tag
+
+    def names(self, union: Type) -> dict[str, str]:
+        """The names of the keys of mappings that have another on the wire."""
+        models = [self.code.models[option.name] for option in union.options if option.kind == "model"]
+        return {field.wire: field.name for model in models for field in model.fields if field.wire != field.name}

@@ -219,7 +219,7 @@ def record(
     further: Encoder | None = None,
     read_only: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Encode a nested object: a mapping with known keys, or a model from a response.
+    """Encode a nested object: a mapping with known keys, here or on the wire, or a model from a response.
 
     :param read_only: keys that only responses have: they are left out, so that what was received can be sent back.
     """
@@ -232,8 +232,12 @@ def record(
     found: dict[str, Any] = {}
     for key, entry in value.items():
         inside = f"{name}[{key!r}]"
+        if key not in fields and key not in read_only:
+            key = next((own for own, (wire_key, _) in fields.items() if wire_key == key), key)
         if key in fields:
             wire_key, encode = fields[key]
+            if wire_key in found:
+                raise InvalidArgument(inside, "is given twice")
             if entry is not None:
                 found[wire_key] = encode(inside, entry)
             elif key in nullable:

@@ -55,15 +55,21 @@ class OneOf:
 
     :param tag: the key that tells mappings apart.
     :param tags: the member that each of its values stands for.
+    :param names: the names here of keys that have another on the wire; mappings may have either.
     """
 
     def __init__(
-        self, members: Callable[[], tuple[Member, ...]], tag: str = "", tags: Mapping[str, int] | None = None
+        self,
+        members: Callable[[], tuple[Member, ...]],
+        tag: str = "",
+        tags: Mapping[str, int] | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self._name = members
         self._members: tuple[Member, ...] = ()
         self._tag = tag
         self._tags = tags or {}
+        self._names = names or {}
 
     def __call__(self, name: str, value: Any) -> Any:
         """Encode an argument.
@@ -74,14 +80,17 @@ class OneOf:
             self._members = self._name()
         if isinstance(value, Iterator) and not hasattr(value, "read"):
             value = list(value)  # Each member that is tried reads it.
-        candidates = self._candidates(value)
+        named = value
+        if self._names and isinstance(value, Mapping):
+            named = {self._names.get(key, key): entry for key, entry in value.items()}
+        candidates = self._candidates(named)
         found: list[InvalidArgument] = []
         for member in candidates:
             try:
                 return member.encode(name, value)
             except InvalidArgument as error:
                 found.append(error)
-        if len(found) == 1 or (found and self._is_chosen(value, candidates)):
+        if len(found) == 1 or (found and self._is_chosen(named, candidates)):
             raise found[0]
         labels = [member.label for member in self._members]
         raise InvalidArgument(name, f"must be one of {', '.join(dict.fromkeys(labels))}, not {kind_name(value)}")
