@@ -23,7 +23,10 @@ OWN = frozenset(("x-response-envelope", "x-item-envelope", "x-result", "x-page",
 STRUCTURED = ("model", "list", "map", "union")
 SCALARS = ("integer", "number", "boolean", "iso", "date")
 
-MEDIA_TYPE = re.compile(r"[!#$&^_.+*\w-]+/[!#$&^_.+*\w-]+(\s*;\s*[\w-]+=[\w.-]+)*", re.ASCII)
+MEDIA_TYPE = re.compile(
+    r"""[!#$&^_.+*\w-]+/[!#$&^_.+*\w-]+(\s*;\s*[\w-]+=([\w.-]+|"[ !#-\[\]-~]*"))*""",  # a token or a quoted text
+    re.ASCII,
+)
 """What can be put into the header `Accept`."""
 
 

@@ -14,7 +14,7 @@ from ..source import Map, plain
 from . import naming
 from .document import circular, component, resolve
 from .families import Families
-from .grammar import WIRE
+from .grammar import KEYWORDS, WIRE
 from .merging import Merger
 from .nulls import is_constraint, without_null
 
@@ -133,7 +133,7 @@ class Schemas:
         if isinstance(source, Map):
             self.merger.place = source
         schema, nullable = without_null(plain(source))
-        result: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT or key.startswith("x-")}
+        result: dict[str, Any] = {key: value for key, value in schema.items() if key in _KEPT}
         if nullable:
             result["x-nullable"] = True
         if "$ref" in schema:
@@ -328,8 +328,8 @@ def _held(node: Any) -> Iterator[str]:
 
 _KEPT = frozenset(
     """description minimum maximum minLength maxLength pattern minItems maxItems minProperties maxProperties default
-    exclusiveMinimum exclusiveMaximum readOnly writeOnly""".split()
-)
+    exclusiveMinimum exclusiveMaximum readOnly writeOnly x-nullable""".split()
+).union(KEYWORDS["schema"])
 
 _BESIDE = ("description", "x-nullable", "readOnly", "writeOnly")
 """What is kept beside the reference to a schema that has got a name."""
