@@ -11,11 +11,11 @@ from openapi_python_client.parser import properties as opc
 from ..faults import SpecFaults
 from ..source import Map, fault
 from .document import deref
-from .media import media_of
+from .media import EVENTS, exact, is_json, is_sequence, is_text, kind_of, media_of
 from .model import Answer, Page, Result, Type
 from .prepare import Part, Slot
 from .reading import Reading
-from .successes import EVENTS, exact, is_json, is_sequence, is_text, successful
+from .successes import successful
 
 OWN = frozenset(("x-response-envelope", "x-item-envelope", "x-result", "x-page", "x-outcomes"))
 """The keywords of this project that say how the first answer is read, whatever others there are."""
@@ -168,7 +168,7 @@ def accepted(reading: Reading, slot: Slot) -> str:
         else:
             problem = f"{slot.method.upper()} {slot.path}: {part.media.name!r} is not a media type"
             reading.warn(part.source, "content", problem, "The client does not ask for it")
-    names.sort(key=lambda name: (not is_json(name.partition(";")[0].strip().lower()), "*" in name))
+    names.sort(key=lambda name: (not is_json(kind_of(name)), "*" in name))
     text = ", ".join(dict.fromkeys(names))
     return "" if text == "application/json" else text
 
