@@ -64,15 +64,6 @@ def base_address(url: str, *, insecure: bool = True, source: str = "base_url") -
     return url.rstrip("/")
 
 
-def under(base_url: str, path: str) -> str:
-    """Return a base URL, with the path of the API's servers if it names nothing but a host."""
-    try:
-        bare = urlsplit(base_url).path in ("", "/")
-    except (ValueError, TypeError, AttributeError):
-        return base_url  # `base_address` refuses it.
-    return base_url.rstrip("/") + path if bare and base_url else base_url
-
-
 def usable_host(url: httpx.URL) -> bool:
     """Return whether the host of a URL can be looked up: the network functions raise a bare `UnicodeError` if not."""
     try:
