@@ -74,9 +74,8 @@ def medias_of(holder: Map) -> list[Media]:
     for name, entry in (holder.get("content") or {}).items():
         kind = kind_of(name)
         found.append(Media("application/json" if is_json(kind) else kind, name, entry))
-    return sorted(
-        found, key=lambda media: (media.kind != "application/json", kind_of(media.name) != "application/json")
-    )
+    usual = "application/json"
+    return sorted(found, key=lambda media: (media.kind != usual, kind_of(media.name) != usual))
 
 
 def media_of(holder: Map) -> Media:
@@ -101,9 +100,9 @@ def body_media(document: Map, holder: Map) -> list[tuple[str, Media]]:
 
 def _body_kind(document: Map, media: Media) -> str:
     kind = media.kind
-    if is_json(kind) or (
-        kind in ("*/*", "application/*") and _is_structured(deref(document, media.entry.get("schema")))
-    ):
+    if is_json(kind):
+        return "json"
+    if kind in ("*/*", "application/*") and _is_structured(deref(document, media.entry.get("schema"))):
         return "json"
     if kind in FORMS:
         return FORMS[kind]

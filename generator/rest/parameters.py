@@ -12,7 +12,6 @@ from .document import PATH_PARAMETER, divided
 from .model import OWN_USER, Argument, Operation, Type
 from .prepare import Part, Slot
 from .reading import Reading
-from .security import TOKEN
 
 IGNORED = frozenset(("accept", "content-type", "authorization"))
 """Headers that other parts of a document describe: parameters of these names have no meaning."""
@@ -113,7 +112,7 @@ def _can_be_sent(reading: Reading, part: Part, place: str, wire: str) -> bool:
     problem = ""
     if place == "header" and wire.lower() in CONNECTION:
         problem = "the HTTP client sets this header"
-    elif place in ("header", "cookie") and not TOKEN.fullmatch(wire):
+    elif place in ("header", "cookie") and not naming.TOKEN.fullmatch(wire):
         problem = f"this can't be the name of a {place}"
     elif place == "querystring" and (part.media is None or part.media.kind != "application/x-www-form-urlencoded"):
         problem = "a whole query can only be sent as a form"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..source import Map, plain
+from ..source import Map, distinct, plain
 from .document import deref
 from .media import EVENTS, Media, is_json, is_sequence, medias_of
 
@@ -83,19 +83,12 @@ def event_data(document: Map, schema: Any, depth: int = 8) -> Any:
         if found.get(union):
             parts = [event_data(document, part, depth - 1) for part in found[union]]
             unchanged = all(new is old for new, old in zip(parts, found[union], strict=True))
-            return schema if unchanged else {union: _distinct(parts)} if len(_distinct(parts)) > 1 else parts[0]
+            kinds = distinct(map(plain, parts))
+            return schema if unchanged else {union: kinds} if len(kinds) > 1 else parts[0]
     properties = found.get("properties") or {}
     if "data" in properties and ("event" in properties or {"data", "id", "retry"} > properties.keys() > {"data"}):
         return _content(document, properties["data"])
     return _content(document, schema)
-
-
-def _distinct(schemas: list[Any]) -> list[Any]:
-    found: list[Any] = []
-    for schema in map(plain, schemas):
-        if schema not in found:
-            found.append(schema)
-    return found
 
 
 def _content(document: Map, schema: Any) -> Any:
