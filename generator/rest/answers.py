@@ -128,8 +128,8 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     kind = reading.types.type(part.prop, part.schema) if part.prop is not None else Type("any")
     nullable = bool(reading.schemas.schema(part.schema).get("x-nullable"))
     if "itemSchema" in part.media.entry and media != EVENTS and not is_sequence(media):
-        problem = f"{slot.method.upper()} {slot.path}: the items of {media} are not told apart"
-        reading.warn(part.media.entry, "itemSchema", problem, "The answer is returned whole")
+        problem = f"{slot.method.upper()} {slot.path}: the items of {media} can't be read one by one"
+        reading.warn(part.media.entry, "itemSchema", problem, "The response is returned as a whole")
     found = Answer(part.status, exact(part.media), "json", kind, nullable)
     if media == EVENTS:
         return replace(found, kind="events", type=kind if part.raw else Type("text"), nullable=False)
@@ -166,8 +166,8 @@ def accepted(reading: Reading, slot: Slot) -> str:
         if MEDIA_TYPE.fullmatch(name):
             names.append(name)
         else:
-            problem = f"{slot.method.upper()} {slot.path}: {part.media.name!r} is not a media type"
-            reading.warn(part.source, "content", problem, "The client does not ask for it")
+            problem = f"{slot.method.upper()} {slot.path}: {part.media.name!r} is not a valid media type"
+            reading.warn(part.source, "content", problem, "The Accept header leaves it out")
     names.sort(key=lambda name: (not is_json(kind_of(name)), "*" in name))
     text = ", ".join(dict.fromkeys(names))
     return "" if text == "application/json" else text

@@ -125,13 +125,13 @@ class _Reader:
         properties = self.reading.schemas.properties(raw)
         fields = isinstance(prop, opc.ModelProperty) and bool(properties or envelope)
         if kind == "multipart" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
-            problem = f"the body {self.media.name} is no object, and so not made of parts"
-            remedy = "Pass all of its bytes, and its boundary in the media type"
+            problem = f"the {self.media.name} body is not an object, so it has no named parts"
+            remedy = "Pass the whole body as bytes, and its boundary in content_type"
             self.warn(self.media.entry, "schema", problem, remedy)
             kind = "binary"
         elif kind == "binary" and self.media.kind.startswith("multipart/"):
-            problem = f"the parts of a body {self.media.name} can't be described"
-            self.warn(self.media.entry, None, problem, "Pass all of its bytes, and its boundary in the media type")
+            problem = f"the parts of a {self.media.name} body can't be arguments"
+            self.warn(self.media.entry, None, problem, "Pass the whole body as bytes, and its boundary in content_type")
         elif kind == "form" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
             kind = "text"
         if not fields or kind not in ("json", "form", "multipart"):

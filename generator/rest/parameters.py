@@ -100,7 +100,9 @@ def _style(reading: Reading, part: Part, place: str, wire: str) -> str:
     if style == "cookie" and place == "cookie":
         return "form"
     if style not in known:
-        reading.warn(entry, "style", f"the style {style!r} has no meaning in a {place}", f"{known[0]!r} is used")
+        reading.warn(
+            entry, "style", f"the style {style!r} is not defined for {place} parameters", f"{known[0]!r} is used"
+        )
         return known[0]
     return style
 
@@ -113,7 +115,7 @@ def _can_be_sent(reading: Reading, part: Part, place: str, wire: str) -> bool:
     if place == "header" and wire.lower() in CONNECTION:
         problem = "the HTTP client sets this header"
     elif place in ("header", "cookie") and not naming.TOKEN.fullmatch(wire):
-        problem = f"this can't be the name of a {place}"
+        problem = f"it is not a valid {place} name"
     elif place == "querystring" and (part.media is None or part.media.kind != "application/x-www-form-urlencoded"):
         problem = "a whole query can only be sent as a form"
     if problem:

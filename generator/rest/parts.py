@@ -35,7 +35,7 @@ class Encodings:
         self.given: Map = encoding if isinstance(encoding, Map) else Map()
         for name in self.given:
             if name not in self.sources:
-                warn(self.given, name, f"the encoding of {name!r} is for no property of the body")
+                warn(self.given, name, f"the encoding of {name!r} matches no property of the body", "It is ignored")
 
     def properties(self, schema: Any, seen: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
         """The properties of an object as the document has them."""
@@ -75,7 +75,7 @@ class Encodings:
         headers = encoding.get("headers")
         for name in headers if isinstance(headers, Map) else ():
             if name.lower() not in ("content-type", "content-disposition"):
-                self.warn(headers, name, f"the header {name!r} of a part can't be set")
+                self.warn(headers, name, f"the header {name!r} of a part can't be sent", "It is left out")
 
     def part(self, argument: Argument, encoding: Map, types: list[str]) -> Argument:
         """An argument as a part of a multipart form, or as several."""

@@ -40,7 +40,7 @@ def schemes(reading: Reading) -> dict[str, Scheme | None]:
             found[name] = None
             continue
         if not (wire if where == "query" else naming.TOKEN.fullmatch(wire)):
-            problem = f"the security scheme {name!r} is left out: {wire!r} can't be the name of a {where}"
+            problem = f"the security scheme {name!r} is left out: {wire!r} is not a valid {where} name"
             reading.warn(section, name, problem, OF_HTTP_CLIENT)
             found[name] = None
             continue
