@@ -116,7 +116,7 @@ def by_media(reading: Reading, slot: Slot) -> Result | None:
 
 
 def untyped(reading: Reading, parent: Map, key: str, slot: Slot) -> None:
-    problem = f"{slot.method.upper()} {slot.path}: the response has no type and is returned as it is"
+    problem = f"{slot.label}: the response has no type and is returned as it is"
     reading.warn(parent, key, problem)
 
 
@@ -128,7 +128,7 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     kind = reading.types.type(part.prop, part.schema) if part.prop is not None else Type("any")
     nullable = bool(reading.schemas.schema(part.schema).get("x-nullable"))
     if "itemSchema" in part.media.entry and media != EVENTS and not is_sequence(media):
-        problem = f"{slot.method.upper()} {slot.path}: the items of {media} can't be read one by one"
+        problem = f"{slot.label}: the items of {media} can't be read one by one"
         reading.warn(part.media.entry, "itemSchema", problem, "The response is returned as a whole")
     found = Answer(part.status, exact(part.media), "json", kind, nullable)
     if media == EVENTS:
@@ -151,7 +151,7 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     if is_text(media):
         return replace(found, kind="text", type=None, nullable=False)
     if kind.kind in STRUCTURED:
-        problem = f"{slot.method.upper()} {slot.path}: {media} can't be read into a model"
+        problem = f"{slot.label}: {media} can't be read into a model"
         reading.warn(part.media.entry, "schema", problem, "It is returned as bytes")
     return replace(found, kind="bytes", type=None, nullable=False)
 
@@ -166,7 +166,7 @@ def accepted(reading: Reading, slot: Slot) -> str:
         if MEDIA_TYPE.fullmatch(name):
             names.append(name)
         else:
-            problem = f"{slot.method.upper()} {slot.path}: {part.media.name!r} is not a valid media type"
+            problem = f"{slot.label}: {part.media.name!r} is not a valid media type"
             reading.warn(part.source, "content", problem, "The Accept header leaves it out")
     names.sort(key=lambda name: (not is_json(kind_of(name)), "*" in name))
     text = ", ".join(dict.fromkeys(names))
