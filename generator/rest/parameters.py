@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from ..source import plain
@@ -69,7 +70,7 @@ def _argument(reading: Reading, part: Part, name: str) -> Argument:
         name=name,
         wire=wire,
         place=place,
-        type=_textual(reading.types.type(part.prop, part.schema)),
+        type=_textual(reading, reading.types.type(part.prop, part.schema), part.schema),
         required=bool(entry.get("required")) or place == "path",
         nullable=False,
         description=str(entry.get("description") or schema.get("description") or ""),
@@ -123,11 +124,14 @@ def _can_be_sent(reading: Reading, part: Part, place: str, wire: str) -> bool:
     return not problem
 
 
-def _textual(kind: Type) -> Type:
-    """The type of a parameter: bytes are sent as text."""
-    if kind.kind == "binary":
+def _textual(reading: Reading, kind: Type, node: Any) -> Type:
+    """The type of a parameter: raw bytes are sent as text."""
+    schema = reading.schemas.schema(node)
+    if schema.get("format") == "binary":
         return Type("text")
-    return replace(kind, item=_textual(kind.item)) if kind.kind == "list" and kind.item is not None else kind
+    if kind.kind == "list" and kind.item is not None:
+        return replace(kind, item=_textual(reading, kind.item, schema.get("items")))
+    return kind
 
 
 # -- paths
