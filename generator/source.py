@@ -6,6 +6,7 @@ import codecs
 import json
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,31 @@ def placed(node: Any, like: Map | Seq, key: object) -> Any:
     node.file, node.line = like.file, line
     node.lines = [line] * len(node) if isinstance(node, Seq) else dict.fromkeys(node, line)
     return node
+
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """Values in their order, each once; unlike the keys of a dict, they may be mappings."""
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def child(parent: Map, key: str) -> Map:
+    """The mapping at a key of another, made if there is none."""
+    if not isinstance(parent.get(key), Map):
+        parent[key] = placed(Map(), parent, None)
+    found = parent[key]
+    assert isinstance(found, Map)
+    return found
+
+
+def copied(node: Map) -> Map:
+    """Copy a mapping, but not what it holds."""
+    made = Map(node)
+    made.file, made.line, made.lines = node.file, node.line, dict(node.lines)
+    return made
 
 
 class _Loader(yaml.CSafeLoader):

@@ -11,11 +11,11 @@ from openapi_python_client.parser import properties as opc
 from ..faults import SpecFaults
 from ..source import Map, fault
 from .document import deref
-from .media import media_of
+from .media import EVENTS, exact, is_json, is_sequence, is_text, kind_of, media_of
 from .model import Answer, Page, Result, Type
 from .prepare import Part, Slot
 from .reading import Reading
-from .successes import EVENTS, exact, is_json, is_sequence, is_text, successful
+from .successes import successful
 
 OWN = frozenset(("x-response-envelope", "x-item-envelope", "x-result", "x-page", "x-outcomes"))
 """The keywords of this project that say how the first answer is read, whatever others there are."""
@@ -119,7 +119,7 @@ def by_media(reading: Reading, slot: Slot) -> Result | None:
 
 
 def untyped(reading: Reading, parent: Map, key: str, slot: Slot) -> None:
-    problem = f"{slot.method.upper()} {slot.path}: the response has no type and is returned as it is"
+    problem = f"{slot.label}: the response has no type and is returned as it is"
     reading.warn(parent, key, problem)
 
 
@@ -131,8 +131,8 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     kind = reading.types.type(part.prop, part.schema) if part.prop is not None else Type("any")
     nullable = bool(reading.schemas.schema(part.schema).get("x-nullable"))
     if "itemSchema" in part.media.entry and media != EVENTS and not is_sequence(media):
-        problem = f"{slot.method.upper()} {slot.path}: the items of {media} are not told apart"
-        reading.warn(part.media.entry, "itemSchema", problem, "The answer is returned whole")
+        problem = f"{slot.label}: the items of {media} can't be read one by one"
+        reading.warn(part.media.entry, "itemSchema", problem, "The response is returned as a whole")
     found = Answer(part.status, exact(part.media), "json", kind, nullable)
     if media == EVENTS:
         return replace(found, kind="events", type=kind if part.raw else Type("text"), nullable=False)
@@ -154,7 +154,7 @@ def answer(reading: Reading, slot: Slot, part: Part) -> Answer:
     if is_text(media):
         return replace(found, kind="text", type=None, nullable=False)
     if kind.kind in STRUCTURED:
-        problem = f"{slot.method.upper()} {slot.path}: {media} can't be read into a model"
+        problem = f"{slot.label}: {media} can't be read into a model"
         reading.warn(part.media.entry, "schema", problem, "It is returned as bytes")
     return replace(found, kind="bytes", type=None, nullable=False)
 
@@ -169,9 +169,9 @@ def accepted(reading: Reading, slot: Slot) -> str:
         if MEDIA_TYPE.fullmatch(name):
             names.append(name)
         else:
-            problem = f"{slot.method.upper()} {slot.path}: {part.media.name!r} is not a media type"
-            reading.warn(part.source, "content", problem, "The client does not ask for it")
-    names.sort(key=lambda name: (not is_json(name.partition(";")[0].strip().lower()), "*" in name))
+            problem = f"{slot.label}: {part.media.name!r} is not a valid media type"
+            reading.warn(part.source, "content", problem, "The Accept header leaves it out")
+    names.sort(key=lambda name: (not is_json(kind_of(name)), "*" in name))
     text = ", ".join(dict.fromkeys(names))
     return "" if text == "application/json" else text
 

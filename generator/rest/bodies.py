@@ -113,8 +113,7 @@ class _Reader:
         self.used = {entry.name for entry in operation.arguments} | ({"filters"} if operation.filters else set())
 
     def warn(self, holder: Map, key: object, problem: str, remedy: str = "The rest is generated") -> None:
-        where = f"{self.slot.method.upper()} {self.slot.path}"
-        self.reading.warn(holder, key, f"{where}: {problem}", remedy)
+        self.reading.warn(holder, key, f"{self.slot.label}: {problem}", remedy)
 
     def form(self) -> Form:
         raw, kind = self.part.schema, self.part.kind
@@ -124,15 +123,16 @@ class _Reader:
             prop, raw = self.inside(envelope, prop, raw)
         properties = self.reading.schemas.properties(raw)
         fields = isinstance(prop, opc.ModelProperty) and bool(properties or envelope)
-        if kind == "multipart" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
-            problem = f"the body {self.media.name} is no object, and so not made of parts"
-            remedy = "Pass all of its bytes, and its boundary in the media type"
+        is_object = isinstance(prop, opc.ModelProperty) or self.is_free(raw)
+        if kind == "multipart" and not is_object:
+            problem = f"the {self.media.name} body is not an object, so it has no named parts"
+            remedy = "Pass the whole body as bytes, and its boundary in content_type"
             self.warn(self.media.entry, "schema", problem, remedy)
             kind = "binary"
         elif kind == "binary" and self.media.kind.startswith("multipart/"):
-            problem = f"the parts of a body {self.media.name} can't be described"
-            self.warn(self.media.entry, None, problem, "Pass all of its bytes, and its boundary in the media type")
-        elif kind == "form" and not (fields or isinstance(prop, opc.ModelProperty) or self.is_free(raw)):
+            problem = f"the parts of a {self.media.name} body can't be arguments"
+            self.warn(self.media.entry, None, problem, "Pass the whole body as bytes, and its boundary in content_type")
+        elif kind == "form" and not is_object:
             kind = "text"
         if not fields or kind not in ("json", "form", "multipart"):
             argument = self.whole(kind, prop, raw)

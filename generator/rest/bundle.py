@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Fault, SpecFaults
-from ..source import Map, Seq, fault, load
+from ..source import Map, Seq, child, fault, load
 from .grammar import METHODS, objects
 from .references import References, label
 
@@ -83,12 +83,12 @@ def _merge(documents: list[Map], faults: list[Fault]) -> Map:
         for key, value in document.items():
             if key == "paths" and isinstance(value, Map):
                 for path, item in value.items():
-                    _merge_path(_child(root, "paths"), path, item, value, faults)
+                    _merge_path(child(root, "paths"), path, item, value, faults)
             elif key == "webhooks" and isinstance(value, Map):
-                _merge_names(_child(root, "webhooks"), value, faults)
+                _merge_names(child(root, "webhooks"), value, faults)
             elif key == "components" and isinstance(value, Map):
                 for section, entries in value.items():
-                    target = _child(_child(root, "components"), section)
+                    target = child(child(root, "components"), section)
                     if isinstance(entries, Map):
                         _merge_names(target, entries, faults)
             elif key == "tags" and isinstance(value, Seq):
@@ -119,13 +119,3 @@ def _merge_names(target: Map, entries: Map, faults: list[Fault]) -> None:
             continue
         target[name] = entry
         target.lines[name] = entries.line_of(name)
-
-
-def _child(parent: Map, key: str) -> Map:
-    if not isinstance(parent.get(key), Map):
-        child = Map()
-        child.file, child.line, child.lines = parent.file, parent.line, {}
-        parent[key] = child
-    child = parent[key]
-    assert isinstance(child, Map)
-    return child

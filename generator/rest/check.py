@@ -11,16 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..faults import Fault, SpecFaults, nearest
-from ..source import Map, Seq, fault, placed
+from ..source import Map, Seq, copied, fault, placed
 from .circles import circles, open_circles
 from .document import PATH_PARAMETER, deref, divided, operations_of, parameters_of, resolve
 from .examples import examples
 from .grammar import METHODS, PAGE_KEYS, STANDARD_FORMATS, WIRE, below, sections
-from .naming import unique
+from .naming import TOKEN, unique
 from .structure import Structure, article
-
-TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""What the name of a method may be."""
 
 
 def check(document: Map, strict: bool) -> list[Fault]:
@@ -280,15 +277,15 @@ class _Checker:
 
     def own_item(self, item: Map) -> Map:
         """Copy what the reference of a path leads to; what stands beside the reference wins."""
-        made = _copied(deref(self.document, item))
+        made = copied(deref(self.document, item))
         for key in [key for key in item if key != "$ref"]:
             made[key] = item[key]
             made.lines[key] = item.line_of(key)
         if "additionalOperations" in made:
-            made["additionalOperations"] = _copied(made["additionalOperations"])
+            made["additionalOperations"] = copied(made["additionalOperations"])
         for holder in (made, made.get("additionalOperations") or Map()):
             for method in [method for method in holder if holder is not made or method in METHODS]:
-                holder[method] = _copied(holder[method])
+                holder[method] = copied(holder[method])
         return made
 
     def tidy_parameters(self, path: str, names: list[str], asked: list[str], item: Map, operation: Map) -> None:
@@ -321,9 +318,3 @@ class _Checker:
                 parameter["schema"] = placed(Map({"type": "string"}), operation, "parameters")
                 listed = placed(Seq([*(operation.get("parameters") or ()), parameter]), operation, "parameters")
                 operation["parameters"] = listed
-
-
-def _copied(node: Map) -> Map:
-    made = Map(node)
-    made.file, made.line, made.lines = node.file, node.line, dict(node.lines)
-    return made

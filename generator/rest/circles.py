@@ -8,6 +8,7 @@ from typing import Any
 from ..faults import Fault
 from ..source import Map, Seq, fault
 from .document import circular, component
+from .nulls import is_null
 
 REMEDY = "Break the circle of references"
 
@@ -102,11 +103,7 @@ def _parts(schema: Any, union: bool = False) -> Iterator[tuple[str, Any, Any, bo
             )
     if not {"properties", "required"} & schema.keys():
         for kind in UNIONS:
-            left = [part for part in schema.get(kind) or () if not _is_null(part)]
+            left = [part for part in schema.get(kind) or () if not is_null(part)]
             if len(left) == 1:
                 for name, holder, key, _ in _parts(left[0], union=True):
                     yield (name, schema, kind, True) if holder is left[0] else (name, holder, key, True)
-
-
-def _is_null(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "null"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..source_code import constant, literal
 from . import naming
+from .grammar import LIST_OPERATORS
 from .model import Api, Argument, Enum, Field, FilterField, Model, Operation, Type
 
 SCALARS = {
@@ -395,15 +396,10 @@ class Code:
     # -- filters
 
     def operator_annotation(self, field: FilterField, operator: str) -> str:
-        from .grammar import LIST_OPERATORS
-
         if operator == "calc":
             return 'Literal["avg", "min", "max", "sum"]'
         value = self.request(field.type)
         return f"Iterable[{value}]" if operator in LIST_OPERATORS else value
-
-    def filter_encoder(self, kind: Type) -> str:
-        return self.encoder_function(kind)
 
     # -- whole things
 

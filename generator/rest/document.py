@@ -56,7 +56,7 @@ def at(document: Any, pointer: str) -> tuple[Any, Any, Any]:
     key: Any = None
     node: Any = document
     for part in pointer.split("/"):
-        key = _unescaped(part)
+        key = unescaped(part)
         if isinstance(node, dict) and key in node:
             holder, node = node, node[key]
         elif isinstance(node, list) and key.isdecimal() and key.isascii() and len(key) < 10 and int(key) < len(node):
@@ -72,13 +72,18 @@ def escaped(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1").replace("%", "%25")
 
 
+def reference(name: str) -> dict[str, Any]:
+    """Refer to a component schema."""
+    return {"$ref": f"#/components/schemas/{escaped(name)}"}
+
+
 def component(ref: str) -> str | None:
     """The name of the component schema that a reference points to, or `None`."""
     section, _, name = ref.rpartition("/")
-    return _unescaped(name) if section == "#/components/schemas" else None
+    return unescaped(name) if section == "#/components/schemas" else None
 
 
-def _unescaped(part: str) -> str:
+def unescaped(part: str) -> str:
     """Unescape a part of a reference."""
     return unquote(part).replace("~1", "/").replace("~0", "~")
 

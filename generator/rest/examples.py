@@ -14,6 +14,7 @@ from ..schema import place, short
 from ..source import Map, Seq, fault, plain
 from .document import deref
 from .grammar import below, objects
+from .media import is_json, kind_of
 
 Draft = jsonschema.Draft202012Validator
 
@@ -64,7 +65,7 @@ class _Examples:
                 self.filters_example(node)
         content = isinstance(shape, dict) and shape.get("*") == "media-type"
         for (entry, inner), key in zip(list(below(node, shape)), list(node), strict=True):
-            if content and not self.strict and not _is_json(str(key)):
+            if content and not self.strict and not is_json(kind_of(str(key))):
                 # Its examples are texts in the notation of that type.
                 continue
             self.walk(entry, inner, use)
@@ -115,11 +116,6 @@ class _Examples:
             problem = f"{label} breaks its schema{' at ' + where if where else ''}: {short(error.message)}"
             self.faults.append(fault(place(node, path[:-1])[0], path[-1], problem, "Fix the example or its schema"))
         return self.strict or not errors
-
-
-def _is_json(media: str) -> bool:
-    kind = media.partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
 
 
 def _validator(root: Any, hidden: str, strict: bool) -> Any:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
-from ..source import Map
-from .document import component
+from ..source import Map, copied
+from .document import component, reference
 from .nulls import is_constraint, without_null
 
 
@@ -52,7 +51,7 @@ class Families:
     ) -> Family | None:
         if "x-merged" in schema or not (schema.get("properties") or schema.get("allOf")):
             return None
-        itself = _reference(wire[own])
+        itself = reference(wire[own])
         for key in ("oneOf", "anyOf"):
             entries = schema.get(key)
             if not isinstance(entries, list) or not entries:
@@ -76,7 +75,7 @@ class Families:
                     below[child] = None
                     stack += reversed(children.get(child, []))
             if below:
-                members = [*(_reference(wire[child]) for child in below), itself]
+                members = [*(reference(wire[child]) for child in below), itself]
                 return Family(_without(schema, "discriminator"), members, False)
         return None
 
@@ -99,10 +98,7 @@ class Families:
 
 
 def _without(schema: Map, *keys: str) -> Map:
-    found = Map({key: value for key, value in schema.items() if key not in keys})
-    found.file, found.line, found.lines = schema.file, schema.line, getattr(schema, "lines", {})
+    found = copied(schema)
+    for key in keys:
+        found.pop(key, None)
     return found
-
-
-def _reference(name: str) -> dict[str, str]:
-    return {"$ref": "#/components/schemas/" + quote(name.replace("~", "~0").replace("/", "~1"), safe="~")}

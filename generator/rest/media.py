@@ -8,7 +8,25 @@ from typing import Any
 from ..source import Map
 from .document import deref
 
+EVENTS = "text/event-stream"
+
 FORMS = {"multipart/form-data": "multipart", "application/x-www-form-urlencoded": "form"}
+"""The media types of forms, each with its kind of `Form`."""
+
+JSON = frozenset(("application/json", "text/json", "text/x-json", "application/x-json"))
+
+LINES = frozenset(
+    f"application/{name}"
+    for name in """jsonl x-jsonl jsonlines x-jsonlines json-lines ndjson x-ndjson stream+json x-json-stream""".split()
+)
+"""The media types of a JSON value per line."""
+
+TEXTS = frozenset(
+    f"application/{name}"
+    for name in """xml yaml x-yaml toml javascript ecmascript typescript graphql sql rtf x-sh jwt
+    x-www-form-urlencoded""".split()
+)
+"""The media types of text beside `text/*`."""
 
 
 @dataclass(frozen=True)
@@ -22,55 +40,67 @@ class Media:
     entry: Map
 
     @property
-    def wild(self) -> bool:
+    def is_wild(self) -> bool:
         """Whether it has wildcards."""
-        return "*" in self.kind
+        return "*" in self.name
 
 
-JSON = ("application/json", "text/json", "text/x-json", "application/x-json")
+def kind_of(name: str) -> str:
+    """A media type without its parameters, in lower case."""
+    return name.partition(";")[0].strip().lower()
 
-LINES = frozenset(
-    """application/x-ndjson application/ndjson application/jsonl application/x-jsonl application/jsonlines
-    application/x-jsonlines application/json-lines""".split()
-)
-"""The media types of JSON values that each stand on a line."""
 
-TEXTS = frozenset(
-    """application/xml application/yaml application/x-yaml application/toml application/javascript
-    application/ecmascript application/graphql application/sql application/rtf application/xhtml+xml
-    application/x-sh application/typescript""".split()
-)
-"""The media types of text beside `text/*`."""
+def is_json(kind: str) -> bool:
+    return (kind in JSON or kind.endswith("+json")) and kind not in LINES
+
+
+def is_sequence(kind: str) -> bool:
+    """Whether a type holds JSON values one after the other."""
+    return kind in LINES or is_separated(kind)
+
+
+def is_separated(kind: str) -> bool:
+    """Whether a type is that of JSON text sequences (RFC 7464, RFC 8091)."""
+    return kind == "application/json-seq" or kind.endswith("+json-seq")
+
+
+def is_text(kind: str) -> bool:
+    return kind.startswith("text/") or kind.endswith(("+xml", "+yaml")) or kind in TEXTS
+
+
+def medias_of(holder: Map) -> list[Media]:
+    """All media types that are offered, JSON first."""
+    found = []
+    for name, entry in (holder.get("content") or {}).items():
+        kind = kind_of(name)
+        found.append(Media("application/json" if is_json(kind) else kind, name, entry))
+    usual = "application/json"
+    return sorted(found, key=lambda media: (media.kind != usual, kind_of(media.name) != usual))
+
+
+def media_of(holder: Map) -> Media:
+    """The first of the media types that are offered."""
+    return next(iter(medias_of(holder)), Media("application/json", "application/json", Map()))
 
 
 def body_media(document: Map, holder: Map) -> list[tuple[str, Media]]:
-    """List the media types of a body, those of JSON first, each with the kind of `Form` that it makes.
+    """List the media types of a body, those of JSON first, each with its kind of `Form`.
 
     Of types that differ only in a parameter which says nothing new, the first stands for all.
     """
     found: dict[str, tuple[str, Media]] = {}
-    for name, entry in (holder.get("content") or {}).items():
-        entry = entry if isinstance(entry, Map) else _empty(holder["content"], name)
-        plain = name.partition(";")[0].strip().lower()
-        media = Media(plain, name, entry)
-        same = "".join(name.lower().split()).removesuffix(";charset=utf-8")
+    for media in medias_of(holder):
+        same = "".join(media.name.lower().split()).removesuffix(";charset=utf-8")
         found.setdefault(same, (_body_kind(document, media), media))
-    bodies = sorted(found.values(), key=lambda pair: (pair[0] != "json", pair[1].kind != "application/json"))
-    known = {kind for kind, media in bodies if not media.wild}
+    bodies = sorted(found.values(), key=lambda pair: pair[0] != "json")
+    known = {kind for kind, media in bodies if not media.is_wild}
     # `application/*+json` beside JSON adds nothing.
-    return [(kind, media) for kind, media in bodies if not (media.wild and kind == "json" and kind in known)]
-
-
-def _empty(parent: Map, key: str) -> Map:
-    """The object that stands for a key without a value."""
-    found = Map()
-    found.file, found.line, found.lines = parent.file, parent.line_of(key), {}
-    return found
+    return [(kind, media) for kind, media in bodies if not (media.is_wild and kind == "json" and kind in known)]
 
 
 def _body_kind(document: Map, media: Media) -> str:
     kind = media.kind
-    if kind in JSON or kind.endswith("+json"):
+    if is_json(kind):
         return "json"
     if kind in ("*/*", "application/*") and _is_structured(deref(document, media.entry.get("schema"))):
         return "json"
@@ -78,7 +108,7 @@ def _body_kind(document: Map, media: Media) -> str:
         return FORMS[kind]
     if kind in LINES:
         return "lines"
-    return "text" if kind in TEXTS or kind.startswith("text/") or kind.endswith(("+xml", "+yaml")) else "binary"
+    return "text" if is_text(kind) else "binary"
 
 
 def _is_structured(schema: Any) -> bool:
@@ -86,18 +116,7 @@ def _is_structured(schema: Any) -> bool:
     return isinstance(schema, dict) and bool(schema) and schema.get("type", "object") != "string"
 
 
-def media_of(holder: Map, *others: str) -> Media:
-    """Choose one of the media types that are offered.
-
-    :param others: which to prefer if there is no JSON.
-    """
-    found: dict[str, Media] = {}
-    content = holder.get("content") or {}
-    for name in sorted(content, key=lambda name: name != "application/json"):
-        kind = name.partition(";")[0].strip().lower()
-        kind = "application/json" if kind.endswith("+json") else kind
-        found.setdefault(kind, Media(kind, name, content[name]))
-    for kind in ("application/json", *others, *found):
-        if kind in found:
-            return found[kind]
-    return Media("application/json", "application/json", Map())
+def exact(media: Media) -> str:
+    """A media type with its parameters, except that of the charset, as a response is compared with it."""
+    kind, *parameters = "".join(media.name.lower().split()).split(";")
+    return ";".join([kind, *(part for part in parameters if not part.startswith("charset="))])

@@ -270,8 +270,6 @@ class Operation:
     body_required: bool = False
     body_whole: bool = False
     """The body is one argument, not its fields."""
-    body_nullable: bool = False
-    """A body that is one argument may be null."""
     forms: tuple[Form, ...] = ()
     """The bodies that it takes. The attributes above and `additional` are those of the first."""
     media: Argument | None = None

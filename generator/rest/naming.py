@@ -36,6 +36,9 @@ def error_of(status: int | str) -> str:
     return "ServerFailure" if status == "5XX" else "ApiError"
 
 
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""What the name of a method, a header or a cookie may be (RFC 9110 section 5.6.2)."""
+
 #: Names that generated modules use themselves: a class of a spec must not take them.
 TAKEN_CLASSES = frozenset(
     """Any Awaitable Callable ContextVar Final Generic IntEnum Iterator AsyncIterator Literal Mapping Model Omit

@@ -27,7 +27,7 @@ def without_null(schema: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         parts = schema.get(union)
         if not isinstance(parts, list):
             continue
-        left = [part for part in parts if not _is_null(part)]
+        left = [part for part in parts if not is_null(part)]
         nullable |= len(left) < len(parts)
         lone = len(left) == 1 and isinstance(left[0], dict)
         if lone and not {"properties", "required"} & schema.keys() and not _keeps_base(schema, union):
@@ -65,7 +65,8 @@ def _keeps_base(schema: dict[str, Any], union: str) -> bool:
     return any(other in schema for other in ("oneOf", "anyOf", "allOf") if other != union)
 
 
-def _is_null(part: Any) -> bool:
+def is_null(part: Any) -> bool:
+    """Whether a schema allows null and nothing else."""
     if not isinstance(part, dict):
         return False
     const = "const" in part and part["const"] is None

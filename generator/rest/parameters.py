@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from ..source import plain
@@ -12,7 +13,6 @@ from .document import PATH_PARAMETER, divided
 from .model import OWN_USER, Argument, Operation, Type
 from .prepare import Part, Slot
 from .reading import Reading
-from .security import TOKEN
 
 IGNORED = frozenset(("accept", "content-type", "authorization"))
 """Headers that other parts of a document describe: parameters of these names have no meaning."""
@@ -70,7 +70,7 @@ def _argument(reading: Reading, part: Part, name: str) -> Argument:
         name=name,
         wire=wire,
         place=place,
-        type=_textual(reading.types.type(part.prop, part.schema)),
+        type=_textual(reading, reading.types.type(part.prop, part.schema), part.schema),
         required=bool(entry.get("required")) or place == "path",
         nullable=False,
         description=str(entry.get("description") or schema.get("description") or ""),
@@ -101,7 +101,9 @@ def _style(reading: Reading, part: Part, place: str, wire: str) -> str:
     if style == "cookie" and place == "cookie":
         return "form"
     if style not in known:
-        reading.warn(entry, "style", f"the style {style!r} has no meaning in a {place}", f"{known[0]!r} is used")
+        reading.warn(
+            entry, "style", f"the style {style!r} is not defined for {place} parameters", f"{known[0]!r} is used"
+        )
         return known[0]
     return style
 
@@ -113,8 +115,8 @@ def _can_be_sent(reading: Reading, part: Part, place: str, wire: str) -> bool:
     problem = ""
     if place == "header" and wire.lower() in CONNECTION:
         problem = "the HTTP client sets this header"
-    elif place in ("header", "cookie") and not TOKEN.fullmatch(wire):
-        problem = f"this can't be the name of a {place}"
+    elif place in ("header", "cookie") and not naming.TOKEN.fullmatch(wire):
+        problem = f"it is not a valid {place} name"
     elif place == "querystring" and (part.media is None or part.media.kind != "application/x-www-form-urlencoded"):
         problem = "a whole query can only be sent as a form"
     if problem:
@@ -122,11 +124,14 @@ def _can_be_sent(reading: Reading, part: Part, place: str, wire: str) -> bool:
     return not problem
 
 
-def _textual(kind: Type) -> Type:
-    """The type of a parameter: bytes are sent as text."""
-    if kind.kind == "binary":
+def _textual(reading: Reading, kind: Type, node: Any) -> Type:
+    """The type of a parameter: raw bytes are sent as text."""
+    schema = reading.schemas.schema(node)
+    if schema.get("format") == "binary":
         return Type("text")
-    return replace(kind, item=_textual(kind.item)) if kind.kind == "list" and kind.item is not None else kind
+    if kind.kind == "list" and kind.item is not None:
+        return replace(kind, item=_textual(reading, kind.item, schema.get("items")))
+    return kind
 
 
 # -- paths

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..source import Map
 from .document import deref
-from .media import JSON, Media
+from .media import Media, is_json, is_text, kind_of
 from .model import Argument, Type
 from .reading import Reading
 
@@ -35,7 +35,7 @@ class Encodings:
         self.given: Map = encoding if isinstance(encoding, Map) else Map()
         for name in self.given:
             if name not in self.sources:
-                warn(self.given, name, f"the encoding of {name!r} is for no property of the body")
+                warn(self.given, name, f"the encoding of {name!r} matches no property of the body", "It is ignored")
 
     def properties(self, schema: Any, seen: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
         """The properties of an object as the document has them."""
@@ -60,7 +60,7 @@ class Encodings:
         if self.kind == "multipart":
             self.check_headers(encoding)
             return self.part(argument, encoding, types)
-        if types and argument.type.kind in ("list", "any") and _is_json(types[0]):
+        if types and argument.type.kind in ("list", "any") and is_json(kind_of(types[0])):
             return replace(argument, style="json")
         return argument
 
@@ -75,7 +75,7 @@ class Encodings:
         headers = encoding.get("headers")
         for name in headers if isinstance(headers, Map) else ():
             if name.lower() not in ("content-type", "content-disposition"):
-                self.warn(headers, name, f"the header {name!r} of a part can't be set")
+                self.warn(headers, name, f"the header {name!r} of a part can't be sent", "It is left out")
 
     def part(self, argument: Argument, encoding: Map, types: list[str]) -> Argument:
         """An argument as a part of a multipart form, or as several."""
@@ -86,7 +86,7 @@ class Encodings:
             found = replace(kind, item=item)
         else:
             found = item = self.part_type(source, kind, types)
-        if item.kind != "file" and types and item.kind in ("model", "map", "list") and not _is_json(types[0]):
+        if item.kind != "file" and types and item.kind in ("model", "map", "list") and not is_json(kind_of(types[0])):
             problem = f"{argument.wire!r} can't be written as {types[0]}"
             self.warn(encoding, "contentType", problem, "Pass its bytes, as for a file")
             found = item = Type("file", values=tuple(types))
@@ -94,7 +94,7 @@ class Encodings:
         return replace(argument, type=found, media=media)
 
     def part_type(self, source: Any, kind: Type, types: list[str]) -> Type:
-        if self.is_file(source) or (kind.kind == "text" and types and not any(map(_is_text, types))):
+        if self.is_file(source) or (kind.kind == "text" and types and not any(map(_can_be_text, types))):
             return Type("file", values=tuple(types))
         free = kind.kind == "any" or any(self.is_file(part) for part in self.alternatives(source))
         return Type("part") if free else kind
@@ -137,14 +137,9 @@ def _is_bytes(schema: Any) -> bool:
     if kinds != "string" and not (isinstance(kinds, list) and set(kinds) <= {"string", "null"}):
         return False
     media = str(schema.get("contentMediaType") or "")
-    return schema.get("format") == "binary" or bool(media and not _is_json(media))
+    return schema.get("format") == "binary" or bool(media and not is_json(kind_of(media)))
 
 
-def _is_json(media: str) -> bool:
-    kind = media.partition(";")[0].strip().lower()
-    return kind in JSON or kind.endswith("+json")
-
-
-def _is_text(media: str) -> bool:
-    kind = media.partition(";")[0].strip().lower()
-    return _is_json(kind) or kind.startswith("text/") or kind.endswith("xml") or kind in ("*/*", "application/yaml")
+def _can_be_text(media: str) -> bool:
+    kind = kind_of(media)
+    return is_json(kind) or is_text(kind) or kind == "*/*"

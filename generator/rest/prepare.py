@@ -55,6 +55,11 @@ class Slot:
     """The successful ones, the first status first and JSON before other media types."""
 
     @property
+    def label(self) -> str:
+        """The method and the path, as warnings name the operation."""
+        return f"{self.method.upper()} {self.path}"
+
+    @property
     def answer(self) -> Part | None:
         """The first successful answer, if it has content."""
         return self.answers[0] if self.answers and self.answers[0].media else None

@@ -69,9 +69,9 @@ def read(document: Map, schemas: Schemas, slots: list[Slot], engine: Engine) -> 
     webhooks(reading)
     reading.types.finish(reading.api)
     for error in (*reading.engine.errors, *reading.types.problems):
-        reading.warn(document, "components", f"a schema has no type: {error}", "It is a free value")
+        reading.warn(document, "components", f"a schema has no type: {error}", "Any value is accepted")
     for place, problem in schemas.merger.problems:
-        reading.warn(place, None, problem, "It is a free value")
+        reading.warn(place, None, problem, "Any value is accepted")
     return reading.api
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from ..faults import Fault, SpecFaults
-from ..source import DEEPEST, MOST_NODES, Map, Seq, fault, load, placed
+from ..source import DEEPEST, MOST_NODES, Map, Seq, child, fault, load, placed
 from . import naming
-from .document import at, escaped
+from .document import at, escaped, unescaped
 from .grammar import below, sections
 
 IDENTITIES = ("$id", "$anchor", "$dynamicAnchor", "$schema")
@@ -248,7 +248,7 @@ class References:
 
     def _hoist(self, use: Use, section: str, named: dict[int, str]) -> None:
         """Make a component of what a reference leads to; a reference to it stands in its old place."""
-        entries = _child(_child(self.document, "components"), section)
+        entries = child(child(self.document, "components"), section)
         name = naming.unique(_name(use), entries)
         entries[name] = use.target
         entries.lines[name] = use.target.line
@@ -301,7 +301,7 @@ def label(path: Path, base: Path) -> str:
 
 def _name(use: Use) -> str:
     """A name for the component that a reference leads to."""
-    parts = [unquote(part).replace("~1", "/").replace("~0", "~") for part in use.pointer.split("/")]
+    parts = [unescaped(part) for part in use.pointer.split("/")]
     if not use.pointer.startswith("/"):
         assert use.origin is not None
         return use.pointer or use.origin.path.name.partition(".")[0]
@@ -311,11 +311,3 @@ def _name(use: Use) -> str:
         return parts[-1]
     said = [part for part in parts if part and part not in SILENT and "/" not in part.strip("/")]
     return "_".join(said) or "Schema"
-
-
-def _child(parent: Map, key: str) -> Map:
-    if not isinstance(parent.get(key), Map):
-        parent[key] = placed(Map(), parent, None)
-    child = parent[key]
-    assert isinstance(child, Map)
-    return child

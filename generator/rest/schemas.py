@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..source import Map, plain
+from ..source import Map, distinct, plain
 from . import naming
-from .document import circular, component, resolve
+from .document import circular, component, reference, resolve
 from .families import Families
 from .grammar import KEYWORDS, WIRE
 from .merging import Merger
@@ -355,11 +355,6 @@ def binary_encoding(schema: Map | dict[str, Any]) -> str:
     return "base64" if schema.get("format") in ("byte", "binary") and not encoding else ""
 
 
-def reference(own: str) -> dict[str, Any]:
-    """Refer to a prepared schema."""
-    return {"$ref": f"#/components/schemas/{own}"}
-
-
 _UNION = frozenset("oneOf anyOf discriminator description title nullable default example examples".split())
 """Keywords that describe a union as a whole."""
 
@@ -421,21 +416,18 @@ def _items(schema: dict[str, Any]) -> Any:
     prefix, rest = schema.get("prefixItems"), schema.get("items", {})
     if not isinstance(prefix, list) or not prefix:
         return rest
-    kinds: list[Any] = []
-    for entry in [*prefix, *([rest] if isinstance(rest, dict) and rest else [])]:
-        if entry not in kinds:
-            kinds.append(entry)
-    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    return _any_of([*prefix, *([rest] if isinstance(rest, dict) and rest else [])])
 
 
 def _by_pattern(schema: dict[str, Any], additional: Any) -> Any:
     """The type of fields that are known by the pattern of their names."""
-    kinds: list[Any] = []
-    for entry in [*schema["patternProperties"].values(), *([additional] if isinstance(additional, dict) else [])]:
-        if entry not in kinds:
-            kinds.append(entry)
+    kinds = [*schema["patternProperties"].values(), *([additional] if isinstance(additional, dict) else [])]
     if any(not isinstance(entry, dict) or not entry for entry in kinds):
         return True
-    if schema.get("additionalProperties", True) is True:
-        kinds.append({})
+    return _any_of([*kinds, *([{}] if schema.get("additionalProperties", True) is True else [])])
+
+
+def _any_of(schemas: list[Any]) -> Any:
+    """The schema of what fits one of several."""
+    kinds = distinct(schemas)
     return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}

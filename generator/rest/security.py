@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from ..source import Map
 from . import naming
 from .document import deref
@@ -11,10 +9,7 @@ from .model import Scheme
 from .reading import Reading
 
 #: The arguments of every client.
-TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self under".split()
-
-TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""What the name of a header or of a cookie may be."""
+TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self".split()
 
 OF_HTTP_CLIENT = "The requests are sent without it: pass an http_client that authenticates"
 
@@ -44,8 +39,8 @@ def schemes(reading: Reading) -> dict[str, Scheme | None]:
             reading.warn(section, name, label, OF_HTTP_CLIENT)
             found[name] = None
             continue
-        if not (wire if where == "query" else TOKEN.fullmatch(wire)):
-            problem = f"the security scheme {name!r} is left out: {wire!r} can't be the name of a {where}"
+        if not (wire if where == "query" else naming.TOKEN.fullmatch(wire)):
+            problem = f"the security scheme {name!r} is left out: {wire!r} is not a valid {where} name"
             reading.warn(section, name, problem, OF_HTTP_CLIENT)
             found[name] = None
             continue

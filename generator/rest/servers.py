@@ -29,7 +29,7 @@ def server_of(reading: Reading, holder: Map) -> str | None:
     address = url
     for name in dict.fromkeys(VARIABLE.findall(url)):
         if not isinstance(variables.get(name), Map) or "default" not in variables[name]:
-            problem = f"the server's variable {name!r} has no default"
+            problem = f"the server variable {name!r} has no default"
             return _unusable(reading, server, problem)
         address = address.replace(f"{{{name}}}", str(variables[name]["default"]))
     try:
@@ -41,7 +41,7 @@ def server_of(reading: Reading, holder: Map) -> str | None:
         reading.warn(server, "url", f"the query of the server {address!r} is left out")
         url, address = (re.split("[?#]", text)[0] for text in (url, address))
     if scheme not in ("", "http", "https") or (scheme and not host) or parts.username is not None:
-        return _unusable(reading, server, f"the server {address!r} has no http address")
+        return _unusable(reading, server, f"the server {address!r} is not an http or https address")
     if host and not scheme:
         url, address = f"https:{url}", f"https:{address}"
     elif not host:

@@ -6,25 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..source import Map, plain
+from ..source import Map, distinct, plain
 from .document import deref
-from .media import Media
-
-EVENTS = "text/event-stream"
-
-JSON = frozenset(("application/json", "text/json", "text/x-json", "application/x-json"))
-
-LINES = frozenset(
-    f"application/{name}"
-    for name in ("jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "ndjson", "x-ndjson", "stream+json", "x-json-stream")
-)
-"""A JSON value per line."""
-
-TEXTS = frozenset(
-    f"application/{name}"
-    for name in ("xml", "yaml", "x-yaml", "javascript", "x-www-form-urlencoded", "graphql", "toml", "sql", "jwt")
-)
-"""Types of text that don't start with `text/`."""
+from .media import EVENTS, Media, is_json, is_sequence, medias_of
 
 
 class Success(NamedTuple):
@@ -99,19 +83,12 @@ def event_data(document: Map, schema: Any, depth: int = 8) -> Any:
         if found.get(union):
             parts = [event_data(document, part, depth - 1) for part in found[union]]
             unchanged = all(new is old for new, old in zip(parts, found[union], strict=True))
-            return schema if unchanged else {union: _distinct(parts)} if len(_distinct(parts)) > 1 else parts[0]
+            kinds = distinct(map(plain, parts))
+            return schema if unchanged else {union: kinds} if len(kinds) > 1 else parts[0]
     properties = found.get("properties") or {}
     if "data" in properties and ("event" in properties or {"data", "id", "retry"} > properties.keys() > {"data"}):
         return _content(document, properties["data"])
     return _content(document, schema)
-
-
-def _distinct(schemas: list[Any]) -> list[Any]:
-    found: list[Any] = []
-    for schema in map(plain, schemas):
-        if schema not in found:
-            found.append(schema)
-    return found
 
 
 def _content(document: Map, schema: Any) -> Any:
@@ -120,39 +97,3 @@ def _content(document: Map, schema: Any) -> Any:
     if isinstance(found, dict) and _is_text(found) and is_json(str(found.get("contentMediaType", "")).lower()):
         return found.get("contentSchema") or {"type": ["object", "array", "string", "number", "boolean"]}
     return schema
-
-
-# -- media types
-
-
-def is_json(kind: str) -> bool:
-    return (kind in JSON or kind.endswith("+json")) and kind not in LINES
-
-
-def is_sequence(kind: str) -> bool:
-    """Whether a type holds JSON values one after the other."""
-    return kind in LINES or is_separated(kind)
-
-
-def is_separated(kind: str) -> bool:
-    """Whether a type is that of JSON text sequences (RFC 7464, RFC 8091)."""
-    return kind == "application/json-seq" or kind.endswith("+json-seq")
-
-
-def is_text(kind: str) -> bool:
-    return kind.startswith("text/") or kind.endswith(("+xml", "+yaml")) or kind in TEXTS
-
-
-def medias_of(holder: Map) -> list[Media]:
-    """All media types that are offered, JSON first."""
-    found = []
-    for name, entry in (holder.get("content") or {}).items():
-        kind = name.partition(";")[0].strip().lower()
-        found.append(Media("application/json" if is_json(kind) else kind, name, entry or Map()))
-    return sorted(found, key=lambda media: (media.kind != "application/json", media.name != "application/json"))
-
-
-def exact(media: Media) -> str:
-    """A media type with its parameters, except that of the charset, as a response is compared with it."""
-    kind, *parameters = "".join(media.name.lower().split()).split(";")
-    return ";".join([kind, *(part for part in parameters if not part.startswith("charset="))])

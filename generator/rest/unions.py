@@ -82,7 +82,7 @@ class Unions:
         """The expression of a member of a union in answers."""
         if kind.nullable and kind.kind not in ("any", "union"):
             return f"OrNone({self.reader(replace(kind, nullable=False))})"
-        item = kind.item if kind.item is not None else Type("any")
+        item = kind.item or Type("any")
         match kind.kind:
             case "model":
                 return self.shape(kind.name)

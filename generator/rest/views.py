@@ -9,12 +9,12 @@ from typing import Any
 
 from ..source_code import constant, literal
 from .code import Code
+from .media import is_separated, kind_of
 from .model import Answer, Argument, Operation, Result, Type
 from .naming import error_of
 from .publish import rules_text
 from .rows import Rows, reader
 from .sending import BodyCode
-from .successes import is_separated
 
 TEXTS = frozenset(("text", "enum", "iso", "date", "json_text"))
 """The types whose value an event's data is as it stands; that of all others is JSON."""
@@ -229,7 +229,7 @@ class OperationView:
                 json = ", json=True" if answer.type.kind not in TEXTS else ""
                 return f"_streams.events({parser}{json})"
             case "lines":
-                separated = is_separated(answer.media.partition(";")[0])
+                separated = is_separated(kind_of(answer.media))
                 return f"_streams.{'json_sequence' if separated else 'json_lines'}({parser})"
         return f"answers_.json_of({parser}{', optional=True' if self.op.result.optional else ''})"
 

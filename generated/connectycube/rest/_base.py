@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 from urllib.parse import urljoin, urlsplit
 
@@ -64,15 +64,6 @@ def base_address(url: str, *, insecure: bool = True, source: str = "base_url") -
             f"{source} sends secrets in the clear: use https, or pass allow_insecure=True for {parts.hostname}"
         )
     return url.rstrip("/")
-
-
-def under(base_url: str, path: str) -> str:
-    """Return a base URL, with the path of the API's servers if it names nothing but a host."""
-    try:
-        bare = urlsplit(base_url).path in ("", "/")
-    except (ValueError, TypeError, AttributeError):
-        return base_url  # `base_address` refuses it.
-    return base_url.rstrip("/") + path if bare and base_url else base_url
 
 
 def usable_host(url: httpx.URL) -> bool:
@@ -133,8 +124,9 @@ def header_value(value: str, what: str) -> str:
     return value
 
 
-def cookie_value(value: str, what: str) -> str:
+def cookie_value(value: str, name: str) -> str:
     """Check a secret that is sent in a cookie."""
+    what = f"the client's {name}"
     header_value(value, what)
     if not {";", ",", " ", '"', "\\"}.isdisjoint(value):
         raise errors.ConfigurationError(f"{what} can't be sent in a cookie: it holds a separator")
@@ -271,35 +263,34 @@ class BaseClient:
         """Turn a body that isn't JSON into what the HTTP client accepts."""
         return content
 
-    def _authorize(self, call: Call[Any], headers: dict[str, Any], mark: Any) -> tuple[_wire.Pairs, list[str]]:
-        """Add the headers of the first of the call's alternatives for which the client has all secrets.
+    def _authorize(self, call: Call[Any], headers: dict[str, Any], mark: Any) -> tuple[_wire.Pairs, Sequence[str]]:
+        """Add the secrets of the first of the call's alternatives for which the client has all of them.
 
-        :returns: the keys that belong in the query, and those that belong in cookies.
+        :param headers: takes those that are sent in headers.
+        :returns: the call's query and cookies, with the other secrets.
         """
-        query: _wire.Pairs = []
-        cookies: list[str] = []
-        security = call.operation.security
-        for wanted in security:
-            schemes = (wanted,) if isinstance(wanted, str) else wanted
-            # What the caller passes as an argument is not sent twice.
-            secrets = {scheme: self._secret(scheme, mark) for scheme in schemes if not _is_given(call, scheme)}
-            if None in secrets.values():
-                continue
-            for scheme, secret in secrets.items():
-                assert secret is not None
-                place, name = KEYS.get(scheme, ("", ""))
-                what = f"the client's {name or SCHEMES[scheme][0]}"
-                if place == "query":
-                    query.append((name, Secret(header_value(secret, what))))
-                elif place == "cookie":
-                    cookies.append(Secret(f"{name}={cookie_value(secret, what)}"))
+        for wanted in call.operation.security:
+            query, cookies = call.query, call.cookies
+            own: dict[str, bytes] = {}
+            for scheme in (wanted,) if isinstance(wanted, str) else wanted:
+                if (call.headers or KEYS) and _is_given(call, scheme):
+                    continue  # What the caller passes as an argument is not sent twice.
+                secret = self._secret(scheme, mark)
+                if secret is None:
+                    break
+                if scheme in SCHEMES:
+                    name, prefix = SCHEMES[scheme]
+                    own[name] = SecretBytes((prefix + header_value(secret, f"the client's {name}")).encode("ascii"))
+                elif KEYS[scheme][0] == "query":
+                    name = KEYS[scheme][1]
+                    query = [*query, (name, Secret(header_value(secret, f"the client's {name}")))]
                 else:
-                    header, prefix = SCHEMES[scheme]
-                    headers[header] = SecretBytes((prefix + header_value(secret, what)).encode("ascii"))
-            return query, cookies
-        if security:
-            raise self._unauthorized(call)
-        return query, cookies
+                    name = KEYS[scheme][1]
+                    cookies = [*cookies, Secret(f"{name}={cookie_value(secret, name)}")]
+            else:
+                headers.update(own)
+                return query, cookies
+        raise self._unauthorized(call)
 
     def _unauthorized(self, call: Call[Any]) -> errors.ConfigurationError:
         alternatives = [entry if isinstance(entry, str) else " and ".join(entry) for entry in call.operation.security]
@@ -318,21 +309,20 @@ class BaseClient:
             if call.headers:
                 own = {name.lower() for name in call.headers}
                 headers = {name: value for name, value in headers.items() if name.lower() not in own} | call.headers
-            if "Accept" in self._headers:
-                # Of the documented media types, the caller wants this one.
-                headers["Accept"] = self._headers["Accept"]
-            keys, key_cookies = self._authorize(call, headers, mark)
-            query, cookies = [*query, *keys], [*cookies, *key_cookies]
+                if "Accept" in self._headers:
+                    # Of the documented media types, the caller wants this one.
+                    headers["Accept"] = self._headers["Accept"]
+            if operation.security:
+                query, cookies = self._authorize(call, headers, mark)
+        # A server of the caller's own, such as a sandbox, stands for all of the API's.
+        url = f"{self.base_url}{call.path}{self.path_suffix}"
         if operation.server.startswith("/"):
             url = f"{urljoin(self.base_url, operation.server).rstrip('/')}{call.path}{self.path_suffix}"
         elif operation.server and (operation.foreign or self._home in ("", self.base_url)):
             url = self._servers.get(operation.server, operation.server) + call.path
-        else:
-            # A server of the caller's own, such as a sandbox, stands for all of the API's.
-            url = f"{self.base_url}{call.path}{self.path_suffix}"
         if query:
             url += f"?{_wire.query_string(query)}"
-            if len(query) > len(call.query):
+            if query is not call.query:
                 url = Secret(url)
         if "Cookie" in headers:
             cookies = [headers["Cookie"], *cookies]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import unquote
 
@@ -104,7 +104,7 @@ class Operation(Generic[T]):
 class Call(Generic[T]):
     """One request to make."""
 
-    __slots__ = ("content", "cookies", "form", "headers", "json", "operation", "path", "query", "repeatable")
+    __slots__ = ("_repeatable", "content", "cookies", "form", "headers", "json", "operation", "path", "query")
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Call(Generic[T]):
         form: list[tuple[str, Any]] | None = None,
         repeatable: bool | None = None,
         headers: dict[str, str] | None = None,
-        cookies: list[str] | None = None,
+        cookies: Sequence[str] = (),
     ) -> None:
         self.operation = operation
         self.path = path
@@ -127,13 +127,17 @@ class Call(Generic[T]):
         self.form = form
         """The parts of a multipart form, as httpx takes them."""
         self.headers = headers or {}
-        self.cookies = cookies or []
+        self.cookies = cookies
         """As in the header, such as `name=value`."""
-        if repeatable is None:
-            sent_whole = content is None or isinstance(content, bytes)
-            repeatable = form is None and (sent_whole or getattr(content, "repeatable", False))
-        self.repeatable = repeatable
+        self._repeatable = repeatable
+
+    @property
+    def repeatable(self) -> bool:
         """Whether its body can be sent again after some of it was sent."""
+        if self._repeatable is not None:
+            return self._repeatable
+        sent_whole = self.content is None or isinstance(self.content, bytes)
+        return self.form is None and (sent_whole or bool(getattr(self.content, "repeatable", False)))
 
     def __repr__(self) -> str:
         return f"<Call {self.operation.name}>"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, overload
 
 import msgspec
@@ -146,7 +146,7 @@ class PageCall(Call[PageData[T]]):
         *,
         query: Pairs,
         headers: dict[str, str] | None = None,
-        cookies: list[str] | None = None,
+        cookies: Sequence[str] = (),
     ) -> None:
         super().__init__(operation, path, query=query, headers=headers, cookies=cookies)
         self.paging = paging

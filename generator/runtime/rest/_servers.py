@@ -1,9 +1,10 @@
-"""Servers whose addresses have variables."""
+"""Addresses of servers: with variables, or without a host."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ._base import base_address
 from ._names import BASE_URL
@@ -47,3 +48,12 @@ def _checked(servers: Servers, given: Any) -> dict[str, str]:
             values = ", ".join(map(repr, known[name]))
             raise ConfigurationError(f"server_variables[{name!r}] must be one of {values}, not {value!r}")
     return dict(given or {})
+
+
+def under(base_url: str, path: str) -> str:
+    """Return a base URL, with the path of the API's servers if it names nothing but a host."""
+    try:
+        bare = urlsplit(base_url).path in ("", "/")
+    except (ValueError, TypeError, AttributeError):
+        return base_url  # `base_address` refuses it.
+    return base_url.rstrip("/") + path if bare and base_url else base_url

@@ -338,7 +338,9 @@ class BaseSessionClient(BaseClient):
         self._configure(base_url or BASE_URL, path_suffix, timeout, max_retries, deadline, {})
 
     def _secret(self, scheme: str, mark: Mark) -> str | None:
-        return {"session": mark.token, "authKey": self._auth_key, "adminKey": self._admin_key}.get(scheme)
+        if scheme == "session":
+            return mark.token
+        return self._auth_key if scheme == "authKey" else self._admin_key
 
     def _fill(self, what: str) -> object:
         value = self._app_id if what == "app_id" else self._auth_key

@@ -398,15 +398,12 @@ def keyset_order(query: Pairs, field: str) -> Pairs:
 
 def query_string(query: Pairs) -> str:
     """Encode a query: brackets stay readable, everything else is escaped, a space becomes a plus."""
-    return "&".join(
-        _escape(key, "[]*") if value is BARE else f"{_escape(key, '[]*')}={_escape(value, '*')}" for key, value in query
-    )
-
-
-def _escape(value: str, safe: str) -> str:
-    if isinstance(value, Escaped):
-        return value
-    return quote(value, safe=safe + " ").replace(" ", "+")
+    parts = []
+    for key, value in query:
+        name = quote(key, safe="[]* ").replace(" ", "+")
+        text = value if isinstance(value, Escaped) else quote(value, safe="* ").replace(" ", "+")
+        parts.append(name if value is BARE else f"{name}={text}")
+    return "&".join(parts)
 
 
 # -- rules between arguments
