@@ -54,3 +54,46 @@ def test_work_does_not_double_with_each_level_of_inheritance(tmp_path: Path) -> 
         paths = {"/s": {"get": answered({"$ref": f"#/components/schemas/S{levels - 1}"})}}
         found.append(steps(dump(tmp_path, document(paths=paths, components={"schemas": schemas}))))
     assert found[1] < 3 * found[0]
+
+
+def ref(number: int) -> Node:
+    return {"$ref": f"#/components/schemas/S{number}"}
+
+
+def holding(schemas: list[Node]) -> Node:
+    """A document whose one operation takes and returns the last of some schemas, `S0`, `S1` and so on."""
+    last = ref(len(schemas) - 1)
+    body = {"required": True, "content": {"application/json": {"schema": last}}}
+    named = {f"S{number}": schema for number, schema in enumerate(schemas)}
+    return document(paths={"/s": {"put": answered(last, requestBody=body)}}, components={"schemas": named})
+
+
+TEXT: Node = {"type": "object", "properties": {"text": {"type": "string"}}}
+
+
+def test_work_does_not_grow_with_the_ways_from_model_to_model(tmp_path: Path) -> None:
+    """Each model holds all others."""
+    found = []
+    for count in (8, 16):
+        fields = {f"s{number}": ref(number) for number in range(count)}
+        found.append(steps(dump(tmp_path, holding([{"type": "object", "properties": fields}] * count))))
+    assert found[1] < 4 * found[0]
+
+
+def test_as_many_models_in_a_row_as_a_document_has(tmp_path: Path) -> None:
+    models = [TEXT, *({"type": "object", "properties": {"next": ref(number)}} for number in range(800))]
+    outcome = run("--spec", dump(tmp_path, holding(models)), "--out", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    texts = [file.read_text(encoding="utf-8") for file in (tmp_path / "out/client/models").glob("*.py")]
+    assert sum(text.count("\nclass S") for text in texts) == 801
+
+
+def test_lists_of_lists_end(tmp_path: Path) -> None:
+    """Python can't compile any number of brackets."""
+    lists = [TEXT, *({"type": "array", "items": ref(number)} for number in range(400))]
+    outcome = run("--spec", dump(tmp_path, holding(lists)), "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert [line.partition(": a schema")[2] for line in outcome.err.splitlines()] == [
+        " has no type: lists, maps and unions nest more than 50 levels deep. It is a free value."
+    ]
+    assert compiled(tmp_path / "out") > 10
