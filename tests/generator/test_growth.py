@@ -97,3 +97,28 @@ def test_lists_of_lists_end(tmp_path: Path) -> None:
         " has no type: lists, maps and unions nest more than 50 levels deep. It is a free value."
     ]
     assert compiled(tmp_path / "out") > 10
+
+
+def test_unions_that_multiply_are_free_values(tmp_path: Path) -> None:
+    """Each part is one of two, so the whole would be one of a million."""
+    names = [f"k{number}" for number in range(40)]
+    members = [{"type": "object", "required": [name], "properties": {name: {"type": "string"}}} for name in names]
+    unions = [{"oneOf": [ref(number), ref(number + 1)]} for number in range(0, 40, 2)]
+    whole = {"allOf": [ref(number) for number in range(40, 60)]}
+    outcome = run("--spec", dump(tmp_path, holding([*members, *unions, whole])), "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert [line.partition(": S60 ")[2] for line in outcome.err.splitlines()] == [
+        "has more than 500 members. It is a free value."
+    ]
+
+
+def test_unions_that_double_from_schema_to_schema_end(tmp_path: Path) -> None:
+    schemas: list[Node] = [TEXT]
+    for number in range(14):
+        more = {"type": "object", "properties": {f"k{number}": {"type": "string"}}}
+        schemas.append({"oneOf": [ref(number), {"allOf": [ref(number), more]}]})
+    outcome = run("--spec", dump(tmp_path, holding(schemas)), "--out", tmp_path / "out")
+    assert outcome.status == 0
+    lines = outcome.err.splitlines()
+    assert lines
+    assert all(line.endswith("has more than 500 members. It is a free value.") for line in lines)
