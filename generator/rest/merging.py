@@ -31,6 +31,14 @@ class Clash(Exception):
     """No value fits both of two schemas."""
 
 
+class TooMany(Exception):
+    """Unions multiply with one another, or double from schema to schema."""
+
+
+MOST_MEMBERS = 500
+"""The most members of unions that one `allOf` may narrow."""
+
+
 class Merger:
     """Merges each `allOf` after the schemas that it refers to were prepared.
 
@@ -44,6 +52,7 @@ class Merger:
         self.problems: list[tuple[Map, str]] = []
         self._waiting: dict[int, tuple[Node, str, str, Map]] = {}
         self._merging: set[int] = set()
+        self._left = MOST_MEMBERS
 
     def later(self, node: Node, name: str, module: str) -> Node:
         """Merge a node when everything is prepared, in place.
@@ -61,6 +70,7 @@ class Merger:
     def _merge(self, key: int) -> None:
         node, name, module, self.place = self._waiting.pop(key)
         self._merging.add(key)
+        left, self._left = self._left, MOST_MEMBERS
         whole: Node = {}
         try:
             for part in node["allOf"]:
@@ -69,6 +79,10 @@ class Merger:
         except Clash as clash:
             self.problems.append((self.place, f"the parts of {name} contradict one another: {clash}"))
             whole = {}
+        except TooMany:
+            self.problems.append((self.place, f"{name} has more than {MOST_MEMBERS} members"))
+            whole = {}
+        self._left = left
         self._merging.discard(key)
         own = {name: value for name, value in node.items() if name not in ("allOf", "type")}
         if whole.get("type") != "object" or (
@@ -183,6 +197,9 @@ class Merger:
         members, names = [], []
         for index, (node, own) in enumerate(zip(union["x-union"], union["x-union-of"], strict=True)):
             inner = f"{name}{own or f'Option{index + 1}'}"
+            self._left -= 1
+            if self._left < 0:
+                raise TooMany
             try:
                 found = self.both(node, part, inner, module)
             except Clash:

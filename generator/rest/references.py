@@ -100,7 +100,7 @@ class References:
             if shape == "schema":
                 self.schemas.append(node)
                 if isinstance(node.get("$id"), str):
-                    base = urljoin(base, node["$id"])
+                    base = _joined(base, node["$id"])
                 if isinstance(node.get("$dynamicRef"), str) and "$ref" not in node:
                     node["$ref"] = node.pop("$dynamicRef")
                     node.lines["$ref"] = node.line_of("$dynamicRef")
@@ -122,7 +122,7 @@ class References:
         origin: File | None = use.file
         scope: Any = None
         if part:
-            wanted = urljoin(use.base, part)
+            wanted = _joined(use.base, part)
             scope = self._identity(use.file, wanted)
             if scope is None and wanted != use.file.root.get("$self"):
                 origin = self._open(use, part)
@@ -155,7 +155,7 @@ class References:
                 node, base = stack.pop()
                 if isinstance(node, Map):
                     if isinstance(node.get("$id"), str):
-                        base = urljoin(base, node["$id"])
+                        base = _joined(base, node["$id"])
                         file.identities.setdefault(base.removesuffix("#"), node)
                     for key in ("$anchor", "$dynamicAnchor"):
                         if isinstance(node.get(key), str):
@@ -169,12 +169,12 @@ class References:
     def _open(self, use: Use, part: str) -> File | None:
         """The file that a reference names, or `None` and a fault."""
         ref = use.node["$ref"]
-        split = urlsplit(part)
-        name = unquote(split.path)
-        if split.scheme or split.netloc or "\x00" in name:
-            self._refuse(use, f"the reference {ref!r} leaves the spec")
-            return None
         try:
+            split = urlsplit(part)
+            name = unquote(split.path)
+            if split.scheme or split.netloc or "\x00" in name:
+                self._refuse(use, f"the reference {ref!r} leaves the spec")
+                return None
             path = (use.file.path.parent / name).resolve()
             if not path.is_relative_to(self.folder):
                 self._refuse(use, f"the reference {ref!r} leaves the spec")
@@ -289,6 +289,14 @@ class References:
         if size(self.document, 0) > MOST_NODES:
             problem = "too large with its references expanded"
             raise SpecFaults([fault(self.document, None, problem, "Refer to components instead")])
+
+
+def _joined(base: str, part: str) -> str:
+    """Resolve a reference; one that is no address stays as it is."""
+    try:
+        return urljoin(base, part)
+    except ValueError:
+        return part
 
 
 def label(path: Path, base: Path) -> str:

@@ -31,6 +31,9 @@ LIMITS = {
 }
 """The limits that mean something for each kind: others are of another type, and apply to no value."""
 
+DEEPEST = 50
+"""How deep lists, maps and unions may nest without a model between them: Python can't compile any number of them."""
+
 SIMPLE = (
     (StringProperty, "text"),
     (IntProperty, "integer"),
@@ -55,6 +58,11 @@ class Types:
         self._unions: dict[int, Type] = {}
         self._names: dict[Type, str] = {}
         self._open: set[int] = set()
+        self._depth = 0
+        self._waiting: list[tuple[Model, opc.ModelProperty, Any]] = []
+        """The models whose fields are yet to be built."""
+        self._harmless: set[str] = set()
+        """The models without secrets."""
 
     def of(self, raw: Any) -> Type:
         """The type of a prepared schema that openapi-python-client has not seen yet."""
@@ -71,7 +79,19 @@ class Types:
         return replace(kind, nullable=True) if self.schemas.schema(raw).get("x-nullable") else kind
 
     def type(self, prop: Any, raw: Any) -> Type:
-        """The type of a property that openapi-python-client made of a prepared schema."""
+        """The type of a property that openapi-python-client made of a prepared schema, and all models in it."""
+        if self._depth == DEEPEST:
+            self.problems.append(f"lists, maps and unions nest more than {DEEPEST} levels deep")
+            return Type("any")
+        self._depth += 1
+        found = self._type(prop, raw)
+        # Models that hold one another may be many: each is built outside of the others.
+        while self._waiting and self._depth == 1:
+            self.build_model(*self._waiting.pop())
+        self._depth -= 1
+        return found
+
+    def _type(self, prop: Any, raw: Any) -> Type:
         schema = self.schemas.schema(raw)
         if "x-union" in schema:
             return self.union(schema)
@@ -111,21 +131,20 @@ class Types:
         if key in self._open:
             return Type("any")
         self._open.add(key)
-        options: list[Type] = []
+        options: dict[Type, int] = {}
         sources: dict[str, int] = {}
         nullable = bool(schema.get("x-nullable"))
         for node, source in zip(schema["x-union"], schema["x-union-of"], strict=True):
             kind = self.of(node)
             nullable |= bool(self.schemas.schema(node).get("x-nullable")) or kind.nullable
             for one in kind.options or (replace(kind, nullable=False),):
-                if one not in options:
-                    options.append(one)
+                index = options.setdefault(one, len(options))
                 if not kind.options:
-                    sources[source] = options.index(one)
+                    sources[source] = index
         self._open.discard(key)
         tag = schema.get("x-tag") or {"name": "", "values": {}}
         tags = {value: sources[own] for value, own in tag["values"].items() if own in sources}
-        found = replace(options[0], nullable=nullable)
+        found = replace(next(iter(options)), nullable=nullable)
         if len(options) > 1:
             found = Type("union", options=tuple(options), tag=tag["name"], tags=tuple(tags.items()))
             if found not in self._names:
@@ -157,16 +176,14 @@ class Types:
             item = self.additional(prop, schema.get("additionalProperties", True)) or Type("any")
             return Type("map", item=item, limits=limits_of("map", schema))
         if name not in self.models:
-            self.build_model(name, prop, raw, properties)
+            module = self.schemas.modules.get(name, "default")
+            self.models[name] = Model(name, module, str(self.schemas.schema(_bare(raw)).get("description") or ""))
+            self._waiting.append((self.models[name], prop, raw))
         return Type("model", name=name)
 
-    def build_model(self, name: str, prop: opc.ModelProperty, raw: Any, properties: dict[str, dict[str, Any]]) -> None:
-        schema = self.schemas.schema({"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw)
-        module = self.schemas.modules.get(name, "default")
-        model = Model(name, module, str(schema.get("description") or ""))
-        self.models[name] = model
-        # What contains itself through a class is no infinite type.
-        above, self._open = self._open, set()
+    def build_model(self, model: Model, prop: opc.ModelProperty, raw: Any) -> None:
+        schema = self.schemas.schema(_bare(raw))
+        properties = self.schemas.properties(raw)
         required = self.schemas.required(raw)
         used: set[str] = set()
         additional = schema.get("additionalProperties")
@@ -198,18 +215,24 @@ class Types:
                     identity=always and kind.kind in ("text", "integer") and naming.is_identity(wire),
                 )
             )
-        self._open = above
         order = {wire: index for index, wire in enumerate(properties)}
         model.fields.sort(key=lambda entry: order[entry.wire])
 
-    def has_secrets(self, kind: Type, above: tuple[str, ...] = ()) -> bool:
-        """Whether an object of this type, which is built already, holds a secret, itself or in an object inside it."""
-        if kind.kind == "union":
-            return any(self.has_secrets(option, above) for option in kind.options)
-        model = self.models.get(kind.name) if kind.kind == "model" and kind.name not in above else None
-        return model is not None and any(
-            entry.secret or self.has_secrets(entry.type, (*above, kind.name)) for entry in model.fields
-        )
+    def has_secrets(self, kind: Type) -> bool:
+        """Whether an object of this type holds a secret, itself or in an object inside it."""
+        seen: set[str] = set()
+        waiting = [kind]
+        while waiting:
+            one = waiting.pop()
+            waiting += one.options
+            if one.kind == "model" and not (one.name in seen or one.name in self._harmless):
+                seen.add(one.name)
+                fields = self.models[one.name].fields
+                if any(entry.secret for entry in fields):
+                    return True
+                waiting += [entry.type for entry in fields]
+        self._harmless |= seen
+        return False
 
     def additional(self, prop: opc.ModelProperty, schema: Any) -> Type | None:
         if schema is True or not schema:
@@ -266,6 +289,11 @@ class Types:
             self.mark_type(entry.type, use)
         if model.additional is not None:
             self.mark_type(model.additional, use)
+
+
+def _bare(raw: Any) -> Any:
+    """A prepared schema without what stands beside its reference."""
+    return {"$ref": raw["$ref"]} if isinstance(raw, dict) and "$ref" in raw else raw
 
 
 def id_of(schema: dict[str, Any]) -> tuple[str, str]:

@@ -54,3 +54,71 @@ def test_work_does_not_double_with_each_level_of_inheritance(tmp_path: Path) -> 
         paths = {"/s": {"get": answered({"$ref": f"#/components/schemas/S{levels - 1}"})}}
         found.append(steps(dump(tmp_path, document(paths=paths, components={"schemas": schemas}))))
     assert found[1] < 3 * found[0]
+
+
+def ref(number: int) -> Node:
+    return {"$ref": f"#/components/schemas/S{number}"}
+
+
+def holding(schemas: list[Node]) -> Node:
+    """A document whose one operation takes and returns the last of some schemas, `S0`, `S1` and so on."""
+    last = ref(len(schemas) - 1)
+    body = {"required": True, "content": {"application/json": {"schema": last}}}
+    named = {f"S{number}": schema for number, schema in enumerate(schemas)}
+    return document(paths={"/s": {"put": answered(last, requestBody=body)}}, components={"schemas": named})
+
+
+TEXT: Node = {"type": "object", "properties": {"text": {"type": "string"}}}
+
+
+def test_work_does_not_grow_with_the_ways_from_model_to_model(tmp_path: Path) -> None:
+    """Each model holds all others."""
+    found = []
+    for count in (8, 16):
+        fields = {f"s{number}": ref(number) for number in range(count)}
+        found.append(steps(dump(tmp_path, holding([{"type": "object", "properties": fields}] * count))))
+    assert found[1] < 4 * found[0]
+
+
+def test_as_many_models_in_a_row_as_a_document_has(tmp_path: Path) -> None:
+    models = [TEXT, *({"type": "object", "properties": {"next": ref(number)}} for number in range(800))]
+    outcome = run("--spec", dump(tmp_path, holding(models)), "--out", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    texts = [file.read_text(encoding="utf-8") for file in (tmp_path / "out/client/models").glob("*.py")]
+    assert sum(text.count("\nclass S") for text in texts) == 801
+
+
+def test_lists_of_lists_end(tmp_path: Path) -> None:
+    """Python can't compile any number of brackets."""
+    lists = [TEXT, *({"type": "array", "items": ref(number)} for number in range(400))]
+    outcome = run("--spec", dump(tmp_path, holding(lists)), "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert [line.partition(": a schema")[2] for line in outcome.err.splitlines()] == [
+        " has no type: lists, maps and unions nest more than 50 levels deep. It is a free value."
+    ]
+    assert compiled(tmp_path / "out") > 10
+
+
+def test_unions_that_multiply_are_free_values(tmp_path: Path) -> None:
+    """Each part is one of two, so the whole would be one of a million."""
+    names = [f"k{number}" for number in range(40)]
+    members = [{"type": "object", "required": [name], "properties": {name: {"type": "string"}}} for name in names]
+    unions = [{"oneOf": [ref(number), ref(number + 1)]} for number in range(0, 40, 2)]
+    whole = {"allOf": [ref(number) for number in range(40, 60)]}
+    outcome = run("--spec", dump(tmp_path, holding([*members, *unions, whole])), "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert [line.partition(": S60 ")[2] for line in outcome.err.splitlines()] == [
+        "has more than 500 members. It is a free value."
+    ]
+
+
+def test_unions_that_double_from_schema_to_schema_end(tmp_path: Path) -> None:
+    schemas: list[Node] = [TEXT]
+    for number in range(14):
+        more = {"type": "object", "properties": {f"k{number}": {"type": "string"}}}
+        schemas.append({"oneOf": [ref(number), {"allOf": [ref(number), more]}]})
+    outcome = run("--spec", dump(tmp_path, holding(schemas)), "--out", tmp_path / "out")
+    assert outcome.status == 0
+    lines = outcome.err.splitlines()
+    assert lines
+    assert all(line.endswith("has more than 500 members. It is a free value.") for line in lines)

@@ -151,6 +151,20 @@ def test_warnings_escape_control_characters(tmp_path: Path) -> None:
     assert all(line.startswith("warning: ") and line.isprintable() for line in lines)
 
 
+def test_references_that_are_no_addresses(tmp_path: Path) -> None:
+    fields = {"a": {"$ref": "http://[bad"}, "b": {"$ref": "http://[bad#x"}, "c": {"type": "string"}}
+    schema = {"$id": "http://[worse", "type": "object", "properties": fields}
+    spec = document(paths={"/t": {"get": answered({"$ref": "#/components/schemas/T"})}})
+    outcome = run(
+        "--spec", dump(tmp_path, {**spec, "components": {"schemas": {"T": schema}}}), "--out", tmp_path / "out"
+    )
+    assert outcome.status == 0
+    assert [line.partition(": the reference ")[2] for line in outcome.err.splitlines()] == [
+        "'http://[bad' points to nothing. Refer to a file of the spec's folder.",
+        "'http://[bad#x' points to nothing. Refer to a file of the spec's folder.",
+    ]
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.builds(
     "".join, st.lists(st.sampled_from(hostile.NASTY).filter(lambda text: len(text) < 100), min_size=1, max_size=3)
 )
