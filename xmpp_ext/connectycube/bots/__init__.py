@@ -1,0 +1,1 @@
+"""Bots that lose nothing."""
