@@ -183,9 +183,10 @@ class SqliteStore:
             self._loop.call_soon_threadsafe(settle)
 
     async def _call(self, call: Callable[[Connection], T]) -> T:
-        if self._thread is None or self._loop is not asyncio.get_running_loop():
+        loop = asyncio.get_running_loop()
+        if self._thread is None or self._loop is not loop:
             raise StoreError(self.name, "is not open")
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[T] = loop.create_future()
         self._calls.put((call, future))
         return await future
 

@@ -1,0 +1,204 @@
+"""What a handler gets: a message, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, Unpack
+
+from attrs import frozen
+
+from connectycube.chat import AsyncChat, ChatError, ChatMessage, Contact, SentMessage
+from connectycube.rest import AsyncConnectyCube, ConfigurationError, Dialog, InvalidArgument, User
+
+from .content import Content, SendOptions, content_of, place_of, reply_id
+from .dispatch import Job
+from .models import Stats
+from .outbox import Outbox
+from .store import Failure
+
+__all__ = ["Context", "RunningBot", "Tools"]
+
+TYPING_INTERVAL: Final = 20.0
+"""Seconds after which clients are reminded that the bot is typing: they stop showing it after 30."""
+
+
+class RunningBot(Protocol):
+    """The bot as its handlers see it."""
+
+    @property
+    def stats(self) -> Stats:
+        """What the bot has done so far."""
+        ...
+
+    def failed(self) -> tuple[Failure, ...]:
+        """Return the messages and replies that failed for good."""
+        ...
+
+    def retry(self, failure_id: str) -> None:
+        """Handle a failed message once more, or send a failed reply once more."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop the bot."""
+        ...
+
+
+@frozen
+class Tools:
+    """What all contexts share."""
+
+    bot: RunningBot
+    chat: AsyncChat
+    cube: AsyncConnectyCube | None
+    outbox: Outbox
+
+
+class Context:
+    """A message, and what can be done with it.
+
+    :ivar message: the message.
+    :ivar args: the arguments of the command, converted; empty for other messages.
+    :ivar match: what the pattern or predicate of `@bot.message` found; `None` for commands.
+    :ivar chat: the bot's chat.
+    :ivar bot: the bot.
+    :ivar from_history: whether the message was missed, and read from the history.
+    :ivar redelivered: whether a handler may have been called for it before, by this process or an earlier one.
+    """
+
+    def __init__(self, tools: Tools, job: Job) -> None:
+        self._tools = tools
+        self._key = job.key
+        self._scope = "handler"
+        self._count = 0
+        self.message: ChatMessage = job.message
+        self.args: tuple[Any, ...] = ()
+        self.match: re.Match[str] | Any = None
+        self.chat: AsyncChat = tools.chat
+        self.bot: RunningBot = tools.bot
+        self.from_history: bool = job.from_history
+        self.redelivered: bool = job.redelivered
+
+    def __repr__(self) -> str:
+        return f"<Context {self.message.id} from {self.sender_id}>"
+
+    @property
+    def text(self) -> str:
+        """The text of the message; empty if it has none."""
+        return self.message.body
+
+    @property
+    def sender_id(self) -> int | None:
+        """Who wrote the message; `None` if that is not a user of the application."""
+        return self.message.sender_id
+
+    @property
+    def dialog_id(self) -> str | None:
+        """The dialog, if it is known. In a private dialog, the sender names it."""
+        return self.message.dialog_id
+
+    @property
+    def cube(self) -> AsyncConnectyCube:
+        """The REST client.
+
+        :raises ConfigurationError: if the bot has none.
+        """
+        if self._tools.cube is None:
+            raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
+        return self._tools.cube
+
+    # -- answers
+
+    async def reply(self, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
+        """Answer the message where it was written: in its group, or privately to its sender.
+
+        Returns once the answer is stored; the bot then sends it until the server has it, across restarts. If the
+        handler runs again, its answers keep their ids, and those that are stored already are not stored or sent again.
+        An answer that the server refuses is reported to `@bot.error` and kept in `bot.failed()`.
+
+        :param body: the text.
+        :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
+            `silent`.
+        :raises InvalidArgument: if an argument is invalid, or nobody can be answered.
+        :raises StoreError: if the bot stops before the answer is stored.
+        """
+        message = self.message
+        if message.sender_id is None and message.type == "chat":
+            raise InvalidArgument("message", "has nobody who could be answered: it is from no user of this application")
+        place = {"type": message.type, "sender_id": message.sender_id, "dialog_id": message.dialog_id}
+        return await self._put(content_of(place, body, options))
+
+    async def send(
+        self, to: int | str | User | Contact | Dialog, body: str | None = None, **options: Unpack[SendOptions]
+    ) -> SentMessage:
+        """Send a message elsewhere because of this one. It is stored and sent as an answer is.
+
+        :param to: a user's id, the user, a dialog's id, or a `Dialog`.
+        :param body: the text.
+        :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
+            `silent`.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises StoreError: if the bot stops before the message is stored.
+        """
+        return await self._put(content_of(place_of(to, self.chat.user_id), body, options))
+
+    async def _put(self, content: Content) -> SentMessage:
+        message_id = reply_id(self.chat.user_id, self._key, self._scope, self._count)
+        self._count += 1
+        # What an error handler sends must not be reported to it again.
+        await self._tools.outbox.put(message_id, content, self if self._scope == "handler" else None)
+        return SentMessage(id=message_id, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
+
+    # -- along with answers
+
+    @asynccontextmanager
+    async def typing(self) -> AsyncGenerator[None]:
+        """Show that the bot is typing: `async with ctx.typing():`. It is not shown while there is no connection."""
+        task = asyncio.get_running_loop().create_task(self._type(), name="connectycube typing")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            with contextlib.suppress(ChatError):
+                await self.chat.stop_typing(self._place)
+
+    async def _type(self) -> None:
+        while True:
+            with contextlib.suppress(ChatError):
+                await self.chat.start_typing(self._place)
+            await asyncio.sleep(TYPING_INTERVAL)
+
+    @property
+    def _place(self) -> int | str:
+        message = self.message
+        found = message.dialog_id if message.type == "groupchat" else message.sender_id
+        if found is None:
+            raise InvalidArgument("message", "has nobody who could be answered: it is from no user of this application")
+        return found
+
+    async def mark_read(self) -> None:
+        """Tell the sender that the message was read.
+
+        :raises InvalidArgument: if the message has no id or no sender.
+        :raises MessageNotSent: if the server does not acknowledge the mark.
+        """
+        await self.chat.mark_read(self.message)
+
+    async def react(self, reaction: str, *, remove: bool = False) -> None:
+        """React to the message, such as with an emoji.
+
+        :param reaction: the reaction.
+        :param remove: whether to withdraw it.
+        :raises ConfigurationError: if the bot has no REST client.
+        :raises InvalidArgument: if the message has no id.
+        :raises ApiError: if the server refuses.
+        """
+        if self.message.id is None:
+            raise InvalidArgument("message", "can't get a reaction: it has no id")
+        changes = {"remove" if remove else "add": reaction}
+        await self.cube.messages.update_reactions(self.message.id, **changes)

@@ -1,0 +1,209 @@
+"""Calls the handler of a message, again if it fails, and reports what fails for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Final
+
+from .context import Context, Tools
+from .dispatch import Job
+from .models import Stats
+from .persistence import Persistence
+from .routes import Routes
+from .store import Failure
+
+__all__ = ["FIRST_DELAY", "INSIDE", "Failures", "Handling"]
+
+FIRST_DELAY: Final = 1.0
+"""Seconds before a failed handler is called again; doubled each time."""
+LONGEST_DELAY: Final = 60.0
+LAST_WORDS: Final = 1.0
+"""Seconds that a handler has to end once it was cancelled."""
+MOST_FAILURES: Final = 1000
+"""Failures in memory. The store holds more."""
+
+logger = logging.getLogger("connectycube.bots")
+
+INSIDE: Final[ContextVar[bool]] = ContextVar("INSIDE", default=False)
+"""Whether the code that runs was called by the bot, which must not wait for itself."""
+
+
+class Failures:
+    """The latest failures, as the store has them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Failure] = {}
+
+    async def load(self, persistence: Persistence) -> None:
+        """Read them from the store."""
+        self._found = {failure.id: failure for failure in await persistence.store.failures(MOST_FAILURES)}
+
+    def add(self, failure: Failure) -> None:
+        """Add one, and forget the oldest if there are too many."""
+        self._found.pop(failure.id, None)
+        self._found[failure.id] = failure
+        if len(self._found) > MOST_FAILURES:
+            del self._found[next(iter(self._found))]
+
+    def pop(self, failure_id: str) -> Failure | None:
+        """Remove one."""
+        return self._found.pop(failure_id, None)
+
+    def all(self) -> tuple[Failure, ...]:
+        """Return all, oldest first."""
+        return tuple(self._found.values())
+
+
+class Handling:
+    """Calls handlers.
+
+    :param attempts: how often a handler is called for a message.
+    :param timeout: seconds that a handler may take; `None` for no limit.
+    :ivar working: the names of the handlers at work, by task.
+    :ivar recent: the names of those that were at work since it was last cleared.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        tools: Tools,
+        persistence: Persistence,
+        stats: Stats,
+        failures: Failures,
+        attempts: int,
+        timeout: float | None,
+    ) -> None:
+        self._routes = routes
+        self._tools = tools
+        self._persistence = persistence
+        self._stats = stats
+        self._failures = failures
+        self._attempts = attempts
+        self._timeout = timeout
+        self._reports: set[asyncio.Task[None]] = set()
+        self.working: dict[asyncio.Task[object], str] = {}
+        self.recent: set[str] = set()
+
+    async def handle(self, job: Job) -> float | None:
+        """Call the handler of a message.
+
+        :returns: seconds after which to call it again; `None` if it succeeded or has failed for good.
+        """
+        job.attempts += 1
+        context = Context(self._tools, job)
+        error = await self._try(context)
+        job.redelivered = True
+        store = self._persistence.store
+        if error is None:
+            self._stats.handled += 1
+            # The next message of the dialog need not wait for it: at worst, the handler runs again.
+            self._persistence.later(self._persistence.insist(partial(store.finish, job.key)))
+            return None
+        if job.attempts < self._attempts:
+            self._stats.retried += 1
+            delay: float = min(FIRST_DELAY * 2 ** (job.attempts - 1), LONGEST_DELAY)
+            logger.warning(
+                "attempt %d for message %s has failed, the next follows in %g s: %s",
+                job.attempts, job.key, delay, _text(error),
+            )  # fmt: skip
+            return delay
+        logger.error("message %s can't be handled", job.key, exc_info=error)
+        failure = await self._persistence.insist(partial(store.fail, job.key, _text(error)))
+        self._stats.failed += 1
+        if failure is not None:
+            self._failures.add(failure)
+        await self._report(context, error)
+        return None
+
+    async def _try(self, context: Context) -> Exception | None:
+        try:
+            found = self._routes.find(context.message)
+        except Exception as error:
+            return error
+        if found is None:
+            return None
+        context.args, context.match = (*found.args, *found.kwargs.values()), found.match
+        if found.usage is not None:
+            return await self.call(context.reply, found.usage)
+        return await self.call(found.call, context, *found.args, **found.kwargs)
+
+    async def call(self, call: Callable[..., Awaitable[object]], *args: Any, **kwargs: Any) -> Exception | None:
+        """Call a coroutine function, and return what it raises; a `TimeoutError` if it takes too long."""
+        name = getattr(call, "__qualname__", type(call).__name__)
+
+        async def work() -> object:
+            INSIDE.set(True)
+            return await call(*args, **kwargs)
+
+        task = asyncio.get_running_loop().create_task(work(), name=f"connectycube handler {name}")
+        self.working[task] = name
+        self.recent.add(name)
+        task.add_done_callback(self._ended)
+        try:
+            await asyncio.wait([task], timeout=self._timeout)
+        except asyncio.CancelledError:
+            await self._cancel(task, name)
+            raise
+        if not task.done():
+            await self._cancel(task, name)
+            return TimeoutError(f"the handler {name} has not ended within {self._timeout:g} seconds")
+        if task.cancelled():
+            return RuntimeError(f"the handler {name} was cancelled")
+        error = task.exception()
+        if error is None or isinstance(error, Exception):
+            return error
+        raise error
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        del self.working[task]
+        if not task.cancelled():
+            task.exception()  # One that was left behind has nobody else who asks.
+
+    async def _cancel(self, task: asyncio.Task[object], name: str) -> None:
+        task.cancel()
+        await asyncio.wait([task], timeout=LAST_WORDS)
+        if not task.done():
+            logger.error("the handler %s ignores its cancellation and is left behind", name)
+
+    # -- failures
+
+    def refused(self, failure: Failure | None, error: Exception, origin: object) -> None:
+        """Report a reply that can't be sent.
+
+        :param failure: the reply; `None` if the server took it before it refused it, so that it can't be sent again.
+        """
+        logger.warning("%s", error)
+        self._stats.failed += 1
+        if failure is not None:
+            self._failures.add(failure)
+        if isinstance(origin, Context):
+            self._begin(self._report(origin, error))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="connectycube bot error")
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
+
+    async def _report(self, context: Context, error: Exception) -> None:
+        context._scope, context._count = f"error {type(error).__name__}", 0
+        for handler in self._routes.errors:
+            problem = await self.call(handler, context, error)
+            if problem is not None:
+                logger.error("an error handler has failed", exc_info=problem)
+
+    async def stop(self, grace: float) -> None:
+        """Let error handlers finish."""
+        if self._reports:
+            _, late = await asyncio.wait(self._reports, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:1000]
