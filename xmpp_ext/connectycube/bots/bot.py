@@ -34,7 +34,7 @@ from .errors import StoreError
 from .handling import INSIDE, Failures
 from .memory import MemoryStore
 from .models import Stats
-from .routes import Filter, Routes
+from .routes import Filter, Routes, predicate
 from .running import Plan, Run
 from .sqlite import SqliteStore
 from .store import Failure, Store
@@ -140,8 +140,10 @@ class Bot:
         :raises InvalidArgument: if the pattern is invalid; from the decorator, if the handler can't be used.
         """
 
+        matches = predicate(which)
+
         def register(call: M) -> M:
-            self._routes.add_message(which, call)
+            self._routes.add_message(matches, call)
             return call
 
         return register

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, Unpack
@@ -77,7 +76,7 @@ class Context:
         self._count = 0
         self.message: ChatMessage = job.message
         self.args: tuple[Any, ...] = ()
-        self.match: re.Match[str] | Any = None
+        self.match: Any = None
         self.chat: AsyncChat = tools.chat
         self.bot: RunningBot = tools.bot
         self.from_history: bool = job.from_history
@@ -158,7 +157,8 @@ class Context:
     @asynccontextmanager
     async def typing(self) -> AsyncGenerator[None]:
         """Show that the bot is typing: `async with ctx.typing():`. It is not shown while there is no connection."""
-        task = asyncio.get_running_loop().create_task(self._type(), name="connectycube typing")
+        await self._type()
+        task = asyncio.get_running_loop().create_task(self._keep_typing(), name="connectycube typing")
         try:
             yield
         finally:
@@ -168,10 +168,13 @@ class Context:
                 await self.chat.stop_typing(self._place)
 
     async def _type(self) -> None:
+        with contextlib.suppress(ChatError):
+            await self.chat.start_typing(self._place)
+
+    async def _keep_typing(self) -> None:
         while True:
-            with contextlib.suppress(ChatError):
-                await self.chat.start_typing(self._place)
             await asyncio.sleep(TYPING_INTERVAL)
+            await self._type()
 
     @property
     def _place(self) -> int | str:

@@ -55,12 +55,12 @@ class Routes:
             raise InvalidArgument("name", f"{name} is a command already")
         self._commands.append(command)
 
-    def add_message(self, which: Filter, call: MessageHandler) -> None:
-        """Add a handler of messages.
+    def add_message(self, matches: Callable[[ChatMessage], object], call: MessageHandler) -> None:
+        """Add a handler of the messages for which a predicate returns what is true.
 
         :raises InvalidArgument: if it can't be used.
         """
-        self._messages.append((_predicate(which), check_handler(call)))
+        self._messages.append((matches, check_handler(call)))
 
     def find(self, message: ChatMessage) -> Match | None:
         """Return the handler of a message. What a predicate raises is passed on."""
@@ -78,7 +78,11 @@ class Routes:
         return None
 
 
-def _predicate(which: Filter) -> Callable[[ChatMessage], object]:
+def predicate(which: Filter) -> Callable[[ChatMessage], object]:
+    """Return what tells which messages a handler takes.
+
+    :raises InvalidArgument: if that is not possible.
+    """
     if which is None:
         return lambda message: True
     if isinstance(which, str):
