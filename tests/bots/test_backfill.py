@@ -60,19 +60,18 @@ def test_only_dialogs_with_new_messages_are_read(world: World) -> None:
         await write(world, "ada", ["first"], recipient_id=world.bot_id)
         async with listening(world) as (_, seen):
             assert sorted(await seen.wait(2)) == ["first from history", "old from history"]
-        await write(world, "ada", [f"{number}" for number in range(230)], recipient_id=world.bot_id)
+        await write(world, "ada", [f"{number}" for number in range(130)], recipient_id=world.bot_id)
         await write(world, "mary", ["to all"], chat_dialog_id=group)
         known = len(requests(world, "/chat/Message"))
         async with listening(world) as (bot, seen):
-            found = await seen.wait(231)
+            found = await seen.wait(131)
             assert [text for text in found if text != "to all from history"] == [
-                f"{number} from history" for number in range(230)
+                f"{number} from history" for number in range(130)
             ]
-            assert (bot.stats.received, bot.stats.backfilled) == (231, 231)
+            assert (bot.stats.received, bot.stats.backfilled) == (131, 131)
         queries = requests(world, "/chat/Message")[known:]
         assert {query["chat_dialog_id"] for query in queries} == {world.private(ada), group}
-        # "first" is read again, since its time is not far back: three pages of 231, and one of the group.
-        assert len(queries) == 4
+        assert len(queries) <= 4  # Two pages, one of the group, and perhaps a look whether there is another.
         assert {(query["limit"], query["mark_as_read"]) for query in queries} == {("100", "0")}
         known = len(requests(world, "/chat/Message"))
         async with listening(world) as (bot, seen):

@@ -127,15 +127,18 @@ def test_failures_are_kept_and_can_be_retried(store: Store) -> None:
     assert use(store, body) == []
 
 
-def test_known_ids_up_to_a_position(store: Store) -> None:
+def test_known_ids_up_to_a_time(store: Store) -> None:
     async def body(store: Store) -> None:
-        await store.put([entry(1)])
-        await store.put_reply(reply(2))
-        before = store.position
-        await store.put([entry(3)])
-        asked = {entry(1).key, reply(2).id, entry(3).key, "other"}
-        assert await store.known(asked, before) == {entry(1).key, reply(2).id}
-        assert await store.known(asked, store.position) == asked - {"other"}
+        await store.put([entry(1), entry(2)])
+        await store.finish(entry(1).key)
+        await store.put_reply(reply(3))
+        before = dt.datetime.now(dt.UTC)
+        await store.put_reply(reply(4))
+        await store.put([entry(5)])
+        await store.sent(reply(3).id)
+        asked = {entry(1).key, entry(2).key, reply(3).id, reply(4).id, entry(5).key, "other"}
+        assert await store.known(asked, before) == {entry(1).key, entry(2).key}
+        assert await store.known(asked, LATER) == asked - {reply(4).id, "other"}
 
     use(store, body)
 

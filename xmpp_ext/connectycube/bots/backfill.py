@@ -77,17 +77,13 @@ class Backfill:
         if self._task is None:
             self._complete.set()
 
-    def begin(self, position: int) -> None:
-        """Read what was missed before a new session.
-
-        :param position: the store's when the session began. What is known up to there belongs to earlier sessions, in
-            which nothing that is older was missed.
-        """
+    def begin(self) -> None:
+        """Read what was missed before a new session."""
         self._complete.clear()
         self._dispatcher.hold()
         if self._task is not None:
             self._task.cancel()
-        self._task = asyncio.get_running_loop().create_task(self._run(position), name="connectycube backfill")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="connectycube backfill")
 
     async def wait(self) -> None:
         """Wait until nothing is missing."""
@@ -105,12 +101,12 @@ class Backfill:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _run(self, position: int) -> None:
+    async def _run(self) -> None:
         pause = FIRST_PAUSE
         while True:
             started = dt.datetime.now(dt.UTC)
             try:
-                await self._read_all(started, position)
+                await self._read_all(started)
                 await self._persistence.insist(partial(self._persistence.store.set_checkpoint, started))
                 break
             except StoreError:
@@ -128,11 +124,11 @@ class Backfill:
         self._task = None
         self._complete.set()
 
-    async def _read_all(self, now: dt.datetime, position: int) -> None:
+    async def _read_all(self, now: dt.datetime) -> None:
         checkpoint = await self._persistence.insist(self._persistence.store.checkpoint)
         earliest = now - self._window
         since = earliest if checkpoint is None else max(checkpoint - OVERLAP, earliest)
-        dialogs = await self._dialogs(since, position)
+        dialogs = await self._dialogs(since, checkpoint)
         waiting = {_name(dialog, self._user_id) for dialog in dialogs}
         self._dispatcher.hold_only(frozenset(waiting))
         limit = asyncio.Semaphore(AT_ONCE)
@@ -150,8 +146,12 @@ class Backfill:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _dialogs(self, since: dt.datetime, position: int) -> list[Dialog]:
-        """Return the dialogs with messages that the store does not know."""
+    async def _dialogs(self, since: dt.datetime, checkpoint: dt.datetime | None) -> list[Dialog]:
+        """Return the dialogs that may have messages which the store does not know.
+
+        Up to the checkpoint, nothing is missing before what the store knows: a stream keeps its order, and a reply
+        counts once its acknowledgement has come through it. After the checkpoint, sessions may have left gaps.
+        """
         active = [
             dialog
             async for dialog in self._cube.dialogs.list(
@@ -160,7 +160,9 @@ class Backfill:
             if dialog.last_message_id is not None
         ]
         last = {dialog.id: self._last(dialog) for dialog in active}
-        known = await self._persistence.insist(partial(self._persistence.store.known, list(last.values()), position))
+        if checkpoint is None:
+            return active
+        known = await self._persistence.insist(partial(self._persistence.store.known, list(last.values()), checkpoint))
         return [dialog for dialog in active if last[dialog.id] not in known]
 
     def _last(self, dialog: Dialog) -> str:

@@ -82,11 +82,8 @@ class MemoryStore:
 
     async def finish(self, key: str) -> None:
         """Note that a message was handled."""
-        self._done(key)
-
-    def _done(self, key: str) -> None:
         if (row := self._rows.get(key)) is not None:
-            row.state, row.content, row.at = _State.DONE, None, _now()
+            row.state, row.content = _State.DONE, None
 
     async def fail(self, key: str, error: str) -> Failure | None:
         """Note that a message can't be handled."""
@@ -99,9 +96,15 @@ class MemoryStore:
         row.state, row.error, row.at = _State.FAILED, error, _now()
         return _failure(key, row)
 
-    async def known(self, ids: Collection[str], until: int) -> set[str]:
-        """Return the keys of messages and ids of replies that are stored, up to a position."""
-        return {key for key in ids if (row := self._rows.get(key)) is not None and row.position <= until}
+    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+        return {
+            key
+            for key in ids
+            if (row := self._rows.get(key)) is not None
+            and row.at <= until
+            and not (isinstance(row.content, Reply) and row.state is not _State.DONE)
+        }
 
     async def put_reply(self, reply: Reply) -> Reply | None:
         """Store a reply."""
@@ -120,7 +123,8 @@ class MemoryStore:
 
     async def sent(self, reply_id: str) -> None:
         """Note that the server has a reply."""
-        self._done(reply_id)
+        if (row := self._rows.get(reply_id)) is not None:
+            row.state, row.content, row.at = _State.DONE, None, _now()
 
     async def fail_reply(self, reply_id: str, error: str) -> Failure | None:
         """Note that a reply can't be sent."""

@@ -27,7 +27,7 @@ from .store import Failure, Reply, Store
 
 __all__ = ["Plan", "Run"]
 
-CHECKPOINT: Final = 15.0
+CHECKPOINT: Final = 5.0
 """Seconds between checkpoints."""
 PRUNING: Final = 3600.0
 """Seconds after which old entries are removed from the store."""
@@ -130,14 +130,13 @@ class Run:
         self._dispatcher.hold()
         await self._dispatcher.start()
         await self.outbox.load()
-        position = plan.store.position
         await chat.connect()
         self.outbox.start()
         self._watch.start()
         if self._backfill is None:
             self._dispatcher.hold_only()
         else:
-            self._backfill.begin(position)
+            self._backfill.begin()
             self._jobs.start(CHECKPOINT, self._backfill.advance)
         self._jobs.start(PRUNING, self._prune)
         for seconds, job in plan.jobs:
@@ -170,7 +169,7 @@ class Run:
         if event.resumed:
             self._backfill.resumed()
         else:
-            self._backfill.begin(self._plan.store.position)
+            self._backfill.begin()
 
     def _refused(self, failure: Failure | None, error: Exception, origin: object) -> None:
         self._handling.refused(failure, error, origin)

@@ -282,15 +282,11 @@ class SqliteStore:
 
     async def finish(self, key: str) -> None:
         """Note that a message was handled."""
-        await self._done(key)
 
-    async def _done(self, key: str) -> None:
-        def done(connection: Connection) -> None:
-            connection.execute(
-                "UPDATE items SET state = 1, content = NULL, error = NULL, at = ? WHERE key = ?", (_now(), key)
-            )
+        def finish(connection: Connection) -> None:
+            connection.execute("UPDATE items SET state = 1, content = NULL, error = NULL WHERE key = ?", (key,))
 
-        await self._call(done)
+        await self._call(finish)
 
     async def fail(self, key: str, error: str) -> Failure | None:
         """Note that a message can't be handled."""
@@ -307,12 +303,13 @@ class SqliteStore:
 
         return await self._call(fail)
 
-    async def known(self, ids: Collection[str], until: int) -> set[str]:
-        """Return the keys of messages and ids of replies that are stored, up to a position."""
+    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
 
         def known(connection: Connection) -> set[str]:
-            query = "SELECT 1 FROM items WHERE key = ? AND position <= ?"
-            return {key for key in ids if connection.execute(query, (key, until)).fetchone() is not None}
+            query = "SELECT 1 FROM items WHERE key = ? AND at <= ? AND (kind = 0 OR state = 1)"
+            at = until.timestamp()
+            return {key for key in ids if connection.execute(query, (key, at)).fetchone() is not None}
 
         return await self._call(known)
 
@@ -340,7 +337,13 @@ class SqliteStore:
 
     async def sent(self, reply_id: str) -> None:
         """Note that the server has a reply."""
-        await self._done(reply_id)
+
+        def sent(connection: Connection) -> None:
+            connection.execute(
+                "UPDATE items SET state = 1, content = NULL, error = NULL, at = ? WHERE key = ?", (_now(), reply_id)
+            )
+
+        await self._call(sent)
 
     async def fail_reply(self, reply_id: str, error: str) -> Failure | None:
         """Note that a reply can't be sent."""

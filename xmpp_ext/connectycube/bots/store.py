@@ -139,8 +139,8 @@ class Store(Protocol):
         """Note that a message can't be handled. Returns `None` if it is not stored."""
         ...
 
-    async def known(self, ids: Collection[str], until: int) -> set[str]:
-        """Return the keys of messages and ids of replies that are stored, up to a position."""
+    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
         ...
 
     # -- replies
