@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 from connectycube.bots import Bot, Context, backfill
 from connectycube.chat import MessageDelivered
-from tests.bots.conftest import PASSWORD, World
+from connectycube.sandbox.domain.message_model import Draft
+from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
 
 Texts = Seen[str]
@@ -33,12 +35,16 @@ async def listening(world: World, **options: Any) -> AsyncIterator[tuple[Bot, Te
             yield bot, seen
 
 
-async def write(world: World, name: str, texts: list[str], **to: Any) -> None:
-    """Store messages of a user in the history. No device gets them."""
-    async with world.cube() as cube:
-        await cube.login(login=name, password=PASSWORD)
+async def write(world: World, sender: int, *texts: str, to: int | str, ago: int = 0) -> None:
+    """Store messages in the history of a private dialog or a group. No device gets them."""
+    core, sent = world.sandbox.core, int(time.time()) - ago
+
+    def store() -> None:
+        dialog = core.dialogs.private(sender, to) if isinstance(to, int) else core.dialogs.get(to)
         for text in texts:
-            await cube.messages.create(message=text, send_to_chat=False, **to)
+            core.messages.store(dialog, Draft(sender_id=sender, body=text, markable=True, date_sent=sent))
+
+    await asyncio.to_thread(world.sandbox.call, store)
 
 
 def requests(world: World, path: str) -> list[dict[str, str]]:
@@ -51,27 +57,22 @@ def test_only_dialogs_with_new_messages_are_read(world: World) -> None:
         ada, mary = world.register("ada"), world.register("mary")
         group = world.group(ada, mary)
         async with listening(world) as (_, seen):
-            await write(
-                world,
-                "mary",
-                ["old"],
-                recipient_id=world.bot_id,
-            )
-        await write(world, "ada", ["first"], recipient_id=world.bot_id)
+            await write(world, mary, "old", to=world.bot_id)
+        await write(world, ada, "first", to=world.bot_id)
         async with listening(world) as (_, seen):
             assert sorted(await seen.wait(2)) == ["first from history", "old from history"]
-        await write(world, "ada", [f"{number}" for number in range(130)], recipient_id=world.bot_id)
-        await write(world, "mary", ["to all"], chat_dialog_id=group)
+        await write(world, ada, *(f"{number}" for number in range(230)), to=world.bot_id)
+        await write(world, mary, "to all", to=group)
         known = len(requests(world, "/chat/Message"))
         async with listening(world) as (bot, seen):
-            found = await seen.wait(131)
+            found = await seen.wait(231)
             assert [text for text in found if text != "to all from history"] == [
-                f"{number} from history" for number in range(130)
+                f"{number} from history" for number in range(230)
             ]
-            assert (bot.stats.received, bot.stats.backfilled) == (131, 131)
+            assert (bot.stats.received, bot.stats.backfilled) == (231, 231)
         queries = requests(world, "/chat/Message")[known:]
         assert {query["chat_dialog_id"] for query in queries} == {world.private(ada), group}
-        assert len(queries) <= 4  # Two pages, one of the group, and perhaps a look whether there is another.
+        assert len(queries) <= 5  # Three pages, one of the group, and perhaps a look whether there is another.
         assert {(query["limit"], query["mark_as_read"]) for query in queries} == {("100", "0")}
         known = len(requests(world, "/chat/Message"))
         async with listening(world) as (bot, seen):
@@ -87,7 +88,7 @@ def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
         async with world.friends("ada") as (ada,):
             async with listening(world):
                 pass
-            await write(world, "ada", ["1", "2"], recipient_id=world.bot_id)
+            await write(world, ada.id, "1", "2", to=world.bot_id)
             await ada.chat.send(world.bot_id, "3")
             async with world.bot() as bot:
                 seen: Texts = Seen()
@@ -113,9 +114,9 @@ def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
 
 def test_new_session_after_a_lost_one(world: World) -> None:
     async def main() -> None:
-        world.register("ada")
+        ada = world.register("ada")
         async with listening(world, chat={"stream_management": False}) as (_, seen):
-            await write(world, "ada", ["missed"], recipient_id=world.bot_id)
+            await write(world, ada, "missed", to=world.bot_id)
             world.sandbox.drop_connections(world.bot_id)
             assert await seen.wait(1) == ["missed from history"]
 
@@ -137,12 +138,12 @@ def test_resumed_session_reads_no_history(world: World) -> None:
 def test_new_store_begins_after_the_last_answer(world: World) -> None:
     async def main() -> None:
         ada = world.register("ada")
-        await write(world, "ada", ["answered", "answered, too"], recipient_id=world.bot_id)
-        await write(world, "bot", ["an answer"], recipient_id=ada)
-        await write(world, "ada", ["not answered"], recipient_id=world.bot_id)
+        await write(world, ada, "answered", "answered, too", to=world.bot_id)
+        await write(world, world.bot_id, "an answer", to=ada)
+        await write(world, ada, "not answered", to=world.bot_id)
         async with listening(world) as (_, seen):
             assert await seen.wait(1) == ["not answered from history"]
-        await write(world, "ada", ["new"], recipient_id=world.bot_id)
+        await write(world, ada, "new", to=world.bot_id)
         async with listening(world) as (_, seen):
             assert await seen.wait(1) == ["new from history"]
             assert len(seen.items) == 1
@@ -152,12 +153,12 @@ def test_new_store_begins_after_the_last_answer(world: World) -> None:
 
 def test_catch_up_bounds_how_far_back_it_looks(world: World) -> None:
     async def main() -> None:
-        world.register("ada")
-        await write(world, "ada", ["long ago"], recipient_id=world.bot_id)
-        world.sandbox.advance(7200)
-        async with listening(world, catch_up=dt.timedelta(0)) as (_, seen):
-            pass
-        assert seen.items == []
+        ada = world.register("ada")
+        await write(world, ada, "long ago", to=world.bot_id, ago=7200)
+        await write(world, ada, "lately", to=world.bot_id, ago=1800)
+        async with listening(world, catch_up=dt.timedelta(hours=1)) as (_, seen):
+            assert await seen.wait(1) == ["lately from history"]
+        assert len(seen.items) == 1
 
     run(main())
 
@@ -167,7 +168,7 @@ def test_missed_messages_are_marked_as_delivered_but_not_read(world: World) -> N
         async with world.friends("ada") as (ada,):
             marks: Seen[MessageDelivered] = Seen()
             ada.chat.on(MessageDelivered)(marks.append)
-            await write(world, "ada", ["hello"], recipient_id=world.bot_id)
+            await write(world, ada.id, "hello", to=world.bot_id)
             async with listening(world) as (bot, seen):
                 await seen.wait(1)
                 assert (await marks.one()).user_id == world.bot_id
@@ -186,7 +187,7 @@ def test_failing_rest_does_not_stop_the_chat(
         async with world.friends("ada") as (ada,):
             async with listening(world):
                 pass
-            await write(world, "ada", ["missed"], recipient_id=world.bot_id)
+            await write(world, ada.id, "missed", to=world.bot_id)
             world.sandbox.faults.fail_next(400, 3, path="/chat/Dialog")
             async with listening(world) as (_, seen):
                 await ada.chat.send(world.bot_id, "live")

@@ -146,6 +146,10 @@ class MemoryStore:
             return Stored(row.position, row.content)
         return evolve(row.content, position=row.position)
 
+    async def changed(self) -> bool:
+        """Return `False`: no other process can reach it."""
+        return False
+
     async def checkpoint(self) -> dt.datetime | None:
         """Return the time up to which nothing is missing."""
         return self._checkpoint

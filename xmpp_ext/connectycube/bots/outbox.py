@@ -57,6 +57,8 @@ class Outbox:
         self._stats = stats
         self._refused = refused
         self._waiting: list[tuple[int, Reply]] = []
+        self._ids: set[str] = set()
+        """The ids of the replies that wait for the server."""
         self._origins: dict[str, object] = {}
         self._acknowledged: dict[str, object] = {}
         """The latest replies that the server has, and their origins."""
@@ -75,9 +77,10 @@ class Outbox:
         return len(self._waiting) + len(self._tasks)
 
     async def load(self) -> None:
-        """Take up what an earlier process has not sent."""
+        """Take up what is stored and not sent, as another process may have left it."""
         for reply in await self._persistence.store.unsent():
-            self.add(reply)
+            if reply.id not in self._ids:
+                self.add(reply)
 
     def start(self) -> None:
         """Begin to send: the chat is connected."""
@@ -100,6 +103,7 @@ class Outbox:
 
     def add(self, reply: Reply) -> None:
         """Send a reply that is stored."""
+        self._ids.add(reply.id)
         heapq.heappush(self._waiting, (reply.position, reply))
         self._empty.clear()
         if len(self._waiting) >= MOST_WAITING:
@@ -145,10 +149,12 @@ class Outbox:
             if len(self._acknowledged) > MOST_BOUNCING:
                 del self._acknowledged[next(iter(self._acknowledged))]
             await self._persistence.insist(partial(self._persistence.store.sent, reply.id))
+            self._ids.discard(reply.id)
 
     async def _fail(self, reply: Reply, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
         failure = await self._persistence.insist(partial(self._persistence.store.fail_reply, reply.id, text))
+        self._ids.discard(reply.id)
         if failure is not None:
             self._refused(failure, error, self._origins.pop(reply.id, None))
 

@@ -139,6 +139,7 @@ class Run:
             self._backfill.begin()
             self._jobs.start(CHECKPOINT, self._backfill.advance)
         self._jobs.start(PRUNING, self._prune)
+        self._jobs.start(LOOK, self._look)
         for seconds, job in plan.jobs:
             self._jobs.start(seconds, job)
 
@@ -179,6 +180,13 @@ class Run:
         before = now - self._plan.catch_up - KEPT
         store = self._plan.store
         await self._persistence.insist(partial(store.prune, before, now - FAILURES_KEPT))
+
+    async def _look(self) -> None:
+        """Take up what another process, such as `connectycube-bots retry`, lets wait again."""
+        if await self._persistence.insist(self._plan.store.changed):
+            await self._failures.load(self._persistence)
+            await self._dispatcher.load()
+            await self.outbox.load()
 
     # -- failures
 

@@ -79,6 +79,7 @@ class SqliteStore:
         self._path = Path(path)
         self.name = str(path)
         self.position = 0
+        self._version = 0
         self._shared = shared
         self._lock = FileLock(self._path.with_name(self._path.name + ".lock"), self.name)
         self._calls: queue.SimpleQueue[tuple[Callable[[Connection], Any], asyncio.Future[Any]] | None]
@@ -236,6 +237,7 @@ class SqliteStore:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT OR REPLACE INTO facts VALUES ('opened_at', ?)", (_now(),))
         connection.execute("COMMIT")
+        self._version = pragma("data_version")
         last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'items'").fetchone()
         self.position = last[0] if last is not None else 0
 
@@ -380,6 +382,15 @@ class SqliteStore:
             return _stored(position, failure_id, dialog, content, history)
 
         return await self._call(retry)
+
+    async def changed(self) -> bool:
+        """Return whether another process has changed it since the last call."""
+
+        def changed(connection: Connection) -> bool:
+            before, self._version = self._version, connection.execute("PRAGMA data_version").fetchone()[0]
+            return before != self._version
+
+        return await self._call(changed)
 
     async def checkpoint(self) -> dt.datetime | None:
         """Return the time up to which nothing is missing."""

@@ -171,6 +171,10 @@ class Store(Protocol):
         """Let a failed message or reply wait again, at the end. Returns `None` if there is no such failure."""
         ...
 
+    async def changed(self) -> bool:
+        """Return whether another process has changed it since the last call."""
+        ...
+
     async def checkpoint(self) -> dt.datetime | None:
         """Return the time up to which nothing is missing."""
         ...
