@@ -77,6 +77,7 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
         ("page_readme.py", "@chat.on(ContactRequested)"),
         ("page_chat.py", "@chat.on(MessageReceived)"),
         ("page_sandbox.py", "with Sandbox() as sandbox:"),
+        ("page_bots.py", "async def weather("),
         ("echo_bot.py", "def echo("),
     ],
 )
