@@ -224,12 +224,13 @@ class Bot:
         self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
         run = Run(self._plan, self, self._stats, self._failures)
         try:
+            await run.prepare()
+            self._run = run  # Handlers of `Connected` need it.
             await run.open()
         except BaseException:
             self._stopped.set()
-            self._stopping = self._stopped = None
+            self._run = self._stopping = self._stopped = None
             raise
-        self._run = run
         return run
 
     async def _close(self, run: Run) -> None:

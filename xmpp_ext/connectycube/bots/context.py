@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, Unpack
 
 from attrs import frozen
 
-from connectycube.chat import AsyncChat, ChatError, ChatMessage, Contact, SentMessage
+from connectycube.chat import AsyncChat, ChatError, ChatMessage, Contact, MessageRefused, SentMessage
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, Dialog, InvalidArgument, User
 
 from .content import Content, SendOptions, content_of, place_of, reply_id
@@ -185,12 +185,13 @@ class Context:
         return found
 
     async def mark_read(self) -> None:
-        """Tell the sender that the message was read.
+        """Tell the sender that the message was read. A sender who blocks the bot does not learn it.
 
         :raises InvalidArgument: if the message has no id or no sender.
-        :raises MessageNotSent: if the server does not acknowledge the mark.
+        :raises MessageNotSent: if there is no connection.
         """
-        await self.chat.mark_read(self.message)
+        with contextlib.suppress(MessageRefused):
+            await self.chat.mark_read(self.message)
 
     async def react(self, reaction: str, *, remove: bool = False) -> None:
         """React to the message, such as with an emoji.

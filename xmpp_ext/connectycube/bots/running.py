@@ -74,19 +74,25 @@ class Run:
         dispatcher, outbox = self._dispatcher, self.outbox
         return evolve(self._stats, running=dispatcher.running, waiting=dispatcher.waiting, unsent=outbox.unsent)
 
-    async def open(self) -> None:
-        """Open the store, connect the chat, and begin to work.
+    async def prepare(self) -> None:
+        """Open the store, and log in.
 
         :raises StoreError: if the store can't be used.
-        :raises ConnectyCubeError: if the login fails or the chat can't be connected.
+        :raises ConnectyCubeError: if the login fails.
         """
-        store = self._plan.store
-        await store.open()
+        await self._plan.store.open()
         try:
             await self._set_up()
         except BaseException:
-            await store.close()
+            await self._plan.account.close()
+            await self._plan.store.close()
             raise
+
+    async def open(self) -> None:
+        """Connect the chat, and begin to work.
+
+        :raises ConnectyCubeError: if the chat can't be connected.
+        """
         try:
             await self._begin()
         except BaseException:
