@@ -142,11 +142,16 @@ class Dispatcher:
                 first, self._more_left_out = self._left_out, False
                 limit = room + len(self._jobs)  # Some of them may be waiting here already.
                 found = await self._persistence.insist(partial(self._persistence.store.pending, first - 1, limit))
+                rest = found[-1].position + 1 if len(found) == limit else None
                 for stored in found:
-                    if stored.entry.key not in self._jobs and len(self._jobs) < MOST:
-                        self._add(self.job(stored))
-                if len(found) == limit:
-                    self._left_out = found[-1].position + 1
+                    if stored.entry.key in self._jobs:
+                        continue
+                    if len(self._jobs) >= MOST:
+                        rest = stored.position
+                        break
+                    self._add(self.job(stored))
+                if rest is not None:
+                    self._left_out = rest
                 elif not self._more_left_out:
                     self._left_out = None
                 self._pump()
