@@ -196,3 +196,38 @@ def test_failing_rest_does_not_stop_the_chat(
     with caplog.at_level(logging.WARNING, "connectycube.bots"):
         run(main())
     assert caplog.text.count("missed messages can't be read") == 3
+
+
+def test_dialog_that_moves_while_dialogs_are_listed_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "PAGE", 1)
+
+    async def main() -> None:
+        ada, mary = world.register("ada"), world.register("mary")
+        async with listening(world):
+            pass
+        await write(world, ada, "1", to=world.bot_id, ago=60)
+        await write(world, mary, "first", to=world.bot_id)
+        async with world.bot() as bot:
+            seen: Texts = Seen()
+
+            @bot.message()
+            async def note(ctx: Context) -> None:
+                seen.append(ctx.text)
+
+            dialogs = type(bot.cube.dialogs)
+            listed = dialogs.list
+
+            async def moving(self: Any, **options: Any) -> AsyncIterator[Any]:
+                pages = 0
+                async for dialog in listed(self, **options):
+                    yield dialog
+                    pages += 1
+                    if pages == 1:
+                        await write(world, ada, "2", to=world.bot_id)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(dialogs, "list", moving)
+                async with bot.running():
+                    assert sorted(await seen.wait(3)) == ["1", "2", "first"]
+
+    run(main())

@@ -41,10 +41,10 @@ def test_overflow(monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
             most = max(most, len(dispatcher._jobs))
             await asyncio.sleep(0)
             handled.setdefault(job.dialog, []).append(int(job.message.body))
-            await store.finish(job.key)
             return None
 
-        dispatcher = Dispatcher(handle, Persistence(store), 2)
+        persistence = Persistence(store)
+        dispatcher = Dispatcher(handle, persistence, 2)
         # What an earlier process has left.
         await store.put([message(number)[0] for number in range(30)])
         if held:
@@ -62,5 +62,7 @@ def test_overflow(monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
         assert sorted(handled.values()) == [list(range(first, 120, DIALOGS)) for first in range(DIALOGS)]
         assert most <= 10
         await dispatcher.stop(1)
+        await persistence.settle()
+        assert (await store.counts()).pending == 0
 
     run(main())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from connectycube.bots import Context
+from connectycube.bots import Context, StoreError
 from connectycube.chat import MessageDelivered
 from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
@@ -52,3 +52,29 @@ def test_nothing_is_acknowledged_until_it_works_again(world: World, caplog: pyte
         run(main())
     assert caplog.text.count("no message is acknowledged") == 1
     assert caplog.text.count("works again") == 1
+
+
+def test_bot_stops_though_the_store_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,), world.bot() as bot:
+
+            async def fail(reply_id: str) -> None:
+                raise StoreError("bot.db", "is full")
+
+            @bot.message()
+            async def echo(ctx: Context) -> None:
+                await ctx.reply(ctx.text)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(bot._plan.store, "sent", fail)
+                async with bot.running():
+                    await ada.chat.send(world.bot_id, "one")
+                    assert await ada.texts.wait(1) == ["one"]
+            # The answer is sent again, with the same id, and dropped.
+            async with bot.running():
+                await ada.chat.send(world.bot_id, "two")
+                assert await ada.texts.wait(2) == ["one", "two"]
+                await eventually(lambda: bot.stats.sent == 3)
+                assert len(ada.texts.items) == 2
+
+    run(main())

@@ -214,3 +214,113 @@ def test_invalid_replies_fail_in_the_handler(world: World) -> None:
                 assert await ada.texts.one() == "all refused"
 
     run(main())
+
+
+class Outcome(BaseException):
+    """What test frameworks raise: it is no Exception."""
+
+
+def test_other_exceptions_are_failures_too(world: World, quick: None) -> None:
+    async def main() -> None:
+        async with world.bot(attempts=2) as bot:
+            errors: Seen[Exception] = Seen()
+
+            @bot.message("bad")
+            async def bad(ctx: Context) -> None:
+                raise Outcome("odd")
+
+            @bot.message()
+            async def other(ctx: Context) -> None:
+                await ctx.reply(ctx.text)
+
+            @bot.error
+            async def report(ctx: Context, error: Exception) -> None:
+                errors.append(error)
+
+            async with world.friends("ada") as (ada,), bot.running():
+                await ada.chat.send(bot.chat.user_id, "bad")
+                await ada.chat.send(bot.chat.user_id, "next")
+                assert await ada.texts.one() == "next"
+                [error] = errors.items
+                assert str(error) == f"the handler {bad.__qualname__} raised Outcome: odd"
+                assert isinstance(error.__cause__, Outcome)
+
+    run(main())
+
+
+def test_reports_do_not_change_the_ids_of_answers(world: World, quick: None) -> None:
+    """A handler is at work while two of its answers are reported as refused, fails, and runs again."""
+
+    async def main() -> None:
+        async with world.bot() as bot:
+            reports: Seen[str] = Seen()
+
+            @bot.message()
+            async def work(ctx: Context) -> None:
+                for friend in (ada, joe):
+                    await ctx.send(friend.id, "refused")
+                await reports.wait(2)
+                await ctx.reply("once")
+                if not ctx.redelivered:
+                    raise ValueError("runs again")
+                await ctx.reply("done")
+
+            @bot.error
+            async def report(ctx: Context, error: Exception) -> None:
+                reports.append(str(error))
+                await ctx.reply("reported")
+
+            async with world.friends("ada", "joe", "mary") as (ada, joe, mary), bot.running():
+                for friend in (ada, joe):
+                    await friend.chat.privacy.block(bot.chat.user_id)
+                await mary.chat.send(bot.chat.user_id, "hello")
+                texts = await mary.texts.wait(4)
+                assert sorted(texts) == ["done", "once", "reported", "reported"]
+                assert texts[-1] == "done"
+
+    run(main())
+
+
+def test_error_handlers_can_retry(world: World, quick: None) -> None:
+    async def main() -> None:
+        async with world.bot(attempts=1) as bot:
+            attempts: list[str] = []
+
+            @bot.message()
+            async def work(ctx: Context) -> None:
+                attempts.append(ctx.text)
+                if len(attempts) == 1:
+                    raise ValueError("no")
+                await ctx.reply("done")
+
+            @bot.error
+            async def again(ctx: Context, error: Exception) -> None:
+                [failure] = bot.failed()
+                bot.retry(failure.id)
+                await eventually(lambda: bot.stats.waiting == 1)
+
+            async with world.friends("ada") as (ada,), bot.running():
+                await ada.chat.send(bot.chat.user_id, "hello")
+                assert await ada.texts.one() == "done"
+                assert attempts == ["hello", "hello"]
+                assert bot.failed() == ()
+
+    run(main())
+
+
+def test_jobs_that_are_cancelled_from_within_go_on(world: World) -> None:
+    async def main() -> None:
+        async with world.bot() as bot:
+            calls: Seen[str] = Seen()
+
+            @bot.every(0.01)
+            async def job() -> None:
+                calls.append("called")
+                inner = asyncio.ensure_future(asyncio.Event().wait())
+                inner.cancel()
+                await inner
+
+            async with bot.running():
+                await calls.wait(3)
+
+    run(main())

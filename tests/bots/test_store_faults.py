@@ -201,3 +201,17 @@ def test_store_that_is_only_looked_at_must_exist(tmp_path: Path, holder: subproc
 
     asyncio.run(main())
     assert not (tmp_path / "other.db").exists()
+
+
+def test_unexpected_error_while_it_opens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SqliteStore, connection: sqlite3.Connection) -> None:
+        raise OSError("odd")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "_prepare", fail)
+        assert problem(path) == "can't be used: odd"
+    opened(path)
+
+
+def test_nobody_else_can_read_it(path: Path) -> None:
+    assert path.stat().st_mode & 0o077 == 0

@@ -81,9 +81,8 @@ class Backfill:
         """Read what was missed before a new session."""
         self._complete.clear()
         self._dispatcher.hold()
-        if self._task is not None:
-            self._task.cancel()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="connectycube backfill")
+        work = self._run(self._task)
+        self._task = asyncio.get_running_loop().create_task(work, name="connectycube backfill")
 
     async def wait(self) -> None:
         """Wait until nothing is missing."""
@@ -101,7 +100,11 @@ class Backfill:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _run(self) -> None:
+    async def _run(self, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None:
+            previous.cancel()
+            await asyncio.wait([previous])
+            self._dispatcher.hold()  # It may have released dialogs before it ended.
         pause = FIRST_PAUSE
         while True:
             started = dt.datetime.now(dt.UTC)
@@ -155,7 +158,10 @@ class Backfill:
         active = [
             dialog
             async for dialog in self._cube.dialogs.list(
-                filters={"last_message_date_sent": {"gte": since}}, sort_desc="last_message_date_sent", limit=PAGE
+                # A message that arrives meanwhile must not move its dialog to a page that was read already.
+                filters={"last_message_date_sent": {"gte": since}},
+                sort_asc="created_at",
+                limit=PAGE,
             )
             if dialog.last_message_id is not None
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import datetime as dt
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -81,6 +82,12 @@ class Context:
         self.bot: RunningBot = tools.bot
         self.from_history: bool = job.from_history
         self.redelivered: bool = job.redelivered
+
+    def within(self, scope: str) -> Context:
+        """Return a copy whose answers have ids of their own."""
+        found = copy.copy(self)
+        found._scope, found._count = scope, 0
+        return found
 
     def __repr__(self) -> str:
         return f"<Context {self.message.id} from {self.sender_id}>"

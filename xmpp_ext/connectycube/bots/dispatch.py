@@ -28,6 +28,7 @@ class Job:
 
     :ivar redelivered: whether an earlier process, or an earlier attempt, may have handled it in part.
     :ivar attempts: how often a handler was called for it in this process.
+    :ivar failed: whether the store has it as a failure, so that it may come again.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Job:
     from_history: bool
     redelivered: bool = False
     attempts: int = 0
+    failed: bool = False
 
 
 @define(eq=False)
@@ -84,7 +86,7 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """How many messages wait, in memory."""
-        return len(self._jobs) - len(self._running)
+        return sum(len(lane.jobs) + len(lane.held) for lane in self._lanes.values()) - len(self._running)
 
     @property
     def running(self) -> int:
@@ -96,7 +98,7 @@ class Dispatcher:
     def feed(self, jobs: Iterable[Job]) -> None:
         """Add messages, in order. Those that are waiting already are ignored."""
         for job in jobs:
-            if job.key in self._jobs:
+            if self._has(job.key):
                 continue
             if self._left_out is not None:
                 self._left_out, self._more_left_out = min(self._left_out, job.position), True
@@ -105,6 +107,10 @@ class Dispatcher:
             else:
                 self._add(job)
         self._pump()
+
+    def _has(self, key: str) -> bool:
+        job = self._jobs.get(key)
+        return job is not None and not job.failed
 
     def _add(self, job: Job) -> None:
         self._jobs[job.key] = job
@@ -144,7 +150,7 @@ class Dispatcher:
                 found = await self._persistence.insist(partial(self._persistence.store.pending, first - 1, limit))
                 rest = found[-1].position + 1 if len(found) == limit else None
                 for stored in found:
-                    if stored.entry.key in self._jobs:
+                    if self._has(stored.entry.key):
                         continue
                     if len(self._jobs) >= MOST:
                         rest = stored.position
@@ -217,8 +223,6 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error  # A bug of ours, or the end of the program: the loop reports it.
         self._pump()
-        if len(self._jobs) < MOST // 2:
-            self._refill()
 
     async def _work(self, lane: _Lane) -> None:
         job = lane.jobs[0]
@@ -228,12 +232,22 @@ class Dispatcher:
             asyncio.get_running_loop().call_later(delay, self._again, lane)
             return
         lane.jobs.popleft()
-        del self._jobs[job.key]
+        # The next message need not wait until this is stored: at worst, the handler runs again.
+        self._persistence.later(self._finish(job))
         lane.busy = False
         if lane.jobs:
             self._wake(lane)
         elif not lane.held:
             del self._lanes[lane.dialog]
+
+    async def _finish(self, job: Job) -> None:
+        # Until then, the store gives it to a `_load` that is in progress.
+        if not job.failed:
+            await self._persistence.insist(partial(self._persistence.store.finish, job.key))
+        if self._jobs.get(job.key) is job:
+            del self._jobs[job.key]
+        if len(self._jobs) < MOST // 2:
+            self._refill()
 
     def _again(self, lane: _Lane) -> None:
         self._ready.append(lane)

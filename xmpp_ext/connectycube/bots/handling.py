@@ -16,7 +16,7 @@ from .persistence import Persistence
 from .routes import Routes
 from .store import Failure
 
-__all__ = ["FIRST_DELAY", "INSIDE", "Failures", "Handling"]
+__all__ = ["FIRST_DELAY", "INSIDE", "Failures", "Handling", "name_of"]
 
 FIRST_DELAY: Final = 1.0
 """Seconds before a failed handler is called again; doubled each time."""
@@ -100,8 +100,6 @@ class Handling:
         store = self._persistence.store
         if error is None:
             self._stats.handled += 1
-            # The next message of the dialog need not wait for it: at worst, the handler runs again.
-            self._persistence.later(self._persistence.insist(partial(store.finish, job.key)))
             return None
         if job.attempts < self._attempts:
             self._stats.retried += 1
@@ -113,10 +111,11 @@ class Handling:
             return delay
         logger.error("message %s can't be handled", job.key, exc_info=error)
         failure = await self._persistence.insist(partial(store.fail, job.key, _text(error)))
+        job.failed = True
         self._stats.failed += 1
         if failure is not None:
             self._failures.add(failure)
-        await self._report(context, error)
+        await self._report(context, error, "message")
         return None
 
     async def _try(self, context: Context) -> Exception | None:
@@ -128,35 +127,42 @@ class Handling:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
         if found.usage is not None:
-            return await self.call(context.reply, found.usage)
-        return await self.call(found.call, context, *found.args, **found.kwargs)
+            return await self._call(context.reply, found.usage)
+        return await self._call(found.call, context, *found.args, **found.kwargs)
 
-    async def call(self, call: Callable[..., Awaitable[object]], *args: Any, **kwargs: Any) -> Exception | None:
+    async def _call(self, call: Callable[..., Awaitable[object]], *args: Any, **kwargs: Any) -> Exception | None:
+        return await self.call(partial(call, *args, **kwargs), name_of(call), self._timeout)
+
+    async def call(
+        self, call: Callable[[], Awaitable[object]], name: str, timeout: float | None = None
+    ) -> Exception | None:
         """Call a coroutine function, and return what it raises; a `TimeoutError` if it takes too long."""
-        name = getattr(call, "__qualname__", type(call).__name__)
 
         async def work() -> object:
             INSIDE.set(True)
-            return await call(*args, **kwargs)
+            return await call()
 
         task = asyncio.get_running_loop().create_task(work(), name=f"connectycube handler {name}")
         self.working[task] = name
         self.recent.add(name)
         task.add_done_callback(self._ended)
         try:
-            await asyncio.wait([task], timeout=self._timeout)
+            await asyncio.wait([task], timeout=timeout)
         except asyncio.CancelledError:
             await self._cancel(task, name)
             raise
         if not task.done():
             await self._cancel(task, name)
-            return TimeoutError(f"the handler {name} has not ended within {self._timeout:g} seconds")
+            return TimeoutError(f"the handler {name} has not ended within {timeout:g} seconds")
         if task.cancelled():
             return RuntimeError(f"the handler {name} was cancelled")
         error = task.exception()
         if error is None or isinstance(error, Exception):
             return error
-        raise error
+        # The loop ends with SystemExit and KeyboardInterrupt. Others must not end the work on a dialog.
+        wrapped = RuntimeError(f"the handler {name} raised {_text(error)}")
+        wrapped.__cause__ = error
+        return wrapped
 
     def _ended(self, task: asyncio.Task[object]) -> None:
         del self.working[task]
@@ -171,7 +177,7 @@ class Handling:
 
     # -- failures
 
-    def refused(self, failure: Failure | None, error: Exception, origin: object) -> None:
+    def refused(self, reply_id: str, failure: Failure | None, error: Exception, origin: object) -> None:
         """Report a reply that can't be sent.
 
         :param failure: the reply; `None` if the server took it before it refused it, so that it can't be sent again.
@@ -181,17 +187,22 @@ class Handling:
         if failure is not None:
             self._failures.add(failure)
         if isinstance(origin, Context):
-            self._begin(self._report(origin, error))
+            self._begin(self._report(origin, error, reply_id))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work, name="connectycube bot error")
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
-    async def _report(self, context: Context, error: Exception) -> None:
-        context._scope, context._count = f"error {type(error).__name__}", 0
+    async def _report(self, context: Context, error: Exception, failed: str) -> None:
+        """Call the error handlers.
+
+        :param failed: the id of the reply that failed, or `message`.
+        """
+        # The handler may still be at work: the ids of its answers must not depend on what is answered here.
+        context = context.within(f"error {type(error).__name__} {failed}")
         for handler in self._routes.errors:
-            problem = await self.call(handler, context, error)
+            problem = await self._call(handler, context, error)
             if problem is not None:
                 logger.error("an error handler has failed", exc_info=problem)
 
@@ -203,6 +214,11 @@ class Handling:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
+
+
+def name_of(call: Callable[..., object]) -> str:
+    """Return what logs call a function."""
+    return getattr(call, "__qualname__", type(call).__name__)
 
 
 def _text(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from .handling import INSIDE, Handling
+from .handling import Handling, name_of
 from .models import Stats
 
 __all__ = ["Jobs", "Watch"]
@@ -22,7 +22,8 @@ logger = logging.getLogger("connectycube.bots")
 class Jobs:
     """Calls functions periodically."""
 
-    def __init__(self) -> None:
+    def __init__(self, handling: Handling) -> None:
+        self._handling = handling
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, seconds: float, call: Callable[[], Awaitable[object]]) -> None:
@@ -36,16 +37,14 @@ class Jobs:
         task.add_done_callback(self._tasks.discard)
 
     async def _repeat(self, seconds: float, call: Callable[[], Awaitable[object]]) -> None:
-        INSIDE.set(True)
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             due = max(due + seconds, loop.time())
             await asyncio.sleep(due - loop.time())
-            try:
-                await call()
-            except Exception:
-                logger.exception("the job %s has failed", getattr(call, "__qualname__", type(call).__name__))
+            error = await self._handling.call(call, name_of(call))
+            if error is not None:
+                logger.error("the job %s has failed", name_of(call), exc_info=error)
 
     async def stop(self, grace: float) -> None:
         """Cancel all jobs."""

@@ -42,7 +42,7 @@ logger = logging.getLogger("connectycube.bots")
 class Outbox:
     """Sends what is stored, in order.
 
-    :param refused: called with each reply that is refused, as far as it is kept, why, and its origin.
+    :param refused: called with the id of each reply that is refused, its failure if kept, the error and its origin.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Outbox:
         chat: AsyncChat,
         persistence: Persistence,
         stats: Stats,
-        refused: Callable[[Failure | None, Exception, object], None],
+        refused: Callable[[str, Failure | None, Exception, object], None],
     ) -> None:
         self._chat = chat
         self._persistence = persistence
@@ -140,7 +140,7 @@ class Outbox:
                     content.to, content.body, dialog_id=content.dialog_id, message_id=reply.id, **content.options
                 )
         except (InvalidArgument, MessageRefused, MessageTooLong) as error:
-            await self._fail(reply, error)
+            self._persistence.later(self._fail(reply, error))
         except (ChatError, ConnectyCubeError) as error:
             self._postpone(reply, error)
         else:
@@ -148,15 +148,19 @@ class Outbox:
             self._acknowledged[reply.id] = self._origins.pop(reply.id, None)
             if len(self._acknowledged) > MOST_BOUNCING:
                 del self._acknowledged[next(iter(self._acknowledged))]
-            await self._persistence.insist(partial(self._persistence.store.sent, reply.id))
-            self._ids.discard(reply.id)
+            self._persistence.later(self._note_sent(reply))
+
+    async def _note_sent(self, reply: Reply) -> None:
+        await self._persistence.insist(partial(self._persistence.store.sent, reply.id))
+        self._ids.discard(reply.id)
 
     async def _fail(self, reply: Reply, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
         failure = await self._persistence.insist(partial(self._persistence.store.fail_reply, reply.id, text))
         self._ids.discard(reply.id)
+        origin = self._origins.pop(reply.id, None)
         if failure is not None:
-            self._refused(failure, error, self._origins.pop(reply.id, None))
+            self._refused(reply.id, failure, error, origin)
 
     def bounced(self, event: MessageFailed | MessageBlocked) -> None:
         """Report a reply that the server sends back after it has accepted it. It is not kept: it was sent."""
@@ -164,7 +168,7 @@ class Outbox:
             return
         origin = self._acknowledged.pop(event.message_id)
         error = event.error if isinstance(event, MessageFailed) else RecipientBlocked(event.message_id, None)
-        self._refused(None, error, origin)
+        self._refused(event.message_id, None, error, origin)
 
     def _postpone(self, reply: Reply, error: Exception) -> None:
         """Send a reply later, and those behind it after it."""

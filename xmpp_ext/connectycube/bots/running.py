@@ -115,7 +115,7 @@ class Run:
         self._backfill = None if cube is None else Backfill(
             cube, chat.user_id, plan.catch_up, persistence, self._dispatcher, self._intake, self._marks, stats
         )  # fmt: skip
-        self._jobs = Jobs()
+        self._jobs = Jobs(self._handling)
         self._watch = Watch(self._handling, stats)
         self._handlers: list[Callable[[Any], Any]] = []
 
@@ -178,8 +178,8 @@ class Run:
         else:
             self._backfill.begin()
 
-    def _refused(self, failure: Failure | None, error: Exception, origin: object) -> None:
-        self._handling.refused(failure, error, origin)
+    def _refused(self, reply_id: str, failure: Failure | None, error: Exception, origin: object) -> None:
+        self._handling.refused(reply_id, failure, error, origin)
 
     async def _prune(self) -> None:
         now = dt.datetime.now(dt.UTC)
@@ -214,6 +214,15 @@ class Run:
 
         :param grace: seconds for handlers, and then for replies.
         """
+        try:
+            await self._finish(grace)
+        finally:
+            for call in self._handlers:
+                self.chat.off(call)
+            await self._plan.account.close()
+            await self._plan.store.close()
+
+    async def _finish(self, grace: float) -> None:
         self._watch.stop()
         await self._jobs.stop(grace)
         await self._dispatcher.stop(grace)
@@ -227,12 +236,8 @@ class Run:
         await self._marks.stop()
         await self.chat.disconnect(timeout=grace)
         await self.outbox.stop()
-        await self._persistence.settle()
         await self._intake.stop()
-        for call in self._handlers:
-            self.chat.off(call)
-        await self._plan.account.close()
-        await self._plan.store.close()
+        await self._persistence.settle()
 
 
 def _inside(call: Callable[[Any], Awaitable[object]]) -> Callable[[Any], Awaitable[object]]:

@@ -116,19 +116,22 @@ class SqliteStore:
         thread, self._thread = self._thread, None
         if thread is not None:
             self._calls.put(None)
-            await asyncio.to_thread(thread.join)
-        self._lock.release()
+            await asyncio.to_thread(thread.join)  # It releases the lock, even if this is cancelled.
 
     def _work(self, opened: asyncio.Future[None]) -> None:
         try:
             connection = self._connect()
-        except (StoreError, sqlite3.Error) as error:
+        except Exception as error:
+            self._lock.release()
             self._settle([(opened, self._error(error))])
             return
         self._settle([(opened, None)])
-        with contextlib.closing(connection):
+        try:
             while (batch := self._next()) is not None:
                 self._settle(self._transaction(connection, batch))
+        finally:
+            connection.close()
+            self._lock.release()
 
     def _next(self) -> list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] | None:
         """Return the calls that wait, as soon as there is one; `None` at the end."""
@@ -200,6 +203,8 @@ class SqliteStore:
     # -- opening
 
     def _connect(self) -> Connection:
+        with contextlib.suppress(OSError):  # SQLite reports it.
+            self._path.touch(mode=0o600)  # Nobody else may read the messages.
         connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
         try:
             self._prepare(connection)
