@@ -1,4 +1,4 @@
-"""A bot that echoes every message, in private and in groups, until Ctrl-C. If the chat ends for good, so does the bot.
+"""A bot that echoes every message, in private and in groups, until Ctrl-C or until the chat ends permanently.
 
 python examples/echo_bot.py [STORE]     with the account from chat_account.py
 

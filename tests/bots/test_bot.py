@@ -339,10 +339,10 @@ def test_bot_that_is_not_at_work(world: World) -> None:
             assert bot.failed() == ()
             await bot.stop()
             for call in (lambda: bot.chat, lambda: bot.retry("x")):
-                with pytest.raises(Exception, match="the bot is not at work"):
+                with pytest.raises(Exception, match="the bot is not running"):
                     call()
             async with bot.running():
-                with pytest.raises(ConfigurationError, match="at work already"):
+                with pytest.raises(ConfigurationError, match="already running"):
                     await bot.serve()
 
     run(main())
@@ -359,7 +359,7 @@ def test_bot_that_is_not_at_work(world: World) -> None:
         ({"prefix": 1}, "prefix must be a string"),
         ({"handler_timeout": 0}, "handler_timeout must be more than 0 seconds"),
         ({"chat": 1}, "chat must be an AsyncChat or its arguments"),
-        ({"chat": {"mark_delivered": "always"}}, "chat can't have mark_delivered"),
+        ({"chat": {"mark_delivered": "always"}}, "chat can't contain mark_delivered"),
         ({"cube": 1}, "cube must be an AsyncConnectyCube"),
     ],
 )
@@ -382,5 +382,5 @@ def test_invalid_handlers() -> None:
     @bot.command("one")
     async def one(ctx: Context) -> None: ...
 
-    with pytest.raises(InvalidArgument, match="is a command already"):
+    with pytest.raises(InvalidArgument, match="is already registered"):
         bot.command("ONE")(one)

@@ -56,9 +56,9 @@ def test_failed_and_stats(path: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_retry(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed(capsys, "retry", path, REPLY) == [f"{REPLY} waits to be handled again"]
+    assert printed(capsys, "retry", path, REPLY) == [f"{REPLY} will be retried"]
     assert printed(capsys, "stats", path) == ["pending 1", "handled 0", "failed 1", "unsent 1"]
-    assert printed(capsys, "retry", path) == [f"{KEY} waits to be handled again"]
+    assert printed(capsys, "retry", path) == [f"{KEY} will be retried"]
     assert printed(capsys, "failed", path) == []
     assert main(["retry", path, "other"]) == 1
     assert capsys.readouterr().err == "there is no failure other: see `connectycube-bots failed`\n"

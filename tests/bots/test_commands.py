@@ -83,7 +83,7 @@ def test_arguments(
     [
         (weather, "/weather", "City is missing."),
         (weather, "/weather Kyiv soon", "Days must be a whole number, not 'soon'."),
-        (weather, "/weather Kyiv 3 4", "There is more than expected: '4'."),
+        (weather, "/weather Kyiv 3 4", "Unexpected argument: '4'."),
         (say, "/say 2", "Text is missing."),
         (add, "/add 1 two", "Numbers must be a number, not 'two'."),
         (paint, "/paint green big", "Colour must be one of red, blue, not 'green'."),

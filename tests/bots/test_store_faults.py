@@ -28,6 +28,19 @@ asyncio.run(main())
 """
 
 
+FORKED = """
+import os, sys
+from pathlib import Path
+from connectycube.bots.lock import FileLock
+lock = FileLock(Path(sys.argv[1] + ".lock"), "bot.db")
+lock.take()
+if os.fork():
+    os._exit(0)
+print("forked", flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A store with one message."""
@@ -83,6 +96,16 @@ def test_second_process_learns_who_holds_it(path: Path, holder: subprocess.Popen
     opened(path)
 
 
+def test_forked_child_does_not_hold_it(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKED, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "forked\n"
+        assert parent.wait() == 0
+        opened(path)
+
+
 def test_second_bot_in_the_same_process_is_refused(path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(path)
@@ -121,7 +144,7 @@ def test_newer_version(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    assert problem(path) == "has version 7, but this release reads up to 1: install a newer release"
+    assert problem(path) == "has version 7, but this release supports versions up to 1: install a newer release"
 
 
 def test_database_of_another_program(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bots that lose nothing: handlers of messages over a durable store. Install `connectycube[bots]`.
+"""Bots that lose no messages, over a durable store. Install `connectycube[bots]`.
 
 from connectycube.bots import Bot, Context
 

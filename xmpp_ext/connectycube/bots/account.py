@@ -1,4 +1,4 @@
-"""Whose bot it is: the REST client and the chat, from arguments or the environment."""
+"""The bot's account: creates the REST client and the chat from arguments or the environment."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from connectycube.rest import AsyncConnectyCube, ConfigurationError, InvalidArgu
 __all__ = ["Account"]
 
 OWN: Final = ("cube", "mark_delivered")
-"""Options of the chat that the bot sets."""
+"""Chat options that only the bot may set."""
 
 
 class Account:
-    """Makes the clients of a bot.
+    """Creates a bot's clients.
 
-    :ivar cube: the REST client; `None` if there is none.
+    :ivar cube: the REST client, if there is one.
     """
 
     def __init__(self, cube: AsyncConnectyCube | None, chat: AsyncChat | Mapping[str, Any] | None) -> None:
@@ -27,16 +27,15 @@ class Account:
         if chat is not None and not isinstance(chat, (AsyncChat, Mapping)):
             raise InvalidArgument("chat", f"must be an AsyncChat or its arguments, not {type(chat).__name__}")
         if isinstance(chat, Mapping) and (wrong := [name for name in OWN if name in chat]):
-            raise InvalidArgument("chat", f"can't have {' and '.join(wrong)}: the bot sets that")
+            raise InvalidArgument("chat", f"can't contain {' and '.join(wrong)}: the bot sets that")
         self.cube = cube
         self._chat = chat
         self._owns_cube = False
 
     async def open(self) -> AsyncChat:
-        """Log in, and return the chat, which is not connected yet.
+        """Log in, and return the chat, not yet connected.
 
-        :raises ConfigurationError: if no account is given.
-        :raises ConnectyCubeError: if the login fails.
+        :raises ConfigurationError: if there is no account.
         """
         if isinstance(self._chat, AsyncChat):
             return self._chat
@@ -61,10 +60,7 @@ class Account:
 
 
 def _named_account() -> dict[str, Any]:
-    """Return the account that the environment names.
-
-    :raises ConfigurationError: if it names none.
-    """
+    """Return the user id and password from the environment."""
     user_id, password = os.environ.get("CONNECTYCUBE_USER_ID", ""), os.environ.get("CONNECTYCUBE_PASSWORD", "")
     if not user_id.isdecimal() or not password:
         raise ConfigurationError(

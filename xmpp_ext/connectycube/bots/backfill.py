@@ -1,4 +1,4 @@
-"""Reads what was missed from the history, over REST."""
+"""Reads missed messages from the history, over REST."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Backfill:
             except Exception as error:
                 known = isinstance(error, ConnectyCubeError)
                 logger.warning(
-                    "missed messages can't be read, the next attempt follows in %g s: %s", pause, error,
+                    "missed messages can't be read, retrying in %g s: %s", pause, error,
                     exc_info=None if known else error,
                 )  # fmt: skip
             # Other messages must not wait for ever. What is read later comes after them.

@@ -1,4 +1,4 @@
-"""`Bot`: handlers of messages, and their life from `serve` to `stop`."""
+"""`Bot`: registers handlers, and runs them from `serve` to `stop`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from .store import Failure, Store
 __all__ = ["Bot"]
 
 GRACE: Final = 10.0
-"""Seconds that handlers have to finish when the bot stops, and then the server to take their replies."""
+"""Seconds that handlers have to finish when the bot stops, and then seconds to send their replies."""
 
 F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 M = TypeVar("M", bound=Callable[[Context], Awaitable[object]])
@@ -52,23 +52,21 @@ J = TypeVar("J", bound=Callable[[], Awaitable[object]])
 
 
 class Bot:
-    """A program that answers messages and loses none.
+    """A program that answers messages without losing any.
 
-    A message is stored before the server learns that it arrived, and handled until a handler succeeds; an answer is
-    stored before it is sent, and sent until the server has it. What was missed while the bot was away is read from the
-    history. The messages of a dialog are handled in order, those of several dialogs at the same time.
+    Messages are stored before they are acknowledged, and answers before they are sent. Messages missed while the bot
+    was away are read from the history. Messages of one dialog are handled in order, and dialogs in parallel.
 
     :param cube: a REST client. Default: one for the account in `CONNECTYCUBE_APP_ID`, `CONNECTYCUBE_AUTH_KEY`,
-        `CONNECTYCUBE_LOGIN` and `CONNECTYCUBE_PASSWORD`; or else none, and the chat uses the account in
-        `CONNECTYCUBE_USER_ID` and `CONNECTYCUBE_PASSWORD`. Without REST, missed messages can't be read from the
-        history.
-    :param store: the path of a file, or `memory`, which does not outlive the process.
-    :param catch_up: how far back missed messages are looked for.
-    :param concurrency: how many handlers may be at work at the same time.
-    :param attempts: how often a handler is called for a message before the message is kept in `failed()`.
-    :param prefix: what commands begin with.
+        `CONNECTYCUBE_LOGIN` and `CONNECTYCUBE_PASSWORD`. Without these, the chat uses the account in
+        `CONNECTYCUBE_USER_ID` and `CONNECTYCUBE_PASSWORD`, and missed messages can't be read from the history.
+    :param store: the path of a file, or `memory`, which keeps nothing across a restart.
+    :param catch_up: how far back to look for missed messages.
+    :param concurrency: maximum number of dialogs handled in parallel.
+    :param attempts: how many times to call a handler before its message is kept in `failed()`.
+    :param prefix: the prefix of commands.
     :param chat: arguments for the bot's `AsyncChat`, or an `AsyncChat` that is not connected yet.
-    :param handler_timeout: seconds after which a handler is cancelled and has failed; `None` for no limit.
+    :param handler_timeout: seconds after which a handler is cancelled and counts as failed; `None` for no limit.
     :raises InvalidArgument: if an argument is invalid.
     """
 
@@ -107,20 +105,19 @@ class Bot:
         self._stopped: asyncio.Event | None = None
 
     def __repr__(self) -> str:
-        return f"<Bot {self._plan.store.name}{'' if self._run is None else ' at work'}>"
+        return f"<Bot {self._plan.store.name}{'' if self._run is None else ' running'}>"
 
     # -- handlers
 
     def command(self, name: str) -> Callable[[F], F]:
-        """Register a handler of a command: `@bot.command("weather")`.
+        """Register a command handler: `@bot.command("weather")`.
 
         The words after the name are converted to the types of the handler's parameters. A parameter after `*` takes
-        the rest of the text as it is, and `*words` any number of words; double quotes keep words together. If the
-        arguments are wrong, the answer says why and how to call the command; its last line is the first one of the
-        handler's docstring.
+        the rest of the text, and `*words` takes all remaining words; double quotes keep words together. If the
+        arguments are wrong, the bot replies with the problem, the usage and the first line of the handler's docstring.
 
-        :param name: what follows the prefix; upper and lower case are the same.
-        :raises InvalidArgument: from the decorator, if the handler or the name can't be used.
+        :param name: the name after the prefix, in upper or lower case.
+        :raises InvalidArgument: from the decorator, if the handler or the name is invalid.
         """
         names = sys._getframe(1).f_locals
 
@@ -131,15 +128,14 @@ class Bot:
         return register
 
     def message(self, which: Filter = None) -> Callable[[M], M]:
-        """Register a handler of messages: `@bot.message(r"\\bping\\b")`.
+        """Register a message handler: `@bot.message(r"\\bping\\b")`.
 
-        A message goes to the first command or handler that takes it, in the order of registration, commands first.
+        Each message goes to the first handler that matches: first commands, then handlers in order of registration.
 
-        :param which: a pattern that is searched for in the text, or a function of the `ChatMessage`; what it finds is
-            the context's `match`. Default: all messages.
-        :raises InvalidArgument: if the pattern is invalid; from the decorator, if the handler can't be used.
+        :param which: a pattern to search for in the text, or a predicate of the `ChatMessage`; `ctx.match` holds its
+            result. Default: all messages.
+        :raises InvalidArgument: if the pattern is invalid; from the decorator, if the handler is invalid.
         """
-
         matches = predicate(which)
 
         def register(call: M) -> M:
@@ -149,12 +145,12 @@ class Bot:
         return register
 
     def on(self, *types: type[Any]) -> Callable[[L], L]:
-        """Register a handler of other events, or of stanzas: `@bot.on(ContactRequested)`.
+        """Register a handler of other events or stanzas: `@bot.on(ContactRequested)`.
 
         They are not stored: each reaches the handler at most once.
 
-        :param types: event classes of `connectycube.chat` or stanza classes.
-        :raises InvalidArgument: from the decorator, if the handler can't be used.
+        :param types: event classes of `connectycube.chat`, or stanza classes.
+        :raises InvalidArgument: from the decorator, if the handler is invalid.
         """
         if not types:
             raise InvalidArgument("types", "are missing: pass event or stanza classes")
@@ -167,23 +163,22 @@ class Bot:
         return register
 
     def error(self, call: E) -> E:
-        """Register a handler of failures: `@bot.error`.
+        """Register an error handler: `@bot.error`.
 
-        It is called with the context and the exception when a message has failed for good, or when the server refuses
-        an answer. Failures are logged as well.
+        It receives the context and the exception when a message fails permanently or the server refuses an answer.
 
         :param call: the handler.
-        :raises InvalidArgument: if the handler can't be used.
+        :raises InvalidArgument: if the handler is invalid.
         """
         check_handler(call)
         self._routes.errors.append(call)
         return call
 
     def every(self, seconds: float) -> Callable[[J], J]:
-        """Register a function that is called periodically while the bot is at work, the first time after `seconds`.
+        """Register a function that is called periodically while the bot runs, first after `seconds`.
 
         :param seconds: the time between two calls. A call that takes longer delays the next one.
-        :raises InvalidArgument: if the time is invalid; from the decorator, if the function can't be used.
+        :raises InvalidArgument: if the time is invalid; from the decorator, if the function is invalid.
         """
         _check_seconds("seconds", seconds)
 
@@ -197,12 +192,12 @@ class Bot:
     # -- life
 
     async def serve(self) -> None:
-        """Work until `stop` is called.
+        """Run until `stop` is called.
 
         :raises StoreError: if the store can't be opened.
         :raises ConfigurationError: if there is no account.
         :raises ConnectyCubeError: if the login fails.
-        :raises ConnectError: if the chat can't be connected, or ends for good.
+        :raises ConnectError: if the chat can't connect, or ends permanently.
         """
         run = await self._open()
         stopping = self._stopping
@@ -220,7 +215,7 @@ class Bot:
 
     async def _open(self) -> Run:
         if self._stopped is not None:
-            raise ConfigurationError("the bot is at work already")
+            raise ConfigurationError("the bot is already running")
         self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
         run = Run(self._plan, self, self._stats, self._failures)
         try:
@@ -243,9 +238,9 @@ class Bot:
             self._stopping = self._stopped = None
 
     def run(self) -> None:
-        """Work until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
+        """Run until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
 
-        If the bot can't start, or the chat ends for good, it prints the reason and exits with status 1.
+        If the bot can't start, or the chat ends permanently, print the reason and exit with status 1.
         """
         try:
             asyncio.run(self._run_until_signalled())
@@ -271,8 +266,8 @@ class Bot:
     async def stop(self) -> None:
         """Stop the bot, and wait until it has stopped.
 
-        Handlers at work have 10 seconds to finish, and their answers as long to be sent. What is left stays in the
-        store. If a handler calls this, it returns at once.
+        Running handlers have 10 seconds to finish, and then their answers have 10 seconds to be sent. The rest stays in
+        the store. When a handler calls this, it returns at once.
         """
         stopping, stopped = self._stopping, self._stopped
         if stopping is None or stopped is None:
@@ -283,9 +278,9 @@ class Bot:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Bot]:
-        """Work for the duration of an `async with` block, which begins once missed messages are stored.
+        """Run for the duration of an `async with` block, which begins once missed messages are stored.
 
-        :raises ConnectyCubeError: as `serve` does; if the chat ends for good, at the end of the block.
+        :raises ConnectyCubeError: as `serve` does; at the end of the block if the chat has ended permanently.
         """
         run = await self._open()
         try:
@@ -301,7 +296,7 @@ class Bot:
     def chat(self) -> AsyncChat:
         """The bot's chat.
 
-        :raises NotConnected: if the bot is not at work.
+        :raises NotConnected: if the bot is not running.
         """
         return self._at_work.chat
 
@@ -319,7 +314,7 @@ class Bot:
     @property
     def _at_work(self) -> Run:
         if self._run is None:
-            raise NotConnected("the bot is not at work: call run() or serve() first")
+            raise NotConnected("the bot is not running: call run() or serve() first")
         return self._run
 
     async def send(
@@ -332,16 +327,16 @@ class Bot:
     ) -> SentMessage:
         """Send a message from anywhere in the program.
 
-        Returns once the message is stored; the bot then sends it until the server has it, across restarts.
+        This returns once the message is stored. The bot sends it until the server has it, across restarts.
 
-        :param to: a user's id, the user, a dialog's id, or a `Dialog`.
+        :param to: a user, a dialog, or the id of one.
         :param body: the text.
-        :param message_id: the message's id, 24 hexadecimal digits; a message whose id is stored already is not sent
-            again. Default: a new one.
+        :param message_id: the message's id, 24 hexadecimal digits. A message with an id that was stored before is not
+            sent again. Default: a new id.
         :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
             `silent`.
         :raises InvalidArgument: if an argument is invalid.
-        :raises NotConnected: if the bot is not at work.
+        :raises NotConnected: if the bot is not running.
         :raises StoreError: if the bot stops before the message is stored.
         """
         run = self._at_work
@@ -352,19 +347,19 @@ class Bot:
 
     @property
     def stats(self) -> Stats:
-        """What the bot has done since the process started, and what waits."""
+        """What the bot has done since the process started, and what is waiting."""
         return evolve(self._stats) if self._run is None else self._run.stats
 
     def failed(self) -> tuple[Failure, ...]:
-        """Return the latest messages that could not be handled and replies that could not be sent, oldest first."""
+        """Return the latest messages and replies that failed permanently, oldest first."""
         return self._failures.all()
 
     def retry(self, failure_id: str) -> None:
-        """Handle a failed message once more, or send a failed reply once more, in the background.
+        """Retry a failed message or reply in the background.
 
         :param failure_id: the `id` of an entry of `failed()`.
         :raises InvalidArgument: if there is no such failure.
-        :raises NotConnected: if the bot is not at work.
+        :raises NotConnected: if the bot is not running.
         """
         run = self._at_work
         if self._failures.pop(failure_id) is None:

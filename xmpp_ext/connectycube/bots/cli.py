@@ -1,4 +1,4 @@
-"""`connectycube-bots`: what failed, once more, and how much there is in a bot's store."""
+"""`connectycube-bots`: lists and retries failures, and counts what is in a bot's store."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
-    parser = argparse.ArgumentParser(prog="connectycube-bots", description="Look into the store of a bot.")
+    parser = argparse.ArgumentParser(prog="connectycube-bots", description="Inspect a bot's store.")
     commands = parser.add_subparsers(dest="command", required=True)
-    failed = commands.add_parser("failed", help="list messages that could not be handled, and replies not sent")
-    failed.add_argument("store", metavar="STORE", help="path of the store")
-    retry = commands.add_parser("retry", help="let a bot handle or send them again")
-    retry.add_argument("store", metavar="STORE", help="path of the store")
-    retry.add_argument("ids", metavar="ID", nargs="*", help="as listed by `failed`; default: all")
-    stats = commands.add_parser("stats", help="count what is in the store")
-    stats.add_argument("store", metavar="STORE", help="path of the store")
+    for name, text in (
+        ("failed", "list messages and replies that failed"),
+        ("retry", "retry failed messages and replies"),
+        ("stats", "count what is in the store"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("store", metavar="STORE", help="path of the store")
+        if name == "retry":
+            command.add_argument("ids", metavar="ID", nargs="*", help="as listed by `failed`; default: all")
     options = parser.parse_args(arguments)
     try:
         return asyncio.run(_run(options))
@@ -64,7 +66,7 @@ async def _retry(store: SqliteStore, ids: list[str]) -> int:
             print(f"there is no failure {failure_id}: see `connectycube-bots failed`", file=sys.stderr)
             status = 1
         else:
-            print(f"{failure_id} waits to be handled again")
+            print(f"{failure_id} will be retried")
     return status
 
 

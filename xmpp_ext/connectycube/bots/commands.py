@@ -125,7 +125,7 @@ class Command:
             else:
                 found.append(parameter.convert(word))
         if text:
-            raise ValueError(f"there is more than expected: {text[:40]!r}")
+            raise ValueError(f"unexpected argument: {text[:40]!r}")
         return found, named
 
 

@@ -1,4 +1,4 @@
-"""What a handler gets: a message, and what can be done with it."""
+"""`Context`: the message that a handler receives, and ways to respond to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RunningBot(Protocol):
         ...
 
     def failed(self) -> tuple[Failure, ...]:
-        """Return the messages and replies that failed for good."""
+        """Return the messages and replies that failed permanently."""
         ...
 
     def retry(self, failure_id: str) -> None:
@@ -59,15 +59,15 @@ class Tools:
 
 
 class Context:
-    """A message, and what can be done with it.
+    """A message, and ways to respond to it.
 
     :ivar message: the message.
-    :ivar args: the arguments of the command, converted; empty for other messages.
-    :ivar match: what the pattern or predicate of `@bot.message` found; `None` for commands.
+    :ivar args: the converted arguments of a command; empty for other messages.
+    :ivar match: the result of the pattern or predicate of `@bot.message`; `None` for commands.
     :ivar chat: the bot's chat.
     :ivar bot: the bot.
-    :ivar from_history: whether the message was missed, and read from the history.
-    :ivar redelivered: whether a handler may have been called for it before, by this process or an earlier one.
+    :ivar from_history: whether the message was missed and then read from the history.
+    :ivar redelivered: whether a handler may have been called for it before, in this process or an earlier one.
     """
 
     def __init__(self, tools: Tools, job: Job) -> None:
@@ -83,7 +83,7 @@ class Context:
         self.from_history: bool = job.from_history
         self.redelivered: bool = job.redelivered
 
-    def within(self, scope: str) -> Context:
+    def _within(self, scope: str) -> Context:
         """Return a copy whose answers have ids of their own."""
         found = copy.copy(self)
         found._scope, found._count = scope, 0
@@ -99,12 +99,12 @@ class Context:
 
     @property
     def sender_id(self) -> int | None:
-        """Who wrote the message; `None` if that is not a user of the application."""
+        """The author's user id; `None` if the author is not a user of the application."""
         return self.message.sender_id
 
     @property
     def dialog_id(self) -> str | None:
-        """The dialog, if it is known. In a private dialog, the sender names it."""
+        """The dialog's id, if known. In a private dialog, it is the sender's claim."""
         return self.message.dialog_id
 
     @property
@@ -120,30 +120,30 @@ class Context:
     # -- answers
 
     async def reply(self, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
-        """Answer the message where it was written: in its group, or privately to its sender.
+        """Answer in the message's group, or privately to its sender.
 
-        Returns once the answer is stored; the bot then sends it until the server has it, across restarts. If the
-        handler runs again, its answers keep their ids, and those that are stored already are not stored or sent again.
-        An answer that the server refuses is reported to `@bot.error` and kept in `bot.failed()`.
+        This returns once the answer is stored. The bot sends it until the server has it, across restarts. If the
+        handler runs again, its answers keep their ids, and recipients see each once. Refused answers are
+        reported to `@bot.error` and kept in `bot.failed()`.
 
         :param body: the text.
         :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
             `silent`.
-        :raises InvalidArgument: if an argument is invalid, or nobody can be answered.
+        :raises InvalidArgument: if an argument is invalid, or the sender is not a user of the application.
         :raises StoreError: if the bot stops before the answer is stored.
         """
         message = self.message
         if message.sender_id is None and message.type == "chat":
-            raise InvalidArgument("message", "has nobody who could be answered: it is from no user of this application")
+            raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
         place = {"type": message.type, "sender_id": message.sender_id, "dialog_id": message.dialog_id}
         return await self._put(content_of(place, body, options))
 
     async def send(
         self, to: int | str | User | Contact | Dialog, body: str | None = None, **options: Unpack[SendOptions]
     ) -> SentMessage:
-        """Send a message elsewhere because of this one. It is stored and sent as an answer is.
+        """Send a message to another user or dialog, stored and sent like an answer.
 
-        :param to: a user's id, the user, a dialog's id, or a `Dialog`.
+        :param to: a user, a dialog, or the id of one.
         :param body: the text.
         :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
             `silent`.
@@ -163,7 +163,7 @@ class Context:
 
     @asynccontextmanager
     async def typing(self) -> AsyncGenerator[None]:
-        """Show that the bot is typing: `async with ctx.typing():`. It is not shown while there is no connection."""
+        """Show that the bot is typing: `async with ctx.typing():`. Ignored while disconnected."""
         await self._type()
         task = asyncio.get_running_loop().create_task(self._keep_typing(), name="connectycube typing")
         try:
@@ -188,11 +188,11 @@ class Context:
         message = self.message
         found = message.dialog_id if message.type == "groupchat" else message.sender_id
         if found is None:
-            raise InvalidArgument("message", "has nobody who could be answered: it is from no user of this application")
+            raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
         return found
 
     async def mark_read(self) -> None:
-        """Tell the sender that the message was read. A sender who blocks the bot does not learn it.
+        """Mark the message as read. Ignored if the sender has blocked the bot.
 
         :raises InvalidArgument: if the message has no id or no sender.
         :raises MessageNotSent: if there is no connection.
@@ -201,10 +201,10 @@ class Context:
             await self.chat.mark_read(self.message)
 
     async def react(self, reaction: str, *, remove: bool = False) -> None:
-        """React to the message, such as with an emoji.
+        """React to the message.
 
-        :param reaction: the reaction.
-        :param remove: whether to withdraw it.
+        :param reaction: the reaction, such as an emoji.
+        :param remove: withdraw the reaction instead.
         :raises ConfigurationError: if the bot has no REST client.
         :raises InvalidArgument: if the message has no id.
         :raises ApiError: if the server refuses.

@@ -18,7 +18,7 @@ class StoreError(ConnectyCubeError):
     """The store can't be opened, read or written.
 
     :ivar name: the store, such as the path of its file.
-    :ivar problem: what is wrong, and what to do about it.
+    :ivar problem: what is wrong and how to fix it.
     """
 
     def __init__(self, name: str, problem: str) -> None:
@@ -33,11 +33,11 @@ class StoreError(ConnectyCubeError):
 class StoreLocked(StoreError):
     """Another process uses the store.
 
-    :ivar holder: which process that is.
+    :ivar holder: that process.
     """
 
     def __init__(self, name: str, holder: str) -> None:
-        super().__init__(name, f"is in use by {holder}: stop it first, or give each bot a store of its own")
+        super().__init__(name, f"is in use by {holder}: stop it first, or give each bot its own store")
         self.holder = holder
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Calls the handler of a message, again if it fails, and reports what fails for good."""
+"""Calls a message's handler, retries it when it fails, and reports permanent failures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FIRST_DELAY: Final = 1.0
 """Seconds before a failed handler is called again; doubled each time."""
 LONGEST_DELAY: Final = 60.0
 LAST_WORDS: Final = 1.0
-"""Seconds that a handler has to end once it was cancelled."""
+"""Seconds that a cancelled handler has to finish."""
 MOST_FAILURES: Final = 1000
-"""Failures in memory. The store holds more."""
+"""How many failures are kept in memory; the store holds more."""
 
 logger = logging.getLogger("connectycube.bots")
 
 INSIDE: Final[ContextVar[bool]] = ContextVar("INSIDE", default=False)
-"""Whether the code that runs was called by the bot, which must not wait for itself."""
+"""Whether the bot called the current code, which must then not wait for the bot to stop."""
 
 
 class Failures:
@@ -63,8 +63,8 @@ class Handling:
 
     :param attempts: how often a handler is called for a message.
     :param timeout: seconds that a handler may take; `None` for no limit.
-    :ivar working: the names of the handlers at work, by task.
-    :ivar recent: the names of those that were at work since it was last cleared.
+    :ivar working: the names of the running handlers, by task.
+    :ivar recent: the names of the handlers that have run since it was last cleared.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Handling:
     async def handle(self, job: Job) -> float | None:
         """Call the handler of a message.
 
-        :returns: seconds after which to call it again; `None` if it succeeded or has failed for good.
+        :returns: seconds after which to call it again; `None` if it succeeded or has failed permanently.
         """
         job.attempts += 1
         context = Context(self._tools, job)
@@ -105,7 +105,7 @@ class Handling:
             self._stats.retried += 1
             delay: float = min(FIRST_DELAY * 2 ** (job.attempts - 1), LONGEST_DELAY)
             logger.warning(
-                "attempt %d for message %s has failed, the next follows in %g s: %s",
+                "attempt %d for message %s failed, the next follows in %g s: %s",
                 job.attempts, job.key, delay, _text(error),
             )  # fmt: skip
             return delay
@@ -153,13 +153,13 @@ class Handling:
             raise
         if not task.done():
             await self._cancel(task, name)
-            return TimeoutError(f"the handler {name} has not ended within {timeout:g} seconds")
+            return TimeoutError(f"the handler {name} did not finish within {timeout:g} s")
         if task.cancelled():
             return RuntimeError(f"the handler {name} was cancelled")
         error = task.exception()
         if error is None or isinstance(error, Exception):
             return error
-        # The loop ends with SystemExit and KeyboardInterrupt. Others must not end the work on a dialog.
+        # SystemExit and KeyboardInterrupt have ended the loop by now. Others must not block the dialog.
         wrapped = RuntimeError(f"the handler {name} raised {_text(error)}")
         wrapped.__cause__ = error
         return wrapped
@@ -167,7 +167,7 @@ class Handling:
     def _ended(self, task: asyncio.Task[object]) -> None:
         del self.working[task]
         if not task.cancelled():
-            task.exception()  # One that was left behind has nobody else who asks.
+            task.exception()  # Nothing else retrieves it if the handler was left behind.
 
     async def _cancel(self, task: asyncio.Task[object], name: str) -> None:
         task.cancel()
@@ -200,11 +200,11 @@ class Handling:
         :param failed: the id of the reply that failed, or `message`.
         """
         # The handler may still be at work: the ids of its answers must not depend on what is answered here.
-        context = context.within(f"error {type(error).__name__} {failed}")
+        context = context._within(f"error {type(error).__name__} {failed}")
         for handler in self._routes.errors:
             problem = await self._call(handler, context, error)
             if problem is not None:
-                logger.error("an error handler has failed", exc_info=problem)
+                logger.error("an error handler failed", exc_info=problem)
 
     async def stop(self, grace: float) -> None:
         """Let error handlers finish."""

@@ -1,4 +1,4 @@
-"""What comes in over the chat: it is stored before it is acknowledged, marked as delivered and handled."""
+"""Inbound messages: stored before they are acknowledged, marked as delivered and handled."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Marks:
         if not message.markable or message.id is None or message.sender_id is None or message.dialog_id is None:
             return
         if len(self._tasks) >= MOST_MARKS:
-            logger.debug("too many delivered marks are on their way: %s stays without", message.id)
+            logger.debug("too many delivered marks are pending: %s gets none", message.id)
             return
         task = asyncio.get_running_loop().create_task(self._send(message), name="connectycube mark")
         self._tasks.add(task)

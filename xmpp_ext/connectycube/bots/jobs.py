@@ -1,4 +1,4 @@
-"""What a bot does by the clock: periodic jobs, and the look-out for code that blocks the event loop."""
+"""Periodic jobs, and a watch for code that blocks the event loop."""
 
 from __future__ import annotations
 
@@ -27,10 +27,7 @@ class Jobs:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, seconds: float, call: Callable[[], Awaitable[object]]) -> None:
-        """Call a coroutine function again and again, for the first time after so many seconds.
-
-        An exception is logged, and the next call follows as usual. Calls never overlap.
-        """
+        """Call a coroutine function periodically. Exceptions are logged, and calls never overlap."""
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._repeat(seconds, call), name="connectycube bot job")
         self._tasks.add(task)
@@ -44,7 +41,7 @@ class Jobs:
             await asyncio.sleep(due - loop.time())
             error = await self._handling.call(call, name_of(call))
             if error is not None:
-                logger.error("the job %s has failed", name_of(call), exc_info=error)
+                logger.error("the job %s failed", name_of(call), exc_info=error)
 
     async def stop(self, grace: float) -> None:
         """Cancel all jobs."""
@@ -55,7 +52,7 @@ class Jobs:
 
 
 class Watch:
-    """Reports how long the event loop was blocked, and which handlers were at work."""
+    """Reports how long the event loop was blocked, and which handlers were running."""
 
     def __init__(self, handling: Handling, stats: Stats) -> None:
         self._handling = handling
@@ -74,7 +71,7 @@ class Watch:
             self._stats.blocked += 1
             names = ", ".join(sorted(self._handling.recent)) or "none"
             logger.warning(
-                "the event loop was blocked for %.1f seconds (handlers at work: %s): "
+                "the event loop was blocked for %.1f seconds (handlers running: %s): "
                 "move what blocks into a thread with asyncio.to_thread",
                 late, names,
             )  # fmt: skip

@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Final
+from weakref import WeakSet
 
 from .errors import StoreError, StoreLocked
 
@@ -25,6 +27,9 @@ else:
 
     def _take(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_held: Final[WeakSet[FileLock]] = WeakSet()
 
 
 class FileLock:
@@ -53,6 +58,7 @@ class FileLock:
             os.close(file)
             raise StoreLocked(self._name, holder.strip() or "another process") from error
         self._file = file
+        _held.add(self)
         # If this fails, as on a full disk, the lock holds but is anonymous.
         with contextlib.suppress(OSError):
             os.truncate(file, 0)
@@ -64,3 +70,14 @@ class FileLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+            _held.discard(self)
+
+
+def _forked() -> None:
+    """Leave the locks to the parent: a child would keep them beyond its end."""
+    for lock in list(_held):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

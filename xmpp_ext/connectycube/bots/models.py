@@ -1,4 +1,4 @@
-"""What a bot reports about its work."""
+"""A bot's statistics."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ __all__ = ["Stats"]
 
 @define(kw_only=True)
 class Stats:
-    """What a bot has done since the process started, and what waits.
+    """What a bot has done since the process started, and what is waiting.
 
-    :ivar received: messages that were stored, copies excluded.
-    :ivar duplicates: copies of messages that were stored before.
-    :ivar backfilled: messages that were found in the history; they also count as received.
-    :ivar handled: messages that were handled.
-    :ivar retried: attempts that failed and were, or will be, repeated.
-    :ivar failed: messages and replies that failed for good.
+    :ivar received: messages stored, excluding copies.
+    :ivar duplicates: copies of messages that were already stored.
+    :ivar backfilled: messages read from the history, also counted as received.
+    :ivar handled: messages handled.
+    :ivar retried: failed attempts that are repeated.
+    :ivar failed: messages and replies that failed permanently.
     :ivar sent: replies that the server has.
-    :ivar blocked: how often the event loop was blocked for a second or more.
-    :ivar running: handlers at work.
-    :ivar waiting: messages that wait for a handler, as far as they are in memory.
-    :ivar unsent: replies that wait for the server.
+    :ivar blocked: times that the event loop was blocked for a second or more.
+    :ivar running: messages being handled.
+    :ivar waiting: messages in memory that are waiting for a handler.
+    :ivar unsent: replies that are waiting to be sent.
     """
 
     received: int = 0

@@ -1,4 +1,4 @@
-"""What goes out: it is stored before it is sent, and sent until the server has it."""
+"""Outbound messages: stored before they are sent, and sent until the server has them."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Outbox:
 
     def _postpone(self, reply: Reply, error: Exception) -> None:
         """Send a reply later, and those behind it after it."""
-        logger.info("%s; the bot tries again", error)
+        logger.info("%s; the bot will retry", error)
         heapq.heappush(self._waiting, (reply.position, reply))
         if self._pause is None and not self._stopped:
             self._pause = asyncio.get_running_loop().call_later(PAUSE, self._resume)
@@ -187,7 +187,7 @@ class Outbox:
             async with asyncio.timeout(timeout):
                 await self._empty.wait()
         except TimeoutError:
-            logger.warning("%d replies are not sent yet: they stay in the store", self.unsent)
+            logger.warning("%d replies are still unsent and stay in the store", self.unsent)
 
     async def stop(self) -> None:
         """Send nothing more. What the server has not acknowledged stays stored."""

@@ -46,7 +46,7 @@ class Persistence:
                 if self._closing:
                     raise
                 if not self.failing:
-                    logger.error("%s; until it works, no message is acknowledged or answered", error)
+                    logger.error("%s; until it can be used, no message is acknowledged or answered", error)
                 self.failing = True
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -66,7 +66,7 @@ class Persistence:
         try:
             await work
         except StoreError as error:
-            logger.error("not stored before the end: %s", error)
+            logger.error("not stored before the bot stopped: %s", error)
 
     async def settle(self) -> None:
         """Finish what was begun, without repeating what fails."""

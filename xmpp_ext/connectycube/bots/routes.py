@@ -52,7 +52,7 @@ class Routes:
         """
         command = Command(self._prefix, name, call, names)
         if any(other.name.casefold() == name.casefold() for other in self._commands):
-            raise InvalidArgument("name", f"{name} is a command already")
+            raise InvalidArgument("name", f"{name} is already registered")
         self._commands.append(command)
 
     def add_message(self, matches: Callable[[ChatMessage], object], call: MessageHandler) -> None:

@@ -1,4 +1,4 @@
-"""A bot at work: from the opened store to the closed one."""
+"""A running bot: from the opened store to the closed one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Plan:
 
 
 class Run:
-    """A bot at work.
+    """A running bot.
 
     :ivar chat: its chat.
     """
@@ -123,9 +123,11 @@ class Run:
         """Take up what an earlier process left, then connect."""
         plan, chat = self._plan, self.chat
         if not plan.store.durable:
-            logger.warning("the bot keeps messages in memory: those that are in it are lost with the process")
+            logger.warning(
+                "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
+            )
         if self._backfill is None:
-            logger.warning("the bot has no REST client: it can't look for missed messages in the history")
+            logger.warning("the bot has no REST client, and can't read missed messages from the history")
         self._on((MessageReceived,), self._intake.received)
         self._on((Reconnecting,), self._lost)
         self._on((Reconnected,), self._back)
@@ -159,7 +161,7 @@ class Run:
             await self._backfill.wait()
 
     def check(self) -> None:
-        """Raise the `ConnectError` with which the chat has ended for good, if it has."""
+        """Raise the `ConnectError` that has ended the chat permanently, if any."""
         state = self.chat.state
         if state.name is State.OFFLINE and state.error is not None:
             raise state.error

@@ -225,7 +225,8 @@ class SqliteStore:
             raise StoreError(self.name, "is the database of another program: choose another path")
         elif (version := pragma("user_version")) > VERSION:
             raise StoreError(
-                self.name, f"has version {version}, but this release reads up to {VERSION}: install a newer release"
+                self.name,
+                f"has version {version}, but this release supports versions up to {VERSION}: install a newer release",
             )
         pragma("journal_mode = WAL")
         pragma("synchronous = FULL")
