@@ -133,7 +133,7 @@ def scripts(server: Server) -> Iterator[Scripts]:
         yield Scripts(server)
 
 
-NO_HISTORY = "the bot has no REST client: it can't look for missed messages in the history\n"
+NO_HISTORY = "the bot has no REST client, and can't read missed messages from the history\n"
 
 
 def test_echo_bot(scripts: Scripts, users: Users, tmp_path: Path) -> None:
