@@ -220,9 +220,9 @@ class Dispatcher:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error  # A bug of ours, or the end of the program: the loop reports it.
         self._pump()
+        if not task.cancelled():
+            task.result()  # An error is a bug of ours: the loop reports it.
 
     async def _work(self, lane: _Lane) -> None:
         job = lane.jobs[0]
