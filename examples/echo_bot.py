@@ -1,54 +1,39 @@
-"""A bot that echoes every message, in private and in groups, until Ctrl-C. If the chat ends for good, so does the bot.
+"""A bot that echoes every message, in private and in groups, until Ctrl-C or until the chat ends permanently.
 
-python examples/echo_bot.py     with the account from chat_account.py
+python examples/echo_bot.py [STORE]     with the account from chat_account.py
+
+What it has received and not answered yet is in the file STORE (default: echo_bot.db), so nothing is lost if it is
+killed. If CONNECTYCUBE_AUTH_KEY and CONNECTYCUBE_LOGIN are set, too, it also reads what it missed from the history.
 """
 
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 
 from chat_account import account
-from connectycube.chat import (
-    Chat,
-    ChatMessage,
-    ConnectError,
-    ContactRequested,
-    MessageNotSent,
-    MessageReceived,
-    RequestRefused,
-)
+from connectycube.bots import Bot, Context
+from connectycube.chat import Connected, ContactRequested
+
+bot = Bot(store=sys.argv[1] if len(sys.argv) > 1 else "echo_bot.db")
 
 
-def main() -> None:
-    user_id, password = account()
-    chat = Chat(user_id=user_id, password=password)
-
-    @chat.on(ContactRequested)
-    def welcome(event: ContactRequested) -> None:
-        with suppress(RequestRefused):  # For example, if the request was withdrawn.
-            chat.contacts.accept(event.user_id)
-
-    with chat.events(MessageReceived) as events, chat:
-        print(f"user {chat.user_id} is online")
-        for event in events:
-            try:
-                echo(chat, event.message)
-            except MessageNotSent as error:  # For example, if the sender has blocked the bot. Go on with the others.
-                print(error, file=sys.stderr)
+@bot.on(Connected)
+async def connected(event: Connected) -> None:
+    print(f"user {bot.chat.user_id} is online")
 
 
-def echo(chat: Chat, message: ChatMessage) -> None:
-    if message.body and message.sender_id is not None:
-        if message.id is not None:
-            chat.mark_read(message)
-        chat.reply(message, f"You said: {message.body}")
+@bot.on(ContactRequested)
+async def welcome(event: ContactRequested) -> None:
+    await bot.chat.contacts.accept(event.user_id)
+
+
+@bot.message(lambda message: message.body and message.sender_id)
+async def echo(ctx: Context) -> None:
+    await ctx.reply(f"You said: {ctx.text}")
+    if ctx.message.id is not None:
+        await ctx.mark_read()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        pass
-    except ConnectError as error:
-        sys.exit(f"the chat has ended: {error}")
+    account()  # It names what is missing.
+    bot.run()

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOTS = [ROOT / name / "connectycube" for name in ("generated", "xmpp_ext", "sandbox")]
 ALLOWED = {
+    "bots": {"attrs", "connectycube", "msgspec"},
     "chat": set("aiohappyeyeballs attrs connectycube dns idna python_socks slixmpp websockets".split()),
     "rest": {"attrs", "httpcore", "httpx", "msgspec", "connectycube"},
     "stanzas": {"attrs", "connectycube"},

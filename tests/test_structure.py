@@ -53,7 +53,14 @@ def cycle(root: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "root",
-    ["connectycube.chat", "connectycube.rest", "connectycube.sandbox", "connectycube.stanzas", "generator"],
+    [
+        "connectycube.bots",
+        "connectycube.chat",
+        "connectycube.rest",
+        "connectycube.sandbox",
+        "connectycube.stanzas",
+        "generator",
+    ],
 )
 def test_no_import_cycles(root: str) -> None:
     assert cycle(root) == []

@@ -91,6 +91,7 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
         ("page_chat.py", "@chat.on(MessageReceived)"),
         ("page_generator.py", "from petstore import"),
         ("page_sandbox.py", "with Sandbox() as sandbox:"),
+        ("page_bots.py", "async def weather("),
         ("echo_bot.py", "def echo("),
     ],
 )

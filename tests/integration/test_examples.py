@@ -133,9 +133,16 @@ def scripts(server: Server) -> Iterator[Scripts]:
         yield Scripts(server)
 
 
-def test_echo_bot(scripts: Scripts, users: Users) -> None:
+NO_HISTORY = "the bot has no REST client, and can't read missed messages from the history\n"
+
+
+def test_echo_bot(scripts: Scripts, users: Users, tmp_path: Path) -> None:
     bot, friend = users(), users()
-    with scripts.running("echo_bot.py", users=(bot,)) as line, scripts.chat(friend) as chat:
+    store = str(tmp_path / "echo.db")
+    with (
+        scripts.running("echo_bot.py", store, users=(bot,), errors=NO_HISTORY) as line,
+        scripts.chat(friend) as chat,
+    ):
         assert line() == f"user {bot.id} is online"
         accepted, answers, marks = chat.events(ContactAccepted), chat.events(MessageReceived), chat.events(MessageRead)
         chat.contacts.request(bot.id)
@@ -146,10 +153,11 @@ def test_echo_bot(scripts: Scripts, users: Users) -> None:
             assert next(marks).message_id == sent.id
 
 
-def test_echo_bot_survives_a_user_who_blocks_it(scripts: Scripts, users: Users) -> None:
+def test_echo_bot_survives_a_user_who_blocks_it(scripts: Scripts, users: Users, tmp_path: Path) -> None:
     bot, shy, friend = users(), users(), users()
+    store = str(tmp_path / "echo.db")
     with (
-        scripts.running("echo_bot.py", users=(bot,), errors=NOT_SENT) as line,
+        scripts.running("echo_bot.py", store, users=(bot,), errors=NO_HISTORY + NOT_SENT) as line,
         scripts.chat(shy) as blocker,
         scripts.chat(friend) as chat,
     ):
@@ -161,11 +169,11 @@ def test_echo_bot_survives_a_user_who_blocks_it(scripts: Scripts, users: Users) 
         assert next(answers).message.body == "You said: Still there?"
 
 
-def test_echo_bot_exits_with_a_status_when_the_chat_ends(scripts: Scripts, users: Users) -> None:
-    code, lines, errors = scripts.run("echo_bot.py", users=(User(users().id, "wrong"),))
+def test_echo_bot_exits_with_a_status_when_the_chat_ends(scripts: Scripts, users: Users, tmp_path: Path) -> None:
+    code, lines, errors = scripts.run("echo_bot.py", str(tmp_path / "echo.db"), users=(User(users().id, "wrong"),))
     assert (code, lines) == (1, [])
-    assert errors.startswith("the chat has ended: ")
-    assert errors.count("\n") == 1
+    assert errors.startswith(f"{NO_HISTORY}the chat has ended: ")
+    assert errors.count("\n") == 2
 
 
 def test_two_users(scripts: Scripts, users: Users) -> None:

@@ -14,6 +14,7 @@ from ._fork import watch
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
 from .connection.driver import Driver
 from .connection.flow import Flow
+from .connection.inbox import Keep
 from .connection.traffic import Traffic
 from .events import Event
 from .features.arguments import DialogId, UserId
@@ -149,6 +150,15 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         """The contact list."""
         self.privacy: Privacy = Privacy(self._settings.addresses, self._features.lists)
         """The privacy lists."""
+
+    def _hold(self, keep: Keep) -> None:
+        """Acknowledge stanzas to the server only once they are durable (XEP-0198 section 4).
+
+        :param keep: called in the event loop after each read from the socket that brought stanzas, once the plain
+            handlers have received everything in it. It gets a function to call, in the event loop, as soon as what
+            they received is durable.
+        """
+        self._traffic.inbox.keep = keep
 
     # -- presence
 

@@ -16,8 +16,7 @@ from ..machines.connection import Reason
 from . import tls as _tls
 from .dialing import Dialer
 from .negotiation import Login, negotiate, reason_of
-from .refusal import Refusal
-from .stream import Stream, StreamBroken
+from .stream import Refusal, Stream, StreamBroken
 from .traffic import Traffic
 
 __all__ = ["attempt", "broken", "condition_of"]

@@ -273,7 +273,7 @@ class Driver:
         for element in stream.deferred:
             traffic.dispatch(element)
         stream.deferred.clear()
-        stream.take_over(traffic.element, self._ended)
+        stream.take_over(traffic.element, traffic.inbox.read_over, self._ended)
         if traffic.online:
             self._keepalive.start()
 

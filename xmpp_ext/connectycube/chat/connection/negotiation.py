@@ -41,9 +41,8 @@ from connectycube.stanzas import (
 from ..machines import connection
 from ..machines import stream_management as sm
 from ..machines.connection import Reason
-from .refusal import Refusal
 from .sasl import HASHES, MechanismError, choose
-from .stream import Stream, StreamBroken
+from .stream import Refusal, Stream, StreamBroken
 from .traffic import Traffic
 
 __all__ = ["Login", "negotiate", "reason_of"]

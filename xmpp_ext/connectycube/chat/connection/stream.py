@@ -18,10 +18,11 @@ from slixmpp.xmlstream.xmlstream import XMLStream
 
 from connectycube.stanzas import Stanza, StanzaError, StreamError, parse
 
+from ..machines.connection import Reason
 from . import tls as _tls
 from .parser import StreamParser
 
-__all__ = ["Stream", "StreamBroken"]
+__all__ = ["Refusal", "Stream", "StreamBroken"]
 
 STREAMS = "http://etherx.jabber.org/streams"
 FOOTER = "</stream:stream>"
@@ -40,6 +41,19 @@ class StreamBroken(Exception):
     def __init__(self, problem: str, error: StreamError | None = None) -> None:
         super().__init__(problem)
         self.error = error
+
+
+class Refusal(Exception):
+    """The server refused, at whatever step, or offers nothing that this client may use.
+
+    :ivar reason: the kind of failure.
+    :ivar condition: the server's error condition; empty without one.
+    """
+
+    def __init__(self, reason: Reason, problem: str, condition: str = "") -> None:
+        super().__init__(problem)
+        self.reason = reason
+        self.condition = condition
 
 
 class Stream(XMLStream):
@@ -79,6 +93,7 @@ class Stream(XMLStream):
         self._inbox: deque[Element] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._handle: Callable[[Element], None] | None = None
+        self._on_read: Callable[[], None] = _nothing
         self._on_end: Callable[[StreamBroken], None] | None = None
         self._broken: StreamBroken | None = None
         self._ended: asyncio.Future[None] = loop.create_future()
@@ -109,6 +124,8 @@ class Stream(XMLStream):
             if self._broken is not None:
                 return
             self._element(element)
+        if stanzas:
+            self._on_read()
         if parser.fault:
             self.fail(parser.fault)
         elif parser.ended:
@@ -230,11 +247,20 @@ class Stream(XMLStream):
         if self._last is not None:
             self.deferred.append(self._last)
 
-    def take_over(self, handle: Callable[[Element], None], on_end: Callable[[StreamBroken], None]) -> None:
-        """Pass every element to `handle` from now on, those already waiting first, and the end to `on_end`."""
-        self._handle, self._on_end = handle, on_end
+    def take_over(
+        self,
+        handle: Callable[[Element], None],
+        on_read: Callable[[], None],
+        on_end: Callable[[StreamBroken], None],
+    ) -> None:
+        """Pass every element to `handle` from now on, those already waiting first, and the end to `on_end`.
+
+        :param on_read: called after the elements that one read from the socket has completed.
+        """
+        self._handle, self._on_read, self._on_end = handle, on_read, on_end
         while self._inbox and self._broken is None:
             handle(self._inbox.popleft())
+        on_read()
         if self._broken is not None:
             on_end(self._broken)
 
@@ -264,7 +290,7 @@ class Stream(XMLStream):
 
     def close(self) -> None:
         """Close the stream (RFC 6120 section 4.4). Anything that still comes in is ignored."""
-        self._handle, self._on_end = _ignore, None
+        self._handle, self._on_read, self._on_end = _ignore, _nothing, None
         if self._broken is None:
             self._closing = True
             self.send_raw(FOOTER)
@@ -289,6 +315,10 @@ class Stream(XMLStream):
 
 def _ignore(_: Element) -> None:
     """Ignore an element that arrives after the stream was closed here."""
+
+
+def _nothing() -> None:
+    """Do nothing after a read: nobody has to know."""
 
 
 _NO_CONTEXT: Any = object()

@@ -36,6 +36,7 @@ from .._ids import IdMaker
 from .._settings import Credentials, Settings
 from ..errors import ChatError, MessageRefused, MessageTooLong, NotConnected, RequestRefused
 from ..machines import stream_management as sm
+from .inbox import Inbox
 from .outbox import Outbox, Outgoing
 from .parser import readable_part
 from .requests import Requests
@@ -78,6 +79,7 @@ class Traffic:
     """Sends and receives stanzas. All parts of a chat share it.
 
     :ivar receive: called with each stanza that does not answer a request.
+    :ivar inbox: counts the stanzas that arrive.
     :ivar jid: the full JID; empty before the first session.
     :ivar stream: the current stream.
     :ivar online: whether there is a session that can be written to.
@@ -96,6 +98,7 @@ class Traffic:
         self.credentials = credentials
         self.bus = bus
         self.receive: Callable[[Stanza], None] = _ignore
+        self.inbox = Inbox(self.manage)
         self.on_asked: Callable[[float], None] = _ignore
         self.max_size = settings.max_stanza_size
         self.scram = False
@@ -122,6 +125,7 @@ class Traffic:
         self.outbox = Outbox(self.settings.send_timeout)
         self.requests = Requests()
         self.acks = sm.StreamManagement()
+        self.inbox.reset(self.acks)
         self.unanswered_resumptions = 0
         self._written: list[str] = []
         self._unasked = 0
@@ -273,6 +277,8 @@ class Traffic:
 
     def interrupt(self) -> None:
         """Stop writing: the connection is lost. The session may still be resumed."""
+        self.inbox.read_over()
+        self.inbox.forget()
         self.online = False
         self._clear_batch()
         self._forget_questions()
@@ -302,6 +308,7 @@ class Traffic:
 
     def begin(self, jid: str) -> None:
         """Begin a new session. Requests of the previous one will never be answered."""
+        self.inbox.forget()
         self.ready = False
         self.unanswered_resumptions = 0
         self.jid = jid
@@ -323,10 +330,9 @@ class Traffic:
         """Process an element of a session."""
         tag = element.tag
         if tag in STANZAS:  # Only these count (XEP-0198 section 4).
-            self.acks.handle(sm.RECEIVED)
+            self.inbox.count()
         elif tag == ACK_REQUEST:
-            if self.acks.state is sm.State.ON:
-                self.manage(sm.ASKED)
+            self.inbox.answer()
             return
         self.dispatch(element)
 

@@ -23,8 +23,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from ..machines.connection import Reason
-from .refusal import Refusal
-from .stream import FOOTER, MOST_AT_ONCE, STREAMS, Stream, StreamBroken
+from .stream import FOOTER, MOST_AT_ONCE, STREAMS, Refusal, Stream, StreamBroken
 
 __all__ = ["WebSocket"]
 

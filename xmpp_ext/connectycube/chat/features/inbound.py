@@ -129,7 +129,7 @@ class Inbound:
         date_sent = None if delay is None else delay.stamp
         if seconds is not None and seconds >= 0:
             date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
-        if not is_own and not carbon and self._mark != "never" and (markable or self._mark == "always"):
+        if not is_own and not carbon and self._marks and (markable or self._mark == "always"):
             self._mark_delivered(message_id, sender_id, dialog_id)
         self._bus.emit(
             (events.MessageSentElsewhere if is_own else events.MessageReceived)(
@@ -151,6 +151,11 @@ class Inbound:
                 )
             )
         )
+
+    @property
+    def _marks(self) -> bool:
+        """Whether to mark messages as delivered. If they are kept first, the keeper does it afterwards."""
+        return self._mark != "never" and self._traffic.inbox.keep is None
 
     def _mark_delivered(self, message_id: str | None, sender_id: int | None, dialog_id: str | None) -> None:
         """Send a delivered mark, but not without a dialog."""

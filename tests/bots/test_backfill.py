@@ -1,0 +1,234 @@
+"""Missed messages are read from the history: each once, in order, without needless requests."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from connectycube.bots import Bot, Context, backfill
+from connectycube.chat import MessageDelivered
+from connectycube.sandbox.domain.message_model import Draft
+from tests.bots.conftest import World
+from tests.integration.support import Seen, eventually, run
+
+Texts = Seen[str]
+
+
+@asynccontextmanager
+async def listening(world: World, **options: Any) -> AsyncIterator[tuple[Bot, Texts]]:
+    """A bot at work that notes what it handles."""
+    async with world.bot(**options) as bot:
+        seen: Texts = Seen()
+
+        @bot.message()
+        async def note(ctx: Context) -> None:
+            seen.append(f"{ctx.text}{' from history' if ctx.from_history else ''}")
+
+        async with bot.running():
+            yield bot, seen
+
+
+async def write(world: World, sender: int, *texts: str, to: int | str, ago: int = 0) -> None:
+    """Store messages in the history of a private dialog or a group. No device gets them."""
+    core, sent = world.sandbox.core, int(time.time()) - ago
+
+    def store() -> None:
+        dialog = core.dialogs.private(sender, to) if isinstance(to, int) else core.dialogs.get(to)
+        for text in texts:
+            core.messages.store(dialog, Draft(sender_id=sender, body=text, markable=True, date_sent=sent))
+
+    await asyncio.to_thread(world.sandbox.call, store)
+
+
+def requests(world: World, path: str) -> list[dict[str, str]]:
+    """The queries of the requests to a path so far."""
+    return [dict(one.query) for one in world.sandbox.journal.exchanges() if one.path == path and one.method == "GET"]
+
+
+def test_only_dialogs_with_new_messages_are_read(world: World) -> None:
+    async def main() -> None:
+        ada, mary = world.register("ada"), world.register("mary")
+        group = world.group(ada, mary)
+        async with listening(world) as (_, seen):
+            await write(world, mary, "old", to=world.bot_id)
+        await write(world, ada, "first", to=world.bot_id)
+        async with listening(world) as (_, seen):
+            assert sorted(await seen.wait(2)) == ["first from history", "old from history"]
+        await write(world, ada, *(f"{number}" for number in range(230)), to=world.bot_id)
+        await write(world, mary, "to all", to=group)
+        known = len(requests(world, "/chat/Message"))
+        async with listening(world) as (bot, seen):
+            found = await seen.wait(231)
+            assert [text for text in found if text != "to all from history"] == [
+                f"{number} from history" for number in range(230)
+            ]
+            assert (bot.stats.received, bot.stats.backfilled) == (231, 231)
+        queries = requests(world, "/chat/Message")[known:]
+        assert {query["chat_dialog_id"] for query in queries} == {world.private(ada), group}
+        assert len(queries) <= 5  # Three pages, one of the group, and perhaps a look whether there is another.
+        assert {(query["limit"], query["mark_as_read"]) for query in queries} == {("100", "0")}
+        known = len(requests(world, "/chat/Message"))
+        async with listening(world) as (bot, seen):
+            assert seen.items == []
+            assert bot.stats.received == 0
+        assert len(requests(world, "/chat/Message")) == known
+
+    run(main())
+
+
+def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            async with listening(world):
+                pass
+            await write(world, ada.id, "1", "2", to=world.bot_id)
+            await ada.chat.send(world.bot_id, "3")
+            async with world.bot() as bot:
+                seen: Texts = Seen()
+
+                @bot.message()
+                async def note(ctx: Context) -> None:
+                    seen.append(ctx.text)
+                    await ctx.reply(f"you said {ctx.text}")
+
+                world.sandbox.faults.delay_next(0.3, path="/chat/Message")
+                serving = asyncio.ensure_future(bot.serve())
+                await eventually(lambda: bot._run is not None and bot.chat.online)
+                await ada.chat.send(world.bot_id, "4")
+                assert await ada.texts.wait(4) == [f"you said {number}" for number in "1234"]
+                # "3" came over the chat, since it had waited for the bot there, and was in the history as well.
+                assert seen.items == ["1", "2", "3", "4"]
+                assert bot.stats.received == 4
+                await eventually(lambda: bot.stats.handled == 4)
+                await bot.stop()
+                await serving
+
+    run(main())
+
+
+def test_new_session_after_a_lost_one(world: World) -> None:
+    async def main() -> None:
+        ada = world.register("ada")
+        async with listening(world, chat={"stream_management": False}) as (_, seen):
+            await write(world, ada, "missed", to=world.bot_id)
+            world.sandbox.drop_connections(world.bot_id)
+            assert await seen.wait(1) == ["missed from history"]
+
+    run(main())
+
+
+def test_resumed_session_reads_no_history(world: World) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,), listening(world) as (_, seen):
+            known = len(requests(world, "/chat/Dialog"))
+            world.sandbox.drop_connections(world.bot_id)
+            await ada.chat.send(world.bot_id, "hello")
+            assert await seen.wait(1) == ["hello"]
+            assert len(requests(world, "/chat/Dialog")) == known
+
+    run(main())
+
+
+def test_new_store_begins_after_the_last_answer(world: World) -> None:
+    async def main() -> None:
+        ada = world.register("ada")
+        await write(world, ada, "answered", "answered, too", to=world.bot_id)
+        await write(world, world.bot_id, "an answer", to=ada)
+        await write(world, ada, "not answered", to=world.bot_id)
+        async with listening(world) as (_, seen):
+            assert await seen.wait(1) == ["not answered from history"]
+        await write(world, ada, "new", to=world.bot_id)
+        async with listening(world) as (_, seen):
+            assert await seen.wait(1) == ["new from history"]
+            assert len(seen.items) == 1
+
+    run(main())
+
+
+def test_catch_up_bounds_how_far_back_it_looks(world: World) -> None:
+    async def main() -> None:
+        ada = world.register("ada")
+        await write(world, ada, "long ago", to=world.bot_id, ago=7200)
+        await write(world, ada, "lately", to=world.bot_id, ago=1800)
+        async with listening(world, catch_up=dt.timedelta(hours=1)) as (_, seen):
+            assert await seen.wait(1) == ["lately from history"]
+        assert len(seen.items) == 1
+
+    run(main())
+
+
+def test_missed_messages_are_marked_as_delivered_but_not_read(world: World) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            marks: Seen[MessageDelivered] = Seen()
+            ada.chat.on(MessageDelivered)(marks.append)
+            await write(world, ada.id, "hello", to=world.bot_id)
+            async with listening(world) as (bot, seen):
+                await seen.wait(1)
+                assert (await marks.one()).user_id == world.bot_id
+                counts = await bot.cube.messages.unread_count(chat_dialog_ids=[world.private(ada.id)])
+                assert counts.total == 1
+
+    run(main())
+
+
+def test_failing_rest_does_not_stop_the_chat(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(backfill, "FIRST_PAUSE", 0.01)
+
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            async with listening(world):
+                pass
+            await write(world, ada.id, "missed", to=world.bot_id)
+            world.sandbox.faults.fail_next(400, 3, path="/chat/Dialog")
+            async with listening(world) as (_, seen):
+                await ada.chat.send(world.bot_id, "live")
+                assert sorted(await seen.wait(2)) == ["live", "missed from history"]
+
+    with caplog.at_level(logging.WARNING, "connectycube.bots"):
+        run(main())
+    assert caplog.text.count("missed messages can't be read") == 3
+
+
+def test_dialog_that_moves_while_dialogs_are_listed_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "PAGE", 1)
+
+    async def main() -> None:
+        ada, mary = world.register("ada"), world.register("mary")
+        async with listening(world):
+            pass
+        await write(world, ada, "1", to=world.bot_id, ago=60)
+        await write(world, mary, "first", to=world.bot_id)
+        async with world.bot() as bot:
+            seen: Texts = Seen()
+
+            @bot.message()
+            async def note(ctx: Context) -> None:
+                seen.append(ctx.text)
+
+            dialogs = type(bot.cube.dialogs)
+            listed = dialogs.list
+
+            async def moving(self: Any, **options: Any) -> AsyncIterator[Any]:
+                pages = 0
+                async for dialog in listed(self, **options):
+                    yield dialog
+                    pages += 1
+                    if pages == 1:
+                        await write(world, ada, "2", to=world.bot_id)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(dialogs, "list", moving)
+                async with bot.running():
+                    assert sorted(await seen.wait(3)) == ["1", "2", "first"]
+
+    run(main())

@@ -1,0 +1,133 @@
+"""A bot that is killed again and again answers each message once, and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.bots.conftest import PASSWORD, Friend, World
+from tests.integration.support import run
+
+USERS = ("ada", "mary", "joe", "sue")
+EACH = 50
+KILLS = 8
+WINDOW = 12
+"""Messages that a user sends before the first of them is answered."""
+
+BOT = """
+import sys
+from connectycube.bots import Bot, Context
+from connectycube.chat import Connected
+
+bot = Bot(store=sys.argv[1])
+
+@bot.on(Connected)
+async def connected(event: Connected) -> None:
+    print("online", flush=True)
+
+@bot.message()
+async def echo(ctx: Context) -> None:
+    await ctx.reply(f"{ctx.text} a")
+    await ctx.reply(f"{ctx.text} b")
+
+bot.run()
+"""
+
+
+class Killed:
+    """The bot's process, which can be killed and started again."""
+
+    def __init__(self, world: World) -> None:
+        sandbox = world.sandbox
+        self._path = str(world.path)
+        self._environment = os.environ | {
+            "CONNECTYCUBE_APP_ID": str(sandbox.app_id),
+            "CONNECTYCUBE_AUTH_KEY": sandbox.auth_key,
+            "CONNECTYCUBE_BASE_URL": sandbox.api_url,
+            "CONNECTYCUBE_LOGIN": "bot",
+            "CONNECTYCUBE_PASSWORD": PASSWORD,
+            "CONNECTYCUBE_CHAT_HOST": sandbox.chat_host,
+            "CONNECTYCUBE_CHAT_PORT": str(sandbox.chat_tls_port),
+            "SSL_CERT_FILE": str(sandbox.ca_file),
+        }
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and return when it is online."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", BOT, self._path, stdout=asyncio.subprocess.PIPE, env=self._environment
+        )
+        assert self._process.stdout is not None
+        assert await self._process.stdout.readline() == b"online\n"
+
+    async def kill(self) -> None:
+        """Kill it."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.communicate()
+
+    async def terminate(self) -> int:
+        """Let it end in order; its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        await self._process.communicate()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+
+async def talk(friend: Friend, bot_id: int) -> None:
+    """Write to the bot, as it answers."""
+    for number in range(EACH):
+        await friend.texts.wait(max(0, 2 * (number - WINDOW)))
+        await friend.chat.send(bot_id, f"{number}")
+
+
+@asynccontextmanager
+async def killed_at_random(bot: Killed, friends: list[Friend], chance: random.Random) -> AsyncIterator[None]:
+    """Kill the bot while it works, in some places of its start, too."""
+
+    async def kill() -> None:
+        for _ in range(KILLS):
+            if chance.random() < 0.7:
+                friend = chance.choice(friends)
+                answers = min(len(friend.texts.items) + chance.randint(1, 16), 2 * EACH)
+                await friend.texts.wait(answers)
+            await bot.kill()
+            await bot.start()
+
+    killing = asyncio.ensure_future(kill())
+    try:
+        yield
+        await killing
+    finally:
+        killing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await killing
+
+
+def test_each_message_is_answered_once_and_in_order(world: World) -> None:
+    async def main() -> None:
+        seed = random.randrange(1_000_000)
+        print(f"random seed {seed}")
+        bot = Killed(world)
+        await bot.start()
+        try:
+            async with world.friends(*USERS) as friends:
+                async with killed_at_random(bot, friends, random.Random(seed)):
+                    await asyncio.gather(*(talk(friend, world.bot_id) for friend in friends))
+                expected = [f"{number} {part}" for number in range(EACH) for part in "ab"]
+                for friend in friends:
+                    assert await friend.texts.wait(2 * EACH) == expected
+                assert await bot.terminate() == 0
+                for friend in friends:
+                    assert friend.texts.items == expected
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                await bot.kill()
+
+    run(main())

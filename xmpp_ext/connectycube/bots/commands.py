@@ -1,0 +1,192 @@
+"""Commands with typed arguments: `/weather Kyiv 3`."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+import types
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from attrs import frozen
+
+from connectycube.rest import InvalidArgument
+
+__all__ = ["Command", "WrongArguments", "check_handler"]
+
+Handler: TypeAlias = Callable[..., Awaitable[object]]
+
+NAMES: Final[dict[Any, str]] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_word = re.compile(r'\s*(?:"([^"]*)"(?=\s|$)|(\S+))').match
+
+ONE, REST, MANY = range(3)
+"""An argument is a word, the rest of the text, or each word of it."""
+
+
+class WrongArguments(Exception):
+    """The arguments of a command are not those that it takes. Its text says which, and how to call it."""
+
+
+@frozen
+class Parameter:
+    """An argument of a command."""
+
+    name: str
+    type: Any
+    kind: int
+    required: bool
+
+    @property
+    def usage(self) -> str:
+        """How the usage text shows it."""
+        text = f"{self.name}..." if self.kind == MANY else self.name
+        return f"<{text}>" if self.required else f"[{text}]"
+
+    def convert(self, text: str) -> Any:
+        """Return a value of its type.
+
+        :raises ValueError: if the text is not one.
+        """
+        if self.type is str or self.type is Any:
+            return text
+        try:
+            return msgspec.convert(text, self.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{self.name} must be {_described(self.type)}, not {text[:40]!r}") from error
+
+
+class Command:
+    """A command, which calls a function with the words that follow its name.
+
+    A parameter after `*` takes the rest of the text as it is, `*words` takes any number of words. Double quotes keep
+    words together.
+
+    :ivar name: what follows the prefix.
+    :ivar call: the function.
+    """
+
+    def __init__(self, prefix: str, name: str, call: Handler, names: Mapping[str, Any]) -> None:
+        """:param names: what annotations may refer to besides the globals of the function."""
+        if not name or len(name.split()) != 1:
+            raise InvalidArgument("name", f"must be a single word, not {name!r}")
+        self.name = name
+        self.call = check_handler(call)
+        self._prefix = prefix
+        self._parameters = _parameters(call, names)
+
+    @property
+    def usage(self) -> str:
+        """How to call it, and what it does."""
+        parts = [f"{self._prefix}{self.name}", *(parameter.usage for parameter in self._parameters)]
+        summary = (inspect.getdoc(self.call) or "").partition("\n")[0]
+        return f"Usage: {' '.join(parts)}" + (f"\n{summary}" if summary else "")
+
+    def match(self, text: str) -> str | None:
+        """Return what follows the command in a text, `None` if the text does not begin with the command."""
+        if not text.startswith(self._prefix):
+            return None
+        words = text[len(self._prefix) :].split(None, 1)
+        if (
+            not words
+            or words[0].casefold() != self.name.casefold()
+            or not text[len(self._prefix) :].startswith(words[0])
+        ):
+            return None
+        return words[1].strip() if len(words) > 1 else ""
+
+    def parse(self, text: str) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments for the function.
+
+        :raises WrongArguments: if they are missing, too many or of the wrong type.
+        """
+        try:
+            return self._parse(text)
+        except ValueError as error:
+            problem = str(error)
+            raise WrongArguments(f"{problem[0].upper()}{problem[1:]}.\n{self.usage}") from error
+
+    def _parse(self, text: str) -> tuple[list[Any], dict[str, Any]]:
+        found: list[Any] = []
+        named: dict[str, Any] = {}
+        for parameter in self._parameters:
+            if parameter.kind == MANY:
+                found += [parameter.convert(word) for word in _words(text)]
+                return found, named
+            word, rest = (text, "") if parameter.kind == REST else _first_word(text)
+            if not text:
+                if parameter.required:
+                    raise ValueError(f"{parameter.name} is missing")
+                return found, named
+            text = rest
+            if parameter.kind == REST:
+                named[parameter.name] = parameter.convert(word)
+            else:
+                found.append(parameter.convert(word))
+        if text:
+            raise ValueError(f"unexpected argument: {text[:40]!r}")
+        return found, named
+
+
+def check_handler(call: Handler) -> Handler:
+    """Return a handler if it is a coroutine function.
+
+    :raises InvalidArgument: if it is not.
+    """
+    if not inspect.iscoroutinefunction(call) and not inspect.iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
+        name = getattr(call, "__qualname__", type(call).__name__)
+        raise InvalidArgument("handler", f"must be a coroutine function (async def): {name} is not")
+    return call
+
+
+def _parameters(call: Handler, names: Mapping[str, Any]) -> list[Parameter]:
+    """Return the parameters of a handler after its context.
+
+    :raises InvalidArgument: if it takes no context, or an annotation is unknown.
+    """
+    name = getattr(call, "__qualname__", type(call).__name__)
+    try:
+        hints = get_type_hints(call if inspect.isroutine(call) else type(call).__call__, localns=dict(names))
+    except NameError as error:
+        raise InvalidArgument("handler", f"{name} has an annotation that is not defined: {error}") from error
+    given = list(inspect.signature(call).parameters.values())
+    if not given or given[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise InvalidArgument("handler", f"{name} must take a Context first")
+    found: list[Parameter] = []
+    for one in given[1:]:
+        kind = MANY if one.kind is one.VAR_POSITIONAL else REST if one.kind is one.KEYWORD_ONLY else ONE
+        if one.kind is inspect.Parameter.VAR_KEYWORD or (found and found[-1].kind != ONE):
+            raise InvalidArgument("handler", f"{name} can't take {one.name}: nothing may follow the rest of the text")
+        required = one.default is inspect.Parameter.empty and kind != MANY
+        found.append(Parameter(one.name, hints.get(one.name, str), kind, required))
+    return found
+
+
+def _first_word(text: str) -> tuple[str, str]:
+    """Return the first word of a text and the rest. A quote that is never closed is an ordinary character."""
+    found = _word(text)
+    if found is None:
+        return "", ""
+    return found[1] if found[1] is not None else found[2], text[found.end() :].strip()
+
+
+def _words(text: str) -> list[str]:
+    words = []
+    while text:
+        word, text = _first_word(text)
+        words.append(word)
+    return words
+
+
+def _described(kind: Any) -> str:
+    """Return a type in words."""
+    if kind in NAMES:
+        return NAMES[kind]
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(str(value) for value in get_args(kind))}"
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(_described(one) for one in get_args(kind) if one is not type(None))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return f"one of {', '.join(str(member.value) for member in kind)}"
+    return f"a {getattr(kind, '__name__', kind)}"

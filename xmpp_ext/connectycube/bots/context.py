@@ -1,0 +1,215 @@
+"""`Context`: the message that a handler receives, and ways to respond to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import datetime as dt
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, Unpack
+
+from attrs import frozen
+
+from connectycube.chat import AsyncChat, ChatError, ChatMessage, Contact, MessageRefused, SentMessage
+from connectycube.rest import AsyncConnectyCube, ConfigurationError, Dialog, InvalidArgument, User
+
+from .content import Content, SendOptions, content_of, place_of, reply_id
+from .dispatch import Job
+from .models import Stats
+from .outbox import Outbox
+from .store import Failure
+
+__all__ = ["Context", "RunningBot", "Tools"]
+
+TYPING_INTERVAL: Final = 20.0
+"""Seconds after which clients are reminded that the bot is typing: they stop showing it after 30."""
+
+
+class RunningBot(Protocol):
+    """The bot as its handlers see it."""
+
+    @property
+    def stats(self) -> Stats:
+        """What the bot has done so far."""
+        ...
+
+    def failed(self) -> tuple[Failure, ...]:
+        """Return the messages and replies that failed permanently."""
+        ...
+
+    def retry(self, failure_id: str) -> None:
+        """Handle a failed message once more, or send a failed reply once more."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop the bot."""
+        ...
+
+
+@frozen
+class Tools:
+    """What all contexts share."""
+
+    bot: RunningBot
+    chat: AsyncChat
+    cube: AsyncConnectyCube | None
+    outbox: Outbox
+
+
+class Context:
+    """A message, and ways to respond to it.
+
+    :ivar message: the message.
+    :ivar args: the converted arguments of a command; empty for other messages.
+    :ivar match: the result of the pattern or predicate of `@bot.message`; `None` for commands.
+    :ivar chat: the bot's chat.
+    :ivar bot: the bot.
+    :ivar from_history: whether the message was missed and then read from the history.
+    :ivar redelivered: whether a handler may have been called for it before, in this process or an earlier one.
+    """
+
+    def __init__(self, tools: Tools, job: Job) -> None:
+        self._tools = tools
+        self._key = job.key
+        self._scope = "handler"
+        self._count = 0
+        self.message: ChatMessage = job.message
+        self.args: tuple[Any, ...] = ()
+        self.match: Any = None
+        self.chat: AsyncChat = tools.chat
+        self.bot: RunningBot = tools.bot
+        self.from_history: bool = job.from_history
+        self.redelivered: bool = job.redelivered
+
+    def _within(self, scope: str) -> Context:
+        """Return a copy whose answers have ids of their own."""
+        found = copy.copy(self)
+        found._scope, found._count = scope, 0
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Context {self.message.id} from {self.sender_id}>"
+
+    @property
+    def text(self) -> str:
+        """The text of the message; empty if it has none."""
+        return self.message.body
+
+    @property
+    def sender_id(self) -> int | None:
+        """The author's user id; `None` if the author is not a user of the application."""
+        return self.message.sender_id
+
+    @property
+    def dialog_id(self) -> str | None:
+        """The dialog's id, if known. In a private dialog, it is the sender's claim."""
+        return self.message.dialog_id
+
+    @property
+    def cube(self) -> AsyncConnectyCube:
+        """The REST client.
+
+        :raises ConfigurationError: if the bot has none.
+        """
+        if self._tools.cube is None:
+            raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
+        return self._tools.cube
+
+    # -- answers
+
+    async def reply(self, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
+        """Answer in the message's group, or privately to its sender.
+
+        This returns once the answer is stored. The bot sends it until the server has it, across restarts. If the
+        handler runs again, its answers keep their ids, and recipients see each once. Refused answers are
+        reported to `@bot.error` and kept in `bot.failed()`.
+
+        :param body: the text.
+        :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
+            `silent`.
+        :raises InvalidArgument: if an argument is invalid, or the sender is not a user of the application.
+        :raises StoreError: if the bot stops before the answer is stored.
+        """
+        message = self.message
+        if message.sender_id is None and message.type == "chat":
+            raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
+        place = {"type": message.type, "sender_id": message.sender_id, "dialog_id": message.dialog_id}
+        return await self._put(content_of(place, body, options))
+
+    async def send(
+        self, to: int | str | User | Contact | Dialog, body: str | None = None, **options: Unpack[SendOptions]
+    ) -> SentMessage:
+        """Send a message to another user or dialog, stored and sent like an answer.
+
+        :param to: a user, a dialog, or the id of one.
+        :param body: the text.
+        :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
+            `silent`.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises StoreError: if the bot stops before the message is stored.
+        """
+        return await self._put(content_of(place_of(to, self.chat.user_id), body, options))
+
+    async def _put(self, content: Content) -> SentMessage:
+        message_id = reply_id(self.chat.user_id, self._key, self._scope, self._count)
+        self._count += 1
+        # What an error handler sends must not be reported to it again.
+        await self._tools.outbox.put(message_id, content, self if self._scope == "handler" else None)
+        return SentMessage(id=message_id, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
+
+    # -- along with answers
+
+    @asynccontextmanager
+    async def typing(self) -> AsyncGenerator[None]:
+        """Show that the bot is typing: `async with ctx.typing():`. Ignored while disconnected."""
+        await self._type()
+        task = asyncio.get_running_loop().create_task(self._keep_typing(), name="connectycube typing")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            with contextlib.suppress(ChatError):
+                await self.chat.stop_typing(self._place)
+
+    async def _type(self) -> None:
+        with contextlib.suppress(ChatError):
+            await self.chat.start_typing(self._place)
+
+    async def _keep_typing(self) -> None:
+        while True:
+            await asyncio.sleep(TYPING_INTERVAL)
+            await self._type()
+
+    @property
+    def _place(self) -> int | str:
+        message = self.message
+        found = message.dialog_id if message.type == "groupchat" else message.sender_id
+        if found is None:
+            raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
+        return found
+
+    async def mark_read(self) -> None:
+        """Mark the message as read. Ignored if the sender has blocked the bot.
+
+        :raises InvalidArgument: if the message has no id or no sender.
+        :raises MessageNotSent: if there is no connection.
+        """
+        with contextlib.suppress(MessageRefused):
+            await self.chat.mark_read(self.message)
+
+    async def react(self, reaction: str, *, remove: bool = False) -> None:
+        """React to the message.
+
+        :param reaction: the reaction, such as an emoji.
+        :param remove: withdraw the reaction instead.
+        :raises ConfigurationError: if the bot has no REST client.
+        :raises InvalidArgument: if the message has no id.
+        :raises ApiError: if the server refuses.
+        """
+        if self.message.id is None:
+            raise InvalidArgument("message", "can't get a reaction: it has no id")
+        changes = {"remove" if remove else "add": reaction}
+        await self.cube.messages.update_reactions(self.message.id, **changes)
