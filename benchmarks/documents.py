@@ -129,7 +129,8 @@ def in_client(out: Path) -> int:
     for path in out.glob("client/resources/*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
-                found.update(re.findall(r"^`([A-Z]+ .*)`, described in ", ast.get_docstring(node) or "", re.MULTILINE))
+                text = " ".join((ast.get_docstring(node) or "").split())
+                found.update(re.findall(r"`([A-Z]+ /[^`]*)`, described in ", text))
     return len(found)
 
 
