@@ -35,8 +35,8 @@ MUTATIONS = [
     Mutation(
         "a POST is repeated after 503",
         rest("_retry"),
-        "    if processed and not call.operation.idempotent:\n        return None\n",
-        "",
+        "    if not call.repeatable or (status != 429 and not call.operation.idempotent):\n",
+        "    if not call.repeatable:\n",
     ),
     Mutation(
         "every call renews a lost session",
@@ -53,8 +53,8 @@ MUTATIONS = [
     Mutation(
         "a list in a query is not repeated but joined",
         rest("_wire"),
-        "    if explode:\n        return [(key, query_text(entry)) for entry in value]\n",
-        "",
+        "        found = [(key, query_text(entry)) for entry in members(value)]\n",
+        "        found = [(key, ','.join(query_text(entry) for entry in members(value)))]\n",
     ),
     Mutation(
         "a path argument may be empty",
