@@ -66,7 +66,7 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 
 
 def child(parent: Map, key: str) -> Map:
-    """The mapping at a key of another, made if there is none."""
+    """Return the mapping at a key of another, creating it if it is missing."""
     if not isinstance(parent.get(key), Map):
         parent[key] = placed(Map(), parent, None)
     found = parent[key]

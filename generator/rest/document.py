@@ -89,7 +89,7 @@ def unescaped(part: str) -> str:
 
 
 def deref(document: Map, node: Any) -> Any:
-    """Follow an object's `$ref` to the object itself; there is none in a circle of references."""
+    """Follow an object's `$ref` to the object itself; a circle of references leads to an empty one."""
     seen: set[str] = set()
     while isinstance(node, dict) and isinstance(node.get("$ref"), str):
         ref = node["$ref"]

@@ -111,7 +111,7 @@ def is_json(media: str) -> bool:
 
 
 def is_empty(response: httpx.Response) -> bool:
-    """Return whether a response has no body, as far as can be told before it is read."""
+    """Return whether a response is known to have no body, even before it is read."""
     if response.status_code in NO_BODY or response.headers.get("content-length") == "0":
         return True
     return hasattr(response, "_content") and not response.content

@@ -281,7 +281,7 @@ def choose(
     :param media: its value, `None` for the first body that the given arguments fit.
     :param required: whether there must be a body.
     :param nullable: the arguments that may be `None`.
-    :returns: the body's index, and its media type; -1 if there is none.
+    :returns: the body's index, or -1 without a body, and its media type.
     :raises InvalidArgument: if no body fits.
     """
     names = {key for key, value in given.items() if value is not wire.OMIT and (value is not None or key in nullable)}

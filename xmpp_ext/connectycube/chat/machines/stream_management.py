@@ -1,8 +1,8 @@
 """What the server has handled of what was sent: by XEP-0198, or by pings where the server doesn't support it.
 
 Rule 1: both sides count stanzas modulo 2**32 (XEP-0198 section 4): outbound from `<enable/>` on, inbound from
-        `<enabled/>` on; an inbound stanza once it is processed or, where a store keeps what comes in, once it is
-        durable. At any time (sent - acked) modulo 2**32 is the length of the queue.
+        `<enabled/>` on; an inbound stanza counts once it is processed and, if a store is in use,
+        saved. At any time (sent - acked) modulo 2**32 is the length of the queue.
 
 Rule 2: an item stays in the queue until the server acknowledges it. If the session ends first, `Requeue` returns the
         item, and the caller decides whether to send it again. No item is lost or returned twice.
@@ -131,7 +131,7 @@ class Flushed:
 
 @frozen
 class Received:
-    """A stanza that came in is handled: processed or, where a store keeps what comes in, durable."""
+    """An inbound stanza is processed and, if a store is in use, saved."""
 
 
 @frozen
