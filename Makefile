@@ -7,6 +7,11 @@ BIN := .venv/bin
 # Without it pyright asks the network for its newest version at each run.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+define NEEDS_PYTHON
+@test -n "$(PYTHON)" && $(PYTHON) -c '$(RUNS)' 2>/dev/null || \
+	{ echo "Python 3.11 or newer with venv is needed: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+endef
+
 .DELETE_ON_ERROR:
 .PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat clean
 
@@ -15,8 +20,10 @@ help: ## show this list
 
 install: .venv/.ready ## the package and all tools, in .venv
 
-demo: .venv/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
-	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
+# The demo needs a small part of what developers do, unless that is there already.
+DEMO := $(if $(wildcard .venv/.ready),.venv,.build/demo)
+demo: $(DEMO)/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
+	@KEEP=$(KEEP) $(DEMO)/bin/python examples/demo.py
 
 generate: .venv/.ready ## generate generated/ from spec/, and the blocking chat
 	@$(BIN)/python -m generator
@@ -76,7 +83,17 @@ clean: ## remove .venv, .tox and all caches
 	@$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $@
 
+# Without pip, the environment is there at once, so that what follows can be announced.
+.build/demo/.ready: pyproject.toml
+	$(NEEDS_PYTHON)
+	@echo "Setting up .build/demo, once"
+	@$(PYTHON) -m venv --clear --without-pip .build/demo
+	@echo "Adding pip"
+	@.build/demo/bin/python -m ensurepip >/dev/null
+	@echo "Installing the package, its chat and its sandbox, which takes half a minute"
+	@.build/demo/bin/python -m pip install -qq --disable-pip-version-check --no-compile ".[chat,sandbox]" rich
+	@touch $@
+
 $(BIN)/python:
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(RUNS)' 2>/dev/null || \
-		{ echo "Python 3.11 or newer with venv is needed: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	$(NEEDS_PYTHON)
 	@$(PYTHON) -m venv --clear .venv
