@@ -22,7 +22,9 @@ class Alone(Sandbox):
     """
 
     def __init__(self, settings: Settings, *, demo: bool, **others: Any) -> None:
-        super().__init__(settings, **{**others, **({"seed": SEED} if demo else {})})
+        if demo:
+            others["seed"] = SEED
+        super().__init__(settings, **others)
         self._demo = demo
 
     def _make_core(self) -> Core:
