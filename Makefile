@@ -4,6 +4,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
+# Some images set it. Without bytecode, each of the many processes compiles everything again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Without it pyright asks the network for its newest version at each run.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -13,7 +16,7 @@ define NEEDS_PYTHON
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat clean
+.PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat dist clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +76,13 @@ bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official 
 	@tests/integration/install.sh
 	@$(BIN)/python -m benchmarks.chat
 
+dist: .build/release/.ready ## wheel, sdist and bill of materials in dist/, checked: each extra installed, a bot frozen
+	@rm -rf dist
+	@.build/release/bin/python -m build . >.build/release/build.log || { cat .build/release/build.log; exit 1; }
+	@.build/release/bin/twine check --strict dist/*
+	@.build/release/bin/check-wheel-contents dist/*.whl
+	@.build/release/bin/python -m tests.release.check
+
 clean: ## remove .venv, .tox and all caches
 	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -92,6 +102,14 @@ clean: ## remove .venv, .tox and all caches
 	@.build/demo/bin/python -m ensurepip >/dev/null
 	@echo "Installing the package, its chat and its sandbox, which takes half a minute"
 	@.build/demo/bin/python -m pip install -qq --disable-pip-version-check --no-compile ".[chat,sandbox]" rich
+	@touch $@
+
+.build/release/.ready: pyproject.toml
+	$(NEEDS_PYTHON)
+	@echo "Installing release tools into .build/release"
+	@$(PYTHON) -m venv --clear .build/release
+	@.build/release/bin/python -m pip install -qq --disable-pip-version-check --upgrade "pip>=25.1"
+	@.build/release/bin/python -m pip install -qq --group release
 	@touch $@
 
 $(BIN)/python:
