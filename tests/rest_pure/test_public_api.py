@@ -80,7 +80,7 @@ def test_all_lists_what_a_module_defines(name: str) -> None:
     module = MODULES[name]
     listed = set(getattr(module, "__all__", ()))
     assert not {
-        entry for entry in listed if entry.startswith("_") and entry not in DUNDER or not hasattr(module, entry)
+        entry for entry in listed if (entry.startswith("_") and entry not in DUNDER) or not hasattr(module, entry)
     }
     assert len(listed) == len(getattr(module, "__all__", ()))
     assert module.__doc__
