@@ -224,14 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :returns: 0, or 1 if the sandbox could not start.
     """
-    try:
-        return command(parser().parse_args(arguments))
-    except ModuleNotFoundError as error:
-        return failed(f"{error.name} is missing: pip install 'connectycube[sandbox]'")
-
-
-def command(given: argparse.Namespace) -> int:
-    """Run with parsed arguments."""
+    given = parser().parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
