@@ -8,9 +8,14 @@ from pathlib import Path
 from types import CodeType
 
 PROJECT = Path(__file__).parent.parent
+DOCS = PROJECT / "docs"
 README = PROJECT / "README.md"
-CHAT = PROJECT / "docs" / "chat.md"
-GENERATOR = PROJECT / "docs" / "generator.md"
+BOTS = DOCS / "bots.md"
+CHAT = DOCS / "chat.md"
+CONFIGURATION = DOCS / "configuration.md"
+GENERATOR = DOCS / "generator.md"
+REST = DOCS / "rest.md"
+STANZAS = DOCS / "stanzas.md"
 
 
 def blocks(page: Path, info: str = "python") -> Iterator[CodeType]:

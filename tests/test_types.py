@@ -87,7 +87,9 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("page_readme.py", "@chat.on(ContactRequested)"),
+        ("page_readme.py", "cube.messages.create("),
+        ("page_rest.py", "async def names("),
+        ("page_stanzas.py", "UserJID.parse("),
         ("page_chat.py", "@chat.on(MessageReceived)"),
         ("page_generator.py", "from petstore import"),
         ("page_sandbox.py", "with Sandbox() as sandbox:"),

@@ -1,4 +1,4 @@
-"""The chat's blocks in the README and in `docs/chat.md`, run as a reader would type them, against this server."""
+"""The blocks of `docs/chat.md`, run as a reader would type them, against this server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_server import AUTH_KEY, PASSWORD, USER_ID, LocalServer
 from tests.integration.ejabberd import Ejabberd
 from tests.integration.server import APP_ID, HOST, User
 from tests.integration.support import interrupted_after
-from tests.pages import CHAT, README, blocks
+from tests.pages import CHAT, blocks
 
 ADA = User(81002, "correct-horse-10")
 
@@ -78,10 +78,14 @@ def ada(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     assert set(threading.enumerate()) <= before
 
 
-def test_readme(ada: Chat) -> None:
-    """Its first block is a bot, which runs until Ctrl-C."""
-    namespace: dict[str, Any] = {"__name__": "readme"}
-    bot, *others = blocks(README, "python chat")
+PROGRAMS = 2
+"""How many complete programs are at the end of the page."""
+
+
+def test_complete_programs(ada: Chat) -> None:
+    """The first one runs until Ctrl-C."""
+    namespace: dict[str, Any] = {"__name__": "program"}
+    bot, *others = list(blocks(CHAT, "python chat"))[-PROGRAMS:]
     accepted, answers = ada.events(ContactAccepted), ada.events(MessageReceived)
     said: list[str] = []
 
@@ -109,7 +113,7 @@ def test_readme(ada: Chat) -> None:
 def test_chat_page(ada: Chat, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, Any] = {"__name__": "chat"}
     said = ada.events(MessageReceived)
-    found = list(blocks(CHAT, "python chat"))
+    found = list(blocks(CHAT, "python chat"))[:-PROGRAMS]
     for block in found:
         exec(block, namespace)
     assert len(found) > 12
