@@ -35,11 +35,12 @@ def test_the_other_examples_run(block: str) -> None:
     exec(compile(block, "docs/sandbox.md", "exec"), {})
 
 
-def test_the_test_of_a_bot_in_the_readme_passes(connectycube_sandbox: Sandbox) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```python test\n(.*?)```", readme, re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/sandbox.md"])
+def test_the_test_of_a_bot_passes(page: str, connectycube_sandbox: Sandbox) -> None:
+    text = (Path(__file__).parents[2] / page).read_text("utf-8")
+    (block,) = re.findall(r"```python test\n(.*?)```", text, re.DOTALL)
     found: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), found)
+    exec(compile(block, page, "exec"), found)
     test = found["test_the_bot_answers"]
     assert callable(test)
     test(connectycube_sandbox)
