@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from connectycube.bots import Bot, Context
-from connectycube.chat import MessageReceived
-from connectycube.rest import ConfigurationError, SessionExpired
+from connectycube.chat import MessageReceived, TlsRefused
+from connectycube.rest import ConfigurationError, SessionExpired, TlsFailed
 from connectycube.sandbox import Sandbox
 from tests.integration.support import run
 
@@ -142,6 +142,21 @@ def test_a_session_is_renewed_for_as_long_as_the_user_exists(sandbox: Sandbox) -
         sandbox.call(sandbox.core.accounts.delete, mary.id)
         with pytest.raises(SessionExpired):
             cube.users.me()
+
+
+def test_tls_failures_say_what_helps(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        sandbox.rest_sync("mary", base_url=sandbox.api_url.replace("http:", "https:")) as cube,
+        pytest.raises(TlsFailed, match="does not speak TLS, so check whether its address begins with http://"),
+    ):
+        cube.users.me()
+    with pytest.raises(TlsRefused, match=r"set CONNECTYCUBE_CHAT_CA_FILE .*`sandbox\.ca_file`.*--ca-file"):
+        sandbox.chat_sync("mary", ssl_context=None).connect()
+    monkeypatch.setenv("CONNECTYCUBE_CHAT_CA_FILE", str(sandbox.ca_file))
+    with sandbox.chat_sync("mary", ssl_context=None) as chat:
+        assert chat.online
+    with pytest.raises(TlsRefused, match=r"mismatch.* '127\.0\.0\.2'[^`]*$"):
+        sandbox.chat_sync("mary", ssl_context=None, host="127.0.0.2", address="127.0.0.1").connect()
 
 
 def passed(folder: Path, tests: str, code: str, *arguments: str) -> int:

@@ -384,13 +384,13 @@ class Sandbox:
         """
         from connectycube.chat import AsyncChat
 
-        return AsyncChat(**self._chat_options(), **self._login(user), **options)
+        return AsyncChat(**{**self._chat_options(), **self._login(user), **options})
 
     def chat_sync(self, user: Who | ConnectyCube, **options: Any) -> Chat:
         """Return a blocking chat that is not connected yet, as `chat` does."""
         from connectycube.chat import Chat
 
-        return Chat(**self._chat_options(), **self._login(user), **options)
+        return Chat(**{**self._chat_options(), **self._login(user), **options})
 
     def _account(self, user: Who) -> User:
         accounts = self.core.accounts
