@@ -17,7 +17,8 @@ from connectycube.chat import AsyncChat, Event
 from connectycube.chat import errors as chat_errors
 from connectycube.chat import events as chat_events
 from connectycube.rest import ConnectyCube, errors
-from local_server import APP_ID, AUTH_KEY, LocalServer
+from connectycube.sandbox import Sandbox
+from connectycube.sandbox.demo import SEED
 from tests.pages import CHAT, CONFIGURATION, DOCS, PROJECT, README, REST, STANZAS, blocks, broken_links, kinds
 
 PAGES = [README, PROJECT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
@@ -33,10 +34,10 @@ def rows(page: Path, heading: str = "") -> list[str]:
 
 def test_rest_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with LocalServer() as server:
-        monkeypatch.setenv("CONNECTYCUBE_APP_ID", str(APP_ID))
-        monkeypatch.setenv("CONNECTYCUBE_AUTH_KEY", AUTH_KEY)
-        monkeypatch.setenv("CONNECTYCUBE_BASE_URL", server.url)
+    with Sandbox(seed=SEED) as sandbox:
+        monkeypatch.setenv("CONNECTYCUBE_APP_ID", str(sandbox.app_id))
+        monkeypatch.setenv("CONNECTYCUBE_AUTH_KEY", sandbox.auth_key)
+        monkeypatch.setenv("CONNECTYCUBE_BASE_URL", sandbox.api_url)
         assert run(REST) > 10
 
 

@@ -9,6 +9,7 @@ dependencies are those of the environment that runs the tests.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -110,8 +111,9 @@ def exported(lines: Iterator[str]) -> dict[str, str]:
     """The variables of the `export` lines that the sandbox prints, the last of which is the password."""
     found: dict[str, str] = {}
     for line in lines:
-        assert line.startswith("export CONNECTYCUBE_")
-        name, _, value = line.removeprefix("export ").rstrip().partition("=")
+        export, assignment = shlex.split(line)
+        assert export == "export"
+        name, _, value = assignment.partition("=")
         found[name] = value
         if name == "CONNECTYCUBE_PASSWORD":
             break

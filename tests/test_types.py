@@ -96,7 +96,8 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
         ("page_chat.py", "@chat.on(MessageReceived)"),
         ("page_generator.py", "from petstore import"),
         ("page_sandbox.py", "with Sandbox() as sandbox:"),
-        ("page_bots.py", "async def weather("),
+        ("page_bots.py", "def test_the_bot_tells_the_weather("),
+        ("weather_bot.py", "async def weather("),
         ("echo_bot.py", "def echo("),
     ],
 )
