@@ -1,14 +1,16 @@
 """The guides in docs/: blocks run as a reader would type them, links resolve, and tables are complete.
 
-The blocks that need the chat are fenced as `python chat`: `tests/integration/test_pages.py` runs those of docs/chat.md.
+The blocks that need the chat are fenced as `python chat`. `tests/integration/test_pages.py` runs those of docs/chat.md
+against ejabberd.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from connectycube.chat import errors as chat_errors
 from connectycube.chat import events as chat_events
 from connectycube.rest import ConnectyCube, errors
 from connectycube.sandbox import Sandbox
-from connectycube.sandbox.demo import SEED
+from connectycube.sandbox.demo import SEED, Echo
+from tests.integration.support import interrupted_after
 from tests.pages import CHAT, CONFIGURATION, DOCS, PROJECT, README, REST, STANZAS, blocks, broken_links, kinds
 
 PAGES = [README, PROJECT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
@@ -32,26 +35,51 @@ def rows(page: Path, heading: str = "") -> list[str]:
     return [name.strip("` ") for cell in cells for name in cell.split(",")]
 
 
-def test_rest_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sandbox of `connectycube-sandbox --demo`, and its `export` lines in the environment."""
     monkeypatch.chdir(tmp_path)
     with Sandbox(seed=SEED) as sandbox:
+        sandbox.call(Echo, sandbox.core)
         monkeypatch.setenv("CONNECTYCUBE_APP_ID", str(sandbox.app_id))
         monkeypatch.setenv("CONNECTYCUBE_AUTH_KEY", sandbox.auth_key)
         monkeypatch.setenv("CONNECTYCUBE_BASE_URL", sandbox.api_url)
-        assert run(REST) > 10
+        monkeypatch.setenv("CONNECTYCUBE_CHAT_HOST", sandbox.chat_host)
+        monkeypatch.setenv("CONNECTYCUBE_CHAT_PORT", str(sandbox.chat_tls_port))
+        monkeypatch.setenv("CONNECTYCUBE_CHAT_CA_FILE", str(sandbox.ca_file))
+        yield
+
+
+@pytest.mark.usefixtures("demo")
+def test_rest_guide_runs() -> None:
+    found = list(blocks(REST))
+    assert len(found) > 10
+    run(found)
+
+
+@pytest.mark.usefixtures("demo")
+def test_chat_guide_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    # The first complete program runs until Ctrl-C, and answers whoever writes: not here.
+    *guide, _, invitation = blocks(CHAT, "python chat")
+    assert len(guide) > 12
+    with interrupted_after(180):
+        run([*guide, invitation])
+    printed = capsys.readouterr().out.splitlines()
+    assert "81004 Are you there?" in printed
+    assert printed[-1] == "81004 Climbing on Sunday?"
 
 
 def test_stanza_guide_runs() -> None:
-    assert run(STANZAS) == 4
+    found = list(blocks(STANZAS))
+    assert len(found) == 4
+    run(found)
 
 
-def run(page: Path) -> int:
-    """Run the Python blocks of a page, one after the other; how many there are."""
+def run(found: list[CodeType]) -> None:
+    """Run blocks of a page, one after the other."""
     namespace: dict[str, Any] = {"__name__": "page"}
-    found = list(blocks(page))
     for block in found:
         exec(block, namespace)
-    return len(found)
 
 
 def test_no_block_is_skipped() -> None:
