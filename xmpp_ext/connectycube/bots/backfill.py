@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from functools import partial
 from typing import Any, Final
 
 from connectycube.chat import Attachment, ChatMessage
 from connectycube.rest import AsyncConnectyCube, ConnectyCubeError, Dialog, DialogType, Message
 
-from .content import dialog_of, encode, key_of
-from .dispatch import Dispatcher, Job
+from .content import key_of
+from .dispatch import Dispatcher
 from .errors import StoreError
-from .intake import Intake, Marks
-from .models import Stats
-from .persistence import Persistence
-from .store import Entry
+from .intake import Intake
+from .store import Store
 
 __all__ = ["Backfill"]
 
@@ -46,20 +43,16 @@ class Backfill:
         cube: AsyncConnectyCube,
         user_id: int,
         window: dt.timedelta,
-        persistence: Persistence,
+        store: Store,
         dispatcher: Dispatcher,
         intake: Intake,
-        marks: Marks,
-        stats: Stats,
     ) -> None:
         self._cube = cube
         self._user_id = user_id
         self._window = window
-        self._persistence = persistence
+        self._store = store
         self._dispatcher = dispatcher
         self._intake = intake
-        self._marks = marks
-        self._stats = stats
         self._task: asyncio.Task[None] | None = None
         self._complete = asyncio.Event()
 
@@ -91,8 +84,7 @@ class Backfill:
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
         if self.complete:
-            now = dt.datetime.now(dt.UTC)
-            await self._persistence.insist(partial(self._persistence.store.set_checkpoint, now))
+            self._store.set_checkpoint(dt.datetime.now(dt.UTC))
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -110,7 +102,7 @@ class Backfill:
             started = dt.datetime.now(dt.UTC)
             try:
                 await self._read_all(started)
-                await self._persistence.insist(partial(self._persistence.store.set_checkpoint, started))
+                await self._store.set_checkpoint(started)
                 break
             except StoreError:
                 return  # The bot stops.
@@ -128,7 +120,7 @@ class Backfill:
         self._complete.set()
 
     async def _read_all(self, now: dt.datetime) -> None:
-        checkpoint = await self._persistence.insist(self._persistence.store.checkpoint)
+        checkpoint = await self._store.checkpoint()
         earliest = now - self._window
         since = earliest if checkpoint is None else max(checkpoint - OVERLAP, earliest)
         dialogs = await self._dialogs(since, checkpoint)
@@ -168,7 +160,7 @@ class Backfill:
         last = {dialog.id: self._last(dialog) for dialog in active}
         if checkpoint is None:
             return active
-        known = await self._persistence.insist(partial(self._persistence.store.known, list(last.values()), checkpoint))
+        known = await self._store.known(list(last.values()), checkpoint)
         return [dialog for dialog in active if last[dialog.id] not in known]
 
     def _last(self, dialog: Dialog) -> str:
@@ -199,53 +191,19 @@ class Backfill:
                 answered += page
                 page.clear()
             if len(page) == PAGE and not is_new:
-                await self._store(page, dialog)
+                await self._put(page, dialog)
                 page.clear()
-        await self._skip(answered, dialog)
+        await self._intake.put_answered(_messages(answered, dialog))
         for start in range(0, len(page), PAGE):
-            await self._store(page[start : start + PAGE], dialog)
+            await self._put(page[start : start + PAGE], dialog)
 
-    async def _skip(self, found: list[Message], dialog: Dialog) -> None:
-        """Note messages as handled, so that a later look at the same history does not find them."""
-        store = self._persistence.store
-        _, entries, positions = await self._put(found, dialog, move=False)
-        for entry, position in zip(entries, positions, strict=True):
-            if position is not None:
-                await self._persistence.insist(partial(store.finish, entry.key))
+    async def _put(self, found: list[Message], dialog: Dialog) -> None:
+        delivered = {message.id for message in found if self._user_id in message.delivered_ids}
+        await self._intake.put_missed(_messages(found, dialog), delivered)
 
-    async def _put(
-        self, found: list[Message], dialog: Dialog, move: bool
-    ) -> tuple[list[ChatMessage], list[Entry], list[int | None]]:
-        private = dialog.type == DialogType.PRIVATE
-        messages = [_message(message, dialog.id, private) for message in found]
-        entries = [
-            Entry(key=key_of(message), dialog=dialog_of(message), message=encode(message), from_history=True)
-            for message in messages
-        ]
-        moved = frozenset(entry.key for entry in entries if move and self._is_waiting(entry.key))
-        put = partial(self._persistence.store.put, entries, moved)
-        return messages, entries, await self._persistence.insist(put)
 
-    def _is_waiting(self, key: str) -> bool:
-        """Return whether a message came over the chat while the history is read, and is not handled yet."""
-        return self._dispatcher.is_held(key) or key in self._intake.storing
-
-    async def _store(self, found: list[Message], dialog: Dialog) -> None:
-        """Store messages, and hand on those that are new. Their live copies move behind what is older."""
-        messages, entries, positions = await self._put(found, dialog, move=True)
-        new = []
-        for origin, message, entry, position in zip(found, messages, entries, positions, strict=True):
-            if position is None:
-                continue
-            if self._dispatcher.is_held(entry.key):
-                self._dispatcher.move(entry.key, position)
-                continue
-            self._stats.received += 1
-            self._stats.backfilled += 1
-            if self._user_id not in origin.delivered_ids:
-                self._marks.send(message)
-            new.append(Job(entry.key, entry.dialog, position, message, from_history=True))
-        self._dispatcher.feed(new)
+def _messages(found: list[Message], dialog: Dialog) -> list[ChatMessage]:
+    return [_message(message, dialog.id, dialog.type == DialogType.PRIVATE) for message in found]
 
 
 def _name(dialog: Dialog, user_id: int) -> str:
