@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connectycube.bots import Bot, Context, backfill
-from connectycube.chat import MessageDelivered
+from connectycube.chat import MessageDelivered, _history
 from connectycube.sandbox.domain.message_model import Draft
 from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
@@ -200,7 +200,7 @@ def test_failing_rest_does_not_stop_the_chat(
 
 
 def test_dialog_that_moves_while_dialogs_are_listed_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "PAGE", 1)
+    monkeypatch.setattr(_history, "PAGE", 1)
 
     async def main() -> None:
         ada, mary = world.register("ada"), world.register("mary")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,7 +12,7 @@ from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageReceived
 from connectycube.rest import InvalidArgument
 
 from .content import dialog_of, encode, key_of
-from .dispatch import Job
+from .dispatch import Dispatcher, Job
 from .models import Stats
 from .persistence import Persistence
 from .store import Entry
@@ -58,10 +58,7 @@ class Marks:
 
 
 class Intake:
-    """Stores what the chat receives.
-
-    :param accept: takes the messages that are new, once they are stored.
-    """
+    """Stores what the chat receives and the history has, and hands on what is new."""
 
     def __init__(
         self,
@@ -69,17 +66,17 @@ class Intake:
         persistence: Persistence,
         stats: Stats,
         marks: Marks,
-        accept: Callable[[Iterable[Job]], None],
+        dispatcher: Dispatcher,
     ) -> None:
         self._user_id = user_id
         self._persistence = persistence
         self._stats = stats
         self._marks = marks
-        self._accept = accept
+        self._dispatcher = dispatcher
         self._staged: list[tuple[Entry, ChatMessage]] = []
         self._reads: list[tuple[list[tuple[Entry, ChatMessage]], Callable[[], None]]] = []
         self._task: asyncio.Task[None] | None = None
-        self.storing: set[str] = set()
+        self._storing: set[str] = set()
         """The keys of messages that are not stored yet."""
 
     def received(self, event: MessageReceived) -> None:
@@ -89,7 +86,7 @@ class Intake:
             return
         key = key_of(message)
         self._staged.append((Entry(key=key, dialog=dialog_of(message), message=encode(message)), message))
-        self.storing.add(key)
+        self._storing.add(key)
 
     def keep(self, done: Callable[[], None]) -> None:
         """Store the messages of a read from the socket, and call a function afterwards."""
@@ -119,17 +116,53 @@ class Intake:
             done()
         new = []
         for (entry, message), position in zip(found, positions, strict=True):
-            self.storing.discard(entry.key)
+            self._storing.discard(entry.key)
             self._marks.send(message)
             if position is None:
                 self._stats.duplicates += 1
             else:
                 self._stats.received += 1
                 new.append(Job(entry.key, entry.dialog, position, message, from_history=False))
-        self._accept(new)
+        self._dispatcher.feed(new)
+
+    async def put_missed(self, messages: Sequence[ChatMessage], delivered: Collection[str] = ()) -> None:
+        """Store messages of a dialog that were missed, in this order. Their live copies move behind what is older.
+
+        :param delivered: ids of messages that are marked as delivered already.
+        """
+        entries = [_missed(message) for message in messages]
+        moved = frozenset(
+            entry.key for entry in entries if self._dispatcher.is_held(entry.key) or entry.key in self._storing
+        )
+        positions = await self._persistence.insist(partial(self._persistence.store.put, entries, moved))
+        new = []
+        for message, entry, position in zip(messages, entries, positions, strict=True):
+            if position is None:
+                continue
+            if self._dispatcher.is_held(entry.key):
+                self._dispatcher.move(entry.key, position)
+                continue
+            self._stats.received += 1
+            self._stats.backfilled += 1
+            if message.id not in delivered:
+                self._marks.send(message)
+            new.append(Job(entry.key, entry.dialog, position, message, from_history=True))
+        self._dispatcher.feed(new)
+
+    async def put_answered(self, messages: Sequence[ChatMessage]) -> None:
+        """Note messages as handled, so that a later look at the same history does not find them."""
+        store, entries = self._persistence.store, [_missed(message) for message in messages]
+        positions = await self._persistence.insist(partial(store.put, entries))
+        for entry, position in zip(entries, positions, strict=True):
+            if position is not None:
+                await self._persistence.insist(partial(store.finish, entry.key))
 
     async def stop(self) -> None:
         """Give up what is not stored yet: the server has not been told that it arrived."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+
+def _missed(message: ChatMessage) -> Entry:
+    return Entry(key=key_of(message), dialog=dialog_of(message), message=encode(message), from_history=True)

@@ -111,10 +111,10 @@ class Run:
         )
         self._dispatcher = Dispatcher(self._handling.handle, persistence, plan.concurrency)
         self._marks = Marks(chat)
-        self._intake = Intake(chat.user_id, persistence, stats, self._marks, self._dispatcher.feed)
-        self._backfill = None if cube is None else Backfill(
-            cube, chat.user_id, plan.catch_up, persistence, self._dispatcher, self._intake, self._marks, stats
-        )  # fmt: skip
+        self._intake = Intake(chat.user_id, persistence, stats, self._marks, self._dispatcher)
+        self._backfill = (
+            None if cube is None else Backfill(chat, cube, plan.catch_up, persistence, self._dispatcher, self._intake)
+        )
         self._jobs = Jobs(self._handling)
         self._watch = Watch(self._handling, stats)
         self._handlers: list[Callable[[Any], Any]] = []

@@ -31,7 +31,7 @@ from connectycube.stanzas import Attachment, StanzaError
 from .features.messages import TAKEN
 from .models import ChatMessage
 
-__all__ = ["async_dialogs", "async_messages", "async_pages", "chat_message", "messages", "start_of"]
+__all__ = ["History", "in_thread", "messages", "start_of"]
 
 PAGE: Final = 100
 """Entries on a page: the platform's default and maximum."""
@@ -43,7 +43,7 @@ logger = logging.getLogger("connectycube.chat")
 
 
 def start_of(since: object, now: Callable[[], dt.datetime]) -> dt.datetime:
-    """Return the time since which messages are wanted, in whole seconds as in the history.
+    """Return the time since which messages are wanted.
 
     :param now: the time from which a timedelta counts back.
     :raises InvalidArgument: if it is neither an aware datetime nor a timedelta, or is a negative one.
@@ -57,7 +57,7 @@ def start_of(since: object, now: Callable[[], dt.datetime]) -> dt.datetime:
         raise InvalidArgument("since", f"must be a datetime or a timedelta, not {type(since).__name__}")
     if since.utcoffset() is None:
         raise InvalidArgument("since", "must have a time zone, as in datetime.now(UTC)")
-    return max(since, EPOCH).replace(microsecond=0)
+    return max(since, EPOCH)
 
 
 # -- requests
@@ -82,7 +82,11 @@ def _is_last(count: int, limit: int | None) -> bool:
 
 def _is_new(date: dt.datetime | None, since: dt.datetime) -> bool:
     """Return whether a date fits. The filter can't tell if a sender wrote milliseconds (CX-07)."""
-    return date is None or date >= since
+    return date is None or date >= since.replace(microsecond=0)
+
+
+def _new(found: list[Message], since: dt.datetime) -> list[Message]:
+    return [message for message in found if _is_new(message.date_sent, since)]
 
 
 def messages(cube: ConnectyCube, since: dt.datetime, skip_sender: int | None = None) -> Iterator[list[ChatMessage]]:
@@ -99,57 +103,84 @@ def messages(cube: ConnectyCube, since: dt.datetime, skip_sender: int | None = N
             page = cube.messages.list(**_message_query(dialog, since))
             found = iter(page.items if _is_last(len(page), page.limit) else page)
             while some := list(islice(found, PAGE)):
-                yield _chat_messages(some, dialog, since, skip_sender)
+                yield _chat_messages(_new(some, since), dialog, skip_sender)
         except GONE as error:
             _log_gone(dialog, error)
 
 
-async def async_messages(
-    cube: ConnectyCube | AsyncConnectyCube, since: dt.datetime, skip_sender: int | None = None
-) -> AsyncGenerator[ChatMessage, None]:
-    """Return the messages since a time, one at a time.
+async def in_thread(pages: Iterator[list[ChatMessage]]) -> AsyncGenerator[ChatMessage, None]:
+    """Return the messages of pages that another thread reads, one page after another."""
+    while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        for message in page:
+            yield message
 
-    :param skip_sender: a user whose messages are left out.
-    :raises ConnectyCubeError: if a request fails.
+
+class History:
+    """The history, dialog by dialog.
+
+    :ivar now: the time of the server that dates messages, as far as it is known.
     """
-    if isinstance(cube, ConnectyCube):
-        pages = messages(cube, since, skip_sender)
-        while (page := await asyncio.to_thread(next, pages, None)) is not None:
-            for message in page:
-                yield message
-        return
-    for dialog in await async_dialogs(cube, since):
-        async with aclosing(async_pages(cube, dialog, since)) as found:
-            async for some in found:
-                for message in _chat_messages(some, dialog, since, skip_sender):
-                    yield message
 
+    def __init__(self, cube: AsyncConnectyCube, now: Callable[[], dt.datetime]) -> None:
+        self._cube = cube
+        self.now = now
 
-async def async_dialogs(cube: AsyncConnectyCube, since: dt.datetime) -> list[Dialog]:
-    """Return the dialogs whose last message was sent since a time, from the longest silent to the latest."""
-    found = cube.dialogs.list(**_dialog_query(since))
-    return [dialog async for dialog in found if _is_new(dialog.last_message_date_sent, since)]
+    async def dialogs(self, since: dt.datetime) -> list[Dialog]:
+        """Return the dialogs whose last message is not older than `since`, from the longest silent to the latest."""
+        found = self._cube.dialogs.list(**_dialog_query(since))
+        return [dialog async for dialog in found if _is_new(dialog.last_message_date_sent, since)]
 
+    async def pages(self, dialog: Dialog, since: dt.datetime) -> AsyncGenerator[list[Message], None]:
+        """Return the messages of a dialog since a time, oldest first and a page at a time. A page may be empty."""
+        try:
+            page = await self._cube.messages.list(**_message_query(dialog, since))
+            if _is_last(len(page), page.limit):
+                yield _new(page.items, since)
+                return
+            some: list[Message] = []
+            async with aclosing(cast(AsyncGenerator[Message, None], aiter(page))) as found:
+                async for message in found:
+                    some.append(message)
+                    if len(some) == PAGE:
+                        yield _new(some, since)
+                        some = []
+            yield _new(some, since)
+        except GONE as error:
+            _log_gone(dialog, error)
 
-async def async_pages(
-    cube: AsyncConnectyCube, dialog: Dialog, since: dt.datetime
-) -> AsyncGenerator[list[Message], None]:
-    """Return the messages of a dialog since a time, oldest first and a page at a time."""
-    try:
-        page = await cube.messages.list(**_message_query(dialog, since))
-        if _is_last(len(page), page.limit):
-            yield page.items
-            return
-        some: list[Message] = []
-        async with aclosing(cast(AsyncGenerator[Message, None], aiter(page))) as found:
-            async for message in found:
-                some.append(message)
-                if len(some) == PAGE:
-                    yield some
-                    some = []
-        yield some
-    except GONE as error:
-        _log_gone(dialog, error)
+    async def messages(self, since: dt.datetime, skip_sender: int | None = None) -> AsyncGenerator[ChatMessage, None]:
+        """Return the messages since a time, one at a time.
+
+        :param skip_sender: a user whose messages are left out.
+        :raises ConnectyCubeError: if a request fails.
+        """
+        for dialog in await self.dialogs(since):
+            async with aclosing(self.pages(dialog, since)) as pages:
+                async for page in pages:
+                    for message in _chat_messages(page, dialog, skip_sender):
+                        yield message
+
+    @staticmethod
+    def message(message: Message, dialog: Dialog) -> ChatMessage:
+        """Return a message of the history as the chat would have brought it."""
+        is_private = dialog.type == DialogType.PRIVATE
+        recipient_id = None
+        if is_private:
+            others = (user_id for user_id in dialog.occupants_ids if user_id != message.sender_id)
+            recipient_id = message.recipient_id or next(others, None)
+        extra = {name: value for name, value in message.extra.items() if name not in TAKEN}
+        return ChatMessage(
+            id=message.id,
+            body=message.message or "",
+            sender_id=message.sender_id,
+            recipient_id=recipient_id,
+            dialog_id=dialog.id,
+            type="chat" if is_private else "groupchat",
+            date_sent=message.date_sent,
+            attachments=tuple(filter(None, (_attachment(one.to_dict()) for one in message.attachments))),
+            extra=_param(extra),
+            markable=True,  # The history does not tell, and the official clients want marks for all of their messages.
+        )
 
 
 def _log_gone(dialog: Dialog, error: Exception) -> None:
@@ -159,35 +190,9 @@ def _log_gone(dialog: Dialog, error: Exception) -> None:
 # -- from the history's form to the chat's
 
 
-def _chat_messages(
-    found: list[Message], dialog: Dialog, since: dt.datetime, skip_sender: int | None
-) -> list[ChatMessage]:
-    return [
-        chat_message(message, dialog)
-        for message in found
-        if _is_new(message.date_sent, since) and (skip_sender is None or message.sender_id != skip_sender)
-    ]
-
-
-def chat_message(message: Message, dialog: Dialog) -> ChatMessage:
-    """Return a message of the history as the chat would have brought it."""
-    is_private = dialog.type == DialogType.PRIVATE
-    recipient_id = None
-    if is_private:
-        others = (user_id for user_id in dialog.occupants_ids if user_id != message.sender_id)
-        recipient_id = message.recipient_id or next(others, None)
-    return ChatMessage(
-        id=message.id,
-        body=message.message or "",
-        sender_id=message.sender_id,
-        recipient_id=recipient_id,
-        dialog_id=dialog.id,
-        type="chat" if is_private else "groupchat",
-        date_sent=message.date_sent,
-        attachments=tuple(filter(None, (_attachment(one.to_dict()) for one in message.attachments))),
-        extra={name: _param(value) for name, value in message.extra.items() if name not in TAKEN and value is not None},
-        markable=True,  # The history does not tell, and the official clients want marks for all of their messages.
-    )
+def _chat_messages(found: list[Message], dialog: Dialog, skip_sender: int | None) -> list[ChatMessage]:
+    wanted = (message for message in found if skip_sender is None or message.sender_id != skip_sender)
+    return [History.message(message, dialog) for message in wanted]
 
 
 def _param(value: Any) -> Any:

@@ -12,7 +12,7 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube
 from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, Registration, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
 from ._fork import watch
-from ._history import async_messages, start_of
+from ._history import History, in_thread, messages, start_of
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
 from .connection.driver import Driver
 from .connection.flow import Flow
@@ -315,7 +315,14 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         :raises ConnectyCubeError: while iterating, if a request fails.
         """
         start, cube = start_of(since, self._now), self._credentials.rest("catch_up")
-        return async_messages(cube, start, None if include_own else self.user_id)
+        skip_sender = None if include_own else self.user_id
+        if isinstance(cube, ConnectyCube):
+            return in_thread(messages(cube, start, skip_sender))
+        return self._history(cube).messages(start, skip_sender)
+
+    def _history(self, cube: AsyncConnectyCube) -> History:
+        """Return the history for a bot, whose cube need not be the chat's."""
+        return History(cube, self._now)
 
     def _now(self) -> dt.datetime:
         """Return the server's time if it is known, otherwise the local time."""
