@@ -118,7 +118,7 @@ class Run:
         intake = Intake(chat, store, stats, self._dispatcher)
         self._backfill = None
         if cube is not None:
-            self._backfill = Backfill(cube, chat.user_id, self.catch_up, store, self._dispatcher, intake)
+            self._backfill = Backfill(chat, cube, self.catch_up, store, self._dispatcher, intake)
 
         def on(types: tuple[type[Any], ...], call: Callable[[Any], Any]) -> None:
             chat.on(*types)(call)
