@@ -1,4 +1,4 @@
-"""docs/sandbox.md does what it says, and so does the README of the sandbox."""
+"""docs/sandbox.md does what it says."""
 
 from __future__ import annotations
 
@@ -35,12 +35,10 @@ def test_the_other_examples_run(block: str) -> None:
     exec(compile(block, "docs/sandbox.md", "exec"), {})
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/sandbox.md"])
-def test_the_test_of_a_bot_passes(page: str, connectycube_sandbox: Sandbox) -> None:
-    text = (Path(__file__).parents[2] / page).read_text("utf-8")
-    (block,) = re.findall(r"```python test\n(.*?)```", text, re.DOTALL)
+def test_the_test_of_a_bot_passes(connectycube_sandbox: Sandbox) -> None:
+    (block,) = blocks("python test")
     found: dict[str, object] = {}
-    exec(compile(block, page, "exec"), found)
+    exec(compile(block, "docs/sandbox.md", "exec"), found)
     test = found["test_the_bot_answers"]
     assert callable(test)
     test(connectycube_sandbox)
