@@ -1,4 +1,4 @@
-"""Hooks of mkdocs. They add the pages that are not in docs/, and link names to the reference, which has to be complete."""
+"""Hooks of mkdocs. They add the pages outside docs/, and link names to the reference, which has to be complete."""
 
 from __future__ import annotations
 
