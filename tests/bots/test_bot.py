@@ -15,7 +15,9 @@ from connectycube.chat import (
     ContactAccepted,
     ContactRequested,
     MessageDelivered,
+    MessageEdited,
     MessageRead,
+    MessageReceived,
     ReactionsChanged,
     TypingStarted,
     TypingStopped,
@@ -113,6 +115,38 @@ def test_context_sends_marks_types_and_reacts(world: World) -> None:
                 assert isinstance(reacted, ReactionsChanged)
                 assert read.message_id == reacted.message_id == sent.id
                 assert reacted.added == ("like",)
+
+    run(main())
+
+
+def test_edits_follow_their_answer(world: World) -> None:
+    async def main() -> None:
+        async with world.bot() as bot:
+
+            @bot.message()
+            async def stream(ctx: Context) -> None:
+                answer = await ctx.reply("one")
+                await ctx.edit(answer, "one two")
+                await ctx.edit(answer, "one two three", last=False, extra={"mood": "happy"})
+
+            async with bot.running(), world.friends("ada") as (ada,):
+                group, seen = world.group(ada.id), Seen[MessageReceived | MessageEdited]()
+                ada.chat.on(MessageReceived, MessageEdited)(seen.append)
+                await ada.chat.join(group)
+                for to in (bot.chat.user_id, group) * 2:  # The second time, the chat knows the dialogs.
+                    seen.items.clear()
+                    await ada.chat.send(to, "count")
+                    answer, *edits = await seen.wait(3)
+                    assert isinstance(answer, MessageReceived)
+                    changes = [
+                        (edit.message_id, edit.body, edit.last, edit.extra)
+                        for edit in edits
+                        if isinstance(edit, MessageEdited)
+                    ]
+                    assert changes == [
+                        (answer.message.id, "one two", True, {}),
+                        (answer.message.id, "one two three", False, {"mood": "happy"}),
+                    ]
 
     run(main())
 

@@ -20,7 +20,7 @@ HOOK = ("running.py", "_hold")
 
 CONTRACT = {
     "Bot": "command message on error every serve run stop running send failed retry stats chat cube",
-    "Context": "text sender_id dialog_id cube reply send typing mark_read react",
+    "Context": "text sender_id dialog_id cube reply edit send typing mark_read react",
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -82,7 +84,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file for the certificate that TLS clients must trust (default: DATA.ca.pem)",
     )
-    made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
+    data = made.add_mutually_exclusive_group()
+    data.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
+    data.add_argument(
+        "--demo",
+        action="store_true",
+        help="start with a few users, one of whom echoes what it is sent, and print the environment for clients",
+    )
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
     made.add_argument("--app-id", type=int, help="application id (default: random, or as kept in the data file)")
     made.add_argument("--auth-key", help="authorization key (default: likewise)")
@@ -142,6 +150,45 @@ LABELS = {
 }
 
 
+def environment(sandbox: Alone) -> str:
+    """Return shell commands that let clients, and the demo's bot, find the sandbox.
+
+    :raises DataFileError: if TLS is not possible.
+    """
+    from .demo import BOT, PASSWORD
+
+    variables = {
+        "APP_ID": sandbox.app_id,
+        "AUTH_KEY": sandbox.auth_key,
+        "ADMIN_KEY": sandbox.admin_key,
+        "BASE_URL": sandbox.api_url,
+        "CHAT_HOST": sandbox.chat_host,
+        "CHAT_PORT": sandbox.chat_tls_port,
+        "CHAT_CA_FILE": sandbox.ca_file.absolute(),
+        "LOGIN": BOT,
+        "PASSWORD": PASSWORD,
+    }
+    return "\n".join(f"export CONNECTYCUBE_{name}={shlex.quote(str(value))}" for name, value in variables.items())
+
+
+def tell_demo(sandbox: Alone) -> None:
+    """Print the environment for clients to stdout, and for people to stderr what to do with it.
+
+    :raises DataFileError: if TLS is not possible.
+    """
+    from .demo import NAMES, PASSWORD
+
+    found = environment(sandbox)
+    print(
+        f"Users: {', '.join(NAMES)}; all have the password {PASSWORD}. The user echo answers with what it is sent.\n"
+        f"Watch them, and write as any of them, at {sandbox.api_url}\n"
+        "Paste these lines into another terminal. Ctrl-C stops the sandbox.\n",
+        file=sys.stderr,
+        flush=True,
+    )
+    print(found, flush=True)
+
+
 def tell(found: dict[str, Any], *, as_json: bool) -> None:
     """Print the addresses."""
     if as_json:
@@ -164,7 +211,7 @@ def failed(text: str) -> int:
     return 1
 
 
-def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
+def run(sandbox: Alone, stop: threading.Event, *, as_json: bool, demo: bool) -> None:
     """Print the addresses, and wait until the sandbox is stopped or ends on its own.
 
     :raises OSError: if the addresses can't be printed.
@@ -173,7 +220,10 @@ def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
     """
     try:
         sandbox.when_ended(stop.set)
-        tell(addresses(sandbox), as_json=as_json)
+        if demo and not as_json:
+            tell_demo(sandbox)
+        else:
+            tell(addresses(sandbox), as_json=as_json)
         stop.wait()
     finally:
         sandbox.stop()
@@ -202,6 +252,7 @@ def started(given: argparse.Namespace) -> Alone:
     )
     sandbox = Alone(
         settings,
+        demo=given.demo,
         data=given.data,
         seed=given.seed,
         host=given.host,
@@ -229,13 +280,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sandbox = started(given)
     except OSError as error:
-        return failed(error.strerror or str(error))
+        hint = "; 0 chooses a free port, as in --port 0" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        return failed(f"{error.strerror or error}{hint}")
     except (ValueError, DataFileError, ChatStartError) as error:
         return failed(str(error))
     if given.host not in LOOPBACK:
         warn_of(given.host)
     try:
-        run(sandbox, stop, as_json=given.json)
+        run(sandbox, stop, as_json=given.json, demo=given.demo)
     except OSError as error:
         # Python would flush stdout once more at exit, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -73,7 +73,7 @@ class Core:
         self.messages = messages = Messages(db, clock, ids, bus, settings, accounts, privacy, dialogs, alerts)
         self.meetings = meetings = Meetings(db, clock, ids, accounts, dialogs)
         self.whiteboards = Whiteboards(db, clock, ids, settings, dialogs)
-        self.chat = ChatRules(clock, ids, settings, accounts, sessions, dialogs, messages, alerts)
+        self.chat = ChatRules(clock, ids, bus, settings, accounts, sessions, dialogs, messages, alerts)
         self.search = Search(db, dialogs)
         self.statistics = Statistics(db)
         self.files = files = Files(db, clock, settings)

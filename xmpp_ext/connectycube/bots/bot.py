@@ -277,18 +277,38 @@ class Bot:
             await stopped.wait()
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Bot]:
+    async def running(
+        self,
+        *,
+        cube: AsyncConnectyCube | None = None,
+        chat: AsyncChat | Mapping[str, Any] | None = None,
+        store: str | os.PathLike[str] | None = None,
+    ) -> AsyncGenerator[Bot]:
         """Run for the duration of an `async with` block, which begins once missed messages are stored.
 
+        With arguments, run as another account or with another store than the constructor's, for example in a test.
+
+        :param cube: with `chat`, replaces both of the constructor's.
+        :param chat: likewise.
+        :param store: replaces the constructor's.
+        :raises InvalidArgument: if an argument is invalid.
         :raises ConnectyCubeError: as `serve` does; at the end of the block if the chat has ended permanently.
         """
-        run = await self._open()
+        own = self._plan
+        if cube is not None or chat is not None:
+            self._plan = evolve(self._plan, account=Account(cube, chat))
+        if store is not None:
+            self._plan = evolve(self._plan, store=_store(store))
         try:
-            await run.caught_up()
-            yield self
-            run.check()
+            run = await self._open()
+            try:
+                await run.caught_up()
+                yield self
+                run.check()
+            finally:
+                await self._close(run)
         finally:
-            await self._close(run)
+            self._plan = own
 
     # -- at work
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import copy
 import datetime as dt
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, Unpack
 
@@ -137,6 +137,24 @@ class Context:
             raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
         place = {"type": message.type, "sender_id": message.sender_id, "dialog_id": message.dialog_id}
         return await self._put(content_of(place, body, options))
+
+    async def edit(
+        self, reply: SentMessage, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Replace the text of an answer, as soon as the server has the answer.
+
+        This returns once the server has the edit, which is not stored: if the bot is killed first, the handler runs
+        again, and can repeat it.
+
+        :param reply: what `reply` returned.
+        :param body: the new text.
+        :param last: whether the answer is the dialog's last message.
+        :param extra: further parameters.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the chat ends first, or the server refuses the edit.
+        """
+        await self._tools.outbox.left(reply.id)
+        await self.chat.edit_message(self._place, reply, body, last=last, extra=extra)
 
     async def send(
         self, to: int | str | User | Contact | Dialog, body: str | None = None, **options: Unpack[SendOptions]

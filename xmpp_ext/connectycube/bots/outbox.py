@@ -57,8 +57,8 @@ class Outbox:
         self._stats = stats
         self._refused = refused
         self._waiting: list[tuple[int, Reply]] = []
-        self._ids: set[str] = set()
-        """The ids of the replies that wait for the server."""
+        self._ids: dict[str, asyncio.Event] = {}
+        """The ids of the replies that wait for the server, and what is set when they no longer do."""
         self._origins: dict[str, object] = {}
         self._acknowledged: dict[str, object] = {}
         """The latest replies that the server has, and their origins."""
@@ -82,6 +82,12 @@ class Outbox:
             if reply.id not in self._ids:
                 self.add(reply)
 
+    async def left(self, reply_id: str) -> None:
+        """Wait until the server has a reply or has refused it."""
+        waiting = self._ids.get(reply_id)
+        if waiting is not None:
+            await waiting.wait()
+
     def start(self) -> None:
         """Begin to send: the chat is connected."""
         self._started = True
@@ -103,7 +109,7 @@ class Outbox:
 
     def add(self, reply: Reply) -> None:
         """Send a reply that is stored."""
-        self._ids.add(reply.id)
+        self._ids.setdefault(reply.id, asyncio.Event())
         heapq.heappush(self._waiting, (reply.position, reply))
         self._empty.clear()
         if len(self._waiting) >= MOST_WAITING:
@@ -152,15 +158,19 @@ class Outbox:
 
     async def _note_sent(self, reply: Reply) -> None:
         await self._persistence.insist(partial(self._persistence.store.sent, reply.id))
-        self._ids.discard(reply.id)
+        self._forget(reply)
 
     async def _fail(self, reply: Reply, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
         failure = await self._persistence.insist(partial(self._persistence.store.fail_reply, reply.id, text))
-        self._ids.discard(reply.id)
+        self._forget(reply)
         origin = self._origins.pop(reply.id, None)
         if failure is not None:
             self._refused(reply.id, failure, error, origin)
+
+    def _forget(self, reply: Reply) -> None:
+        if (left := self._ids.pop(reply.id, None)) is not None:
+            left.set()
 
     def bounced(self, event: MessageFailed | MessageBlocked) -> None:
         """Report a reply that the server sends back after it has accepted it. It is not kept: it was sent."""

@@ -61,10 +61,19 @@ def shared_context() -> ssl.SSLContext:
 
     A context takes most of a connection's memory and is only read, so one is enough. It is freed with the last chat
     that uses it.
+
+    :raises ConfigurationError: if `CONNECTYCUBE_CHAT_CA_FILE` names no file with certificates.
     """
-    context = _contexts.get("default")
+    file = os.environ.get("CONNECTYCUBE_CHAT_CA_FILE", "")
+    context = _contexts.get(file)
     if context is None:
-        context = _contexts["default"] = ssl.create_default_context()
+        try:
+            context = _contexts[file] = ssl.create_default_context(cafile=file or None)
+        except OSError as error:
+            if not file:
+                raise
+            reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConfigurationError(f"CONNECTYCUBE_CHAT_CA_FILE can't be used: {file!r}: {reason}") from error
     return context
 
 
@@ -104,6 +113,11 @@ class Settings:
         """The server, for messages."""
         host, port = self.dial
         return self.url or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    @property
+    def local(self) -> bool:
+        """Whether the server is on this machine."""
+        return _is_loopback(self.dial[0])
 
     @property
     def certified(self) -> str:
