@@ -90,11 +90,3 @@ def broken_links(page: Path) -> list[str]:
         if not link.startswith("https://") and not (target.exists() and (not heading or heading in headings(target))):
             broken.append(link)
     return broken
-
-
-def titled(page: Path) -> dict[str, str]:
-    """The Python files on a page: blocks that have a title."""
-    found = re.findall(
-        r'^```python title="(.*?)"\n(.*?)^```$', page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    return dict(found)
