@@ -86,7 +86,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     file = dict(pages.generated_pages()).get(uri, f"docs/{uri}")
     if file.startswith("generated/"):
         markdown = reference.anchored(markdown, uri)
+    markdown = re.sub(r"^<!-- diagram: ([\w-]+) -->$", diagram, markdown, flags=re.MULTILINE)
     return markdown if uri.startswith("reference/") and file.startswith("docs/") else pages.adapt(markdown, uri, file)
+
+
+def diagram(match: re.Match[str]) -> str:
+    """Return the diagram of a state machine, which the generator has drawn from its table."""
+    page = (PROJECT / "generated" / "docs" / "machines" / f"{match.group(1)}.md").read_text("utf-8")
+    (found,) = re.findall(r"^```mermaid\n.*?^```$", page, re.DOTALL | re.MULTILINE)
+    return str(found)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
