@@ -10,7 +10,7 @@ import re
 import pytest
 
 from tests.pages import PROJECT
-from website import pages, reference
+from website import pages, plots, reference
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,15 @@ def test_names_link_to_the_package_of_the_page() -> None:
     assert reference.names("chat")["ChatMessage"] == "connectycube.chat.ChatMessage"
     assert reference.names("stanzas")["ChatMessage"] == "connectycube.stanzas.ChatMessage"
     assert "ChatMessage" not in reference.names(None)
+
+
+@pytest.mark.parametrize("figure", plots.figures(), ids=lambda figure: f"{figure['chart']}-{figure['label']}")
+def test_plots_show_what_the_tables_say(figure: dict[str, str]) -> None:
+    text = (PROJECT / "docs" / figure["page"]).read_text("utf-8")
+    value = re.escape(plots.number(figure["value"]))
+    assert re.search(rf"(?<![\d.,]){value}(?![\d.,])", text)
+    assert figure["unit"] in text
+    assert f"{plots.number(figure['value'])} {figure['unit']}</text>" in plots.plots(figure["page"])
 
 
 def test_only_build_folders_are_written_to() -> None:

@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs_autorefs import AutorefsPlugin
 
-from website import pages, reference
+from website import pages, plots, reference
 
 PROJECT = pages.PROJECT
 
@@ -81,12 +81,14 @@ def commands() -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Adapt the links of a page, and add the anchors of public names."""
+    """Adapt the links of a page, and add the anchors of public names, diagrams and plots."""
     uri = page.file.src_uri
     file = dict(pages.generated_pages()).get(uri, f"docs/{uri}")
     if file.startswith("generated/"):
         markdown = reference.anchored(markdown, uri)
     markdown = re.sub(r"^<!-- diagram: ([\w-]+) -->$", diagram, markdown, flags=re.MULTILINE)
+    title, newline, rest = markdown.partition("\n")
+    markdown = f"{title}{newline}\n{plots.plots(uri)}{rest}"
     return markdown if uri.startswith("reference/") and file.startswith("docs/") else pages.adapt(markdown, uri, file)
 
 
