@@ -48,6 +48,7 @@ class Page:
             # The fields of a value class are in its docstring, with their types.
             parts = found.docstring.parse("sphinx") if found.docstring else []
             if any(part.kind is griffe.DocstringSectionKind.attributes for part in parts):
+                options["inherited_members"] = False
                 functions = [one.name for one in found.members.values() if one.is_function]
                 options["members"] = [one for one in functions if not one.startswith("_")]
         return f"::: {path}\n    options: {json.dumps(options)}"
