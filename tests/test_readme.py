@@ -47,7 +47,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     # What the environment of the tests adds to its path, such as an editable install, is not followed from there.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("CONNECTYCUBE_", "PYTHON"))}
     scripts = [str(place / "bin"), os.path.dirname(sys.executable), variables["PATH"]]
-    return {**variables, "VIRTUAL_ENV": str(place), "PATH": os.pathsep.join(scripts), "PYTHONUNBUFFERED": "1"}
+    variables |= {"VIRTUAL_ENV": str(place), "PATH": os.pathsep.join(scripts), "PYTHONUNBUFFERED": "1"}
+    # This plugin, which warns if it is not configured, is there for the tests of this project only.
+    return variables | {"PYTEST_ADDOPTS": "-p no:asyncio"}
 
 
 @contextmanager

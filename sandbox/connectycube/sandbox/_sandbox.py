@@ -17,6 +17,7 @@ from .config import LOOPBACK, Settings
 from .core import Core
 from .domain.accounts import User
 from .domain.recordings import Recording
+from .endpoints import LABELS
 from .faults import Faults
 from .journal import Journal
 from .rest.wire import recordings_done
@@ -165,6 +166,7 @@ class Sandbox:
     def _make_core(self) -> Core:
         core = Core(self.settings, self._data)
         self.settings = core.settings
+        core.endpoints = self.endpoints
         try:
             self._plant(core)
         except BaseException:
@@ -266,6 +268,14 @@ class Sandbox:
     def ssl_context(self) -> ssl.SSLContext:
         """An SSL context for clients that trusts only the chat's TLS certificate."""
         return self._running_chat.certificates.client()
+
+    def endpoints(self, *, ca_file: bool = True) -> dict[str, Any]:
+        """Return all that a client needs to connect, by the names of the properties above.
+
+        :param ca_file: whether that is included. Creating the certificate takes a fifth of a second.
+        :raises DataFileError: as `ca_file` does.
+        """
+        return {name: getattr(self, name) for name in LABELS if ca_file or name != "ca_file"}
 
     @property
     def _running_chat(self) -> ChatAddress:

@@ -7,7 +7,6 @@ import errno
 import json
 import logging
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import LOOPBACK, Settings
+from .endpoints import LABELS, exports
 from .identity import IdentityProvider
 from .storage import DataFileError
 from .xmpp.late import ChatStartError
@@ -119,56 +119,8 @@ def addresses(sandbox: Alone) -> dict[str, Any]:
 
     :raises DataFileError: if TLS is not possible.
     """
-    found = {
-        "api_url": sandbox.api_url,
-        "app_id": sandbox.app_id,
-        "auth_key": sandbox.auth_key,
-        "admin_key": sandbox.admin_key,
-        "chat_host": sandbox.chat_host,
-        "chat_port": sandbox.chat_port,
-        "chat_tls_port": sandbox.chat_tls_port,
-        "websocket_url": sandbox.websocket_url,
-        "secure_websocket_url": sandbox.secure_websocket_url,
-    }
-    if sandbox.keeps_authority:
-        # Creating a temporary one on each start would take a fifth of a second.
-        found["ca_file"] = str(sandbox.ca_file)
-    return found
-
-
-LABELS = {
-    "api_url": "REST and page",
-    "app_id": "application id",
-    "auth_key": "authorization key",
-    "admin_key": "administration key",
-    "chat_host": "chat domain",
-    "chat_port": "chat port",
-    "chat_tls_port": "chat port (TLS)",
-    "websocket_url": "WebSocket",
-    "secure_websocket_url": "WebSocket (TLS)",
-    "ca_file": "CA certificate",
-}
-
-
-def environment(sandbox: Alone) -> str:
-    """Return shell commands that let clients, and the demo's bot, find the sandbox.
-
-    :raises DataFileError: if TLS is not possible.
-    """
-    from .demo import BOT, PASSWORD
-
-    variables = {
-        "APP_ID": sandbox.app_id,
-        "AUTH_KEY": sandbox.auth_key,
-        "ADMIN_KEY": sandbox.admin_key,
-        "BASE_URL": sandbox.api_url,
-        "CHAT_HOST": sandbox.chat_host,
-        "CHAT_PORT": sandbox.chat_tls_port,
-        "CHAT_CA_FILE": sandbox.ca_file.absolute(),
-        "LOGIN": BOT,
-        "PASSWORD": PASSWORD,
-    }
-    return "\n".join(f"export CONNECTYCUBE_{name}={shlex.quote(str(value))}" for name, value in variables.items())
+    found = sandbox.endpoints(ca_file=sandbox.keeps_authority)
+    return {name: str(value) if name == "ca_file" else value for name, value in found.items()}
 
 
 def tell_demo(sandbox: Alone) -> None:
@@ -176,9 +128,9 @@ def tell_demo(sandbox: Alone) -> None:
 
     :raises DataFileError: if TLS is not possible.
     """
-    from .demo import NAMES, PASSWORD
+    from .demo import BOT, NAMES, PASSWORD
 
-    found = environment(sandbox)
+    found = exports({**sandbox.endpoints(), "login": BOT, "password": PASSWORD})
     print(
         f"Users: {', '.join(NAMES)}; all have the password {PASSWORD}. The user echo answers with what it is sent.\n"
         f"Watch them, and write as any of them, at {sandbox.api_url}\n"
@@ -272,7 +224,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :returns: 0, or 1 if the sandbox could not start.
     """
-    given = parser().parse_args(arguments)
+    try:
+        return command(parser().parse_args(arguments))
+    except ModuleNotFoundError as error:
+        return failed(f"{error.name} is missing: pip install 'connectycube[sandbox]'")
+
+
+def command(given: argparse.Namespace) -> int:
+    """Run with parsed arguments."""
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
