@@ -16,7 +16,8 @@ define NEEDS_PYTHON
 endef
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat dist clean
+.PHONY: help install demo generate check-generated lint types test interop docs dist screenshot mutations fuzz bench \
+	bench-chat clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +54,10 @@ interop: .venv/.ready ## tests with a real ejabberd, the JavaScript SDK, Chromiu
 	@tests/interop/install.sh
 	@tests/browser/install.sh
 	@$(BIN)/python -m pytest $(PARALLEL) --server ejabberd tests/integration tests/interop tests/browser
+
+# The warning is about a release of mkdocs that is not used here.
+docs: .venv/.ready ## the documentation site, in .build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 screenshot: .venv/.ready ## take the picture of the sandbox page in docs/
 	@tests/browser/install.sh
