@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from connectycube.bots.errors import StoreError, StoreLocked
 from connectycube.bots.sqlite import SqliteStore
-from connectycube.bots.store import Entry
+from connectycube.bots.store import Entry, StoreError, StoreLocked
 from tests.bots.conftest import full_disk
 from tests.integration.support import eventually
 

@@ -13,9 +13,8 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCubeError, Dialog, Dial
 
 from .content import key_of
 from .dispatch import Dispatcher
-from .errors import StoreError
 from .intake import Intake
-from .store import Store
+from .store import Store, StoreError
 
 __all__ = ["Backfill"]
 

@@ -44,7 +44,6 @@ from .calls import INSIDE, Calls
 from .commands import Handler
 from .content import To
 from .dispatch import Dispatcher
-from .errors import StoreError
 from .handling import Handling
 from .intake import Intake
 from .memory import MemoryStore
@@ -52,7 +51,7 @@ from .models import Stats
 from .outbox import Outbox
 from .routes import Routes, check_seconds
 from .sqlite import SqliteStore
-from .store import Failure, Store
+from .store import Failure, Store, StoreError
 
 __all__ = ["Bot"]
 
