@@ -179,7 +179,7 @@ class Bot(Routes):
         store, stats, cube = self._store, self._stats, self._account.cube
         calls, outbox = Calls(stats), Outbox(chat, store, stats)
         handling = Handling(
-            self, self._find, self._errors, store=store, outbox=outbox, calls=calls, stats=stats,
+            bot=self, find=self._find, errors=self._errors, store=store, outbox=outbox, calls=calls, stats=stats,
             attempts=self._attempts, timeout=self._handler_timeout,
         )  # fmt: skip
         dispatcher = Dispatcher(handling.handle, store, self._concurrency)
