@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from connectycube.bots import Bot, Context, backfill
-from connectycube.chat import MessageDelivered, _history
+from connectycube.chat import Connected, MessageDelivered, _history
 from connectycube.sandbox.domain.message_model import Draft
 from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
@@ -156,8 +156,14 @@ def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
                     await ctx.reply(f"you said {ctx.text}")
 
                 world.sandbox.faults.delay_next(0.3, path="/chat/Message")
+                online = asyncio.Event()
+
+                @bot.on(Connected)
+                async def connected(event: Connected) -> None:
+                    online.set()
+
                 serving = asyncio.ensure_future(bot.serve())
-                await eventually(lambda: bot._run is not None and bot.chat.online)
+                await online.wait()
                 await ada.chat.send(world.bot_id, "4")
                 assert await ada.texts.wait(4) == [f"you said {number}" for number in "1234"]
                 # "3" came over the chat, since it had waited for the bot there, and was in the history as well.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import logging
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from connectycube.bots.errors import StoreError, StoreLocked
 from connectycube.bots.sqlite import SqliteStore
 from connectycube.bots.store import Entry
+from tests.bots.conftest import full_disk
+from tests.integration.support import eventually
 
 HOLDER = """
 import asyncio, sys
@@ -178,37 +181,48 @@ def test_locked_by_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) 
     other.close()
 
 
-def test_full_disk_while_it_is_used(path: Path) -> None:
+def test_full_disk_while_it_is_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entry = Entry(key="81002:81002:2", dialog="81002", message=b"x" * 100_000)
+
     async def main() -> None:
         store = SqliteStore(path)
         await store.open()
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        entry = Entry(key="81002:81002:2", dialog="81002", message=b"x" * 100_000)
-        try:
-            # As when the disk is full, no file can grow.
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-            for _ in range(2):
-                with pytest.raises(StoreError, match="full"):
-                    await store.put([entry])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert len(await store.pending(0, 10)) == 1
-        assert await store.put([entry]) == [2]
+        with full_disk():
+            stored = store.put([entry])
+            await eventually(lambda: "is full" in caplog.text)
+            assert not stored.done()
+        assert await stored == [True]
+        with full_disk():
+            lost = store.put([Entry(key="81002:81002:3", dialog="81002", message=b"x" * 100_000)])
+            later = store.set_checkpoint(dt.datetime.now(dt.UTC))
+            await store.close()
+        for call in (lost, later):
+            with pytest.raises(StoreError, match="full"):
+                await call
+
+    with caplog.at_level(logging.WARNING, "connectycube.bots"):
+        asyncio.run(main())
+    assert caplog.text.count("works again") == 1
+
+    async def read() -> None:
+        store = SqliteStore(path)
+        await store.open()
+        assert len(await store.pending("81002", 10)) == 2
+        assert await store.checkpoint() is None
         await store.close()
 
-    asyncio.run(main())
-    opened(path)
+    asyncio.run(read())
 
 
 def test_calls_need_an_open_store(path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(path)
         with pytest.raises(StoreError, match="is not open"):
-            await store.pending(0, 1)
+            await store.pending("81002", 1)
         await store.open()
         await store.close()
         with pytest.raises(StoreError, match="is not open"):
-            await store.pending(0, 1)
+            await store.pending("81002", 1)
 
     asyncio.run(main())
 

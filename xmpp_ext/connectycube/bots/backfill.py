@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import logging
 from contextlib import aclosing
-from functools import partial
 from typing import Final
 
 from connectycube.chat import AsyncChat, ChatMessage
@@ -16,7 +15,7 @@ from .content import key_of
 from .dispatch import Dispatcher
 from .errors import StoreError
 from .intake import Intake
-from .persistence import Persistence
+from .store import Store
 
 __all__ = ["Backfill"]
 
@@ -47,14 +46,14 @@ class Backfill:
         chat: AsyncChat,
         cube: AsyncConnectyCube,
         window: dt.timedelta,
-        persistence: Persistence,
+        store: Store,
         dispatcher: Dispatcher,
         intake: Intake,
     ) -> None:
         self._history = chat._history(cube)
         self._user_id = chat.user_id
         self._window = window
-        self._persistence = persistence
+        self._store = store
         self._dispatcher = dispatcher
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
@@ -88,7 +87,7 @@ class Backfill:
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
         if self.complete:
-            await self._persistence.insist(partial(self._persistence.store.set_checkpoint, self._now()))
+            self._store.set_checkpoint(self._now())
 
     def _now(self) -> dt.datetime:
         """Return the present as a checkpoint, which must lie in the future by neither clock.
@@ -113,7 +112,7 @@ class Backfill:
             started = self._now()
             try:
                 await self._read_all(started)
-                await self._persistence.insist(partial(self._persistence.store.set_checkpoint, started))
+                await self._store.set_checkpoint(started)
                 break
             except StoreError:
                 return  # The bot stops.
@@ -131,15 +130,14 @@ class Backfill:
         self._complete.set()
 
     async def _read_all(self, now: dt.datetime) -> None:
-        store, insist = self._persistence.store, self._persistence.insist
-        checkpoint, earliest = await insist(store.checkpoint), now - self._window
+        checkpoint, earliest = await self._store.checkpoint(), now - self._window
         since = earliest if checkpoint is None else max(checkpoint - OVERLAP, earliest)
         dialogs = await self._history.dialogs(since)
         if checkpoint is not None:
             # Up to the checkpoint, nothing is missing before what the store knows: a stream keeps its order, and a
             # reply counts once its acknowledgement has come through it. After that, sessions may have left gaps.
             last = {dialog.id: self._last(dialog) for dialog in dialogs}
-            known = await insist(partial(store.known, list(last.values()), checkpoint))
+            known = await self._store.known(list(last.values()), checkpoint)
             dialogs = [dialog for dialog in dialogs if last[dialog.id] not in known]
         waiting = {self._name(dialog) for dialog in dialogs}
         self._dispatcher.hold_only(frozenset(waiting))

@@ -6,52 +6,38 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Unpack
 
 from attrs import evolve
 
-from connectycube.chat import AsyncChat, ConnectError, Contact, NotConnected, SentMessage
-from connectycube.rest import (
-    AsyncConnectyCube,
-    ConfigurationError,
-    ConnectyCubeError,
-    Dialog,
-    InvalidArgument,
-    User,
-)
+from connectycube.chat import AsyncChat, ConnectError, NotConnected, SendOptions, SentMessage, State
+from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument
 
 from .account import Account
-from .commands import check_handler
-from .content import SendOptions, content_of, place_of
-from .context import Context
+from .calls import INSIDE
+from .content import To
 from .errors import StoreError
-from .handling import INSIDE, Failures
 from .memory import MemoryStore
 from .models import Stats
-from .routes import Filter, Routes, predicate
-from .running import Plan, Run
+from .routes import Routes, check_seconds
+from .running import Run
 from .sqlite import SqliteStore
 from .store import Failure, Store
 
 __all__ = ["Bot"]
 
-GRACE: Final = 10.0
-"""Seconds that handlers have to finish when the bot stops, and then seconds to send their replies."""
-
-F = TypeVar("F", bound=Callable[..., Awaitable[object]])
-M = TypeVar("M", bound=Callable[[Context], Awaitable[object]])
-E = TypeVar("E", bound=Callable[[Context, Exception], Awaitable[object]])
-L = TypeVar("L", bound=Callable[[Any], Awaitable[object]])
-J = TypeVar("J", bound=Callable[[], Awaitable[object]])
+_is_object_id = re.compile(r"[0-9a-fA-F]{24}").fullmatch
 
 
-class Bot:
+class Bot(Routes):
     """A program that answers messages without losing any.
 
     Messages are stored before they are acknowledged, and answers before they are sent. Messages missed while the bot
@@ -82,112 +68,33 @@ class Bot:
         chat: AsyncChat | Mapping[str, Any] | None = None,
         handler_timeout: float | None = 300.0,
     ) -> None:
+        super().__init__(prefix)
         if not isinstance(catch_up, dt.timedelta) or catch_up < dt.timedelta():
             raise InvalidArgument("catch_up", f"must be a timedelta of 0 or more, not {catch_up!r}")
-        if not isinstance(prefix, str):
-            raise InvalidArgument("prefix", f"must be a string, not {type(prefix).__name__}")
         if handler_timeout is not None:
-            _check_seconds("handler_timeout", handler_timeout)
-        self._routes = Routes(prefix)
-        self._plan = Plan(
-            account=Account(cube, chat),
-            store=_store(store),
+            check_seconds("handler_timeout", handler_timeout)
+        self._account = Account(cube, chat)
+        self._store = _store(store)
+        self._stats = Stats()
+        self._run: Run | None = None
+        self._new_run = partial(
+            Run,
+            bot=self,
+            account=self._account,
+            store=self._store,
+            find=self._find,
+            errors=self._errors,
+            listeners=self._listeners,
+            jobs=self._jobs,
             catch_up=catch_up,
             concurrency=_count("concurrency", concurrency),
             attempts=_count("attempts", attempts),
             handler_timeout=handler_timeout,
-            routes=self._routes,
+            counted=self._stats,
         )
-        self._stats = Stats()
-        self._failures = Failures()
-        self._run: Run | None = None
-        self._stopping: asyncio.Event | None = None
-        self._stopped: asyncio.Event | None = None
 
     def __repr__(self) -> str:
-        return f"<Bot {self._plan.store.name}{'' if self._run is None else ' running'}>"
-
-    # -- handlers
-
-    def command(self, name: str) -> Callable[[F], F]:
-        """Register a command handler: `@bot.command("weather")`.
-
-        The words after the name are converted to the types of the handler's parameters. A parameter after `*` takes
-        the rest of the text, and `*words` takes all remaining words; double quotes keep words together. If the
-        arguments are wrong, the bot replies with the problem, the usage and the first line of the handler's docstring.
-
-        :param name: the name after the prefix, in upper or lower case.
-        :raises InvalidArgument: from the decorator, if the handler or the name is invalid.
-        """
-        names = sys._getframe(1).f_locals
-
-        def register(call: F) -> F:
-            self._routes.add_command(name, call, names)
-            return call
-
-        return register
-
-    def message(self, which: Filter = None) -> Callable[[M], M]:
-        """Register a message handler: `@bot.message(r"\\bping\\b")`.
-
-        Each message goes to the first handler that matches: first commands, then handlers in order of registration.
-
-        :param which: a pattern to search for in the text, or a predicate of the `ChatMessage`; `ctx.match` holds its
-            result. Default: all messages.
-        :raises InvalidArgument: if the pattern is invalid; from the decorator, if the handler is invalid.
-        """
-        matches = predicate(which)
-
-        def register(call: M) -> M:
-            self._routes.add_message(matches, call)
-            return call
-
-        return register
-
-    def on(self, *types: type[Any]) -> Callable[[L], L]:
-        """Register a handler of other events or stanzas: `@bot.on(ContactRequested)`.
-
-        They are not stored: each reaches the handler at most once.
-
-        :param types: event classes of `connectycube.chat`, or stanza classes.
-        :raises InvalidArgument: from the decorator, if the handler is invalid.
-        """
-        if not types:
-            raise InvalidArgument("types", "are missing: pass event or stanza classes")
-
-        def register(call: L) -> L:
-            check_handler(call)
-            self._plan.listeners.append((types, call))
-            return call
-
-        return register
-
-    def error(self, call: E) -> E:
-        """Register an error handler: `@bot.error`.
-
-        It receives the context and the exception when a message fails permanently or the server refuses an answer.
-
-        :param call: the handler.
-        :raises InvalidArgument: if the handler is invalid.
-        """
-        check_handler(call)
-        self._routes.errors.append(call)
-        return call
-
-    def every(self, seconds: float) -> Callable[[J], J]:
-        """Register a function that is called periodically while the bot runs, first after `seconds`.
-
-        :param seconds: the time between two calls. A call that takes longer delays the next one.
-        :raises InvalidArgument: if the time is invalid; from the decorator, if the function is invalid.
-        """
-        _check_seconds("seconds", seconds)
-
-        def register(call: J) -> J:
-            check_handler(call)
-            self._plan.jobs.append((seconds, call))
-            return call
-
-        return register
+        return f"<Bot {self._store.name}{'' if self._run is None else ' running'}>"
 
     # -- life
 
@@ -199,43 +106,29 @@ class Bot:
         :raises ConnectyCubeError: if the login fails.
         :raises ConnectError: if the chat can't connect, or ends permanently.
         """
-        run = await self._open()
-        stopping = self._stopping
-        assert stopping is not None
-        waiting = [asyncio.ensure_future(one) for one in (run.chat.wait_closed(), stopping.wait())]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if waiting[0].done() and not stopping.is_set():
-                waiting[0].result()
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-            await self._close(run)
+        async with self._at_work() as run:
+            closed = asyncio.ensure_future(run.chat.wait_closed())
+            stopping = asyncio.ensure_future(run.stopping.wait())
+            try:
+                await asyncio.wait([closed, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if not stopping.done():
+                    closed.result()
+            finally:
+                closed.cancel()
+                stopping.cancel()
+                await asyncio.gather(closed, stopping, return_exceptions=True)
 
-    async def _open(self) -> Run:
-        if self._stopped is not None:
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncGenerator[Run]:
+        if self._run is not None:
             raise ConfigurationError("the bot is already running")
-        self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
-        run = Run(self._plan, self, self._stats, self._failures)
+        self._run = run = self._new_run()
         try:
-            await run.prepare()
-            self._run = run  # Handlers of `Connected` need it.
-            await run.open()
-        except BaseException:
-            self._stopped.set()
-            self._run = self._stopping = self._stopped = None
-            raise
-        return run
-
-    async def _close(self, run: Run) -> None:
-        try:
-            await run.close(GRACE)
+            async with run.at_work():
+                yield run
         finally:
             self._run = None
-            assert self._stopped is not None
-            self._stopped.set()
-            self._stopping = self._stopped = None
+            run.stopped.set()
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
@@ -243,25 +136,16 @@ class Bot:
         If the bot can't start, or the chat ends permanently, print the reason and exit with status 1.
         """
         try:
-            asyncio.run(self._run_until_signalled())
+            asyncio.run(self._serve_until_signalled())
         except ConnectError as error:
             sys.exit(f"the chat has ended: {error}")
         except (ConnectyCubeError, StoreError) as error:
             sys.exit(f"the bot can't run: {error}")
 
-    async def _run_until_signalled(self) -> None:
-        loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-        with _signals(lambda: loop.call_soon_threadsafe(signalled.set)):
-            serving = asyncio.ensure_future(self.serve())
-            waiting = asyncio.ensure_future(signalled.wait())
-            await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if not serving.done():
-                if self._run is None:
-                    serving.cancel()
-                await self.stop()
-            with contextlib.suppress(asyncio.CancelledError):
-                await serving
+    async def _serve_until_signalled(self) -> None:
+        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self.serve())
+        with _signals(lambda: loop.call_soon_threadsafe(serving.cancel)), contextlib.suppress(asyncio.CancelledError):
+            await serving
 
     async def stop(self) -> None:
         """Stop the bot, and wait until it has stopped.
@@ -269,12 +153,11 @@ class Bot:
         Running handlers have 10 seconds to finish, and then their answers have 10 seconds to be sent. The rest stays in
         the store. When a handler calls this, it returns at once.
         """
-        stopping, stopped = self._stopping, self._stopped
-        if stopping is None or stopped is None:
-            return
-        stopping.set()
-        if not INSIDE.get():
-            await stopped.wait()
+        run = self._run
+        if run is not None:
+            run.stopping.set()
+            if not INSIDE.get():
+                await run.stopped.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Bot]:
@@ -282,13 +165,12 @@ class Bot:
 
         :raises ConnectyCubeError: as `serve` does; at the end of the block if the chat has ended permanently.
         """
-        run = await self._open()
-        try:
+        async with self._at_work() as run:
             await run.caught_up()
             yield self
-            run.check()
-        finally:
-            await self._close(run)
+            state = run.chat.state
+            if state.name is State.OFFLINE and state.error is not None:
+                raise state.error
 
     # -- at work
 
@@ -298,7 +180,7 @@ class Bot:
 
         :raises NotConnected: if the bot is not running.
         """
-        return self._at_work.chat
+        return self._started.chat
 
     @property
     def cube(self) -> AsyncConnectyCube:
@@ -306,24 +188,19 @@ class Bot:
 
         :raises ConfigurationError: if the bot has none.
         """
-        cube = self._plan.account.cube
+        cube = self._account.cube
         if cube is None:
             raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
         return cube
 
     @property
-    def _at_work(self) -> Run:
-        if self._run is None:
+    def _started(self) -> Run:
+        if self._run is None or not self._run.is_set_up:
             raise NotConnected("the bot is not running: call run() or serve() first")
         return self._run
 
     async def send(
-        self,
-        to: int | str | User | Contact | Dialog,
-        body: str | None = None,
-        *,
-        message_id: str | None = None,
-        **options: Unpack[SendOptions],
+        self, to: To, body: str | None = None, *, message_id: str | None = None, **options: Unpack[SendOptions]
     ) -> SentMessage:
         """Send a message from anywhere in the program.
 
@@ -339,20 +216,20 @@ class Bot:
         :raises NotConnected: if the bot is not running.
         :raises StoreError: if the bot stops before the message is stored.
         """
-        run = self._at_work
-        content = content_of(place_of(to, run.chat.user_id), body, options)
-        found = os.urandom(12).hex() if message_id is None else _checked_id(message_id)
-        await run.outbox.put(found, content)
-        return SentMessage(id=found, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
+        if message_id is None:
+            message_id = os.urandom(12).hex()
+        elif not isinstance(message_id, str) or not _is_object_id(message_id):
+            raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
+        return await self._started.outbox.put(message_id, body, options, to=to)
 
     @property
     def stats(self) -> Stats:
         """What the bot has done since the process started, and what is waiting."""
-        return evolve(self._stats) if self._run is None else self._run.stats
+        return evolve(self._stats) if self._run is None or not self._run.is_set_up else self._run.stats
 
     def failed(self) -> tuple[Failure, ...]:
         """Return the latest messages and replies that failed permanently, oldest first."""
-        return self._failures.all()
+        return tuple(self._store.failed.values())
 
     def retry(self, failure_id: str) -> None:
         """Retry a failed message or reply in the background.
@@ -361,8 +238,8 @@ class Bot:
         :raises InvalidArgument: if there is no such failure.
         :raises NotConnected: if the bot is not running.
         """
-        run = self._at_work
-        if self._failures.pop(failure_id) is None:
+        run = self._started
+        if failure_id not in self._store.failed:
             raise InvalidArgument("failure_id", f"is not the id of a failure: {failure_id!r}")
         run.retry(failure_id)
 
@@ -381,17 +258,6 @@ def _count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidArgument(name, f"must be a positive whole number, not {value!r}")
     return value
-
-
-def _check_seconds(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidArgument(name, f"must be more than 0 seconds, not {value!r}")
-
-
-def _checked_id(message_id: str) -> str:
-    if not isinstance(message_id, str) or len(message_id) != 24 or set(message_id.lower()) - set("0123456789abcdef"):
-        raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
-    return message_id
 
 
 @contextlib.contextmanager

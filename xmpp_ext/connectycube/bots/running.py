@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable
-from functools import partial, wraps
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field
 
-from connectycube.chat import MessageBlocked, MessageFailed, MessageReceived, Reconnected, Reconnecting, State
+from connectycube.chat import (
+    AsyncChat,
+    ChatMessage,
+    MessageBlocked,
+    MessageFailed,
+    MessageReceived,
+    Reconnected,
+    Reconnecting,
+)
 
 from .account import Account
 from .backfill import Backfill
-from .context import RunningBot, Tools
+from .calls import INSIDE, Calls
+from .commands import Handler
 from .dispatch import Dispatcher
-from .handling import INSIDE, Failures, Handling
-from .intake import Intake, Marks
-from .jobs import Jobs, Watch
+from .handling import Handling
+from .intake import Intake
 from .models import Stats
 from .outbox import Outbox
-from .persistence import Persistence
-from .routes import Routes
-from .store import Failure, Reply, Store
+from .routes import Match
+from .store import Store
 
-__all__ = ["Plan", "Run"]
+if TYPE_CHECKING:
+    from . import Bot
+
+__all__ = ["Run"]
 
 CHECKPOINT: Final = 5.0
 """Seconds between checkpoints."""
@@ -36,213 +48,161 @@ KEPT: Final = dt.timedelta(days=1)
 FAILURES_KEPT: Final = dt.timedelta(days=30)
 LOOK: Final = 2.0
 """Seconds between two looks at what another process may have changed in the store."""
+GRACE: Final = 10.0
+"""Seconds that handlers have to finish when the bot stops, and then seconds to send their replies."""
 
 logger = logging.getLogger("connectycube.bots")
 
 
-@frozen(kw_only=True)
-class Plan:
-    """What a bot was told before it starts."""
+@define(kw_only=True, eq=False)
+class Run:
+    """A running bot: its parts, and how they belong together.
 
+    Inbound, a message goes from the chat through the intake, the store and the dispatcher to its handling, which calls
+    the handler. Outbound, it goes from a context or the bot through the outbox and the store to the chat.
+
+    :ivar is_set_up: whether its parts exist.
+    :ivar stopping: set to stop it.
+    :ivar stopped: set when it has stopped.
+    """
+
+    bot: Bot
     account: Account
     store: Store
+    find: Callable[[ChatMessage], Match | None]
+    errors: Sequence[Handler]
+    listeners: Sequence[tuple[tuple[type[Any], ...], Handler]]
+    jobs: Sequence[tuple[float, Handler]]
     catch_up: dt.timedelta
     concurrency: int
     attempts: int
     handler_timeout: float | None
-    routes: Routes
-    listeners: list[tuple[tuple[type[Any], ...], Callable[[Any], Awaitable[object]]]] = field(factory=list)
-    jobs: list[tuple[float, Callable[[], Awaitable[object]]]] = field(factory=list)
-
-
-class Run:
-    """A running bot.
-
-    :ivar chat: its chat.
-    """
-
-    def __init__(self, plan: Plan, bot: RunningBot, stats: Stats, failures: Failures) -> None:
-        self._plan = plan
-        self._bot = bot
-        self._stats = stats
-        self._failures = failures
-        self._persistence = Persistence(plan.store)
+    counted: Stats
+    stopping: asyncio.Event = field(factory=asyncio.Event)
+    stopped: asyncio.Event = field(factory=asyncio.Event)
+    chat: AsyncChat = field(init=False)
+    outbox: Outbox = field(init=False)
+    is_set_up: bool = field(default=False, init=False)
+    _calls: Calls = field(init=False)
+    _dispatcher: Dispatcher = field(init=False)
+    _backfill: Backfill | None = field(init=False)
 
     @property
     def stats(self) -> Stats:
         """What was done, and what waits."""
         dispatcher, outbox = self._dispatcher, self.outbox
-        return evolve(self._stats, running=dispatcher.running, waiting=dispatcher.waiting, unsent=outbox.unsent)
+        return evolve(self.counted, running=dispatcher.running, waiting=dispatcher.waiting, unsent=outbox.unsent)
 
-    async def prepare(self) -> None:
-        """Open the store, and log in.
-
-        :raises StoreError: if the store can't be used.
-        :raises ConnectyCubeError: if the login fails.
-        """
-        await self._plan.store.open()
-        try:
-            await self._set_up()
-        except BaseException:
-            await self._plan.account.close()
-            await self._plan.store.close()
-            raise
-
-    async def open(self) -> None:
-        """Connect the chat, and begin to work.
-
-        :raises ConnectyCubeError: if the chat can't be connected.
-        """
-        try:
+    @asynccontextmanager
+    async def at_work(self) -> AsyncGenerator[None]:
+        """Open the store, log in, connect and work, and put everything away afterwards."""
+        async with AsyncExitStack() as stack:
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
+            stack.push_async_callback(self.account.close)
+            self.chat = await self.account.open()
+            self._set_up(stack)
+            stack.push_async_callback(self._finish)
             await self._begin()
-        except BaseException:
-            await self.close(0)
-            raise
+            yield
 
-    async def _set_up(self) -> None:
-        plan, persistence, stats = self._plan, self._persistence, self._stats
-        await self._failures.load(persistence)
-        self.chat = chat = await plan.account.open()
-        cube = plan.account.cube
-        self.outbox = Outbox(chat, persistence, stats, self._refused)
-        tools = Tools(self._bot, chat, cube, self.outbox)
-        self._handling = Handling(
-            plan.routes, tools, persistence, stats, self._failures, plan.attempts, plan.handler_timeout
-        )
-        self._dispatcher = Dispatcher(self._handling.handle, persistence, plan.concurrency)
-        self._marks = Marks(chat)
-        self._intake = Intake(chat.user_id, persistence, stats, self._marks, self._dispatcher)
-        self._backfill = (
-            None if cube is None else Backfill(chat, cube, plan.catch_up, persistence, self._dispatcher, self._intake)
-        )
-        self._jobs = Jobs(self._handling)
-        self._watch = Watch(self._handling, stats)
-        self._handlers: list[Callable[[Any], Any]] = []
+    def _set_up(self, stack: AsyncExitStack) -> None:
+        chat, store, stats, cube = self.chat, self.store, self.counted, self.account.cube
+        self._calls = Calls(stats)
+        self.outbox = Outbox(chat, store, stats)
+        handling = Handling(
+            self.bot, self.find, self.errors, store=store, outbox=self.outbox, calls=self._calls, stats=stats,
+            attempts=self.attempts, timeout=self.handler_timeout,
+        )  # fmt: skip
+        self._dispatcher = Dispatcher(handling.handle, store, self.concurrency)
+        intake = Intake(chat, store, stats, self._dispatcher)
+        self._backfill = None
+        if cube is not None:
+            self._backfill = Backfill(chat, cube, self.catch_up, store, self._dispatcher, intake)
+
+        def on(types: tuple[type[Any], ...], call: Callable[[Any], Any]) -> None:
+            chat.on(*types)(call)
+            stack.callback(chat.off, call)
+
+        on((MessageReceived,), intake.received)
+        on((Reconnecting, Reconnected), self._session_changed)
+        on((MessageFailed, MessageBlocked), self.outbox.bounced)
+        for types, listener in self.listeners:
+            on(types, _inside(listener))
+        self.is_set_up = True
 
     async def _begin(self) -> None:
-        """Take up what an earlier process left, then connect."""
-        plan, chat = self._plan, self.chat
-        if not plan.store.durable:
+        """Take up what an earlier process left, and connect."""
+        if not self.store.durable:
             logger.warning(
                 "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
             )
         if self._backfill is None:
             logger.warning("the bot has no REST client, and can't read missed messages from the history")
-        self._on((MessageReceived,), self._intake.received)
-        self._on((Reconnecting,), self._lost)
-        self._on((Reconnected,), self._back)
-        self._on((MessageFailed, MessageBlocked), self.outbox.bounced)
-        for types, call in plan.listeners:
-            self._on(types, _inside(call))
-        chat._hold(self._intake.keep)
         self._dispatcher.hold()
-        await self._dispatcher.start()
-        await self.outbox.load()
-        await chat.connect()
+        await self._load()
+        await self.chat.connect()
         self.outbox.start()
-        self._watch.start()
+        self._calls.watch()
         if self._backfill is None:
             self._dispatcher.hold_only()
         else:
             self._backfill.begin()
-            self._jobs.start(CHECKPOINT, self._backfill.advance)
-        self._jobs.start(PRUNING, self._prune)
-        self._jobs.start(LOOK, self._look)
-        for seconds, job in plan.jobs:
-            self._jobs.start(seconds, job)
-
-    def _on(self, types: tuple[type[Any], ...], call: Callable[[Any], Any]) -> None:
-        self.chat.on(*types)(call)
-        self._handlers.append(call)
+            self._calls.repeat(CHECKPOINT, self._backfill.advance)
+        self._calls.repeat(PRUNING, self._prune)
+        self._calls.repeat(LOOK, self._look)
+        for seconds, job in self.jobs:
+            self._calls.repeat(seconds, job)
 
     async def caught_up(self) -> None:
         """Wait until everything that was missed is stored."""
         if self._backfill is not None:
             await self._backfill.wait()
 
-    def check(self) -> None:
-        """Raise the `ConnectError` that has ended the chat permanently, if any."""
-        state = self.chat.state
-        if state.name is State.OFFLINE and state.error is not None:
-            raise state.error
-
-    # -- events of the chat
-
-    def _lost(self, _: Reconnecting) -> None:
-        if self._backfill is not None:
-            self._backfill.lost()
-
-    def _back(self, event: Reconnected) -> None:
+    def _session_changed(self, event: Reconnecting | Reconnected) -> None:
         if self._backfill is None:
             return
-        if event.resumed:
+        if isinstance(event, Reconnecting):
+            self._backfill.lost()
+        elif event.resumed:
             self._backfill.resumed()
         else:
             self._backfill.begin()
 
-    def _refused(self, reply_id: str, failure: Failure | None, error: Exception, origin: object) -> None:
-        self._handling.refused(reply_id, failure, error, origin)
-
     async def _prune(self) -> None:
         now = dt.datetime.now(dt.UTC)
-        before = now - self._plan.catch_up - KEPT
-        store = self._plan.store
-        await self._persistence.insist(partial(store.prune, before, now - FAILURES_KEPT))
+        await self.store.prune(now - self.catch_up - KEPT, now - FAILURES_KEPT)
 
     async def _look(self) -> None:
         """Take up what another process, such as `connectycube-bots retry`, lets wait again."""
-        if await self._persistence.insist(self._plan.store.changed):
-            await self._failures.load(self._persistence)
-            await self._dispatcher.load()
-            await self.outbox.load()
-
-    # -- failures
+        if await self.store.changed():
+            await self._load()
 
     def retry(self, failure_id: str) -> None:
         """Handle a failed message once more, or send a failed reply once more, in the background."""
-        self._persistence.later(self._retry(failure_id))
+        self.store.retry(failure_id)
+        self._calls.begin(self._load())
 
-    async def _retry(self, failure_id: str) -> None:
-        found = await self._persistence.insist(partial(self._plan.store.retry, failure_id))
-        if isinstance(found, Reply):
-            self.outbox.add(found)
-        elif found is not None:
-            self._dispatcher.feed([self._dispatcher.job(found)])
+    async def _load(self) -> None:
+        """Take up what is only in the store."""
+        await self._dispatcher.load()
+        await self.outbox.load()
 
-    # -- the end
-
-    async def close(self, grace: float) -> None:
-        """Let handlers finish, send what is stored, disconnect and close the store.
-
-        :param grace: seconds for handlers, and then for replies.
-        """
-        try:
-            await self._finish(grace)
-        finally:
-            for call in self._handlers:
-                self.chat.off(call)
-            await self._plan.account.close()
-            await self._plan.store.close()
-
-    async def _finish(self, grace: float) -> None:
-        self._watch.stop()
-        await self._jobs.stop(grace)
-        await self._dispatcher.stop(grace)
-        await self._handling.stop(grace)
+    async def _finish(self) -> None:
+        """Let handlers finish, send what is stored, and disconnect."""
+        await self._calls.stop_jobs()
+        await self._dispatcher.stop(GRACE)
+        await self._calls.stop(GRACE)
         if self.chat.online:
-            await self.outbox.flush(grace)
+            await self.outbox.flush(GRACE)
         if self._backfill is not None:
-            if not self._persistence.failing:
-                self._persistence.later(self._backfill.advance())
+            await self._backfill.advance()
             await self._backfill.stop()
-        await self._marks.stop()
-        await self.chat.disconnect(timeout=grace)
-        await self.outbox.stop()
-        await self._intake.stop()
-        await self._persistence.settle()
+        await self.chat.disconnect(timeout=GRACE)
+        await self.outbox.stop(GRACE)
 
 
-def _inside(call: Callable[[Any], Awaitable[object]]) -> Callable[[Any], Awaitable[object]]:
+def _inside(call: Handler) -> Handler:
     """Return a handler of events that the bot does not wait for if it stops the bot."""
 
     @wraps(call)

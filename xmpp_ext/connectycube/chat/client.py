@@ -154,14 +154,16 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         self.privacy: Privacy = Privacy(self._settings.addresses, self._features.lists)
         """The privacy lists."""
 
-    def _hold(self, keep: Keep) -> None:
+    def _hold(self, keep: Keep) -> Callable[[ChatMessage], None]:
         """Acknowledge stanzas to the server only once they are durable (XEP-0198 section 4).
 
         :param keep: called in the event loop after each read from the socket that brought stanzas, once the plain
             handlers have received everything in it. It gets a function to call, in the event loop, as soon as what
             they received is durable.
+        :returns: a function that marks a message as delivered as the chat would have done, to be called afterwards.
         """
         self._traffic.inbox.keep = keep
+        return self._features.mark_delivered
 
     # -- presence
 
