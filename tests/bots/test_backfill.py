@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from connectycube import stanzas
 from connectycube.bots import Bot, Context, backfill
 from connectycube.chat import Connected, MessageDelivered, _history
 from connectycube.sandbox.domain.message_model import Draft
+from connectycube.stanzas import ExtraParams
 from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
 
@@ -121,6 +123,29 @@ def test_each_message_is_answered_once_with_few_requests(world: World) -> None:
             assert [text for text in texts_of(world, user) if text.startswith("re")] == [
                 f"re: {number}" for number in range(each)
             ]
+
+    run(main())
+
+
+def test_message_with_a_foreign_id_is_known_in_the_history(world: World) -> None:
+    """Its stanza has an id of another format; the history, and a parameter of the stanza, have the platform's."""
+
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            dialog = world.private(ada.id)
+            to = f"{world.bot_id}-{world.sandbox.app_id}@{world.sandbox.chat_host}"
+            params = ExtraParams(dialog_id=dialog, save_to_history=True)
+            async with listening(world) as (_, seen):
+                await ada.chat.send_stanza(
+                    stanzas.ChatMessage(id="purple1", to=to, type="chat", body="hello", extra=params)
+                )
+                assert await seen.wait(1) == ["hello"]
+            await write(world, ada.id, "missed", to=world.bot_id)
+            known = len(requests(world, "/chat/Message"))
+            async with listening(world) as (bot, seen):
+                assert await seen.wait(1) == ["missed from history"]
+                assert bot.stats.received == 1
+            assert len(requests(world, "/chat/Message")) > known
 
     run(main())
 

@@ -11,9 +11,8 @@ from connectycube.chat import AsyncChat, ChatMessage, MessageReceived
 
 from .content import dialog_of, encode, key_of
 from .dispatch import Dispatcher
-from .errors import StoreError
 from .models import Stats
-from .store import Entry, Store
+from .store import Entry, Store, StoreError
 
 __all__ = ["Intake"]
 
