@@ -240,6 +240,21 @@ def test_new_store_begins_after_the_last_answer(world: World) -> None:
     run(main())
 
 
+def test_new_store_begins_after_an_answer_on_a_later_page(world: World) -> None:
+    async def main() -> None:
+        ada = world.register("ada")
+        await write(world, ada, *(f"answered {number}" for number in range(130)), to=world.bot_id)
+        await write(world, world.bot_id, "an answer", to=ada)
+        await write(world, ada, *(f"{number}" for number in range(130)), to=world.bot_id)
+        async with listening(world) as (bot, seen):
+            assert await seen.wait(130) == [f"{number} from history" for number in range(130)]
+            assert bot.stats.backfilled == 130
+        async with listening(world) as (bot, seen):
+            assert bot.stats.received == 0
+
+    run(main())
+
+
 def test_catch_up_bounds_how_far_back_it_looks(world: World) -> None:
     async def main() -> None:
         ada = world.register("ada")
