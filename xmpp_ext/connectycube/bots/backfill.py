@@ -182,7 +182,8 @@ class Backfill:
     async def _read(self, dialog: Dialog, since: dt.datetime, is_new: bool) -> None:
         """Read the history of a dialog.
 
-        :param is_new: whether the store is new: what comes before the bot's own last message was answered then.
+        :param is_new: whether nothing was read before: what precedes an own message that is not from this store was
+            answered then.
         """
         page: list[Message] = []
         answered: list[Message] = []
@@ -195,7 +196,7 @@ class Backfill:
         ):
             if message.sender_id != self._user_id:
                 page.append(message)
-            elif is_new:
+            elif is_new and not await self._is_reply(message.id):
                 answered += page
                 page.clear()
             if len(page) == PAGE and not is_new:
@@ -204,6 +205,10 @@ class Backfill:
         await self._skip(answered, dialog)
         for start in range(0, len(page), PAGE):
             await self._store(page[start : start + PAGE], dialog)
+
+    async def _is_reply(self, message_id: str) -> bool:
+        """Return whether the store has an own message: an earlier process may have ended before it had read this."""
+        return bool(await self._persistence.insist(partial(self._persistence.store.known, [message_id], None)))
 
     async def _skip(self, found: list[Message], dialog: Dialog) -> None:
         """Note messages as handled, so that a later look at the same history does not find them."""

@@ -96,14 +96,16 @@ class MemoryStore:
         row.state, row.error, row.at = _State.FAILED, error, _now()
         return _failure(key, row)
 
-    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
+    async def known(self, ids: Collection[str], until: dt.datetime | None) -> set[str]:
         """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
         return {
             key
             for key in ids
             if (row := self._rows.get(key)) is not None
-            and row.at <= until
-            and not (isinstance(row.content, Reply) and row.state is not _State.DONE)
+            and (
+                until is None
+                or (row.at <= until and not (isinstance(row.content, Reply) and row.state is not _State.DONE))
+            )
         }
 
     async def put_reply(self, reply: Reply) -> Reply | None:

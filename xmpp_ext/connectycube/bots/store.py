@@ -139,8 +139,11 @@ class Store(Protocol):
         """Note that a message can't be handled. Returns `None` if it is not stored."""
         ...
 
-    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
-        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+    async def known(self, ids: Collection[str], until: dt.datetime | None) -> set[str]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
+
+        :param until: the time; `None` for all that is stored, replies that are not sent yet included.
+        """
         ...
 
     # -- replies
