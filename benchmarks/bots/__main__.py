@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from ..report import Table
-from . import killed
+from . import killed, million, missed, speed, trouble
 
 Part = Callable[[Table, bool], Awaitable[None]]
 
@@ -30,7 +30,38 @@ async def sandbox_kills(table: Table, quick: bool) -> None:
         await killed.ordeal(table, "sandbox killed, too", users=20, each=100, kills=40, cuts=20, sandbox_kills=5)
 
 
-PARTS: dict[str, Part] = {"killed": kills, "sandbox": sandbox_kills}
+async def down(table: Table, quick: bool) -> None:
+    if quick:
+        await missed.measure(table, messages=300, dialogs=3, quiet=5)
+    else:
+        await missed.measure(table, messages=5_000, dialogs=30, quiet=70)
+
+
+async def rate(table: Table, quick: bool) -> None:
+    await speed.rate(table, *((320, 1) if quick else (4_000, 5)))
+
+
+async def start(table: Table, quick: bool) -> None:
+    await speed.start(table, 1 if quick else 7)
+
+
+async def memory(table: Table, quick: bool) -> None:
+    await million.measure(table, *((5_000, 10) if quick else (1_000_000, million.DAYS)))
+
+
+async def failures(table: Table, quick: bool) -> None:
+    await trouble.measure(table)
+
+
+PARTS: dict[str, Part] = {
+    "killed": kills,
+    "sandbox": sandbox_kills,
+    "missed": down,
+    "rate": rate,
+    "start": start,
+    "memory": memory,
+    "trouble": failures,
+}
 
 
 async def main(only: list[str], quick: bool) -> int:

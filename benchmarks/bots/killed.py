@@ -8,6 +8,7 @@ import random
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Literal
 
 from tests.integration.proxy import FaultProxy
 
@@ -19,8 +20,8 @@ WINDOW = 12
 """Messages that a user sends before the first of them is answered."""
 SLACK = 0.1
 """The part of the messages that may be sent before the next blow has fallen."""
-LIMIT = 900.0
-"""Seconds after which what is unanswered counts as lost."""
+PATIENCE = 180.0
+"""Seconds without any new answer after which what is unanswered counts as lost."""
 
 
 class Ordeal:
@@ -43,6 +44,11 @@ class Ordeal:
         """Answers that are due in all."""
         return len(self.users) * self.each * len(PARTS)
 
+    @property
+    def answered(self) -> int:
+        """Different answers that have arrived."""
+        return sum(len(user.texts) for user in self.users)
+
     async def talk(self, user: User) -> None:
         """Write to the bot as it answers, and no faster than the blows fall."""
         for number in range(self.each):
@@ -56,7 +62,7 @@ class Ordeal:
         for number in range(times):
             self.struck[blow.__name__] = (number + 1) / times
             due = int((number + self.chance.random()) / times * self.total * (1 - SLACK))
-            while sum(len(user.texts) for user in self.users) < due:
+            while self.answered < due:
                 await asyncio.sleep(0.01)
             await blow()
         self.struck[blow.__name__] = 1.0
@@ -72,18 +78,17 @@ class Ordeal:
 
     async def cut(self) -> None:
         """Cut the bot's connection: at once, or in the middle of what passes next."""
-        while not self.proxy.open:
-            await asyncio.sleep(0.01)
         before, how = self.proxy.cuts, self.chance.choice(("reset", "fin"))
-        where = self.chance.choice(("here", "up", "down"))
-        if where != "here":
+        where: Literal["up", "down"] | None = self.chance.choice(("up", "down", None))
+        if where is not None:
             fault = self.proxy.halve(where, how)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(fault.happened(), 0.3)
-        if self.proxy.cuts == before:
             self.proxy.calm()
+        while self.proxy.cuts == before:
+            await self.proxy.until(lambda: self.proxy.open > 0)
             self.proxy.cut(how)
-        self.cuts += self.proxy.cuts - before
+        self.cuts += 1
 
     async def kill_sandbox(self) -> None:
         await self.server.process.kill()
@@ -94,12 +99,23 @@ class Ordeal:
         while True:
             await self.bot.exit()
             await asyncio.sleep(0.5)
-            if self.bot.has_exited:
+            if self.bot.has_exited and not self.bot.starting:
                 self.bot.ended += 1
                 await self.bot.spawn()
 
+    async def work(self, blows: list[asyncio.Future[None]], watch: asyncio.Future[None]) -> None:
+        """Let the users write, and wait for all answers."""
+        await asyncio.gather(*(self.talk(user) for user in self.users), *blows)
+        await asyncio.gather(*(user.answers(self.each * len(PARTS)) for user in self.users))
+        # A copy of an earlier answer would come before those that follow.
+        await ended(watch)
+        await self.bot.stop()
+        await self.bot.start()
+        await asyncio.gather(*(user.say("last") for user in self.users))
+        await asyncio.gather(*(user.answers((self.each + 1) * len(PARTS)) for user in self.users))
+
     async def run(self, kills: int, cuts: int, sandbox_kills: int) -> float:
-        """Return the seconds until everything is answered; at least `LIMIT` if something never is."""
+        """Return the seconds until everything is answered, or nothing more is."""
         begun = asyncio.get_running_loop().time()
         self.struck = {"": 1.0}
         blows = [
@@ -107,20 +123,11 @@ class Ordeal:
             for times, blow in ((kills, self.kill_bot), (cuts, self.cut), (sandbox_kills, self.kill_sandbox))
         ]
         watch = asyncio.ensure_future(self.watch())
-        try:
-            async with asyncio.timeout(LIMIT):
-                await asyncio.gather(*(self.talk(user) for user in self.users), *blows)
-                await asyncio.gather(*(user.answers(self.each * len(PARTS)) for user in self.users))
-                # A copy of an earlier answer would come before those that follow.
-                await ended(watch)
-                await self.bot.stop()
-                await self.bot.start()
-                await asyncio.gather(*(user.say("last") for user in self.users))
-                await asyncio.gather(*(user.answers((self.each + 1) * len(PARTS)) for user in self.users))
-        except TimeoutError:
-            pass
-        finally:
-            await ended(watch, *blows)
+        work = asyncio.ensure_future(self.work(blows, watch))
+        known = -1
+        while not work.done() and known < (known := self.answered):
+            await asyncio.wait([work], timeout=PATIENCE)
+        await ended(work, watch, *blows)
         return asyncio.get_running_loop().time() - begun
 
 
@@ -137,14 +144,17 @@ async def ordeal(
     names = [f"user{number:02}" for number in range(users)]
     with tempfile.TemporaryDirectory(prefix="connectycube-bench-") as name:
         folder = Path(name)
-        async with serving(folder, names, durable=True) as server, server.users() as people:
-            async with FaultProxy("127.0.0.1", server.addresses["chat_tls_port"]) as proxy:
-                bot = server.bot(folder / "bot.db", PARTS, port=proxy.port)
-                await bot.start()
-                trial = Ordeal(server, bot, proxy, people, each)
-                seconds = await trial.run(kills, cuts, sandbox_kills)
-                await bot.stop()
-                histories = [await person.history() for person in people]
+        async with (
+            serving(folder, names, durable=True) as server,
+            server.users() as people,
+            FaultProxy("127.0.0.1", server.addresses["chat_tls_port"]) as proxy,
+        ):
+            bot = server.bot(str(folder / "bot.db"), PARTS, port=proxy.port)
+            await bot.start()
+            trial = Ordeal(server, bot, proxy, people, each)
+            seconds = await trial.run(kills, cuts, sandbox_kills)
+            await bot.stop()
+            histories = [await person.history() for person in people]
     report(table, title, trial, seconds, histories)
 
 

@@ -26,6 +26,7 @@ class Killable:
 
     :ivar ready: its line.
     :ivar kills: how often it was killed.
+    :ivar starting: whether something waits until it is ready.
     :ivar ended: how often it ended by itself, and was started again as a supervisor would.
     """
 
@@ -34,6 +35,7 @@ class Killable:
         self.environment = {**os.environ, **(environment or {})}
         self.ready = b""
         self.kills = self.ended = 0
+        self.starting = False
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -58,15 +60,21 @@ class Killable:
 
     async def online(self) -> None:
         """Wait until it is ready."""
-        while True:
-            assert self._process is not None and self._process.stdout is not None
-            self.ready = await self._process.stdout.readline()
-            if self.ready:
-                return
-            await self._process.wait()
-            self.ended += 1
-            await asyncio.sleep(0.2)
-            await self.spawn()
+        self.starting = True
+        try:
+            while not await self._line():
+                await self.exit()
+                self.ended += 1
+                await asyncio.sleep(0.2)
+                await self.spawn()
+        finally:
+            self.starting = False
+
+    async def _line(self) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self.ready = await self._process.stdout.readline()
+        return self.ready
 
     async def kill(self) -> None:
         """Kill it."""
@@ -91,32 +99,18 @@ class Killable:
         await self._process.wait()
 
 
-class Server:
-    """A sandbox with the bot's account and the users'.
+class World:
+    """An application with the bot's account and the users'.
 
-    :ivar process: the sandbox.
-    :ivar addresses: what it prints.
+    :ivar names: the users' logins.
+    :ivar addresses: the sandbox's addresses and keys.
     :ivar bot_id: the bot's user id.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], *, durable: bool) -> None:
+    def __init__(self, names: Sequence[str], addresses: dict[str, Any] | None = None) -> None:
         self.names = names
-        seed = folder / "seed.json"
-        seed.write_text(json.dumps({"users": [{"login": name, "password": PASSWORD} for name in ("bot", *names)]}))
-        rest, plain, tls = free_ports(3)
-        ports = {"port": rest, "chat-port": plain, "chat-tls-port": tls}
-        data = ["--data", str(folder / "sandbox.db")] if durable else ["--ca-file", str(folder / "ca.pem")]
-        self.process = Killable(
-            str(Path(sys.executable).with_name("connectycube-sandbox")), "--json", "--seed", str(seed), *data,
-            *(f"--{name}={port}" for name, port in ports.items()),
-        )  # fmt: skip
-        self.addresses: dict[str, Any] = {}
+        self.addresses: dict[str, Any] = addresses or {}
         self.bot_id = 0
-
-    async def start(self) -> None:
-        """Start it, for the first time or again on its file."""
-        await self.process.start()
-        self.addresses = json.loads(self.process.ready)
 
     def cube(self) -> AsyncConnectyCube:
         """Return a REST client."""
@@ -140,11 +134,9 @@ class Server:
             "SSL_CERT_FILE": found["ca_file"],
         }
 
-    def bot(self, store: Path | str, parts: str = "a", port: int | None = None) -> Killable:
-        """Return the bot, not started."""
-        return Killable(
-            sys.executable, str(HERE / "echo.py"), str(store), parts, environment=self.environment(port)
-        )  # fmt: skip
+    def bot(self, *arguments: str, port: int | None = None, program: str = "echo.py") -> Killable:
+        """Return a bot, not started."""
+        return Killable(sys.executable, str(HERE / program), *arguments, environment=self.environment(port))
 
     @asynccontextmanager
     async def users(self) -> AsyncIterator[list[User]]:
@@ -160,6 +152,31 @@ class Server:
                 await stack.enter_async_context(user.chat)
                 found.append(user)
             yield found
+
+
+class Server(World):
+    """A sandbox in a process of its own.
+
+    :ivar process: the sandbox.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], *, durable: bool) -> None:
+        super().__init__(names)
+        seed = folder / "seed.json"
+        seed.write_text(json.dumps({"users": [{"login": name, "password": PASSWORD} for name in ("bot", *names)]}))
+        rest, plain, tls = free_ports(3)
+        ports = {"port": rest, "chat-port": plain, "chat-tls-port": tls}
+        # A client does not trust a new certificate authority after a restart.
+        kept = f"--data={folder / 'sandbox.db'}" if durable else f"--ca-file={folder / 'ca.pem'}"
+        self.process = Killable(
+            str(Path(sys.executable).with_name("connectycube-sandbox")), "--json", f"--seed={seed}", kept,
+            *(f"--{name}={port}" for name, port in ports.items()),
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        """Start it, for the first time or again on its file."""
+        await self.process.start()
+        self.addresses = json.loads(self.process.ready)
 
 
 @asynccontextmanager
@@ -180,13 +197,13 @@ class User:
     :ivar texts: the ids of each answer: more than one is an answer seen twice.
     """
 
-    def __init__(self, cube: AsyncConnectyCube, server: Server, user_id: int, context: ssl.SSLContext) -> None:
-        found = server.addresses
+    def __init__(self, cube: AsyncConnectyCube, world: World, user_id: int, context: ssl.SSLContext) -> None:
+        found = world.addresses
         self.id = user_id
         self.live: list[str] = []
         self.texts: dict[str, set[str | None]] = {}
         self._cube = cube
-        self._server = server
+        self._world = world
         self._changed = asyncio.Event()
         self.chat = AsyncChat(
             app_id=found["app_id"], user_id=user_id, password=PASSWORD,
@@ -197,7 +214,7 @@ class User:
 
     def _received(self, event: MessageReceived) -> None:
         message = event.message
-        if message.sender_id == self._server.bot_id and message.id not in self.texts.get(message.body, ()):
+        if message.sender_id == self._world.bot_id and message.id not in self.texts.get(message.body, ()):
             self.live.append(message.body)
             self._note(message.body, message.id)
 
@@ -217,14 +234,14 @@ class User:
             try:
                 (dialog,) = [
                     one async for one in self._cube.dialogs.list(filters={"type": 3})
-                    if self._server.bot_id in one.occupants_ids
+                    if self._world.bot_id in one.occupants_ids
                 ]  # fmt: skip
                 return [
                     (message.message or "", message.id)
                     async for message in self._cube.messages.list(
                         chat_dialog_id=dialog.id, sort_asc="date_sent", limit=100, mark_as_read=False
                     )
-                    if message.sender_id == self._server.bot_id
+                    if message.sender_id == self._world.bot_id
                 ]
             except ConnectyCubeError:
                 await asyncio.sleep(0.2)
@@ -234,7 +251,7 @@ class User:
         message_id = os.urandom(12).hex()
         while True:
             try:
-                await self.chat.send(self._server.bot_id, text, message_id=message_id)
+                await self.chat.send(self._world.bot_id, text, message_id=message_id)
                 return
             except MessageNotSent:
                 await asyncio.sleep(0.1)
