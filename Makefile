@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat clean
+.PHONY: help install demo generate check-generated lint types test interop screenshot mutations fuzz bench bench-chat bench-bots clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,9 @@ bench: .venv/.ready ## speed of the REST client, the stanzas, the generator (DOC
 bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
 	@tests/integration/install.sh
 	@$(BIN)/python -m benchmarks.chat
+
+bench-bots: .venv/.ready ## kills, missed messages, speed and memory of bots; takes half an hour
+	@$(BIN)/python -m benchmarks.bots
 
 clean: ## remove .venv, .tox and all caches
 	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -8,9 +8,8 @@ import random
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Literal
 
-from tests.integration.proxy import FaultProxy
+from tests.integration.proxy import Direction, FaultProxy, How
 
 from ..report import Table
 from .world import Killable, Server, User, ended, serving
@@ -78,8 +77,9 @@ class Ordeal:
 
     async def cut(self) -> None:
         """Cut the bot's connection: at once, or in the middle of what passes next."""
-        before, how = self.proxy.cuts, self.chance.choice(("reset", "fin"))
-        where: Literal["up", "down"] | None = self.chance.choice(("up", "down", None))
+        before = self.proxy.cuts
+        how: How = self.chance.choice(("reset", "fin"))
+        where: Direction | None = self.chance.choice(("up", "down", None))
         if where is not None:
             fault = self.proxy.halve(where, how)
             with contextlib.suppress(TimeoutError):
@@ -103,7 +103,7 @@ class Ordeal:
                 self.bot.ended += 1
                 await self.bot.spawn()
 
-    async def work(self, blows: list[asyncio.Future[None]], watch: asyncio.Future[None]) -> None:
+    async def work(self, blows: list[asyncio.Task[None]], watch: asyncio.Future[None]) -> None:
         """Let the users write, and wait for all answers."""
         await asyncio.gather(*(self.talk(user) for user in self.users), *blows)
         await asyncio.gather(*(user.answers(self.each * len(PARTS)) for user in self.users))

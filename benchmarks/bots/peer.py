@@ -93,9 +93,9 @@ class Peer:
 async def feed(peer: Peer, messages: int, batch: int, app_id: str) -> None:
     """Send messages, a part at a time; after each, let the bot's clock advance."""
     await peer.ready.wait()
-    number = 0
-    while number < messages:
-        for number in range(number, min(number + batch, messages)):
+    for start in range(0, messages, batch):
+        end = min(start + batch, messages)
+        for number in range(start, end):
             user, dialog = 1_000 + number // EACH, f"{number // EACH:024x}"
             peer.send(
                 f"<message from='{user}-{app_id}@{HOST}/desk' to='{peer.bot}' type='chat' id='{number:024x}'>"
@@ -103,14 +103,12 @@ async def feed(peer: Peer, messages: int, batch: int, app_id: str) -> None:
                 f"<extraParams xmlns='jabber:client'><save_to_history>1</save_to_history>"
                 f"<dialog_id>{dialog}</dialog_id></extraParams></message>"
             )
-        number += 1
         peer.send(f"<r xmlns='{SM}'/>")
-        await peer.until(number)
+        await peer.until(end)
         peer.send(
-            f"<message from='1-{app_id}@{HOST}/desk' to='{peer.bot}' type='chat' id='{number:012x}{'f' * 12}'>"
-            f"<body>advance {number}</body></message>"
+            f"<message from='1-{app_id}@{HOST}/desk' to='{peer.bot}' type='chat' id='{end:012x}{'f' * 12}'>"
+            f"<body>advance {end}</body></message>"
         )
-    await peer.changed.wait()
 
 
 async def main(bot: str, app_id: str, messages: int, batch: int) -> None:

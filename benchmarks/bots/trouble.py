@@ -54,7 +54,7 @@ class Trouble:
                 inner.cancel()
                 await inner
             case "blocks the loop":
-                time.sleep(1.6)  # noqa: ASYNC251
+                time.sleep(1.6)
             case "replies with 300,000 characters":
                 await ctx.reply("x" * 300_000)
             case "replies to a user who blocks the bot":
