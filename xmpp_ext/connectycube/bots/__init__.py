@@ -13,8 +13,7 @@ bot.run()
 
 from .bot import Bot
 from .context import Context
-from .errors import StoreError, StoreLocked
 from .models import Stats
-from .store import Failure
+from .store import Failure, StoreError, StoreLocked
 
 __all__ = ["Bot", "Context", "Failure", "Stats", "StoreError", "StoreLocked"]

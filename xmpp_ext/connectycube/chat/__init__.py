@@ -69,9 +69,10 @@ from .events import (
     TypingStopped,
 )
 from .features.contacts import Contacts
+from .features.messages import attachments_of
 from .features.privacy import Privacy
 from .machines.connection import Backoff, Reason, State
-from .models import ChatMessage, ChatState, Contact, PrivacyRule, SentMessage, Subscription
+from .models import ChatMessage, ChatState, Contact, PrivacyRule, SendOptions, SentMessage, Subscription
 
 __all__ = [
     "AsyncChat",
@@ -128,6 +129,7 @@ __all__ = [
     "Reconnecting",
     "RequestRefused",
     "RequestUnanswered",
+    "SendOptions",
     "SentMessage",
     "StanzaRefused",
     "StanzaRejected",
@@ -140,4 +142,5 @@ __all__ = [
     "TlsRefused",
     "TypingStarted",
     "TypingStopped",
+    "attachments_of",
 ]

@@ -195,6 +195,18 @@ class Credentials:
         """The REST client, while it is logged in as this user."""
         return None if self._current_token() is None else self._cube
 
+    def rest(self, what: str) -> ConnectyCube | AsyncConnectyCube:
+        """Return the REST client.
+
+        :param what: the method that needs it.
+        :raises ConfigurationError: if there is none, or it is not logged in as this user.
+        """
+        if self._cube is None:
+            raise ConfigurationError(f"{what} needs the REST API: create the chat with a logged-in cube")
+        if self.cube is None:
+            raise ConfigurationError(f"{what} needs a session of user {self.user_id}: call login() of the cube first")
+        return self._cube
+
     async def renew(self, refused: str) -> bool:
         """Let the REST client renew its session if it has expired.
 
