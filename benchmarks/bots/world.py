@@ -18,6 +18,8 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCubeError
 from tests.integration.support import free_ports
 
 PASSWORD = "correct-horse-9"
+TRIES = 50
+"""How often a program may end before it is ready."""
 HERE = Path(__file__).parent
 
 
@@ -32,7 +34,9 @@ class Killable:
 
     def __init__(self, *command: str, environment: dict[str, str] | None = None) -> None:
         self.command = command
-        self.environment = {**os.environ, **(environment or {})}
+        # Bytecode is cached, as it is by default.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self.environment = {**inherited, **(environment or {})}
         self.ready = b""
         self.kills = self.ended = 0
         self.starting = False
@@ -62,11 +66,14 @@ class Killable:
         """Wait until it is ready."""
         self.starting = True
         try:
-            while not await self._line():
+            for _ in range(TRIES):
+                if await self._line():
+                    return
                 await self.exit()
                 self.ended += 1
                 await asyncio.sleep(0.2)
                 await self.spawn()
+            raise RuntimeError(f"ended {TRIES} times before it was ready: {' '.join(self.command)}")
         finally:
             self.starting = False
 
