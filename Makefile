@@ -17,7 +17,7 @@ endef
 
 .DELETE_ON_ERROR:
 .PHONY: help install demo generate check-generated lint types test interop docs dist screenshot mutations fuzz bench \
-	bench-chat clean
+	bench-chat bench-bots clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,9 @@ bench: .venv/.ready ## speed of the REST client, the stanzas, the generator (DOC
 bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official JavaScript SDK, on an ejabberd that it installs
 	@tests/integration/install.sh
 	@$(BIN)/python -m benchmarks.chat
+
+bench-bots: .venv/.ready ## kills, missed messages, speed and memory of bots; takes half an hour
+	@$(BIN)/python -m benchmarks.bots
 
 dist: .build/release/.ready ## wheel, sdist and bill of materials in dist/, checked: each extra installed, a bot frozen
 	@rm -rf dist

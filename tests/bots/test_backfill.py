@@ -255,6 +255,30 @@ def test_new_store_begins_after_an_answer_on_a_later_page(world: World) -> None:
     run(main())
 
 
+def test_own_answers_do_not_make_a_store_look_old(world: World) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            await write(world, ada.id, "missed", to=world.bot_id)
+            # The first process answers what is live, and ends before it has read the history.
+            world.sandbox.faults.fail_next(400, 1000, path="/chat/Dialog")
+            async with world.bot() as bot:
+
+                @bot.message()
+                async def answer(ctx: Context) -> None:
+                    await ctx.reply("an answer")
+
+                serving = asyncio.ensure_future(bot.serve())
+                await ada.chat.send(world.bot_id, "live")
+                assert await ada.texts.one() == "an answer"
+                await bot.stop()
+                await serving
+            world.sandbox.faults.clear()
+            async with listening(world) as (_, seen):
+                assert await seen.wait(1) == ["missed from history"]
+
+    run(main())
+
+
 def test_catch_up_bounds_how_far_back_it_looks(world: World) -> None:
     async def main() -> None:
         ada = world.register("ada")

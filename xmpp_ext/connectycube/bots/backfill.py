@@ -171,7 +171,8 @@ class Backfill:
     async def _read(self, dialog: Dialog, since: dt.datetime, is_new: bool) -> None:
         """Read the history of a dialog.
 
-        :param is_new: whether the store is new: what comes before the bot's own last message was answered then.
+        :param is_new: whether nothing was read before: what precedes the last own message was answered, unless that
+            message is from this store, by a process that ended before it had read this.
         """
         missed: list[Message] = []
         async with aclosing(self._history.pages(dialog, since)) as pages:
@@ -180,7 +181,7 @@ class Backfill:
                 for message in page:
                     if message.sender_id != self._user_id:
                         missed.append(message)
-                    elif is_new:
+                    elif is_new and not await self._store.known([message.id], None):
                         answered += missed
                         missed = []
                 await self._intake.put_answered(self._messages(answered, dialog))

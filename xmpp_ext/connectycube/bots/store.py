@@ -176,8 +176,11 @@ class Store(Protocol):
         """Note that a message was handled."""
         ...
 
-    def known(self, ids: Collection[str], until: dt.datetime) -> asyncio.Future[set[str]]:
-        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
+
+        :param until: the time; `None` for all that is stored, replies that are not sent yet included.
+        """
         ...
 
     # -- replies
