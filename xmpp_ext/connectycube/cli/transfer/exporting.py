@@ -74,6 +74,7 @@ class _Export:
         self._progress = progress
         self._now: int | None = None
         """The server's time. Where it is unknown, each pass reads a dialog from its start."""
+        self._total: int | None = None
 
     async def run(self) -> Summary:
         folder = self._folder
@@ -106,6 +107,7 @@ class _Export:
         else:
             answer = await self._cube.users.with_raw_response.me()
         found = answer.parse()
+        self._total = found.total_entries if self._application else None
         self._now = server_time(answer.headers)
         return None if self._application else int(found.id)
 
@@ -114,7 +116,7 @@ class _Export:
     async def _round(self, active_since: int | None) -> int:
         """Read all dialogs once and the messages of those that are new or active, and return how many were new."""
         folder, before, done = self._folder, self._folder.count("messages"), 0
-        total = None if self._application else await self._cube.dialogs.count()
+        total = self._total if self._application else await self._cube.dialogs.count()
         seen: set[str] = set()
         async for page in walk(self._dialogs, self._key("created_at")):
             due = []
@@ -130,9 +132,9 @@ class _Export:
                     due.append(dialog.id)
             seen = {dialog.id for dialog in page}
             await each(due, self._messages, AT_ONCE)
+            folder.commit()
             done = folder.count("dialogs")
             self._progress("dialogs", done, None if total is None else max(done, total))
-        folder.commit()
         return folder.count("messages") - before
 
     async def _dialogs(self, place: Any, skip: int) -> Sequence[Dialog]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ CREATE TABLE problems (kind TEXT, id TEXT, problem TEXT NOT NULL, PRIMARY KEY (k
 """
 ROWS = 1000
 BYTES = 4 << 20
-"""After how many messages, or bytes of them, changes are committed."""
+SECONDS = 1.0
+"""After how many messages, how many bytes of them, or how long changes are committed."""
 
 
 def is_name(text: str) -> bool:
@@ -49,6 +51,7 @@ class Folder:
         self.path = path
         self._lines: dict[str, list[bytes]] = {}
         self._rows = self._bytes = 0
+        self._committed = time.monotonic()
         known = (path / "state.db").exists()
         if not known and (not create or (path.exists() and any(path.iterdir()))):
             raise TransferError(f"{path} is not a folder that `connectycube export` wrote")
@@ -159,9 +162,10 @@ class Folder:
     def commit(self, *, if_much: bool = False) -> None:
         """Make all changes durable.
 
-        :param if_much: only if there are many.
+        :param if_much: only if there are many, or the last time was long ago.
         """
-        if if_much and self._rows < ROWS and self._bytes < BYTES:
+        is_due = self._rows >= ROWS or self._bytes >= BYTES or time.monotonic() - self._committed >= SECONDS
+        if if_much and not is_due:
             return
         is_new = False
         for dialog_id, lines in self._lines.items():
@@ -178,6 +182,7 @@ class Folder:
         self._lines.clear()
         self._rows = self._bytes = 0
         self.state.commit()
+        self._committed = time.monotonic()
 
     # -- files
 
