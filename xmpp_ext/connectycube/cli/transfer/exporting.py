@@ -22,7 +22,7 @@ from connectycube.rest import (
 )
 from connectycube.rest.models import Attachment, Dialog, Message
 
-from .folder import Folder, is_name, write_report
+from .folder import Folder, is_name
 from .state import failures, sync
 from .summary import Progress, Summary, quiet
 from .walking import PAGE, each, seconds, walk
@@ -92,12 +92,12 @@ class _Export:
             news, began = await self._round(0 if began is None else began - MARGIN), self._now
         await self._files()
         counts = {kind: folder.count(kind) for kind in before}
-        folder.finish({**counts, "exported_at": int(time.time())})
+        report = folder.finish({**counts, "exported_at": int(time.time())})
         return Summary(
             counts=counts,
             news={kind: counts[kind] - before[kind] for kind in counts},
             problems=folder.count("problems"),
-            report=write_report(folder.path / "report.jsonl", folder.state),
+            report=report,
         )
 
     async def _look(self) -> int | None:
@@ -183,6 +183,7 @@ class _Export:
             folder.problem("dialog", dialog_id, str(error))
             return
         folder.set_reading(dialog_id, None if began is None else began - MARGIN, None, None)
+        folder.solved("dialog", dialog_id)
 
     def _key(self, time: str) -> Callable[[Any], Any]:
         """Return what entries are sorted by."""

@@ -220,14 +220,22 @@ class Folder:
         """Note what could not be exported."""
         self.state.run("INSERT OR REPLACE INTO problems VALUES (?, ?, ?)", kind, one, text)
 
-    def finish(self, counts: dict[str, Any]) -> None:
-        """Write the files that are made from the state, and note that the export is complete."""
+    def solved(self, kind: str, one: str) -> None:
+        """Forget a problem of an earlier round."""
+        self.state.run("DELETE FROM problems WHERE kind = ? AND id = ?", kind, one)
+
+    def finish(self, counts: dict[str, Any]) -> Path | None:
+        """Write the files that are made from the state, and note that the export is complete.
+
+        :returns: the path of the report, if there are problems.
+        """
         replace(self.path / "dialogs.jsonl", (row for _, row, _ in self.dialogs()))
         replace(self.path / "files.jsonl", (row for _, row in self.files()))
-        write_report(self.path / "report.jsonl", self.state)
+        report = write_report(self.path / "report.jsonl", self.state)
         replace(self.path / "export.json", [{"format": FORMAT, **decode(self.get("source")), **counts}])
         self.put("complete", 1)
         self.commit()
+        return report
 
 
 def write_report(path: Path, state: State) -> Path | None:
