@@ -47,8 +47,8 @@ def resources() -> dict[str, str]:
 
 
 def dashed(name: str) -> str:
-    """Return an argument's name as an option: with dashes, otherwise as on the wire."""
-    return name.replace("_", "-")
+    """Return the name of an argument or of an enum's member as an option: with dashes, otherwise as on the wire."""
+    return (name.lower() if name.isupper() else name).replace("_", "-")
 
 
 def build() -> App:

@@ -110,6 +110,7 @@ class Printer:
         """Print a table, on a terminal without the columns that don't fit."""
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         console = self._options.console
         if not console.is_terminal:
@@ -122,7 +123,7 @@ class Printer:
             shown = 2
         table = Table(*names[:shown], box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
-            table.add_row(*row[:shown])
+            table.add_row(*map(Text, row[:shown]))
         console.print(table)
         if shown < len(names):
             self._options.errors.print(f"also: {', '.join(names[shown:])} (--json prints all)", style="dim")
