@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 from rich.console import Console
 
+from connectycube.cli import app
 from connectycube.cli.common import Options
 from connectycube.cli.output import Printer, progress
 from connectycube.rest import Dialog, Session
+from tests.cli.conftest import process
 
 
 class Terminal(Options):
@@ -107,3 +110,23 @@ def test_progress_bar_is_only_for_terminals() -> None:
     with progress(terminal, False) as arguments:
         assert arguments == {}
     assert any("200/200 bytes" in line for line in terminal.err)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_text_that_the_encoding_has_no_form_for(encoding: str, account: dict[str, str]) -> None:
+    environment = {"PYTHONIOENCODING": encoding}
+    with process("users", "update-me", "--full-name", "Zoë 🎻", "--json", environment=environment) as run:
+        out, err = run.communicate()
+    assert (run.returncode, err) == (0, "")
+    assert json.loads(out)["full_name"] == "Zoë 🎻"
+    assert out.isascii() is (encoding == "ascii")
+    with process("users", "me", environment=environment) as run:
+        out, err = run.communicate()
+    assert (run.returncode, err) == (0, "")
+    assert (r"Zo\xeb \U0001f3bb" if encoding == "ascii" else "Zoë 🎻") in out
+
+
+def test_half_a_surrogate_pair_stays_valid_json(capfd: pytest.CaptureFixture[str]) -> None:
+    app.main(["--version"])
+    Printer(Options(json=True)).print({"name": "\ud800"})
+    assert json.loads(capfd.readouterr().out.splitlines()[-1]) == {"name": "\ud800"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -67,13 +68,17 @@ def build() -> App:
     app.command("connectycube.cli.messaging:tail", help="Print messages as they arrive.")
     group = Group("Operations of the REST API", sort_key=1)
     for name, summary in resources().items():
-        app.command(f"connectycube.cli.operations:{name}", name=name.replace("_", "-"), help=summary, group=group)
+        app.command(f"connectycube.cli.operations:of_{name}", name=name.replace("_", "-"), help=summary, group=group)
     app.register_install_completion_command(add_to_startup=False)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Texts may hold what the encoding has no form for, such as half a surrogate pair.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         build()(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
