@@ -58,7 +58,7 @@ def test_import_names_the_extra(statement: str, blocked: str, extra: str) -> Non
         (
             "runpy.run_module('connectycube.sandbox', run_name='__main__')",
             [],
-            "yaml",
+            "starlette",
             "connectycube-sandbox",
             "sandbox",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -40,11 +40,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 
 @pytest.fixture
-def account(clean_environment: None, connectycube_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The account of the user ada, who has the only friend bob, in the environment."""
+def ada(connectycube_sandbox: Sandbox) -> int:
+    """The id of the account's user."""
+    return connectycube_sandbox.create_user("ada", PASSWORD).id
+
+
+@pytest.fixture
+def account(
+    clean_environment: None, connectycube_sandbox: Sandbox, ada: int, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The account of the user ada, in the environment."""
     sandbox = connectycube_sandbox
-    for login in ("ada", "bob"):
-        sandbox.create_user(login, PASSWORD)
     found = {
         "CONNECTYCUBE_APP_ID": str(sandbox.app_id),
         "CONNECTYCUBE_AUTH_KEY": sandbox.auth_key,
@@ -58,6 +64,12 @@ def account(clean_environment: None, connectycube_sandbox: Sandbox, monkeypatch:
 
 
 @pytest.fixture
+def bob(connectycube_sandbox: Sandbox) -> int:
+    """The id of another user."""
+    return connectycube_sandbox.create_user("bob", PASSWORD).id
+
+
+@pytest.fixture
 def run(clean_environment: None, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in this process."""
 
@@ -68,7 +80,13 @@ def run(clean_environment: None, capfd: pytest.CaptureFixture[str]) -> Run:
     return ran
 
 
-def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+def process(*arguments: str, text: bool = True, environment: Mapping[str, str] | None = None) -> subprocess.Popen[Any]:
     """A command in a process of its own."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-m", "connectycube.cli", *arguments], text=True, **{**pipes, **options})
+    return subprocess.Popen(
+        [sys.executable, "-m", "connectycube.cli", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=text,
+        env={**os.environ, **(environment or {})},
+    )

@@ -60,7 +60,7 @@ class Free:
     value: Any
 
 
-def annotations(name: str) -> dict[str, Any]:
+def hints_of(name: str) -> dict[str, Any]:
     method = METHODS[name]
     names = {**method.__globals__, **NAMES, **FILES}
     found = {key: entry.annotation for key, entry in inspect.signature(method).parameters.items() if key != "self"}
@@ -149,7 +149,7 @@ def test_method_gets_all_arguments(name: str, run: Run, monkeypatch: pytest.Monk
     positional = [
         key for key, entry in signature.parameters.items() if entry.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     ]
-    hints = annotations(name)
+    hints = hints_of(name)
     first = {key: next(values(hint)) for key, hint in hints.items()}
     for round in rounds({key: values(hint) for key, hint in hints.items()}):
         expected = {**first, **round}
@@ -165,7 +165,7 @@ def test_method_gets_all_arguments(name: str, run: Run, monkeypatch: pytest.Monk
 
 
 def test_no_argument_has_the_name_of_a_common_option() -> None:
-    assert {key for name in METHODS for key in annotations(name)} & COMMON == set()
+    assert {key for name in METHODS for key in hints_of(name)} & COMMON == set()
 
 
 def secret_arguments(document: Any) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -47,8 +48,8 @@ def resources() -> dict[str, str]:
 
 
 def dashed(name: str) -> str:
-    """Return an argument's name as an option: with dashes, otherwise as on the wire."""
-    return name.replace("_", "-")
+    """Return the name of an argument or of an enum's member as an option: with dashes, otherwise as on the wire."""
+    return (name.lower() if name.isupper() else name).replace("_", "-")
 
 
 def build() -> App:
@@ -73,13 +74,17 @@ def build() -> App:
     )
     group = Group("Operations of the REST API", sort_key=1)
     for name, summary in resources().items():
-        app.command(f"connectycube.cli.operations:{name}", name=name.replace("_", "-"), help=summary, group=group)
+        app.command(f"connectycube.cli.operations:of_{name}", name=name.replace("_", "-"), help=summary, group=group)
     app.register_install_completion_command(add_to_startup=False)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Texts may hold what the encoding has no form for, such as half a surrogate pair.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         build()(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -160,7 +160,7 @@ class Options:
         return os.environ.get(variable(key)) or None
 
     @asynccontextmanager
-    async def cube(self, *, login: bool = True) -> AsyncIterator[AsyncConnectyCube]:
+    async def cube(self, *, login: bool = True) -> AsyncGenerator[AsyncConnectyCube]:
         """Open a REST client of the account.
 
         :param login: log in as the account's user or, if it has none, open a session of the application.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,7 @@ __all__ = ["send", "tail"]
 
 
 @asynccontextmanager
-async def account(options: Options, **settings: Any) -> AsyncIterator[tuple[AsyncConnectyCube, AsyncChat]]:
+async def account(options: Options, **settings: Any) -> AsyncGenerator[tuple[AsyncConnectyCube, AsyncChat]]:
     """Log in, and return the clients, not yet connected to the chat.
 
     :raises UsageError: if the account has no user.

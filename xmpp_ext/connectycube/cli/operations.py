@@ -25,7 +25,7 @@ from connectycube.rest import Omit, filters, inputs, models
 from .common import Options, UsageError, flag, secret_from
 from .output import Printer, progress
 
-__all__ = ["methods", "resource"]
+__all__ = ["methods"]
 
 SECRETS: Final = frozenset(["access_token", "old_password", "password", "secret", "token"])
 """Arguments that are never taken from the command line itself."""
@@ -65,19 +65,15 @@ def methods(resource: str) -> dict[str, Callable[..., Any]]:
     return {name: method for name, method in inspect.getmembers(owner, inspect.isfunction) if name[0] != "_"}
 
 
-def resource(name: str) -> App:
-    """Return the commands of a resource."""
-    app = App(name=name.replace("_", "-"))
-    for operation, method in methods(name).items():
-        app.command(command(name, operation, method), name=operation.replace("_", "-"))
-    return app
-
-
 def __getattr__(name: str) -> App:
-    # cyclopts gets the commands of a resource by this module's attribute of that name.
-    if name.startswith("_"):
+    # cyclopts gets the commands of a resource as an attribute of this module: `of_dialogs`.
+    if not name.startswith("of_"):
         raise AttributeError(name)
-    return resource(name)
+    resource = name.removeprefix("of_")
+    app = App(name=resource.replace("_", "-"))
+    for operation, method in methods(resource).items():
+        app.command(command(resource, operation, method), name=operation.replace("_", "-"))
+    return app
 
 
 # -- commands

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Generator
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -104,12 +104,14 @@ class Printer:
         return result.to_dict() if hasattr(result, "to_dict") else result
 
     def _line(self, value: Any) -> None:
-        print(json.dumps(value, ensure_ascii=False, default=encoded), flush=True)
+        unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        print(json.dumps(value, ensure_ascii=not unicode, default=encoded), flush=True)
 
     def _table(self, names: list[str], rows: list[list[str]]) -> None:
         """Print a table, on a terminal without the columns that don't fit."""
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         console = self._options.console
         if not console.is_terminal:
@@ -122,7 +124,7 @@ class Printer:
             shown = 2
         table = Table(*names[:shown], box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
-            table.add_row(*row[:shown])
+            table.add_row(*map(Text, row[:shown]))
         console.print(table)
         if shown < len(names):
             self._options.errors.print(f"also: {', '.join(names[shown:])} (--json prints all)", style="dim")
@@ -147,7 +149,7 @@ def cell(value: Any) -> str:
 
 
 @contextmanager
-def progress(options: Options, wanted: bool) -> Iterator[dict[str, Any]]:
+def progress(options: Options, wanted: bool) -> Generator[dict[str, Any]]:
     """Show a progress bar on a terminal, for as long as the block runs.
 
     :returns: the argument of the method that is to report to it.
@@ -160,4 +162,8 @@ def progress(options: Options, wanted: bool) -> Iterator[dict[str, Any]]:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=options.errors, transient=True) as bar:
         task = bar.add_task("")
-        yield {"progress": lambda sent, total: bar.update(task, completed=sent, total=total)}
+
+        def report(sent: int, total: int | None) -> None:
+            bar.update(task, completed=sent, total=total)
+
+        yield {"progress": report}
