@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,7 +66,7 @@ async def import_(folder: Path, /, *, users: Path | None = None, options: Option
 
 
 @contextmanager
-def reporting(options: Options) -> Iterator[Progress]:
+def reporting(options: Options) -> Generator[Progress]:
     """Show a bar for each kind of thing if there is a terminal, and report failures in one line."""
     try:
         if not options.errors.is_terminal:
