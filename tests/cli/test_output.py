@@ -100,6 +100,19 @@ def test_long_list_is_printed_as_it_comes() -> None:
     assert sum("Group" in line for line in terminal.out) == 250
 
 
+def test_table_in_a_pipe_has_one_header_and_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    async def stream() -> AsyncIterator[Dialog]:
+        for number in range(250):
+            yield Dialog.from_dict({"_id": str(number), **({"name": "last"} if number == 249 else {})})
+
+    asyncio.run(Printer(Options()).stream(stream()))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("\t") == ["_id", "name"]
+    assert lines[1].split("\t") == ["0", ""]
+    assert lines[-1].split("\t") == ["249", "last"]
+    assert len(lines) == 251
+
+
 def test_progress_bar_is_only_for_terminals() -> None:
     with progress(Options(), True) as arguments:
         assert arguments == {}

@@ -34,6 +34,7 @@ KEYS: Final = (
     "token",
     "chat_host",
     "chat_port",
+    "chat_ca_file",
 )
 """What a profile may contain. The environment has the same, as `CONNECTYCUBE_APP_ID` and so on."""
 

@@ -55,11 +55,13 @@ class Printer:
 
     def print(self, result: Any) -> None:
         """Print what an operation returned."""
+        from connectycube.rest.pages import AsyncPage
+
         if result is None:
             return
         if isinstance(result, bytes):
             sys.stdout.buffer.write(result)
-        elif hasattr(result, "items") and not isinstance(result, dict) and isinstance(result.items, list):
+        elif isinstance(result, AsyncPage):
             self.rows(result.items)
             if not self._options.json and (result.total_entries or 0) > len(result.items) + (result.skip or 0):
                 self._options.errors.print(
@@ -75,11 +77,12 @@ class Printer:
             print(cell(result), flush=True)
 
     async def stream(self, results: AsyncIterable[Any]) -> None:
-        """Print a list as it comes."""
+        """Print a list as it comes. Only a table in a pipe has to wait for the end: it has all columns."""
+        rows = 1 if self._options.json else ROWS if self._options.console.is_terminal else 0
         waiting = []
         async for result in results:
             waiting.append(result)
-            if self._options.json or len(waiting) == ROWS:
+            if len(waiting) == rows:
                 self.rows(waiting)
                 waiting = []
         self.rows(waiting)
