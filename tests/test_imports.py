@@ -23,10 +23,12 @@ ALLOWED = {
         "attrs connectycube httpx openapi_core scramp starlette trustme uvicorn websockets werkzeug yaml".split()
     ),
 }
-BRIDGE = "slixmpp_bridge.py"
-"""The one module that is there for those who have slixmpp."""
-PLUGIN = "pytest_plugin.py"
-"""The one module that is there for those who have pytest."""
+TOOLS = {
+    "slixmpp_bridge.py": {"slixmpp"},
+    "pytest_plugin.py": {"pytest", "pytest_asyncio"},
+    "hook-connectycube.sandbox.py": {"PyInstaller"},
+}
+"""The modules that are there for those who have something else."""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -51,7 +53,7 @@ def test_package_imports_only_declared_dependencies(part: str) -> None:
     assert paths
     undeclared = {}
     for path in paths:
-        allowed = ALLOWED[part] | {BRIDGE: {"slixmpp"}, PLUGIN: {"pytest", "pytest_asyncio"}}.get(path.name, set())
+        allowed = ALLOWED[part] | TOOLS.get(path.name, set())
         undeclared[path.relative_to(ROOT)] = set(imported(path)) - set(sys.stdlib_module_names) - allowed
     assert {path: names for path, names in undeclared.items() if names} == {}
 
