@@ -1,39 +1,39 @@
-"""A bot that echoes every message, in private and in groups, until Ctrl-C or until the chat ends permanently.
+"""A bot that echoes every message, in private and in groups.
 
-python examples/echo_bot.py [STORE]     with the account from chat_account.py
+python examples/echo_bot.py     runs until Ctrl-C with the account in the environment; without one, it shows itself on a
+                                sandbox (see local_sandbox.py)
 
-What it has received and not answered yet is in the file STORE (default: echo_bot.db), so nothing is lost if it is
-killed. If CONNECTYCUBE_AUTH_KEY and CONNECTYCUBE_LOGIN are set, too, it also reads what it missed from the history.
+It keeps what it has received and not answered yet in the file echo_bot.db, so nothing is lost if it is killed.
 """
 
 from __future__ import annotations
 
-import sys
-
-from chat_account import account
 from connectycube.bots import Bot, Context
-from connectycube.chat import Connected, ContactRequested
+from connectycube.chat import Connected, MessageReceived
+from connectycube.sandbox import Sandbox
+from local_sandbox import run
 
-bot = Bot(store=sys.argv[1] if len(sys.argv) > 1 else "echo_bot.db")
+bot = Bot(store="echo_bot.db")
 
 
 @bot.on(Connected)
 async def connected(event: Connected) -> None:
-    print(f"user {bot.chat.user_id} is online")
+    print(f"user {bot.chat.user_id} is online", flush=True)
 
 
-@bot.on(ContactRequested)
-async def welcome(event: ContactRequested) -> None:
-    await bot.chat.contacts.accept(event.user_id)
-
-
-@bot.message(lambda message: message.body and message.sender_id)
+@bot.message()
 async def echo(ctx: Context) -> None:
     await ctx.reply(f"You said: {ctx.text}")
-    if ctx.message.id is not None:
-        await ctx.mark_read()
+
+
+async def scene(sandbox: Sandbox) -> None:
+    async with sandbox.bot(bot) as account, sandbox.chat("ada") as ada:
+        answers = ada.events(MessageReceived)
+        for text in ("Hello", "Are you there?"):
+            print(f"Ada: {text}")
+            await ada.send(account.id, text)
+            print(f"Bot: {(await anext(answers)).message.body}")
 
 
 if __name__ == "__main__":
-    account()  # It names what is missing.
-    bot.run()
+    run(bot, scene)

@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
 
+from attrs import frozen
+
 PROJECT = Path(__file__).parent.parent
+DOCS = PROJECT / "docs"
 README = PROJECT / "README.md"
-CHAT = PROJECT / "docs" / "chat.md"
-GENERATOR = PROJECT / "docs" / "generator.md"
+BOTS = DOCS / "bots.md"
+CHAT = DOCS / "chat.md"
+CONFIGURATION = DOCS / "configuration.md"
+GENERATOR = DOCS / "generator.md"
+REST = DOCS / "rest.md"
+STANZAS = DOCS / "stanzas.md"
 
 
 def blocks(page: Path, info: str = "python") -> Iterator[CodeType]:
@@ -27,11 +34,35 @@ def fenced(page: Path, info: str) -> str:
     return str(found)
 
 
+@frozen
+class Block:
+    """A block of a page.
+
+    :ivar info: what it is fenced with.
+    :ivar file: the file that the page says to save it as; otherwise empty.
+    """
+
+    info: str
+    text: str
+    file: str
+
+
+def parts(page: Path) -> list[Block]:
+    """All blocks of a page."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"(?:Save this as `([\w.]+)`:\n\n)?^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [Block(match[2], match[3], match[1] or "") for match in found]
+
+
 def source(page: Path) -> str:
-    """The Python blocks of a page as one module, with the page's line numbers."""
+    """The Python blocks of a page as one module, with the page's line numbers. Those to save as files are left out."""
     lines: list[str] = []
     inside = False
-    for line in page.read_text(encoding="utf-8").splitlines():
+    text = page.read_text(encoding="utf-8")
+    for block in parts(page):
+        if block.file:
+            text = text.replace(block.text, "\n" * block.text.count("\n"), 1)
+    for line in text.splitlines():
         fence = line.startswith("```")
         inside = (not fence and inside) or line.startswith("```python")
         lines.append(line if inside and not fence else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -11,12 +12,13 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(name: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTYCUBE_")}
     return subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         capture_output=True,
         text=True,
+        cwd=folder,
         env=environment,
         check=False,
     )
@@ -84,3 +86,52 @@ def test_demo_ends_and_shows_each_step() -> None:
     ):
         assert step in done.stdout
     assert lines[-1] == "Done: 25 steps, no account, no network"
+
+
+def scene(name: str, folder: Path) -> list[str]:
+    """The lines of an example that shows itself on a sandbox."""
+    done = run(name, folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(folder.iterdir()) == []
+    return done.stdout.splitlines()
+
+
+def test_echo_bot_shows_itself(tmp_path: Path) -> None:
+    assert [line for line in scene("echo_bot.py", tmp_path) if ":" in line] == [
+        "Ada: Hello",
+        "Bot: You said: Hello",
+        "Ada: Are you there?",
+        "Bot: You said: Are you there?",
+    ]
+
+
+def test_moderator_shows_itself(tmp_path: Path) -> None:
+    assert [line for line in scene("moderation.py", tmp_path) if "watches" not in line] == [
+        "Omar: Rotten weather",
+        "warning user 81003",
+        "Bot, to Omar: Please mind your words in our group.",
+        "Omar: Fine weather",
+        "Omar, in an edit: Rotten as ever",
+        "removing user 81003",
+        "messages in the group: 0",
+    ]
+
+
+def test_moderator_requires_words() -> None:
+    done = run("moderation.py", "66f1a7c2e4b0d93a51c8e2d1")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "give the id of a group dialog, and words\n")
+
+
+def test_assistant_streams_its_answer(tmp_path: Path) -> None:
+    question, *answers = [line for line in scene("assistant.py", tmp_path) if ":" in line]
+    assert (question, answers[0]) == ("Ada: Which way?", "Bot: …")
+    assert all(later.startswith(earlier.removesuffix("…")) for earlier, later in itertools.pairwise(answers))
+    assert len(answers) > 2
+    assert answers[-1].startswith("Bot: You asked: Which way? There are three ways up.")
+    assert answers[-1].endswith("be back at the old bridge by six.")
+
+
+def test_greeter_shows_itself(tmp_path: Path) -> None:
+    lines = scene("dialog_greeter.py", tmp_path)
+    assert "Ada creates a group and tells the bot" in lines
+    assert lines[-1] == "Bot: Hello, I am the bot of this group."

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import NoReturn
 
 import pytest
+
+from connectycube import _extras
 
 BLOCK = """
 import runpy, sys
@@ -70,3 +73,12 @@ def test_command_names_the_extra(code: str, arguments: list[str], blocked: str, 
         f'{command}: connectycube.{extra} needs {blocked}, which is not installed: pip install "connectycube[{extra}]"'
     ]
     assert (found.returncode, found.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["bots", "cli", "sandbox"])
+def test_command_that_is_interrupted_while_it_loads_is_quiet(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_extras, "import_module", interrupted)
+    assert getattr(_extras, command)() == 130

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.generator.support import run as generate
-from tests.pages import GENERATOR, PROJECT, fenced, source
+from tests.pages import GENERATOR, PROJECT, fenced, parts, source
 
 CONSUMER = Path(__file__).parent / "consumer"
 MYPY_CACHE = PROJECT / ".build" / "mypy"
@@ -40,6 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = {name: path.read_text(encoding="utf-8") for name, path in copies.items()}
     for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
         found[f"page_{page.stem.lower().replace('-', '_')}.py"] = source(page)
+        found |= {block.file: block.text for block in parts(page) if block.file}
     for name, text in found.items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "petstore.yaml").write_text(fenced(GENERATOR, "yaml"), encoding="utf-8")
@@ -87,11 +88,16 @@ def test_exactly_the_marked_lines_are_rejected(checker: str, request: pytest.Fix
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("page_readme.py", "@chat.on(ContactRequested)"),
+        ("page_readme.py", "cube.messages.create("),
+        ("bot.py", "def weather("),
+        ("test_bot.py", "def test_the_bot_tells_the_weather("),
+        ("page_rest.py", "async def names("),
+        ("page_stanzas.py", "UserJID.parse("),
         ("page_chat.py", "@chat.on(MessageReceived)"),
         ("page_generator.py", "from petstore import"),
         ("page_sandbox.py", "with Sandbox() as sandbox:"),
-        ("page_bots.py", "async def weather("),
+        ("page_bots.py", "def test_the_bot_tells_the_weather("),
+        ("weather_bot.py", "async def weather("),
         ("echo_bot.py", "def echo("),
     ],
 )

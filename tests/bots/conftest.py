@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,17 @@ class World:
         """A group of the bot and users."""
         fields = {"type": 2, "name": "A group", "occupants_ids": list(users)}
         return self.sandbox.call(self.sandbox.core.dialogs.create, self.bot_id, fields).id
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """As when the disk is full, no file can grow."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from connectycube import stanzas
 from connectycube.bots import Bot, Context, backfill
-from connectycube.chat import MessageDelivered
+from connectycube.chat import Connected, MessageDelivered, _history
 from connectycube.sandbox.domain.message_model import Draft
+from connectycube.stanzas import ExtraParams
 from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
 
@@ -45,6 +47,13 @@ async def write(world: World, sender: int, *texts: str, to: int | str, ago: int 
             core.messages.store(dialog, Draft(sender_id=sender, body=text, markable=True, date_sent=sent))
 
     await asyncio.to_thread(world.sandbox.call, store)
+
+
+def texts_of(world: World, user_id: int) -> list[str]:
+    """The texts in the private dialog of the bot and a user."""
+    core, dialog_id = world.sandbox.core, world.private(user_id)
+    found, _ = world.sandbox.call(core.messages.search, [], dialog_id=dialog_id, viewer=None, skip=0, limit=1000)
+    return [message.body or "" for message in found]
 
 
 def requests(world: World, path: str) -> list[dict[str, str]]:
@@ -83,6 +92,79 @@ def test_only_dialogs_with_new_messages_are_read(world: World) -> None:
     run(main())
 
 
+def test_each_message_is_answered_once_with_few_requests(world: World) -> None:
+    """The bot is down while hundreds of messages arrive in several dialogs."""
+    busy, each = 4, 120
+
+    async def main() -> None:
+        users = [world.register(f"user{number}") for number in range(busy + 3)]
+        quiet = users[busy:]
+        for user in quiet:
+            await write(world, user, "hello", to=world.bot_id)
+        async with listening(world) as (_, seen):
+            await seen.wait(len(quiet))
+        for user in users[:busy]:
+            await write(world, user, *(f"{number}" for number in range(each)), to=world.bot_id)
+        before = world.sandbox.journal.last_number
+        async with world.bot() as bot:
+
+            @bot.message()
+            async def answer(ctx: Context) -> None:
+                await ctx.reply(f"re: {ctx.text}")
+
+            async with bot.running():
+                await eventually(lambda: bot.stats.sent == busy * each)
+                assert (bot.stats.received, bot.stats.backfilled) == (busy * each, busy * each)
+        made = [one for one in world.sandbox.journal.exchanges(after=before) if one.path.startswith("/chat")]
+        assert len([one for one in made if one.path == "/chat/Dialog"]) == 1
+        read = [dict(one.query)["chat_dialog_id"] for one in made if one.path == "/chat/Message"]
+        assert sorted(read) == sorted([world.private(user) for user in users[:busy]] * 2)  # Two pages of 100.
+        for user in users[:busy]:
+            assert [text for text in texts_of(world, user) if text.startswith("re")] == [
+                f"re: {number}" for number in range(each)
+            ]
+
+    run(main())
+
+
+def test_message_with_a_foreign_id_is_known_in_the_history(world: World) -> None:
+    """Its stanza has an id of another format; the history, and a parameter of the stanza, have the platform's."""
+
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            dialog = world.private(ada.id)
+            to = f"{world.bot_id}-{world.sandbox.app_id}@{world.sandbox.chat_host}"
+            params = ExtraParams(dialog_id=dialog, save_to_history=True)
+            async with listening(world) as (_, seen):
+                await ada.chat.send_stanza(
+                    stanzas.ChatMessage(id="purple1", to=to, type="chat", body="hello", extra=params)
+                )
+                assert await seen.wait(1) == ["hello"]
+            await write(world, ada.id, "missed", to=world.bot_id)
+            known = len(requests(world, "/chat/Message"))
+            async with listening(world) as (bot, seen):
+                assert await seen.wait(1) == ["missed from history"]
+                assert bot.stats.received == 1
+            assert len(requests(world, "/chat/Message")) > known
+
+    run(main())
+
+
+def test_clock_that_is_ahead_loses_no_message(world: World) -> None:
+    """What arrives while the bot is down is dated by the server, long before what the bot takes for its end."""
+
+    async def main() -> None:
+        world.sandbox.call(world.sandbox.clock.set, time.time() - 3600)
+        ada = world.register("ada")
+        async with listening(world):
+            pass
+        await write(world, ada, "missed", to=world.bot_id, ago=3590)
+        async with listening(world) as (_, seen):
+            assert await seen.wait(1) == ["missed from history"]
+
+    run(main())
+
+
 def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
     async def main() -> None:
         async with world.friends("ada") as (ada,):
@@ -99,8 +181,14 @@ def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
                     await ctx.reply(f"you said {ctx.text}")
 
                 world.sandbox.faults.delay_next(0.3, path="/chat/Message")
+                online = asyncio.Event()
+
+                @bot.on(Connected)
+                async def connected(event: Connected) -> None:
+                    online.set()
+
                 serving = asyncio.ensure_future(bot.serve())
-                await eventually(lambda: bot._run is not None and bot.chat.online)
+                await online.wait()
                 await ada.chat.send(world.bot_id, "4")
                 assert await ada.texts.wait(4) == [f"you said {number}" for number in "1234"]
                 # "3" came over the chat, since it had waited for the bot there, and was in the history as well.
@@ -148,6 +236,45 @@ def test_new_store_begins_after_the_last_answer(world: World) -> None:
         async with listening(world) as (_, seen):
             assert await seen.wait(1) == ["new from history"]
             assert len(seen.items) == 1
+
+    run(main())
+
+
+def test_new_store_begins_after_an_answer_on_a_later_page(world: World) -> None:
+    async def main() -> None:
+        ada = world.register("ada")
+        await write(world, ada, *(f"answered {number}" for number in range(130)), to=world.bot_id)
+        await write(world, world.bot_id, "an answer", to=ada)
+        await write(world, ada, *(f"{number}" for number in range(130)), to=world.bot_id)
+        async with listening(world) as (bot, seen):
+            assert await seen.wait(130) == [f"{number} from history" for number in range(130)]
+            assert bot.stats.backfilled == 130
+        async with listening(world) as (bot, seen):
+            assert bot.stats.received == 0
+
+    run(main())
+
+
+def test_own_answers_do_not_make_a_store_look_old(world: World) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            await write(world, ada.id, "missed", to=world.bot_id)
+            # The first process answers what is live, and ends before it has read the history.
+            world.sandbox.faults.fail_next(400, 1000, path="/chat/Dialog")
+            async with world.bot() as bot:
+
+                @bot.message()
+                async def answer(ctx: Context) -> None:
+                    await ctx.reply("an answer")
+
+                serving = asyncio.ensure_future(bot.serve())
+                await ada.chat.send(world.bot_id, "live")
+                assert await ada.texts.one() == "an answer"
+                await bot.stop()
+                await serving
+            world.sandbox.faults.clear()
+            async with listening(world) as (_, seen):
+                assert await seen.wait(1) == ["missed from history"]
 
     run(main())
 
@@ -200,7 +327,7 @@ def test_failing_rest_does_not_stop_the_chat(
 
 
 def test_dialog_that_moves_while_dialogs_are_listed_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "PAGE", 1)
+    monkeypatch.setattr(_history, "PAGE", 1)
 
     async def main() -> None:
         ada, mary = world.register("ada"), world.register("mary")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,9 @@ from connectycube.chat import (
     ContactAccepted,
     ContactRequested,
     MessageDelivered,
+    MessageEdited,
     MessageRead,
+    MessageReceived,
     ReactionsChanged,
     TypingStarted,
     TypingStopped,
@@ -117,6 +120,38 @@ def test_context_sends_marks_types_and_reacts(world: World) -> None:
     run(main())
 
 
+def test_edits_follow_their_answer(world: World) -> None:
+    async def main() -> None:
+        async with world.bot() as bot:
+
+            @bot.message()
+            async def stream(ctx: Context) -> None:
+                answer = await ctx.reply("one")
+                await ctx.edit(answer, "one two")
+                await ctx.edit(answer, "one two three", last=False, extra={"mood": "happy"})
+
+            async with bot.running(), world.friends("ada") as (ada,):
+                group, seen = world.group(ada.id), Seen[MessageReceived | MessageEdited]()
+                ada.chat.on(MessageReceived, MessageEdited)(seen.append)
+                await ada.chat.join(group)
+                for to in (bot.chat.user_id, group) * 2:  # The second time, the chat knows the dialogs.
+                    seen.items.clear()
+                    await ada.chat.send(to, "count")
+                    answer, *edits = await seen.wait(3)
+                    assert isinstance(answer, MessageReceived)
+                    changes = [
+                        (edit.message_id, edit.body, edit.last, edit.extra)
+                        for edit in edits
+                        if isinstance(edit, MessageEdited)
+                    ]
+                    assert changes == [
+                        (answer.message.id, "one two", True, {}),
+                        (answer.message.id, "one two three", False, {"mood": "happy"}),
+                    ]
+
+    run(main())
+
+
 def test_dialogs_are_worked_on_in_parallel_and_each_in_order(world: World) -> None:
     async def main() -> None:
         async with world.bot(concurrency=2) as bot:
@@ -178,26 +213,6 @@ def test_events_jobs_and_messages_from_anywhere(world: World) -> None:
                 await bot.send(ada.id, "once", message_id=twice)
                 await bot.send(ada.id, "last")
                 assert await ada.texts.wait(3) == ["welcome", "once", "last"]
-
-    run(main())
-
-
-def test_delivered_marks_follow_the_commit(world: World) -> None:
-    async def main() -> None:
-        async with world.bot() as bot:
-            store = bot._plan.store
-            put, order = store.put, Seen[str]()
-
-            async def slow(*args: object) -> object:
-                positions = await put(*args)  # type: ignore[arg-type]
-                order.append("stored")
-                return positions
-
-            store.put = slow  # type: ignore[method-assign,assignment]
-            async with world.friends("ada") as (ada,), bot.running():
-                ada.chat.on(MessageDelivered)(lambda event: order.append("delivered"))
-                await ada.chat.send(bot.chat.user_id, "hello", dialog_id=world.private(ada.id))
-                assert await order.wait(2) == ["stored", "delivered"]
 
     run(main())
 
@@ -270,7 +285,6 @@ def test_stop_lets_handlers_finish_and_keeps_the_rest(world: World) -> None:
                     await ctx.reply(f"one: {ctx.text}")
 
                 serving = asyncio.ensure_future(bot.serve())
-                await eventually(lambda: bot._run is not None)
                 await ada.chat.send(world.bot_id, "first")
                 await ada.chat.send(world.bot_id, "second")
                 await begun.wait()
@@ -359,19 +373,19 @@ def test_bot_that_is_not_at_work(world: World) -> None:
         ({"prefix": 1}, "prefix must be a string"),
         ({"handler_timeout": 0}, "handler_timeout must be more than 0 seconds"),
         ({"chat": 1}, "chat must be an AsyncChat or its arguments"),
-        ({"chat": {"mark_delivered": "always"}}, "chat can't contain mark_delivered"),
+        ({"chat": {"cube": None}}, "chat can't contain cube"),
         ({"cube": 1}, "cube must be an AsyncConnectyCube"),
     ],
 )
-def test_invalid_arguments(options: dict[str, object], problem: str) -> None:
+def test_invalid_arguments(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidArgument, match=problem):
-        Bot(**options)  # type: ignore[arg-type]
+        Bot(**options)
 
 
 def test_invalid_handlers() -> None:
-    bot = Bot()
+    bot, blocking = Bot(), cast(Any, print)
     with pytest.raises(InvalidArgument, match="must be a coroutine function"):
-        bot.message()(lambda ctx: None)  # type: ignore[type-var]
+        bot.message()(blocking)
     with pytest.raises(InvalidArgument, match="is not a regular expression"):
         bot.message("(")
     with pytest.raises(InvalidArgument, match="types are missing"):

@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> str:
         await store.put([Entry(key=f"{KEY}0", dialog="81002", message=b'{"body": "waits"}')])
         await store.put_reply(Reply(id=REPLY, dialog="81002", content=b'{"body": "an answer"}'))
         await store.fail(KEY, "ValueError: no")
-        await store.fail_reply(REPLY, "RecipientBlocked: no")
+        await store.fail(REPLY, "RecipientBlocked: no")
         await store.close()
 
     asyncio.run(fill())

@@ -7,62 +7,90 @@ import asyncio
 import pytest
 
 from connectycube.bots import dispatch
-from connectycube.bots.content import encode
-from connectycube.bots.dispatch import Dispatcher, Job
+from connectycube.bots.dispatch import Dispatcher
 from connectycube.bots.memory import MemoryStore
-from connectycube.bots.persistence import Persistence
 from connectycube.bots.store import Entry
-from connectycube.chat import ChatMessage
 from tests.integration.support import eventually, run
 
 DIALOGS = 3
 
 
-def message(number: int) -> tuple[Entry, ChatMessage]:
-    """A message and how it is stored."""
+def entry(number: int) -> Entry:
     sender = 81002 + number % DIALOGS
-    found = ChatMessage(
-        id=f"{number:024x}", body=f"{number}", sender_id=sender, recipient_id=None, dialog_id=None, type="chat"
-    )
-    return Entry(key=f"{sender}:{sender}:{number:024x}", dialog=str(sender), message=encode(found)), found
+    return Entry(key=f"{sender}:{sender}:{number:024x}", dialog=str(sender), message=b"%d" % number)
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_overflow(monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
+@pytest.mark.parametrize("page", [2, 100])
+def test_overflow(monkeypatch: pytest.MonkeyPatch, held: bool, page: int) -> None:
     monkeypatch.setattr(dispatch, "MOST", 10)
+    monkeypatch.setattr(dispatch, "PAGE", page)
 
     async def main() -> None:
         store = MemoryStore()
         handled: dict[str, list[int]] = {}
-        most = 0
 
-        async def handle(job: Job) -> float | None:
-            nonlocal most
-            most = max(most, len(dispatcher._jobs))
+        async def handle(entry: Entry) -> float | None:
             await asyncio.sleep(0)
-            handled.setdefault(job.dialog, []).append(int(job.message.body))
+            handled.setdefault(entry.dialog, []).append(int(entry.message))
+            store.finish(entry.key)
             return None
 
-        persistence = Persistence(store)
-        dispatcher = Dispatcher(handle, persistence, 2)
+        dispatcher = Dispatcher(handle, store, 2)
         # What an earlier process has left.
-        await store.put([message(number)[0] for number in range(30)])
+        await store.put([entry(number) for number in range(30)])
         if held:
             dispatcher.hold()
-        await dispatcher.start()
+        await dispatcher.load()
         for number in range(30, 120):
-            entry, found = message(number)
-            [position] = await store.put([entry])
-            assert position is not None
-            dispatcher.feed([Job(entry.key, entry.dialog, position, found, from_history=False)])
+            assert await store.put([entry(number)]) == [True]
+            dispatcher.feed([entry(number)])
             if number == 70:
                 dispatcher.hold_only()
             await asyncio.sleep(0)
         await eventually(lambda: sum(map(len, handled.values())) == 120)
         assert sorted(handled.values()) == [list(range(first, 120, DIALOGS)) for first in range(DIALOGS)]
-        assert most <= 10
+        await eventually(lambda: dispatcher.running == 0)
+        assert dispatcher.waiting == 0
+        assert dispatcher._lanes == {}
         await dispatcher.stop(1)
-        await persistence.settle()
+        assert (await store.counts()).pending == 0
+
+    run(main())
+
+
+def test_messages_that_may_have_ended_a_process_are_handled_one_at_a_time() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        running: set[str] = set()
+        most = 0
+        release, others_done = asyncio.Event(), asyncio.Event()
+
+        async def handle(entry: Entry) -> float | None:
+            nonlocal most
+            if entry.attempts == 0:
+                others_done.set()
+            else:
+                running.add(entry.key)
+                most = max(most, len(running))
+                await release.wait()
+                running.remove(entry.key)
+            store.finish(entry.key)
+            return None
+
+        dispatcher = Dispatcher(handle, store, 2)
+        await store.put([entry(number) for number in range(DIALOGS)])
+        for number in range(DIALOGS):
+            await store.begin(entry(number).key, 1)
+        await dispatcher.load()
+        await eventually(lambda: running)
+        fresh = Entry(key="81009:81009:1", dialog="81009", message=b"")
+        await store.put([fresh])
+        dispatcher.feed([fresh])
+        await others_done.wait()
+        release.set()
+        await eventually(lambda: dispatcher.waiting == 0 and dispatcher.running == 0)
+        assert most == 1
         assert (await store.counts()).pending == 0
 
     run(main())

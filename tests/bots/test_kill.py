@@ -39,11 +39,35 @@ bot.run()
 """
 
 
+POISON = """
+import os, sys
+from connectycube.bots import Bot, Context
+
+bot = Bot(store=sys.argv[1], attempts=2)
+
+@bot.message("poison")
+async def end(ctx: Context) -> None:
+    print("ends", flush=True)
+    os._exit(1)
+
+@bot.message()
+async def echo(ctx: Context) -> None:
+    await ctx.reply(ctx.text)
+
+@bot.error
+async def report(ctx: Context, error: Exception) -> None:
+    print(f"{ctx.text}: {error}", flush=True)
+
+bot.run()
+"""
+
+
 class Killed:
     """The bot's process, which can be killed and started again."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, program: str = BOT) -> None:
         sandbox = world.sandbox
+        self._program = program
         self._path = str(world.path)
         self._environment = os.environ | {
             "CONNECTYCUBE_APP_ID": str(sandbox.app_id),
@@ -59,11 +83,15 @@ class Killed:
 
     async def start(self) -> None:
         """Start it, and return when it is online."""
+        assert await self.started() == "online"
+
+    async def started(self) -> str:
+        """Start it, and return the first line that it prints."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", BOT, self._path, stdout=asyncio.subprocess.PIPE, env=self._environment
+            sys.executable, "-c", self._program, self._path, stdout=asyncio.subprocess.PIPE, env=self._environment
         )
         assert self._process.stdout is not None
-        assert await self._process.stdout.readline() == b"online\n"
+        return (await self._process.stdout.readline()).decode().strip()
 
     async def kill(self) -> None:
         """Kill it."""
@@ -129,5 +157,32 @@ def test_each_message_is_answered_once_and_in_order(world: World) -> None:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 await bot.kill()
+
+    run(main())
+
+
+def test_message_that_ends_the_process_fails_in_the_end(world: World) -> None:
+    async def main() -> None:
+        bot = Killed(world, POISON)
+        async with world.friends("ada", "mary") as (ada, mary):
+            await ada.chat.send(world.bot_id, "poison")
+            await ada.chat.send(world.bot_id, "after it")
+            await mary.chat.send(world.bot_id, "hello")
+            try:
+                # The first attempt may not have been noted: a process does not know yet which message will end it.
+                lines = [await bot.started()]
+                while lines[-1] == "ends" and len(lines) < 10:
+                    await bot.kill()
+                    lines.append(await bot.started())
+                assert lines == ["ends"] * 3 + ["poison: the process ended during attempt 2"]
+                assert await mary.texts.one() == "hello"
+                assert await ada.texts.one() == "after it"
+                assert await bot.terminate() == 0
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    await bot.kill()
+        async with world.bot() as again, again.running():
+            [failure] = again.failed()
+            assert (failure.kind, failure.dialog) == ("message", str(ada.id))
 
     run(main())

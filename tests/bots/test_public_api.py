@@ -15,12 +15,13 @@ NAMES = Path(__file__).with_name("public_names.txt").read_text("utf-8").split()
 """One name per line. A change needs a line in CHANGELOG.md."""
 SOURCES = sorted(Path(connectycube.bots.__file__).parent.glob("*.py"))
 PACKAGES = {"connectycube._extras", "connectycube.chat", "connectycube.rest", "connectycube.stanzas"}
-HOOK = ("running.py", "_hold")
-"""The one private name that the bots use: what tells stream management which messages are durable."""
+HOOKS = {("intake.py", "_hold"), ("backfill.py", "_history")}
+"""The private names that the bots use: what tells stream management which messages are durable, and the history as
+`catch_up` reads it."""
 
 CONTRACT = {
     "Bot": "command message on error every serve run stop running send failed retry stats chat cube",
-    "Context": "text sender_id dialog_id cube reply send typing mark_read react",
+    "Context": "text sender_id dialog_id cube reply edit send typing mark_read react",
 }
 
 
@@ -54,4 +55,4 @@ def test_other_packages_are_used_by_their_public_names(path: Path) -> None:
             owner = node.value
             is_chat = isinstance(owner, ast.Name) and owner.id == "chat"
             is_chat = is_chat or (isinstance(owner, ast.Attribute) and owner.attr in ("chat", "cube"))
-            assert not is_chat or (path.name, node.attr) == HOOK
+            assert not is_chat or (path.name, node.attr) in HOOKS

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from connectycube.bots import memory
 from connectycube.bots.memory import MemoryStore
 from connectycube.bots.sqlite import SqliteStore
-from connectycube.bots.store import Counts, Entry, Failure, Reply, Store, Stored
+from connectycube.bots.store import Counts, Entry, Failure, Reply, Store
 
 T = TypeVar("T")
 Use = Callable[[Store], Coroutine[Any, Any, T]]
@@ -47,25 +48,37 @@ def reply(number: int) -> Reply:
     return Reply(id=f"{number:024x}", dialog="81002", content=b"{}")
 
 
-def keys(found: list[Stored]) -> list[str]:
-    return [one.entry.key for one in found]
+async def waiting(store: Store, limit: int = 10, dialog: str = "81002") -> list[str]:
+    return [entry.key for entry in await store.pending(dialog, limit)]
 
 
 def test_messages_wait_until_they_are_handled(store: Store) -> None:
-    one, two, three = (entry(number) for number in range(3))
+    one, two, three, other = entry(1), entry(2), entry(3), entry(4, dialog="81003")
 
     async def body(store: Store) -> None:
-        first = await store.put([one, two])
-        assert first == [1, 2]
-        known, third = await store.put([two, three])
-        assert known is None
-        assert third == store.position > 2
+        assert await store.put([one, two]) == [True, True]
+        assert await store.put([two, other, three]) == [False, True, True]
         await store.finish(two.key)
-        assert [(found.position, found.entry) for found in await store.pending(0, 10)] == [(1, one), (third, three)]
-        assert keys(await store.pending(1, 10)) == [three.key]
-        assert keys(await store.pending(0, 1)) == [one.key]
-        assert await store.put([two]) == [None], "a handled message is still known"
-        assert await store.counts() == Counts(pending=2, handled=1)
+        assert await store.pending("81002", 10) == [one, three]
+        assert await waiting(store, 1) == [one.key]
+        assert await waiting(store, dialog="81003") == [other.key]
+        assert await store.dialogs() == {"81002": 2, "81003": 1}
+        assert await store.put([two]) == [False], "a handled message is still known"
+        assert await store.counts() == Counts(pending=3, handled=1)
+
+    use(store, body)
+
+
+def test_attempts_are_kept_until_a_retry(store: Store) -> None:
+    async def body(store: Store) -> None:
+        await store.put([entry(1)])
+        await store.begin(entry(1).key, 2)
+        assert [found.attempts for found in await store.pending("81002", 10)] == [2]
+        await store.put([entry(1)], moved={entry(1).key})
+        assert [found.attempts for found in await store.pending("81002", 10)] == [2]
+        await store.fail(entry(1).key, "no")
+        assert await store.retry(entry(1).key)
+        assert [found.attempts for found in await store.pending("81002", 10)] == [0]
 
     use(store, body)
 
@@ -76,9 +89,9 @@ def test_waiting_messages_move_behind_the_others(store: Store) -> None:
     async def body(store: Store) -> None:
         await store.put([one, two])
         await store.finish(two.key)
-        moved = await store.put([three, one, two], moved={one.key, two.key})
-        assert moved[2] is None, "a handled message does not move"
-        assert keys(await store.pending(0, 10)) == [three.key, one.key]
+        # A handled message does not move.
+        assert await store.put([three, one, two], moved={one.key, two.key}) == [True, False, False]
+        assert await waiting(store) == [three.key, one.key]
 
     use(store, body)
 
@@ -90,11 +103,12 @@ def test_replies_wait_until_they_are_sent(store: Store) -> None:
         assert stored.position == 1
         assert await store.put_reply(reply(1)) is None
         second = await store.put_reply(reply(2))
-        assert await store.unsent() == [stored, second]
+        assert await store.unsent(0) == [stored, second]
+        assert await store.unsent(stored.position) == [second]
         await store.sent(reply(1).id)
-        assert [found.id for found in await store.unsent()] == [reply(2).id]
+        assert [found.id for found in await store.unsent(0)] == [reply(2).id]
         assert await store.put_reply(reply(1)) is None, "a reply that was sent is still known"
-        assert await store.pending(0, 10) == []
+        assert await store.dialogs() == {}
         assert await store.counts() == Counts(unsent=1)
 
     use(store, body)
@@ -108,21 +122,19 @@ def test_failures_are_kept_and_can_be_retried(store: Store) -> None:
         failed = await store.fail(entry(1).key, "ValueError: no")
         assert failed is not None
         assert (failed.id, failed.kind, failed.error) == (entry(1).key, "message", "ValueError: no")
-        refused = await store.fail_reply(reply(3).id, "blocked")
+        refused = await store.fail(reply(3).id, "blocked")
         assert refused is not None
         assert (refused.kind, refused.dialog) == ("reply", "81002")
-        assert await store.failures(10) == [failed, refused]
-        assert await store.failures(1) == [refused]
+        assert list(store.failed.values()) == [failed, refused]
         assert await store.counts() == Counts(pending=1, failed=2)
-        assert await store.retry(entry(2).key) is None, "it has not failed"
-        again = await store.retry(failed.id)
-        assert isinstance(again, Stored)
-        assert again.entry == entry(1)
-        assert keys(await store.pending(0, 10)) == [entry(2).key, entry(1).key]
-        resent = await store.retry(refused.id)
-        assert isinstance(resent, Reply)
-        assert await store.unsent() == [resent]
-        return await store.failures(10)
+        assert not await store.retry(entry(2).key), "it has not failed"
+        retried = store.retry(failed.id)
+        assert list(store.failed) == [refused.id]
+        assert await retried
+        assert await waiting(store) == [entry(2).key, entry(1).key]
+        assert await store.retry(refused.id)
+        assert [found.id for found in await store.unsent(0)] == [refused.id]
+        return list(store.failed.values())
 
     assert use(store, body) == []
 
@@ -139,6 +151,7 @@ def test_known_ids_up_to_a_time(store: Store) -> None:
         asked = {entry(1).key, entry(2).key, reply(3).id, reply(4).id, entry(5).key, "other"}
         assert await store.known(asked, before) == {entry(1).key, entry(2).key}
         assert await store.known(asked, LATER) == asked - {reply(4).id, "other"}
+        assert await store.known(asked, None) == asked - {"other"}
 
     use(store, body)
 
@@ -155,7 +168,8 @@ def test_old_entries_are_forgotten(store: Store) -> None:
         assert await store.counts() == Counts(pending=1, failed=1)
         assert await store.prune(LATER, LATER) == 1
         assert await store.counts() == Counts(pending=1), "what waits is never forgotten"
-        assert await store.put([entry(1)]) == [store.position]
+        assert await store.put([entry(1)]) == [True]
+        assert store.failed == {}
 
     use(store, body)
 
@@ -174,26 +188,43 @@ def test_file_keeps_everything(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
 
     async def fill(store: Store) -> None:
-        await store.put([entry(1), entry(2)])
+        await store.put([entry(1), entry(2), entry(4)])
         await store.finish(entry(1).key)
+        await store.fail(entry(4).key, "no")
         await store.put_reply(reply(3))
         await store.set_checkpoint(LONG_AGO)
 
     async def read(store: Store) -> None:
-        assert store.position == 3
-        assert keys(await store.pending(0, 10)) == [entry(2).key]
-        assert [found.id for found in await store.unsent()] == [reply(3).id]
+        assert [(found.key, found.redelivered) for found in await store.pending("81002", 10)] == [(entry(2).key, True)]
+        assert [found.id for found in await store.unsent(0)] == [reply(3).id]
+        assert [failure.error for failure in store.failed.values()] == ["no"]
         assert await store.checkpoint() == LONG_AGO
-        assert await store.put([entry(1)]) == [None]
+        assert await store.put([entry(1)]) == [False]
 
     use(SqliteStore(path), fill)
     use(SqliteStore(path), read)
 
 
-def test_concurrent_calls_share_transactions(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "bot.db")
+def test_calls_take_effect_in_order_without_being_awaited(store: Store) -> None:
+    async def body(store: Store) -> list[list[bool]]:
+        calls = []
+        for number in range(500):
+            calls.append(store.put([entry(number)]))
+            store.finish(entry(number).key)
+        assert await store.dialogs() == {}
+        return await asyncio.gather(*calls)
 
-    async def body(_: Store) -> list[list[int | None]]:
-        return await asyncio.gather(*(store.put([entry(number)]) for number in range(500)))
+    assert use(store, body) == [[True]] * 500
 
-    assert use(store, body) == [[number + 1] for number in range(500)]
+
+def test_memory_forgets_the_oldest_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_DONE", 2)
+
+    async def body(store: Store) -> None:
+        for number in range(4):
+            await store.put([entry(number)])
+        for number in range(3):
+            await store.finish(entry(number).key)
+        assert await store.put([entry(number) for number in range(4)]) == [True, False, False, False]
+
+    use(MemoryStore(), body)

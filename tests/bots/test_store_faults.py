@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import logging
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from connectycube.bots.errors import StoreError, StoreLocked
+from connectycube.bots import Bot
 from connectycube.bots.sqlite import SqliteStore
-from connectycube.bots.store import Entry
+from connectycube.bots.store import Entry, StoreError, StoreLocked
+from tests.bots.conftest import full_disk
+from tests.integration.support import eventually
 
 HOLDER = """
 import asyncio, sys
@@ -75,6 +78,14 @@ def problem(path: Path) -> str:
     return text.removeprefix(f"the store {path} ")
 
 
+def refusal(path: Path) -> str:
+    """What a bot prints that can't use its store, as it exits with status 1."""
+    with pytest.raises(SystemExit) as ended:
+        Bot(store=path).run()
+    assert isinstance(ended.value.code, str)
+    return ended.value.code
+
+
 @pytest.fixture
 def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has the store open."""
@@ -91,6 +102,7 @@ def test_second_process_learns_who_holds_it(path: Path, holder: subprocess.Popen
     with pytest.raises(StoreLocked, match=f"is in use by process {holder.pid} on ") as refused:
         opened(path)
     assert refused.value.holder.startswith(f"process {holder.pid} on ")
+    assert refusal(path).startswith(f"the bot can't run: the store {path} is in use by process {holder.pid} on ")
     holder.kill()
     holder.wait()
     opened(path)
@@ -138,6 +150,7 @@ def test_corrupt(path: Path) -> None:
     content[4096:8192] = b"\xff" * 4096
     path.write_bytes(content)
     assert "corrupt" in problem(path)
+    assert refusal(path) == f"the bot can't run: the store {path} {problem(path)}"
 
 
 def test_newer_version(path: Path) -> None:
@@ -178,37 +191,54 @@ def test_locked_by_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) 
     other.close()
 
 
-def test_full_disk_while_it_is_used(path: Path) -> None:
+def test_full_disk_at_the_start(path: Path, tmp_path: Path) -> None:
+    with full_disk():
+        assert "full" in problem(path)
+        assert "full" in problem(tmp_path / "new.db")
+
+
+def test_full_disk_while_it_is_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entry = Entry(key="81002:81002:2", dialog="81002", message=b"x" * 100_000)
+
     async def main() -> None:
         store = SqliteStore(path)
         await store.open()
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        entry = Entry(key="81002:81002:2", dialog="81002", message=b"x" * 100_000)
-        try:
-            # As when the disk is full, no file can grow.
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
-            for _ in range(2):
-                with pytest.raises(StoreError, match="full"):
-                    await store.put([entry])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert len(await store.pending(0, 10)) == 1
-        assert await store.put([entry]) == [2]
+        with full_disk():
+            stored = store.put([entry])
+            await eventually(lambda: "is full" in caplog.text)
+            assert not stored.done()
+        assert await stored == [True]
+        with full_disk():
+            lost = store.put([Entry(key="81002:81002:3", dialog="81002", message=b"x" * 100_000)])
+            later = store.set_checkpoint(dt.datetime.now(dt.UTC))
+            await store.close()
+        for call in (lost, later):
+            with pytest.raises(StoreError, match="full"):
+                await call
+
+    with caplog.at_level(logging.WARNING, "connectycube.bots"):
+        asyncio.run(main())
+    assert caplog.text.count("works again") == 1
+
+    async def read() -> None:
+        store = SqliteStore(path)
+        await store.open()
+        assert len(await store.pending("81002", 10)) == 2
+        assert await store.checkpoint() is None
         await store.close()
 
-    asyncio.run(main())
-    opened(path)
+    asyncio.run(read())
 
 
 def test_calls_need_an_open_store(path: Path) -> None:
     async def main() -> None:
         store = SqliteStore(path)
         with pytest.raises(StoreError, match="is not open"):
-            await store.pending(0, 1)
+            await store.pending("81002", 1)
         await store.open()
         await store.close()
         with pytest.raises(StoreError, match="is not open"):
-            await store.pending(0, 1)
+            await store.pending("81002", 1)
 
     asyncio.run(main())
 

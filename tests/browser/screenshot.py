@@ -43,12 +43,19 @@ async def take(file: Path) -> None:
         assert climbing.id is not None
         await omar.cube.messages.list(chat_dialog_id=climbing.id)
         async with viewing(sandbox, width=1360, height=820) as viewer:
-            asked = viewer.page.locator(".lane").first.locator(".card.in").filter(has_text="“Who drives on Sunday?”")
-            await asked.locator("summary").click()
-            await expect(asked.locator("pre")).to_be_visible()
-            await asked.locator("summary").blur()
-            await viewer.page.mouse.move(0, 0)
-            await viewer.page.screenshot(path=file)
+            page = viewer.page
+            await page.locator(".entry-dialog").filter(has_text="Climbing").click()
+            await page.get_by_label("From").select_option("Ada Lovelace")
+            await page.get_by_label("Message").fill("Room for one more?")
+            await page.keyboard.press("Enter")
+            for name in ("Mary Seacole", "Omar Khayyam"):
+                await page.locator(".entry-user").filter(has_text=name).click()
+            heard_of = page.locator(".lane").first.locator(".card.out").filter(has_text="“Room for one more?”")
+            await heard_of.locator("summary").click()
+            await expect(heard_of.locator("pre")).to_be_in_viewport(ratio=1)
+            await page.get_by_label("Message").focus()
+            await page.mouse.move(0, 0)
+            await page.screenshot(path=file)
             viewer.check()
 
 

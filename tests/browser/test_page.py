@@ -29,7 +29,7 @@ def test_it_is_empty_before_anything_happens(connectycube_sandbox: Sandbox) -> N
     async def main() -> None:
         async with viewing(connectycube_sandbox) as viewer:
             page = viewer.page
-            await expect(page.get_by_text("Nobody signed up yet")).to_be_visible()
+            await expect(page.get_by_text("No users yet")).to_be_visible()
             await expect(page.locator(".welcome code")).to_have_text(connectycube_sandbox.api_url)
             await expect(page.locator(".lane")).to_have_count(0)
             viewer.check()
@@ -83,7 +83,7 @@ def test_it_narrows_down_what_it_shows(connectycube_sandbox: Sandbox) -> None:
             await mary.chat.send(omar.id, "a third thing")
             await expect(mine.locator(".card.in")).to_contain_text(["Bring the ROPE", "a second rope"])
             await page.get_by_label("Search").fill("no such text")
-            await expect(mine.get_by_text("Nothing fits")).to_be_visible()
+            await expect(mine.get_by_text("No matching entries")).to_be_visible()
             await page.get_by_label("Search").fill("")
             await page.get_by_label("stanzas").uncheck()
             await expect(mine.locator(".card.in, .card.out")).to_have_count(0)
@@ -117,6 +117,10 @@ def test_hostile_texts_are_texts(connectycube_sandbox: Sandbox) -> None:
             await expect(lane(page, mary.id).locator("h3 b")).to_have_text(HOSTILE)
             await expect(page.locator("#dialogs .title b")).to_have_text(HOSTILE)
             await expect(page.locator("#dialogs small")).to_have_text(HOSTILE)
+            await page.locator(".entry-dialog").click()
+            await expect(page.locator("#conversation h3 b")).to_have_text(HOSTILE)
+            await expect(page.locator(".bubble p")).to_have_text(HOSTILE)
+            await expect(page.get_by_label("From").locator("option").first).to_have_text(HOSTILE)
             sent = card(lane(page, mary.id), "in", f"“{HOSTILE}”")
             await sent.locator("summary").click()
             await expect(sent.locator("pre")).to_contain_text('&lt;script&gt;alert("1")&lt;/script&gt;')
@@ -173,6 +177,11 @@ def test_secrets_are_not_shown(connectycube_sandbox: Sandbox) -> None:
             for secret in (PASSWORD, session.token, sandbox.auth_key):
                 assert secret not in text
                 assert secret not in await page.content()
+            # It tells the keys to whom asks for them, and nobody's password or token.
+            await page.get_by_role("button", name="Connect").click()
+            await expect(page.get_by_role("dialog")).to_contain_text(sandbox.auth_key)
+            for secret in (PASSWORD, session.token):
+                assert secret not in await page.content()
             viewer.check()
 
     run(main(), TIMEOUT)
@@ -188,6 +197,9 @@ def test_nothing_sticks_out(connectycube_sandbox: Sandbox, width: int) -> None:
             page = viewer.page
             await mary.cube.dialogs.create(type=DialogType.PUBLIC, name="W" * 200)
             await mary.chat.send(omar.id, "long" * 2000)
+            await page.locator(".entry-dialog").filter(has_text="longlong").click()
+            await expect(page.locator(".bubble")).to_contain_text("longlong")
+            await page.locator("#conversation textarea").fill("long" * 2000)
             sent = card(lane(page, mary.id), "in", "longlong")
             await sent.locator("summary").click()
             await expect(sent.locator("pre")).to_contain_text("longlong")
@@ -199,6 +211,12 @@ def test_nothing_sticks_out(connectycube_sandbox: Sandbox, width: int) -> None:
             assert outer is not None
             assert outer["x"] < box["x"]
             assert box["x"] + box["width"] < outer["x"] + outer["width"]
+            await page.get_by_role("button", name="Connect").click()
+            for part in await page.locator("#connection, #connection pre, .copy, #conversation > *").all():
+                found = await part.bounding_box()
+                assert found is not None
+                assert found["x"] >= 0
+                assert found["x"] + found["width"] <= width
             viewer.check()
 
     run(main(), TIMEOUT)
@@ -214,8 +232,8 @@ def test_it_follows_a_reset(connectycube_sandbox: Sandbox) -> None:
                 await page.locator("#users button").filter(has_text="Mary S.").click()
                 await expect(card(lane(page, mary.id), "rest", "/login")).to_be_visible()
             sandbox.reset()
-            await expect(page.get_by_text("Nothing has gone over the wire yet")).to_be_visible()
-            await expect(page.get_by_text("Nobody signed up yet")).to_be_visible()
+            await expect(page.get_by_text("No traffic yet")).to_be_visible()
+            await expect(page.get_by_text("No users yet")).to_be_visible()
             await expect(page.locator(".lane")).to_have_count(0)
             # The next test's user has the same id.
             async with people(sandbox, omar="Omar K.") as (omar,):
@@ -225,7 +243,7 @@ def test_it_follows_a_reset(connectycube_sandbox: Sandbox) -> None:
             # A chat that is cut off by the reset would connect again, which is news for the page.
             await page.get_by_role("button", name="Pause").click()
             sandbox.reset()
-            await expect(page.get_by_text("Nobody signed up yet")).to_be_visible()
+            await expect(page.get_by_text("No users yet")).to_be_visible()
             await expect(card(page, "rest", "/users")).to_have_count(1)
             await page.get_by_role("button", name="Pause").click()
             await expect(page.locator(".lane")).to_have_count(0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +13,12 @@ from connectycube.chat import AsyncChat, Chat
 from connectycube.rest import ConfigurationError, ConnectyCube, InvalidArgument
 
 HOST, PORT, APP_ID = "CONNECTYCUBE_CHAT_HOST", "CONNECTYCUBE_CHAT_PORT", "CONNECTYCUBE_APP_ID"
+CA_FILE = "CONNECTYCUBE_CHAT_CA_FILE"
 
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (HOST, PORT, APP_ID):
+    for name in (HOST, PORT, APP_ID, CA_FILE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -53,6 +57,19 @@ def test_host_is_derived_from_the_rest_client(monkeypatch: pytest.MonkeyPatch) -
         found(cube=local)
     monkeypatch.setenv(HOST, "localhost")
     assert found(cube=local)[1] == "localhost"
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_unusable_authority_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv(CA_FILE, str(file))
+    reason = "No such file" if content is None else "it holds no certificate"
+    with pytest.raises(ConfigurationError, match=rf"^{CA_FILE} can't be used: '{re.escape(str(file))}': {reason}"):
+        found()
+    found(tls="none", host="localhost")
+    found(ssl_context=ssl.create_default_context())
 
 
 def test_missing_configuration_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,10 @@ TWINS: list[tuple[type, type]] = [
 
 OTHER_WORDS = {
     "Return an async iterator over events: `async for event": "Return an iterator over events: `for event",
+    "Return an async iterator over missed messages, from the history: `async for message": (
+        "Return an iterator over missed messages, from the history: `for message"
+    ),
+    "AsyncGenerator[ChatMessage, None]": "Generator[ChatMessage, None, None]",
     "The events of a chat as an async iterator": "The events of a chat as an iterator",
     "leaving `async with`": "leaving `with`",
     " Threads may share it: each event goes to one of them.": "",
@@ -44,7 +48,7 @@ ON_THE_INSTANCE = {"contacts", "limit", "privacy"}
 OWN_DOCSTRINGS = {"items", "on", "values"}
 """How a handler is called differs; the methods of a mapping return snapshots."""
 
-NEVER_AWAITED = {"on", "off", "events", "close", "get", "items", "keys", "values"}
+NEVER_AWAITED = {"on", "off", "events", "catch_up", "close", "get", "items", "keys", "values"}
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The chat's blocks in the README and in `docs/chat.md`, run as a reader would type them, against this server."""
+"""The blocks of `docs/chat.md`, run as a reader would type them, against this server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from local_server import AUTH_KEY, PASSWORD, USER_ID, LocalServer
 from tests.integration.ejabberd import Ejabberd
 from tests.integration.server import APP_ID, HOST, User
 from tests.integration.support import interrupted_after
-from tests.pages import CHAT, README, blocks
+from tests.pages import CHAT, blocks
 
-ADA = User(81002, "correct-horse-10")
+ADA, OMAR, ECHO = (User(user_id, PASSWORD) for user_id in (81002, 81003, 81004))
 
 
 class Tokens(set[str]):
@@ -33,28 +33,36 @@ class Tokens(set[str]):
         self._ejabberd.set_password(self._user, token)
 
 
-@pytest.fixture
-def ada(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
-    """The one to whom the pages write: she answers, reads, and accepts who asks. Both servers run."""
-    before = set(threading.enumerate())
-    users = [User(USER_ID, PASSWORD), ADA, User(81003, "correct-horse-11")]
-    for user in users:
-        ejabberd.register(user.id, user.password)
-    chat = Chat(
-        user_id=ADA.id,
-        password=ADA.password,
+def chat_of(ejabberd: Ejabberd, user: User) -> Chat:
+    return Chat(
+        user_id=user.id,
+        password=user.password,
         app_id=APP_ID,
         host=HOST,
         port=ejabberd.ports.tls,
         ssl_context=ejabberd.ssl_context(),
     )
 
+
+@pytest.fixture
+def echo(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
+    """The one to whom the page writes: it answers, reads, and accepts who asks. Both servers run."""
+    before = set(threading.enumerate())
+    users = [User(USER_ID, PASSWORD), ADA, OMAR, ECHO]
+    for user in users:
+        ejabberd.register(user.id, user.password)
+    mary, ada, chat = (chat_of(ejabberd, user) for user in (users[0], ADA, ECHO))
+    with mary, ada, mary.events(ContactAccepted) as accepted:
+        ada.on(ContactRequested)(lambda event: ada.contacts.accept(event.user_id))
+        mary.contacts.request(ADA.id)
+        next(accepted)
+
     @chat.on(MessageReceived)
     def answer(event: MessageReceived) -> None:
         message = event.message
         if message.sender_id is not None and message.type == "chat" and not message.body.startswith("You said"):
             chat.mark_read(message)
-            chat.send(message.sender_id, f"You said: {message.body}")
+            chat.send(message.sender_id, message.body)
 
     @chat.on(ContactRequested)
     def accept(event: ContactRequested) -> None:
@@ -78,18 +86,22 @@ def ada(ejabberd: Ejabberd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
     assert set(threading.enumerate()) <= before
 
 
-def test_readme(ada: Chat) -> None:
-    """Its first block is a bot, which runs until Ctrl-C."""
-    namespace: dict[str, Any] = {"__name__": "readme"}
-    bot, *others = blocks(README, "python chat")
-    accepted, answers = ada.events(ContactAccepted), ada.events(MessageReceived)
+PROGRAMS = 2
+"""How many complete programs are at the end of the page."""
+
+
+def test_complete_programs(echo: Chat) -> None:
+    """The first one runs until Ctrl-C."""
+    namespace: dict[str, Any] = {"__name__": "program"}
+    bot, *others = list(blocks(CHAT, "python chat"))[-PROGRAMS:]
+    accepted, answers = echo.events(ContactAccepted), echo.events(MessageReceived)
     said: list[str] = []
 
     def talk() -> None:
         try:
-            ada.contacts.request(USER_ID)
+            echo.contacts.request(USER_ID)
             next(accepted)
-            ada.send(USER_ID, "Hello")
+            echo.send(USER_ID, "Hello")
             said.append(next(answers).message.body)
         finally:
             os.kill(os.getpid(), signal.SIGINT)
@@ -106,17 +118,17 @@ def test_readme(ada: Chat) -> None:
     assert [next(answers).message.body for _ in others] == ["Climbing on Sunday?"]
 
 
-def test_chat_page(ada: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+def test_chat_page(echo: Chat, capsys: pytest.CaptureFixture[str]) -> None:
     namespace: dict[str, Any] = {"__name__": "chat"}
-    said = ada.events(MessageReceived)
-    found = list(blocks(CHAT, "python chat"))
+    said = echo.events(MessageReceived)
+    found = list(blocks(CHAT, "python chat"))[:-PROGRAMS]
     for block in found:
         exec(block, namespace)
     assert len(found) > 12
-    assert ada.disconnect() == ()
+    assert echo.disconnect() == ()
     bodies = [event.message.body for event in said if event.message.type == "chat"]
     assert bodies == [
-        "Hello, Ada",
+        "Hello",
         "Who drives on Sunday?",
         "The route",
         "Read it now",
@@ -127,5 +139,6 @@ def test_chat_page(ada: Chat, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     printed = capsys.readouterr().out
     assert printed.startswith(f"online {USER_ID}-{APP_ID}@{HOST}/")
-    assert "81002 Ada " in printed
+    assert f"{ECHO.id} has read" in printed
+    assert f"{ADA.id} " in printed
     assert "was not sent: the chat is not connected" in printed

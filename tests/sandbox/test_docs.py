@@ -1,4 +1,4 @@
-"""docs/sandbox.md does what it says, and so does the README of the sandbox."""
+"""docs/sandbox.md does what it says."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ def test_the_other_examples_run(block: str) -> None:
     exec(compile(block, "docs/sandbox.md", "exec"), {})
 
 
-def test_the_test_of_a_bot_in_the_readme_passes(connectycube_sandbox: Sandbox) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```python test\n(.*?)```", readme, re.DOTALL)
+def test_the_test_of_a_bot_passes(connectycube_sandbox: Sandbox) -> None:
+    (block,) = blocks("python test")
     found: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), found)
+    exec(compile(block, "docs/sandbox.md", "exec"), found)
     test = found["test_the_bot_answers"]
     assert callable(test)
     test(connectycube_sandbox)

@@ -17,7 +17,8 @@ from tests.sandbox.test_cli import first_line, running
 
 MINE = "http://localhost:3000"
 STRANGERS = ["http://evil.example", "http://localhost:3001", "https://localhost:3000", "null", "http://localhost:30000"]
-PATHS = ["/", "/_sandbox/state", "/_sandbox/journal", "/_sandbox/events", "/session", "/admin/chat/list", "/nowhere"]
+PAGE = ["/", *(f"/_sandbox/{name}" for name in ("state", "journal", "events", "connection", "messages"))]
+PATHS = [*PAGE, "/session", "/admin/chat/list", "/nowhere"]
 
 
 def stream(sandbox: Sandbox, origin: str | None) -> ClientConnection:
@@ -45,8 +46,36 @@ def test_names_that_lead_here_by_dns_rebinding_get_nothing(http: httpx.Client, p
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_other_sites_get_nothing_of_the_page_without_an_origin(http: httpx.Client, site: str) -> None:
-    for path in ("/", "/_sandbox/state", "/_sandbox/journal", "/_sandbox/events"):
+    for path in PAGE:
         assert http.get(path, headers={"Sec-Fetch-Site": site}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": MINE},
+        {"Origin": MINE, "Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://OWN"},
+        {"Origin": "http://OWN", "Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=["none", "listed", "same-site", "no origin", "another scheme", "cross-site"],
+)
+def test_only_its_own_page_writes(headers: dict[str, str]) -> None:
+    """Not even an origin that may use REST, and no form, whose origin an old browser leaves out."""
+    with Sandbox(Settings(origins=(MINE,))) as sandbox:
+        own = sandbox.api_url.removeprefix("http://")
+        mary, ada = sandbox.create_user("mary"), sandbox.create_user("ada")
+        sent = {"sender_id": mary.id, "recipient_id": ada.id, "message": "Hello"}
+        given = {name: value.replace("OWN", own) for name, value in headers.items()}
+        answer = httpx.post(f"{sandbox.api_url}/_sandbox/messages", json=sent, headers=given)
+        assert answer.status_code == 403
+        assert sandbox.call(sandbox.core.db.value, "SELECT count(*) FROM messages") == 0
+        if "Origin" in given and given["Origin"] != f"http://{own}":
+            assert httpx.get(f"{sandbox.api_url}/_sandbox/connection", headers=given).status_code == 403
+        given = {"Origin": sandbox.api_url, "Sec-Fetch-Site": "same-origin"}
+        assert httpx.post(f"{sandbox.api_url}/_sandbox/messages", json=sent, headers=given).status_code == 201
 
 
 def test_its_own_page_and_programs_without_an_origin_are_let_in(sandbox: Sandbox, http: httpx.Client) -> None:

@@ -35,6 +35,9 @@ HOPELESS: Final = (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.LocalPr
 NOT_REACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Failures before any byte was sent: every call may be retried after them."""
 
+UNTRUSTED: Final = (18, 19, 20, 21)
+"""OpenSSL's codes for a certificate from an unknown authority."""
+
 CUT: Final = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
@@ -140,7 +143,7 @@ def translate(call: Call[Any], error: Exception) -> PackageError:
         found = errors.DecodeError(f"the response to {name} has a content encoding that can't be decoded{where}")
     elif tls is not None:
         reason = getattr(tls, "verify_message", "") or tls.reason or "handshake failed"
-        found = errors.TlsFailed(f"{name} failed in the TLS handshake: {errors.printable(reason)}{where}")
+        found = errors.TlsFailed(f"{name} failed in the TLS handshake: {errors.printable(reason)}{_hint(tls)}{where}")
     elif isinstance(error, httpx.LocalProtocolError):
         # Its message may quote a header of the caller's own HTTP client.
         found = errors.ConnectionFailed(f"{name} can't be sent: it breaks the rules of HTTP{where}")
@@ -149,6 +152,15 @@ def translate(call: Call[Any], error: Exception) -> PackageError:
         found = errors.ConnectionFailed(f"{name} failed: {reason}{where}")
     found.operation = name
     return found
+
+
+def _hint(error: ssl.SSLError) -> str:
+    """Return what may help against a TLS failure."""
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return ": the server does not speak TLS, so check whether its address begins with http://"
+    if getattr(error, "verify_code", 0) in UNTRUSTED:
+        return ": if you trust its authority, set SSL_CERT_FILE to the file with the authority's certificate"
+    return ""
 
 
 def _tls(error: BaseException | None) -> ssl.SSLError | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from .bus import ConnectionsToDrop
 from .clock import Clock
@@ -16,6 +17,7 @@ from .config import LOOPBACK, Settings
 from .core import Core
 from .domain.accounts import User
 from .domain.recordings import Recording
+from .endpoints import LABELS
 from .faults import Faults
 from .journal import Journal
 from .rest.wire import recordings_done
@@ -25,13 +27,37 @@ from .sockets import listening_socket
 from .xmpp.late import LateChat
 from .xmpp.listeners import ChatAddress
 
+# Imported late, because tests of other programs need neither.
 if TYPE_CHECKING:
     from typing import Self
+
+    from connectycube.chat import AsyncChat, Chat
+    from connectycube.rest import AsyncConnectyCube, ConnectyCube
+
+    C = TypeVar("C", AsyncConnectyCube, ConnectyCube)
 
 __all__ = ["Sandbox"]
 
 T = TypeVar("T")
 log = logging.getLogger("connectycube.sandbox")
+
+
+class Runnable(Protocol):
+    """What `Sandbox.bot` needs of a `connectycube.bots.Bot`."""
+
+    def running(
+        self, *, cube: AsyncConnectyCube, chat: Mapping[str, Any], store: str | Path
+    ) -> AbstractAsyncContextManager[object]: ...
+
+
+class HasId(Protocol):
+    """A user of the sandbox, or of the REST client."""
+
+    @property
+    def id(self) -> int: ...
+
+
+Who: TypeAlias = HasId | int | str
 
 
 class Sandbox:
@@ -140,6 +166,7 @@ class Sandbox:
     def _make_core(self) -> Core:
         core = Core(self.settings, self._data)
         self.settings = core.settings
+        core.endpoints = self.endpoints
         try:
             self._plant(core)
         except BaseException:
@@ -242,6 +269,14 @@ class Sandbox:
         """An SSL context for clients that trusts only the chat's TLS certificate."""
         return self._running_chat.certificates.client()
 
+    def endpoints(self, *, ca_file: bool = True) -> dict[str, Any]:
+        """Return all that a client needs to connect, by the names of the properties above.
+
+        :param ca_file: whether that is included. Creating the certificate takes a fifth of a second.
+        :raises DataFileError: as `ca_file` does.
+        """
+        return {name: getattr(self, name) for name in LABELS if ca_file or name != "ca_file"}
+
     @property
     def _running_chat(self) -> ChatAddress:
         self._check()
@@ -310,6 +345,107 @@ class Sandbox:
         :param fields: other fields, by their names in REST.
         """
         return self.call(self.core.accounts.create, {"login": login, "password": password, **fields})
+
+    # -- clients
+
+    @asynccontextmanager
+    async def bot(self, bot: Runnable, user: Who = "bot", *, store: str | Path = "memory") -> AsyncGenerator[User]:
+        """Run a bot against this sandbox for the duration of an `async with` block, and yield its account.
+
+        ```python
+        async with sandbox.bot(bot) as account, sandbox.chat("mary") as mary:
+            await mary.send(account.id, "Hello")
+        ```
+
+        The account, the hosts and the store replace those that the bot was created with.
+
+        :param bot: a `connectycube.bots.Bot`.
+        :param user: its user, as for `rest`.
+        :param store: its store; by default, it keeps nothing.
+        :raises LookupError: if there is no such user.
+        """
+        account = self._account(user)
+        async with self.rest(account) as cube, bot.running(cube=cube, chat=self._chat_options(), store=store):
+            yield account
+
+    def rest(self, user: Who, **options: Any) -> AsyncConnectyCube:
+        """Return a REST client that is logged in. If its session expires, it opens another.
+
+        :param user: the user, or its id or login. A login that does not exist is created.
+        :param options: other arguments for `AsyncConnectyCube`.
+        :raises LookupError: if there is no such user.
+        """
+        from connectycube.rest import AsyncConnectyCube
+
+        return self._logged_in(AsyncConnectyCube, user, options)
+
+    def rest_sync(self, user: Who, **options: Any) -> ConnectyCube:
+        """Return a blocking REST client that is logged in, as `rest` does."""
+        from connectycube.rest import ConnectyCube
+
+        return self._logged_in(ConnectyCube, user, options)
+
+    def chat(self, user: Who | AsyncConnectyCube, **options: Any) -> AsyncChat:
+        """Return a chat that is not connected yet. `async with` connects it.
+
+        :param user: the user, as for `rest`, or a REST client from there.
+        :param options: other arguments for `AsyncChat`.
+        :raises LookupError: if there is no such user.
+        """
+        from connectycube.chat import AsyncChat
+
+        return AsyncChat(**{**self._chat_options(), **self._login(user), **options})
+
+    def chat_sync(self, user: Who | ConnectyCube, **options: Any) -> Chat:
+        """Return a blocking chat that is not connected yet, as `chat` does."""
+        from connectycube.chat import Chat
+
+        return Chat(**{**self._chat_options(), **self._login(user), **options})
+
+    def _account(self, user: Who) -> User:
+        accounts = self.core.accounts
+
+        def find() -> User | None:
+            if isinstance(user, str):
+                return accounts.find_by("login", user) or accounts.create({"login": user, "password": "password"})
+            return accounts.find(user if isinstance(user, int) else user.id)
+
+        account = self.call(find)
+        if account is None:
+            raise LookupError(f"the sandbox has no user {user!r}")
+        return account
+
+    def _token(self, account: User) -> str:
+        return self.call(self.core.sessions.open_for, account.id).token
+
+    def _logged_in(self, kind: type[C], user: Who, options: dict[str, Any]) -> C:
+        account = self._account(user)
+
+        def renewed(_: object) -> str | None:
+            return self._token(account) if self.call(self.core.accounts.exists, account.id) else None
+
+        keys = {"app_id": self.app_id, "auth_key": self.auth_key, "admin_key": self.admin_key}
+        given: dict[str, Any] = {**keys, "base_url": self.api_url, "on_session_expired": renewed, **options}
+        cube = kind(**given)
+        cube.use_session(self._token(account), account.id)
+        return cube
+
+    def _chat_options(self) -> dict[str, Any]:
+        return {
+            "app_id": self.app_id,
+            "host": self.chat_host,
+            "port": self.chat_tls_port,
+            "ssl_context": self.ssl_context,
+        }
+
+    def _login(self, user: Any) -> dict[str, Any]:
+        """Return the arguments of a chat that log it in."""
+        if hasattr(user, "use_session"):
+            return {"cube": user}
+        account = self._account(user)
+        return {"user_id": account.id, "password": self._token(account)}
+
+    # -- more for tests
 
     def add_recording(
         self,

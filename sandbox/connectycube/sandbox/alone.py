@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import Any
 
 from ._sandbox import Sandbox
+from .config import Settings
 from .core import Core
+from .demo import SEED, Echo
 
 __all__ = ["Alone"]
 
 
 class Alone(Sandbox):
-    """A sandbox with a process of its own."""
+    """A sandbox with a process of its own.
+
+    :param demo: whether to start with the data of the demo, and a user who echoes; other arguments are those of
+        `Sandbox`.
+    """
+
+    def __init__(self, settings: Settings, *, demo: bool, **others: Any) -> None:
+        if demo:
+            others["seed"] = SEED
+        super().__init__(settings, **others)
+        self._demo = demo
 
     def _make_core(self) -> Core:
         core = super()._make_core()
+        if self._demo:
+            Echo(core)
         # Modules stay loaded, and scanning them takes the garbage collector a tenth of a second each time.
         core.loaded = gc.freeze
         return core

@@ -19,6 +19,7 @@ __all__ = [
     "DialogChanged",
     "DialogDeleted",
     "Emptied",
+    "MessageAccepted",
     "MessageRemoved",
     "MessageToDeliver",
     "ReactionsChanged",
@@ -51,6 +52,19 @@ class MessageToDeliver(Signal):
     attachments: Sequence[Mapping[str, Any]] = ()
     extra: Mapping[str, Any] = field(factory=dict)
     markable: bool = False
+
+
+@frozen(kw_only=True)
+class MessageAccepted(Signal):
+    """A chat client sent a message, which the chat is about to deliver."""
+
+    dialog_id: str
+    sender_id: int
+    recipients: Sequence[int]
+    """Everyone who receives it, including the sender."""
+    private: bool
+    body: str | None
+    attachments: Sequence[Mapping[str, Any]] = ()
 
 
 @frozen(kw_only=True)

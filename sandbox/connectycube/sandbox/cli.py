@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from connectycube._extras import missing_extra
 
 from .config import LOOPBACK, Settings
+from .endpoints import LABELS, exports
 from .identity import IdentityProvider
 from .storage import DataFileError
 from .xmpp.late import ChatStartError
@@ -86,7 +88,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file for the certificate that TLS clients must trust (default: DATA.ca.pem)",
     )
-    made.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
+    data = made.add_mutually_exclusive_group()
+    data.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
+    data.add_argument(
+        "--demo",
+        action="store_true",
+        help="start with a few users, one of whom echoes what it is sent, and print the environment for clients",
+    )
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
     made.add_argument("--app-id", type=int, help="application id (default: random, or as kept in the data file)")
     made.add_argument("--auth-key", help="authorization key (default: likewise)")
@@ -115,35 +123,26 @@ def addresses(sandbox: Alone) -> dict[str, Any]:
 
     :raises DataFileError: if TLS is not possible.
     """
-    found = {
-        "api_url": sandbox.api_url,
-        "app_id": sandbox.app_id,
-        "auth_key": sandbox.auth_key,
-        "admin_key": sandbox.admin_key,
-        "chat_host": sandbox.chat_host,
-        "chat_port": sandbox.chat_port,
-        "chat_tls_port": sandbox.chat_tls_port,
-        "websocket_url": sandbox.websocket_url,
-        "secure_websocket_url": sandbox.secure_websocket_url,
-    }
-    if sandbox.keeps_authority:
-        # Creating a temporary one on each start would take a fifth of a second.
-        found["ca_file"] = str(sandbox.ca_file)
-    return found
+    found = sandbox.endpoints(ca_file=sandbox.keeps_authority)
+    return {name: str(value) if name == "ca_file" else value for name, value in found.items()}
 
 
-LABELS = {
-    "api_url": "REST and page",
-    "app_id": "application id",
-    "auth_key": "authorization key",
-    "admin_key": "administration key",
-    "chat_host": "chat domain",
-    "chat_port": "chat port",
-    "chat_tls_port": "chat port (TLS)",
-    "websocket_url": "WebSocket",
-    "secure_websocket_url": "WebSocket (TLS)",
-    "ca_file": "CA certificate",
-}
+def tell_demo(sandbox: Alone) -> None:
+    """Print the environment for clients to stdout, and for people to stderr what to do with it.
+
+    :raises DataFileError: if TLS is not possible.
+    """
+    from .demo import BOT, NAMES, PASSWORD
+
+    found = exports({**sandbox.endpoints(), "login": BOT, "password": PASSWORD})
+    print(
+        f"Users: {', '.join(NAMES)}; all have the password {PASSWORD}. The user echo answers with what it is sent.\n"
+        f"Watch them, and write as any of them, at {sandbox.api_url}\n"
+        "Paste these lines into another terminal. Ctrl-C stops the sandbox.\n",
+        file=sys.stderr,
+        flush=True,
+    )
+    print(found, flush=True)
 
 
 def tell(found: dict[str, Any], *, as_json: bool) -> None:
@@ -168,7 +167,7 @@ def failed(text: str) -> int:
     return 1
 
 
-def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
+def run(sandbox: Alone, stop: threading.Event, *, as_json: bool, demo: bool) -> None:
     """Print the addresses, and wait until the sandbox is stopped or ends on its own.
 
     :raises OSError: if the addresses can't be printed.
@@ -177,7 +176,10 @@ def run(sandbox: Alone, stop: threading.Event, *, as_json: bool) -> None:
     """
     try:
         sandbox.when_ended(stop.set)
-        tell(addresses(sandbox), as_json=as_json)
+        if demo and not as_json:
+            tell_demo(sandbox)
+        else:
+            tell(addresses(sandbox), as_json=as_json)
         stop.wait()
     finally:
         sandbox.stop()
@@ -209,6 +211,7 @@ def started(given: argparse.Namespace) -> Alone:
     )
     sandbox = Alone(
         settings,
+        demo=given.demo,
         data=given.data,
         seed=given.seed,
         host=given.host,
@@ -236,13 +239,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sandbox = started(given)
     except OSError as error:
-        return failed(error.strerror or str(error))
+        hint = "; 0 chooses a free port, as in --port 0" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        return failed(f"{error.strerror or error}{hint}")
     except (ValueError, DataFileError, ChatStartError) as error:
         return failed(str(error))
     if given.host not in LOOPBACK:
         warn_of(given.host)
     try:
-        run(sandbox, stop, as_json=given.json)
+        run(sandbox, stop, as_json=given.json, demo=given.demo)
     except OSError as error:
         # Python would flush stdout once more at exit, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -120,9 +120,9 @@ class Keys:
 class Settings:
     """A sandbox's names, keys and behaviour.
 
-    :param app_id: id of the application. It and the keys are random by default; a data file keeps them.
-    :param auth_key: authorization key of the application.
-    :param admin_key: key of the admin API.
+    :ivar app_id: id of the application. It and the keys are random by default; a data file keeps them.
+    :ivar auth_key: authorization key of the application.
+    :ivar admin_key: key of the admin API.
     :raises ValueError: if a name or key is invalid.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .addresses import Addresses
@@ -43,12 +43,14 @@ class Core:
 
     :param data: file to keep everything in. Without one, everything is in memory.
     :ivar loaded: called when a part of the sandbox that is loaded lazily is ready.
+    :ivar endpoints: returns what clients need to connect; may be called on any thread.
     :ivar failed: called when such a part can't start, which ends the sandbox.
     :raises DataFileError: if the file can't be used.
     """
 
     def __init__(self, settings: Settings | None = None, data: str | Path | None = None) -> None:
         self.loaded: Callable[[], None] = lambda: None
+        self.endpoints: Callable[[], Mapping[str, object]] = dict
         self.failed: Callable[[Exception], None] = lambda error: None
         self.clock = clock = Clock()
         self.ids = ids = ObjectIds(clock)
@@ -73,7 +75,7 @@ class Core:
         self.messages = messages = Messages(db, clock, ids, bus, settings, accounts, privacy, dialogs, alerts)
         self.meetings = meetings = Meetings(db, clock, ids, accounts, dialogs)
         self.whiteboards = Whiteboards(db, clock, ids, settings, dialogs)
-        self.chat = ChatRules(clock, ids, settings, accounts, sessions, dialogs, messages, alerts)
+        self.chat = ChatRules(clock, ids, bus, settings, accounts, sessions, dialogs, messages, alerts)
         self.search = Search(db, dialogs)
         self.statistics = Statistics(db)
         self.files = files = Files(db, clock, settings)

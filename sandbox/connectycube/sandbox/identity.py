@@ -51,13 +51,13 @@ def _places(templates: Iterable[str]) -> list[str]:
 class IdentityProvider:
     """How the sandbox asks the developer's server who a user is, as the platform's dashboard has it.
 
-    :param url: address to call.
-    :param method: `GET` sends the parameters in the query, `POST` as a JSON object.
-    :param request: parameters by name, in which `#{login}` and `#{password}` stand for what the client sent.
-    :param headers: headers by name, with the same templates.
-    :param response: where the answer, a JSON object, has the user's id: `{"uid": "#{user.id}"}` takes the field `id` of
+    :ivar url: address to call.
+    :ivar method: `GET` sends the parameters in the query, `POST` as a JSON object.
+    :ivar request: parameters by name, in which `#{login}` and `#{password}` stand for what the client sent.
+    :ivar headers: headers by name, with the same templates.
+    :ivar response: where the answer, a JSON object, has the user's id: `{"uid": "#{user.id}"}` takes the field `id` of
         the object `user`. Other keys are ignored.
-    :param timeout: most seconds that a call may take.
+    :ivar timeout: most seconds that a call may take.
     :raises ValueError: if one of them is invalid.
     """
 

@@ -108,6 +108,15 @@ def test_attachments_are_saved(sandbox: Sandbox, connect: Connect, mary: int, jo
     assert stored.extra == {"place": '{"lat":"1"}'}
 
 
+def test_degrees_are_numbers_in_the_history(sandbox: Sandbox, connect: Connect, mary: int, joe: int) -> None:
+    sender = connect(joe)
+    places = '<attachment latitude="45.07" longitude="7"/><attachment latitude="north" longitude="true"/>'
+    extra = f"<extraParams><save_to_history>1</save_to_history>{places}</extraParams>"
+    sender.send(f'<message type="chat" to="{bare(sandbox, mary)}" id="{ID}">{extra}</message>')
+    assert sender.quiet() == []
+    assert history(sandbox)[0].attachments == [{"latitude": 45.07, "longitude": 7}, {}]
+
+
 @pytest.mark.parametrize("value", ["5", "true", "null", "[1]", "1.5", "text"])
 def test_attachments_of_any_value_are_text_over_rest(
     sandbox: Sandbox, http: httpx.Client, connect: Connect, mary: int, joe: int, value: str

@@ -30,6 +30,8 @@ def _run(command: str, module: str) -> int:
     except MissingExtra as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return status
 
 

@@ -16,9 +16,8 @@ from connectycube._extras import missing_extra
 try:
     from .bot import Bot
     from .context import Context
-    from .errors import StoreError, StoreLocked
     from .models import Stats
-    from .store import Failure
+    from .store import Failure, StoreError, StoreLocked
 except ModuleNotFoundError as error:
     raise missing_extra("bots", error) from error
 

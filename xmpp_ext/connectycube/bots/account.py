@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from connectycube.chat import AsyncChat
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, InvalidArgument
 
 __all__ = ["Account"]
-
-OWN: Final = ("cube", "mark_delivered")
-"""Chat options that only the bot may set."""
 
 
 class Account:
@@ -26,8 +23,8 @@ class Account:
             raise InvalidArgument("cube", f"must be an AsyncConnectyCube, not {type(cube).__name__}")
         if chat is not None and not isinstance(chat, (AsyncChat, Mapping)):
             raise InvalidArgument("chat", f"must be an AsyncChat or its arguments, not {type(chat).__name__}")
-        if isinstance(chat, Mapping) and (wrong := [name for name in OWN if name in chat]):
-            raise InvalidArgument("chat", f"can't contain {' and '.join(wrong)}: the bot sets that")
+        if isinstance(chat, Mapping) and "cube" in chat:
+            raise InvalidArgument("chat", "can't contain cube: pass it as Bot(cube)")
         self.cube = cube
         self._chat = chat
         self._owns_cube = False

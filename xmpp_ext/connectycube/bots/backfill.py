@@ -5,28 +5,27 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from functools import partial
-from typing import Any, Final
+from contextlib import aclosing
+from typing import Final
 
-from connectycube.chat import Attachment, ChatMessage
+from connectycube.chat import AsyncChat, ChatMessage, Reconnected, Reconnecting
 from connectycube.rest import AsyncConnectyCube, ConnectyCubeError, Dialog, DialogType, Message
 
-from .content import dialog_of, encode, key_of
-from .dispatch import Dispatcher, Job
-from .errors import StoreError
-from .intake import Intake, Marks
-from .models import Stats
-from .persistence import Persistence
-from .store import Entry
+from .content import key_of
+from .dispatch import Dispatcher
+from .intake import Intake
+from .store import Store, StoreError
 
 __all__ = ["Backfill"]
 
-PAGE: Final = 100
-"""Entries on a page."""
+BATCH: Final = 100
+"""Messages that are stored at once."""
 AT_ONCE: Final = 4
 """Histories that are read at a time."""
 OVERLAP: Final = dt.timedelta(minutes=5)
 """How far the clocks of senders may be behind. What is read twice is recognized."""
+ACCURACY: Final = dt.timedelta(seconds=2)
+"""How far the server may be ahead of the time that it has told, which is in whole seconds."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 
@@ -43,23 +42,19 @@ class Backfill:
 
     def __init__(
         self,
+        chat: AsyncChat,
         cube: AsyncConnectyCube,
-        user_id: int,
         window: dt.timedelta,
-        persistence: Persistence,
+        store: Store,
         dispatcher: Dispatcher,
         intake: Intake,
-        marks: Marks,
-        stats: Stats,
     ) -> None:
-        self._cube = cube
-        self._user_id = user_id
+        self._history = chat._history(cube)
+        self._user_id = chat.user_id
         self._window = window
-        self._persistence = persistence
+        self._store = store
         self._dispatcher = dispatcher
         self._intake = intake
-        self._marks = marks
-        self._stats = stats
         self._task: asyncio.Task[None] | None = None
         self._complete = asyncio.Event()
 
@@ -68,13 +63,13 @@ class Backfill:
         """Whether nothing is missing, as far as is known."""
         return self._complete.is_set()
 
-    def lost(self) -> None:
-        """Note that the connection is lost: from now on, messages may be missed."""
-        self._complete.clear()
-
-    def resumed(self) -> None:
-        """Note that the session goes on, and the server sends what was missed."""
-        if self._task is None:
+    def session_changed(self, event: Reconnecting | Reconnected) -> None:
+        """Note that messages may be missed from now on, or that the session goes on, or read what was missed."""
+        if isinstance(event, Reconnecting):
+            self._complete.clear()
+        elif not event.resumed:
+            self.begin()
+        elif self._task is None:
             self._complete.set()
 
     def begin(self) -> None:
@@ -91,8 +86,14 @@ class Backfill:
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
         if self.complete:
-            now = dt.datetime.now(dt.UTC)
-            await self._persistence.insist(partial(self._persistence.store.set_checkpoint, now))
+            self._store.set_checkpoint(self._now())
+
+    def _now(self) -> dt.datetime:
+        """Return the present as a checkpoint, which must lie in the future by neither clock.
+
+        Messages are dated by the server's clock, entries of the store by the local one.
+        """
+        return min(self._history.now() + ACCURACY, dt.datetime.now(dt.UTC))
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -107,10 +108,10 @@ class Backfill:
             self._dispatcher.hold()  # It may have released dialogs before it ended.
         pause = FIRST_PAUSE
         while True:
-            started = dt.datetime.now(dt.UTC)
+            started = self._now()
             try:
                 await self._read_all(started)
-                await self._persistence.insist(partial(self._persistence.store.set_checkpoint, started))
+                await self._store.set_checkpoint(started)
                 break
             except StoreError:
                 return  # The bot stops.
@@ -128,18 +129,23 @@ class Backfill:
         self._complete.set()
 
     async def _read_all(self, now: dt.datetime) -> None:
-        checkpoint = await self._persistence.insist(self._persistence.store.checkpoint)
-        earliest = now - self._window
+        checkpoint, earliest = await self._store.checkpoint(), now - self._window
         since = earliest if checkpoint is None else max(checkpoint - OVERLAP, earliest)
-        dialogs = await self._dialogs(since, checkpoint)
-        waiting = {_name(dialog, self._user_id) for dialog in dialogs}
+        dialogs = await self._history.dialogs(since)
+        if checkpoint is not None:
+            # Up to the checkpoint, nothing is missing before what the store knows: a stream keeps its order, and a
+            # reply counts once its acknowledgement has come through it. After that, sessions may have left gaps.
+            last = {dialog.id: self._last(dialog) for dialog in dialogs}
+            known = await self._store.known(list(last.values()), checkpoint)
+            dialogs = [dialog for dialog in dialogs if last[dialog.id] not in known]
+        waiting = {self._name(dialog) for dialog in dialogs}
         self._dispatcher.hold_only(frozenset(waiting))
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def read(dialog: Dialog) -> None:
             async with limit:
                 await self._read(dialog, since, is_new=checkpoint is None)
-            waiting.discard(_name(dialog, self._user_id))
+            waiting.discard(self._name(dialog))
             self._dispatcher.hold_only(frozenset(waiting))
 
         try:
@@ -149,135 +155,45 @@ class Backfill:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _dialogs(self, since: dt.datetime, checkpoint: dt.datetime | None) -> list[Dialog]:
-        """Return the dialogs that may have messages which the store does not know.
-
-        Up to the checkpoint, nothing is missing before what the store knows: a stream keeps its order, and a reply
-        counts once its acknowledgement has come through it. After the checkpoint, sessions may have left gaps.
-        """
-        active = [
-            dialog
-            async for dialog in self._cube.dialogs.list(
-                # A message that arrives meanwhile must not move its dialog to a page that was read already.
-                filters={"last_message_date_sent": {"gte": since}},
-                sort_asc="created_at",
-                limit=PAGE,
-            )
-            if dialog.last_message_id is not None
-        ]
-        last = {dialog.id: self._last(dialog) for dialog in active}
-        if checkpoint is None:
-            return active
-        known = await self._persistence.insist(partial(self._persistence.store.known, list(last.values()), checkpoint))
-        return [dialog for dialog in active if last[dialog.id] not in known]
+    def _name(self, dialog: Dialog) -> str:
+        """Return what the dispatcher calls a dialog."""
+        if dialog.type != DialogType.PRIVATE:
+            return dialog.id
+        return str(next((one for one in dialog.occupants_ids if one != self._user_id), dialog.last_message_user_id))
 
     def _last(self, dialog: Dialog) -> str:
         """Return what the store calls the last message of a dialog, a reply or another's message."""
         message_id, sender_id = dialog.last_message_id or "", dialog.last_message_user_id
         if sender_id == self._user_id:
             return message_id
-        private = dialog.type == DialogType.PRIVATE
-        return key_of(_message(Message(id=message_id, sender_id=sender_id), dialog.id, private))
+        return key_of(self._history.message(Message(id=message_id, sender_id=sender_id), dialog))
 
     async def _read(self, dialog: Dialog, since: dt.datetime, is_new: bool) -> None:
         """Read the history of a dialog.
 
-        :param is_new: whether the store is new: what comes before the bot's own last message was answered then.
+        :param is_new: whether nothing was read before: what precedes the last own message was answered, unless that
+            message is from this store, by a process that ended before it had read this.
         """
-        page: list[Message] = []
-        answered: list[Message] = []
-        async for message in self._cube.messages.list(
-            chat_dialog_id=dialog.id,
-            filters={"date_sent": {"gte": since}},
-            sort_asc="date_sent",
-            limit=PAGE,
-            mark_as_read=False,
-        ):
-            if message.sender_id != self._user_id:
-                page.append(message)
-            elif is_new:
-                answered += page
-                page.clear()
-            if len(page) == PAGE and not is_new:
-                await self._store(page, dialog)
-                page.clear()
-        await self._skip(answered, dialog)
-        for start in range(0, len(page), PAGE):
-            await self._store(page[start : start + PAGE], dialog)
+        missed: list[Message] = []
+        async with aclosing(self._history.pages(dialog, since)) as pages:
+            async for page in pages:
+                answered: list[Message] = []
+                for message in page:
+                    if message.sender_id != self._user_id:
+                        missed.append(message)
+                    elif is_new and not await self._store.known([message.id], None):
+                        answered += missed
+                        missed = []
+                await self._intake.put_answered(self._messages(answered, dialog))
+                if not is_new:
+                    await self._put_missed(missed, dialog)
+                    missed = []
+        for start in range(0, len(missed), BATCH):
+            await self._put_missed(missed[start : start + BATCH], dialog)
 
-    async def _skip(self, found: list[Message], dialog: Dialog) -> None:
-        """Note messages as handled, so that a later look at the same history does not find them."""
-        store = self._persistence.store
-        _, entries, positions = await self._put(found, dialog, move=False)
-        for entry, position in zip(entries, positions, strict=True):
-            if position is not None:
-                await self._persistence.insist(partial(store.finish, entry.key))
+    async def _put_missed(self, found: list[Message], dialog: Dialog) -> None:
+        delivered = {message.id for message in found if self._user_id in message.delivered_ids}
+        await self._intake.put_missed(self._messages(found, dialog), delivered)
 
-    async def _put(
-        self, found: list[Message], dialog: Dialog, move: bool
-    ) -> tuple[list[ChatMessage], list[Entry], list[int | None]]:
-        private = dialog.type == DialogType.PRIVATE
-        messages = [_message(message, dialog.id, private) for message in found]
-        entries = [
-            Entry(key=key_of(message), dialog=dialog_of(message), message=encode(message), from_history=True)
-            for message in messages
-        ]
-        moved = frozenset(entry.key for entry in entries if move and self._is_waiting(entry.key))
-        put = partial(self._persistence.store.put, entries, moved)
-        return messages, entries, await self._persistence.insist(put)
-
-    def _is_waiting(self, key: str) -> bool:
-        """Return whether a message came over the chat while the history is read, and is not handled yet."""
-        return self._dispatcher.is_held(key) or key in self._intake.storing
-
-    async def _store(self, found: list[Message], dialog: Dialog) -> None:
-        """Store messages, and hand on those that are new. Their live copies move behind what is older."""
-        messages, entries, positions = await self._put(found, dialog, move=True)
-        new = []
-        for origin, message, entry, position in zip(found, messages, entries, positions, strict=True):
-            if position is None:
-                continue
-            if self._dispatcher.is_held(entry.key):
-                self._dispatcher.move(entry.key, position)
-                continue
-            self._stats.received += 1
-            self._stats.backfilled += 1
-            if self._user_id not in origin.delivered_ids:
-                self._marks.send(message)
-            new.append(Job(entry.key, entry.dialog, position, message, from_history=True))
-        self._dispatcher.feed(new)
-
-
-def _name(dialog: Dialog, user_id: int) -> str:
-    """Return what the dispatcher calls a dialog."""
-    if dialog.type != DialogType.PRIVATE:
-        return dialog.id
-    return str(next((one for one in dialog.occupants_ids if one != user_id), dialog.last_message_user_id))
-
-
-def _message(message: Message, dialog_id: str, private: bool) -> ChatMessage:
-    """Return a message of the history as the chat would have brought it."""
-    return ChatMessage(
-        id=message.id,
-        body=message.message or "",
-        sender_id=message.sender_id,
-        recipient_id=(message.recipient_id or None) if private else None,
-        dialog_id=dialog_id,
-        type="chat" if private else "groupchat",
-        date_sent=message.date_sent,
-        attachments=tuple(_attachment(one.to_dict()) for one in message.attachments),
-        extra={name: str(value) for name, value in message.extra.items()},
-        markable=True,  # The history does not tell, and official clients want marks for all.
-    )
-
-
-def _attachment(fields: dict[str, Any]) -> Attachment:
-    named = {name.replace("-", "_"): value for name, value in fields.items()}
-    known = {name: value for name, value in named.items() if name in _FIELDS}
-    return Attachment(**known)
-
-
-_FIELDS: Final = frozenset(
-    ("type", "id", "uid", "url", "data", "size", "width", "height", "duration", "content_type", "name", "latitude",
-     "longitude")
-)  # fmt: skip
+    def _messages(self, found: list[Message], dialog: Dialog) -> list[ChatMessage]:
+        return [self._history.message(message, dialog) for message in found]

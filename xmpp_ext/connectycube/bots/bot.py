@@ -1,57 +1,89 @@
-"""`Bot`: registers handlers, and runs them from `serve` to `stop`."""
+"""`Bot`: what it is told, and how its parts belong together while it runs.
+
+Inbound, a message goes from the chat through the intake, the store and the dispatcher to its handling, which calls the
+handler. Outbound, it goes from a context or the bot through the outbox and the store to the chat.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, Unpack
 
-from attrs import evolve
+from attrs import define, evolve
 
-from connectycube.chat import AsyncChat, ConnectError, Contact, NotConnected, SentMessage
-from connectycube.rest import (
-    AsyncConnectyCube,
-    ConfigurationError,
-    ConnectyCubeError,
-    Dialog,
-    InvalidArgument,
-    User,
+from connectycube.chat import (
+    AsyncChat,
+    ConnectError,
+    MessageBlocked,
+    MessageFailed,
+    MessageReceived,
+    NotConnected,
+    Reconnected,
+    Reconnecting,
+    SendOptions,
+    SentMessage,
+    State,
 )
+from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument
 
 from .account import Account
-from .commands import check_handler
-from .content import SendOptions, content_of, place_of
-from .context import Context
-from .errors import StoreError
-from .handling import INSIDE, Failures
+from .backfill import Backfill
+from .calls import INSIDE, Calls
+from .commands import Handler
+from .content import To
+from .dispatch import Dispatcher
+from .handling import Handling
+from .intake import Intake
 from .memory import MemoryStore
 from .models import Stats
-from .routes import Filter, Routes, predicate
-from .running import Plan, Run
+from .outbox import Outbox
+from .routes import Routes, check_seconds
 from .sqlite import SqliteStore
-from .store import Failure, Store
+from .store import Failure, Store, StoreError
 
 __all__ = ["Bot"]
 
+CHECKPOINT: Final = 5.0
+"""Seconds between checkpoints."""
+PRUNING: Final = 3600.0
+"""Seconds after which old entries are removed from the store."""
+KEPT: Final = dt.timedelta(days=1)
+"""How long handled messages are kept beyond the time that a backfill goes back."""
+FAILURES_KEPT: Final = dt.timedelta(days=30)
+LOOK: Final = 2.0
+"""Seconds between two looks at what another process may have changed in the store."""
 GRACE: Final = 10.0
 """Seconds that handlers have to finish when the bot stops, and then seconds to send their replies."""
 
-F = TypeVar("F", bound=Callable[..., Awaitable[object]])
-M = TypeVar("M", bound=Callable[[Context], Awaitable[object]])
-E = TypeVar("E", bound=Callable[[Context, Exception], Awaitable[object]])
-L = TypeVar("L", bound=Callable[[Any], Awaitable[object]])
-J = TypeVar("J", bound=Callable[[], Awaitable[object]])
+logger = logging.getLogger("connectycube.bots")
+
+_is_object_id = re.compile(r"[0-9a-fA-F]{24}").fullmatch
 
 
-class Bot:
+@define(eq=False, kw_only=True)
+class _Run:
+    """The parts of a running bot."""
+
+    chat: AsyncChat
+    calls: Calls
+    outbox: Outbox
+    dispatcher: Dispatcher
+    backfill: Backfill | None
+
+
+class Bot(Routes):
     """A program that answers messages without losing any.
 
     Messages are stored before they are acknowledged, and answers before they are sent. Messages missed while the bot
@@ -82,112 +114,24 @@ class Bot:
         chat: AsyncChat | Mapping[str, Any] | None = None,
         handler_timeout: float | None = 300.0,
     ) -> None:
+        super().__init__(prefix)
         if not isinstance(catch_up, dt.timedelta) or catch_up < dt.timedelta():
             raise InvalidArgument("catch_up", f"must be a timedelta of 0 or more, not {catch_up!r}")
-        if not isinstance(prefix, str):
-            raise InvalidArgument("prefix", f"must be a string, not {type(prefix).__name__}")
         if handler_timeout is not None:
-            _check_seconds("handler_timeout", handler_timeout)
-        self._routes = Routes(prefix)
-        self._plan = Plan(
-            account=Account(cube, chat),
-            store=_store(store),
-            catch_up=catch_up,
-            concurrency=_count("concurrency", concurrency),
-            attempts=_count("attempts", attempts),
-            handler_timeout=handler_timeout,
-            routes=self._routes,
-        )
+            check_seconds("handler_timeout", handler_timeout)
+        self._account = Account(cube, chat)
+        self._store = _store(store)
+        self._catch_up = catch_up
+        self._concurrency = _count("concurrency", concurrency)
+        self._attempts = _count("attempts", attempts)
+        self._handler_timeout = handler_timeout
         self._stats = Stats()
-        self._failures = Failures()
-        self._run: Run | None = None
+        self._run: _Run | None = None
         self._stopping: asyncio.Event | None = None
-        self._stopped: asyncio.Event | None = None
+        self._stopped = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Bot {self._plan.store.name}{'' if self._run is None else ' running'}>"
-
-    # -- handlers
-
-    def command(self, name: str) -> Callable[[F], F]:
-        """Register a command handler: `@bot.command("weather")`.
-
-        The words after the name are converted to the types of the handler's parameters. A parameter after `*` takes
-        the rest of the text, and `*words` takes all remaining words; double quotes keep words together. If the
-        arguments are wrong, the bot replies with the problem, the usage and the first line of the handler's docstring.
-
-        :param name: the name after the prefix, in upper or lower case.
-        :raises InvalidArgument: from the decorator, if the handler or the name is invalid.
-        """
-        names = sys._getframe(1).f_locals
-
-        def register(call: F) -> F:
-            self._routes.add_command(name, call, names)
-            return call
-
-        return register
-
-    def message(self, which: Filter = None) -> Callable[[M], M]:
-        """Register a message handler: `@bot.message(r"\\bping\\b")`.
-
-        Each message goes to the first handler that matches: first commands, then handlers in order of registration.
-
-        :param which: a pattern to search for in the text, or a predicate of the `ChatMessage`; `ctx.match` holds its
-            result. Default: all messages.
-        :raises InvalidArgument: if the pattern is invalid; from the decorator, if the handler is invalid.
-        """
-        matches = predicate(which)
-
-        def register(call: M) -> M:
-            self._routes.add_message(matches, call)
-            return call
-
-        return register
-
-    def on(self, *types: type[Any]) -> Callable[[L], L]:
-        """Register a handler of other events or stanzas: `@bot.on(ContactRequested)`.
-
-        They are not stored: each reaches the handler at most once.
-
-        :param types: event classes of `connectycube.chat`, or stanza classes.
-        :raises InvalidArgument: from the decorator, if the handler is invalid.
-        """
-        if not types:
-            raise InvalidArgument("types", "are missing: pass event or stanza classes")
-
-        def register(call: L) -> L:
-            check_handler(call)
-            self._plan.listeners.append((types, call))
-            return call
-
-        return register
-
-    def error(self, call: E) -> E:
-        """Register an error handler: `@bot.error`.
-
-        It receives the context and the exception when a message fails permanently or the server refuses an answer.
-
-        :param call: the handler.
-        :raises InvalidArgument: if the handler is invalid.
-        """
-        check_handler(call)
-        self._routes.errors.append(call)
-        return call
-
-    def every(self, seconds: float) -> Callable[[J], J]:
-        """Register a function that is called periodically while the bot runs, first after `seconds`.
-
-        :param seconds: the time between two calls. A call that takes longer delays the next one.
-        :raises InvalidArgument: if the time is invalid; from the decorator, if the function is invalid.
-        """
-        _check_seconds("seconds", seconds)
-
-        def register(call: J) -> J:
-            check_handler(call)
-            self._plan.jobs.append((seconds, call))
-            return call
-
-        return register
+        return f"<Bot {self._store.name}{'' if self._run is None else ' running'}>"
 
     # -- life
 
@@ -199,43 +143,109 @@ class Bot:
         :raises ConnectyCubeError: if the login fails.
         :raises ConnectError: if the chat can't connect, or ends permanently.
         """
-        run = await self._open()
-        stopping = self._stopping
-        assert stopping is not None
-        waiting = [asyncio.ensure_future(one) for one in (run.chat.wait_closed(), stopping.wait())]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if waiting[0].done() and not stopping.is_set():
-                waiting[0].result()
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-            await self._close(run)
+        async with self._at_work() as run:
+            assert self._stopping is not None
+            closed = asyncio.ensure_future(run.chat.wait_closed())
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            try:
+                await asyncio.wait([closed, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if not stopping.done():
+                    closed.result()
+            finally:
+                closed.cancel()
+                stopping.cancel()
+                await asyncio.gather(closed, stopping, return_exceptions=True)
 
-    async def _open(self) -> Run:
-        if self._stopped is not None:
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncGenerator[_Run]:
+        """Open the store, log in, connect and work, and put everything away afterwards."""
+        if self._stopping is not None:
             raise ConfigurationError("the bot is already running")
         self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
-        run = Run(self._plan, self, self._stats, self._failures)
         try:
-            await run.prepare()
-            self._run = run  # Handlers of `Connected` need it.
-            await run.open()
-        except BaseException:
-            self._stopped.set()
-            self._run = self._stopping = self._stopped = None
-            raise
-        return run
-
-    async def _close(self, run: Run) -> None:
-        try:
-            await run.close(GRACE)
+            async with AsyncExitStack() as stack:
+                await self._store.open()
+                stack.push_async_callback(self._store.close)
+                stack.push_async_callback(self._account.close)
+                self._run = run = self._set_up(await self._account.open(), stack)
+                stack.push_async_callback(self._finish, run)
+                await self._begin(run)
+                yield run
         finally:
-            self._run = None
-            assert self._stopped is not None
+            self._run = self._stopping = None
             self._stopped.set()
-            self._stopping = self._stopped = None
+
+    def _set_up(self, chat: AsyncChat, stack: AsyncExitStack) -> _Run:
+        store, stats, cube = self._store, self._stats, self._account.cube
+        calls, outbox = Calls(stats), Outbox(chat, store, stats)
+        handling = Handling(
+            bot=self, find=self._find, errors=self._errors, store=store, outbox=outbox, calls=calls, stats=stats,
+            attempts=self._attempts, timeout=self._handler_timeout,
+        )  # fmt: skip
+        dispatcher = Dispatcher(handling.handle, store, self._concurrency)
+        intake = Intake(chat, store, stats, dispatcher)
+        backfill = None if cube is None else Backfill(chat, cube, self._catch_up, store, dispatcher, intake)
+
+        def on(types: tuple[type[Any], ...], call: Callable[[Any], Any]) -> None:
+            chat.on(*types)(call)
+            stack.callback(chat.off, call)
+
+        on((MessageReceived,), intake.received)
+        on((MessageFailed, MessageBlocked), outbox.bounced)
+        if backfill is not None:
+            on((Reconnecting, Reconnected), backfill.session_changed)
+        for types, listener in self._listeners:
+            on(types, _inside(listener))
+        return _Run(chat=chat, calls=calls, outbox=outbox, dispatcher=dispatcher, backfill=backfill)
+
+    async def _begin(self, run: _Run) -> None:
+        """Take up what an earlier process left, and connect."""
+        if not self._store.durable:
+            logger.warning(
+                "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
+            )
+        run.dispatcher.hold()
+        await self._load(run)
+        await run.chat.connect()
+        run.outbox.start()
+        run.calls.watch()
+        if run.backfill is None:
+            logger.warning("the bot has no REST client, and can't read missed messages from the history")
+            run.dispatcher.hold_only()
+        else:
+            run.backfill.begin()
+            run.calls.repeat(CHECKPOINT, run.backfill.advance)
+        run.calls.repeat(PRUNING, self._prune)
+        run.calls.repeat(LOOK, self._look)
+        for seconds, job in self._jobs:
+            run.calls.repeat(seconds, job)
+
+    async def _load(self, run: _Run) -> None:
+        """Take up what is only in the store."""
+        await run.dispatcher.load()
+        await run.outbox.load()
+
+    async def _prune(self) -> None:
+        now = dt.datetime.now(dt.UTC)
+        await self._store.prune(now - self._catch_up - KEPT, now - FAILURES_KEPT)
+
+    async def _look(self) -> None:
+        """Take up what another process, such as `connectycube-bots retry`, lets wait again."""
+        if await self._store.changed():
+            await self._load(self._started)
+
+    async def _finish(self, run: _Run) -> None:
+        """Let handlers finish, send what is stored, and disconnect."""
+        await run.calls.stop_jobs()
+        await run.dispatcher.stop(GRACE)
+        await run.calls.stop(GRACE)
+        if run.chat.online:
+            await run.outbox.flush(GRACE)
+        if run.backfill is not None:
+            await run.backfill.advance()
+            await run.backfill.stop()
+        await run.chat.disconnect(timeout=GRACE)
+        await run.outbox.stop(GRACE)
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
@@ -243,25 +253,16 @@ class Bot:
         If the bot can't start, or the chat ends permanently, print the reason and exit with status 1.
         """
         try:
-            asyncio.run(self._run_until_signalled())
+            asyncio.run(self._serve_until_signalled())
         except ConnectError as error:
             sys.exit(f"the chat has ended: {error}")
         except (ConnectyCubeError, StoreError) as error:
             sys.exit(f"the bot can't run: {error}")
 
-    async def _run_until_signalled(self) -> None:
-        loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-        with _signals(lambda: loop.call_soon_threadsafe(signalled.set)):
-            serving = asyncio.ensure_future(self.serve())
-            waiting = asyncio.ensure_future(signalled.wait())
-            await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if not serving.done():
-                if self._run is None:
-                    serving.cancel()
-                await self.stop()
-            with contextlib.suppress(asyncio.CancelledError):
-                await serving
+    async def _serve_until_signalled(self) -> None:
+        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self.serve())
+        with _signals(lambda: loop.call_soon_threadsafe(serving.cancel)), contextlib.suppress(asyncio.CancelledError):
+            await serving
 
     async def stop(self) -> None:
         """Stop the bot, and wait until it has stopped.
@@ -269,26 +270,44 @@ class Bot:
         Running handlers have 10 seconds to finish, and then their answers have 10 seconds to be sent. The rest stays in
         the store. When a handler calls this, it returns at once.
         """
-        stopping, stopped = self._stopping, self._stopped
-        if stopping is None or stopped is None:
-            return
-        stopping.set()
-        if not INSIDE.get():
-            await stopped.wait()
+        if self._stopping is not None:
+            self._stopping.set()
+            if not INSIDE.get():
+                await self._stopped.wait()
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Bot]:
+    async def running(
+        self,
+        *,
+        cube: AsyncConnectyCube | None = None,
+        chat: AsyncChat | Mapping[str, Any] | None = None,
+        store: str | os.PathLike[str] | None = None,
+    ) -> AsyncGenerator[Bot]:
         """Run for the duration of an `async with` block, which begins once missed messages are stored.
 
+        With arguments, run as another account or with another store than the constructor's, for example in a test.
+
+        :param cube: with `chat`, replaces both of the constructor's.
+        :param chat: likewise.
+        :param store: replaces the constructor's.
+        :raises InvalidArgument: if an argument is invalid.
         :raises ConnectyCubeError: as `serve` does; at the end of the block if the chat has ended permanently.
         """
-        run = await self._open()
+        own = self._account, self._store
+        if cube is not None or chat is not None:
+            self._account = Account(cube, chat)
+        if store is not None:
+            self._store = _store(store)
         try:
-            await run.caught_up()
-            yield self
-            run.check()
+            async with self._at_work() as run:
+                if run.backfill is not None:
+                    await run.backfill.wait()
+                yield self
+                state = run.chat.state
+                if state.name is State.OFFLINE and state.error is not None:
+                    raise state.error
         finally:
-            await self._close(run)
+            self._account, self._store = own
 
     # -- at work
 
@@ -298,7 +317,7 @@ class Bot:
 
         :raises NotConnected: if the bot is not running.
         """
-        return self._at_work.chat
+        return self._started.chat
 
     @property
     def cube(self) -> AsyncConnectyCube:
@@ -306,24 +325,19 @@ class Bot:
 
         :raises ConfigurationError: if the bot has none.
         """
-        cube = self._plan.account.cube
+        cube = self._account.cube
         if cube is None:
             raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
         return cube
 
     @property
-    def _at_work(self) -> Run:
+    def _started(self) -> _Run:
         if self._run is None:
             raise NotConnected("the bot is not running: call run() or serve() first")
         return self._run
 
     async def send(
-        self,
-        to: int | str | User | Contact | Dialog,
-        body: str | None = None,
-        *,
-        message_id: str | None = None,
-        **options: Unpack[SendOptions],
+        self, to: To, body: str | None = None, *, message_id: str | None = None, **options: Unpack[SendOptions]
     ) -> SentMessage:
         """Send a message from anywhere in the program.
 
@@ -339,20 +353,23 @@ class Bot:
         :raises NotConnected: if the bot is not running.
         :raises StoreError: if the bot stops before the message is stored.
         """
-        run = self._at_work
-        content = content_of(place_of(to, run.chat.user_id), body, options)
-        found = os.urandom(12).hex() if message_id is None else _checked_id(message_id)
-        await run.outbox.put(found, content)
-        return SentMessage(id=found, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
+        if message_id is None:
+            message_id = os.urandom(12).hex()
+        elif not isinstance(message_id, str) or not _is_object_id(message_id):
+            raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
+        return await self._started.outbox.put(message_id, body, options, to=to)
 
     @property
     def stats(self) -> Stats:
         """What the bot has done since the process started, and what is waiting."""
-        return evolve(self._stats) if self._run is None else self._run.stats
+        if self._run is None:
+            return evolve(self._stats)
+        dispatcher, unsent = self._run.dispatcher, self._run.outbox.unsent
+        return evolve(self._stats, running=dispatcher.running, waiting=dispatcher.waiting, unsent=unsent)
 
     def failed(self) -> tuple[Failure, ...]:
         """Return the latest messages and replies that failed permanently, oldest first."""
-        return self._failures.all()
+        return tuple(self._store.failed.values())
 
     def retry(self, failure_id: str) -> None:
         """Retry a failed message or reply in the background.
@@ -361,10 +378,11 @@ class Bot:
         :raises InvalidArgument: if there is no such failure.
         :raises NotConnected: if the bot is not running.
         """
-        run = self._at_work
-        if self._failures.pop(failure_id) is None:
+        run = self._started
+        if failure_id not in self._store.failed:
             raise InvalidArgument("failure_id", f"is not the id of a failure: {failure_id!r}")
-        run.retry(failure_id)
+        self._store.retry(failure_id)
+        run.calls.begin(self._load(run))
 
 
 def _store(store: str | os.PathLike[str]) -> Store:
@@ -383,25 +401,22 @@ def _count(name: str, value: int) -> int:
     return value
 
 
-def _check_seconds(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidArgument(name, f"must be more than 0 seconds, not {value!r}")
+def _inside(call: Handler) -> Handler:
+    """Return a handler of events that the bot does not wait for if it stops the bot."""
 
+    @wraps(call)
+    async def handler(event: Any) -> None:
+        INSIDE.set(True)
+        await call(event)
 
-def _checked_id(message_id: str) -> str:
-    if not isinstance(message_id, str) or len(message_id) != 24 or set(message_id.lower()) - set("0123456789abcdef"):
-        raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
-    return message_id
+    return handler
 
 
 @contextlib.contextmanager
 def _signals(stop: Callable[[], object]) -> Generator[None]:
     """Call a function on the first SIGINT or SIGTERM; a second one has its usual effect."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -411,7 +426,7 @@ def _signals(stop: Callable[[], object]) -> Generator[None]:
         restore()
         stop()
 
-    for number in numbers:
+    for number in before:
         signal.signal(number, handle)
     try:
         yield

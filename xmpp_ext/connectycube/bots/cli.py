@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from attrs import asdict
 
-from .errors import StoreError
 from .sqlite import SqliteStore
+from .store import StoreError
 
 __all__ = ["main"]
 
@@ -54,15 +54,15 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 async def _failed(store: SqliteStore) -> None:
-    for failure in await store.failures(1_000_000):
+    for failure in await store.failures():
         text = json.loads(failure.content).get("body") or ""
         print(f"{failure.id}  {failure.failed_at:%Y-%m-%d %H:%M:%S}  {failure.kind}  {failure.error}  {text[:60]!r}")
 
 
 async def _retry(store: SqliteStore, ids: list[str]) -> int:
     status = 0
-    for failure_id in ids or [failure.id for failure in await store.failures(1_000_000)]:
-        if await store.retry(failure_id) is None:
+    for failure_id in ids or [failure.id for failure in await store.failures()]:
+        if not await store.retry(failure_id):
             print(f"there is no failure {failure_id}: see `connectycube-bots failed`", file=sys.stderr)
             status = 1
         else:

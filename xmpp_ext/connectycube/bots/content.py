@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from attrs import field, frozen
 
-from connectycube.chat import Attachment, ChatMessage, Contact
-from connectycube.rest import Dialog, DialogType, File, InvalidArgument, User
+from connectycube.chat import Attachment, ChatMessage, Contact, SendOptions, attachments_of
+from connectycube.rest import Dialog, DialogType, InvalidArgument, User
 
 __all__ = [
     "Content",
-    "SendOptions",
+    "To",
     "content_of",
     "decode_content",
     "decode_message",
     "dialog_of",
     "encode",
     "key_of",
-    "place_of",
     "reply_id",
 ]
 
-
-class SendOptions(TypedDict, total=False):
-    """The further arguments of `send` and `reply`, which mean what they mean to a chat.
-
-    :ivar attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
-    :ivar save_to_history: keep the message in the dialog's history, by default true.
-    :ivar markable: request delivered and read marks, by default true.
-    :ivar extra: further parameters: strings, numbers, booleans or nested mappings.
-    :ivar destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
-    :ivar silent: do not send push notifications to offline users.
-    """
-
-    attachments: Sequence[Attachment | File | Mapping[str, Any]]
-    save_to_history: bool
-    markable: bool
-    extra: Mapping[str, Any] | None
-    destroy_after: int | None
-    silent: bool
+To: TypeAlias = int | str | User | Contact | Dialog
+"""Where a message goes: a user or a dialog, or the id of one."""
 
 
 @frozen(kw_only=True)
@@ -55,6 +38,7 @@ class Content:
     :ivar type: where an answer goes: `chat` or `groupchat`.
     :ivar sender_id: the user who is answered.
     :ivar dialog_id: the dialog, if it is known.
+    :ivar options: further arguments of `chat.send` and `chat.reply`.
     """
 
     to: int | str | None = None
@@ -63,11 +47,7 @@ class Content:
     dialog_id: str | None = None
     body: str | None = None
     attachments: tuple[Attachment, ...] = ()
-    save_to_history: bool = True
-    markable: bool = True
-    extra: dict[str, Any] = field(factory=dict)
-    destroy_after: int | None = None
-    silent: bool = False
+    options: dict[str, Any] = field(factory=dict)
 
     @property
     def dialog(self) -> str:
@@ -77,21 +57,47 @@ class Content:
         return str(self.dialog_id if self.type == "groupchat" else self.sender_id)
 
     @property
-    def options(self) -> dict[str, Any]:
-        """The arguments that `chat.send` and `chat.reply` share."""
-        return {name: getattr(self, name) for name in SendOptions.__annotations__}
-
-    @property
     def answered(self) -> ChatMessage:
         """A message that `chat.reply` answers in the right place."""
         return ChatMessage(
-            id=None,
-            body="",
-            sender_id=self.sender_id,
-            recipient_id=None,
-            dialog_id=self.dialog_id,
-            type=self.type,
+            id=None, body="", sender_id=self.sender_id, recipient_id=None, dialog_id=self.dialog_id, type=self.type
         )
+
+
+def content_of(body: str | None, options: SendOptions, *, to: To | ChatMessage, user_id: int) -> Content:
+    """Check the arguments of `send` or `reply`, as far as that is possible without the chat.
+
+    :param to: where the message goes, or the message that it answers.
+    :param user_id: the bot's user.
+    """
+    extra = options.get("extra")
+    if body is not None and not isinstance(body, str):
+        raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
+    if not body and not options.get("attachments"):
+        raise InvalidArgument("body", "is empty: pass a text or attachments")
+    if extra is not None and not isinstance(extra, Mapping):
+        raise InvalidArgument("extra", f"must be a mapping, not {type(extra).__name__}")
+    if wrong := sorted(set(options) - SendOptions.__annotations__.keys()):
+        raise InvalidArgument(wrong[0], "is not an argument of send or reply")
+    attachments = attachments_of(options.get("attachments") or ())
+    others = {name: value for name, value in options.items() if name != "attachments"}
+    return Content(body=body, attachments=attachments, options=others, **_place_of(to, user_id))
+
+
+def _place_of(to: object, user_id: int) -> dict[str, Any]:
+    if isinstance(to, ChatMessage):
+        if to.sender_id is None and to.type == "chat":
+            raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
+        return {"type": to.type, "sender_id": to.sender_id, "dialog_id": to.dialog_id}
+    if isinstance(to, Dialog) and to.type == DialogType.PRIVATE:
+        others = [one for one in to.occupants_ids if one != user_id]
+        if len(others) != 1:
+            raise InvalidArgument("to", "is a private Dialog whose other occupant is not known: pass the user's id")
+        return {"to": others[0], "dialog_id": to.id}
+    found = to.id if isinstance(to, (User, Dialog)) else to.user_id if isinstance(to, Contact) else to
+    if isinstance(found, bool) or not isinstance(found, (int, str)) or not found:
+        raise InvalidArgument("to", f"must be a user, a dialog or the id of one, not {type(to).__name__}")
+    return {"to": found}
 
 
 def _plain(value: object) -> Any:
@@ -101,17 +107,12 @@ def _plain(value: object) -> Any:
 
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
-_messages: Final = msgspec.json.Decoder(ChatMessage)
-_contents: Final = msgspec.json.Decoder(Content)
-decode_message: Final = _messages.decode
-decode_content: Final = _contents.decode
+decode_message: Final = msgspec.json.Decoder(ChatMessage).decode
+decode_content: Final = msgspec.json.Decoder(Content).decode
 
 
 def encode(value: ChatMessage | Content) -> bytes:
-    """Return a message or reply as JSON.
-
-    :raises InvalidArgument: if `extra` or an attachment holds what JSON can't express.
-    """
+    """Return a message or reply as JSON."""
     try:
         return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
@@ -134,10 +135,16 @@ def dialog_of(message: ChatMessage) -> str:
 def key_of(message: ChatMessage) -> str:
     """Return what all copies of a message have in common, and no other message.
 
-    Senders choose ids and may choose another's, so a key also has the dialog and the sender. A message without an id
-    can't be recognized.
+    Senders choose ids and may choose another's, so a key also has the dialog and the sender. Copies of a message
+    without an id have the same content and time, if the server or the sender gave a time.
     """
-    message_id = os.urandom(12).hex() if message.id is None else message.id.lower()
+    if message.id is not None:
+        message_id = message.id.lower()
+    elif message.date_sent is not None:
+        content = (message.date_sent, message.body, message.attachments, dict(message.extra), message.destroy_after)
+        message_id = f"without-id-{_digest(repr(content))}"
+    else:
+        message_id = os.urandom(12).hex()
     return f"{dialog_of(message)}:{_sender(message)}:{message_id}"
 
 
@@ -153,67 +160,8 @@ def reply_id(user_id: int, key: str, scope: str, number: int) -> str:
     :param scope: which handler replies.
     :param number: how many replies came before this one.
     """
-    return sha256(f"{user_id} {key} {scope} {number}".encode("utf-8", "replace")).hexdigest()[:24]
+    return _digest(f"{user_id} {key} {scope} {number}")
 
 
-# -- arguments of `reply` and `send`
-
-
-def content_of(place: Mapping[str, Any], body: str | None, options: SendOptions) -> Content:
-    """Check the arguments of a call, as far as that is possible without the chat.
-
-    :param place: the fields that say where it goes.
-    :raises InvalidArgument: if one can't be used.
-    """
-    attachments, extra = options.get("attachments") or (), options.get("extra")
-    if body is not None and not isinstance(body, str):
-        raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
-    if not body and not attachments:
-        raise InvalidArgument("body", "is empty: pass a text or attachments")
-    if extra is not None and not isinstance(extra, Mapping):
-        raise InvalidArgument("extra", f"must be a mapping, not {type(extra).__name__}")
-    if wrong := sorted(set(options) - SendOptions.__annotations__.keys()):
-        raise InvalidArgument(wrong[0], "is not an argument of send or reply")
-    given: dict[str, Any] = {**options, "extra": dict(extra or {})}
-    given["attachments"] = tuple(_attachment(one) for one in attachments)
-    return Content(**place, body=body, **given)
-
-
-def place_of(to: object, user_id: int | None) -> dict[str, Any]:
-    """Return the fields of a `Content` that say where it goes.
-
-    :param user_id: the bot's user, if it is known.
-    :raises InvalidArgument: if it is neither a user nor a dialog.
-    """
-    if isinstance(to, Dialog) and to.type == DialogType.PRIVATE:
-        others = [one for one in to.occupants_ids if one != user_id]
-        if len(others) != 1:
-            raise InvalidArgument("to", "is a private Dialog whose other occupant is not known: pass the user's id")
-        return {"to": others[0], "dialog_id": to.id}
-    found = to.id if isinstance(to, (User, Dialog)) else to.user_id if isinstance(to, Contact) else to
-    if isinstance(found, bool) or not isinstance(found, (int, str)) or not found:
-        raise InvalidArgument("to", f"must be a user, a dialog or the id of one, not {type(to).__name__}")
-    return {"to": found}
-
-
-def _attachment(entry: object) -> Attachment:
-    if isinstance(entry, File):
-        kind = (entry.content_type or "").partition("/")[0]
-        return Attachment(
-            type=kind if kind in ("image", "video", "audio") else "file",
-            id=entry.uid,
-            uid=entry.uid,
-            name=entry.name,
-            size=entry.size,
-            content_type=entry.content_type,
-        )
-    try:
-        return Attachment(**entry) if isinstance(entry, Mapping) else _checked(entry)
-    except TypeError as error:
-        raise InvalidArgument("attachments", f"can't be used: {error}") from error
-
-
-def _checked(entry: object) -> Attachment:
-    if not isinstance(entry, Attachment):
-        raise InvalidArgument("attachments", f"must hold files, Attachments or mappings, not {type(entry).__name__}")
-    return entry
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:24]

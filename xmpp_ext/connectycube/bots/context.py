@@ -5,57 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import datetime as dt
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from attrs import frozen
+from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageRefused, SendOptions, SentMessage
+from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
-from connectycube.chat import AsyncChat, ChatError, ChatMessage, Contact, MessageRefused, SentMessage
-from connectycube.rest import AsyncConnectyCube, ConfigurationError, Dialog, InvalidArgument, User
-
-from .content import Content, SendOptions, content_of, place_of, reply_id
-from .dispatch import Job
-from .models import Stats
+from .content import To, decode_message, reply_id
 from .outbox import Outbox
-from .store import Failure
+from .store import Entry
 
-__all__ = ["Context", "RunningBot", "Tools"]
+if TYPE_CHECKING:
+    from . import Bot
+
+__all__ = ["Context"]
 
 TYPING_INTERVAL: Final = 20.0
 """Seconds after which clients are reminded that the bot is typing: they stop showing it after 30."""
-
-
-class RunningBot(Protocol):
-    """The bot as its handlers see it."""
-
-    @property
-    def stats(self) -> Stats:
-        """What the bot has done so far."""
-        ...
-
-    def failed(self) -> tuple[Failure, ...]:
-        """Return the messages and replies that failed permanently."""
-        ...
-
-    def retry(self, failure_id: str) -> None:
-        """Handle a failed message once more, or send a failed reply once more."""
-        ...
-
-    async def stop(self) -> None:
-        """Stop the bot."""
-        ...
-
-
-@frozen
-class Tools:
-    """What all contexts share."""
-
-    bot: RunningBot
-    chat: AsyncChat
-    cube: AsyncConnectyCube | None
-    outbox: Outbox
 
 
 class Context:
@@ -64,24 +32,32 @@ class Context:
     :ivar message: the message.
     :ivar args: the converted arguments of a command; empty for other messages.
     :ivar match: the result of the pattern or predicate of `@bot.message`; `None` for commands.
-    :ivar chat: the bot's chat.
     :ivar bot: the bot.
+    :ivar chat: the bot's chat.
     :ivar from_history: whether the message was missed and then read from the history.
     :ivar redelivered: whether a handler may have been called for it before, in this process or an earlier one.
     """
 
-    def __init__(self, tools: Tools, job: Job) -> None:
-        self._tools = tools
-        self._key = job.key
+    def __init__(
+        self,
+        bot: Bot,
+        outbox: Outbox,
+        entry: Entry,
+        redelivered: bool,
+        report: Callable[[Context, Exception, str], None],
+    ) -> None:
+        self._outbox = outbox
+        self._report = report
+        self._key = entry.key
         self._scope = "handler"
         self._count = 0
-        self.message: ChatMessage = job.message
+        self.message: ChatMessage = decode_message(entry.message)
         self.args: tuple[Any, ...] = ()
         self.match: Any = None
-        self.chat: AsyncChat = tools.chat
-        self.bot: RunningBot = tools.bot
-        self.from_history: bool = job.from_history
-        self.redelivered: bool = job.redelivered
+        self.bot: Bot = bot
+        self.chat: AsyncChat = bot.chat
+        self.from_history: bool = entry.from_history
+        self.redelivered: bool = redelivered
 
     def _within(self, scope: str) -> Context:
         """Return a copy whose answers have ids of their own."""
@@ -113,9 +89,7 @@ class Context:
 
         :raises ConfigurationError: if the bot has none.
         """
-        if self._tools.cube is None:
-            raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
-        return self._tools.cube
+        return self.bot.cube
 
     # -- answers
 
@@ -132,56 +106,69 @@ class Context:
         :raises InvalidArgument: if an argument is invalid, or the sender is not a user of the application.
         :raises StoreError: if the bot stops before the answer is stored.
         """
-        message = self.message
-        if message.sender_id is None and message.type == "chat":
-            raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
-        place = {"type": message.type, "sender_id": message.sender_id, "dialog_id": message.dialog_id}
-        return await self._put(content_of(place, body, options))
+        return await self._put(self.message, body, options)
 
-    async def send(
-        self, to: int | str | User | Contact | Dialog, body: str | None = None, **options: Unpack[SendOptions]
-    ) -> SentMessage:
+    async def edit(
+        self, reply: SentMessage, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        """Replace the text of an answer, as soon as the server has the answer.
+
+        This returns once the server has the edit, which is not stored: if the bot is killed first, the handler runs
+        again, and can repeat it.
+
+        :param reply: what `reply` returned.
+        :param body: the new text.
+        :param last: whether the answer is the dialog's last message.
+        :param extra: further parameters.
+        :raises InvalidArgument: if an argument is invalid.
+        :raises MessageNotSent: if the chat ends first, or the server refuses the edit.
+        """
+        await self._outbox.left(reply.id)
+        await self.chat.edit_message(self._place, reply, body, last=last, extra=extra)
+
+    async def send(self, to: To, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
         """Send a message to another user or dialog, stored and sent like an answer.
 
         :param to: a user, a dialog, or the id of one.
         :param body: the text.
-        :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
-            `silent`.
+        :param options: as for `reply`.
         :raises InvalidArgument: if an argument is invalid.
         :raises StoreError: if the bot stops before the message is stored.
         """
-        return await self._put(content_of(place_of(to, self.chat.user_id), body, options))
+        return await self._put(to, body, options)
 
-    async def _put(self, content: Content) -> SentMessage:
+    async def _put(self, to: To | ChatMessage, body: str | None, options: SendOptions) -> SentMessage:
         message_id = reply_id(self.chat.user_id, self._key, self._scope, self._count)
         self._count += 1
         # What an error handler sends must not be reported to it again.
-        await self._tools.outbox.put(message_id, content, self if self._scope == "handler" else None)
-        return SentMessage(id=message_id, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
+        report = partial(self._report, self) if self._scope == "handler" else None
+        return await self._outbox.put(message_id, body, options, to=to, report=report)
 
     # -- along with answers
 
     @asynccontextmanager
     async def typing(self) -> AsyncGenerator[None]:
         """Show that the bot is typing: `async with ctx.typing():`. Ignored while disconnected."""
-        await self._type()
-        task = asyncio.get_running_loop().create_task(self._keep_typing(), name="connectycube typing")
+        place = self._place
+
+        async def show() -> None:
+            with contextlib.suppress(ChatError):
+                await self.chat.start_typing(place)
+
+        async def keep_showing() -> None:
+            while True:
+                await asyncio.sleep(TYPING_INTERVAL)
+                await show()
+
+        await show()
+        task = asyncio.get_running_loop().create_task(keep_showing(), name="connectycube typing")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait([task])
             with contextlib.suppress(ChatError):
-                await self.chat.stop_typing(self._place)
-
-    async def _type(self) -> None:
-        with contextlib.suppress(ChatError):
-            await self.chat.start_typing(self._place)
-
-    async def _keep_typing(self) -> None:
-        while True:
-            await asyncio.sleep(TYPING_INTERVAL)
-            await self._type()
+                await self.chat.stop_typing(place)
 
     @property
     def _place(self) -> int | str:

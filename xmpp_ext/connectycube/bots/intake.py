@@ -3,133 +3,92 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Final
+from itertools import compress
 
-from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageReceived
-from connectycube.rest import InvalidArgument
+from connectycube.chat import AsyncChat, ChatMessage, MessageReceived
 
 from .content import dialog_of, encode, key_of
-from .dispatch import Job
+from .dispatch import Dispatcher
 from .models import Stats
-from .persistence import Persistence
-from .store import Entry
+from .store import Entry, Store, StoreError
 
-__all__ = ["Intake", "Marks"]
-
-logger = logging.getLogger("connectycube.bots")
-
-MOST_MARKS: Final = 1000
-"""Delivered marks on their way."""
-
-
-class Marks:
-    """Sends delivered marks in the background. One that is lost is sent again only if its message comes again."""
-
-    def __init__(self, chat: AsyncChat) -> None:
-        self._chat = chat
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def send(self, message: ChatMessage) -> None:
-        """Mark a message as delivered if its sender wants that, and its dialog is known."""
-        if not message.markable or message.id is None or message.sender_id is None or message.dialog_id is None:
-            return
-        if len(self._tasks) >= MOST_MARKS:
-            logger.debug("too many delivered marks are pending: %s gets none", message.id)
-            return
-        task = asyncio.get_running_loop().create_task(self._send(message), name="connectycube mark")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _send(self, message: ChatMessage) -> None:
-        try:
-            await self._chat.mark_delivered(message)
-        except (ChatError, InvalidArgument) as error:
-            logger.debug("message %s is not marked as delivered: %s", message.id, error)
-
-    async def stop(self) -> None:
-        """Give up those that are on their way."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+__all__ = ["Intake"]
 
 
 class Intake:
-    """Stores what the chat receives.
+    """Stores what the chat receives, and what was missed. What is new goes on to the dispatcher."""
 
-    :param accept: takes the messages that are new, once they are stored.
-    """
-
-    def __init__(
-        self,
-        user_id: int,
-        persistence: Persistence,
-        stats: Stats,
-        marks: Marks,
-        accept: Callable[[Iterable[Job]], None],
-    ) -> None:
-        self._user_id = user_id
-        self._persistence = persistence
+    def __init__(self, chat: AsyncChat, store: Store, stats: Stats, dispatcher: Dispatcher) -> None:
+        self._user_id = chat.user_id
+        self._store = store
         self._stats = stats
-        self._marks = marks
-        self._accept = accept
-        self._staged: list[tuple[Entry, ChatMessage]] = []
-        self._reads: list[tuple[list[tuple[Entry, ChatMessage]], Callable[[], None]]] = []
-        self._task: asyncio.Task[None] | None = None
-        self.storing: set[str] = set()
-        """The keys of messages that are not stored yet."""
+        self._dispatcher = dispatcher
+        self._read: list[ChatMessage] = []
+        """What came with the read from the socket that is in progress."""
+        self._storing = 0
+        self._mark = chat._hold(self._keep)
 
     def received(self, event: MessageReceived) -> None:
         """Note a message. It belongs to the read that is in progress."""
-        message = event.message
-        if message.sender_id == self._user_id:
-            return
-        key = key_of(message)
-        self._staged.append((Entry(key=key, dialog=dialog_of(message), message=encode(message)), message))
-        self.storing.add(key)
+        if event.message.sender_id != self._user_id:
+            self._read.append(event.message)
 
-    def keep(self, done: Callable[[], None]) -> None:
-        """Store the messages of a read from the socket, and call a function afterwards."""
-        read, self._staged = self._staged, []
-        if not read and self._task is None:
+    def _keep(self, done: Callable[[], None]) -> None:
+        """Store the messages of a read, and call a function afterwards. The order of the reads is kept."""
+        messages, self._read = self._read, []
+        if not messages and not self._storing:
             done()
             return
-        self._reads.append((read, done))
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._store(), name="connectycube intake")
+        entries = [_entry(message) for message in messages]
+        self._storing += 1
+        self._store.put(entries).add_done_callback(partial(self._kept, messages, entries, done))
 
-    async def _store(self) -> None:
-        try:
-            while self._reads:
-                reads, self._reads = self._reads, []
-                await self._store_reads(reads)
-        finally:
-            self._task = None
+    def _kept(
+        self,
+        messages: list[ChatMessage],
+        entries: list[Entry],
+        done: Callable[[], None],
+        stored: asyncio.Future[list[bool]],
+    ) -> None:
+        self._storing -= 1
+        if isinstance(stored.exception(), StoreError):
+            return  # The bot stops. The server has not been told that they arrived.
+        new = stored.result()
+        done()
+        for message in messages:
+            self._mark(message)
+        self._stats.duplicates += new.count(False)
+        self._accept(entries, new)
 
-    async def _store_reads(self, reads: list[tuple[list[tuple[Entry, ChatMessage]], Callable[[], None]]]) -> None:
-        found = [one for read, _ in reads for one in read]
-        positions: list[int | None] = []
-        if found:
-            put = partial(self._persistence.store.put, [entry for entry, _ in found])
-            positions = await self._persistence.insist(put)
-        for _, done in reads:
-            done()
-        new = []
-        for (entry, message), position in zip(found, positions, strict=True):
-            self.storing.discard(entry.key)
-            self._marks.send(message)
-            if position is None:
-                self._stats.duplicates += 1
-            else:
-                self._stats.received += 1
-                new.append(Job(entry.key, entry.dialog, position, message, from_history=False))
-        self._accept(new)
+    def _accept(self, entries: list[Entry], new: list[bool]) -> None:
+        self._stats.received += new.count(True)
+        self._dispatcher.feed(compress(entries, new))
 
-    async def stop(self) -> None:
-        """Give up what is not stored yet: the server has not been told that it arrived."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+    async def put_missed(self, messages: Sequence[ChatMessage], delivered: Collection[str] = ()) -> None:
+        """Store missed messages of a dialog. Their live copies that are not in memory yet move behind older ones.
+
+        :param delivered: the ids of those that are marked as delivered already.
+        """
+        entries = [_entry(message, from_history=True) for message in messages]
+        if not entries:
+            return
+        new = await self._store.put(
+            entries, {entry.key for entry in entries} - self._dispatcher.keys(entries[0].dialog)
+        )
+        self._stats.backfilled += new.count(True)
+        self._accept(entries, new)
+        for message in compress(messages, new):
+            if message.id not in delivered:
+                self._mark(message)
+
+    async def put_answered(self, messages: Sequence[ChatMessage]) -> None:
+        """Store messages as handled, so that a later look at the history does not find them."""
+        entries = [_entry(message, from_history=True) for message in messages]
+        for entry in compress(entries, await self._store.put(entries)):
+            self._store.finish(entry.key)
+
+
+def _entry(message: ChatMessage, from_history: bool = False) -> Entry:
+    return Entry(key=key_of(message), dialog=dialog_of(message), message=encode(message), from_history=from_history)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Collection, Sequence
-from enum import Enum
+from typing import Final, TypeVar
 
 from attrs import define, evolve
 
-from .store import Counts, Entry, Failure, Reply, Stored
+from .store import Counts, Entry, Failure, Reply, note_failure
 
 __all__ = ["MemoryStore"]
 
+T = TypeVar("T")
 
-class _State(Enum):
-    WAITING = 0
-    DONE = 1
-    FAILED = 2
+MOST_DONE: Final = 100_000
+"""Messages and replies that are remembered once they are done, to recognize copies of them."""
 
 
 @define
 class _Row:
-    """A message or a reply. Its content is dropped once it is done."""
+    """A message or reply that waits or has failed.
 
-    position: int
-    content: Entry | Reply | None
-    state: _State
+    :ivar at: when it was stored.
+    """
+
+    content: Entry | Reply
     at: dt.datetime
-    error: str = ""
+    failure: Failure | None = None
 
 
 class MemoryStore:
@@ -37,9 +38,12 @@ class MemoryStore:
     durable = False
 
     def __init__(self) -> None:
-        self.position = 0
+        self._position = 0
+        self.failed: dict[str, Failure] = {}
         self._rows: dict[str, _Row] = {}
-        """Messages by key and replies by id, the oldest first."""
+        """What waits or has failed, by key or id, in the order in which it is to be done."""
+        self._done: dict[str, dt.datetime] = {}
+        """When messages were stored that are handled, and replies sent, those that were done first at the front."""
         self._checkpoint: dt.datetime | None = None
 
     async def open(self) -> None:
@@ -48,151 +52,157 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing."""
 
-    async def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> list[int | None]:
-        """Store messages in this order."""
-        return [self._put(entry, entry.key in moved) for entry in entries]
+    def _close(self, key: str, at: dt.datetime | None = None) -> asyncio.Future[None]:
+        if (row := self._rows.pop(key, None)) is not None:
+            self._done[key] = row.at if at is None else at
+            if len(self._done) > MOST_DONE:
+                del self._done[next(iter(self._done))]
+        return _future(None)
 
-    def _put(self, entry: Entry, move: bool) -> int | None:
+    # -- messages
+
+    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
+        """Store messages in this order."""
+        return _future([self._put(entry, entry.key in moved) for entry in entries])
+
+    def _put(self, entry: Entry, move: bool) -> bool:
         row = self._rows.get(entry.key)
         if row is None:
-            self._add(entry.key, entry)
-            return self.position
-        if not move or row.state is not _State.WAITING:
-            return None
-        self._move(entry.key, row)
-        return self.position
-
-    def _add(self, key: str, content: Entry | Reply) -> None:
-        self.position += 1
-        self._rows[key] = _Row(self.position, content, _State.WAITING, _now())
-
-    def _move(self, key: str, row: _Row) -> None:
-        self.position += 1
-        row.position = self.position
-        self._rows[key] = self._rows.pop(key)
-
-    async def pending(self, after: int, limit: int) -> list[Stored]:
-        """Return the first messages beyond a position that are not handled yet."""
-        found = [
-            Stored(row.position, row.content)
-            for row in self._rows.values()
-            if row.position > after and row.state is _State.WAITING and isinstance(row.content, Entry)
-        ]
-        return found[:limit]
-
-    async def finish(self, key: str) -> None:
-        """Note that a message was handled."""
-        if (row := self._rows.get(key)) is not None:
-            row.state, row.content = _State.DONE, None
-
-    async def fail(self, key: str, error: str) -> Failure | None:
-        """Note that a message can't be handled."""
-        return self._failed(key, error)
-
-    def _failed(self, key: str, error: str) -> Failure | None:
-        row = self._rows.get(key)
-        if row is None or row.content is None:
-            return None
-        row.state, row.error, row.at = _State.FAILED, error, _now()
-        return _failure(key, row)
-
-    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
-        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
-        return {
-            key
-            for key in ids
-            if (row := self._rows.get(key)) is not None
-            and row.at <= until
-            and not (isinstance(row.content, Reply) and row.state is not _State.DONE)
-        }
-
-    async def put_reply(self, reply: Reply) -> Reply | None:
-        """Store a reply."""
-        if reply.id in self._rows:
-            return None
-        self._add(reply.id, reply)
-        return evolve(reply, position=self.position)
-
-    async def unsent(self) -> list[Reply]:
-        """Return the replies that are not sent yet, in order."""
-        return [
-            evolve(row.content, position=row.position)
-            for row in self._rows.values()
-            if row.state is _State.WAITING and isinstance(row.content, Reply)
-        ]
-
-    async def sent(self, reply_id: str) -> None:
-        """Note that the server has a reply."""
-        if (row := self._rows.get(reply_id)) is not None:
-            row.state, row.content, row.at = _State.DONE, None, _now()
-
-    async def fail_reply(self, reply_id: str, error: str) -> Failure | None:
-        """Note that a reply can't be sent."""
-        return self._failed(reply_id, error)
-
-    async def failures(self, limit: int) -> list[Failure]:
-        """Return the latest failures, oldest first."""
-        found = [_failure(key, row) for key, row in self._rows.items() if row.state is _State.FAILED]
-        return sorted(found, key=lambda failure: failure.failed_at)[-limit:]
-
-    async def retry(self, failure_id: str) -> Stored | Reply | None:
-        """Let a failed message or reply wait again, at the end."""
-        row = self._rows.get(failure_id)
-        if row is None or row.state is not _State.FAILED or row.content is None:
-            return None
-        self._move(failure_id, row)
-        row.state = _State.WAITING
-        if isinstance(row.content, Entry):
-            return Stored(row.position, row.content)
-        return evolve(row.content, position=row.position)
-
-    async def changed(self) -> bool:
-        """Return `False`: no other process can reach it."""
+            is_new = entry.key not in self._done
+            if is_new:
+                self._rows[entry.key] = _Row(evolve(entry), _now())
+            return is_new
+        if move and row.failure is None:
+            self._rows[entry.key] = self._rows.pop(entry.key)
         return False
 
-    async def checkpoint(self) -> dt.datetime | None:
-        """Return the time up to which nothing is missing."""
-        return self._checkpoint
+    def _waiting(self) -> list[Entry]:
+        return [row.content for row in self._rows.values() if row.failure is None and isinstance(row.content, Entry)]
 
-    async def set_checkpoint(self, at: dt.datetime) -> None:
+    def dialogs(self) -> asyncio.Future[dict[str, int]]:
+        """Return how many messages wait in each dialog."""
+        found: dict[str, int] = {}
+        for entry in self._waiting():
+            found[entry.dialog] = found.get(entry.dialog, 0) + 1
+        return _future(found)
+
+    def pending(self, dialog: str, limit: int) -> asyncio.Future[list[Entry]]:
+        """Return the first messages of a dialog that wait to be handled."""
+        return _future([evolve(entry) for entry in self._waiting() if entry.dialog == dialog][:limit])
+
+    def begin(self, key: str, attempts: int) -> asyncio.Future[None]:
+        """Note how often a handler was called for a message."""
+        if (row := self._rows.get(key)) is not None and isinstance(row.content, Entry):
+            row.content.attempts = attempts
+        return _future(None)
+
+    def finish(self, key: str) -> asyncio.Future[None]:
+        """Note that a message was handled."""
+        return self._close(key)
+
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+        if until is None:
+            return _future({key for key in ids if key in self._done or key in self._rows})
+        found = {key: self._done[key] for key in ids if key in self._done}
+        rows = {key: self._rows[key] for key in ids if key in self._rows}
+        found |= {key: row.at for key, row in rows.items() if isinstance(row.content, Entry)}
+        return _future({key for key, at in found.items() if at <= until})
+
+    # -- replies
+
+    def put_reply(self, reply: Reply) -> asyncio.Future[Reply | None]:
+        """Store a reply."""
+        if reply.id in self._rows or reply.id in self._done:
+            return _future(None)
+        self._position += 1
+        stored = evolve(reply, position=self._position)
+        self._rows[reply.id] = _Row(stored, _now())
+        return _future(stored)
+
+    def unsent(self, after: int) -> asyncio.Future[list[Reply]]:
+        """Return the replies beyond a position that are not sent yet, in order."""
+        found = [row.content for row in self._rows.values() if row.failure is None and isinstance(row.content, Reply)]
+        return _future([reply for reply in found if reply.position > after])
+
+    def sent(self, reply_id: str) -> asyncio.Future[None]:
+        """Note that the server has a reply."""
+        return self._close(reply_id, _now())
+
+    # -- failures, and the store as a whole
+
+    async def fail(self, failure_id: str, error: str) -> Failure | None:
+        """Note that a message can't be handled, or a reply not be sent."""
+        row = self._rows.get(failure_id)
+        if row is None:
+            return None
+        content = row.content
+        row.failure = Failure(
+            id=failure_id,
+            kind="message" if isinstance(content, Entry) else "reply",
+            dialog=content.dialog,
+            error=error,
+            failed_at=_now(),
+            content=content.message if isinstance(content, Entry) else content.content,
+        )
+        note_failure(self.failed, row.failure)
+        return row.failure
+
+    def retry(self, failure_id: str) -> asyncio.Future[bool]:
+        """Let a failed message or reply wait again, at the end."""
+        self.failed.pop(failure_id, None)
+        row = self._rows.get(failure_id)
+        if row is None or row.failure is None:
+            return _future(False)
+        del self._rows[failure_id]
+        if isinstance(row.content, Entry):
+            self.put([evolve(row.content, attempts=0)])
+        else:
+            self.put_reply(row.content)
+        return _future(True)
+
+    def changed(self) -> asyncio.Future[bool]:
+        """Return `False`: no other process can reach it."""
+        return _future(False)
+
+    def checkpoint(self) -> asyncio.Future[dt.datetime | None]:
+        """Return the time up to which nothing is missing."""
+        return _future(self._checkpoint)
+
+    def set_checkpoint(self, at: dt.datetime) -> asyncio.Future[None]:
         """Set the time up to which nothing is missing."""
         self._checkpoint = at
+        return _future(None)
 
-    async def prune(self, before: dt.datetime, failed_before: dt.datetime) -> int:
+    def prune(self, before: dt.datetime, failed_before: dt.datetime) -> asyncio.Future[int]:
         """Forget what was handled or sent before a time, and what failed before another."""
-        limits = {_State.DONE: before, _State.FAILED: failed_before}
-        old = [key for key, row in self._rows.items() if row.state in limits and row.at < limits[row.state]]
-        for key in old:
+        done = [key for key, at in self._done.items() if at < before]
+        for key in done:
+            del self._done[key]
+        failed = [key for key, row in self._rows.items() if row.failure and row.failure.failed_at < failed_before]
+        for key in failed:
             del self._rows[key]
-        return len(old)
+            self.failed.pop(key, None)
+        return _future(len(done) + len(failed))
 
-    async def counts(self) -> Counts:
+    def counts(self) -> asyncio.Future[Counts]:
         """Return how much it holds."""
-        found = Counts()
-        for row in self._rows.values():
-            if row.state is _State.FAILED:
-                found.failed += 1
-            elif row.state is _State.WAITING and isinstance(row.content, Reply):
-                found.unsent += 1
-            elif row.state is _State.WAITING:
-                found.pending += 1
-        # What is done has no content any more: only the keys of messages have a colon.
-        found.handled = sum(row.state is _State.DONE and ":" in key for key, row in self._rows.items())
-        return found
+        waiting = [row.content for row in self._rows.values() if row.failure is None]
+        pending = sum(isinstance(content, Entry) for content in waiting)
+        return _future(
+            Counts(
+                pending=pending,
+                handled=sum(":" in key for key in self._done),  # Only the keys of messages have a colon.
+                failed=len(self._rows) - len(waiting),
+                unsent=len(waiting) - pending,
+            )
+        )
 
 
-def _failure(key: str, row: _Row) -> Failure:
-    content = row.content
-    assert content is not None
-    is_message = isinstance(content, Entry)
-    return Failure(
-        id=key,
-        kind="message" if is_message else "reply",
-        dialog=content.dialog,
-        error=row.error,
-        failed_at=row.at,
-        content=content.message if isinstance(content, Entry) else content.content,
-    )
+def _future(result: T) -> asyncio.Future[T]:
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future.set_result(result)
+    return future
 
 
 def _now() -> dt.datetime:

@@ -20,7 +20,7 @@ class Stats:
     :ivar sent: replies that the server has.
     :ivar blocked: times that the event loop was blocked for a second or more.
     :ivar running: messages being handled.
-    :ivar waiting: messages in memory that are waiting for a handler.
+    :ivar waiting: messages that are waiting for a handler.
     :ivar unsent: replies that are waiting to be sent.
     """
 

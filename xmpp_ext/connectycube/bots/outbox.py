@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import heapq
 import logging
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from connectycube.chat import (
     AsyncChat,
     ChatError,
+    ChatMessage,
     MessageBlocked,
     MessageFailed,
     MessageRefused,
     MessageTooLong,
     RecipientBlocked,
+    SendOptions,
+    SentMessage,
 )
 from connectycube.rest import ConnectyCubeError, InvalidArgument
 
-from .content import Content, decode_content, encode
+from .calls import finish, text_of
+from .content import To, content_of, decode_content, encode
 from .models import Stats
-from .persistence import Persistence
-from .store import Failure, Reply
+from .store import Reply, Store
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Report"]
 
 MOST_AT_ONCE: Final = 500
 """Replies that are on their way to the server at a time."""
@@ -36,164 +39,153 @@ MOST_BOUNCING: Final = 1000
 PAUSE: Final = 1.0
 """Seconds before a reply is sent again that could not be."""
 
+Report: TypeAlias = Callable[[Exception, str], None]
+"""Gets the error of a reply that the server refuses, and the reply's id."""
+
 logger = logging.getLogger("connectycube.bots")
 
 
 class Outbox:
-    """Sends what is stored, in order.
+    """Sends what is stored, in order."""
 
-    :param refused: called with the id of each reply that is refused, its failure if kept, the error and its origin.
-    """
-
-    def __init__(
-        self,
-        chat: AsyncChat,
-        persistence: Persistence,
-        stats: Stats,
-        refused: Callable[[str, Failure | None, Exception, object], None],
-    ) -> None:
+    def __init__(self, chat: AsyncChat, store: Store, stats: Stats) -> None:
         self._chat = chat
-        self._persistence = persistence
+        self._store = store
         self._stats = stats
-        self._refused = refused
-        self._waiting: list[tuple[int, Reply]] = []
-        self._ids: set[str] = set()
-        """The ids of the replies that wait for the server."""
-        self._origins: dict[str, object] = {}
-        self._acknowledged: dict[str, object] = {}
-        """The latest replies that the server has, and their origins."""
+        self._waiting: list[tuple[int, Reply, Report | None]] = []
+        """A heap, by position."""
+        self._last = 0
+        """The latest position that has been in it."""
+        self._leaving: set[str] = set()
+        """The ids of the replies that the server neither has nor has refused."""
+        self._accepted: dict[str, Report | None] = {}
+        """The latest replies that the server has."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._sending = self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
-        self._stopped = False
-        self._started = False
+        self._changed = asyncio.Event()
 
     @property
     def unsent(self) -> int:
         """How many replies wait for the server."""
         return len(self._waiting) + len(self._tasks)
 
+    async def put(
+        self,
+        message_id: str,
+        body: str | None,
+        options: SendOptions,
+        *,
+        to: To | ChatMessage,
+        report: Report | None = None,
+    ) -> SentMessage:
+        """Store a message, and send it in the background. If its id was stored before, that one counts.
+
+        :param to: where it goes, or the message that it answers.
+        """
+        content = content_of(body, options, to=to, user_id=self._chat.user_id)
+        reply = Reply(id=message_id, dialog=content.dialog, content=encode(content))
+        await self._until(lambda: len(self._waiting) < MOST_WAITING or self._stopped)
+        stored = await self._store.put_reply(reply)
+        if stored is not None:
+            self._add(stored, report)
+        return SentMessage(id=message_id, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
+
     async def load(self) -> None:
-        """Take up what is stored and not sent, as another process may have left it."""
-        for reply in await self._persistence.store.unsent():
-            if reply.id not in self._ids:
-                self.add(reply)
+        """Take up what is only in the store, as an earlier process or a retry may have left it."""
+        for reply in await self._store.unsent(self._last):
+            if reply.position > self._last:
+                self._add(reply, None)
+
+    async def left(self, reply_id: str) -> None:
+        """Wait until the server has a reply or has refused it."""
+        await self._until(lambda: reply_id not in self._leaving)
 
     def start(self) -> None:
         """Begin to send: the chat is connected."""
-        self._started = True
+        self._sending = True
         self._pump()
 
-    async def put(self, reply_id: str, content: Content, origin: object = None) -> None:
-        """Store a reply, and send it in the background. If its id was stored before, do nothing.
-
-        :param origin: what `refused` gets.
-        :raises StoreError: if the bot stops before it is stored.
-        """
-        reply = Reply(id=reply_id, dialog=content.dialog, content=encode(content))
-        await self._room.wait()
-        stored = await self._persistence.insist(partial(self._persistence.store.put_reply, reply))
-        if stored is not None:
-            if origin is not None:
-                self._origins[reply_id] = origin
-            self.add(stored)
-
-    def add(self, reply: Reply) -> None:
-        """Send a reply that is stored."""
-        self._ids.add(reply.id)
-        heapq.heappush(self._waiting, (reply.position, reply))
-        self._empty.clear()
-        if len(self._waiting) >= MOST_WAITING:
-            self._room.clear()
+    def _add(self, reply: Reply, report: Report | None) -> None:
+        self._last = max(self._last, reply.position)
+        self._leaving.add(reply.id)
+        heapq.heappush(self._waiting, (reply.position, reply, report))
         self._pump()
 
     def _pump(self) -> None:
-        while self._waiting and len(self._tasks) < MOST_AT_ONCE and self._pause is None:
-            if self._stopped or not self._started:
-                return
-            _, reply = heapq.heappop(self._waiting)
-            task = asyncio.get_running_loop().create_task(self._send(reply), name=f"connectycube reply {reply.id}")
+        while self._sending and self._pause is None and self._waiting and len(self._tasks) < MOST_AT_ONCE:
+            work = self._send(*heapq.heappop(self._waiting))
+            task = asyncio.get_running_loop().create_task(work, name="connectycube reply")
             self._tasks.add(task)
             task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if len(self._waiting) < MOST_WAITING // 2:
-            self._room.set()
         self._pump()
-        if not self._waiting and not self._tasks:
-            self._empty.set()
+        self._changed.set()
         if not task.cancelled():
             task.result()  # An error is a bug of ours: the loop reports it.
 
-    async def _send(self, reply: Reply) -> None:
-        content = decode_content(reply.content)
-        chat = self._chat
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _send(self, position: int, reply: Reply, report: Report | None) -> None:
+        chat, content = self._chat, decode_content(reply.content)
+        options: dict[str, Any] = {**content.options, "attachments": content.attachments, "message_id": reply.id}
         try:
             if content.to is None:
-                await chat.reply(content.answered, content.body, message_id=reply.id, **content.options)
+                await chat.reply(content.answered, content.body, **options)
             else:
-                await chat.send(
-                    content.to, content.body, dialog_id=content.dialog_id, message_id=reply.id, **content.options
-                )
+                await chat.send(content.to, content.body, dialog_id=content.dialog_id, **options)
         except (InvalidArgument, MessageRefused, MessageTooLong) as error:
-            self._persistence.later(self._fail(reply, error))
+            self._leaving.discard(reply.id)
+            if await self._store.fail(reply.id, text_of(error)) is not None:
+                self._refused(reply.id, error, report)
         except (ChatError, ConnectyCubeError) as error:
-            self._postpone(reply, error)
+            logger.info("%s; the bot will retry", error)
+            heapq.heappush(self._waiting, (position, reply, report))
+            # Those behind it wait as well, to keep their order.
+            if self._pause is None and self._sending:
+                self._pause = asyncio.get_running_loop().call_later(PAUSE, self._resume)
         else:
+            self._leaving.discard(reply.id)
             self._stats.sent += 1
-            self._acknowledged[reply.id] = self._origins.pop(reply.id, None)
-            if len(self._acknowledged) > MOST_BOUNCING:
-                del self._acknowledged[next(iter(self._acknowledged))]
-            self._persistence.later(self._note_sent(reply))
-
-    async def _note_sent(self, reply: Reply) -> None:
-        await self._persistence.insist(partial(self._persistence.store.sent, reply.id))
-        self._ids.discard(reply.id)
-
-    async def _fail(self, reply: Reply, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}"
-        failure = await self._persistence.insist(partial(self._persistence.store.fail_reply, reply.id, text))
-        self._ids.discard(reply.id)
-        origin = self._origins.pop(reply.id, None)
-        if failure is not None:
-            self._refused(reply.id, failure, error, origin)
-
-    def bounced(self, event: MessageFailed | MessageBlocked) -> None:
-        """Report a reply that the server sends back after it has accepted it. It is not kept: it was sent."""
-        if event.message_id not in self._acknowledged:
-            return
-        origin = self._acknowledged.pop(event.message_id)
-        error = event.error if isinstance(event, MessageFailed) else RecipientBlocked(event.message_id, None)
-        self._refused(event.message_id, None, error, origin)
-
-    def _postpone(self, reply: Reply, error: Exception) -> None:
-        """Send a reply later, and those behind it after it."""
-        logger.info("%s; the bot will retry", error)
-        heapq.heappush(self._waiting, (reply.position, reply))
-        if self._pause is None and not self._stopped:
-            self._pause = asyncio.get_running_loop().call_later(PAUSE, self._resume)
+            self._store.sent(reply.id)
+            self._accepted[reply.id] = report
+            if len(self._accepted) > MOST_BOUNCING:
+                del self._accepted[next(iter(self._accepted))]
 
     def _resume(self) -> None:
         self._pause = None
         self._pump()
 
+    def bounced(self, event: MessageFailed | MessageBlocked) -> None:
+        """Report a reply that the server sends back after it has accepted it. It is not kept: it was sent."""
+        if event.message_id in self._accepted:
+            report = self._accepted.pop(event.message_id)
+            blocked = RecipientBlocked(event.message_id, None)
+            self._refused(event.message_id, event.error if isinstance(event, MessageFailed) else blocked, report)
+
+    def _refused(self, reply_id: str, error: Exception, report: Report | None) -> None:
+        logger.warning("%s", error)
+        self._stats.failed += 1
+        if report is not None:
+            report(error, reply_id)
+
     async def flush(self, timeout: float) -> None:
         """Wait until the server has everything, or the time is over."""
         try:
             async with asyncio.timeout(timeout):
-                await self._empty.wait()
+                await self._until(lambda: not self.unsent)
         except TimeoutError:
             logger.warning("%d replies are still unsent and stay in the store", self.unsent)
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float) -> None:
         """Send nothing more. What the server has not acknowledged stays stored."""
-        self._stopped = True
-        self._room.set()
+        self._sending, self._stopped = False, True
+        self._changed.set()
         if self._pause is not None:
             self._pause.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await finish(self._tasks, grace)

@@ -1,21 +1,59 @@
 """What a bot keeps: the messages it received until they are handled, its answers until they are sent.
 
-A backend implements `Store`. Each method is a transaction of its own and returns once its effect is durable; nothing
-depends on two of them succeeding together. Positions are the only order: a later entry has a higher one.
+A backend implements `Store`. Calls take effect in the order in which they are made, each as a transaction of its own.
+The future that a call returns is done once its effect is durable; who does not need to know that need not await it.
+What fails is repeated, and reported once, until it succeeds or the store is closed: only then the future holds a
+`StoreError`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from attrs import define, field, frozen
 
-__all__ = ["Counts", "Entry", "Failure", "Reply", "Store", "Stored"]
+from connectycube.rest import ConnectyCubeError
+
+__all__ = ["MOST_FAILURES", "Counts", "Entry", "Failure", "Reply", "Store", "StoreError", "StoreLocked", "note_failure"]
+
+MOST_FAILURES: Final = 1000
+"""How many failures are kept in memory; a store may hold more."""
 
 
-@frozen(kw_only=True)
+class StoreError(ConnectyCubeError):
+    """The store can't be opened, read or written.
+
+    :ivar name: the store, such as the path of its file.
+    :ivar problem: what is wrong and how to fix it.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name = name
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the store {self.name} {self.problem}"
+
+
+class StoreLocked(StoreError):
+    """Another process uses the store.
+
+    :ivar holder: that process.
+    """
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(name, f"is in use by {holder}: stop it first, or give each bot its own store")
+        self.holder = holder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.holder)
+
+
+@define(kw_only=True)
 class Entry:
     """A message that was received.
 
@@ -23,20 +61,16 @@ class Entry:
     :ivar dialog: messages with the same value are handled in order.
     :ivar message: the message as JSON.
     :ivar from_history: whether it was read from the history.
+    :ivar attempts: how often a handler was called for it; the store may not know of the first time.
+    :ivar redelivered: whether an earlier process stored it, and may have called a handler for it.
     """
 
     key: str
     dialog: str
     message: bytes
     from_history: bool = False
-
-
-@frozen
-class Stored:
-    """An entry and its position."""
-
-    position: int
-    entry: Entry
+    attempts: int = 0
+    redelivered: bool = False
 
 
 @frozen(kw_only=True)
@@ -92,7 +126,7 @@ class Counts:
 
 
 class Store(Protocol):
-    """Keeps a bot's messages and replies. All methods raise `StoreError` if they have had no effect."""
+    """Keeps a bot's messages and replies."""
 
     @property
     def name(self) -> str:
@@ -105,88 +139,98 @@ class Store(Protocol):
         ...
 
     @property
-    def position(self) -> int:
-        """The position of the latest entry or reply."""
+    def failed(self) -> Mapping[str, Failure]:
+        """The latest failures by id, oldest first. A retry removes its own at once."""
         ...
 
     async def open(self) -> None:
-        """Open it for this process alone."""
+        """Open it for this process alone. Raises `StoreError` if that is not possible."""
         ...
 
     async def close(self) -> None:
-        """Close it. It can be opened again."""
+        """Finish all calls, without repeating what fails, and close it. It can be opened again."""
         ...
 
     # -- messages
 
-    async def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> list[int | None]:
-        """Store messages in this order.
+    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
+        """Store messages in this order. Returns of each whether it is new.
 
-        :param moved: keys of messages that get a new position if they are stored and not handled yet.
-        :returns: the position of each; `None` if it was stored before and has not moved.
+        :param moved: keys of messages that get behind all others if they were stored before and wait.
         """
         ...
 
-    async def pending(self, after: int, limit: int) -> list[Stored]:
-        """Return the first messages beyond a position that are not handled yet."""
+    def dialogs(self) -> asyncio.Future[dict[str, int]]:
+        """Return how many messages wait in each dialog, the one with the oldest message first."""
         ...
 
-    async def finish(self, key: str) -> None:
+    def pending(self, dialog: str, limit: int) -> asyncio.Future[list[Entry]]:
+        """Return the first messages of a dialog that wait to be handled."""
+        ...
+
+    def begin(self, key: str, attempts: int) -> asyncio.Future[None]:
+        """Note how often a handler was called for a message, including the call that follows."""
+        ...
+
+    def finish(self, key: str) -> asyncio.Future[None]:
         """Note that a message was handled."""
         ...
 
-    async def fail(self, key: str, error: str) -> Failure | None:
-        """Note that a message can't be handled. Returns `None` if it is not stored."""
-        ...
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
 
-    async def known(self, ids: Collection[str], until: dt.datetime) -> set[str]:
-        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+        :param until: the time; `None` for all that is stored, replies that are not sent yet included.
+        """
         ...
 
     # -- replies
 
-    async def put_reply(self, reply: Reply) -> Reply | None:
-        """Store a reply. Returns it with its position, or `None` if its id was stored before: the first one counts."""
+    def put_reply(self, reply: Reply) -> asyncio.Future[Reply | None]:
+        """Store a reply. Returns it with its position; `None` if its id was stored before: the first one counts."""
         ...
 
-    async def unsent(self) -> list[Reply]:
-        """Return the replies that are not sent yet, in order."""
+    def unsent(self, after: int) -> asyncio.Future[list[Reply]]:
+        """Return the replies beyond a position that are not sent yet, in order."""
         ...
 
-    async def sent(self, reply_id: str) -> None:
+    def sent(self, reply_id: str) -> asyncio.Future[None]:
         """Note that the server has a reply."""
-        ...
-
-    async def fail_reply(self, reply_id: str, error: str) -> Failure | None:
-        """Note that a reply can't be sent. Returns `None` if it is not stored."""
         ...
 
     # -- failures, and the store as a whole
 
-    async def failures(self, limit: int) -> list[Failure]:
-        """Return the latest failures, oldest first."""
+    async def fail(self, failure_id: str, error: str) -> Failure | None:
+        """Note that a message can't be handled, or a reply not be sent. Returns `None` if that was done already."""
         ...
 
-    async def retry(self, failure_id: str) -> Stored | Reply | None:
-        """Let a failed message or reply wait again, at the end. Returns `None` if there is no such failure."""
+    def retry(self, failure_id: str) -> asyncio.Future[bool]:
+        """Let a failed message or reply wait again, at the end. Returns whether there is such a failure."""
         ...
 
-    async def changed(self) -> bool:
-        """Return whether another process has changed it since the last call."""
+    def changed(self) -> asyncio.Future[bool]:
+        """Return whether another process has changed it since the last call, and look at its failures."""
         ...
 
-    async def checkpoint(self) -> dt.datetime | None:
+    def checkpoint(self) -> asyncio.Future[dt.datetime | None]:
         """Return the time up to which nothing is missing."""
         ...
 
-    async def set_checkpoint(self, at: dt.datetime) -> None:
+    def set_checkpoint(self, at: dt.datetime) -> asyncio.Future[None]:
         """Set the time up to which nothing is missing."""
         ...
 
-    async def prune(self, before: dt.datetime, failed_before: dt.datetime) -> int:
+    def prune(self, before: dt.datetime, failed_before: dt.datetime) -> asyncio.Future[int]:
         """Forget what was handled or sent before a time, and what failed before another. Returns how many."""
         ...
 
-    async def counts(self) -> Counts:
+    def counts(self) -> asyncio.Future[Counts]:
         """Return how much it holds."""
         ...
+
+
+def note_failure(failed: dict[str, Failure], failure: Failure) -> None:
+    """Add the latest failure, and forget the oldest if there are too many."""
+    failed.pop(failure.id, None)
+    failed[failure.id] = failure
+    if len(failed) > MOST_FAILURES:
+        del failed[next(iter(failed))]

@@ -72,9 +72,10 @@ try:
         TypingStopped,
     )
     from .features.contacts import Contacts
+    from .features.messages import attachments_of
     from .features.privacy import Privacy
     from .machines.connection import Backoff, Reason, State
-    from .models import ChatMessage, ChatState, Contact, PrivacyRule, SentMessage, Subscription
+    from .models import ChatMessage, ChatState, Contact, PrivacyRule, SendOptions, SentMessage, Subscription
 except ModuleNotFoundError as error:
     raise missing_extra("chat", error) from error
 
@@ -133,6 +134,7 @@ __all__ = [
     "Reconnecting",
     "RequestRefused",
     "RequestUnanswered",
+    "SendOptions",
     "SentMessage",
     "StanzaRefused",
     "StanzaRejected",
@@ -145,4 +147,5 @@ __all__ = [
     "TlsRefused",
     "TypingStarted",
     "TypingStopped",
+    "attachments_of",
 ]

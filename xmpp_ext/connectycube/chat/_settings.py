@@ -61,10 +61,19 @@ def shared_context() -> ssl.SSLContext:
 
     A context takes most of a connection's memory and is only read, so one is enough. It is freed with the last chat
     that uses it.
+
+    :raises ConfigurationError: if `CONNECTYCUBE_CHAT_CA_FILE` names no file with certificates.
     """
-    context = _contexts.get("default")
+    file = os.environ.get("CONNECTYCUBE_CHAT_CA_FILE", "")
+    context = _contexts.get(file)
     if context is None:
-        context = _contexts["default"] = ssl.create_default_context()
+        try:
+            context = _contexts[file] = ssl.create_default_context(cafile=file or None)
+        except OSError as error:
+            if not file:
+                raise
+            reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConfigurationError(f"CONNECTYCUBE_CHAT_CA_FILE can't be used: {file!r}: {reason}") from error
     return context
 
 
@@ -104,6 +113,11 @@ class Settings:
         """The server, for messages."""
         host, port = self.dial
         return self.url or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    @property
+    def local(self) -> bool:
+        """Whether the server is on this machine."""
+        return _is_loopback(self.dial[0])
 
     @property
     def certified(self) -> str:
@@ -194,6 +208,18 @@ class Credentials:
     def cube(self) -> ConnectyCube | AsyncConnectyCube | None:
         """The REST client, while it is logged in as this user."""
         return None if self._current_token() is None else self._cube
+
+    def rest(self, what: str) -> ConnectyCube | AsyncConnectyCube:
+        """Return the REST client.
+
+        :param what: the method that needs it.
+        :raises ConfigurationError: if there is none, or it is not logged in as this user.
+        """
+        if self._cube is None:
+            raise ConfigurationError(f"{what} needs the REST API: create the chat with a logged-in cube")
+        if self.cube is None:
+            raise ConfigurationError(f"{what} needs a session of user {self.user_id}: call login() of the cube first")
+        return self._cube
 
     async def renew(self, refused: str) -> bool:
         """Let the REST client renew its session if it has expired.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Literal, overload
 
 from connectycube.rest import AsyncConnectyCube, ConnectyCube
@@ -11,6 +12,7 @@ from connectycube.rest import AsyncConnectyCube, ConnectyCube
 from ._bus import E1, E2, E3, E4, E5, Bus, E, EventStream, Registration, checked_count, checked_kinds, checked_limit
 from ._connection import Connection
 from ._fork import watch
+from ._history import History, in_thread, messages, start_of
 from ._settings import Credentials, MarkDelivered, Tls, Transport, settings
 from .connection.driver import Driver
 from .connection.flow import Flow
@@ -24,6 +26,7 @@ from .features.privacy import Privacy
 from .features.session import SessionFeatures
 from .features.stanzas import StanzaCalls, Stanzas
 from .machines.connection import Backoff
+from .models import ChatMessage
 
 __all__ = ["AsyncChat"]
 
@@ -53,7 +56,8 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         `none` does not use TLS, and requires `allow_insecure` unless the host is this machine.
     :param allow_insecure: permit a connection without TLS, on which anyone on the way can read and change everything,
         including the password.
-    :param ssl_context: how to verify the server; default: against the system's certificate authorities.
+    :param ssl_context: how to verify the server; default: against the authorities in the file
+        `CONNECTYCUBE_CHAT_CA_FILE`, or else the system's.
     :param resource: the name of this device; default: the server chooses one.
     :param auto_reconnect: reconnect when the connection is lost.
     :param stream_management: acknowledge messages and resume streams with XEP-0198; otherwise, pings acknowledge
@@ -151,14 +155,16 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         self.privacy: Privacy = Privacy(self._settings.addresses, self._features.lists)
         """The privacy lists."""
 
-    def _hold(self, keep: Keep) -> None:
+    def _hold(self, keep: Keep) -> Callable[[ChatMessage], None]:
         """Acknowledge stanzas to the server only once they are durable (XEP-0198 section 4).
 
         :param keep: called in the event loop after each read from the socket that brought stanzas, once the plain
             handlers have received everything in it. It gets a function to call, in the event loop, as soon as what
             they received is durable.
+        :returns: a function that marks a message as delivered as the chat would have done, to be called afterwards.
         """
         self._traffic.inbox.keep = keep
+        return self._features.mark_delivered
 
     # -- presence
 
@@ -293,6 +299,37 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         :raises InvalidArgument: if a type is not an event or stanza class, or the limit is not a positive whole number.
         """
         return self._bus.stream(checked_kinds(types), checked_limit(limit))
+
+    def catch_up(
+        self, *, since: dt.datetime | dt.timedelta, include_own: bool = False
+    ) -> AsyncGenerator[ChatMessage, None]:
+        """Return an async iterator over missed messages, from the history: `async for message in chat.catch_up(...)`.
+
+        It lists the dialogs whose last message is not older than `since`, and yields their messages as the chat would
+        have brought them, oldest first within each dialog. The server does not mark them as read. Messages may arrive
+        in the chat as well: connect first, and drop those whose `id` is known. A request that fails ends the iterator;
+        call this method again to start over.
+
+        :param since: the `date_sent` to start from, inclusive: an aware datetime, or a timedelta back from now by the
+            server's clock. Senders' clocks set `date_sent`, so go back a few minutes further than needed.
+        :param include_own: also yield the user's own messages, whichever device sent them.
+        :raises ConfigurationError: if the chat has no cube, or it is not logged in as the chat's user.
+        :raises InvalidArgument: if `since` is not valid.
+        :raises ConnectyCubeError: while iterating, if a request fails.
+        """
+        start, cube = start_of(since, self._now), self._credentials.rest("catch_up")
+        skip_sender = None if include_own else self.user_id
+        if isinstance(cube, ConnectyCube):
+            return in_thread(messages(cube, start, skip_sender))
+        return self._history(cube).messages(start, skip_sender)
+
+    def _history(self, cube: AsyncConnectyCube) -> History:
+        """Return the history for a bot, whose cube need not be the chat's."""
+        return History(cube, self._now)
+
+    def _now(self) -> dt.datetime:
+        """Return the server's time if it is known, otherwise the local time."""
+        return dt.datetime.fromtimestamp(self._features.time.now(), dt.UTC)
 
     # -- rooms
 

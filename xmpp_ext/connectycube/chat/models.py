@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 from attrs import field, frozen
 
-from connectycube.rest import CallHistory, Place
+from connectycube.rest import CallHistory, File, Place
 from connectycube.stanzas import Attachment
 
 from .errors import ConnectError
 from .machines.connection import State
 
-__all__ = ["ChatMessage", "ChatState", "Contact", "PrivacyRule", "SentMessage", "Subscription"]
+__all__ = ["ChatMessage", "ChatState", "Contact", "PrivacyRule", "SendOptions", "SentMessage", "Subscription"]
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class SendOptions(TypedDict, total=False):
+    """The options of `send` and `reply`, for functions that pass them on.
+
+    :ivar attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
+    :ivar save_to_history: keep the message in the dialog's history, by default true.
+    :ivar markable: request delivered and read marks, by default true.
+    :ivar extra: further parameters: strings, numbers, booleans or nested mappings.
+    :ivar destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
+    :ivar silent: do not send push notifications to offline users.
+    """
+
+    attachments: Sequence[Attachment | File | Mapping[str, Any]]
+    save_to_history: bool
+    markable: bool
+    extra: Mapping[str, Any] | None
+    destroy_after: int | None
+    silent: bool
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import define, frozen
 
+from ..bus import Bus, MessageAccepted
 from ..clock import Clock
 from ..config import Settings
 from ..errors import forbidden, not_found
@@ -44,6 +45,7 @@ class ChatRules:
 
     _clock: Clock
     _ids: ObjectIds
+    _bus: Bus
     _settings: Settings
     _accounts: Accounts
     _sessions: Sessions
@@ -101,6 +103,16 @@ class ChatRules:
             sent, message_id = stored.date_sent, stored.id
         readers = self._dialogs.readers(dialog)
         self._alerts.send(dialog, draft, readers)
+        self._bus.publish(
+            MessageAccepted(
+                dialog_id=dialog.id,
+                sender_id=draft.sender_id,
+                recipients=readers,
+                private=dialog.private,
+                body=draft.body,
+                attachments=draft.attachments,
+            )
+        )
         return Accepted(
             message_id=message_id,
             dialog_id=dialog.id,

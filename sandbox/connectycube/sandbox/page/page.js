@@ -1,4 +1,4 @@
-// The sandbox's page: users, dialogs, and one lane of the journal for each user that is chosen.
+// The sandbox's page: users, dialogs, and one lane of the journal for each user that is chosen. conversation.js has more.
 "use strict";
 
 const MOST_CARDS = 500;
@@ -46,9 +46,10 @@ async function refresh() {
   find("app").textContent = `application ${state.app_id}`;
   find("user-count").textContent = state.users.length;
   find("dialog-count").textContent = state.dialogs.length;
-  find("users").replaceChildren(...(state.users.length ? state.users.map(userEntry) : [nothing("Nobody signed up yet")]));
-  find("dialogs").replaceChildren(...(state.dialogs.length ? state.dialogs.map(dialogEntry) : [nothing("None yet")]));
+  find("users").replaceChildren(...(state.users.length ? state.users.map(userEntry) : [nothing("No users yet")]));
+  find("dialogs").replaceChildren(...(state.dialogs.length ? state.dialogs.map(dialogEntry) : [nothing("No dialogs yet")]));
   for (const lane of document.querySelectorAll(".lane")) lane.querySelector("h3 b").textContent = nameOf(idOf(lane));
+  await showConversation();
   if (users.size + dialogs.size === named) return;
   for (const other of document.querySelectorAll(".other")) other.textContent = gist(other.entry).other;
 }
@@ -87,11 +88,17 @@ function titleOf(dialog) {
 }
 
 function dialogEntry(dialog) {
-  const entry = make("li", "entry-dialog");
-  const line = make("div", "title");
+  const entry = make("li");
+  const button = make("button", "entry-dialog");
+  button.type = "button";
+  button.title = dialog.id;
+  button.dataset.dialog = dialog.id;
+  button.setAttribute("aria-pressed", talking === dialog.id);
+  const line = make("span", "title");
   line.append(make("b", "", titleOf(dialog)), make("span", "kind", dialog.type));
-  entry.append(line, make("small", "", dialog.last_message || "no message yet"));
-  entry.title = dialog.id;
+  button.append(line, make("small", "", dialog.last_message || "no messages yet"));
+  button.addEventListener("click", () => talk(talking === dialog.id ? null : dialog.id));
+  entry.append(button);
   return entry;
 }
 
@@ -132,7 +139,7 @@ function render() {
     const title = make("h3");
     title.append(make("b", "", nameOf(id)), make("small", "", `${shown.length} shown`));
     const flow = make("div", "flow");
-    flow.append(...(shown.length ? shown.map(card) : [make("p", "nothing", "Nothing fits what is asked for.")]));
+    flow.append(...(shown.length ? shown.map(card) : [make("p", "nothing", "No matching entries")]));
     lane.append(title, flow);
     return lane;
   });
@@ -147,8 +154,8 @@ function welcome() {
   const box = make("div", "welcome");
   box.append(
     make("span", "cube"),
-    make("h3", "", "Nothing has gone over the wire yet"),
-    make("p", "", "Each request and each stanza shows here as it comes, a lane for each user. Point a client at"),
+    make("h3", "", "No traffic yet"),
+    make("p", "", "Requests and stanzas appear here as they happen, in a lane for each user. Point a client at"),
     make("code", "", location.origin),
   );
   return box;
@@ -213,8 +220,9 @@ function card(entry) {
   }
   details.addEventListener("toggle", () => {
     if (details.open) {
-      opened.add(entry.number);
       open();
+      if (!opened.has(entry.number)) details.scrollIntoView({ block: "nearest" });
+      opened.add(entry.number);
     } else {
       opened.delete(entry.number);
     }
@@ -292,8 +300,8 @@ function inside(entry) {
     part("Query", entry.query.map(([name, value]) => `${name} = ${value}`).join("\n"));
     part("Request headers", lines(entry.request_headers));
     part("Request", pretty(entry.request_body));
-    part("Answer headers", lines(entry.response_headers));
-    part("Answer", pretty(entry.response_body));
+    part("Response headers", lines(entry.response_headers));
+    part("Response", pretty(entry.response_body));
   } else if (entry.kind === "outgoing") {
     part("To", entry.to);
     part("Content", pretty(entry.content));
@@ -388,4 +396,5 @@ find("clear").addEventListener("click", () => {
   render();
 });
 
-start().catch(() => {}).finally(listen);
+// The other script has been run by then.
+addEventListener("DOMContentLoaded", () => start().catch(() => {}).finally(listen));

@@ -19,6 +19,7 @@ __all__ = ["attachment_of", "completed", "draft_of", "extra_of", "saved"]
 
 _NAMES = {"content_type": "content-type"}
 _NUMBERS = ("size", "width", "height", "duration")
+_DEGREES = ("latitude", "longitude")
 _FIELDS = frozenset(
     "save_to_history dialog_id date_sent moduleIdentifier message_id silent markable attachment".split()
 )
@@ -58,8 +59,10 @@ def _to_json(attachment: Attachment) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in _ATTACHMENT:
         value = getattr(attachment, name)
+        if name in _DEGREES and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            continue  # In a stanza it may be anything, in the history only a number.
         if value is not None:
-            found[_NAMES.get(name, name)] = value if name in _NUMBERS else _text(value)
+            found[_NAMES.get(name, name)] = value if name in (*_NUMBERS, *_DEGREES) else _text(value)
     return found | {key: value for key, value in attachment.unknown_attributes if key[0] != "{"}
 
 

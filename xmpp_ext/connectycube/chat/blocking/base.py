@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, overload
 from weakref import ref
 
-from connectycube.rest import AsyncConnectyCube, InvalidArgument
+from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCube, InvalidArgument
 
 from .._bus import E1, E2, E3, E4, E5, BlockingRegistration, E, Emitted, Returned, awaits, checked_kinds, checked_limit
+from .._history import messages, start_of
 from .._settings import checked_seconds
 from .._signals import stopped_by
 from ..client import AsyncChat
 from ..events import Event
 from ..machines.connection import State
+from ..models import ChatMessage
 from .contacts import BlockingContacts
 from .privacy import BlockingPrivacy
 from .thread import LoopThread
@@ -239,3 +242,27 @@ class ChatBase:
 
         self._loop.call_sync(chat.on(*kinds, *ENDS), put)
         return stream
+
+    def catch_up(
+        self, *, since: dt.datetime | dt.timedelta, include_own: bool = False
+    ) -> Generator[ChatMessage, None, None]:
+        """Return an iterator over missed messages, from the history: `for message in chat.catch_up(...)`.
+
+        It lists the dialogs whose last message is not older than `since`, and yields their messages as the chat would
+        have brought them, oldest first within each dialog. The server does not mark them as read. Messages may arrive
+        in the chat as well: connect first, and drop those whose `id` is known. A request that fails ends the iterator;
+        call this method again to start over.
+
+        :param since: the `date_sent` to start from, inclusive: an aware datetime, or a timedelta back from now by the
+            server's clock. Senders' clocks set `date_sent`, so go back a few minutes further than needed.
+        :param include_own: also yield the user's own messages, whichever device sent them.
+        :raises ConfigurationError: if the chat has no cube, or it is not logged in as the chat's user.
+        :raises InvalidArgument: if `since` is not valid.
+        :raises ConnectyCubeError: while iterating, if a request fails.
+        """
+        chat = self._chat
+        start, cube = start_of(since, chat._now), chat._credentials.rest("catch_up")
+        if not isinstance(cube, ConnectyCube):
+            raise ConfigurationError("catch_up of Chat needs a ConnectyCube: an AsyncConnectyCube works in AsyncChat")
+        pages = messages(cube, start, None if include_own else chat.user_id)
+        return (message for page in pages for message in page)

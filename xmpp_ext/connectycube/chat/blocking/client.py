@@ -50,7 +50,8 @@ class Chat(ChatBase):
         `none` does not use TLS, and requires `allow_insecure` unless the host is this machine.
     :param allow_insecure: permit a connection without TLS, on which anyone on the way can read and change everything,
         including the password.
-    :param ssl_context: how to verify the server; default: against the system's certificate authorities.
+    :param ssl_context: how to verify the server; default: against the authorities in the file
+        `CONNECTYCUBE_CHAT_CA_FILE`, or else the system's.
     :param resource: the name of this device; default: the server chooses one.
     :param auto_reconnect: reconnect when the connection is lost.
     :param stream_management: acknowledge messages and resume streams with XEP-0198; otherwise, pings acknowledge

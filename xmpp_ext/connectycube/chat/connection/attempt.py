@@ -6,10 +6,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Final
 
 from connectycube.rest import ConnectyCubeError
 from connectycube.stanzas import StreamError
 
+from .._settings import Settings
 from ..errors import ConnectError, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason
@@ -20,6 +22,9 @@ from .stream import Refusal, Stream, StreamBroken
 from .traffic import Traffic
 
 __all__ = ["attempt", "broken", "condition_of"]
+
+UNTRUSTED: Final = (18, 19, 20, 21)
+"""OpenSSL's codes for a certificate from an unknown authority."""
 
 
 async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], None]) -> tuple[Stream, str | None]:
@@ -63,7 +68,7 @@ async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], 
         raise broken(error, server) from error
     except OSError as error:
         dialer.failed()
-        raise _of_socket(error, server) from error
+        raise _of_socket(error, settings) from error
     except ConnectyCubeError as error:
         raise connect_error(Reason.AUTHENTICATION, f"there is nothing to log in with: {error}") from error
 
@@ -116,9 +121,14 @@ def condition_of(error: StreamError) -> str:
     return str(error.condition or "see-other-host")
 
 
-def _of_socket(error: OSError, server: str) -> ConnectError:
+def _of_socket(error: OSError, settings: Settings) -> ConnectError:
     """Return the error for a failure of the socket or of TLS."""
     broke_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
     reason = Reason.TLS if isinstance(error, ssl.SSLError) and not broke_off else Reason.NETWORK
     words = getattr(error, "verify_message", "") or error.strerror or str(error) or type(error).__name__
-    return connect_error(reason, f"no connection to {server}: {words}")
+    if settings.local and getattr(error, "verify_code", 0) in UNTRUSTED:
+        words += (
+            ". If it is a sandbox, set CONNECTYCUBE_CHAT_CA_FILE to its certificate authority, which is in "
+            "`sandbox.ca_file`, or in the file given as `connectycube-sandbox --ca-file`"
+        )
+    return connect_error(reason, f"no connection to {settings.server}: {words}")

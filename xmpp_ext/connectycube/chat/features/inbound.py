@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from connectycube import stanzas as st
+from connectycube.rest import InvalidArgument
 
 from .. import events
-from .._ids import Sender, bare
+from .._ids import Sender, bare, is_object_id
 from ..connection.traffic import IQ, Traffic
+from ..errors import ChatError
 from ..models import EMPTY, ChatMessage
 from .messages import Messages
 from .presence import Presence
@@ -103,8 +105,8 @@ class Inbound:
             params, dialog_id, seconds = extra.params, extra.dialog_id, extra.date_sent
             attachments = extra.attachments
             markable = markable or bool(extra.markable)
-            if message_id is None:
-                message_id = extra.message_id
+            if message_id is None or not is_object_id(message_id):
+                message_id = extra.message_id or message_id  # Section 3.3 of the facts: the history has this one.
         kind: Literal["chat", "groupchat"] = "chat"
         recipient_id = None
         sender = self._sender(stanza.from_)
@@ -129,39 +131,38 @@ class Inbound:
         date_sent = None if delay is None else delay.stamp
         if seconds is not None and seconds >= 0:
             date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
-        if not is_own and not carbon and self._marks and (markable or self._mark == "always"):
-            self._mark_delivered(message_id, sender_id, dialog_id)
-        self._bus.emit(
-            (events.MessageSentElsewhere if is_own else events.MessageReceived)(
-                message=ChatMessage(
-                    id=message_id,
-                    body=stanza.body or "",
-                    sender_id=sender_id,
-                    recipient_id=recipient_id,
-                    dialog_id=dialog_id,
-                    type=kind,
-                    date_sent=date_sent,
-                    attachments=attachments,
-                    extra=params,
-                    markable=markable,
-                    destroy_after=destroy_after,
-                    delayed=None if delay is None else delay.stamp,
-                    carbon=carbon,
-                    sender_jid=stanza.from_,
-                )
-            )
+        message = ChatMessage(
+            id=message_id,
+            body=stanza.body or "",
+            sender_id=sender_id,
+            recipient_id=recipient_id,
+            dialog_id=dialog_id,
+            type=kind,
+            date_sent=date_sent,
+            attachments=attachments,
+            extra=params,
+            markable=markable,
+            destroy_after=destroy_after,
+            delayed=None if delay is None else delay.stamp,
+            carbon=carbon,
+            sender_jid=stanza.from_,
         )
+        # What is kept first is marked by its keeper, afterwards.
+        if not is_own and self._traffic.inbox.keep is None:
+            self.mark_delivered(message)
+        self._bus.emit((events.MessageSentElsewhere if is_own else events.MessageReceived)(message=message))
 
-    @property
-    def _marks(self) -> bool:
-        """Whether to mark messages as delivered. If they are kept first, the keeper does it afterwards."""
-        return self._mark != "never" and self._traffic.inbox.keep is None
-
-    def _mark_delivered(self, message_id: str | None, sender_id: int | None, dialog_id: str | None) -> None:
-        """Send a delivered mark, but not without a dialog."""
+    def mark_delivered(self, message: ChatMessage) -> None:
+        """Mark a message as delivered if that is wanted, but not without a dialog."""
+        wanted = self._mark == "always" or (self._mark == "markable" and message.markable)
+        message_id, sender_id, dialog_id = message.id, message.sender_id, message.dialog_id
         # CX-02, U-52: other SDKs leave it out, too, where the dialog is not known.
-        if message_id is not None and sender_id is not None and dialog_id is not None:
+        if not wanted or message.carbon or message_id is None or sender_id is None or dialog_id is None:
+            return
+        try:
             self._messages.post_delivered(message_id, sender_id, dialog_id)
+        except (ChatError, InvalidArgument) as error:
+            logger.debug("message %.40s is not marked as delivered: %s", message_id, error)
 
     def _is_own(self, sender: Sender) -> bool:
         return sender.user_id is not None and sender.user_id == self._sender(self._traffic.jid).user_id

@@ -25,7 +25,7 @@ from .arguments import DialogId, MessageId, UserId, dialog_id_of, message_id_of,
 from .dialogs import PrivateDialogs
 from .server_time import ServerTime
 
-__all__ = ["Messages", "Target", "To"]
+__all__ = ["Messages", "Target", "To", "attachments_of"]
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -181,7 +181,7 @@ class Messages:
         if body is not None and not isinstance(body, str):
             raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
         message_id = self._ids.message() if message_id is None else message_id_of(message_id)
-        files, free = _attachments(attachments) if attachments else (), _extra_params(extra)
+        files, free = attachments_of(attachments) if attachments else (), _extra_params(extra)
         target, seconds = await place(), self._time.now()
         date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
         sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=date_sent)
@@ -444,9 +444,10 @@ def _extra_params(extra: object) -> dict[str, Any]:
     return {name: value for name, value in extra.items() if value is not None}
 
 
-def _attachments(attachments: Sequence[object]) -> tuple[st.Attachment, ...]:
-    """Return the attachments as a message carries them.
+def attachments_of(attachments: Sequence[object]) -> tuple[st.Attachment, ...]:
+    """Return attachments as a message carries them.
 
+    :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
     :raises InvalidArgument: if one is invalid.
     """
     if isinstance(attachments, (str, bytes, Mapping)) or not isinstance(attachments, Sequence):

@@ -39,6 +39,7 @@ class SessionFeatures:
         self.lists = Lists(traffic)
         inbound = Inbound(traffic, self.messages, self.presence, self.rooms, self.roster, self.lists)
         traffic.receive = inbound.take
+        self.mark_delivered = inbound.mark_delivered
 
     async def begin(self, again: bool) -> None:
         """Set up a new session, and restore what the previous one had if `again`.

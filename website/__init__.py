@@ -1,0 +1,1 @@
+"""What the documentation site shows besides `docs/`: the reference, pages from elsewhere, and plots."""
