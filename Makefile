@@ -4,19 +4,30 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
+# Some images set it. Without bytecode, each of the many processes compiles everything again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Without it pyright asks the network for its newest version at each run.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+define NEEDS_PYTHON
+@test -n "$(PYTHON)" && $(PYTHON) -c '$(RUNS)' 2>/dev/null || \
+	{ echo "Python 3.11 or newer with venv is needed: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+endef
+
 .DELETE_ON_ERROR:
-.PHONY: help install demo generate check-generated lint types test interop docs screenshot mutations fuzz bench bench-chat clean
+.PHONY: help install demo generate check-generated lint types test interop docs dist screenshot mutations fuzz bench \
+	bench-chat bench-bots clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: .venv/.ready ## the package and all tools, in .venv
 
-demo: .venv/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
-	@KEEP=$(KEEP) $(BIN)/python examples/demo.py
+# The demo needs a small part of what developers do, unless that is there already.
+DEMO := $(if $(wildcard .venv/.ready),.venv,.build/demo)
+demo: $(DEMO)/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
+	@KEEP=$(KEEP) $(DEMO)/bin/python examples/demo.py
 
 generate: .venv/.ready ## generate generated/ from spec/, and the blocking chat
 	@$(BIN)/python -m generator
@@ -70,6 +81,16 @@ bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official 
 	@tests/integration/install.sh
 	@$(BIN)/python -m benchmarks.chat
 
+bench-bots: .venv/.ready ## kills, missed messages, speed and memory of bots; takes half an hour
+	@$(BIN)/python -m benchmarks.bots
+
+dist: .build/release/.ready ## wheel, sdist and bill of materials in dist/, checked: each extra installed, a bot frozen
+	@rm -rf dist
+	@.build/release/bin/python -m build . >.build/release/build.log || { cat .build/release/build.log; exit 1; }
+	@.build/release/bin/twine check --strict dist/*
+	@.build/release/bin/check-wheel-contents dist/*.whl
+	@.build/release/bin/python -m tests.release.check
+
 clean: ## remove .venv, .tox and all caches
 	@rm -rf .venv .tox .build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -80,7 +101,25 @@ clean: ## remove .venv, .tox and all caches
 	@$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $@
 
+# Without pip, the environment is there at once, so that what follows can be announced.
+.build/demo/.ready: pyproject.toml
+	$(NEEDS_PYTHON)
+	@echo "Setting up .build/demo, once"
+	@$(PYTHON) -m venv --clear --without-pip .build/demo
+	@echo "Adding pip"
+	@.build/demo/bin/python -m ensurepip >/dev/null
+	@echo "Installing the package, its chat and its sandbox, which takes half a minute"
+	@.build/demo/bin/python -m pip install -qq --disable-pip-version-check --no-compile ".[chat,sandbox]" rich
+	@touch $@
+
+.build/release/.ready: pyproject.toml
+	$(NEEDS_PYTHON)
+	@echo "Installing release tools into .build/release"
+	@$(PYTHON) -m venv --clear .build/release
+	@.build/release/bin/python -m pip install -qq --disable-pip-version-check --upgrade "pip>=25.1"
+	@.build/release/bin/python -m pip install -qq --group release
+	@touch $@
+
 $(BIN)/python:
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(RUNS)' 2>/dev/null || \
-		{ echo "Python 3.11 or newer with venv is needed: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	$(NEEDS_PYTHON)
 	@$(PYTHON) -m venv --clear .venv

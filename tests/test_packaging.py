@@ -6,9 +6,13 @@ import configparser
 import itertools
 import re
 import tomllib
+from importlib import import_module, metadata
 from pathlib import Path
 
 from packaging.version import Version
+
+from connectycube.rest import __version__
+from connectycube.rest._names import USER_AGENT
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -64,11 +68,16 @@ def test_source_roots_are_in_both_build_lists() -> None:
 
 
 def test_client_reports_the_installed_version() -> None:
-    version = PROJECT["project"]["version"]
-    assert f"x-sdk-version: {version}\n" in (ROOT / "spec/rest/api.yaml").read_text(encoding="utf-8")
-    names = (ROOT / "generated/connectycube/rest/_names.py").read_text(encoding="utf-8")
-    assert f'USER_AGENT: Final = "connectycube-python/{version}"' in names
+    assert f"x-sdk-version: {__version__}\n" in (ROOT / "spec/rest/api.yaml").read_text(encoding="utf-8")
+    assert metadata.version("connectycube") == __version__
+    assert f"connectycube-python/{__version__}" == USER_AGENT
 
 
 def test_sandbox_dependency_group_matches_its_extra() -> None:
     assert PROJECT["dependency-groups"]["sandbox"] == PROJECT["project"]["optional-dependencies"]["sandbox"]
+
+
+def test_commands_exist() -> None:
+    for target in PROJECT["project"]["scripts"].values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(import_module(module), name)), target

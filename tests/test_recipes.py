@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connectycube.rest import ConnectyCube
+from connectycube.chat import AsyncChat
+from connectycube.rest import AsyncConnectyCube, ConnectyCube
 from connectycube.sandbox import Sandbox
+from tests.integration.support import eventually, run
 from tests.pages import PROJECT, blocks, broken_links, kinds
 
 RECIPES = PROJECT / "docs" / "recipes.md"
@@ -70,3 +77,53 @@ def test_reports_are_worked_through(recipes: dict[str, Any], capsys: pytest.Capt
         left = agent.custom_objects.list("MessageReports").items
         assert [one.fields["reportedMessageId"] for one in left] == [sent[1]]
         assert mary.messages.list(chat_dialog_id=str(group.id)).items == []
+
+
+def test_archive_misses_nothing(recipes: dict[str, Any], connectycube_sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox = connectycube_sandbox
+    reader = sqlite3.connect(tmp_path / "archive.db")
+    reader.execute(recipes["TABLE"])
+
+    def saved() -> list[str]:
+        return [body for (body,) in reader.execute("SELECT body FROM messages ORDER BY date_sent, rowid")]
+
+    async def main() -> None:
+        async with AsyncConnectyCube() as agent, AsyncConnectyCube() as mary:
+            await agent.login(login="agent", password=PASSWORD)
+            await mary.login(login="mary", password=PASSWORD, create=True)
+
+            async def write(text: str, **options: Any) -> None:
+                await mary.messages.create(recipient_id=agent_id, message=text, **options)
+
+            @asynccontextmanager
+            async def archiving() -> AsyncIterator[Callable[[int], Awaitable[object]]]:
+                host, port = sandbox.chat_host, sandbox.chat_tls_port
+                chat = AsyncChat(agent, host=host, port=port, ssl_context=sandbox.ssl_context, stream_management=False)
+                database = sqlite3.connect(tmp_path / "archive.db")
+                task = asyncio.ensure_future(recipes["archive"](chat, database))
+                try:
+                    yield lambda count: eventually(lambda: len(saved()) == count or (task.done() and task.result()))
+                finally:
+                    task.cancel()
+                    await asyncio.wait([task])
+                    await chat.disconnect()
+                    database.close()
+
+            agent_id = agent.session.user_id if agent.session else None
+            await write("missed")
+            async with archiving() as holds:
+                await holds(2)
+                await write("live", send_to_chat=True)
+                await holds(3)
+            await write("while it was down")
+            async with archiving() as holds:
+                await holds(4)
+                await write("while it was disconnected")
+                sandbox.drop_connections(agent_id)
+                await holds(5)
+        assert set(saved()) == {
+            "Where is my rope?", "missed", "live", "while it was down", "while it was disconnected",
+        }  # fmt: skip
+
+    run(main())
+    reader.close()

@@ -145,7 +145,10 @@ class Renderer:
             "filter_names": filter_names,
             "filter_types": sorted({*filter_names, *operator_names(api.filters)}),
             "conventions": conventions,
-            "public_names": sorted({*classes, *conventions, "OMIT", "Omit", *homes, *filter_names, *input_names}),
+            "public_names": sorted(
+                {*classes, *conventions, "OMIT", "Omit", *homes, *filter_names, *input_names}
+                | ({"__version__"} if api.sdk_version else set())
+            ),
             **self.constants(),
         }
 
@@ -158,6 +161,7 @@ class Renderer:
         first = api.resources[0] if api.resources else None
         headers = {"Accept": "application/json", "User-Agent": user_agent}
         return {
+            "version": version,
             "user_agent": user_agent,
             "standard_headers": {**headers, "CB-SDK": f"Python {version}"} if self.platform else headers,
             "schemes": {one.name: (one.header, one.prefix) for one in api.schemes if one.place == "header"},

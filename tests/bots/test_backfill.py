@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from connectycube import stanzas
 from connectycube.bots import Bot, Context, backfill
 from connectycube.chat import Connected, MessageDelivered, _history
 from connectycube.sandbox.domain.message_model import Draft
+from connectycube.stanzas import ExtraParams
 from tests.bots.conftest import World
 from tests.integration.support import Seen, eventually, run
 
@@ -125,6 +127,29 @@ def test_each_message_is_answered_once_with_few_requests(world: World) -> None:
     run(main())
 
 
+def test_message_with_a_foreign_id_is_known_in_the_history(world: World) -> None:
+    """Its stanza has an id of another format; the history, and a parameter of the stanza, have the platform's."""
+
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            dialog = world.private(ada.id)
+            to = f"{world.bot_id}-{world.sandbox.app_id}@{world.sandbox.chat_host}"
+            params = ExtraParams(dialog_id=dialog, save_to_history=True)
+            async with listening(world) as (_, seen):
+                await ada.chat.send_stanza(
+                    stanzas.ChatMessage(id="purple1", to=to, type="chat", body="hello", extra=params)
+                )
+                assert await seen.wait(1) == ["hello"]
+            await write(world, ada.id, "missed", to=world.bot_id)
+            known = len(requests(world, "/chat/Message"))
+            async with listening(world) as (bot, seen):
+                assert await seen.wait(1) == ["missed from history"]
+                assert bot.stats.received == 1
+            assert len(requests(world, "/chat/Message")) > known
+
+    run(main())
+
+
 def test_clock_that_is_ahead_loses_no_message(world: World) -> None:
     """What arrives while the bot is down is dated by the server, long before what the bot takes for its end."""
 
@@ -211,6 +236,45 @@ def test_new_store_begins_after_the_last_answer(world: World) -> None:
         async with listening(world) as (_, seen):
             assert await seen.wait(1) == ["new from history"]
             assert len(seen.items) == 1
+
+    run(main())
+
+
+def test_new_store_begins_after_an_answer_on_a_later_page(world: World) -> None:
+    async def main() -> None:
+        ada = world.register("ada")
+        await write(world, ada, *(f"answered {number}" for number in range(130)), to=world.bot_id)
+        await write(world, world.bot_id, "an answer", to=ada)
+        await write(world, ada, *(f"{number}" for number in range(130)), to=world.bot_id)
+        async with listening(world) as (bot, seen):
+            assert await seen.wait(130) == [f"{number} from history" for number in range(130)]
+            assert bot.stats.backfilled == 130
+        async with listening(world) as (bot, seen):
+            assert bot.stats.received == 0
+
+    run(main())
+
+
+def test_own_answers_do_not_make_a_store_look_old(world: World) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,):
+            await write(world, ada.id, "missed", to=world.bot_id)
+            # The first process answers what is live, and ends before it has read the history.
+            world.sandbox.faults.fail_next(400, 1000, path="/chat/Dialog")
+            async with world.bot() as bot:
+
+                @bot.message()
+                async def answer(ctx: Context) -> None:
+                    await ctx.reply("an answer")
+
+                serving = asyncio.ensure_future(bot.serve())
+                await ada.chat.send(world.bot_id, "live")
+                assert await ada.texts.one() == "an answer"
+                await bot.stop()
+                await serving
+            world.sandbox.faults.clear()
+            async with listening(world) as (_, seen):
+                assert await seen.wait(1) == ["missed from history"]
 
     run(main())
 

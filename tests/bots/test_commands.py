@@ -40,8 +40,11 @@ async def paint(
     """Paint."""
 
 
-async def plain(ctx, one, two="x") -> None:  # type: ignore[no-untyped-def]
+async def plain(ctx: Context, one: Any, two: Any = "x") -> None:
     """Take what has no type."""
+
+
+plain.__annotations__.clear()
 
 
 def command(call: Callable[..., Awaitable[object]], prefix: str = "/") -> Command:
@@ -135,7 +138,10 @@ def nothing(ctx: Context) -> None: ...
 async def no_context() -> None: ...
 
 
-async def unknown(ctx: Context, kind: Unknown) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+async def unknown(ctx: Context, kind: Any) -> None: ...
+
+
+unknown.__annotations__["kind"] = "Unknown"
 
 
 async def more(ctx: Context, *words: str, text: str) -> None: ...

@@ -57,3 +57,40 @@ def test_overflow(monkeypatch: pytest.MonkeyPatch, held: bool, page: int) -> Non
         assert (await store.counts()).pending == 0
 
     run(main())
+
+
+def test_messages_that_may_have_ended_a_process_are_handled_one_at_a_time() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        running: set[str] = set()
+        most = 0
+        release, others_done = asyncio.Event(), asyncio.Event()
+
+        async def handle(entry: Entry) -> float | None:
+            nonlocal most
+            if entry.attempts == 0:
+                others_done.set()
+            else:
+                running.add(entry.key)
+                most = max(most, len(running))
+                await release.wait()
+                running.remove(entry.key)
+            store.finish(entry.key)
+            return None
+
+        dispatcher = Dispatcher(handle, store, 2)
+        await store.put([entry(number) for number in range(DIALOGS)])
+        for number in range(DIALOGS):
+            await store.begin(entry(number).key, 1)
+        await dispatcher.load()
+        await eventually(lambda: running)
+        fresh = Entry(key="81009:81009:1", dialog="81009", message=b"")
+        await store.put([fresh])
+        dispatcher.feed([fresh])
+        await others_done.wait()
+        release.set()
+        await eventually(lambda: dispatcher.waiting == 0 and dispatcher.running == 0)
+        assert most == 1
+        assert (await store.counts()).pending == 0
+
+    run(main())

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -203,10 +204,12 @@ def test_invalid_replies_fail_in_the_handler(world: World) -> None:
                     await ctx.reply()
                 with pytest.raises(InvalidArgument, match="can't be stored"):
                     await ctx.reply("x", extra={"a": object()})
+                unknown: Any = {"colour": "red"}
                 with pytest.raises(InvalidArgument, match="is not an argument"):
-                    await ctx.reply("x", colour="red")  # type: ignore[call-arg]
+                    await ctx.reply("x", **unknown)
+                nobody: Any = None
                 with pytest.raises(InvalidArgument, match="to must be"):
-                    await ctx.send(None, "x")  # type: ignore[arg-type]
+                    await ctx.send(nobody, "x")
                 await ctx.reply("all refused")
 
             async with world.friends("ada") as (ada,), bot.running():

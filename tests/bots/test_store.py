@@ -151,6 +151,7 @@ def test_known_ids_up_to_a_time(store: Store) -> None:
         asked = {entry(1).key, entry(2).key, reply(3).id, reply(4).id, entry(5).key, "other"}
         assert await store.known(asked, before) == {entry(1).key, entry(2).key}
         assert await store.known(asked, LATER) == asked - {reply(4).id, "other"}
+        assert await store.known(asked, None) == asked - {"other"}
 
     use(store, body)
 

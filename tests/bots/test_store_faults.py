@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from connectycube.bots.errors import StoreError, StoreLocked
+from connectycube.bots import Bot
 from connectycube.bots.sqlite import SqliteStore
-from connectycube.bots.store import Entry
+from connectycube.bots.store import Entry, StoreError, StoreLocked
 from tests.bots.conftest import full_disk
 from tests.integration.support import eventually
 
@@ -78,6 +78,14 @@ def problem(path: Path) -> str:
     return text.removeprefix(f"the store {path} ")
 
 
+def refusal(path: Path) -> str:
+    """What a bot prints that can't use its store, as it exits with status 1."""
+    with pytest.raises(SystemExit) as ended:
+        Bot(store=path).run()
+    assert isinstance(ended.value.code, str)
+    return ended.value.code
+
+
 @pytest.fixture
 def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that has the store open."""
@@ -94,6 +102,7 @@ def test_second_process_learns_who_holds_it(path: Path, holder: subprocess.Popen
     with pytest.raises(StoreLocked, match=f"is in use by process {holder.pid} on ") as refused:
         opened(path)
     assert refused.value.holder.startswith(f"process {holder.pid} on ")
+    assert refusal(path).startswith(f"the bot can't run: the store {path} is in use by process {holder.pid} on ")
     holder.kill()
     holder.wait()
     opened(path)
@@ -141,6 +150,7 @@ def test_corrupt(path: Path) -> None:
     content[4096:8192] = b"\xff" * 4096
     path.write_bytes(content)
     assert "corrupt" in problem(path)
+    assert refusal(path) == f"the bot can't run: the store {path} {problem(path)}"
 
 
 def test_newer_version(path: Path) -> None:
@@ -179,6 +189,12 @@ def test_locked_by_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sqlite3, "connect", impatient)
     assert problem(path) == "is locked by another program: close it"
     other.close()
+
+
+def test_full_disk_at_the_start(path: Path, tmp_path: Path) -> None:
+    with full_disk():
+        assert "full" in problem(path)
+        assert "full" in problem(tmp_path / "new.db")
 
 
 def test_full_disk_while_it_is_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._call import RawResponse
+from ._names import VERSION as __version__
 from ._wire import OMIT, Omit
 from .client import AsyncConnectyCube, ConnectyCube
 from .errors import (
@@ -326,6 +327,7 @@ __all__ = [
     "UserFilters",
     "UserV1Filters",
     "Whiteboard",
+    "__version__",
     "whiteboard_url",
 ]
 

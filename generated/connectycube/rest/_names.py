@@ -28,6 +28,8 @@ PackageError = ConnectyCubeError
 
 BASE_URL: Final = "https://api.connectycube.com"
 
+VERSION: Final = "0.1.0"
+
 USER_AGENT: Final = "connectycube-python/0.1.0"
 
 STANDARD_HEADERS: Final[dict[str, str]] = {

@@ -8,14 +8,13 @@ import logging
 from contextlib import aclosing
 from typing import Final
 
-from connectycube.chat import AsyncChat, ChatMessage
+from connectycube.chat import AsyncChat, ChatMessage, Reconnected, Reconnecting
 from connectycube.rest import AsyncConnectyCube, ConnectyCubeError, Dialog, DialogType, Message
 
 from .content import key_of
 from .dispatch import Dispatcher
-from .errors import StoreError
 from .intake import Intake
-from .store import Store
+from .store import Store, StoreError
 
 __all__ = ["Backfill"]
 
@@ -64,13 +63,13 @@ class Backfill:
         """Whether nothing is missing, as far as is known."""
         return self._complete.is_set()
 
-    def lost(self) -> None:
-        """Note that the connection is lost: from now on, messages may be missed."""
-        self._complete.clear()
-
-    def resumed(self) -> None:
-        """Note that the session goes on, and the server sends what was missed."""
-        if self._task is None:
+    def session_changed(self, event: Reconnecting | Reconnected) -> None:
+        """Note that messages may be missed from now on, or that the session goes on, or read what was missed."""
+        if isinstance(event, Reconnecting):
+            self._complete.clear()
+        elif not event.resumed:
+            self.begin()
+        elif self._task is None:
             self._complete.set()
 
     def begin(self) -> None:
@@ -172,7 +171,8 @@ class Backfill:
     async def _read(self, dialog: Dialog, since: dt.datetime, is_new: bool) -> None:
         """Read the history of a dialog.
 
-        :param is_new: whether the store is new: what comes before the bot's own last message was answered then.
+        :param is_new: whether nothing was read before: what precedes the last own message was answered, unless that
+            message is from this store, by a process that ended before it had read this.
         """
         missed: list[Message] = []
         async with aclosing(self._history.pages(dialog, since)) as pages:
@@ -181,7 +181,7 @@ class Backfill:
                 for message in page:
                     if message.sender_id != self._user_id:
                         missed.append(message)
-                    elif is_new:
+                    elif is_new and not await self._store.known([message.id], None):
                         answered += missed
                         missed = []
                 await self._intake.put_answered(self._messages(answered, dialog))

@@ -1,40 +1,86 @@
-"""`Bot`: registers handlers, and runs them from `serve` to `stop`."""
+"""`Bot`: what it is told, and how its parts belong together while it runs.
+
+Inbound, a message goes from the chat through the intake, the store and the dispatcher to its handling, which calls the
+handler. Outbound, it goes from a context or the bot through the outbox and the store to the chat.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
+import logging
 import os
 import re
 import signal
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
-from attrs import evolve
+from attrs import define, evolve
 
-from connectycube.chat import AsyncChat, ConnectError, NotConnected, SendOptions, SentMessage, State
+from connectycube.chat import (
+    AsyncChat,
+    ConnectError,
+    MessageBlocked,
+    MessageFailed,
+    MessageReceived,
+    NotConnected,
+    Reconnected,
+    Reconnecting,
+    SendOptions,
+    SentMessage,
+    State,
+)
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument
 
 from .account import Account
-from .calls import INSIDE
+from .backfill import Backfill
+from .calls import INSIDE, Calls
+from .commands import Handler
 from .content import To
-from .errors import StoreError
+from .dispatch import Dispatcher
+from .handling import Handling
+from .intake import Intake
 from .memory import MemoryStore
 from .models import Stats
+from .outbox import Outbox
 from .routes import Routes, check_seconds
-from .running import Run
 from .sqlite import SqliteStore
-from .store import Failure, Store
+from .store import Failure, Store, StoreError
 
 __all__ = ["Bot"]
 
+CHECKPOINT: Final = 5.0
+"""Seconds between checkpoints."""
+PRUNING: Final = 3600.0
+"""Seconds after which old entries are removed from the store."""
+KEPT: Final = dt.timedelta(days=1)
+"""How long handled messages are kept beyond the time that a backfill goes back."""
+FAILURES_KEPT: Final = dt.timedelta(days=30)
+LOOK: Final = 2.0
+"""Seconds between two looks at what another process may have changed in the store."""
+GRACE: Final = 10.0
+"""Seconds that handlers have to finish when the bot stops, and then seconds to send their replies."""
+
+logger = logging.getLogger("connectycube.bots")
+
 _is_object_id = re.compile(r"[0-9a-fA-F]{24}").fullmatch
+
+
+@define(eq=False, kw_only=True)
+class _Run:
+    """The parts of a running bot."""
+
+    chat: AsyncChat
+    calls: Calls
+    outbox: Outbox
+    dispatcher: Dispatcher
+    backfill: Backfill | None
 
 
 class Bot(Routes):
@@ -75,23 +121,14 @@ class Bot(Routes):
             check_seconds("handler_timeout", handler_timeout)
         self._account = Account(cube, chat)
         self._store = _store(store)
+        self._catch_up = catch_up
+        self._concurrency = _count("concurrency", concurrency)
+        self._attempts = _count("attempts", attempts)
+        self._handler_timeout = handler_timeout
         self._stats = Stats()
-        self._run: Run | None = None
-        self._new_run = partial(
-            Run,
-            bot=self,
-            account=self._account,
-            store=self._store,
-            find=self._find,
-            errors=self._errors,
-            listeners=self._listeners,
-            jobs=self._jobs,
-            catch_up=catch_up,
-            concurrency=_count("concurrency", concurrency),
-            attempts=_count("attempts", attempts),
-            handler_timeout=handler_timeout,
-            counted=self._stats,
-        )
+        self._run: _Run | None = None
+        self._stopping: asyncio.Event | None = None
+        self._stopped = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Bot {self._store.name}{'' if self._run is None else ' running'}>"
@@ -107,8 +144,9 @@ class Bot(Routes):
         :raises ConnectError: if the chat can't connect, or ends permanently.
         """
         async with self._at_work() as run:
+            assert self._stopping is not None
             closed = asyncio.ensure_future(run.chat.wait_closed())
-            stopping = asyncio.ensure_future(run.stopping.wait())
+            stopping = asyncio.ensure_future(self._stopping.wait())
             try:
                 await asyncio.wait([closed, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not stopping.done():
@@ -119,16 +157,95 @@ class Bot(Routes):
                 await asyncio.gather(closed, stopping, return_exceptions=True)
 
     @asynccontextmanager
-    async def _at_work(self) -> AsyncGenerator[Run]:
-        if self._run is not None:
+    async def _at_work(self) -> AsyncGenerator[_Run]:
+        """Open the store, log in, connect and work, and put everything away afterwards."""
+        if self._stopping is not None:
             raise ConfigurationError("the bot is already running")
-        self._run = run = self._new_run()
+        self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
         try:
-            async with run.at_work():
+            async with AsyncExitStack() as stack:
+                await self._store.open()
+                stack.push_async_callback(self._store.close)
+                stack.push_async_callback(self._account.close)
+                self._run = run = self._set_up(await self._account.open(), stack)
+                stack.push_async_callback(self._finish, run)
+                await self._begin(run)
                 yield run
         finally:
-            self._run = None
-            run.stopped.set()
+            self._run = self._stopping = None
+            self._stopped.set()
+
+    def _set_up(self, chat: AsyncChat, stack: AsyncExitStack) -> _Run:
+        store, stats, cube = self._store, self._stats, self._account.cube
+        calls, outbox = Calls(stats), Outbox(chat, store, stats)
+        handling = Handling(
+            bot=self, find=self._find, errors=self._errors, store=store, outbox=outbox, calls=calls, stats=stats,
+            attempts=self._attempts, timeout=self._handler_timeout,
+        )  # fmt: skip
+        dispatcher = Dispatcher(handling.handle, store, self._concurrency)
+        intake = Intake(chat, store, stats, dispatcher)
+        backfill = None if cube is None else Backfill(chat, cube, self._catch_up, store, dispatcher, intake)
+
+        def on(types: tuple[type[Any], ...], call: Callable[[Any], Any]) -> None:
+            chat.on(*types)(call)
+            stack.callback(chat.off, call)
+
+        on((MessageReceived,), intake.received)
+        on((MessageFailed, MessageBlocked), outbox.bounced)
+        if backfill is not None:
+            on((Reconnecting, Reconnected), backfill.session_changed)
+        for types, listener in self._listeners:
+            on(types, _inside(listener))
+        return _Run(chat=chat, calls=calls, outbox=outbox, dispatcher=dispatcher, backfill=backfill)
+
+    async def _begin(self, run: _Run) -> None:
+        """Take up what an earlier process left, and connect."""
+        if not self._store.durable:
+            logger.warning(
+                "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
+            )
+        run.dispatcher.hold()
+        await self._load(run)
+        await run.chat.connect()
+        run.outbox.start()
+        run.calls.watch()
+        if run.backfill is None:
+            logger.warning("the bot has no REST client, and can't read missed messages from the history")
+            run.dispatcher.hold_only()
+        else:
+            run.backfill.begin()
+            run.calls.repeat(CHECKPOINT, run.backfill.advance)
+        run.calls.repeat(PRUNING, self._prune)
+        run.calls.repeat(LOOK, self._look)
+        for seconds, job in self._jobs:
+            run.calls.repeat(seconds, job)
+
+    async def _load(self, run: _Run) -> None:
+        """Take up what is only in the store."""
+        await run.dispatcher.load()
+        await run.outbox.load()
+
+    async def _prune(self) -> None:
+        now = dt.datetime.now(dt.UTC)
+        await self._store.prune(now - self._catch_up - KEPT, now - FAILURES_KEPT)
+
+    async def _look(self) -> None:
+        """Take up what another process, such as `connectycube-bots retry`, lets wait again."""
+        if await self._store.changed():
+            await self._load(self._started)
+
+    async def _finish(self, run: _Run) -> None:
+        """Let handlers finish, send what is stored, and disconnect."""
+        await run.calls.stop_jobs()
+        await run.dispatcher.stop(GRACE)
+        await run.calls.stop(GRACE)
+        if run.chat.online:
+            await run.outbox.flush(GRACE)
+        if run.backfill is not None:
+            await run.backfill.advance()
+            await run.backfill.stop()
+        await run.chat.disconnect(timeout=GRACE)
+        await run.outbox.stop(GRACE)
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
@@ -153,11 +270,10 @@ class Bot(Routes):
         Running handlers have 10 seconds to finish, and then their answers have 10 seconds to be sent. The rest stays in
         the store. When a handler calls this, it returns at once.
         """
-        run = self._run
-        if run is not None:
-            run.stopping.set()
+        if self._stopping is not None:
+            self._stopping.set()
             if not INSIDE.get():
-                await run.stopped.wait()
+                await self._stopped.wait()
 
     @asynccontextmanager
     async def running(
@@ -177,21 +293,21 @@ class Bot(Routes):
         :raises InvalidArgument: if an argument is invalid.
         :raises ConnectyCubeError: as `serve` does; at the end of the block if the chat has ended permanently.
         """
-        own = self._account, self._store, self._new_run
+        own = self._account, self._store
         if cube is not None or chat is not None:
             self._account = Account(cube, chat)
         if store is not None:
             self._store = _store(store)
-        self._new_run = partial(self._new_run, account=self._account, store=self._store)
         try:
             async with self._at_work() as run:
-                await run.caught_up()
+                if run.backfill is not None:
+                    await run.backfill.wait()
                 yield self
                 state = run.chat.state
                 if state.name is State.OFFLINE and state.error is not None:
                     raise state.error
         finally:
-            self._account, self._store, self._new_run = own
+            self._account, self._store = own
 
     # -- at work
 
@@ -215,8 +331,8 @@ class Bot(Routes):
         return cube
 
     @property
-    def _started(self) -> Run:
-        if self._run is None or not self._run.is_set_up:
+    def _started(self) -> _Run:
+        if self._run is None:
             raise NotConnected("the bot is not running: call run() or serve() first")
         return self._run
 
@@ -246,7 +362,10 @@ class Bot(Routes):
     @property
     def stats(self) -> Stats:
         """What the bot has done since the process started, and what is waiting."""
-        return evolve(self._stats) if self._run is None or not self._run.is_set_up else self._run.stats
+        if self._run is None:
+            return evolve(self._stats)
+        dispatcher, unsent = self._run.dispatcher, self._run.outbox.unsent
+        return evolve(self._stats, running=dispatcher.running, waiting=dispatcher.waiting, unsent=unsent)
 
     def failed(self) -> tuple[Failure, ...]:
         """Return the latest messages and replies that failed permanently, oldest first."""
@@ -262,7 +381,8 @@ class Bot(Routes):
         run = self._started
         if failure_id not in self._store.failed:
             raise InvalidArgument("failure_id", f"is not the id of a failure: {failure_id!r}")
-        run.retry(failure_id)
+        self._store.retry(failure_id)
+        run.calls.begin(self._load(run))
 
 
 def _store(store: str | os.PathLike[str]) -> Store:
@@ -281,14 +401,22 @@ def _count(name: str, value: int) -> int:
     return value
 
 
+def _inside(call: Handler) -> Handler:
+    """Return a handler of events that the bot does not wait for if it stops the bot."""
+
+    @wraps(call)
+    async def handler(event: Any) -> None:
+        INSIDE.set(True)
+        await call(event)
+
+    return handler
+
+
 @contextlib.contextmanager
 def _signals(stop: Callable[[], object]) -> Generator[None]:
     """Call a function on the first SIGINT or SIGTERM; a second one has its usual effect."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -298,7 +426,7 @@ def _signals(stop: Callable[[], object]) -> Generator[None]:
         restore()
         stop()
 
-    for number in numbers:
+    for number in before:
         signal.signal(number, handle)
     try:
         yield

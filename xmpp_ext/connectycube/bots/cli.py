@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from attrs import asdict
 
-from .errors import StoreError
 from .sqlite import SqliteStore
+from .store import StoreError
 
 __all__ = ["main"]
 

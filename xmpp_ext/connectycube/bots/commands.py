@@ -45,10 +45,7 @@ class Parameter:
         return f"<{text}>" if self.required else f"[{text}]"
 
     def convert(self, text: str) -> Any:
-        """Return a value of its type.
-
-        :raises ValueError: if the text is not one.
-        """
+        """Return a value of its type, or raise `ValueError`."""
         if self.type is str or self.type is Any:
             return text
         try:
@@ -85,22 +82,14 @@ class Command:
 
     def match(self, text: str) -> str | None:
         """Return what follows the command in a text, `None` if the text does not begin with the command."""
-        if not text.startswith(self._prefix):
+        rest = text.removeprefix(self._prefix)
+        name, *others = rest.split(None, 1) or [""]
+        if not text.startswith(self._prefix + name) or name.casefold() != self.name.casefold():
             return None
-        words = text[len(self._prefix) :].split(None, 1)
-        if (
-            not words
-            or words[0].casefold() != self.name.casefold()
-            or not text[len(self._prefix) :].startswith(words[0])
-        ):
-            return None
-        return words[1].strip() if len(words) > 1 else ""
+        return others[0].strip() if others else ""
 
     def parse(self, text: str) -> tuple[list[Any], dict[str, Any]]:
-        """Return the arguments for the function.
-
-        :raises WrongArguments: if they are missing, too many or of the wrong type.
-        """
+        """Return the arguments for the function, or raise `WrongArguments`."""
         try:
             return self._parse(text)
         except ValueError as error:
@@ -111,18 +100,18 @@ class Command:
         found: list[Any] = []
         named: dict[str, Any] = {}
         for parameter in self._parameters:
-            if parameter.kind == MANY:
-                found += [parameter.convert(word) for word in _words(text)]
-                return found, named
-            word, rest = (text, "") if parameter.kind == REST else _first_word(text)
+            if not text and parameter.required:
+                raise ValueError(f"{parameter.name} is missing")
             if not text:
-                if parameter.required:
-                    raise ValueError(f"{parameter.name} is missing")
-                return found, named
-            text = rest
+                break
             if parameter.kind == REST:
-                named[parameter.name] = parameter.convert(word)
+                named[parameter.name], text = parameter.convert(text), ""
+            elif parameter.kind == MANY:
+                while text:
+                    word, text = _first_word(text)
+                    found.append(parameter.convert(word))
             else:
+                word, text = _first_word(text)
                 found.append(parameter.convert(word))
         if text:
             raise ValueError(f"unexpected argument: {text[:40]!r}")
@@ -130,10 +119,7 @@ class Command:
 
 
 def check_handler(call: Handler) -> Handler:
-    """Return a handler if it is a coroutine function.
-
-    :raises InvalidArgument: if it is not.
-    """
+    """Return a handler if it is a coroutine function, or raise `InvalidArgument`."""
     if not inspect.iscoroutinefunction(call) and not inspect.iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
         name = getattr(call, "__qualname__", type(call).__name__)
         raise InvalidArgument("handler", f"must be a coroutine function (async def): {name} is not")
@@ -141,10 +127,7 @@ def check_handler(call: Handler) -> Handler:
 
 
 def _parameters(call: Handler, names: Mapping[str, Any]) -> list[Parameter]:
-    """Return the parameters of a handler after its context.
-
-    :raises InvalidArgument: if it takes no context, or an annotation is unknown.
-    """
+    """Return the parameters of a handler after its context."""
     name = getattr(call, "__qualname__", type(call).__name__)
     try:
         hints = get_type_hints(call if inspect.isroutine(call) else type(call).__call__, localns=dict(names))
@@ -169,14 +152,6 @@ def _first_word(text: str) -> tuple[str, str]:
     if found is None:
         return "", ""
     return found[1] if found[1] is not None else found[2], text[found.end() :].strip()
-
-
-def _words(text: str) -> list[str]:
-    words = []
-    while text:
-        word, text = _first_word(text)
-        words.append(word)
-    return words
 
 
 def _described(kind: Any) -> str:

@@ -38,6 +38,7 @@ class Content:
     :ivar type: where an answer goes: `chat` or `groupchat`.
     :ivar sender_id: the user who is answered.
     :ivar dialog_id: the dialog, if it is known.
+    :ivar options: further arguments of `chat.send` and `chat.reply`.
     """
 
     to: int | str | None = None
@@ -46,11 +47,7 @@ class Content:
     dialog_id: str | None = None
     body: str | None = None
     attachments: tuple[Attachment, ...] = ()
-    save_to_history: bool = True
-    markable: bool = True
-    extra: dict[str, Any] = field(factory=dict)
-    destroy_after: int | None = None
-    silent: bool = False
+    options: dict[str, Any] = field(factory=dict)
 
     @property
     def dialog(self) -> str:
@@ -58,18 +55,6 @@ class Content:
         if self.to is not None:
             return str(self.to)
         return str(self.dialog_id if self.type == "groupchat" else self.sender_id)
-
-    @property
-    def options(self) -> SendOptions:
-        """The arguments that `chat.send` and `chat.reply` share."""
-        return SendOptions(
-            attachments=self.attachments,
-            save_to_history=self.save_to_history,
-            markable=self.markable,
-            extra=self.extra,
-            destroy_after=self.destroy_after,
-            silent=self.silent,
-        )
 
     @property
     def answered(self) -> ChatMessage:
@@ -94,9 +79,9 @@ def content_of(body: str | None, options: SendOptions, *, to: To | ChatMessage, 
         raise InvalidArgument("extra", f"must be a mapping, not {type(extra).__name__}")
     if wrong := sorted(set(options) - SendOptions.__annotations__.keys()):
         raise InvalidArgument(wrong[0], "is not an argument of send or reply")
-    given: dict[str, Any] = {**options, **_place_of(to, user_id), "extra": dict(extra or {})}
-    given["attachments"] = attachments_of(options.get("attachments") or ())
-    return Content(body=body, **given)
+    attachments = attachments_of(options.get("attachments") or ())
+    others = {name: value for name, value in options.items() if name != "attachments"}
+    return Content(body=body, attachments=attachments, options=others, **_place_of(to, user_id))
 
 
 def _place_of(to: object, user_id: int) -> dict[str, Any]:

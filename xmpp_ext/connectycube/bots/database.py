@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
-from .errors import StoreError
 from .lock import FileLock
+from .store import StoreError
 
 __all__ = ["DONE", "FAILED", "MESSAGE", "REPLY", "WAITING", "Connection", "Database"]
 

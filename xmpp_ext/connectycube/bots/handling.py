@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
+
+from attrs import define
 
 from connectycube.chat import ChatMessage
 
@@ -28,37 +31,25 @@ LONGEST_DELAY: Final = 60.0
 logger = logging.getLogger("connectycube.bots")
 
 
+@define(eq=False, kw_only=True)
 class Handling:
     """Handles messages.
 
-    :param find: returns the handler of a message.
-    :param errors: the error handlers.
-    :param attempts: how often a handler is called for a message.
-    :param timeout: seconds that a handler may take; `None` for no limit.
+    :ivar find: returns the handler of a message.
+    :ivar errors: the error handlers.
+    :ivar attempts: how often a handler is called for a message.
+    :ivar timeout: seconds that a handler may take; `None` for no limit.
     """
 
-    def __init__(
-        self,
-        bot: Bot,
-        find: Callable[[ChatMessage], Match | None],
-        errors: Sequence[Handler],
-        *,
-        store: Store,
-        outbox: Outbox,
-        calls: Calls,
-        stats: Stats,
-        attempts: int,
-        timeout: float | None,
-    ) -> None:
-        self._bot = bot
-        self._find = find
-        self._errors = errors
-        self._store = store
-        self._outbox = outbox
-        self._calls = calls
-        self._stats = stats
-        self._attempts = attempts
-        self._timeout = timeout
+    bot: Bot
+    find: Callable[[ChatMessage], Match | None]
+    errors: Sequence[Handler]
+    store: Store
+    outbox: Outbox
+    calls: Calls
+    stats: Stats
+    attempts: int
+    timeout: float | None
 
     async def handle(self, entry: Entry) -> float | None:
         """Call the handler of a message.
@@ -66,20 +57,25 @@ class Handling:
         :returns: seconds after which to call it again; `None` if it succeeded or has failed permanently.
         """
         redelivered = entry.attempts > 0 or entry.redelivered
-        context = Context(self._bot, self._outbox, entry, redelivered, self._refused)
-        if entry.attempts >= self._attempts:
-            error: Exception | None = RuntimeError(f"the process ended in each of {entry.attempts} attempts")
+        context = Context(self.bot, self.outbox, entry, redelivered, self._refused)
+        if entry.attempts >= self.attempts:
+            error: Exception | None = RuntimeError(f"the process ended during attempt {entry.attempts}")
         else:
             entry.attempts += 1
             if redelivered:
                 # If the message ends the process, the next one must know. The first attempt is cheaper without that.
-                await self._store.begin(entry.key, entry.attempts)
-            error = await self._try(context)
+                await self.store.begin(entry.key, entry.attempts)
+            try:
+                error = await self._try(context)
+            except asyncio.CancelledError:
+                # The bot stops, which is not the message's fault.
+                self.store.begin(entry.key, entry.attempts - 1)
+                raise
         if error is None:
-            self._stats.handled += 1
-            self._store.finish(entry.key)
-        elif entry.attempts < self._attempts:
-            self._stats.retried += 1
+            self.stats.handled += 1
+            self.store.finish(entry.key)
+        elif entry.attempts < self.attempts:
+            self.stats.retried += 1
             delay: float = min(FIRST_DELAY * 2 ** (entry.attempts - 1), LONGEST_DELAY)
             logger.warning(
                 "attempt %d for message %s failed, the next follows in %g s: %s",
@@ -88,25 +84,25 @@ class Handling:
             return delay
         else:
             logger.error("message %s can't be handled", entry.key, exc_info=error)
-            self._stats.failed += 1
-            await self._store.fail(entry.key, text_of(error))
+            self.stats.failed += 1
+            await self.store.fail(entry.key, text_of(error))
             await self._report(context, error, "message")
         return None
 
     async def _try(self, context: Context) -> Exception | None:
         try:
-            found = self._find(context.message)
+            found = self.find(context.message)
         except WrongArguments as error:
-            return await self._calls.call(context.reply, str(error), timeout=self._timeout)
+            return await self.calls.call(context.reply, str(error), timeout=self.timeout)
         except Exception as error:
             return error
         if found is None:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
-        return await self._calls.call(found.call, context, *found.args, timeout=self._timeout, **found.kwargs)
+        return await self.calls.call(found.call, context, *found.args, timeout=self.timeout, **found.kwargs)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:
-        self._calls.begin(self._report(context, error, reply_id))
+        self.calls.begin(self._report(context, error, reply_id))
 
     async def _report(self, context: Context, error: Exception, failed: str) -> None:
         """Call the error handlers.
@@ -115,7 +111,7 @@ class Handling:
         """
         # The handler may still be at work: the ids of its answers must not depend on what is answered here.
         context = context._within(f"error {type(error).__name__} {failed}")
-        for handler in self._errors:
-            problem = await self._calls.call(handler, context, error, timeout=self._timeout)
+        for handler in self.errors:
+            problem = await self.calls.call(handler, context, error, timeout=self.timeout)
             if problem is not None:
                 logger.error("an error handler failed", exc_info=problem)

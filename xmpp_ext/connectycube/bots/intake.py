@@ -11,9 +11,8 @@ from connectycube.chat import AsyncChat, ChatMessage, MessageReceived
 
 from .content import dialog_of, encode, key_of
 from .dispatch import Dispatcher
-from .errors import StoreError
 from .models import Stats
-from .store import Entry, Store
+from .store import Entry, Store, StoreError
 
 __all__ = ["Intake"]
 
@@ -88,7 +87,7 @@ class Intake:
         """Store messages as handled, so that a later look at the history does not find them."""
         entries = [_entry(message, from_history=True) for message in messages]
         for entry in compress(entries, await self._store.put(entries)):
-            await self._store.finish(entry.key)
+            self._store.finish(entry.key)
 
 
 def _entry(message: ChatMessage, from_history: bool = False) -> Entry:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakSet
 
-from .errors import StoreError, StoreLocked
+from .store import StoreError, StoreLocked
 
 __all__ = ["FileLock"]
 

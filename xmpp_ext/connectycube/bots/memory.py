@@ -100,8 +100,10 @@ class MemoryStore:
         """Note that a message was handled."""
         return self._close(key)
 
-    def known(self, ids: Collection[str], until: dt.datetime) -> asyncio.Future[set[str]]:
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
         """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+        if until is None:
+            return _future({key for key in ids if key in self._done or key in self._rows})
         found = {key: self._done[key] for key in ids if key in self._done}
         rows = {key: self._rows[key] for key in ids if key in self._rows}
         found |= {key: row.at for key, row in rows.items() if isinstance(row.content, Entry)}

@@ -7,7 +7,7 @@ import datetime as dt
 import heapq
 import logging
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from connectycube.chat import (
     AsyncChat,
@@ -133,13 +133,12 @@ class Outbox:
 
     async def _send(self, position: int, reply: Reply, report: Report | None) -> None:
         chat, content = self._chat, decode_content(reply.content)
+        options: dict[str, Any] = {**content.options, "attachments": content.attachments, "message_id": reply.id}
         try:
             if content.to is None:
-                await chat.reply(content.answered, content.body, message_id=reply.id, **content.options)
+                await chat.reply(content.answered, content.body, **options)
             else:
-                await chat.send(
-                    content.to, content.body, dialog_id=content.dialog_id, message_id=reply.id, **content.options
-                )
+                await chat.send(content.to, content.body, dialog_id=content.dialog_id, **options)
         except (InvalidArgument, MessageRefused, MessageTooLong) as error:
             self._leaving.discard(reply.id)
             if await self._store.fail(reply.id, text_of(error)) is not None:

@@ -124,13 +124,15 @@ class SqliteStore(Database):
 
         return self.call(finish)
 
-    def known(self, ids: Collection[str], until: dt.datetime) -> asyncio.Future[set[str]]:
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
         """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
 
         def known(connection: Connection) -> set[str]:
-            query = "SELECT 1 FROM items WHERE key = ? AND at <= ? AND (kind = 0 OR state = 1)"
-            at = until.timestamp()
-            return {key for key in ids if connection.execute(query, (key, at)).fetchone() is not None}
+            query = "SELECT 1 FROM items WHERE key = ?"
+            more: tuple[float, ...] = ()
+            if until is not None:
+                query, more = f"{query} AND at <= ? AND (kind = 0 OR state = 1)", (until.timestamp(),)
+            return {key for key in ids if connection.execute(query, (key, *more)).fetchone() is not None}
 
         return self.call(known)
 

@@ -11,14 +11,46 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from attrs import define, field, frozen
 
-__all__ = ["MOST_FAILURES", "Counts", "Entry", "Failure", "Reply", "Store", "note_failure"]
+from connectycube.rest import ConnectyCubeError
+
+__all__ = ["MOST_FAILURES", "Counts", "Entry", "Failure", "Reply", "Store", "StoreError", "StoreLocked", "note_failure"]
 
 MOST_FAILURES: Final = 1000
 """How many failures are kept in memory; a store may hold more."""
+
+
+class StoreError(ConnectyCubeError):
+    """The store can't be opened, read or written.
+
+    :ivar name: the store, such as the path of its file.
+    :ivar problem: what is wrong and how to fix it.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name = name
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the store {self.name} {self.problem}"
+
+
+class StoreLocked(StoreError):
+    """Another process uses the store.
+
+    :ivar holder: that process.
+    """
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(name, f"is in use by {holder}: stop it first, or give each bot its own store")
+        self.holder = holder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.holder)
 
 
 @define(kw_only=True)
@@ -144,8 +176,11 @@ class Store(Protocol):
         """Note that a message was handled."""
         ...
 
-    def known(self, ids: Collection[str], until: dt.datetime) -> asyncio.Future[set[str]]:
-        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time."""
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
+
+        :param until: the time; `None` for all that is stored, replies that are not sent yet included.
+        """
         ...
 
     # -- replies

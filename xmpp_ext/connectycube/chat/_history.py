@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from xml.etree.ElementTree import Element
 
 from connectycube.rest import (
+    ApiError,
     AsyncConnectyCube,
     ConnectyCube,
     Dialog,
@@ -105,7 +106,7 @@ def messages(cube: ConnectyCube, since: dt.datetime, skip_sender: int | None = N
             while some := list(islice(found, PAGE)):
                 yield _chat_messages(_new(some, since), dialog, skip_sender)
         except GONE as error:
-            _log_gone(dialog, error)
+            _skip(dialog, error)
 
 
 async def in_thread(pages: Iterator[list[ChatMessage]]) -> AsyncGenerator[ChatMessage, None]:
@@ -146,7 +147,7 @@ class History:
                         some = []
             yield _new(some, since)
         except GONE as error:
-            _log_gone(dialog, error)
+            _skip(dialog, error)
 
     async def messages(self, since: dt.datetime, skip_sender: int | None = None) -> AsyncGenerator[ChatMessage, None]:
         """Return the messages since a time, one at a time.
@@ -183,8 +184,14 @@ class History:
         )
 
 
-def _log_gone(dialog: Dialog, error: Exception) -> None:
-    logger.info("dialog %s is left out: its messages can't be read any more: %s", dialog.id, error)
+def _skip(dialog: Dialog, error: ApiError) -> None:
+    """Log that a dialog can't be read any more.
+
+    :raises ApiError: if a gateway says so in a page of its own: the platform answers in JSON.
+    """
+    if isinstance(error.body, str):
+        raise error
+    logger.info("dialog %s is left out, since its messages can't be read any more: %s", dialog.id, error)
 
 
 # -- from the history's form to the chat's

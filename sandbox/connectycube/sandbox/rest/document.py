@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -194,12 +194,18 @@ def _prepare(operation: dict[str, Any]) -> None:
 
 def load_document() -> Document:
     """Load the document in the package, or in a checkout the generated one."""
+    return Document(json.loads(_text()))
+
+
+@cache
+def _text() -> str:
+    """Return the document as JSON: text, because a `Document` changes its own copy."""
     packed = resources.files("connectycube.sandbox").joinpath("openapi.yaml")
     kept = Path(cache_from_source(__file__)).with_name("openapi.json")
     if packed.is_file():
         with resources.as_file(packed) as path:
-            return Document(read_document(path, kept))
-    return Document(read_document(Path(__file__).parents[4] / "generated" / "openapi.yaml", kept))
+            return json.dumps(read_document(path, kept))
+    return json.dumps(read_document(Path(__file__).parents[4] / "generated" / "openapi.yaml", kept))
 
 
 def read_document(path: Path, kept: Path) -> dict[str, Any]:
