@@ -6,7 +6,7 @@ import configparser
 import itertools
 import re
 import tomllib
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 from packaging.version import Version
@@ -75,3 +75,9 @@ def test_client_reports_the_installed_version() -> None:
 
 def test_sandbox_dependency_group_matches_its_extra() -> None:
     assert PROJECT["dependency-groups"]["sandbox"] == PROJECT["project"]["optional-dependencies"]["sandbox"]
+
+
+def test_commands_exist() -> None:
+    for target in PROJECT["project"]["scripts"].values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(import_module(module), name)), target

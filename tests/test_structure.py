@@ -56,6 +56,7 @@ def cycle(root: str) -> list[str]:
     [
         "connectycube.bots",
         "connectycube.chat",
+        "connectycube.cli",
         "connectycube.rest",
         "connectycube.sandbox",
         "connectycube.stanzas",

@@ -33,4 +33,6 @@ def test_the_pytest_plugin_imports_nothing_from_the_extra() -> None:
 
 def test_a_missing_extra_is_named() -> None:
     code = "import sys; sys.modules['uvicorn'] = None; from connectycube.sandbox import Sandbox"
-    assert "ImportError: Sandbox needs uvicorn: pip install 'connectycube[sandbox]'" in run(code)
+    assert 'connectycube.sandbox needs uvicorn, which is not installed: pip install "connectycube[sandbox]"' in run(
+        code
+    )

@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from connectycube._extras import missing_extra
+
 if TYPE_CHECKING:
     from ._sandbox import Sandbox as Sandbox
     from .clock import Clock as Clock
@@ -69,9 +71,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f".{module}", __name__), name)
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("connectycube"):
-            raise
-        raise ImportError(f"{name} needs {error.name}: pip install 'connectycube[sandbox]'") from error
+        raise missing_extra("sandbox", error) from error
     globals()[name] = value
     return value
 

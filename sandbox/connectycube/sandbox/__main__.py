@@ -2,6 +2,6 @@
 
 import sys
 
-from .cli import main
+from connectycube._extras import sandbox
 
-sys.exit(main())
+sys.exit(sandbox())

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from connectycube._extras import missing_extra
+
 from .config import LOOPBACK, Settings
 from .endpoints import LABELS, exports
 from .identity import IdentityProvider
@@ -55,8 +57,10 @@ def settings_in(path: str) -> dict[str, Any]:
 
     :raises ValueError: if it can't be read.
     """
-    import yaml
-
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise missing_extra("sandbox", error) from error
     try:
         found = yaml.safe_load(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -190,7 +194,10 @@ def started(given: argparse.Namespace) -> Alone:
     :raises ChatStartError: if the chat can't start.
     """
     # Imported here because it takes half a second, during which Ctrl-C should already work.
-    from .alone import Alone
+    try:
+        from .alone import Alone
+    except ModuleNotFoundError as error:
+        raise missing_extra("sandbox", error) from error
 
     settings = Settings(
         app_id=given.app_id,

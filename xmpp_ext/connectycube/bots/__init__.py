@@ -11,9 +11,14 @@ async def weather(ctx: Context, city: str, days: int = 1) -> None:
 bot.run()
 """
 
-from .bot import Bot
-from .context import Context
-from .models import Stats
-from .store import Failure, StoreError, StoreLocked
+from connectycube._extras import missing_extra
+
+try:
+    from .bot import Bot
+    from .context import Context
+    from .models import Stats
+    from .store import Failure, StoreError, StoreLocked
+except ModuleNotFoundError as error:
+    raise missing_extra("bots", error) from error
 
 __all__ = ["Bot", "Context", "Failure", "Stats", "StoreError", "StoreLocked"]

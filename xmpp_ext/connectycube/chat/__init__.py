@@ -11,68 +11,73 @@ async with chat:
 `Chat` is the same for blocking code.
 """
 
-from connectycube.stanzas import Attachment
+from connectycube._extras import missing_extra
 
-from ._bus import EventStream
-from .blocking import BlockingContacts, BlockingEventStream, BlockingPrivacy, Chat
-from .client import AsyncChat
-from .errors import (
-    AuthenticationFailed,
-    ChatError,
-    ConnectError,
-    MessageNotSent,
-    MessageRefused,
-    MessageTooLong,
-    NotConnected,
-    OutboxFull,
-    RecipientBlocked,
-    RequestRefused,
-    RequestUnanswered,
-    StanzaRefused,
-    StreamConflict,
-    StreamRefused,
-    TlsRefused,
-)
-from .events import (
-    CallSignalReceived,
-    Connected,
-    ConnectionFailed,
-    ContactAccepted,
-    ContactPresence,
-    ContactRejected,
-    ContactRequested,
-    ContactsChanged,
-    Disconnected,
-    Event,
-    HandlerFailed,
-    LastActivityChanged,
-    MessageBlocked,
-    MessageDeleted,
-    MessageDelivered,
-    MessageEdited,
-    MessageFailed,
-    MessageRead,
-    MessageReceived,
-    MessageSent,
-    MessageSentElsewhere,
-    OccupantJoined,
-    OccupantKicked,
-    OccupantLeft,
-    PrivacyListChanged,
-    ReactionsChanged,
-    Reconnected,
-    Reconnecting,
-    StanzaRejected,
-    StreamFailed,
-    SystemMessageReceived,
-    TypingStarted,
-    TypingStopped,
-)
-from .features.contacts import Contacts
-from .features.messages import attachments_of
-from .features.privacy import Privacy
-from .machines.connection import Backoff, Reason, State
-from .models import ChatMessage, ChatState, Contact, PrivacyRule, SendOptions, SentMessage, Subscription
+try:
+    from connectycube.stanzas import Attachment
+
+    from ._bus import EventStream
+    from .blocking import BlockingContacts, BlockingEventStream, BlockingPrivacy, Chat
+    from .client import AsyncChat
+    from .errors import (
+        AuthenticationFailed,
+        ChatError,
+        ConnectError,
+        MessageNotSent,
+        MessageRefused,
+        MessageTooLong,
+        NotConnected,
+        OutboxFull,
+        RecipientBlocked,
+        RequestRefused,
+        RequestUnanswered,
+        StanzaRefused,
+        StreamConflict,
+        StreamRefused,
+        TlsRefused,
+    )
+    from .events import (
+        CallSignalReceived,
+        Connected,
+        ConnectionFailed,
+        ContactAccepted,
+        ContactPresence,
+        ContactRejected,
+        ContactRequested,
+        ContactsChanged,
+        Disconnected,
+        Event,
+        HandlerFailed,
+        LastActivityChanged,
+        MessageBlocked,
+        MessageDeleted,
+        MessageDelivered,
+        MessageEdited,
+        MessageFailed,
+        MessageRead,
+        MessageReceived,
+        MessageSent,
+        MessageSentElsewhere,
+        OccupantJoined,
+        OccupantKicked,
+        OccupantLeft,
+        PrivacyListChanged,
+        ReactionsChanged,
+        Reconnected,
+        Reconnecting,
+        StanzaRejected,
+        StreamFailed,
+        SystemMessageReceived,
+        TypingStarted,
+        TypingStopped,
+    )
+    from .features.contacts import Contacts
+    from .features.messages import attachments_of
+    from .features.privacy import Privacy
+    from .machines.connection import Backoff, Reason, State
+    from .models import ChatMessage, ChatState, Contact, PrivacyRule, SendOptions, SentMessage, Subscription
+except ModuleNotFoundError as error:
+    raise missing_extra("chat", error) from error
 
 __all__ = [
     "AsyncChat",

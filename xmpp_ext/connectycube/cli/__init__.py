@@ -1,0 +1,1 @@
+"""`connectycube` on the command line. Install `connectycube[cli]`."""

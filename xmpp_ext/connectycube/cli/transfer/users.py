@@ -1,0 +1,36 @@
+"""The file that says who a user of the export is in the target."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .state import TransferError
+
+__all__ = ["read_users"]
+
+
+def read_users(path: Path) -> dict[int, int]:
+    """Read a CSV file with the old and the new id in each line, or a JSON object of new ids by old ones.
+
+    :raises TransferError: if it can't be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        is_json = path.suffix.lower() == ".json"
+        pairs: Iterable[Any] = json.loads(text).items() if is_json else filter(None, csv.reader(text.splitlines()))
+        users = {}
+        for number, pair in enumerate(pairs):
+            if number == 0 and not is_json and not any(map(str.isdecimal, map(str.strip, pair))):
+                continue  # The names of the columns.
+            try:
+                old, new = map(int, pair)
+            except (ValueError, TypeError) as error:
+                raise TransferError(f"{path}: {pair!r} is not an old and a new user id, as in 81001,92001") from error
+            users[old] = new
+    except (OSError, ValueError, AttributeError, csv.Error) as error:
+        raise TransferError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
+    return users
