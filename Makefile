@@ -1,7 +1,8 @@
 RUNS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
-# The first Python that really runs: a version manager's stand-in may exist and fail.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
-	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done)
+# The first Python that really runs: a version manager's stand-in may exist and fail. Looking takes a second or more,
+# so it is done once, and only if the answer is needed.
+PYTHON ?= $(eval PYTHON := $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done))$(PYTHON)
 BIN := .venv/bin
 
 # Some images set it. Without bytecode, each of the many processes compiles everything again.
@@ -101,10 +102,11 @@ clean: ## remove .venv, .tox and all caches
 	@$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $@
 
+# Make expands the whole recipe first, and looks for a Python in doing so: `info` speaks before that.
 # Without pip, the environment is there at once, so that what follows can be announced.
 .build/demo/.ready: pyproject.toml
+	$(info Setting up .build/demo, once)
 	$(NEEDS_PYTHON)
-	@echo "Setting up .build/demo, once"
 	@$(PYTHON) -m venv --clear --without-pip .build/demo
 	@echo "Adding pip"
 	@.build/demo/bin/python -m ensurepip >/dev/null
