@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from attrs import frozen
@@ -80,12 +80,17 @@ def run(clean_environment: None, capfd: pytest.CaptureFixture[str]) -> Run:
     return ran
 
 
-def process(*arguments: str, text: bool = True, environment: Mapping[str, str] | None = None) -> subprocess.Popen[Any]:
+def process(
+    *arguments: str,
+    text: bool = True,
+    environment: Mapping[str, str] | None = None,
+    stdout: int | IO[str] = subprocess.PIPE,
+) -> subprocess.Popen[Any]:
     """A command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "connectycube.cli", *arguments],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=text,
         env={**os.environ, **(environment or {})},

@@ -53,7 +53,11 @@ def test_profile_replaces_the_whole_account(
     [
         ("[other]\n", "has no profile 'mine' (there is: other)"),
         ("[mine]\nappid = 5\n", "mine.appid is unknown (known: app_id, "),
-        ("[mine]\napp_id = true\n", "mine.app_id must be a text or an integer"),
+        ("[mine]\napp_id = true\n", "mine.app_id must be an integer or a string"),
+        (
+            '[mine]\npassword = "secret\\u0000"\n',
+            "mine.password must be an integer or a string without null",
+        ),
         ("[mine\n", "is not valid TOML"),
     ],
 )
@@ -63,6 +67,12 @@ def test_unusable_profile(text: str, problem: str, config: Path, run: Run) -> No
     assert found.status == 2
     assert str(config) in found.err
     assert problem in found.err
+    assert "secret\0" not in found.err
+
+
+def test_empty_profile_is_none(account: dict[str, str], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTYCUBE_PROFILE", "")
+    assert json.loads(run("users", "me", "--json").out)["login"] == "ada"
 
 
 def test_missing_file(config: Path, run: Run) -> None:
@@ -108,6 +118,13 @@ def test_missing_password_is_asked_for_only_on_a_terminal(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("getpass.getpass", lambda prompt: PASSWORD if prompt == "Password of ada: " else "")
     assert json.loads(run("users", "me", "--json").out)["login"] == "ada"
+
+    def end_of_input(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", end_of_input)
+    found = run("users", "me")
+    assert (found.status, found.err) == (2, "connectycube: nothing was entered\n")
 
 
 def test_session_token_saves_the_login(account: dict[str, str], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

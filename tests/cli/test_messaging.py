@@ -164,4 +164,4 @@ def test_message_can_not_control_the_terminal() -> None:
     message = ChatMessage(
         id="1", body="red \x1b[31m\u202e\r", sender_id=5, recipient_id=6, dialog_id="7", type="chat", date_sent=None
     )
-    assert line(message) == "--:--:--  7                         5: red \\x1b[31m\\u202e\\r"
+    assert line(message) == "--:--:--  7                         5: red \\u001b[31m\\u202e\\r"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,8 @@ def test_server_out_of_reach_is_one_line_and_status_1(run: Run, monkeypatch: pyt
         (["dialogs", "list", "--limit", "many"], 'unable to convert "many" into int'),
         (["dialogs", "list", "--limit", "0"], "limit"),
         (["dialogs", "list", "--nope", "1"], "Unknown option: --nope"),
+        (["users", "list", "--filters.created-at.gt", "0001-01-01"], "the time 0001-01-01 00:00:00 is out of range"),
+        (["dialogs", "list", "--\x1b]0;title\x07"], r"Unknown option: --\u001b]0;title\u0007"),
     ],
 )
 def test_wrong_command_line_is_one_line_and_status_2(arguments: list[str], problem: str, run: Run) -> None:
@@ -217,6 +220,29 @@ def test_broken_pipe_is_quiet(group: Any, run: Run) -> None:
         listing.wait()
         assert listing.stderr is not None
         assert (listing.returncode, listing.stderr.read()) == (141, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a device that is always full")
+def test_full_disk_is_one_line_and_status_1(group: Any) -> None:
+    with open("/dev/full", "w") as full, process("dialogs", "list", "--json", stdout=full) as listing:
+        _, err = listing.communicate()
+    assert (listing.returncode, err) == (1, "connectycube: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "out", "err"),
+    [
+        ("users me >&-", 0, "", ""),
+        ("users me --json 2>&-", 0, '"login": "ada"', ""),
+        ("users create --login zoe --password - <&-", 2, "", "connectycube: password must not be empty\n"),
+    ],
+    ids=["stdout", "stderr", "stdin"],
+)
+def test_closed_stream(account: dict[str, str], command: str, status: int, out: str, err: str) -> None:
+    shell = f"exec {shlex.quote(sys.executable)} -m connectycube.cli {command}"
+    found = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (status, err)
+    assert out in found.stdout
 
 
 def test_help_and_version(run: Run) -> None:

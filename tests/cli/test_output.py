@@ -82,7 +82,35 @@ def test_secrets_in_lists_and_inside_of_models_are_masked(capsys: pytest.Capture
 def test_text_can_not_control_the_terminal() -> None:
     terminal = Terminal()
     Printer(terminal).print(Dialog.from_dict({"_id": "1", "name": "red \x1b[31m [bold]and\u202e more :smile:"}))
-    assert terminal.out[-1].split(maxsplit=1)[1] == r"red \x1b[31m [bold]and\u202e more :smile:"
+    assert terminal.out[-1].split(maxsplit=1)[1] == r"red \u001b[31m [bold]and\u202e more :smile:"
+
+
+def test_names_of_fields_cannot_control_the_terminal() -> None:
+    entry = Dialog.from_dict({"_id": "1", "red \x1b[31m": "x", **{f"\x9b{n} {'wide' * 9}": "x" for n in range(3)}})
+    for shown in (entry, [entry]):
+        terminal = Terminal()
+        Printer(terminal).print(shown)
+        text = "".join(terminal.out + terminal.err)
+        assert r"red \u001b[31m" in text
+        assert r"\u009b2" in text
+        assert text.isprintable()
+
+
+def test_json_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"\x9b31m": "\x1b\x7f\x9b\u202e\U000e0041\ud800\u2028", "name": "Zoë\u00a0🎻"}
+    Printer(Options(json=True)).print(entry)
+    out = capsys.readouterr().out.removesuffix("\n")
+    assert out.replace("\u00a0", "").isprintable()
+    assert "Zoë\u00a0🎻" in out
+    assert json.loads(out) == entry
+
+
+@pytest.mark.parametrize("width", [1, 5, 20])
+def test_table_on_a_narrow_terminal(width: int) -> None:
+    terminal = Terminal()
+    terminal.console.width = width
+    Printer(terminal).print(dialogs(2))
+    assert terminal.err[-1].startswith("also: type, name, ")
 
 
 def test_long_list_is_printed_as_it_comes() -> None:

@@ -19,6 +19,7 @@ try:
     from cyclopts import App, CycloptsError, Group, Parameter
 
     from .common import CommandFailed, UsageError
+    from .output import clean
 except ModuleNotFoundError as error:
     raise missing_extra("cli", error) from error
 
@@ -81,28 +82,35 @@ def build() -> App:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        # Texts may hold what the encoding has no form for, such as half a surrogate pair.
-        if isinstance(stream, io.TextIOWrapper):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:  # The caller has closed it, as the shell does for `>&-`.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+        elif isinstance(stream, io.TextIOWrapper) and mode == "w":
+            # Text may hold characters that the encoding can't represent, such as half a surrogate pair.
             stream.reconfigure(errors="backslashreplace")
+    status = 0
     try:
         build()(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        status = INTERRUPTED
     except BrokenPipeError:
-        # Python would flush stdout once more at exit, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        status = BROKEN_PIPE
     except Exception as error:
         # cyclopts wraps what the import of a command's module raises.
         cause = error.__cause__ if isinstance(error.__cause__, MissingExtra) else error
-        status = status_of(cause)
-        if status is None:
+        found = status_of(cause)
+        if found is None:
             raise
-        print(f"connectycube: {' '.join(str(cause).split())}", file=sys.stderr)
-        return status
-    return 0
+        status = found
+        print(f"connectycube: {clean(' '.join(str(cause).split()))}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python flushes once more at exit, and must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def status_of(error: Exception) -> int | None:
@@ -113,6 +121,8 @@ def status_of(error: Exception) -> int | None:
     rest = sys.modules.get("connectycube.rest")
     if rest is not None and isinstance(error, (rest.InvalidArgument, rest.ConfigurationError)):
         return USAGE
-    if isinstance(error, (CommandFailed, MissingExtra)) or (rest and isinstance(error, rest.ConnectyCubeError)):
+    if isinstance(error, (CommandFailed, MissingExtra, OSError)) or (
+        rest and isinstance(error, rest.ConnectyCubeError)
+    ):
         return FAILED
     return None

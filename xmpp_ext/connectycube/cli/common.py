@@ -83,9 +83,20 @@ def read_profile(name: str) -> dict[str, str]:
     for key, value in found.items():
         if key not in KEYS:
             raise UsageError(f"{path}: {name}.{key} is unknown (known: {', '.join(KEYS)})")
-        if isinstance(value, bool) or not isinstance(value, (str, int)):
-            raise UsageError(f"{path}: {name}.{key} must be a text or an integer")
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or "\0" in str(value):
+            raise UsageError(f"{path}: {name}.{key} must be an integer or a string without null characters")
     return {key: str(value) for key, value in found.items()}
+
+
+def ask(what: str) -> str:
+    """Ask for a secret on the terminal.
+
+    :raises UsageError: if the input ends instead.
+    """
+    try:
+        return getpass.getpass(f"{what}: ")
+    except EOFError as error:
+        raise UsageError("nothing was entered") from error
 
 
 def secret_from(source: str, what: str) -> str:
@@ -97,7 +108,7 @@ def secret_from(source: str, what: str) -> str:
     """
     kind, _, place = source.partition(":")
     if source == "-":
-        return getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        return ask(what) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if kind == "env" and place in os.environ:
         return os.environ[place]
     if kind == "env":
@@ -150,7 +161,7 @@ class Options:
 
         :raises UsageError: if the profile can't be used.
         """
-        if self.profile is not None and not self._chosen:
+        if self.profile and not self._chosen:
             # The clients read the environment. A profile replaces all of it: the keys of one application must never be
             # sent to the server of another.
             found = read_profile(self.profile)
@@ -187,5 +198,5 @@ class Options:
         if password is None:
             if not sys.stdin.isatty():
                 raise UsageError(f"the account has no password: set {variable('password')}, or give a --profile")
-            password = getpass.getpass(f"Password of {next(iter(who.values()))}: ")
+            password = ask(f"Password of {next(iter(who.values()))}")
         await cube.login(**who, password=password)

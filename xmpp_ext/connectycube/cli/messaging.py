@@ -101,7 +101,7 @@ async def tail(
             options.errors.print("waiting for messages; Ctrl-C ends", style="dim")
             async for event in events:
                 if isinstance(event, Reconnecting):
-                    options.errors.print(f"reconnecting in {event.delay:.1f} s: {event.error}", style="dim")
+                    options.errors.print(f"reconnecting in {event.delay:.1f} s: {clean(str(event.error))}", style="dim")
                 elif isinstance(event, Reconnected):
                     missed = "" if event.resumed else "; messages may have been missed"
                     options.errors.print(f"connected again{missed}", style="dim")

@@ -135,11 +135,17 @@ def needs_session(resource: str, operation: str) -> bool:
 
 
 def ready(value: Any) -> Any:
-    """Return an argument as the client takes it: times without a zone are local ones, and `-` is a stream."""
+    """Return an argument as the client takes it: times without a zone are local ones, and `-` is a stream.
+
+    :raises UsageError: if a time is too far in the past or future.
+    """
     if value == Path("-"):
         return sys.stdin.buffer
     if isinstance(value, dt.datetime) and value.tzinfo is None:
-        return value.astimezone()
+        try:
+            return value.astimezone()
+        except (OverflowError, OSError, ValueError) as error:
+            raise UsageError(f"the time {value} is out of range") from error
     if isinstance(value, dict):
         return {key: ready(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -282,7 +288,7 @@ def anything(kind: Any, tokens: list[Token]) -> Any:
     """Read a value whose type is unknown: JSON if it is that, or else text."""
     try:
         return json.loads(tokens[0].value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return tokens[0].value
 
 

@@ -22,13 +22,15 @@ ROWS: Final = 100
 """Rows of a table while a long list is streamed."""
 WIDEST: Final = 40
 """Characters of a cell."""
+HARMLESS: Final = "\u00a0\u202f\u3000\u200c\u200d"
+"""Spaces and joiners of ordinary text, which Python does not count as printable."""
 
 
 def clean(text: str) -> str:
-    """Escape what could control the terminal: others have written it."""
-    return "".join(
-        sign if sign.isprintable() or sign == "\u200d" else sign.encode("unicode_escape").decode() for sign in text
-    )
+    """Escape, as in JSON, what could control the terminal: others have written it."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in HARMLESS else json.dumps(char)[1:-1] for char in text)
 
 
 def masked(value: Any) -> Any:
@@ -72,7 +74,9 @@ class Printer:
         elif self._options.json:
             self._line(self._plain(result))
         elif isinstance(result := self._plain(result), dict):
-            self._table(["field", "value"], [[key, cell(value)] for key, value in result.items() if is_set(value)])
+            self._table(
+                ["field", "value"], [[cell(key), cell(value)] for key, value in result.items() if is_set(value)]
+            )
         else:
             print(cell(result), flush=True)
 
@@ -96,7 +100,7 @@ class Printer:
         elif found and isinstance(found[0], dict):
             names = [name for name in dict.fromkeys(key for entry in found for key in entry)
                      if any(is_set(entry.get(name)) for entry in found)]  # fmt: skip
-            self._table(names, [[cell(entry.get(name)) for name in names] for entry in found])
+            self._table([clean(name) for name in names], [[cell(entry.get(name)) for name in names] for entry in found])
         else:
             for entry in found:
                 print(cell(entry))
@@ -108,7 +112,8 @@ class Printer:
 
     def _line(self, value: Any) -> None:
         unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        print(json.dumps(value, ensure_ascii=not unicode, default=encoded), flush=True)
+        # JSON itself leaves the control characters above ASCII as they are.
+        print(clean(json.dumps(value, ensure_ascii=not unicode, default=encoded)), flush=True)
 
     def _table(self, names: list[str], rows: list[list[str]]) -> None:
         """Print a table, on a terminal without the columns that don't fit."""
