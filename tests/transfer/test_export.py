@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from connectycube.cli.transfer import TransferError
+from connectycube.cli.transfer.folder import is_name
+from connectycube.rest import ConnectionFailed
 from connectycube.sandbox.domain.message_model import Draft
 from tests.transfer.conftest import PAGE, Account, account, lines, read
 
@@ -185,6 +187,34 @@ def test_files_that_cannot_be_fetched_are_reported(source: Account, folder: Path
     assert shorter.uid not in (folder / "report.jsonl").read_text()
 
 
+def test_a_file_whose_connection_always_breaks_is_reported(
+    source: Account, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectycube.cli.transfer.exporting.RETRIES", 0)
+    ids, faults = fill(source), source.sandbox.faults
+    faults.drop_next(100, path=f"/blobs/{ids['file']}")
+    summary = source.export(folder)
+    assert summary.report is not None
+    assert [row["id"] for row in lines(summary.report)] == [ids["file"]]
+    assert summary.counts["files"] == 1
+    faults.clear()
+    assert source.export(folder).problems == 0
+
+
+def test_an_export_that_loses_its_connection_ends(
+    source: Account, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectycube.cli.transfer.exporting.RETRIES", 0)
+    ids, faults = fill(source), source.sandbox.faults
+    source.export(folder)
+    faults.drop_next(100, path="/chat/Message")
+    source.write(ids["group"], 1)
+    with pytest.raises(ConnectionFailed):
+        source.export(folder)
+    faults.clear()
+    assert source.export(folder).news["messages"] == 1
+
+
 def test_a_dialog_that_refuses_its_messages_is_reported(source: Account, folder: Path) -> None:
     ids = fill(source)
     source.sandbox.faults.fail_next(403, 100, method="GET", path="/chat/Message")
@@ -209,6 +239,30 @@ def test_what_a_killed_run_left_is_cut_off(source: Account, folder: Path) -> Non
     source.export(folder)
     assert read(folder) == wanted
     assert set((folder / "files").iterdir()) == {folder / "files" / uid for uid in wanted.files}
+
+
+def test_a_run_that_is_killed_at_once_continues(source: Account, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "state.db").touch()
+    assert source.export(folder).counts == {"dialogs": 0, "messages": 0, "files": 0}
+
+
+def test_links_in_the_folder_are_not_followed(source: Account, folder: Path) -> None:
+    ids = fill(source)
+    source.export(folder)
+    path = folder / "messages" / f"{ids['group']}.jsonl"
+    outside = path.rename(folder.with_name("outside"))
+    path.symlink_to(outside)
+    with open(outside, "a") as file:
+        file.write("private")
+    with pytest.raises(TransferError, match=rf"{path.name} is a link, a pipe or a device"):
+        source.export(folder)
+    assert outside.read_text().endswith("private")
+
+
+def test_devices_of_windows_are_not_names_of_files() -> None:
+    assert not any(map(is_name, ("NUL", "con", "Com1", "a/b", "..", "a\n", "")))
+    assert all(map(is_name, ("null", "66f1a7c2e4b0d93a51c8e201")))
 
 
 def test_a_folder_that_is_not_an_export_is_refused(source: Account, folder: Path) -> None:

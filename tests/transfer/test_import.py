@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectycube.cli.transfer import TransferError, read_users
 from connectycube.rest import ConnectyCube
 from connectycube.rest.models import Message
-from tests.transfer.conftest import PAGE, Account, lines
+from tests.transfer.conftest import PAGE, Account, lines, read
 
 
 def history(cube: ConnectyCube, dialog_id: str) -> list[Message]:
@@ -133,7 +135,7 @@ def test_users_that_do_not_exist_are_reported_and_the_rest_is_imported(
         cube.dialogs.create(type=2, name="Good", occupants_ids=[])
         cube.messages.create(chat_dialog_id=bad, message="waits")
     source.export(folder)
-    summary = target.import_(folder)
+    summary = target.import_(folder, users={friends[-1].id: 999_999})
     assert summary.counts == {"files": 0, "dialogs": 1, "messages": 0}
     assert summary.report is not None
     (problem,) = lines(summary.report)
@@ -171,6 +173,118 @@ def test_an_attachment_without_its_file_is_reported(source: Account, target: Acc
     with target.cube() as cube:
         (message,) = history(cube, ids_of(folder)[dialog.id])
         assert message.attachments[0].uid == file.uid
+
+
+def test_ids_of_another_application_are_strangers(source: Account, target: Account, folder: Path) -> None:
+    ada = source.friend("ada")
+    with source.cube() as cube:
+        dialog = cube.dialogs.create(type=2, name="Climbing", occupants_ids=[ada.id])
+    source.export(folder)
+    assert target.import_(folder).losses["occupants who are not in the file of users"] == 1
+    with target.cube() as cube:
+        assert cube.users.list(filters={"login": "earlier"}).first(1)[0].id == ada.id
+        assert cube.dialogs.get(ids_of(folder)[dialog.id]).occupants_ids == [target.id]
+
+
+def test_a_second_import_keeps_the_first_senders_unless_they_are_forged(
+    source: Account, target: Account, folder: Path
+) -> None:
+    ada, new_ada, later = source.friend("ada"), target.friend("ada"), source.friend("later")
+    with source.cube() as cube, ada.cube() as other:
+        group = cube.dialogs.create(type=2, name="Climbing", occupants_ids=[ada.id])
+        sent = [
+            cube.messages.create(chat_dialog_id=group, message="mine"),
+            other.messages.create(chat_dialog_id=group, message="hers"),
+        ]
+    source.export(folder)
+    target.import_(folder, users={ada.id: new_ada.id})
+    with new_ada.cube() as other:
+        forged = {"imported_sender_id": target.id, "imported_date_sent": 5}
+        other.messages.create(chat_dialog_id=ids_of(folder)[group.id], message="forged", extra=forged)
+    again = folder.with_name("again")
+    target.export(again)
+    later.import_(again, users={new_ada.id: ada.id})
+    (dialog,) = read(again).dialogs
+    with later.cube() as cube:
+        found = history(cube, ids_of(again)[dialog["_id"]])
+    assert [message.message for message in found] == ["mine", "hers", "forged"]
+    assert [message.extra["imported_sender_id"] for message in found] == [later.id, ada.id, ada.id]
+    times = [message.extra["imported_date_sent"] for message in found]
+    assert times[:2] == [int(message.date_sent.timestamp()) for message in sent if message.date_sent]
+    assert times[2] != 5
+
+
+def test_an_import_as_the_wrong_user_is_refused(source: Account, target: Account, folder: Path) -> None:
+    source.export(folder)
+    message = f"user {source.id}, who exported, is user 5 by the file of users, but the account is user {target.id}'s"
+    with pytest.raises(TransferError, match=message):
+        target.import_(folder, users={source.id: 5})
+    assert not (folder / "imports").exists()
+
+
+@pytest.mark.parametrize("place", ["messages/link.jsonl", "files/link", "imports", "link"])
+def test_links_in_the_folder_are_refused(source: Account, target: Account, folder: Path, place: str) -> None:
+    source.export(folder)
+    outside = folder.with_name("outside")
+    outside.write_text("private")
+    (folder / place).symlink_to(outside)
+    with pytest.raises(TransferError, match=rf"{place} is a link, a pipe or a device"):
+        target.import_(folder)
+    assert outside.read_text() == "private"
+
+
+@pytest.mark.parametrize("table", ["dialogs", "files"])
+def test_names_that_lead_out_of_the_folder_are_refused(
+    source: Account, target: Account, folder: Path, table: str
+) -> None:
+    with source.cube() as cube:
+        cube.dialogs.create(type=2, name="Climbing", occupants_ids=[])
+        cube.files.upload(b"content", name="image.jpg")
+    source.export(folder)
+    (folder.parent / "outside").write_text("private")
+    (folder.parent / "outside.jsonl").write_text('{"_id": "1", "message": "private"}\n')
+    with sqlite3.connect(folder / "state.db") as state:
+        if table == "dialogs":
+            state.execute("UPDATE dialogs SET id = '../../outside', length = 35")
+        else:
+            state.execute("UPDATE files SET uid = '../../outside'")
+    state.close()
+    with pytest.raises(TransferError, match=r"'\.\./\.\./outside' can't be the name of a file"):
+        target.import_(folder)
+    with target.cube() as cube:
+        assert not list(cube.files.list())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: b"x" * len(text), lambda text: b"[" * len(text), lambda text: b"{}".ljust(len(text))],
+    ids=["text", "deep", "no-id"],
+)
+def test_a_damaged_line_is_one_error(source: Account, target: Account, folder: Path, damage: Any) -> None:
+    with source.cube() as cube:
+        dialog = cube.dialogs.create(type=2, name="Climbing", occupants_ids=[])
+    first, second = source.write(dialog.id, 2, extra={"long": "x" * 5000})
+    source.export(folder)
+    path = folder / "messages" / f"{dialog.id}.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(whole[0] + damage(whole[1][:-1]) + b"\n")
+    with pytest.raises(TransferError, match=rf"{dialog.id}\.jsonl is damaged at byte {len(whole[0])}: "):
+        target.import_(folder)
+    path.write_bytes(b"".join(whole))
+    assert target.import_(folder).counts["messages"] == 2
+    assert {first, second} <= set(ids_of(folder))
+
+
+def test_a_file_that_is_gone_is_reported(source: Account, target: Account, folder: Path) -> None:
+    with source.cube() as cube:
+        file = cube.files.upload(b"content", name="image.jpg")
+    source.export(folder)
+    (folder / "files" / file.uid).unlink()
+    summary = target.import_(folder)
+    assert summary.report is not None
+    (problem,) = lines(summary.report)
+    assert problem["id"] == file.uid
+    assert "No such file" in problem["problem"]
 
 
 def test_an_account_is_not_imported_into_itself(source: Account, folder: Path) -> None:
@@ -212,11 +326,25 @@ def test_users_are_read(tmp_path: Path, name: str, text: str) -> None:
     [
         ("users.csv", "81001,92001\n81002\n", r"users\.csv: \['81002'\] is not an old and a new user id"),
         ("users.csv", "81001,x\n", r"users\.csv: "),
-        ("users.json", "[1, 2]", r"can't read .*users\.json: "),
+        ("users.json", "[1, 2]", r"users\.json: 1 is not"),
+        ("users.json", "5", r"can't read .*users\.json: "),
+        ("users.json", '{"81001": 2.5}', r"users\.json: \('81001', 2.5\) is not"),
+        ("users.json", '{"81001": 5, "81001": 6}', r"users\.json: user 81001 has two new ids, 5 and 6"),
+        ("users.csv", "81001,5\n81001,6\n", r"users\.csv: user 81001 has two new ids, 5 and 6"),
         ("users.json", '{"a": 1}', r"users\.json: \('a', 1\) is not"),
         ("users.json", "{", r"can't read .*users\.json: "),
     ],
-    ids=["short-line", "no-number", "json-list", "json-no-number", "json-torn"],
+    ids=[
+        "short-line",
+        "no-number",
+        "json-list",
+        "json-number",
+        "json-fraction",
+        "json-repeated",
+        "repeated",
+        "json-no-number",
+        "json-torn",
+    ],
 )
 def test_invalid_users_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)

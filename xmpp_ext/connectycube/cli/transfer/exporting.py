@@ -14,10 +14,12 @@ from connectycube.rest import (
     ApiError,
     AsyncConnectyCube,
     BadRequest,
+    ConnectionFailed,
     DecodeError,
     Forbidden,
     NotFound,
     RateLimited,
+    RequestTimeout,
     SessionExpired,
 )
 from connectycube.rest.models import Attachment, Dialog, Message
@@ -210,11 +212,12 @@ class _Export:
             file = await (files.get(int(ref)) if ref.isdigit() else files.get_object(ref))
             if not is_name(file.uid):
                 raise DecodeError(f"the uid {file.uid!r} can't be the name of a file")
-            path = folder.path / "files" / file.uid
+            path = folder.file_path(file.uid)
             size = await files.download(file.uid, path)
         except (RateLimited, SessionExpired):
             raise
-        except (ApiError, DecodeError) as error:
+        except (ApiError, DecodeError, ConnectionFailed, RequestTimeout) as error:
+            await self._look()  # Unless the server can't be reached, the file is at fault.
             folder.problem("file", ref, str(error))
             return
         if file.size not in (None, size):

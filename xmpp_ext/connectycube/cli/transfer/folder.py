@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from connectycube.rest import DecodeError
+from connectycube.rest.models import Message
 
 from .state import State, TransferError, decode, encode, replace, sync
 
@@ -37,7 +41,20 @@ SECONDS = 1.0
 
 def is_name(text: str) -> bool:
     """Return whether a text from the server can be the name of a file: ids and uids always can."""
-    return re.fullmatch(r"[A-Za-z0-9_-]{1,100}", text) is not None
+    # Windows reserves the names of devices.
+    return re.fullmatch(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)$)[A-Za-z0-9_-]{1,100}", text) is not None
+
+
+def check_entries(path: Path) -> None:
+    """Refuse links, pipes and devices: a folder that someone else has made could use them to reach any file.
+
+    :raises TransferError: if there are any.
+    """
+    for folder, folders, files in os.walk(path):
+        for one in (Path(folder, name) for name in (*folders, *files)):
+            mode = one.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise TransferError(f"{one} is a link, a pipe or a device, which an export never contains")
 
 
 class Folder:
@@ -55,10 +72,13 @@ class Folder:
         known = (path / "state.db").exists()
         if not known and (not create or (path.exists() and any(path.iterdir()))):
             raise TransferError(f"{path} is not a folder that `connectycube export` wrote")
-        for each in (path, path / "messages", path / "files"):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_entries(path)
+        # The first thing in the folder, by which the next run recognizes it if this one is killed at once.
         self.state = State(path / "state.db", SCHEMA, FORMAT)
         try:
+            for name in ("messages", "files"):
+                (path / name).mkdir(mode=0o700, exist_ok=True)
             self._messages: int = self.state.value("SELECT ifnull(sum(messages), 0) FROM dialogs")
             self._clean()
         except BaseException:
@@ -119,8 +139,16 @@ class Folder:
 
     # -- dialogs and messages
 
+    def _inside(self, folder: str, name: str, suffix: str = "") -> Path:
+        if not is_name(name):
+            raise TransferError(f"the state in {self.path} is damaged: {name!r} can't be the name of a file")
+        return self.path / folder / f"{name}{suffix}"
+
     def messages_path(self, dialog_id: str) -> Path:
-        return self.path / "messages" / f"{dialog_id}.jsonl"
+        return self._inside("messages", dialog_id, ".jsonl")
+
+    def file_path(self, uid: str) -> Path:
+        return self._inside("files", uid)
 
     def put_dialog(self, dialog_id: str, row: dict[str, Any]) -> bool:
         """Store a dialog as it is now, and return whether it is new."""
@@ -252,13 +280,20 @@ def write_report(path: Path, state: State) -> Path | None:
     return path
 
 
-def lines_of(path: Path, start: int, end: int) -> Iterable[tuple[int, dict[str, Any]]]:
-    """Yield the lines between two places of a file, each with the place after it."""
+def messages_of(path: Path, start: int, end: int) -> Iterator[tuple[int, Message]]:
+    """Yield the messages between two places of a file, each with the place after it.
+
+    :raises TransferError: if a line is damaged.
+    """
     if start >= end:
         return
     with open(path, "rb") as file:
         file.seek(start)
         while start < end:
             line = file.readline()
+            try:
+                message = Message.from_dict(dict(decode(line)))
+            except (ValueError, TypeError, RecursionError, DecodeError) as error:
+                raise TransferError(f"{path} is damaged at byte {start}: {error}") from error
             start += len(line)
-            yield start, decode(line)
+            yield start, message

@@ -19,7 +19,7 @@ from connectycube.rest import (
 from connectycube.rest.models import Attachment, Dialog, DialogType, File, Message
 
 from .exporting import AT_ONCE, MARGIN, RETRIES, ref_of, server_time
-from .folder import Folder, is_name, lines_of
+from .folder import Folder, is_name, messages_of
 from .state import TransferError, decode, failures
 from .summary import Progress, Summary, quiet
 from .target import Target
@@ -54,11 +54,11 @@ async def import_(
 
     :param cube: a client with a session of a user.
     :param app_id: id of the target's application.
-    :param users: ids of users in the target, by those in the export; without it, they are the same. The exporting
-        user becomes the importing one.
+    :param users: ids of users in the target, by those in the export. Without it, they are the same in the same
+        application, and unknown in another. The exporting user becomes the importing one.
     :param progress: called with what is counted (`files`, `dialogs` or `messages`), how many are done, and how many
         there are in all.
-    :raises TransferError: if the folder can't be used or written to.
+    :raises TransferError: if the folder can't be used or written to, or `users` makes the exporting user another.
     :raises ConnectyCubeError: if the server refuses, or can't be reached. The next run continues.
     """
     folder = folder.absolute()
@@ -73,9 +73,17 @@ async def import_(
             source = decode(opened.get("source"))
             if source == {"app_id": app_id, "user_id": me, "base_url": str(cube.base_url)}:
                 raise TransferError(f"{folder} is an export of this account: log in as another")
+            if users is None and (app_id, str(cube.base_url)) != (source["app_id"], source["base_url"]):
+                users = {}  # The same ids belong to strangers there, who must not get into the dialogs.
+            exporter = source["user_id"]
+            if users and users.get(exporter, me) != me:
+                raise TransferError(
+                    f"user {exporter}, who exported, is user {users[exporter]} by the file of users, "
+                    f"but the account is user {me}'s"
+                )
             target = Target(folder, str(cube.base_url), app_id, me)
             try:
-                return await _Import(cube, opened, target, me, now, source["user_id"], users, progress).run()
+                return await _Import(cube, opened, target, me, now, exporter, users, progress).run()
             finally:
                 target.state.close()
         finally:
@@ -99,6 +107,7 @@ class _Import:
         self._target = target
         self._me = me
         self._now = now
+        self._exporter = exporter
         self._users = users
         self._known = {**({} if exporter is None else {exporter: me}), **(users or {})}
         self._progress = progress
@@ -141,7 +150,7 @@ class _Import:
             file = None if began is None else await self._lost_file(wanted, began)
             if file is None:
                 file = await self._cube.files.upload(
-                    self._folder.path / "files" / old,
+                    self._folder.file_path(old),
                     name=wanted.name or old,
                     content_type=wanted.content_type or None,
                     public=bool(wanted.public),
@@ -240,8 +249,8 @@ class _Import:
         try:
             if place < length:
                 await self._find_lost(new, old, since)
-                for end, line in lines_of(self._folder.messages_path(old), place, length):
-                    await self._message(old, new, Message.from_dict(line))
+                for end, message in messages_of(self._folder.messages_path(old), place, length):
+                    await self._message(old, new, message)
                     target.state.run("UPDATE dialogs SET place = ? WHERE old = ?", end, old)
             pins = [one for one in map(target.message, row.get("pinned_messages_ids", ())) if one is not None]
             if pins and not pinned:
@@ -255,10 +264,11 @@ class _Import:
         target = self._target
         if since is None:
             sql = "UPDATE dialogs SET since = ? WHERE old = ?"
-            target.state.run(sql, max(0, self._now - MARGIN), old)
+            target.state.run(sql, self._now, old)
             target.state.commit()
             return
-        async for page in walk(partial(self._page, new), lambda message: seconds(message.date_sent), since):
+        start = max(0, since - MARGIN)
+        async for page in walk(partial(self._page, new), lambda message: seconds(message.date_sent), start):
             for message in page:
                 original = message.extra.get("imported_id")
                 if message.sender_id == self._me and isinstance(original, str):
@@ -283,15 +293,22 @@ class _Import:
         attachments = [self._attachment(one, losses) for one in message.attachments]
         if target.message(message.id) is None:
             own = {name: value for name, value in message.extra.items() if name not in RESERVED}
-            sender = self._user(message.sender_id) or message.sender_id
-            sent = seconds(message.date_sent)
+            sender, sent = message.sender_id, seconds(message.date_sent)
+            if sender == self._exporter and str(own.get("imported_sender_id")).isdecimal():
+                # An imported message that is exported and imported again keeps its first sender and time. What others
+                # put into these fields can be forged.
+                sender, sent = int(own["imported_sender_id"]), own.get("imported_date_sent", sent)
             try:
                 created = await self._cube.messages.create(
                     chat_dialog_id=dialog,
                     message=message.message,
                     attachments=attachments or None,
-                    # An imported message that is exported and imported again keeps its first sender and time.
-                    extra={"imported_sender_id": sender, "imported_date_sent": sent, **own, "imported_id": message.id},
+                    extra={
+                        **own,
+                        "imported_id": message.id,
+                        "imported_sender_id": self._user(sender) or sender,
+                        "imported_date_sent": sent,
+                    },
                 )
             except (BadRequest, Unprocessable, InvalidArgument) as error:
                 target.problem("message", message.id, str(error))
