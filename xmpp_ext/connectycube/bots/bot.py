@@ -25,6 +25,7 @@ from attrs import define, evolve
 
 from connectycube.chat import (
     AsyncChat,
+    Connected,
     ConnectError,
     MessageBlocked,
     MessageFailed,
@@ -36,7 +37,7 @@ from connectycube.chat import (
     SentMessage,
     State,
 )
-from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument
+from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument, Unauthorized
 
 from .account import Account
 from .backfill import Backfill
@@ -81,6 +82,22 @@ class _Run:
     outbox: Outbox
     dispatcher: Dispatcher
     backfill: Backfill | None
+
+
+class _Outage:
+    """Warns that the bot is offline, once, unless the first attempt to reconnect succeeds."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def noticed(self, event: Connected | Reconnected | Reconnecting) -> None:
+        if isinstance(event, Reconnecting):
+            if event.attempt > 1 and not self._warned:
+                self._warned = True
+                logger.warning("the bot is offline, and keeps trying to connect: %s", event.error)
+        elif self._warned:
+            self._warned = False
+            logger.warning("the bot is online")
 
 
 class Bot(Routes):
@@ -143,8 +160,13 @@ class Bot(Routes):
         :raises ConnectyCubeError: if the login fails.
         :raises ConnectError: if the chat can't connect, or ends permanently.
         """
+        await self._serve(lambda run: None)
+
+    async def _serve(self, begun: Callable[[_Run], object]) -> None:
         async with self._at_work() as run:
             assert self._stopping is not None
+            self._warn_of_memory()
+            begun(run)
             closed = asyncio.ensure_future(run.chat.wait_closed())
             stopping = asyncio.ensure_future(self._stopping.wait())
             try:
@@ -190,6 +212,7 @@ class Bot(Routes):
             chat.on(*types)(call)
             stack.callback(chat.off, call)
 
+        on((Connected, Reconnected, Reconnecting), _Outage().noticed)
         on((MessageReceived,), intake.received)
         on((MessageFailed, MessageBlocked), outbox.bounced)
         if backfill is not None:
@@ -200,10 +223,6 @@ class Bot(Routes):
 
     async def _begin(self, run: _Run) -> None:
         """Take up what an earlier process left, and connect."""
-        if not self._store.durable:
-            logger.warning(
-                "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
-            )
         run.dispatcher.hold()
         await self._load(run)
         await run.chat.connect()
@@ -219,6 +238,12 @@ class Bot(Routes):
         run.calls.repeat(LOOK, self._look)
         for seconds, job in self._jobs:
             run.calls.repeat(seconds, job)
+
+    def _warn_of_memory(self) -> None:
+        if not self._store.durable:
+            logger.warning(
+                "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
+            )
 
     async def _load(self, run: _Run) -> None:
         """Take up what is only in the store."""
@@ -250,17 +275,20 @@ class Bot(Routes):
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
 
+        Once the bot is online, print so on the standard error stream.
         If the bot can't start, or the chat ends permanently, print the reason and exit with status 1.
         """
         try:
             asyncio.run(self._serve_until_signalled())
         except ConnectError as error:
             sys.exit(f"the chat has ended: {error}")
+        except Unauthorized as error:
+            sys.exit(f"the bot can't run: {error}: check its login and password")
         except (ConnectyCubeError, StoreError) as error:
             sys.exit(f"the bot can't run: {error}")
 
     async def _serve_until_signalled(self) -> None:
-        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self.serve())
+        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self._serve(_say_online))
         with _signals(lambda: loop.call_soon_threadsafe(serving.cancel)), contextlib.suppress(asyncio.CancelledError):
             await serving
 
@@ -300,6 +328,8 @@ class Bot(Routes):
             self._store = _store(store)
         try:
             async with self._at_work() as run:
+                if store is None:
+                    self._warn_of_memory()
                 if run.backfill is not None:
                     await run.backfill.wait()
                 yield self
@@ -410,6 +440,10 @@ def _inside(call: Handler) -> Handler:
         await call(event)
 
     return handler
+
+
+def _say_online(run: _Run) -> None:
+    print(f"the bot is online as user {run.chat.user_id}; Ctrl-C stops it", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
