@@ -19,6 +19,7 @@ from connectycube.chat import (
     MessageEdited,
     MessageRead,
     MessageReceived,
+    NotConnected,
     ReactionsChanged,
     TypingStarted,
     TypingStopped,
@@ -307,6 +308,29 @@ def test_stop_lets_handlers_finish_and_keeps_the_rest(world: World) -> None:
                 await bot.serve()
                 assert seen.items == ["second True"]
                 assert await ada.texts.wait(2) == ["one: first", "two: second"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("from_handler", [False, True])
+def test_stop_ends_a_running_block_early(world: World, from_handler: bool) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,), world.bot() as bot:
+
+            @bot.message()
+            async def work(ctx: Context) -> None:
+                await ctx.reply("bye")
+                if from_handler:
+                    await ctx.bot.stop()
+
+            async with bot.running():
+                await ada.chat.send(world.bot_id, "hello")
+                assert await ada.texts.one() == "bye"
+                await bot.stop()
+                with pytest.raises(NotConnected, match="the bot is not running"):
+                    await bot.send(ada.id, "too late")
+                async with bot.running():
+                    assert bot.stats.handled == 1
 
     run(main())
 

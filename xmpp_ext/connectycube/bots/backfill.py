@@ -96,10 +96,11 @@ class Backfill:
         return min(self._history.now() + ACCURACY, dt.datetime.now(dt.UTC))
 
     async def stop(self) -> None:
-        """Stop reading."""
+        """Stop reading, and let nobody wait for it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._complete.set()
 
     async def _run(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:

@@ -7,16 +7,16 @@ import inspect
 import re
 import types
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from attrs import frozen
 
 from connectycube.rest import InvalidArgument
 
-__all__ = ["Command", "WrongArguments", "check_handler"]
+from .calls import checked, name_of
 
-Handler: TypeAlias = Callable[..., Awaitable[object]]
+__all__ = ["Command", "WrongArguments"]
 
 NAMES: Final[dict[Any, str]] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _word = re.compile(r'\s*(?:"([^"]*)"(?=\s|$)|(\S+))').match
@@ -64,12 +64,14 @@ class Command:
     :ivar call: the function.
     """
 
-    def __init__(self, prefix: str, name: str, call: Handler, names: Mapping[str, Any]) -> None:
+    def __init__(
+        self, prefix: str, name: str, call: Callable[..., Awaitable[object]], names: Mapping[str, Any]
+    ) -> None:
         """:param names: what annotations may refer to besides the globals of the function."""
         if not name or len(name.split()) != 1:
             raise InvalidArgument("name", f"must be a single word, not {name!r}")
         self.name = name
-        self.call = check_handler(call)
+        self.call = checked(call)
         self._prefix = prefix
         self._parameters = _parameters(call, names)
 
@@ -118,17 +120,9 @@ class Command:
         return found, named
 
 
-def check_handler(call: Handler) -> Handler:
-    """Return a handler if it is a coroutine function, or raise `InvalidArgument`."""
-    if not inspect.iscoroutinefunction(call) and not inspect.iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
-        name = getattr(call, "__qualname__", type(call).__name__)
-        raise InvalidArgument("handler", f"must be a coroutine function (async def): {name} is not")
-    return call
-
-
-def _parameters(call: Handler, names: Mapping[str, Any]) -> list[Parameter]:
+def _parameters(call: Callable[..., Awaitable[object]], names: Mapping[str, Any]) -> list[Parameter]:
     """Return the parameters of a handler after its context."""
-    name = getattr(call, "__qualname__", type(call).__name__)
+    name = name_of(call)
     try:
         hints = get_type_hints(call if inspect.isroutine(call) else type(call).__call__, localns=dict(names))
     except NameError as error:

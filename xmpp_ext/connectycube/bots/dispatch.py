@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import define, field
 
-from .calls import finish
+from .calls import Tasks
 from .store import Entry, Store
 
 __all__ = ["Dispatcher"]
@@ -53,7 +53,7 @@ class Dispatcher:
         self._concurrency = concurrency
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[_Lane] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Tasks("bot", self._pump)
         self._loaded = 0
         """How many messages are in memory."""
         self._held: Collection[str] | None = ()
@@ -129,16 +129,7 @@ class Dispatcher:
 
     def _pump(self) -> None:
         while self._ready and len(self._running) < self._concurrency and not self._stopping:
-            work = self._work(self._ready.popleft())
-            task = asyncio.get_running_loop().create_task(work, name="connectycube bot")
-            self._running.add(task)
-            task.add_done_callback(self._over)
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._pump()
-        if not task.cancelled():
-            task.result()  # An error is a bug of ours: the loop reports it.
+            self._running.begin(self._work(self._ready.popleft()))
 
     async def _work(self, lane: _Lane) -> None:
         if not lane.entries and not self._holds(lane):
@@ -186,4 +177,4 @@ class Dispatcher:
     async def stop(self, grace: float) -> None:
         """Begin nothing more, let handlers finish, and cancel those that take too long: their messages stay stored."""
         self._stopping = True
-        await finish(self._running, grace)
+        await self._running.finish(grace)

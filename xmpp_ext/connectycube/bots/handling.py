@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
-
-from connectycube.chat import ChatMessage
+from attrs import frozen
 
 from .calls import Calls, text_of
-from .commands import Handler, WrongArguments
+from .commands import WrongArguments
 from .context import Context
 from .models import Stats
 from .outbox import Outbox
-from .routes import Match
 from .store import Entry, Store
 
 if TYPE_CHECKING:
@@ -31,19 +27,15 @@ LONGEST_DELAY: Final = 60.0
 logger = logging.getLogger("connectycube.bots")
 
 
-@define(eq=False, kw_only=True)
+@frozen(eq=False)
 class Handling:
     """Handles messages.
 
-    :ivar find: returns the handler of a message.
-    :ivar errors: the error handlers.
     :ivar attempts: how often a handler is called for a message.
     :ivar timeout: seconds that a handler may take; `None` for no limit.
     """
 
     bot: Bot
-    find: Callable[[ChatMessage], Match | None]
-    errors: Sequence[Handler]
     store: Store
     outbox: Outbox
     calls: Calls
@@ -91,7 +83,7 @@ class Handling:
 
     async def _try(self, context: Context) -> Exception | None:
         try:
-            found = self.find(context.message)
+            found = self.bot._find(context.message)
         except WrongArguments as error:
             return await self.calls.call(context.reply, str(error), timeout=self.timeout)
         except Exception as error:
@@ -102,7 +94,7 @@ class Handling:
         return await self.calls.call(found.call, context, *found.args, timeout=self.timeout, **found.kwargs)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:
-        self.calls.begin(self._report(context, error, reply_id))
+        self.calls.background.begin(self._report(context, error, reply_id))
 
     async def _report(self, context: Context, error: Exception, failed: str) -> None:
         """Call the error handlers.
@@ -111,7 +103,7 @@ class Handling:
         """
         # The handler may still be at work: the ids of its answers must not depend on what is answered here.
         context = context._within(f"error {type(error).__name__} {failed}")
-        for handler in self.errors:
+        for handler in self.bot._errors:
             problem = await self.calls.call(handler, context, error, timeout=self.timeout)
             if problem is not None:
                 logger.error("an error handler failed", exc_info=problem)

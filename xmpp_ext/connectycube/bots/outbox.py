@@ -23,7 +23,7 @@ from connectycube.chat import (
 )
 from connectycube.rest import ConnectyCubeError, InvalidArgument
 
-from .calls import finish, text_of
+from .calls import Tasks, text_of
 from .content import To, content_of, decode_content, encode
 from .models import Stats
 from .store import Reply, Store
@@ -60,7 +60,7 @@ class Outbox:
         """The ids of the replies that the server neither has nor has refused."""
         self._accepted: dict[str, Report | None] = {}
         """The latest replies that the server has."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("reply", self._over)
         self._sending = self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
@@ -114,17 +114,11 @@ class Outbox:
 
     def _pump(self) -> None:
         while self._sending and self._pause is None and self._waiting and len(self._tasks) < MOST_AT_ONCE:
-            work = self._send(*heapq.heappop(self._waiting))
-            task = asyncio.get_running_loop().create_task(work, name="connectycube reply")
-            self._tasks.add(task)
-            task.add_done_callback(self._over)
+            self._tasks.begin(self._send(*heapq.heappop(self._waiting)))
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _over(self) -> None:
         self._pump()
         self._changed.set()
-        if not task.cancelled():
-            task.result()  # An error is a bug of ours: the loop reports it.
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -188,4 +182,4 @@ class Outbox:
         self._changed.set()
         if self._pause is not None:
             self._pause.cancel()
-        await finish(self._tasks, grace)
+        await self._tasks.finish(grace)

@@ -12,7 +12,8 @@ from attrs import field, frozen
 from connectycube.chat import ChatMessage
 from connectycube.rest import InvalidArgument
 
-from .commands import Command, Handler, check_handler
+from .calls import Handler, checked
+from .commands import Command
 from .context import Context
 
 __all__ = ["Match", "Routes", "check_seconds"]
@@ -83,7 +84,7 @@ class Routes:
         matches = _predicate(which)
 
         def register(call: M) -> M:
-            self._messages.append((matches, check_handler(call)))
+            self._messages.append((matches, checked(call)))
             return call
 
         return register
@@ -100,7 +101,7 @@ class Routes:
             raise InvalidArgument("types", "are missing: pass event or stanza classes")
 
         def register(call: L) -> L:
-            self._listeners.append((types, check_handler(call)))
+            self._listeners.append((types, checked(call)))
             return call
 
         return register
@@ -113,7 +114,7 @@ class Routes:
         :param call: the handler.
         :raises InvalidArgument: if the handler is invalid.
         """
-        self._errors.append(check_handler(call))
+        self._errors.append(checked(call))
         return call
 
     def every(self, seconds: float) -> Callable[[J], J]:
@@ -125,7 +126,7 @@ class Routes:
         check_seconds("seconds", seconds)
 
         def register(call: J) -> J:
-            self._jobs.append((seconds, check_handler(call)))
+            self._jobs.append((seconds, checked(call)))
             return call
 
         return register
