@@ -117,11 +117,8 @@ class Backfill:
             except StoreError:
                 return  # The bot stops.
             except Exception as error:
-                known = isinstance(error, ConnectyCubeError)
-                logger.warning(
-                    "missed messages can't be read, retrying in %g s: %s", pause, error,
-                    exc_info=None if known else error,
-                )  # fmt: skip
+                unknown = None if isinstance(error, ConnectyCubeError) else error
+                logger.warning("missed messages can't be read, retrying in %g s: %s", pause, error, exc_info=unknown)
             # Other messages must not wait for ever. What is read later comes after them.
             self._dispatcher.hold_only()
             await asyncio.sleep(pause)

@@ -40,7 +40,7 @@ from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCub
 from .account import check_account, open_account
 from .backfill import Backfill
 from .calls import INSIDE, Calls, Handler
-from .content import To
+from .content import To, content_of
 from .dispatch import Dispatcher
 from .handling import Handling
 from .intake import Intake
@@ -364,7 +364,8 @@ class Bot(Routes):
             message_id = os.urandom(12).hex()
         elif not isinstance(message_id, str) or not _is_object_id(message_id):
             raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
-        return await self._started.outbox.put(message_id, body, options, to=to)
+        run = self._started
+        return await run.outbox.put(message_id, content_of(body, options, to=to, user_id=run.chat.user_id))
 
     @property
     def stats(self) -> Stats:

@@ -79,10 +79,10 @@ class Calls:
         self.jobs = Tasks("bot job")
         self.background = Tasks("bot work")
 
-    async def call(self, call: Handler, *args: Any, timeout: float | None = None, **kwargs: Any) -> Exception | None:
-        """Call a coroutine function, and return what it raises; a `TimeoutError` if it takes too long."""
-        name = name_of(call)
-        task = asyncio.get_running_loop().create_task(call(*args, **kwargs), name=f"connectycube handler {name}")
+    async def call(self, work: Coroutine[Any, Any, object], timeout: float | None = None) -> Exception | None:
+        """Run a coroutine, and return what it raises; a `TimeoutError` if it takes too long."""
+        name = name_of(work)
+        task = asyncio.get_running_loop().create_task(work, name=f"connectycube handler {name}")
         self._running[task] = name
         self._recent.add(name)
         task.add_done_callback(self._ended)
@@ -118,7 +118,7 @@ class Calls:
         while True:
             due = max(due + seconds, loop.time())
             await asyncio.sleep(due - loop.time())
-            error = await self.call(call)
+            error = await self.call(call())
             if error is not None:
                 logger.error("the job %s failed", name_of(call), exc_info=error)
 
@@ -158,8 +158,8 @@ def checked(call: Callable[..., Awaitable[object]]) -> Handler:
     return handler
 
 
-def name_of(call: Callable[..., object]) -> str:
-    """Return what logs call a function."""
+def name_of(call: object) -> str:
+    """Return what logs call a function or coroutine."""
     return getattr(call, "__qualname__", type(call).__name__)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageRefused, SendOptions, SentMessage
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
-from .content import To, decode_message, reply_id
+from .content import To, content_of, decode_message, reply_id
 from .outbox import Outbox
 from .store import Entry
 
@@ -138,11 +138,12 @@ class Context:
         return await self._put(to, body, options)
 
     async def _put(self, to: To | ChatMessage, body: str | None, options: SendOptions) -> SentMessage:
+        content = content_of(body, options, to=to, user_id=self.chat.user_id)
         message_id = reply_id(self.chat.user_id, self._key, self._scope, self._count)
         self._count += 1
         # What an error handler sends must not be reported to it again.
         report = partial(self._report, self) if self._scope == "handler" else None
-        return await self._outbox.put(message_id, body, options, to=to, report=report)
+        return await self._outbox.put(message_id, content, report)
 
     # -- along with answers
 

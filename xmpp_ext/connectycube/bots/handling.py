@@ -69,10 +69,8 @@ class Handling:
         elif entry.attempts < self.attempts:
             self.stats.retried += 1
             delay: float = min(FIRST_DELAY * 2 ** (entry.attempts - 1), LONGEST_DELAY)
-            logger.warning(
-                "attempt %d for message %s failed, the next follows in %g s: %s",
-                entry.attempts, entry.key, delay, text_of(error),
-            )  # fmt: skip
+            problem = f"attempt {entry.attempts} for message {entry.key} failed"
+            logger.warning("%s, the next follows in %g s: %s", problem, delay, text_of(error))
             return delay
         else:
             logger.error("message %s can't be handled", entry.key, exc_info=error)
@@ -85,13 +83,13 @@ class Handling:
         try:
             found = self.bot._find(context.message)
         except WrongArguments as error:
-            return await self.calls.call(context.reply, str(error), timeout=self.timeout)
+            return await self.calls.call(context.reply(str(error)), self.timeout)
         except Exception as error:
             return error
         if found is None:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
-        return await self.calls.call(found.call, context, *found.args, timeout=self.timeout, **found.kwargs)
+        return await self.calls.call(found.call(context, *found.args, **found.kwargs), self.timeout)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:
         self.calls.background.begin(self._report(context, error, reply_id))
@@ -104,6 +102,6 @@ class Handling:
         # The handler may still be at work: the ids of its answers must not depend on what is answered here.
         context = context._within(f"error {type(error).__name__} {failed}")
         for handler in self.bot._errors:
-            problem = await self.calls.call(handler, context, error, timeout=self.timeout)
+            problem = await self.calls.call(handler(context, error), self.timeout)
             if problem is not None:
                 logger.error("an error handler failed", exc_info=problem)

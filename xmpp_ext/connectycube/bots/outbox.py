@@ -12,19 +12,17 @@ from typing import Any, Final, TypeAlias
 from connectycube.chat import (
     AsyncChat,
     ChatError,
-    ChatMessage,
     MessageBlocked,
     MessageFailed,
     MessageRefused,
     MessageTooLong,
     RecipientBlocked,
-    SendOptions,
     SentMessage,
 )
 from connectycube.rest import ConnectyCubeError, InvalidArgument
 
 from .calls import Tasks, text_of
-from .content import To, content_of, decode_content, encode
+from .content import Content, decode_content, encode
 from .models import Stats
 from .store import Reply, Store
 
@@ -70,20 +68,8 @@ class Outbox:
         """How many replies wait for the server."""
         return len(self._waiting) + len(self._tasks)
 
-    async def put(
-        self,
-        message_id: str,
-        body: str | None,
-        options: SendOptions,
-        *,
-        to: To | ChatMessage,
-        report: Report | None = None,
-    ) -> SentMessage:
-        """Store a message, and send it in the background. If its id was stored before, that one counts.
-
-        :param to: where it goes, or the message that it answers.
-        """
-        content = content_of(body, options, to=to, user_id=self._chat.user_id)
+    async def put(self, message_id: str, content: Content, report: Report | None = None) -> SentMessage:
+        """Store a message, and send it in the background. If its id was stored before, that one counts."""
         reply = Reply(id=message_id, dialog=content.dialog, content=encode(content))
         await self._until(lambda: len(self._waiting) < MOST_WAITING or self._stopped)
         stored = await self._store.put_reply(reply)
@@ -129,10 +115,10 @@ class Outbox:
         chat, content = self._chat, decode_content(reply.content)
         options: dict[str, Any] = {**content.options, "attachments": content.attachments, "message_id": reply.id}
         try:
-            if content.to is None:
+            if content.answered is not None:
                 await chat.reply(content.answered, content.body, **options)
             else:
-                await chat.send(content.to, content.body, dialog_id=content.dialog_id, **options)
+                await chat.send(content.to or "", content.body, dialog_id=content.dialog_id, **options)
         except (InvalidArgument, MessageRefused, MessageTooLong) as error:
             self._leaving.discard(reply.id)
             if await self._store.fail(reply.id, text_of(error)) is not None:
