@@ -412,10 +412,16 @@ def test_invalid_handlers() -> None:
         bot.message()(blocking)
     with pytest.raises(InvalidArgument, match="is not a regular expression"):
         bot.message("(")
-    with pytest.raises(InvalidArgument, match="types are missing"):
+    with pytest.raises(InvalidArgument, match="types must be event or stanza classes"):
         bot.on()
     with pytest.raises(InvalidArgument, match="seconds must be more than 0"):
         bot.every(0)
+
+    async def bare(ctx: Context) -> None: ...
+
+    for decorator in (bot.message, bot.command, bot.on, bot.every):
+        with pytest.raises(InvalidArgument):
+            cast(Any, decorator)(bare)
 
     @bot.command("one")
     async def one(ctx: Context) -> None: ...
