@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from connectycube import stanzas
-from connectycube.bots import Bot, Context, backfill
+from connectycube.bots import Bot, Context, Stats, backfill
+from connectycube.bots.dispatch import Dispatcher
+from connectycube.bots.intake import Intake
+from connectycube.bots.memory import MemoryStore
+from connectycube.bots.store import Entry
 from connectycube.chat import Connected, MessageDelivered, _history
 from connectycube.sandbox.domain.message_model import Draft
 from connectycube.stanzas import ExtraParams
-from tests.bots.conftest import World
+from tests.bots.conftest import PASSWORD, World
 from tests.integration.support import Seen, eventually, run
 
 Texts = Seen[str]
@@ -357,5 +361,40 @@ def test_dialog_that_moves_while_dialogs_are_listed_is_read(world: World, monkey
                 patch.setattr(dialogs, "list", moving)
                 async with bot.running():
                     assert sorted(await seen.wait(3)) == ["1", "2", "first"]
+
+    run(main())
+
+
+def test_session_that_ends_as_the_history_is_read_is_not_complete(world: World) -> None:
+    """The first look at the history gets its last result when a new session makes it begin again."""
+
+    class Slow(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stored: list[asyncio.Future[None]] = []
+
+        def set_checkpoint(self, at: dt.datetime) -> asyncio.Future[None]:
+            super().set_checkpoint(at)
+            self.stored.append(asyncio.get_running_loop().create_future())
+            return self.stored[-1]
+
+    async def main() -> None:
+        async with world.cube() as cube, world.chat(world.bot_id) as chat:
+            await cube.login(login="bot", password=PASSWORD)
+            store, stats = Slow(), Stats()
+
+            async def handle(entry: Entry) -> None: ...
+
+            dispatcher = Dispatcher(handle, store, 1)
+            intake = Intake(chat, store, stats, dispatcher)
+            reading = backfill.Backfill(chat, cube, dt.timedelta(days=1), store, dispatcher, intake)
+            reading.begin()
+            await eventually(lambda: len(store.stored) == 1)
+            store.stored[0].set_result(None)
+            reading.begin()
+            await eventually(lambda: len(store.stored) == 2)
+            assert not reading.complete
+            store.stored[1].set_result(None)
+            await reading.wait()
 
     run(main())

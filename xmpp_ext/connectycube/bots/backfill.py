@@ -76,6 +76,8 @@ class Backfill:
         """Read what was missed before a new session."""
         self._complete.clear()
         self._dispatcher.hold()
+        if self._task is not None:
+            self._task.cancel()  # Before it can claim that nothing is missing.
         work = self._run(self._task)
         self._task = asyncio.get_running_loop().create_task(work, name="connectycube backfill")
 
@@ -104,7 +106,6 @@ class Backfill:
 
     async def _run(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
-            previous.cancel()
             await asyncio.wait([previous])
             self._dispatcher.hold()  # It may have released dialogs before it ended.
         pause = FIRST_PAUSE
