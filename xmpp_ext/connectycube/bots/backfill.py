@@ -56,6 +56,7 @@ class Backfill:
         self._dispatcher = dispatcher
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
+        self._has_session = True
         self._complete = asyncio.Event()
 
     @property
@@ -65,6 +66,7 @@ class Backfill:
 
     def session_changed(self, event: Reconnecting | Reconnected) -> None:
         """Note that messages may be missed from now on, or that the session goes on, or read what was missed."""
+        self._has_session = isinstance(event, Reconnected)
         if isinstance(event, Reconnecting):
             self._complete.clear()
         elif not event.resumed:
@@ -125,7 +127,8 @@ class Backfill:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         self._task = None
-        self._complete.set()
+        if self._has_session:  # Otherwise, more may be missing already.
+            self._complete.set()
 
     async def _read_all(self, now: dt.datetime) -> None:
         checkpoint, earliest = await self._store.checkpoint(), now - self._window
