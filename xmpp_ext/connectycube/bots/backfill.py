@@ -171,11 +171,8 @@ class Backfill:
         return key_of(self._history.message(Message(id=message_id, sender_id=sender_id), dialog))
 
     async def _read(self, dialog: Dialog, since: dt.datetime, is_new: bool) -> None:
-        """Read the history of a dialog.
-
-        :param is_new: whether nothing was read before: what precedes the last own message was answered, unless that
-            message is from this store, by a process that ended before it had read this.
-        """
+        # If nothing was read before, what precedes the last own message was answered, unless that message is from this
+        # store, by a process that ended before it had read this.
         missed: list[Message] = []
         async with aclosing(self._history.pages(dialog, since)) as pages:
             async for page in pages:

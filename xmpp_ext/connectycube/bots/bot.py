@@ -67,8 +67,6 @@ GRACE: Final = 10.0
 
 logger = logging.getLogger("connectycube.bots")
 
-_is_object_id = re.compile(r"[0-9a-fA-F]{24}").fullmatch
-
 
 @frozen(eq=False)
 class _Run:
@@ -216,7 +214,6 @@ class Bot(Routes):
             run.calls.jobs.begin(run.calls.repeat(seconds, job))
 
     async def _load(self, run: _Run) -> None:
-        """Take up what is only in the store."""
         await run.dispatcher.load()
         await run.outbox.load()
 
@@ -362,7 +359,7 @@ class Bot(Routes):
         """
         if message_id is None:
             message_id = os.urandom(12).hex()
-        elif not isinstance(message_id, str) or not _is_object_id(message_id):
+        elif not isinstance(message_id, str) or not re.fullmatch("[0-9a-fA-F]{24}", message_id):
             raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
         run = self._started
         return await run.outbox.put(message_id, content_of(body, options, to=to, user_id=run.chat.user_id))
@@ -394,13 +391,9 @@ class Bot(Routes):
 
 
 def _store(store: str | os.PathLike[str]) -> Store:
-    if not isinstance(store, (str, os.PathLike)) or not os.fspath(store):
+    if not isinstance(store, (str, os.PathLike)) or not os.fspath(store) or "://" in os.fspath(store):
         raise InvalidArgument("store", f"must be 'memory' or the path of a file, not {store!r}")
-    if store == "memory":
-        return MemoryStore()
-    if "://" in os.fspath(store):
-        raise InvalidArgument("store", f"must be 'memory' or the path of a file, not the address {store!r}")
-    return SqliteStore(Path(store))
+    return MemoryStore() if store == "memory" else SqliteStore(Path(store))
 
 
 def _count(name: str, value: int) -> int:

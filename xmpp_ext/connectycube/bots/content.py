@@ -54,11 +54,7 @@ class Content:
 
 
 def content_of(body: str | None, options: SendOptions, *, to: To | ChatMessage, user_id: int) -> Content:
-    """Check the arguments of `send` or `reply`, as far as that is possible without the chat.
-
-    :param to: where the message goes, or the message that it answers.
-    :param user_id: the bot's user.
-    """
+    """Check the arguments of `send` or `reply` (then, `to` is the answered message), as far as the bot can."""
     extra = options.get("extra")
     if body is not None and not isinstance(body, str):
         raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
@@ -145,13 +141,7 @@ def _sender(message: ChatMessage) -> str:
 
 
 def reply_id(user_id: int, key: str, scope: str, number: int) -> str:
-    """Return the id of a reply. It depends on the message that is answered, so that running a handler again is safe.
-
-    :param user_id: the bot's user.
-    :param key: the key of the message.
-    :param scope: which handler replies.
-    :param number: how many replies came before this one.
-    """
+    """Return the id of a reply to the message with a key, the same when a handler (the scope) runs again."""
     return _digest(f"{user_id} {key} {scope} {number}")
 
 

@@ -8,7 +8,7 @@ import copy
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
 from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageRefused, SendOptions, SentMessage
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from . import Bot
 
 __all__ = ["Context"]
+
+Refused: TypeAlias = Callable[["Context", Exception, str], None]
+"""Gets the error of an answer that the server refuses, and the answer's id."""
 
 TYPING_INTERVAL: Final = 20.0
 """Seconds after which clients are reminded that the bot is typing: they stop showing it after 30."""
@@ -38,14 +41,7 @@ class Context:
     :ivar redelivered: whether a handler may have been called for it before, in this process or an earlier one.
     """
 
-    def __init__(
-        self,
-        bot: Bot,
-        outbox: Outbox,
-        entry: Entry,
-        redelivered: bool,
-        report: Callable[[Context, Exception, str], None],
-    ) -> None:
+    def __init__(self, bot: Bot, outbox: Outbox, entry: Entry, redelivered: bool, report: Refused) -> None:
         self._outbox = outbox
         self._report = report
         self._key = entry.key

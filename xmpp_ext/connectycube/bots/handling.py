@@ -44,10 +44,7 @@ class Handling:
     timeout: float | None
 
     async def handle(self, entry: Entry) -> float | None:
-        """Call the handler of a message.
-
-        :returns: seconds after which to call it again; `None` if it succeeded or has failed permanently.
-        """
+        """Call the handler of a message, and return seconds after which to call it again; `None` if that is over."""
         redelivered = entry.attempts > 0 or entry.redelivered
         context = Context(self.bot, self.outbox, entry, redelivered, self._refused)
         if entry.attempts >= self.attempts:
@@ -95,10 +92,7 @@ class Handling:
         self.calls.background.begin(self._report(context, error, reply_id))
 
     async def _report(self, context: Context, error: Exception, failed: str) -> None:
-        """Call the error handlers.
-
-        :param failed: the id of the reply that failed, or `message`.
-        """
+        """Call the error handlers, since a reply (its id) or the `message` itself failed."""
         # The handler may still be at work: the ids of its answers must not depend on what is answered here.
         context = context._within(f"error {type(error).__name__} {failed}")
         for handler in self.bot._errors:
