@@ -402,9 +402,9 @@ def test_stale_look_at_the_history_does_not_end_the_next_one(world: World) -> No
             store.stored[0].set_result(None)
             look.begin()
             await eventually(lambda: len(store.stored) == 2)
-            assert not look.complete
+            assert not look.complete.is_set()
             store.stored[1].set_result(None)
-            await look.wait()
+            await look.complete.wait()
 
     run(main())
 
@@ -417,8 +417,8 @@ def test_nothing_is_complete_while_the_connection_is_lost(world: World) -> None:
             )
             store.stored[0].set_result(None)
             await eventually(lambda: look._task is None)
-            assert not look.complete
+            assert not look.complete.is_set()
             look.session_changed(Reconnected(resumed=True))
-            assert look.complete
+            assert look.complete.is_set()
 
     run(main())

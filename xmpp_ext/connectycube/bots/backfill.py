@@ -38,6 +38,7 @@ class Backfill:
     The checkpoint is the time up to which nothing is missing. It advances while the bot is online and nothing is read.
 
     :param window: the furthest that it goes back.
+    :ivar complete: set while nothing is missing, as far as is known.
     """
 
     def __init__(
@@ -57,39 +58,30 @@ class Backfill:
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
         self._has_session = True
-        self._complete = asyncio.Event()
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing, as far as is known."""
-        return self._complete.is_set()
+        self.complete = asyncio.Event()
 
     def session_changed(self, event: Reconnecting | Reconnected) -> None:
         """Note that messages may be missed from now on, or that the session goes on, or read what was missed."""
         self._has_session = isinstance(event, Reconnected)
         if isinstance(event, Reconnecting):
-            self._complete.clear()
+            self.complete.clear()
         elif not event.resumed:
             self.begin()
         elif self._task is None:
-            self._complete.set()
+            self.complete.set()
 
     def begin(self) -> None:
         """Read what was missed before a new session."""
-        self._complete.clear()
+        self.complete.clear()
         self._dispatcher.hold()
         if self._task is not None:
             self._task.cancel()  # Before it can claim that nothing is missing.
         work = self._run(self._task)
         self._task = asyncio.get_running_loop().create_task(work, name="connectycube backfill")
 
-    async def wait(self) -> None:
-        """Wait until nothing is missing."""
-        await self._complete.wait()
-
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
-        if self.complete:
+        if self.complete.is_set():
             self._store.set_checkpoint(self._now())
 
     def _now(self) -> dt.datetime:
@@ -104,7 +96,7 @@ class Backfill:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._complete.set()
+        self.complete.set()
 
     async def _run(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
@@ -128,7 +120,7 @@ class Backfill:
             pause = min(2 * pause, LONGEST_PAUSE)
         self._task = None
         if self._has_session:  # Otherwise, more may be missing already.
-            self._complete.set()
+            self.complete.set()
 
     async def _read_all(self, now: dt.datetime) -> None:
         checkpoint, earliest = await self._store.checkpoint(), now - self._window

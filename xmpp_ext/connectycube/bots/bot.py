@@ -305,7 +305,7 @@ class Bot(Routes):
         try:
             async with self._at_work() as run:
                 if run.backfill is not None:
-                    await run.backfill.wait()
+                    await run.backfill.complete.wait()
                 yield self
                 state = run.chat.state
                 if state.name is State.OFFLINE and state.error is not None:

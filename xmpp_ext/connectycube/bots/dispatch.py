@@ -75,7 +75,7 @@ class Dispatcher:
     def feed(self, entries: Iterable[Entry]) -> None:
         """Add messages that were stored just now, in order."""
         for entry in entries:
-            lane = self._lane(entry.dialog)
+            lane = self._lanes.setdefault(entry.dialog, _Lane(entry.dialog))
             if lane.stored or self._holds(lane) or self._loaded >= MOST:
                 lane.stored += 1
             else:
@@ -86,15 +86,9 @@ class Dispatcher:
     async def load(self) -> None:
         """Take up what is only in the store, as an earlier process or a retry may have left it."""
         for dialog, count in (await self._store.dialogs()).items():
-            lane = self._lane(dialog)
+            lane = self._lanes.setdefault(dialog, _Lane(dialog))
             lane.stored = max(lane.stored, count - len(lane.entries), 1)
             self._wake(lane)
-
-    def _lane(self, dialog: str) -> _Lane:
-        lane = self._lanes.get(dialog)
-        if lane is None:
-            lane = self._lanes[dialog] = _Lane(dialog)
-        return lane
 
     # -- while a history is read
 
