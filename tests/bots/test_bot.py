@@ -19,6 +19,7 @@ from connectycube.chat import (
     MessageEdited,
     MessageRead,
     MessageReceived,
+    NotConnected,
     ReactionsChanged,
     TypingStarted,
     TypingStopped,
@@ -311,6 +312,29 @@ def test_stop_lets_handlers_finish_and_keeps_the_rest(world: World) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("from_handler", [False, True])
+def test_stop_ends_a_running_block_early(world: World, from_handler: bool) -> None:
+    async def main() -> None:
+        async with world.friends("ada") as (ada,), world.bot() as bot:
+
+            @bot.message()
+            async def work(ctx: Context) -> None:
+                await ctx.reply("bye")
+                if from_handler:
+                    await ctx.bot.stop()
+
+            async with bot.running():
+                await ada.chat.send(world.bot_id, "hello")
+                assert await ada.texts.one() == "bye"
+                await bot.stop()
+                with pytest.raises(NotConnected, match="the bot is not running"):
+                    await bot.send(ada.id, "too late")
+                async with bot.running():
+                    assert bot.stats.handled == 1
+
+    run(main())
+
+
 def test_chat_that_ends_for_good_ends_the_bot(world: World) -> None:
     async def main() -> None:
         bot = Bot(chat={**world.chat_options, "user_id": world.bot_id, "password": "wrong", "app_id": 7001})
@@ -388,10 +412,16 @@ def test_invalid_handlers() -> None:
         bot.message()(blocking)
     with pytest.raises(InvalidArgument, match="is not a regular expression"):
         bot.message("(")
-    with pytest.raises(InvalidArgument, match="types are missing"):
+    with pytest.raises(InvalidArgument, match="types must be event or stanza classes"):
         bot.on()
     with pytest.raises(InvalidArgument, match="seconds must be more than 0"):
         bot.every(0)
+
+    async def bare(ctx: Context) -> None: ...
+
+    for decorator in (bot.message, bot.command, bot.on, bot.every):
+        with pytest.raises(InvalidArgument):
+            cast(Any, decorator)(bare)
 
     @bot.command("one")
     async def one(ctx: Context) -> None: ...

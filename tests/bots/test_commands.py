@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 
 from connectycube.bots import Context
@@ -40,6 +42,19 @@ async def paint(
     """Paint."""
 
 
+async def shout(ctx: Context, times: Annotated[int, msgspec.Meta(le=3)] = 1, *, text: str) -> None:
+    """Say it loudly."""
+
+
+async def both(ctx: Context, one: int, two: int) -> None:
+    """Take two."""
+
+
+class Adder:
+    async def __call__(self, ctx: Context, *numbers: float) -> None:
+        """Add numbers."""
+
+
 async def plain(ctx: Context, one: Any, two: Any = "x") -> None:
     """Take what has no type."""
 
@@ -48,7 +63,7 @@ plain.__annotations__.clear()
 
 
 def command(call: Callable[..., Awaitable[object]], prefix: str = "/") -> Command:
-    return Command(prefix, call.__name__, call, {})
+    return Command(prefix, getattr(call, "__name__", type(call).__name__), call, {})
 
 
 def parsed(call: Callable[..., Awaitable[object]], text: str) -> tuple[list[Any], dict[str, Any]]:
@@ -72,6 +87,9 @@ def parsed(call: Callable[..., Awaitable[object]], text: str) -> tuple[list[Any]
         (add, "/add", [], {}),
         (paint, "/paint red big", [Colour.RED, "big"], {}),
         (paint, "/paint blue small 2026-05-01 true", [Colour.BLUE, "small", dt.date(2026, 5, 1), True], {}),
+        (shout, "/shout 2 hey you", [2], {"text": "hey you"}),
+        (partial(both, two=2), "/partial 1", [1], {}),
+        (Adder(), "/Adder 1 2.5", [1.0, 2.5], {}),
         (plain, "/plain 1 2", ["1", "2"], {}),
     ],
 )
@@ -88,6 +106,9 @@ def test_arguments(
         (weather, "/weather Kyiv soon", "Days must be a whole number, not 'soon'."),
         (weather, "/weather Kyiv 3 4", "Unexpected argument: '4'."),
         (say, "/say 2", "Text is missing."),
+        (shout, "/shout", "Text is missing."),
+        (shout, "/shout 2", "Text is missing."),
+        (shout, "/shout 4 hey", "Times must be a whole number that is allowed, not '4'."),
         (add, "/add 1 two", "Numbers must be a number, not 'two'."),
         (paint, "/paint green big", "Colour must be one of red, blue, not 'green'."),
         (paint, "/paint red huge", "Size must be one of small, big, not 'huge'."),

@@ -327,3 +327,18 @@ def test_jobs_that_are_cancelled_from_within_go_on(world: World) -> None:
                 await calls.wait(3)
 
     run(main())
+
+
+def test_parameters_may_have_any_name(world: World) -> None:
+    async def main() -> None:
+        async with world.bot(attempts=1) as bot:
+
+            @bot.command("wait")
+            async def wait(ctx: Context, call: int, *, timeout: str) -> None:
+                await ctx.reply(f"{call} {timeout}")
+
+            async with world.friends("ada") as (ada,), bot.running():
+                await ada.chat.send(bot.chat.user_id, "/wait 2 a minute or so")
+                assert await ada.texts.one() == "2 a minute or so"
+
+    run(main())

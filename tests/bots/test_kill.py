@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import pytest
 
 from tests.bots.conftest import PASSWORD, Friend, World
 from tests.integration.support import run
@@ -62,6 +65,31 @@ bot.run()
 """
 
 
+STUBBORN = """
+import asyncio, contextlib, sys
+from connectycube.bots import Bot, Context
+
+bot = Bot(store=sys.argv[1])
+
+@bot.message()
+async def hang(ctx: Context) -> None:
+    await ctx.reply("hanging")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+@bot.every(0.01)
+async def report() -> None:
+    print("online", flush=True)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        print("stopping", flush=True)
+
+bot.run()
+"""
+
+
 class Killed:
     """The bot's process, which can be killed and started again."""
 
@@ -98,6 +126,15 @@ class Killed:
         assert self._process is not None
         self._process.kill()
         await self._process.communicate()
+
+    async def signalled_twice(self, number: signal.Signals) -> int:
+        """Send a signal again while the first one is being obeyed; its exit status."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.send_signal(number)
+        assert await self._process.stdout.readline() == b"stopping\n"
+        self._process.send_signal(number)
+        return await self._process.wait()
 
     async def terminate(self) -> int:
         """Let it end in order; its exit status."""
@@ -184,5 +221,22 @@ def test_message_that_ends_the_process_fails_in_the_end(world: World) -> None:
         async with world.bot() as again, again.running():
             [failure] = again.failed()
             assert (failure.kind, failure.dialog) == ("message", str(ada.id))
+
+    run(main())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_second_signal_ends_the_process_at_once(world: World, number: signal.Signals) -> None:
+    async def main() -> None:
+        bot = Killed(world, STUBBORN)
+        await bot.start()
+        try:
+            async with world.friends("ada") as (ada,):
+                await ada.chat.send(world.bot_id, "hello")
+                assert await ada.texts.one() == "hanging"
+                assert await bot.signalled_twice(number) == -number
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                await bot.kill()
 
     run(main())

@@ -38,6 +38,7 @@ class Backfill:
     The checkpoint is the time up to which nothing is missing. It advances while the bot is online and nothing is read.
 
     :param window: the furthest that it goes back.
+    :ivar complete: set while nothing is missing, as far as is known.
     """
 
     def __init__(
@@ -56,36 +57,31 @@ class Backfill:
         self._dispatcher = dispatcher
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
-        self._complete = asyncio.Event()
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing, as far as is known."""
-        return self._complete.is_set()
+        self._has_session = True
+        self.complete = asyncio.Event()
 
     def session_changed(self, event: Reconnecting | Reconnected) -> None:
         """Note that messages may be missed from now on, or that the session goes on, or read what was missed."""
+        self._has_session = isinstance(event, Reconnected)
         if isinstance(event, Reconnecting):
-            self._complete.clear()
+            self.complete.clear()
         elif not event.resumed:
             self.begin()
         elif self._task is None:
-            self._complete.set()
+            self.complete.set()
 
     def begin(self) -> None:
         """Read what was missed before a new session."""
-        self._complete.clear()
+        self.complete.clear()
         self._dispatcher.hold()
+        if self._task is not None:
+            self._task.cancel()  # Before it can claim that nothing is missing.
         work = self._run(self._task)
         self._task = asyncio.get_running_loop().create_task(work, name="connectycube backfill")
 
-    async def wait(self) -> None:
-        """Wait until nothing is missing."""
-        await self._complete.wait()
-
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
-        if self.complete:
+        if self.complete.is_set():
             self._store.set_checkpoint(self._now())
 
     def _now(self) -> dt.datetime:
@@ -96,14 +92,14 @@ class Backfill:
         return min(self._history.now() + ACCURACY, dt.datetime.now(dt.UTC))
 
     async def stop(self) -> None:
-        """Stop reading."""
+        """Stop reading, and let nobody wait for it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self.complete.set()
 
     async def _run(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
-            previous.cancel()
             await asyncio.wait([previous])
             self._dispatcher.hold()  # It may have released dialogs before it ended.
         pause = FIRST_PAUSE
@@ -116,17 +112,15 @@ class Backfill:
             except StoreError:
                 return  # The bot stops.
             except Exception as error:
-                known = isinstance(error, ConnectyCubeError)
-                logger.warning(
-                    "missed messages can't be read, retrying in %g s: %s", pause, error,
-                    exc_info=None if known else error,
-                )  # fmt: skip
+                unknown = None if isinstance(error, ConnectyCubeError) else error
+                logger.warning("missed messages can't be read, retrying in %g s: %s", pause, error, exc_info=unknown)
             # Other messages must not wait for ever. What is read later comes after them.
             self._dispatcher.hold_only()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         self._task = None
-        self._complete.set()
+        if self._has_session:  # Otherwise, more may be missing already.
+            self.complete.set()
 
     async def _read_all(self, now: dt.datetime) -> None:
         checkpoint, earliest = await self._store.checkpoint(), now - self._window
@@ -169,11 +163,8 @@ class Backfill:
         return key_of(self._history.message(Message(id=message_id, sender_id=sender_id), dialog))
 
     async def _read(self, dialog: Dialog, since: dt.datetime, is_new: bool) -> None:
-        """Read the history of a dialog.
-
-        :param is_new: whether nothing was read before: what precedes the last own message was answered, unless that
-            message is from this store, by a process that ended before it had read this.
-        """
+        # If nothing was read before, what precedes the last own message was answered, unless that message is from this
+        # store, by a process that ended before it had read this.
         missed: list[Message] = []
         async with aclosing(self._history.pages(dialog, since)) as pages:
             async for page in pages:

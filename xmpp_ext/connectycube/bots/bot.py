@@ -15,13 +15,12 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any, Final, Unpack
 
-from attrs import define, evolve
+from attrs import evolve, frozen
 
 from connectycube.chat import (
     AsyncChat,
@@ -39,11 +38,10 @@ from connectycube.chat import (
 )
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument, Unauthorized
 
-from .account import Account
+from .account import check_account, open_account
 from .backfill import Backfill
-from .calls import INSIDE, Calls
-from .commands import Handler
-from .content import To
+from .calls import INSIDE, Calls, Handler
+from .content import To, content_of
 from .dispatch import Dispatcher
 from .handling import Handling
 from .intake import Intake
@@ -70,13 +68,12 @@ GRACE: Final = 10.0
 
 logger = logging.getLogger("connectycube.bots")
 
-_is_object_id = re.compile(r"[0-9a-fA-F]{24}").fullmatch
 
-
-@define(eq=False, kw_only=True)
+@frozen(eq=False)
 class _Run:
     """The parts of a running bot."""
 
+    cube: AsyncConnectyCube | None
     chat: AsyncChat
     calls: Calls
     outbox: Outbox
@@ -136,7 +133,7 @@ class Bot(Routes):
             raise InvalidArgument("catch_up", f"must be a timedelta of 0 or more, not {catch_up!r}")
         if handler_timeout is not None:
             check_seconds("handler_timeout", handler_timeout)
-        self._account = Account(cube, chat)
+        self._account = check_account(cube, chat)
         self._store = _store(store)
         self._catch_up = catch_up
         self._concurrency = _count("concurrency", concurrency)
@@ -164,62 +161,59 @@ class Bot(Routes):
 
     async def _serve(self, begun: Callable[[_Run], object]) -> None:
         async with self._at_work() as run:
-            assert self._stopping is not None
             self._warn_of_memory()
             begun(run)
-            closed = asyncio.ensure_future(run.chat.wait_closed())
-            stopping = asyncio.ensure_future(self._stopping.wait())
-            try:
-                await asyncio.wait([closed, stopping], return_when=asyncio.FIRST_COMPLETED)
-                if not stopping.done():
-                    closed.result()
-            finally:
-                closed.cancel()
-                stopping.cancel()
-                await asyncio.gather(closed, stopping, return_exceptions=True)
+            await run.chat.wait_closed()
 
     @asynccontextmanager
     async def _at_work(self) -> AsyncGenerator[_Run]:
-        """Open the store, log in, connect and work, and put everything away afterwards."""
+        """Open the store, log in, connect and work, until the end of the block or until `stop` is called."""
         if self._stopping is not None:
             raise ConfigurationError("the bot is already running")
-        self._stopping, self._stopped = asyncio.Event(), asyncio.Event()
+        stopping = self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        async with AsyncExitStack() as stack:
+            stack.callback(self._put_away)
+            await self._store.open()
+            stack.push_async_callback(self._store.close)
+            cube, chat = await open_account(self._account, stack)
+            self._run = run = self._set_up(cube, chat, stack)
+            stack.push_async_callback(self._finish, run)
+            await self._begin(run)
+            ending = asyncio.ensure_future(self._end(stopping, stack.pop_all()))
         try:
-            async with AsyncExitStack() as stack:
-                await self._store.open()
-                stack.push_async_callback(self._store.close)
-                stack.push_async_callback(self._account.close)
-                self._run = run = self._set_up(await self._account.open(), stack)
-                stack.push_async_callback(self._finish, run)
-                await self._begin(run)
-                yield run
+            yield run
         finally:
-            self._run = self._stopping = None
-            self._stopped.set()
+            stopping.set()
+            await ending
 
-    def _set_up(self, chat: AsyncChat, stack: AsyncExitStack) -> _Run:
-        store, stats, cube = self._store, self._stats, self._account.cube
+    async def _end(self, stopping: asyncio.Event, stack: AsyncExitStack) -> None:
+        await stopping.wait()
+        await stack.aclose()
+
+    def _put_away(self) -> None:
+        self._run = self._stopping = None
+        self._stopped.set()
+
+    def _set_up(self, cube: AsyncConnectyCube | None, chat: AsyncChat, stack: AsyncExitStack) -> _Run:
+        store, stats = self._store, self._stats
         calls, outbox = Calls(stats), Outbox(chat, store, stats)
-        handling = Handling(
-            bot=self, find=self._find, errors=self._errors, store=store, outbox=outbox, calls=calls, stats=stats,
-            attempts=self._attempts, timeout=self._handler_timeout,
-        )  # fmt: skip
+        handling = Handling(self, store, outbox, calls, stats, self._attempts, self._handler_timeout)
         dispatcher = Dispatcher(handling.handle, store, self._concurrency)
         intake = Intake(chat, store, stats, dispatcher)
         backfill = None if cube is None else Backfill(chat, cube, self._catch_up, store, dispatcher, intake)
-
-        def on(types: tuple[type[Any], ...], call: Callable[[Any], Any]) -> None:
-            chat.on(*types)(call)
-            stack.callback(chat.off, call)
-
-        on((Connected, Reconnected, Reconnecting), _Outage().noticed)
-        on((MessageReceived,), intake.received)
-        on((MessageFailed, MessageBlocked), outbox.bounced)
+        listeners: list[tuple[tuple[type[Any], ...], Callable[[Any], Any]]] = [
+            ((Connected, Reconnected, Reconnecting), _Outage().noticed),
+            ((MessageReceived,), intake.received),
+            ((MessageFailed, MessageBlocked), outbox.bounced),
+            *self._listeners,
+        ]
         if backfill is not None:
-            on((Reconnecting, Reconnected), backfill.session_changed)
-        for types, listener in self._listeners:
-            on(types, _inside(listener))
-        return _Run(chat=chat, calls=calls, outbox=outbox, dispatcher=dispatcher, backfill=backfill)
+            listeners.append(((Reconnecting, Reconnected), backfill.session_changed))
+        for types, listener in listeners:
+            chat.on(*types)(listener)
+            stack.callback(chat.off, listener)
+        return _Run(cube, chat, calls, outbox, dispatcher, backfill)
 
     async def _begin(self, run: _Run) -> None:
         """Take up what an earlier process left, and connect."""
@@ -227,17 +221,16 @@ class Bot(Routes):
         await self._load(run)
         await run.chat.connect()
         run.outbox.start()
-        run.calls.watch()
+        jobs: list[tuple[float, Handler]] = [(PRUNING, self._prune), (LOOK, self._look), *self._jobs]
         if run.backfill is None:
             logger.warning("the bot has no REST client, and can't read missed messages from the history")
             run.dispatcher.hold_only()
         else:
             run.backfill.begin()
-            run.calls.repeat(CHECKPOINT, run.backfill.advance)
-        run.calls.repeat(PRUNING, self._prune)
-        run.calls.repeat(LOOK, self._look)
-        for seconds, job in self._jobs:
-            run.calls.repeat(seconds, job)
+            jobs.append((CHECKPOINT, run.backfill.advance))
+        run.calls.jobs.begin(run.calls.watch())
+        for seconds, job in jobs:
+            run.calls.jobs.begin(run.calls.repeat(seconds, job))
 
     def _warn_of_memory(self) -> None:
         if not self._store.durable:
@@ -246,7 +239,6 @@ class Bot(Routes):
             )
 
     async def _load(self, run: _Run) -> None:
-        """Take up what is only in the store."""
         await run.dispatcher.load()
         await run.outbox.load()
 
@@ -261,9 +253,9 @@ class Bot(Routes):
 
     async def _finish(self, run: _Run) -> None:
         """Let handlers finish, send what is stored, and disconnect."""
-        await run.calls.stop_jobs()
+        await run.calls.jobs.finish(0)
         await run.dispatcher.stop(GRACE)
-        await run.calls.stop(GRACE)
+        await run.calls.background.finish(GRACE)
         if run.chat.online:
             await run.outbox.flush(GRACE)
         if run.backfill is not None:
@@ -289,8 +281,20 @@ class Bot(Routes):
 
     async def _serve_until_signalled(self) -> None:
         loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self._serve(_say_online))
-        with _signals(lambda: loop.call_soon_threadsafe(serving.cancel)), contextlib.suppress(asyncio.CancelledError):
-            await serving
+
+        def stop(_number: int, _frame: object) -> None:
+            for number in before:
+                signal.signal(number, signal.SIG_DFL)
+            loop.call_soon_threadsafe(serving.cancel)
+
+        in_main = threading.current_thread() is threading.main_thread()
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
 
     async def stop(self) -> None:
         """Stop the bot, and wait until it has stopped.
@@ -323,7 +327,7 @@ class Bot(Routes):
         """
         own = self._account, self._store
         if cube is not None or chat is not None:
-            self._account = Account(cube, chat)
+            self._account = check_account(cube, chat)
         if store is not None:
             self._store = _store(store)
         try:
@@ -331,7 +335,7 @@ class Bot(Routes):
                 if store is None:
                     self._warn_of_memory()
                 if run.backfill is not None:
-                    await run.backfill.wait()
+                    await run.backfill.complete.wait()
                 yield self
                 state = run.chat.state
                 if state.name is State.OFFLINE and state.error is not None:
@@ -355,7 +359,7 @@ class Bot(Routes):
 
         :raises ConfigurationError: if the bot has none.
         """
-        cube = self._account.cube
+        cube = self._account[0] if self._run is None else self._run.cube
         if cube is None:
             raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
         return cube
@@ -385,9 +389,10 @@ class Bot(Routes):
         """
         if message_id is None:
             message_id = os.urandom(12).hex()
-        elif not isinstance(message_id, str) or not _is_object_id(message_id):
+        elif not isinstance(message_id, str) or not re.fullmatch("[0-9a-fA-F]{24}", message_id):
             raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
-        return await self._started.outbox.put(message_id, body, options, to=to)
+        run = self._started
+        return await run.outbox.put(message_id, content_of(body, options, to=to, user_id=run.chat.user_id))
 
     @property
     def stats(self) -> Stats:
@@ -412,17 +417,13 @@ class Bot(Routes):
         if failure_id not in self._store.failed:
             raise InvalidArgument("failure_id", f"is not the id of a failure: {failure_id!r}")
         self._store.retry(failure_id)
-        run.calls.begin(self._load(run))
+        run.calls.background.begin(self._load(run))
 
 
 def _store(store: str | os.PathLike[str]) -> Store:
-    if not isinstance(store, (str, os.PathLike)) or not os.fspath(store):
+    if not isinstance(store, (str, os.PathLike)) or not os.fspath(store) or "://" in os.fspath(store):
         raise InvalidArgument("store", f"must be 'memory' or the path of a file, not {store!r}")
-    if store == "memory":
-        return MemoryStore()
-    if "://" in os.fspath(store):
-        raise InvalidArgument("store", f"must be 'memory' or the path of a file, not the address {store!r}")
-    return SqliteStore(Path(store))
+    return MemoryStore() if store == "memory" else SqliteStore(Path(store))
 
 
 def _count(name: str, value: int) -> int:
@@ -431,38 +432,5 @@ def _count(name: str, value: int) -> int:
     return value
 
 
-def _inside(call: Handler) -> Handler:
-    """Return a handler of events that the bot does not wait for if it stops the bot."""
-
-    @wraps(call)
-    async def handler(event: Any) -> None:
-        INSIDE.set(True)
-        await call(event)
-
-    return handler
-
-
 def _say_online(run: _Run) -> None:
     print(f"the bot is online as user {run.chat.user_id}; Ctrl-C stops it", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], object]) -> Generator[None]:
-    """Call a function on the first SIGINT or SIGTERM; a second one has its usual effect."""
-    in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    def handle(_number: int, _frame: object) -> None:
-        restore()
-        stop()
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        restore()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any, Final
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, Final, TypeAlias
+
+from connectycube.rest import InvalidArgument
 
 from .models import Stats
 
-__all__ = ["INSIDE", "Calls", "finish", "name_of", "text_of"]
+__all__ = ["INSIDE", "Calls", "Handler", "Tasks", "checked", "name_of", "text_of"]
+
+Handler: TypeAlias = Callable[..., Coroutine[Any, Any, object]]
 
 LAST_WORDS: Final = 1.0
 """Seconds that a cancelled function has to finish."""
@@ -24,39 +30,71 @@ INSIDE: Final[ContextVar[bool]] = ContextVar("INSIDE", default=False)
 logger = logging.getLogger("connectycube.bots")
 
 
+class Tasks:
+    """Tasks that end before the bot does."""
+
+    def __init__(self, name: str, over: Callable[[], object] = lambda: None) -> None:
+        """:param over: called after each task."""
+        self._name = f"connectycube {name}"
+        self._over = over
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=self._name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._over()
+        if not task.cancelled():
+            task.result()  # An error is a bug of ours: the loop reports it.
+
+    async def finish(self, grace: float) -> None:
+        """Wait for all but the current task, and cancel those that take too long."""
+        if others := self._tasks - {asyncio.current_task()}:
+            _, late = await asyncio.wait(others, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+
 class Calls:
-    """Calls coroutine functions, and reports code that blocks the event loop."""
+    """Calls coroutine functions, and reports code that blocks the event loop.
+
+    :ivar jobs: what is called periodically.
+    :ivar background: what else has begun.
+    """
 
     def __init__(self, stats: Stats) -> None:
         self._stats = stats
         self._running: dict[asyncio.Task[object], str] = {}
         self._recent: set[str] = set()
         """The names of the functions that have run since the last tick."""
-        self._background: set[asyncio.Task[None]] = set()
-        self._jobs: list[asyncio.Task[None]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self.jobs = Tasks("bot job")
+        self.background = Tasks("bot work")
 
-    async def call(
-        self, call: Callable[..., Awaitable[object]], *args: Any, timeout: float | None = None, **kwargs: Any
-    ) -> Exception | None:
-        """Call a coroutine function, and return what it raises; a `TimeoutError` if it takes too long."""
-
-        async def work() -> object:
-            INSIDE.set(True)
-            return await call(*args, **kwargs)
-
-        name = name_of(call)
-        task = asyncio.get_running_loop().create_task(work(), name=f"connectycube handler {name}")
+    async def call(self, work: Coroutine[Any, Any, object], timeout: float | None = None) -> Exception | None:
+        """Run a coroutine, and return what it raises; a `TimeoutError` if it takes too long."""
+        name = name_of(work)
+        task = asyncio.get_running_loop().create_task(work, name=f"connectycube handler {name}")
         self._running[task] = name
         self._recent.add(name)
         task.add_done_callback(self._ended)
         try:
-            await asyncio.wait([task], timeout=timeout)
-        except asyncio.CancelledError:
-            await _cancel(task, name)
-            raise
-        if not task.done():
-            await _cancel(task, name)
+            in_time, _ = await asyncio.wait([task], timeout=timeout)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=LAST_WORDS)
+                if not task.done():
+                    logger.error("the handler %s ignores its cancellation and is left behind", name)
+        if not in_time:
             return TimeoutError(f"the handler {name} did not finish within {timeout:g} s")
         if task.cancelled():
             return RuntimeError(f"the handler {name} was cancelled")
@@ -73,75 +111,55 @@ class Calls:
         if not task.cancelled():
             task.exception()  # Nothing else retrieves it if the function was left behind.
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background."""
-        task = asyncio.get_running_loop().create_task(work, name="connectycube bot work")
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    def repeat(self, seconds: float, call: Callable[[], Awaitable[object]]) -> None:
+    async def repeat(self, seconds: float, call: Handler) -> None:
         """Call a coroutine function periodically. Exceptions are logged, and calls never overlap."""
-        work = self._repeat(seconds, call)
-        self._jobs.append(asyncio.get_running_loop().create_task(work, name="connectycube bot job"))
-
-    async def _repeat(self, seconds: float, call: Callable[[], Awaitable[object]]) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
             due = max(due + seconds, loop.time())
             await asyncio.sleep(due - loop.time())
-            error = await self.call(call)
+            error = await self.call(call())
             if error is not None:
                 logger.error("the job %s failed", name_of(call), exc_info=error)
 
-    def watch(self) -> None:
-        """Report from now on how long the event loop was blocked, and which functions were running."""
+    async def watch(self) -> None:
+        """Report how long the event loop was blocked, and which functions were running."""
         loop = asyncio.get_running_loop()
-        self._recent = set(self._running.values())
-        self._timer = loop.call_at(loop.time() + TICK, self._tick, loop.time() + TICK)
-
-    def _tick(self, due: float) -> None:
-        late = asyncio.get_running_loop().time() - due
-        if late >= BLOCKED:
-            self._stats.blocked += 1
-            logger.warning(
-                "the event loop was blocked for %.1f seconds (handlers running: %s): "
-                "move what blocks into a thread with asyncio.to_thread",
-                late, ", ".join(sorted(self._recent)) or "none",
-            )  # fmt: skip
-        self.watch()
-
-    async def stop_jobs(self) -> None:
-        """Cancel what is called periodically, and stop watching."""
-        if self._timer is not None:
-            self._timer.cancel()
-        await finish(self._jobs, 0)
-
-    async def stop(self, grace: float) -> None:
-        """Let what runs in the background finish."""
-        await finish(self._background, grace)
+        while True:
+            self._recent = set(self._running.values())
+            due = loop.time() + TICK
+            await asyncio.sleep(TICK)
+            late = loop.time() - due
+            if late >= BLOCKED:
+                self._stats.blocked += 1
+                names = ", ".join(sorted(self._recent)) or "none"
+                logger.warning(
+                    "the event loop was blocked for %.1f seconds (handlers running: %s): "
+                    "move what blocks into a thread with asyncio.to_thread",
+                    late,
+                    names,
+                )
 
 
-async def finish(tasks: Iterable[asyncio.Task[Any]], grace: float) -> None:
-    """Wait for tasks other than the current one, and cancel those that take too long."""
-    others = {task for task in tasks if task is not asyncio.current_task()}
-    if others:
-        _, late = await asyncio.wait(others, timeout=grace)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+def checked(call: Callable[..., Awaitable[object]]) -> Handler:
+    """Return a handler as the bot calls it.
+
+    :raises InvalidArgument: if it is not a coroutine function, or an object whose call is one.
+    """
+    if not iscoroutinefunction(call) and not iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
+        raise InvalidArgument("handler", f"must be a coroutine function (async def): {name_of(call)} is not")
+
+    @wraps(call)
+    async def handler(*args: Any, **kwargs: Any) -> object:
+        INSIDE.set(True)
+        return await call(*args, **kwargs)
+
+    handler.__qualname__ = name_of(call)
+    return handler
 
 
-async def _cancel(task: asyncio.Task[object], name: str) -> None:
-    task.cancel()
-    await asyncio.wait([task], timeout=LAST_WORDS)
-    if not task.done():
-        logger.error("the handler %s ignores its cancellation and is left behind", name)
-
-
-def name_of(call: Callable[..., object]) -> str:
-    """Return what logs call a function."""
+def name_of(call: object) -> str:
+    """Return what logs call a function or coroutine."""
     return getattr(call, "__qualname__", type(call).__name__)
 
 

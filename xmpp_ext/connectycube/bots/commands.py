@@ -7,16 +7,16 @@ import inspect
 import re
 import types
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 from attrs import frozen
 
 from connectycube.rest import InvalidArgument
 
-__all__ = ["Command", "WrongArguments", "check_handler"]
+from .calls import checked, name_of
 
-Handler: TypeAlias = Callable[..., Awaitable[object]]
+__all__ = ["Command", "WrongArguments"]
 
 NAMES: Final[dict[Any, str]] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _word = re.compile(r'\s*(?:"([^"]*)"(?=\s|$)|(\S+))').match
@@ -64,12 +64,14 @@ class Command:
     :ivar call: the function.
     """
 
-    def __init__(self, prefix: str, name: str, call: Handler, names: Mapping[str, Any]) -> None:
+    def __init__(
+        self, prefix: str, name: str, call: Callable[..., Awaitable[object]], names: Mapping[str, Any]
+    ) -> None:
         """:param names: what annotations may refer to besides the globals of the function."""
         if not name or len(name.split()) != 1:
             raise InvalidArgument("name", f"must be a single word, not {name!r}")
         self.name = name
-        self.call = check_handler(call)
+        self.call = checked(call)
         self._prefix = prefix
         self._parameters = _parameters(call, names)
 
@@ -98,51 +100,37 @@ class Command:
 
     def _parse(self, text: str) -> tuple[list[Any], dict[str, Any]]:
         found: list[Any] = []
-        named: dict[str, Any] = {}
         for parameter in self._parameters:
             if not text and parameter.required:
                 raise ValueError(f"{parameter.name} is missing")
-            if not text:
-                break
-            if parameter.kind == REST:
-                named[parameter.name], text = parameter.convert(text), ""
-            elif parameter.kind == MANY:
-                while text:
-                    word, text = _first_word(text)
-                    found.append(parameter.convert(word))
-            else:
+            if text and parameter.kind == REST:
+                return found, {parameter.name: parameter.convert(text)}
+            while text:
                 word, text = _first_word(text)
                 found.append(parameter.convert(word))
+                if parameter.kind == ONE:
+                    break
         if text:
             raise ValueError(f"unexpected argument: {text[:40]!r}")
-        return found, named
+        return found, {}
 
 
-def check_handler(call: Handler) -> Handler:
-    """Return a handler if it is a coroutine function, or raise `InvalidArgument`."""
-    if not inspect.iscoroutinefunction(call) and not inspect.iscoroutinefunction(getattr(call, "__call__", None)):  # noqa: B004
-        name = getattr(call, "__qualname__", type(call).__name__)
-        raise InvalidArgument("handler", f"must be a coroutine function (async def): {name} is not")
-    return call
-
-
-def _parameters(call: Handler, names: Mapping[str, Any]) -> list[Parameter]:
+def _parameters(call: Callable[..., Awaitable[object]], names: Mapping[str, Any]) -> list[Parameter]:
     """Return the parameters of a handler after its context."""
-    name = getattr(call, "__qualname__", type(call).__name__)
+    name = name_of(call)
     try:
-        hints = get_type_hints(call if inspect.isroutine(call) else type(call).__call__, localns=dict(names))
+        given = list(inspect.signature(call, locals=names, eval_str=True).parameters.values())
     except NameError as error:
         raise InvalidArgument("handler", f"{name} has an annotation that is not defined: {error}") from error
-    given = list(inspect.signature(call).parameters.values())
-    if not given or given[0].kind is inspect.Parameter.KEYWORD_ONLY:
+    if not given or given[0].kind is given[0].KEYWORD_ONLY:
         raise InvalidArgument("handler", f"{name} must take a Context first")
     found: list[Parameter] = []
     for one in given[1:]:
         kind = MANY if one.kind is one.VAR_POSITIONAL else REST if one.kind is one.KEYWORD_ONLY else ONE
-        if one.kind is inspect.Parameter.VAR_KEYWORD or (found and found[-1].kind != ONE):
+        if one.kind is one.VAR_KEYWORD or (found and found[-1].kind != ONE):
             raise InvalidArgument("handler", f"{name} can't take {one.name}: nothing may follow the rest of the text")
-        required = one.default is inspect.Parameter.empty and kind != MANY
-        found.append(Parameter(one.name, hints.get(one.name, str), kind, required))
+        required = one.default is one.empty and kind != MANY
+        found.append(Parameter(one.name, str if one.annotation is one.empty else one.annotation, kind, required))
     return found
 
 
@@ -158,6 +146,8 @@ def _described(kind: Any) -> str:
     """Return a type in words."""
     if kind in NAMES:
         return NAMES[kind]
+    if get_origin(kind) is Annotated:
+        return f"{_described(get_args(kind)[0])} that is allowed"
     if get_origin(kind) is Literal:
         return f"one of {', '.join(str(value) for value in get_args(kind))}"
     if get_origin(kind) in (Union, types.UnionType):

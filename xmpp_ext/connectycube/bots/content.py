@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from attrs import field, frozen
@@ -34,16 +34,14 @@ To: TypeAlias = int | str | User | Contact | Dialog
 class Content:
     """A message to send.
 
-    :ivar to: a user's or dialog's id; `None` for an answer in a private dialog or group.
-    :ivar type: where an answer goes: `chat` or `groupchat`.
-    :ivar sender_id: the user who is answered.
-    :ivar dialog_id: the dialog, if it is known.
+    :ivar to: a user's or dialog's id; `None` for an answer.
+    :ivar answered: what tells where the answered message was written.
+    :ivar dialog_id: the private dialog with the user, if it is known.
     :ivar options: further arguments of `chat.send` and `chat.reply`.
     """
 
     to: int | str | None = None
-    type: Literal["chat", "groupchat"] = "chat"
-    sender_id: int | None = None
+    answered: ChatMessage | None = None
     dialog_id: str | None = None
     body: str | None = None
     attachments: tuple[Attachment, ...] = ()
@@ -52,24 +50,11 @@ class Content:
     @property
     def dialog(self) -> str:
         """What the store calls the dialog: its id, or the other user's."""
-        if self.to is not None:
-            return str(self.to)
-        return str(self.dialog_id if self.type == "groupchat" else self.sender_id)
-
-    @property
-    def answered(self) -> ChatMessage:
-        """A message that `chat.reply` answers in the right place."""
-        return ChatMessage(
-            id=None, body="", sender_id=self.sender_id, recipient_id=None, dialog_id=self.dialog_id, type=self.type
-        )
+        return str(self.to) if self.answered is None else dialog_of(self.answered)
 
 
 def content_of(body: str | None, options: SendOptions, *, to: To | ChatMessage, user_id: int) -> Content:
-    """Check the arguments of `send` or `reply`, as far as that is possible without the chat.
-
-    :param to: where the message goes, or the message that it answers.
-    :param user_id: the bot's user.
-    """
+    """Check the arguments of `send` or `reply` (then, `to` is the answered message), as far as the bot can."""
     extra = options.get("extra")
     if body is not None and not isinstance(body, str):
         raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
@@ -88,7 +73,10 @@ def _place_of(to: object, user_id: int) -> dict[str, Any]:
     if isinstance(to, ChatMessage):
         if to.sender_id is None and to.type == "chat":
             raise InvalidArgument("message", "can't be answered: its sender is not a user of this application")
-        return {"type": to.type, "sender_id": to.sender_id, "dialog_id": to.dialog_id}
+        place = ChatMessage(
+            id=None, body="", sender_id=to.sender_id, recipient_id=None, dialog_id=to.dialog_id, type=to.type
+        )
+        return {"answered": place, "dialog_id": to.dialog_id}
     if isinstance(to, Dialog) and to.type == DialogType.PRIVATE:
         others = [one for one in to.occupants_ids if one != user_id]
         if len(others) != 1:
@@ -153,13 +141,7 @@ def _sender(message: ChatMessage) -> str:
 
 
 def reply_id(user_id: int, key: str, scope: str, number: int) -> str:
-    """Return the id of a reply. It depends on the message that is answered, so that running a handler again is safe.
-
-    :param user_id: the bot's user.
-    :param key: the key of the message.
-    :param scope: which handler replies.
-    :param number: how many replies came before this one.
-    """
+    """Return the id of a reply to the message with a key, the same when a handler (the scope) runs again."""
     return _digest(f"{user_id} {key} {scope} {number}")
 
 

@@ -8,12 +8,12 @@ import copy
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
 from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageRefused, SendOptions, SentMessage
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
-from .content import To, decode_message, reply_id
+from .content import To, content_of, decode_message, reply_id
 from .outbox import Outbox
 from .store import Entry
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from . import Bot
 
 __all__ = ["Context"]
+
+Refused: TypeAlias = Callable[["Context", Exception, str], None]
+"""Gets the error of an answer that the server refuses, and the answer's id."""
 
 TYPING_INTERVAL: Final = 20.0
 """Seconds after which clients are reminded that the bot is typing: they stop showing it after 30."""
@@ -38,14 +41,7 @@ class Context:
     :ivar redelivered: whether a handler may have been called for it before, in this process or an earlier one.
     """
 
-    def __init__(
-        self,
-        bot: Bot,
-        outbox: Outbox,
-        entry: Entry,
-        redelivered: bool,
-        report: Callable[[Context, Exception, str], None],
-    ) -> None:
+    def __init__(self, bot: Bot, outbox: Outbox, entry: Entry, redelivered: bool, report: Refused) -> None:
         self._outbox = outbox
         self._report = report
         self._key = entry.key
@@ -138,11 +134,12 @@ class Context:
         return await self._put(to, body, options)
 
     async def _put(self, to: To | ChatMessage, body: str | None, options: SendOptions) -> SentMessage:
+        content = content_of(body, options, to=to, user_id=self.chat.user_id)
         message_id = reply_id(self.chat.user_id, self._key, self._scope, self._count)
         self._count += 1
         # What an error handler sends must not be reported to it again.
         report = partial(self._report, self) if self._scope == "handler" else None
-        return await self._outbox.put(message_id, body, options, to=to, report=report)
+        return await self._outbox.put(message_id, content, report)
 
     # -- along with answers
 

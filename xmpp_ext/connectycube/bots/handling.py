@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
-
-from connectycube.chat import ChatMessage
+from attrs import frozen
 
 from .calls import Calls, text_of
-from .commands import Handler, WrongArguments
+from .commands import WrongArguments
 from .context import Context
 from .models import Stats
 from .outbox import Outbox
-from .routes import Match
 from .store import Entry, Store
 
 if TYPE_CHECKING:
@@ -31,19 +27,15 @@ LONGEST_DELAY: Final = 60.0
 logger = logging.getLogger("connectycube.bots")
 
 
-@define(eq=False, kw_only=True)
+@frozen(eq=False)
 class Handling:
     """Handles messages.
 
-    :ivar find: returns the handler of a message.
-    :ivar errors: the error handlers.
     :ivar attempts: how often a handler is called for a message.
     :ivar timeout: seconds that a handler may take; `None` for no limit.
     """
 
     bot: Bot
-    find: Callable[[ChatMessage], Match | None]
-    errors: Sequence[Handler]
     store: Store
     outbox: Outbox
     calls: Calls
@@ -52,10 +44,7 @@ class Handling:
     timeout: float | None
 
     async def handle(self, entry: Entry) -> float | None:
-        """Call the handler of a message.
-
-        :returns: seconds after which to call it again; `None` if it succeeded or has failed permanently.
-        """
+        """Call the handler of a message, and return seconds after which to call it again; `None` if that is over."""
         redelivered = entry.attempts > 0 or entry.redelivered
         context = Context(self.bot, self.outbox, entry, redelivered, self._refused)
         if entry.attempts >= self.attempts:
@@ -77,10 +66,8 @@ class Handling:
         elif entry.attempts < self.attempts:
             self.stats.retried += 1
             delay: float = min(FIRST_DELAY * 2 ** (entry.attempts - 1), LONGEST_DELAY)
-            logger.warning(
-                "attempt %d for message %s failed, the next follows in %g s: %s",
-                entry.attempts, entry.key, delay, text_of(error),
-            )  # fmt: skip
+            problem = f"attempt {entry.attempts} for message {entry.key} failed"
+            logger.warning("%s, the next follows in %g s: %s", problem, delay, text_of(error))
             return delay
         else:
             logger.error("message %s can't be handled", entry.key, exc_info=error)
@@ -91,27 +78,24 @@ class Handling:
 
     async def _try(self, context: Context) -> Exception | None:
         try:
-            found = self.find(context.message)
+            found = self.bot._find(context.message)
         except WrongArguments as error:
-            return await self.calls.call(context.reply, str(error), timeout=self.timeout)
+            return await self.calls.call(context.reply(str(error)), self.timeout)
         except Exception as error:
             return error
         if found is None:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
-        return await self.calls.call(found.call, context, *found.args, timeout=self.timeout, **found.kwargs)
+        return await self.calls.call(found.call(context, *found.args, **found.kwargs), self.timeout)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:
-        self.calls.begin(self._report(context, error, reply_id))
+        self.calls.background.begin(self._report(context, error, reply_id))
 
     async def _report(self, context: Context, error: Exception, failed: str) -> None:
-        """Call the error handlers.
-
-        :param failed: the id of the reply that failed, or `message`.
-        """
+        """Call the error handlers, since a reply (its id) or the `message` itself failed."""
         # The handler may still be at work: the ids of its answers must not depend on what is answered here.
         context = context._within(f"error {type(error).__name__} {failed}")
-        for handler in self.errors:
-            problem = await self.calls.call(handler, context, error, timeout=self.timeout)
+        for handler in self.bot._errors:
+            problem = await self.calls.call(handler(context, error), self.timeout)
             if problem is not None:
                 logger.error("an error handler failed", exc_info=problem)

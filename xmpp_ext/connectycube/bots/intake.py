@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Future
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import compress
@@ -46,11 +46,7 @@ class Intake:
         self._store.put(entries).add_done_callback(partial(self._kept, messages, entries, done))
 
     def _kept(
-        self,
-        messages: list[ChatMessage],
-        entries: list[Entry],
-        done: Callable[[], None],
-        stored: asyncio.Future[list[bool]],
+        self, messages: list[ChatMessage], entries: list[Entry], done: Callable[[], None], stored: Future[list[bool]]
     ) -> None:
         self._storing -= 1
         if isinstance(stored.exception(), StoreError):
@@ -74,9 +70,8 @@ class Intake:
         entries = [_entry(message, from_history=True) for message in messages]
         if not entries:
             return
-        new = await self._store.put(
-            entries, {entry.key for entry in entries} - self._dispatcher.keys(entries[0].dialog)
-        )
+        moved = {entry.key for entry in entries} - self._dispatcher.keys(entries[0].dialog)
+        new = await self._store.put(entries, moved)
         self._stats.backfilled += new.count(True)
         self._accept(entries, new)
         for message in compress(messages, new):

@@ -12,19 +12,17 @@ from typing import Any, Final, TypeAlias
 from connectycube.chat import (
     AsyncChat,
     ChatError,
-    ChatMessage,
     MessageBlocked,
     MessageFailed,
     MessageRefused,
     MessageTooLong,
     RecipientBlocked,
-    SendOptions,
     SentMessage,
 )
 from connectycube.rest import ConnectyCubeError, InvalidArgument
 
-from .calls import finish, text_of
-from .content import To, content_of, decode_content, encode
+from .calls import Tasks, text_of
+from .content import Content, decode_content, encode
 from .models import Stats
 from .store import Reply, Store
 
@@ -60,7 +58,7 @@ class Outbox:
         """The ids of the replies that the server neither has nor has refused."""
         self._accepted: dict[str, Report | None] = {}
         """The latest replies that the server has."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("reply", self._over)
         self._sending = self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
@@ -70,20 +68,8 @@ class Outbox:
         """How many replies wait for the server."""
         return len(self._waiting) + len(self._tasks)
 
-    async def put(
-        self,
-        message_id: str,
-        body: str | None,
-        options: SendOptions,
-        *,
-        to: To | ChatMessage,
-        report: Report | None = None,
-    ) -> SentMessage:
-        """Store a message, and send it in the background. If its id was stored before, that one counts.
-
-        :param to: where it goes, or the message that it answers.
-        """
-        content = content_of(body, options, to=to, user_id=self._chat.user_id)
+    async def put(self, message_id: str, content: Content, report: Report | None = None) -> SentMessage:
+        """Store a message, and send it in the background. If its id was stored before, that one counts."""
         reply = Reply(id=message_id, dialog=content.dialog, content=encode(content))
         await self._until(lambda: len(self._waiting) < MOST_WAITING or self._stopped)
         stored = await self._store.put_reply(reply)
@@ -114,17 +100,11 @@ class Outbox:
 
     def _pump(self) -> None:
         while self._sending and self._pause is None and self._waiting and len(self._tasks) < MOST_AT_ONCE:
-            work = self._send(*heapq.heappop(self._waiting))
-            task = asyncio.get_running_loop().create_task(work, name="connectycube reply")
-            self._tasks.add(task)
-            task.add_done_callback(self._over)
+            self._tasks.begin(self._send(*heapq.heappop(self._waiting)))
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _over(self) -> None:
         self._pump()
         self._changed.set()
-        if not task.cancelled():
-            task.result()  # An error is a bug of ours: the loop reports it.
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -135,10 +115,10 @@ class Outbox:
         chat, content = self._chat, decode_content(reply.content)
         options: dict[str, Any] = {**content.options, "attachments": content.attachments, "message_id": reply.id}
         try:
-            if content.to is None:
+            if content.answered is not None:
                 await chat.reply(content.answered, content.body, **options)
             else:
-                await chat.send(content.to, content.body, dialog_id=content.dialog_id, **options)
+                await chat.send(content.to or "", content.body, dialog_id=content.dialog_id, **options)
         except (InvalidArgument, MessageRefused, MessageTooLong) as error:
             self._leaving.discard(reply.id)
             if await self._store.fail(reply.id, text_of(error)) is not None:
@@ -188,4 +168,4 @@ class Outbox:
         self._changed.set()
         if self._pause is not None:
             self._pause.cancel()
-        await finish(self._tasks, grace)
+        await self._tasks.finish(grace)

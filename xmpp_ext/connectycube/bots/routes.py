@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -12,7 +13,8 @@ from attrs import field, frozen
 from connectycube.chat import ChatMessage
 from connectycube.rest import InvalidArgument
 
-from .commands import Command, Handler, check_handler
+from .calls import Handler, checked
+from .commands import Command
 from .context import Context
 
 __all__ = ["Match", "Routes", "check_seconds"]
@@ -60,6 +62,8 @@ class Routes:
         :param name: the name after the prefix, in upper or lower case.
         :raises InvalidArgument: from the decorator, if the handler or the name is invalid.
         """
+        if not isinstance(name, str):
+            raise InvalidArgument("name", "must be a string: @bot.command needs the name of the command")
         names = sys._getframe(1).f_locals
 
         def register(call: F) -> F:
@@ -83,7 +87,7 @@ class Routes:
         matches = _predicate(which)
 
         def register(call: M) -> M:
-            self._messages.append((matches, check_handler(call)))
+            self._messages.append((matches, checked(call)))
             return call
 
         return register
@@ -94,13 +98,13 @@ class Routes:
         They are not stored: each reaches the handler at most once.
 
         :param types: event classes of `connectycube.chat`, or stanza classes.
-        :raises InvalidArgument: from the decorator, if the handler is invalid.
+        :raises InvalidArgument: if a type is not a class; from the decorator, if the handler is invalid.
         """
-        if not types:
-            raise InvalidArgument("types", "are missing: pass event or stanza classes")
+        if not types or not all(isinstance(one, type) for one in types):
+            raise InvalidArgument("types", "must be event or stanza classes: @bot.on needs at least one")
 
         def register(call: L) -> L:
-            self._listeners.append((types, check_handler(call)))
+            self._listeners.append((types, checked(call)))
             return call
 
         return register
@@ -113,7 +117,7 @@ class Routes:
         :param call: the handler.
         :raises InvalidArgument: if the handler is invalid.
         """
-        self._errors.append(check_handler(call))
+        self._errors.append(checked(call))
         return call
 
     def every(self, seconds: float) -> Callable[[J], J]:
@@ -125,7 +129,7 @@ class Routes:
         check_seconds("seconds", seconds)
 
         def register(call: J) -> J:
-            self._jobs.append((seconds, check_handler(call)))
+            self._jobs.append((seconds, checked(call)))
             return call
 
         return register
@@ -155,8 +159,8 @@ def _predicate(which: Filter) -> Callable[[ChatMessage], object]:
     if isinstance(which, re.Pattern):
         search = which.search
         return lambda message: search(message.body)
-    if not callable(which):
-        raise InvalidArgument("pattern", f"must be a pattern or a function, not {type(which).__name__}")
+    if not callable(which) or iscoroutinefunction(which):
+        raise InvalidArgument("pattern", "must be a string, a pattern or a function that is not async: @bot.message()")
     return which
 
 
