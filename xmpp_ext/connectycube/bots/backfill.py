@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+from collections.abc import Collection
 from contextlib import aclosing
 from typing import Final
 
@@ -56,6 +57,9 @@ class Backfill:
         self._dispatcher = dispatcher
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
+        self._online = True
+        self._unread: Collection[str] | None = None
+        """The dialogs that wait for their history; `None` for all."""
         self._complete = asyncio.Event()
 
     @property
@@ -67,17 +71,34 @@ class Backfill:
         """Note that messages may be missed from now on, or that the session goes on, or read what was missed."""
         if isinstance(event, Reconnecting):
             self._complete.clear()
+            self._online = False
+            self._hold(self._unread)
         elif not event.resumed:
             self.begin()
-        elif self._task is None:
-            self._complete.set()
+        else:
+            self._online = True
+            self._hold(self._unread)
+            if self._task is None:
+                self._complete.set()
 
     def begin(self) -> None:
         """Read what was missed before a new session."""
         self._complete.clear()
-        self._dispatcher.hold()
+        self._online = True
+        self._hold(None)
         work = self._run(self._task)
         self._task = asyncio.get_running_loop().create_task(work, name="connectycube backfill")
+
+    def _hold(self, dialogs: Collection[str] | None) -> None:
+        """Hold these dialogs only, or all if `None`.
+
+        While there is no session, hold all: what a new one brings before it is reported comes after what was missed.
+        """
+        self._unread = dialogs
+        if dialogs is None or not self._online:
+            self._dispatcher.hold()
+        else:
+            self._dispatcher.hold_only(dialogs)
 
     async def wait(self) -> None:
         """Wait until nothing is missing."""
@@ -105,7 +126,7 @@ class Backfill:
         if previous is not None:
             previous.cancel()
             await asyncio.wait([previous])
-            self._dispatcher.hold()  # It may have released dialogs before it ended.
+            self._hold(None)  # It may have released dialogs before it ended.
         pause = FIRST_PAUSE
         while True:
             started = self._now()
@@ -122,7 +143,7 @@ class Backfill:
                     exc_info=None if known else error,
                 )  # fmt: skip
             # Other messages must not wait for ever. What is read later comes after them.
-            self._dispatcher.hold_only()
+            self._hold(())
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         self._task = None
@@ -139,14 +160,14 @@ class Backfill:
             known = await self._store.known(list(last.values()), checkpoint)
             dialogs = [dialog for dialog in dialogs if last[dialog.id] not in known]
         waiting = {self._name(dialog) for dialog in dialogs}
-        self._dispatcher.hold_only(frozenset(waiting))
+        self._hold(frozenset(waiting))
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def read(dialog: Dialog) -> None:
             async with limit:
                 await self._read(dialog, since, is_new=checkpoint is None)
             waiting.discard(self._name(dialog))
-            self._dispatcher.hold_only(frozenset(waiting))
+            self._hold(frozenset(waiting))
 
         try:
             async with asyncio.TaskGroup() as group:
