@@ -8,9 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from connectycube.chat import Reconnected
+from connectycube.chat import Connected, Reconnected, Reconnecting
 from connectycube.rest import InvalidArgument
-from tests.chat.fake import CLIENT, IQ, PRESENCE, Fake, Peer, chat_with, online, stream_error
+from tests.chat.fake import CLIENT, IQ, PRESENCE, Fake, Peer, chat_with, online, plays_along, stream_error
+from tests.integration.chats import Told
 from tests.integration.support import eventually, run
 
 CARBONS = "{urn:xmpp:carbons:2}enable"
@@ -19,7 +20,7 @@ FOLLOW = "{https://connectycube.com/protocol/status_streaming}subscribe"
 ROSTER = "{jabber:iq:roster}query"
 
 
-def test_connect_returns_after_the_server_has_handled_the_presence() -> None:
+def test_session_is_reported_after_the_server_has_handled_the_presence() -> None:
     """Otherwise, someone who writes to the user at once might find the user offline."""
 
     async def main() -> None:
@@ -35,14 +36,56 @@ def test_connect_returns_after_the_server_has_handled_the_presence() -> None:
             last = await peer.expect(IQ)
             assert last[0].tag == CARBONS
             assert not connecting[0].done()
+            assert not told.seen.items
             peer.answer(last)
             await peer.serve()
 
         async with Fake(script) as fake:
             chat = chat_with(fake)
+            told = Told(chat)
             connecting.append(asyncio.ensure_future(chat.connect()))
             await connecting[0]
+            assert told.seen.items == [Connected(jid=chat.jid)]
             await chat.disconnect()
+
+    run(main())
+
+
+def test_new_session_is_reported_once_it_is_restored() -> None:
+    async def main() -> None:
+        restored: list[bool] = []
+
+        async def script(peer: Peer) -> None:
+            await peer.session()
+            while (element := await peer.next()).find(FOLLOW) is None:
+                peer.answer(element)
+            restored.append(not told.of(Reconnected))
+            peer.answer(element)
+            await peer.serve()
+
+        async with Fake(script) as fake:
+            chat = chat_with(fake)
+            told = Told(chat)
+            async with chat:
+                await chat.subscribe_last_activity(5)
+                (await fake.peers.one()).hang_up()
+                assert await told.one(Reconnected) == Reconnected(resumed=False)
+                assert restored == [True, True]
+
+    run(main())
+
+
+def test_session_that_is_lost_while_it_is_set_up_is_not_reported() -> None:
+    async def main() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.session()
+            peer.hang_up()
+
+        async with Fake(script, plays_along) as fake:
+            chat = chat_with(fake)
+            told = Told(chat)
+            async with chat:
+                assert [type(event) for event in told.seen.items] == [Reconnecting, Connected]
 
     run(main())
 
@@ -126,8 +169,9 @@ def test_requests_over_which_the_server_closes_the_stream_are_not_restored(caplo
             await chat.subscribe_last_activity(5)
             await chat.set_presence(status="here")
             peer.hang_up()
-            connected = await told.all(Reconnected, 2)
-            assert [event.resumed for event in connected] == [False, False]
+            # The second session was lost while it was restored.
+            assert await told.one(Reconnected) == Reconnected(resumed=False)
+            assert len(told.of(Reconnecting)) == 2
             await chat.ping()
         assert "not restored any more: unsupported-stanza-type" in caplog.text
 

@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 import pytest
 
-from connectycube.chat import AsyncChat, AuthenticationFailed, MessageReceived, Reconnected, Reconnecting, TlsRefused
+from connectycube.chat import (
+    AsyncChat,
+    AuthenticationFailed,
+    Connected,
+    MessageReceived,
+    Reconnected,
+    Reconnecting,
+    TlsRefused,
+)
 from connectycube.sandbox import Sandbox
 from tests.integration.chats import Person, Users, chat_of, people
 from tests.integration.lines import FAST, back, wait_body
@@ -36,6 +44,24 @@ def options(server: Server, transport: Transport, port: int | None = None) -> di
         "port": None,
         "address": f"ws://localhost:{port or server.ports.http}/ws",
     }
+
+
+def test_message_sent_after_connected_is_not_kept_for_later(server: Server, users: Users, transport: Transport) -> None:
+    """Until the server has handled the presence, it would be: for a moment, or even until the next session."""
+
+    async def main() -> None:
+        async with people(server, users()) as (friend,):
+            person = Person(server, users(), **options(server, transport))
+
+            @person.chat.on(Connected)
+            async def write(event: Connected) -> None:
+                await friend.chat.send(person.id, "Hello")
+
+            async with person.chat:
+                message = (await person.told.one(MessageReceived)).message
+            assert (message.body, message.delayed) == ("Hello", None)
+
+    run(main())
 
 
 @asynccontextmanager

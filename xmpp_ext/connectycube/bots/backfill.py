@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+from collections.abc import Collection
 from contextlib import aclosing
 from typing import Final
 
@@ -58,6 +59,8 @@ class Backfill:
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
         self._has_session = True
+        self._unread: Collection[str] | None = None
+        """The dialogs that wait for their history; `None` for all."""
         self.complete = asyncio.Event()
 
     def session_changed(self, event: Reconnecting | Reconnected) -> None:
@@ -65,19 +68,33 @@ class Backfill:
         self._has_session = isinstance(event, Reconnected)
         if isinstance(event, Reconnecting):
             self.complete.clear()
+            self._hold(self._unread)
         elif not event.resumed:
             self.begin()
-        elif self._task is None:
-            self.complete.set()
+        else:
+            self._hold(self._unread)
+            if self._task is None:
+                self.complete.set()
 
     def begin(self) -> None:
         """Read what was missed before a new session."""
         self.complete.clear()
-        self._dispatcher.hold()
+        self._hold(None)
         if self._task is not None:
             self._task.cancel()  # Before it can claim that nothing is missing.
         work = self._run(self._task)
         self._task = asyncio.get_running_loop().create_task(work, name="connectycube backfill")
+
+    def _hold(self, dialogs: Collection[str] | None) -> None:
+        """Hold these dialogs only, or all if `None`.
+
+        While there is no session, hold all: what a new one brings before it is reported comes after what was missed.
+        """
+        self._unread = dialogs
+        if dialogs is None or not self._has_session:
+            self._dispatcher.hold()
+        else:
+            self._dispatcher.hold_only(dialogs)
 
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
@@ -101,7 +118,7 @@ class Backfill:
     async def _run(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
             await asyncio.wait([previous])
-            self._dispatcher.hold()  # It may have released dialogs before it ended.
+            self._hold(None)  # It may have released dialogs before it ended.
         pause = FIRST_PAUSE
         while True:
             started = self._now()
@@ -115,7 +132,7 @@ class Backfill:
                 unknown = None if isinstance(error, ConnectyCubeError) else error
                 logger.warning("missed messages can't be read, retrying in %g s: %s", pause, error, exc_info=unknown)
             # Other messages must not wait for ever. What is read later comes after them.
-            self._dispatcher.hold_only()
+            self._hold(())
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         self._task = None
@@ -133,14 +150,14 @@ class Backfill:
             known = await self._store.known(list(last.values()), checkpoint)
             dialogs = [dialog for dialog in dialogs if last[dialog.id] not in known]
         waiting = {self._name(dialog) for dialog in dialogs}
-        self._dispatcher.hold_only(frozenset(waiting))
+        self._hold(frozenset(waiting))
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def read(dialog: Dialog) -> None:
             async with limit:
                 await self._read(dialog, since, is_new=checkpoint is None)
             waiting.discard(self._name(dialog))
-            self._dispatcher.hold_only(frozenset(waiting))
+            self._hold(frozenset(waiting))
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -70,7 +70,9 @@ class Event:
 
 @frozen(kw_only=True)
 class Connected(Event):
-    """The first connection is established.
+    """The first connection is established, and the server has handled the user's presence.
+
+    From now on it delivers messages at once. Those that it kept while the user was offline may come before.
 
     :ivar jid: the full JID assigned by the server.
     """
@@ -99,7 +101,7 @@ class Reconnected(Event):
     """The connection is established again.
 
     :ivar resumed: whether the server resumed the old stream, so that nothing was missed (XEP-0198 section 5).
-        Otherwise a new session began, and rooms, presence and so on were restored.
+        Otherwise a new session began, and rooms, presence and so on have been restored.
     """
 
     resumed: bool

@@ -156,7 +156,7 @@ class Driver:
             self.traffic.alive = True
             self.traffic.bus.open()
             self.error = None
-            self._reached = False
+            self._reached = self._again = False
             self.step(con.Connect())
         elif self._machine.state is State.WAITING:
             self.step(con.Connect())
@@ -278,7 +278,10 @@ class Driver:
             self._keepalive.start()
 
     async def _begin(self) -> None:
-        """Set up a new session. Messages wait until that is done: a room must be joined before it accepts any."""
+        """Set up a new session. Messages wait until that is done: a room must be joined before it accepts any.
+
+        So do the events that report the session.
+        """
         traffic = self.traffic
         try:
             await self.session.begin(self._again)
@@ -292,7 +295,7 @@ class Driver:
                 self._beginning = None
                 if traffic.online:
                     traffic.resume_writing()
-                self._wake()
+                    self.step(con.Begun())
 
     def _ended(self, error: StreamBroken) -> None:
         """The stream of a session has ended."""
@@ -362,7 +365,6 @@ class Driver:
         self._pending_events.append(event)
 
     def _tell_connected(self, _: con.TellConnected) -> None:
-        self._again = False
         self._emit_later(events.Connected(jid=self.traffic.jid))
 
     def _tell_reconnected(self, effect: con.TellReconnected) -> None:

@@ -16,7 +16,9 @@ Rule 3: two timers belong to the machine: `StartStable` starts the one that ends
         with `WaitOver`. `StopTimers` stops whichever runs. None runs in `offline`.
 
 Rule 4: each connection is reported once, and so is its end: as `TellDisconnected` if the user wanted it, otherwise as
-        `TellGaveUp`. A loss that is retried is not reported as an end.
+        `TellGaveUp`. A loss that is retried is not reported as an end. A new session is reported when it is set up, not
+        when it is bound: until the server has handled the presence, it takes the user for offline (RFC 6121 section
+        4.2), and may keep what others write for a later session. A session that is lost before is not reported.
 
 The order of effects: timers are stopped, then the transport is closed or opened, then the session is restored, then
 the user is told.
@@ -39,6 +41,7 @@ __all__ = [
     "Abort",
     "Authenticated",
     "Backoff",
+    "Begun",
     "Bound",
     "CloseStream",
     "Closed",
@@ -184,6 +187,11 @@ class Resumed:
 
 
 @frozen
+class Begun:
+    """The new session is set up: its presence is announced, and everything is restored."""
+
+
+@frozen
 class Lost:
     """The connection failed, at whatever stage."""
 
@@ -220,6 +228,7 @@ Event: TypeAlias = (
     | Authenticated
     | Bound
     | Resumed
+    | Begun
     | Lost
     | WaitOver
     | Stable
@@ -326,6 +335,10 @@ class Connection:
     """Whether to connect again after a loss. Default: True."""
     been_online: bool = False
     """Whether it was online since `Connect`. Default: False."""
+    begun: bool = False
+    """Whether the session is set up. Default: False."""
+    told: bool = False
+    """Whether the user was told of a connection since `Connect`. Default: False."""
     backoff: Backoff = Backoff()
     """The pauses between attempts. Default: `Backoff()`."""
 
@@ -349,14 +362,21 @@ def _opened(machine: Connection, event: Opened) -> Step:
 
 def _bound(machine: Connection, event: Bound) -> Step:
     if machine.been_online:
-        return Move(State.ONLINE, (StartStable(), Restore(), TellReconnected(resumed=False)))
-    return Move(State.ONLINE, (StartStable(), TellConnected()), {"been_online": True})
+        return Move(State.ONLINE, (StartStable(), Restore()), {"begun": False})
+    return Move(State.ONLINE, (StartStable(),), {"been_online": True})
 
 
 def _resumed(machine: Connection, event: Resumed) -> Step | None:
     if not machine.been_online:
         return None  # There is nothing to resume.
-    return Move(State.ONLINE, (StartStable(), TellReconnected(resumed=True)))
+    return Move(State.ONLINE, (StartStable(), TellReconnected(resumed=True)) if machine.begun else (StartStable(),))
+
+
+def _begun(machine: Connection, event: Begun) -> Step | None:
+    if machine.begun:
+        return None  # A session begins once.
+    told = TellReconnected(resumed=False) if machine.told else TellConnected()
+    return Move(State.ONLINE, (told,), {"begun": True, "told": True})
 
 
 def _lost(machine: Connection, event: Lost) -> Step:
@@ -385,11 +405,12 @@ def _give_up(event: Lost) -> Step:
     return Move(State.OFFLINE, (Abort(), TellGaveUp(event.reason)))
 
 
+_AFRESH: Mapping[str, Any] = {"attempt": 0, "been_online": False, "begun": False, "told": False}
 _CANCELLED: Step = Move(State.OFFLINE, (Abort(), TellDisconnected()))
 
 TABLE: Mapping[tuple[State, type[Event]], Rule] = {
     # OFFLINE
-    (State.OFFLINE, Connect): Move(State.CONNECTING, (Open(),), {"attempt": 0, "been_online": False}),
+    (State.OFFLINE, Connect): Move(State.CONNECTING, (Open(),), _AFRESH),
     (State.OFFLINE, Disconnect): Move(State.OFFLINE),
     # CONNECTING
     (State.CONNECTING, Opened): _opened,
@@ -409,6 +430,7 @@ TABLE: Mapping[tuple[State, type[Event]], Rule] = {
     (State.BINDING, Lost): _lost_binding,
     (State.BINDING, Disconnect): _CANCELLED,
     # ONLINE
+    (State.ONLINE, Begun): _begun,
     (State.ONLINE, Stable): Move(State.ONLINE, (), {"attempt": 0}),
     (State.ONLINE, Lost): _lost_online,
     (State.ONLINE, Disconnect): Move(State.CLOSING, (StopTimers(), CloseStream())),
