@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+
+from ruff import find_ruff_bin
 
 Files = Mapping[str, str]
 
@@ -51,8 +52,9 @@ def formatted(files: Files) -> dict[str, str]:
 
 
 def _ruff(command: list[str], common: list[str], folder: Path) -> None:
+    # `python -m ruff` would take twice as long.
     done = subprocess.run(
-        [sys.executable, "-m", "ruff", *command, *common, "."], cwd=folder, capture_output=True, text=True, check=False
+        [find_ruff_bin(), *command, *common, "."], cwd=folder, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise GenerationError(f"the generated code can't be formatted:\n{done.stdout}{done.stderr}")

@@ -46,6 +46,15 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def asking() -> Iterator[tuple[Sandbox, Server]]:
+    """A sandbox and the provider that it asks."""
+    with Server() as server:
+        provider = IdentityProvider(url=f"{server.url}/verify")
+        with Sandbox(Settings(app_id=7001, identity_provider=provider)) as sandbox:
+            yield sandbox, server
+
+
 def test_the_example_vouches_for_users_who_then_use_rest_and_chat(start: Start) -> None:
     with serving(example("identity_provider.py")["app"]) as url:
         sandbox, cube = start(f"{url}/verify")
@@ -101,9 +110,14 @@ def test_post_sends_the_templates_as_json(start: Start, server: Server) -> None:
         (Answer(close=True), "can't be reached"),
     ],
 )
-def test_any_other_answer_refuses_the_login(start: Start, server: Server, answer: Answer, words: str) -> None:
+def test_any_other_answer_refuses_the_login(
+    asking: tuple[Sandbox, Server], both: Both, answer: Answer, words: str
+) -> None:
+    sandbox, server = asking
+    sandbox.reset()
+    server.requests.clear()
     server.on("GET", "/verify", answer)
-    sandbox, cube = start(f"{server.url}/verify")
+    cube = both.cube(sandbox.api_url, auth_key=sandbox.auth_key, token=None, max_retries=0)
     with pytest.raises(errors.Unprocessable) as caught:
         cube.login(login=TOKEN, password="any")
     assert words in str(caught.value)
