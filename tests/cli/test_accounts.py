@@ -51,9 +51,9 @@ def test_profile_replaces_the_whole_account(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[other]\n", "has no profile 'mine' (there is: other)"),
+        ("[other]\n", "has no profile 'mine' (profiles: other)"),
         ("[mine]\nappid = 5\n", "mine.appid is unknown (known: app_id, "),
-        ("[mine]\napp_id = true\n", "mine.app_id must be a text or an integer"),
+        ("[mine]\napp_id = true\n", "mine.app_id must be a string or an integer"),
         ("[mine\n", "is not valid TOML"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Calls the user's functions and watches over them: they may fail, hang, ignore their end or block the event loop."""
+"""Calls the user's functions and watches them: they may fail, hang, ignore cancellation or block the event loop."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Calls:
             self._stats.blocked += 1
             logger.warning(
                 "the event loop was blocked for %.1f seconds (handlers running: %s): "
-                "move what blocks into a thread with asyncio.to_thread",
+                "move blocking code into a thread with asyncio.to_thread",
                 late, ", ".join(sorted(self._recent)) or "none",
             )  # fmt: skip
         self.watch()

@@ -1,4 +1,4 @@
-"""What becomes of a message: its handler is called, again if it fails, and permanent failures are kept and reported."""
+"""What happens to a message: its handler is called, again if it fails, and permanent failures are kept and reported."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Handling:
             self.stats.retried += 1
             delay: float = min(FIRST_DELAY * 2 ** (entry.attempts - 1), LONGEST_DELAY)
             logger.warning(
-                "attempt %d for message %s failed, the next follows in %g s: %s",
+                "attempt %d for message %s failed, retrying in %g s: %s",
                 entry.attempts, entry.key, delay, text_of(error),
             )  # fmt: skip
             return delay
