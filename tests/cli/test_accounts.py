@@ -51,7 +51,7 @@ def test_profile_replaces_the_whole_account(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[other]\n", "has no profile 'mine' (there is: other)"),
+        ("[other]\n", "has no profile 'mine' (profiles: other)"),
         ("[mine]\nappid = 5\n", "mine.appid is unknown (known: app_id, "),
         ("[mine]\napp_id = true\n", "mine.app_id must be an integer or a string"),
         (

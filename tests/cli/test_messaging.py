@@ -89,7 +89,7 @@ def test_send_to_a_user_by_id_or_login(bob: int, run: Run) -> None:
 def test_send_to_nobody(run: Run) -> None:
     found = run("send", "nobody", "Hello")
     assert found.status == 1
-    assert found.err == ("connectycube: there is no user 'nobody', and it is not the id of a user or a dialog either\n")
+    assert found.err == ("connectycube: 'nobody' is neither a login nor the id of a user or dialog\n")
 
 
 def test_chat_needs_a_user(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_server_with_an_unknown_certificate_authority(tmp_path: Path) -> None:
 def waiting(tailing: subprocess.Popen[str]) -> None:
     """Return once messages are waited for."""
     assert tailing.stderr is not None
-    assert tailing.stderr.readline() == "waiting for messages; Ctrl-C ends\n"
+    assert tailing.stderr.readline() == "waiting for messages; press Ctrl-C to stop\n"
 
 
 def test_tail_prints_messages_for_scripts(group: str, bob: int, ada: int, say: Callable[..., object]) -> None:

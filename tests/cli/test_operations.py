@@ -136,7 +136,7 @@ def test_secrets_are_masked_unless_asked_for(run: Run) -> None:
 def test_secret_argument_is_refused_and_not_repeated(run: Run) -> None:
     found = run("users", "create", "--login", "carol", "--password", "open-sesame-1")
     assert found.status == 2
-    assert "password is a secret: give -, env:NAME or file:PATH instead of the secret itself" in found.err
+    assert "password is a secret: pass -, env:NAME or file:PATH instead of the secret itself" in found.err
     assert "open-sesame-1" not in found.err
 
 
@@ -157,7 +157,7 @@ def test_secret_arguments_come_from_elsewhere(run: Run, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("env:NOT_THERE", "the environment has no variable NOT_THERE"),
+        ("env:NOT_THERE", "the environment variable NOT_THERE is not set"),
         ("file:/not/there", "can't read /not/there: No such file or directory"),
     ],
 )

@@ -178,7 +178,7 @@ def test_files_that_cannot_be_fetched_are_reported(source: Account, folder: Path
     assert summary.report == folder / "report.jsonl"
     problems = {row["id"]: row["problem"] for row in lines(summary.report) if row["kind"] == "file"}
     assert problems[gone.uid].startswith("files.get_object was refused with 404")
-    assert problems[shorter.uid] == "has 7 bytes, but the server says 99"
+    assert problems[shorter.uid] == "has 7 bytes, but the server reports 99"
     assert "can't be the name of a file" in problems[str(outside.id)]
     assert {path.name for path in (folder / "files").iterdir()} == {ids["file"], ids["hidden"]}
     assert not (folder.parent / "outside").exists()
@@ -290,7 +290,7 @@ def test_a_newer_format_is_refused(source: Account, folder: Path) -> None:
     with sqlite3.connect(folder / "state.db") as state:
         state.execute("PRAGMA user_version = 2")
     state.close()
-    with pytest.raises(TransferError, match=r"is in format 2, and this connectycube reads up to 1: upgrade it$"):
+    with pytest.raises(TransferError, match=r"is in format 2, but this release supports up to 1: upgrade it$"):
         source.export(folder)
 
 

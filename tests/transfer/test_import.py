@@ -53,7 +53,7 @@ def test_a_round_trip_keeps_dialogs_messages_and_files(source: Account, target: 
     assert summary.counts == {"files": 1, "dialogs": 3, "messages": 3 + 3 * PAGE}
     assert (summary.problems, summary.report) == (0, None)
     assert summary.losses["times at which messages were sent"] == 3 + 3 * PAGE
-    assert summary.losses["messages of other users"] == 1
+    assert summary.losses["senders of other users' messages"] == 1
     assert summary.losses["messages' reactions"] == 1
     new = ids_of(folder)
     with target.cube() as cube, new_ada.cube() as other:
@@ -113,8 +113,8 @@ def test_an_application_is_imported_as_far_as_one_user_can(source: Account, targ
     source.export(folder, application=True)
     summary = target.import_(folder, users={ada.id: new_ada.id, source.id: target.id})
     assert summary.counts == {"files": 0, "dialogs": 1, "messages": 1}
-    assert summary.losses["dialogs that other users owned"] == 1
-    assert summary.losses["occupants who are not in the file of users"] == 1
+    assert summary.losses["owners of dialogs"] == 1
+    assert summary.losses["occupants who are not in the --users file"] == 1
     assert summary.report is not None
     assert lines(summary.report) == [
         {
@@ -289,7 +289,7 @@ def test_a_file_that_is_gone_is_reported(source: Account, target: Account, folde
 
 def test_an_account_is_not_imported_into_itself(source: Account, folder: Path) -> None:
     source.export(folder)
-    with pytest.raises(TransferError, match=r"is an export of this account: log in as another$"):
+    with pytest.raises(TransferError, match=r"is an export of this account: log in to another$"):
         source.import_(folder)
 
 

@@ -1,4 +1,4 @@
-"""`Bot`: what it is told, and how its parts belong together while it runs.
+"""`Bot`: its settings, and how its parts work together while it runs.
 
 Inbound, a message goes from the chat through the intake, the store and the dispatcher to its handling, which calls the
 handler. Outbound, it goes from a context or the bot through the outbox and the store to the chat.
@@ -300,7 +300,7 @@ class Bot(Routes):
         """Stop the bot, and wait until it has stopped.
 
         Running handlers have 10 seconds to finish, and then their answers have 10 seconds to be sent. The rest stays in
-        the store. When a handler calls this, it returns at once.
+        the store. Returns at once if a handler calls it.
         """
         if self._stopping is not None:
             self._stopping.set()
@@ -319,9 +319,9 @@ class Bot(Routes):
 
         With arguments, run as another account or with another store than the constructor's, for example in a test.
 
-        :param cube: with `chat`, replaces both of the constructor's.
-        :param chat: likewise.
-        :param store: replaces the constructor's.
+        :param cube: replaces the constructor's `cube`, and also its `chat` unless that is given, too.
+        :param chat: replaces the constructor's `chat`, and also its `cube` unless that is given, too.
+        :param store: replaces the constructor's `store`.
         :raises InvalidArgument: if an argument is invalid.
         :raises ConnectyCubeError: as `serve` does; at the end of the block if the chat has ended permanently.
         """
@@ -375,7 +375,7 @@ class Bot(Routes):
     ) -> SentMessage:
         """Send a message from anywhere in the program.
 
-        This returns once the message is stored. The bot sends it until the server has it, across restarts.
+        Returns once the message is stored. The bot keeps sending it until the server has it, even across restarts.
 
         :param to: a user, a dialog, or the id of one.
         :param body: the text.

@@ -1,4 +1,4 @@
-"""Calls the user's functions and watches over them: they may fail, hang, ignore their end or block the event loop."""
+"""Calls the user's functions and watches them: they may fail, hang, ignore cancellation or block the event loop."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Calls:
                 names = ", ".join(sorted(self._recent)) or "none"
                 logger.warning(
                     "the event loop was blocked for %.1f seconds (handlers running: %s): "
-                    "move what blocks into a thread with asyncio.to_thread",
+                    "move blocking code into a thread with asyncio.to_thread",
                     late,
                     names,
                 )

@@ -92,8 +92,8 @@ class Context:
     async def reply(self, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
         """Answer in the message's group, or privately to its sender.
 
-        This returns once the answer is stored. The bot sends it until the server has it, across restarts. If the
-        handler runs again, its answers keep their ids, and recipients see each once. Refused answers are
+        Returns once the answer is stored. The bot keeps sending it until the server has it, even across restarts. If
+        the handler runs again, its answers keep their ids, and recipients see each only once. Refused answers are
         reported to `@bot.error` and kept in `bot.failed()`.
 
         :param body: the text.
@@ -109,8 +109,8 @@ class Context:
     ) -> None:
         """Replace the text of an answer, as soon as the server has the answer.
 
-        This returns once the server has the edit, which is not stored: if the bot is killed first, the handler runs
-        again, and can repeat it.
+        Returns once the server has the edit. The edit itself is not stored: if the bot is killed before, the handler
+        runs again and can repeat it.
 
         :param reply: what `reply` returned.
         :param body: the new text.

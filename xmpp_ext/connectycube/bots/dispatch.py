@@ -1,4 +1,4 @@
-"""Which message is handled next: in order within a dialog, and so many dialogs at a time."""
+"""Which message is handled next: in order within a dialog, and a limited number of dialogs at a time."""
 
 from __future__ import annotations
 

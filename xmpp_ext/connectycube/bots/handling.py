@@ -1,4 +1,4 @@
-"""What becomes of a message: its handler is called, again if it fails, and permanent failures are kept and reported."""
+"""What happens to a message: its handler is called, again if it fails, and permanent failures are kept and reported."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Handling:
             self.stats.retried += 1
             delay: float = min(FIRST_DELAY * 2 ** (entry.attempts - 1), LONGEST_DELAY)
             problem = f"attempt {entry.attempts} for message {entry.key} failed"
-            logger.warning("%s, the next follows in %g s: %s", problem, delay, text_of(error))
+            logger.warning("%s, retrying in %g s: %s", problem, delay, text_of(error))
             return delay
         else:
             logger.error("message %s can't be handled", entry.key, exc_info=error)

@@ -15,9 +15,9 @@ class Stats:
     :ivar duplicates: copies of messages that were already stored.
     :ivar backfilled: messages read from the history, also counted as received.
     :ivar handled: messages handled.
-    :ivar retried: failed attempts that are repeated.
+    :ivar retried: failed attempts after which the handler is called again.
     :ivar failed: messages and replies that failed permanently.
-    :ivar sent: replies that the server has.
+    :ivar sent: replies that the server has acknowledged.
     :ivar blocked: times that the event loop was blocked for a second or more.
     :ivar running: messages being handled.
     :ivar waiting: messages that are waiting for a handler.

@@ -20,7 +20,7 @@ from .context import Context
 __all__ = ["Match", "Routes", "check_seconds"]
 
 Filter: TypeAlias = str | re.Pattern[str] | Callable[[ChatMessage], object] | None
-"""Which messages a handler takes: those in which a pattern is found, or for which a function returns what is true."""
+"""Which messages a handler takes: those that contain a pattern, or for which a function returns a true value."""
 
 F = TypeVar("F", bound=Callable[..., Awaitable[object]])
 M = TypeVar("M", bound=Callable[[Context], Awaitable[object]])
@@ -80,8 +80,8 @@ class Routes:
 
         Each message goes to the first handler that matches: first commands, then handlers in order of registration.
 
-        :param which: a pattern to search for in the text, or a predicate of the `ChatMessage`; `ctx.match` holds its
-            result. Default: all messages.
+        :param which: a pattern to search for in the text, or a predicate that takes the `ChatMessage`; `ctx.match`
+            holds its result. Default: all messages.
         :raises InvalidArgument: if the pattern is invalid; from the decorator, if the handler is invalid.
         """
         matches = _predicate(which)

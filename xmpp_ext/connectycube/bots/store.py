@@ -1,9 +1,9 @@
 """What a bot keeps: the messages it received until they are handled, its answers until they are sent.
 
 A backend implements `Store`. Calls take effect in the order in which they are made, each as a transaction of its own.
-The future that a call returns is done once its effect is durable; who does not need to know that need not await it.
-What fails is repeated, and reported once, until it succeeds or the store is closed: only then the future holds a
-`StoreError`.
+The future that a call returns is done once its effect is durable; callers that don't depend on that need not await it.
+A call that fails is reported once, and repeated until it succeeds or the store is closed. Only in the latter case does
+the future hold a `StoreError`.
 """
 
 from __future__ import annotations
@@ -154,9 +154,9 @@ class Store(Protocol):
     # -- messages
 
     def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
-        """Store messages in this order. Returns of each whether it is new.
+        """Store messages in this order. Returns for each whether it is new.
 
-        :param moved: keys of messages that get behind all others if they were stored before and wait.
+        :param moved: keys of messages that move behind all others if they were stored before and still wait.
         """
         ...
 
@@ -179,7 +179,7 @@ class Store(Protocol):
     def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
         """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
 
-        :param until: the time; `None` for all that is stored, replies that are not sent yet included.
+        :param until: the time; `None` for everything that is stored, including replies that are not sent yet.
         """
         ...
 

@@ -79,7 +79,7 @@ def read_profile(name: str) -> dict[str, str]:
     found = profiles.get(name)
     if not isinstance(found, dict):
         named = ", ".join(key for key, value in profiles.items() if isinstance(value, dict)) or "none"
-        raise UsageError(f"{path} has no profile {name!r} (there is: {named})")
+        raise UsageError(f"{path} has no profile {name!r} (profiles: {named})")
     for key, value in found.items():
         if key not in KEYS:
             raise UsageError(f"{path}: {name}.{key} is unknown (known: {', '.join(KEYS)})")
@@ -112,9 +112,9 @@ def secret_from(source: str, what: str) -> str:
     if kind == "env" and place in os.environ:
         return os.environ[place]
     if kind == "env":
-        raise ValueError(f"the environment has no variable {place}")
+        raise ValueError(f"the environment variable {place} is not set")
     if kind != "file":
-        raise ValueError(f"{what} is a secret: give -, env:NAME or file:PATH instead of the secret itself")
+        raise ValueError(f"{what} is a secret: pass -, env:NAME or file:PATH instead of the secret itself")
     try:
         return Path(place).expanduser().read_text("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
@@ -135,11 +135,11 @@ class Options:
         str | None,
         Parameter(
             env_var="CONNECTYCUBE_PROFILE",
-            help="Account to use from the configuration file, instead of the one in the environment.",
+            help="Profile in the configuration file to use instead of the account in the environment.",
         ),
     ] = None
     json: Annotated[bool, flag("Print JSON instead of a table: one object, or one per line for lists.")] = False
-    show_secrets: Annotated[bool, flag("Print tokens and signed addresses, which are otherwise masked.")] = False
+    show_secrets: Annotated[bool, flag("Print tokens and signed URLs, which are otherwise masked.")] = False
     _chosen: bool = field(default=False, init=False)
 
     @cached_property
@@ -197,6 +197,6 @@ class Options:
         password = self.setting("password")
         if password is None:
             if not sys.stdin.isatty():
-                raise UsageError(f"the account has no password: set {variable('password')}, or give a --profile")
+                raise UsageError(f"the account has no password: set {variable('password')}, or use --profile")
             password = ask(f"Password of {next(iter(who.values()))}")
         await cube.login(**who, password=password)

@@ -31,7 +31,7 @@ async def account(options: Options, **settings: Any) -> AsyncGenerator[tuple[Asy
     async with options.cube() as cube:
         session = await cube.sessions.get()
         if session.user_id is None:
-            raise UsageError("the chat needs a user: set CONNECTYCUBE_LOGIN and CONNECTYCUBE_PASSWORD, or a --profile")
+            raise UsageError("the chat needs a user: set CONNECTYCUBE_LOGIN and CONNECTYCUBE_PASSWORD, or --profile")
         yield cube, AsyncChat(cube, user_id=session.user_id, mark_delivered="never", **settings)
 
 
@@ -46,7 +46,7 @@ async def recipient(cube: AsyncConnectyCube, to: str) -> int | str:
         return to
     async for user in cube.users.list(filters={"login": to}):
         return user.id
-    raise CommandFailed(f"there is no user {to!r}, and it is not the id of a user or a dialog either")
+    raise CommandFailed(f"{to!r} is neither a login nor the id of a user or dialog")
 
 
 async def send(
@@ -54,7 +54,7 @@ async def send(
     text: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    silent: Annotated[bool, flag("Notify no devices of the recipients.")] = False,
+    silent: Annotated[bool, flag("Don't notify the recipients' devices.")] = False,
     options: Options | None = None,
 ) -> None:
     """Send a message, and wait until the server has it.
@@ -62,14 +62,14 @@ async def send(
     Prints the message's id.
 
     :param to: A user id, a dialog id, or a login.
-    :param text: The text; - reads it from the standard input.
+    :param text: The text, or - to read it from standard input.
     """
     options = options or Options()
     if text == "-":
         try:
             text = sys.stdin.read().rstrip("\n")
         except UnicodeDecodeError as error:
-            raise UsageError(f"the standard input is not valid {error.encoding}") from error
+            raise UsageError(f"standard input is not valid {error.encoding}") from error
     # Unavailable, so that the server keeps messages for the user's devices instead of delivering them here.
     async with account(options, initial_presence=False, roster=False) as (cube, chat):
         target = await recipient(cube, to)
@@ -88,8 +88,8 @@ async def tail(
 
     Reconnects when the connection is lost. Messages are not marked as delivered or read.
 
-    :param dialog: Id of the only dialog to print messages of.
-    :param limit: Number of messages to stop after.
+    :param dialog: Id of a dialog; print only its messages.
+    :param limit: Number of messages after which to exit.
     """
     options = options or Options()
     if limit is not None and limit < 1:
@@ -98,7 +98,7 @@ async def tail(
     async with account(options) as (_, chat):
         events = chat.events(MessageReceived, MessageSentElsewhere, Reconnecting, Reconnected)
         async with chat:
-            options.errors.print("waiting for messages; Ctrl-C ends", style="dim")
+            options.errors.print("waiting for messages; press Ctrl-C to stop", style="dim")
             async for event in events:
                 if isinstance(event, Reconnecting):
                     options.errors.print(f"reconnecting in {event.delay:.1f} s: {clean(str(event.error))}", style="dim")

@@ -38,10 +38,10 @@ class Progress:
 
 
 SOURCE: Final = Annotated[
-    Path, Parameter(help="Path of the file, or `-` for the standard input.", allow_leading_hyphen=True)
+    Path, Parameter(help="Path of the file, or `-` for standard input.", allow_leading_hyphen=True)
 ]
 TARGET: Final = Annotated[
-    Path, Parameter(help="Path to write to; default: the standard output. The file appears only once it is complete.")
+    Path, Parameter(help="Path to write to (default: standard output). The file appears only once it is complete.")
 ]
 
 NAMES: Final[dict[str, Any]] = {

@@ -37,7 +37,7 @@ async def export(
     async with options.cube() as cube:
         if not application and (await cube.sessions.get()).user_id is None:
             raise UsageError(
-                "an export needs a user: set CONNECTYCUBE_LOGIN and CONNECTYCUBE_PASSWORD, or --application"
+                "an export needs a user: set CONNECTYCUBE_LOGIN and CONNECTYCUBE_PASSWORD, or pass --application"
             )
         with reporting(options) as progress:
             app_id = options.setting("app_id") or ""
@@ -46,7 +46,7 @@ async def export(
 
 
 async def import_(folder: Path, /, *, users: Path | None = None, options: Options | None = None) -> None:
-    """Create what an export holds in another account.
+    """Create the contents of an export in another account.
 
     The account owns the dialogs and sends all messages; nobody is notified. Run it again to continue after an
     interruption. What can't be carried over is reported.

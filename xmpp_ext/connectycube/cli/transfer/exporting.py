@@ -201,7 +201,7 @@ class _Export:
                     if file.size is not None:  # Otherwise nothing was ever uploaded.
                         folder.want_file(file.uid)
             except (BadRequest, Forbidden, NotFound) as error:
-                folder.problem("files", "own", f"files that no message names can't be listed: {error}")
+                folder.problem("files", "own", f"files that are not attached to a message can't be listed: {error}")
         folder.commit()
         await each(folder.missing_files(), self._file, AT_ONCE)
         folder.commit()
@@ -222,7 +222,7 @@ class _Export:
             return
         if file.size not in (None, size):
             path.unlink()
-            folder.problem("file", ref, f"has {size} bytes, but the server says {file.size}")
+            folder.problem("file", ref, f"has {size} bytes, but the server reports {file.size}")
             return
         await asyncio.to_thread(sync, path)
         file.size, file.blob_object_access = size, None  # Its address lets anyone read the file for a week.

@@ -54,8 +54,8 @@ async def import_(
 
     :param cube: a client with a session of a user.
     :param app_id: id of the target's application.
-    :param users: ids of users in the target, by those in the export. Without it, they are the same in the same
-        application, and unknown in another. The exporting user becomes the importing one.
+    :param users: ids of users in the target, keyed by their ids in the export. Without it, ids stay the same in the same
+        application, and are unknown in another. The exporting user is replaced by the importing one.
     :param progress: called with what is counted (`files`, `dialogs` or `messages`), how many are done, and how many
         there are in all.
     :raises TransferError: if the folder can't be used or written to, or `users` makes the exporting user another.
@@ -72,7 +72,7 @@ async def import_(
             me, now = answer.parse().id, server_time(answer.headers) or 0
             source = decode(opened.get("source"))
             if source == {"app_id": app_id, "user_id": me, "base_url": str(cube.base_url)}:
-                raise TransferError(f"{folder} is an export of this account: log in as another")
+                raise TransferError(f"{folder} is an export of this account: log in to another")
             if users is None and (app_id, str(cube.base_url)) != (source["app_id"], source["base_url"]):
                 users = {}  # The same ids belong to strangers there, who must not get into the dialogs.
             exporter = source["user_id"]
@@ -193,9 +193,9 @@ class _Import:
         target.state.run("UPDATE dialogs SET new = ? WHERE old = ?", new.id, old)
         unknown = sum(self._user(one) is None for one in dialog.occupants_ids)
         for what, count in (
-            ("dialogs that other users owned", int(self._user(dialog.user_id) != self._me)),
-            ("occupants who are not in the file of users", unknown),
-            ("dialogs of meetings, which are groups now", int(dialog.type == DialogType.MEETING)),
+            ("owners of dialogs", int(self._user(dialog.user_id) != self._me)),
+            ("occupants who are not in the --users file", unknown),
+            ("types of meeting dialogs, which are now groups", int(dialog.type == DialogType.MEETING)),
         ):
             if count:
                 target.lose(what, count)
@@ -215,7 +215,7 @@ class _Import:
         if dialog.type == DialogType.PRIVATE:
             if self._me not in map(self._user, dialog.occupants_ids):
                 return "is a private dialog of other users, so only they can create it"
-            return fields if len(others) == 1 else "is a private dialog with a user who is not in the file of users"
+            return fields if len(others) == 1 else "is a private dialog with a user who is not in the --users file"
         photo = dialog.photo
         if photo and is_name(photo):
             photo = self._new_file(photo)[1]
@@ -318,11 +318,9 @@ class _Import:
             target.state.run(sql, seconds(created.date_sent), old_dialog)
             self._uncommitted += 1
         losses["times at which messages were sent"] += 1
-        losses["messages of other users"] += self._user(message.sender_id) != self._me
+        losses["senders of other users' messages"] += self._user(message.sender_id) != self._me
         losses["messages' reactions"] += message.reactions is not None
-        losses["messages' marks that others got or read them"] += bool(
-            {*message.read_ids, *message.delivered_ids} - {message.sender_id}
-        )
+        losses["delivered and read marks"] += bool({*message.read_ids, *message.delivered_ids} - {message.sender_id})
         for what, count in losses.items():
             if count:
                 target.lose(what, count)

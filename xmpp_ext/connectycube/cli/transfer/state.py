@@ -36,7 +36,7 @@ class State:
             found = self.value("PRAGMA user_version")
             if found > version:
                 raise TransferError(
-                    f"{path.parent} is in format {found}, and this connectycube reads up to {version}: upgrade it"
+                    f"{path.parent} is in format {found}, but this release supports up to {version}: upgrade it"
                 )
             if found == 0:
                 for statement in schema.split(";"):

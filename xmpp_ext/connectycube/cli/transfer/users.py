@@ -1,4 +1,4 @@
-"""The file that says who a user of the export is in the target."""
+"""The file that maps user ids in an export to user ids in the target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["read_users"]
 
 
 def read_users(path: Path) -> dict[int, int]:
-    """Read a CSV file with the old and the new id in each line, or a JSON object of new ids by old ones.
+    """Read a CSV file with an old and a new id per line, or a JSON object with old ids as keys and new ids as values.
 
     :raises TransferError: if it can't be read.
     """
