@@ -349,7 +349,9 @@ class Driver:
         assert error is not None
         self.retry_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=effect.seconds)
         self._timer = self.traffic.loop.call_later(effect.seconds, self.step, con.WaitOver())
-        logger.info("the chat connects again in %.1f s (attempt %d): %s", effect.seconds, effect.attempt, error)
+        logger.info(
+            "the chat reconnects to %s in %.1f s (attempt %d): %s", self._server, effect.seconds, effect.attempt, error
+        )
         self._emit_later(
             events.Reconnecting(error=error, attempt=effect.attempt, delay=effect.seconds, retry_at=self.retry_at)
         )
@@ -363,9 +365,12 @@ class Driver:
 
     def _tell_connected(self, _: con.TellConnected) -> None:
         self._again = False
+        logger.info("the chat is connected to %s as %s", self._server, self.traffic.jid)
         self._emit_later(events.Connected(jid=self.traffic.jid))
 
     def _tell_reconnected(self, effect: con.TellReconnected) -> None:
+        how = "resumed its session" if effect.resumed else "begun a new session"
+        logger.info("the chat is connected to %s again and has %s", self._server, how)
         self._emit_later(events.Reconnected(resumed=effect.resumed))
 
     def _tell_gave_up(self, _: con.TellGaveUp) -> None:
@@ -377,6 +382,7 @@ class Driver:
 
     def _tell_disconnected(self, _: con.TellDisconnected) -> None:
         left, self._left = self._left, ()
+        logger.info("the chat was disconnected from %s", self._server)
         self._end("the chat was disconnected", events.Disconnected(unacknowledged=left))
 
     def _end(self, problem: str, last: events.Event) -> None:
