@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define
 
 from connectycube.chat import ChatMessage
+from connectycube.chat._tracing import traced
 
 from .calls import Calls, text_of
 from .commands import Handler, WrongArguments
@@ -99,7 +100,8 @@ class Handling:
         if found is None:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
-        return await self.calls.call(found.call, context, *found.args, timeout=self.timeout, **found.kwargs)
+        call = traced(found.call, context.message)
+        return await self.calls.call(call, context, *found.args, timeout=self.timeout, **found.kwargs)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:
         self.calls.begin(self._report(context, error, reply_id))

@@ -7,6 +7,7 @@ import datetime as dt
 import heapq
 import logging
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeAlias
 
 from connectycube.chat import (
@@ -52,8 +53,8 @@ class Outbox:
         self._chat = chat
         self._store = store
         self._stats = stats
-        self._waiting: list[tuple[int, Reply, Report | None]] = []
-        """A heap, by position."""
+        self._waiting: list[tuple[int, Reply, Report | None, Context]] = []
+        """A heap, by position. Each is sent in the context it comes from, so that it belongs to the same trace."""
         self._last = 0
         """The latest position that has been in it."""
         self._leaving: set[str] = set()
@@ -109,13 +110,14 @@ class Outbox:
     def _add(self, reply: Reply, report: Report | None) -> None:
         self._last = max(self._last, reply.position)
         self._leaving.add(reply.id)
-        heapq.heappush(self._waiting, (reply.position, reply, report))
+        heapq.heappush(self._waiting, (reply.position, reply, report, copy_context()))
         self._pump()
 
     def _pump(self) -> None:
         while self._sending and self._pause is None and self._waiting and len(self._tasks) < MOST_AT_ONCE:
-            work = self._send(*heapq.heappop(self._waiting))
-            task = asyncio.get_running_loop().create_task(work, name="connectycube reply")
+            position, reply, report, context = heapq.heappop(self._waiting)
+            work = self._send(position, reply, report)
+            task = asyncio.get_running_loop().create_task(work, name="connectycube reply", context=context)
             self._tasks.add(task)
             task.add_done_callback(self._over)
 
@@ -145,7 +147,7 @@ class Outbox:
                 self._refused(reply.id, error, report)
         except (ChatError, ConnectyCubeError) as error:
             logger.info("%s; the bot will retry", error)
-            heapq.heappush(self._waiting, (position, reply, report))
+            heapq.heappush(self._waiting, (position, reply, report, copy_context()))
             # Those behind it wait as well, to keep their order.
             if self._pause is None and self._sending:
                 self._pause = asyncio.get_running_loop().call_later(PAUSE, self._resume)

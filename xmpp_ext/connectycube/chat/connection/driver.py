@@ -17,6 +17,7 @@ from connectycube.stanzas import Ping, PingRequest
 
 from .. import events
 from .._fork import disown
+from .._tracing import connecting
 from ..errors import ConnectError, NotConnected, RequestRefused, RequestUnanswered, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason, State
@@ -238,7 +239,8 @@ class Driver:
 
     async def _connect(self) -> None:
         try:
-            stream, jid = await attempt(self.traffic, self.dialer, self.step)
+            with connecting(self.traffic.settings.dial, again=not self._callers):
+                stream, jid = await attempt(self.traffic, self.dialer, self.step)
         except ConnectError as error:
             self._attempt = None
             self._lost(error)
