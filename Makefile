@@ -57,7 +57,7 @@ interop: .venv/.ready ## tests with a real ejabberd, the JavaScript SDK, Chromiu
 
 # The warning is about a release of mkdocs that is not used here.
 docs: .venv/.ready ## the documentation site, in .build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 screenshot: .venv/.ready ## take the picture of the sandbox page in docs/
 	@tests/browser/install.sh

@@ -9,7 +9,7 @@ It keeps what it has received and not answered yet in the file echo_bot.db, so n
 from __future__ import annotations
 
 from connectycube.bots import Bot, Context
-from connectycube.chat import Connected, MessageReceived
+from connectycube.chat import Connected, ContactRequested, MessageReceived
 from connectycube.sandbox import Sandbox
 from local_sandbox import run
 
@@ -19,6 +19,11 @@ bot = Bot(store="echo_bot.db")
 @bot.on(Connected)
 async def connected(event: Connected) -> None:
     print(f"user {bot.chat.user_id} is online", flush=True)
+
+
+@bot.on(ContactRequested)
+async def welcome(event: ContactRequested) -> None:
+    await bot.chat.contacts.accept(event.user_id)
 
 
 @bot.message()

@@ -38,7 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copies = {"ok.py": CONSUMER / "ok.py", "wrong.py": CONSUMER / "wrong.txt"}
     copies |= {path.name: path for path in (PROJECT / "examples").glob("*.py")}
     found = {name: path.read_text(encoding="utf-8") for name, path in copies.items()}
-    for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
+    # The README comes last: its bot and test have the names of the tutorial's, and take their place.
+    for page in (*(PROJECT / "docs").glob("*.md"), PROJECT / "README.md"):
         found[f"page_{page.stem.lower().replace('-', '_')}.py"] = source(page)
         found |= {block.file: block.text for block in parts(page) if block.file}
     for name, text in found.items():

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 
 from tests.pages import PROJECT
-from website import pages, plots, reference
+from website import hooks, pages, plots, reference
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,18 @@ def test_only_build_folders_are_written_to() -> None:
     config = (PROJECT / "mkdocs.yml").read_text("utf-8")
     (folder,) = re.findall(r"^site_dir: (.*)$", config, re.MULTILINE)
     assert f"{folder.split('/')[0]}/" in (PROJECT / ".gitignore").read_text("utf-8").splitlines()
+
+
+def test_build_fails_if_the_reference_lacks_a_name(tmp_path: Path) -> None:
+    page = tmp_path / "reference" / "bots" / "index.html"
+    page.parent.mkdir(parents=True)
+    names = [
+        f"connectycube.{package}.{name}" for package in reference.PACKAGES for name in reference.public_names(package)
+    ]
+    page.write_text("".join(f'<h2 id="{name}"></h2>' for name in names), "utf-8")
+    config = MkDocsConfig()
+    config.site_dir = str(tmp_path)
+    hooks.on_post_build(config)
+    page.write_text("".join(f'<h2 id="{name}"></h2>' for name in names if name != "connectycube.bots.Bot"), "utf-8")
+    with pytest.raises(PluginError, match=r"missing from the reference: connectycube\.bots\.Bot$"):
+        hooks.on_post_build(config)

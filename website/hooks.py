@@ -74,8 +74,9 @@ def commands() -> str:
     """Return a page with what each command prints for `--help`."""
     scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     found = {}
-    for name in sorted(scripts):
-        command = [str(Path(sys.executable).with_name(name)), "--help"]
+    for name in sorted([*scripts, *(f"connectycube {verb}" for verb in ("export", "import", "send", "tail"))]):
+        script, *verb = name.split()
+        command = [str(Path(sys.executable).with_name(script)), *verb, "--help"]
         found[name] = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return pages.sections("Command line", "What each command prints for `--help`.", found, "text")
 

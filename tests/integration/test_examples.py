@@ -133,6 +133,13 @@ def scripts(server: Server, tmp_path: Path) -> Iterator[Scripts]:
 NO_HISTORY = "the bot has no REST client, and can't read missed messages from the history\n"
 
 
+def meet(chat: Chat, bot: User) -> None:
+    """Become a contact of a bot. Until it has sent its presence, ejabberd may lose a message to it."""
+    with chat.events(ContactAccepted) as accepted:
+        chat.contacts.request(bot.id)
+        assert next(accepted).user_id == bot.id
+
+
 def test_echo_bot(scripts: Scripts, users: Users) -> None:
     bot, friend = users(), users()
     with (
@@ -140,6 +147,7 @@ def test_echo_bot(scripts: Scripts, users: Users) -> None:
         scripts.chat(friend) as chat,
     ):
         assert line() == f"user {bot.id} is online"
+        meet(chat, bot)
         answers = chat.events(MessageReceived)
         for body in ("Hello", "Are you there?"):
             chat.send(bot.id, body)
@@ -154,6 +162,7 @@ def test_echo_bot_survives_a_user_who_blocks_it(scripts: Scripts, users: Users) 
         scripts.chat(friend) as chat,
     ):
         assert line() == f"user {bot.id} is online"
+        meet(chat, bot)
         blocker.privacy.block(bot.id)
         blocker.send(bot.id, "Hello")
         answers = chat.events(MessageReceived)
