@@ -223,7 +223,7 @@ class Renderer:
         """The runtime modules that not every client needs, and whether this one does."""
         api = self.api
         arguments = [entry for home in api.resources for operation in home.operations for entry in operation.arguments]
-        session = ("_session.py", "_async_session.py", "_request.py", "conventions.py")
+        session = ("_session.py", "_async_session.py", "_log.py", "_request.py", "conventions.py")
         return {
             **dict.fromkeys(session, bool(self.platform)),
             **dict.fromkeys(("_files.py", "_async_files.py"), "files" in helped),

@@ -9,7 +9,7 @@ from .model import Scheme
 from .reading import Reading
 
 #: The arguments of every client.
-TAKEN = "base_url path_suffix timeout max_retries deadline http_client httpx server_variables self".split()
+TAKEN = "base_url path_suffix timeout max_retries deadline http_client on_retry httpx server_variables self".split()
 
 OF_HTTP_CLIENT = "The requests are sent without it: pass an http_client that authenticates"
 

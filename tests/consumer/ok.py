@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import io
 from collections.abc import Mapping
@@ -84,6 +85,20 @@ def renew(cube: ConnectyCube) -> Session:
 
 async def renew_async(cube: AsyncConnectyCube) -> str | None:
     return (await cube.sessions.create(user={"login": "mary", "password": "secret"})).token
+
+
+def log_retry(error: ConnectyCubeError, seconds: float) -> None:
+    print(error.operation, seconds)
+
+
+async def count_retry(error: ConnectyCubeError, seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def hooks() -> None:
+    ConnectyCube(on_retry=log_retry)
+    AsyncConnectyCube(on_retry=log_retry)
+    AsyncConnectyCube(on_retry=count_retry)
 
 
 def sessions() -> None:

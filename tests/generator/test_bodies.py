@@ -222,3 +222,14 @@ def test_types_of_overloads(folder: Path) -> None:
     found = [line for line in outcome.out.splitlines() if "error:" in line]
     assert [line.partition(": error: ")[0] for line in found] == ["mixed.py:5", "mixed.py:6", "mixed.py:7"], outcome.out
     assert all("No overload variant" in line for line in found)
+
+
+def test_hook_sees_each_retry(package: ModuleType, server: Server) -> None:
+    server.says(b"", status=503)
+    seen: list[tuple[Any, float]] = []
+    client = package.Client(server.url, max_retries=1, on_retry=lambda *given: seen.append(given))
+    with client, pytest.raises(package.Unavailable):
+        client.default.put_bytes(body=b"body")
+    ((error, seconds),) = seen
+    assert (type(error), error.operation) == (package.Unavailable, "default.put_bytes")
+    assert 0 <= seconds <= 0.5

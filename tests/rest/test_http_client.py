@@ -295,16 +295,17 @@ def test_retries_and_renewals_are_logged(
 ) -> None:
     server.on("POST", "/session", Answer(201, OPENED), Answer(201, REOPENED))
     server.on("POST", "/login", Answer(200, USER))
-    server.on("GET", "/chat/Dialog", Answer(503), GONE, PAGE)
+    server.on("GET", "/chat/Dialog", Answer(503, {"errors": ["busy"]}), Answer(close=True), GONE, PAGE)
     cube = both.cube(server.url, token=None)
     with caplog.at_level(logging.INFO, "connectycube.rest"):
         cube.login(login="mary", password="correct-horse-9")
         cube.dialogs.list()
-    records = [record for record in caplog.records if record.name == "connectycube.rest"]
-    assert [record.getMessage() for record in records] == [
-        "dialogs.list is retried after status 503",
-        "the session was renewed",
-    ]
+    host = server.url.removeprefix("http://")
+    first, second, third = [record.getMessage() for record in caplog.records if record.name == "connectycube.rest"]
+    assert first == f"retry 1 of 2 in {waits[0]:.2f} s: dialogs.list was refused with 503: busy ({host})"
+    assert second.startswith(f"retry 2 of 2 in {waits[1]:.2f} s: dialogs.list failed: ")
+    assert second.endswith(f"({host})")
+    assert third == f"the session was renewed for dialogs.list ({host})"
 
 
 @pytest.mark.parametrize(("level", "lines"), [("", 0), ("info", 1), ("DEBUG", 3)])

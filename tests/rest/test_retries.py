@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectycube.rest import ConnectyCube, errors
-from tests.rest.both import Both
+from tests.rest.both import Both, raw
 from tests.rest.server import Answer, Request, Server, free_port
 
 DIALOG = "66f1a7c2e4b0d93a51c8e110"
@@ -309,3 +309,49 @@ def test_retry_after_is_limited_by_the_hard_cap(both: Both, server: Server, wait
     with pytest.raises(errors.Unavailable):
         both.cube(server.url, max_retries=50).dialogs.list()
     assert waits == [25.0, 25.0]
+
+
+# -- the hook
+
+
+def test_hook_gets_each_failure_and_the_wait(both: Both, server: Server, waits: list[float]) -> None:
+    refused = Answer(429, {"errors": ["too many calls"]}, {"Retry-After": "2"})
+    server.on("GET", "/chat/Dialog", refused, Answer(close=True), Answer(200, {"items": []}))
+    seen: list[tuple[errors.ConnectyCubeError, float]] = []
+
+    def note(error: errors.ConnectyCubeError, seconds: float) -> None:
+        assert len(waits) == len(seen), "the hook comes before the wait"
+        seen.append((error, seconds))
+
+    async def anote(error: errors.ConnectyCubeError, seconds: float) -> None:
+        note(error, seconds)
+
+    cube = both.cube(server.url, on_retry=anote if both.is_async else note)
+    both.blocking(raw(cube).with_options(max_retries=3)).dialogs.list()
+    first, second = [error for error, _ in seen]
+    assert isinstance(first, errors.RateLimited)
+    assert (first.operation, first.retry_after) == ("dialogs.list", 2.0)
+    assert isinstance(second, errors.ConnectionFailed)
+    assert second.operation == "dialogs.list"
+    assert [seconds for _, seconds in seen] == waits
+
+
+def test_hook_is_not_called_without_a_retry(both: Both, server: Server) -> None:
+    seen: list[object] = []
+    server.on("GET", "/chat/Dialog", Answer(503), Answer(200, {"items": []}))
+    cube = both.cube(server.url, on_retry=lambda *given: seen.append(given), max_retries=0)
+    with pytest.raises(errors.ServerFailure):
+        cube.dialogs.list()
+    cube.dialogs.list()
+    assert seen == []
+
+
+def test_hook_can_end_the_call(both: Both, server: Server, waits: list[float]) -> None:
+    server.on("GET", "/chat/Dialog", Answer(503))
+
+    def give_up(error: errors.ConnectyCubeError, seconds: float) -> None:
+        raise error
+
+    with pytest.raises(errors.Unavailable):
+        both.cube(server.url, on_retry=give_up).dialogs.list()
+    assert (len(server.requests), waits) == (1, [])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import inspect  # async only
 import logging
 from collections.abc import AsyncIterator, Coroutine, Generator, Mapping
 from types import TracebackType
@@ -15,9 +16,9 @@ from . import _deadline, _retry, _wire
 from ._async_body import aread_body
 from ._async_pool import LEAKS, AsyncBody, AsyncPool
 from ._base import BaseClient, deadline_of, logger, retry_limit, timeout_of
-from ._call import LONGEST_PATH, Call, RawResponse, divided, merged, parse_response
+from ._call import LONGEST_PATH, Call, RawResponse, divided, merged, parse_response, refusal
 from ._masking import hide_frames
-from ._names import RESOURCES
+from ._names import RESOURCES, PackageError
 from ._paging import BasePage, PageCall, PageData, walk_from
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ class AsyncApiClient(BaseClient):
     def _content(self, content: Any) -> Any:  # async only
         return content.achunks() if hasattr(content, "achunks") else content
 
-    async def _renewed(self, mark: Any) -> Any:
-        """Renew a lost session and return the one to repeat the call with. A client with sessions overrides this."""
+    async def _renewed(self, call: Call[Any], mark: Any) -> Any:
+        """Renew a lost session and return the one to repeat a call with. A client with sessions overrides this."""
         return None
 
     async def _fill_user(self, call: Call[Any]) -> None:
@@ -145,12 +146,11 @@ class AsyncApiClient(BaseClient):
                 pause = _retry.after_error(call, error, attempts)
                 if pause is None:
                     raise _retry.translate(call, error) from error
-                logger.info("%s is retried after %s", call.operation.name, type(error).__name__)
-                await _retry.asleep(pause)
+                await self._wait(_retry.translate(call, error), attempts, pause)
                 continue
             if self._lost(call, response, mark) and not renewed:
                 renewed = True
-                newer = await self._renewed(mark)
+                newer = await self._renewed(call, mark)
                 if newer is not None:
                     mark = newer
                     continue
@@ -159,8 +159,16 @@ class AsyncApiClient(BaseClient):
             pause = _retry.after_status(call, response, attempts)
             if pause is None:
                 return response
-            logger.info("%s is retried after status %d", call.operation.name, response.status_code)
-            await _retry.asleep(pause)
+            await self._wait(refusal(call.operation, response), attempts, pause)
+
+    async def _wait(self, failure: PackageError, attempts: _retry.Attempts, seconds: float) -> None:
+        """Report a retry, and wait for it."""
+        logger.info("retry %d of %d in %.2f s: %s", attempts.made, attempts.most, seconds, failure)
+        if self._on_retry is not None:
+            _result: Any = self._on_retry(failure, seconds)
+            if inspect.isawaitable(_result):  # async only
+                await _result
+        await _retry.asleep(seconds)
 
     async def _exchange(self, call: Call[Any], mark: Any, stream: bool) -> httpx.Response:
         """Send a call once and read the response, except the body of a successful one if `stream` is true."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from . import _deadline, _wire, errors
 from ._async import AsyncApiClient
@@ -94,10 +95,11 @@ class AsyncSessionClient(BaseSessionClient, AsyncApiClient):
         self._http.share(copy._owner)
         return copy
 
-    async def _renewed(self, mark: Mark) -> Mark | None:
+    async def _renewed(self, call: Call[Any], mark: Mark) -> Mark | None:
         state = self._session
         by_hook = state.credentials is None and self._on_session_expired is not None
-        return await arenew_once(state, mark, by_hook, self._patience(), self._renew)
+        cause = f"{call.operation.name} ({urlsplit(self.base_url).netloc})"
+        return await arenew_once(state, mark, cause, by_hook, self._patience(), self._renew)
 
     async def _fill_user(self, call: Call[Any]) -> None:
         state = self._session

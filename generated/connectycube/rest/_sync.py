@@ -13,9 +13,9 @@ import httpx
 
 from . import _deadline, _retry, _wire
 from ._base import BaseClient, deadline_of, logger, retry_limit, timeout_of
-from ._call import LONGEST_PATH, Call, RawResponse, divided, merged, parse_response
+from ._call import LONGEST_PATH, Call, RawResponse, divided, merged, parse_response, refusal
 from ._masking import hide_frames
-from ._names import RESOURCES
+from ._names import RESOURCES, PackageError
 from ._paging import BasePage, PageCall, PageData, walk_from
 from ._sync_body import read_body
 from ._sync_pool import LEAKS, Body, Pool
@@ -76,8 +76,8 @@ class ApiClient(BaseClient):
 
     _http: Pool
 
-    def _renewed(self, mark: Any) -> Any:
-        """Renew a lost session and return the one to repeat the call with. A client with sessions overrides this."""
+    def _renewed(self, call: Call[Any], mark: Any) -> Any:
+        """Renew a lost session and return the one to repeat a call with. A client with sessions overrides this."""
         return None
 
     def _fill_user(self, call: Call[Any]) -> None:
@@ -107,12 +107,11 @@ class ApiClient(BaseClient):
                 pause = _retry.after_error(call, error, attempts)
                 if pause is None:
                     raise _retry.translate(call, error) from error
-                logger.info("%s is retried after %s", call.operation.name, type(error).__name__)
-                _retry.sleep(pause)
+                self._wait(_retry.translate(call, error), attempts, pause)
                 continue
             if self._lost(call, response, mark) and not renewed:
                 renewed = True
-                newer = self._renewed(mark)
+                newer = self._renewed(call, mark)
                 if newer is not None:
                     mark = newer
                     continue
@@ -121,8 +120,14 @@ class ApiClient(BaseClient):
             pause = _retry.after_status(call, response, attempts)
             if pause is None:
                 return response
-            logger.info("%s is retried after status %d", call.operation.name, response.status_code)
-            _retry.sleep(pause)
+            self._wait(refusal(call.operation, response), attempts, pause)
+
+    def _wait(self, failure: PackageError, attempts: _retry.Attempts, seconds: float) -> None:
+        """Report a retry, and wait for it."""
+        logger.info("retry %d of %d in %.2f s: %s", attempts.made, attempts.most, seconds, failure)
+        if self._on_retry is not None:
+            _result: Any = self._on_retry(failure, seconds)
+        _retry.sleep(seconds)
 
     def _exchange(self, call: Call[Any], mark: Any, stream: bool) -> httpx.Response:
         """Send a call once and read the response, except the body of a successful one if `stream` is true."""

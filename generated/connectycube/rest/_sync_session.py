@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from . import _deadline, _wire, errors
 from ._base import Owner
@@ -93,10 +94,11 @@ class SessionClient(BaseSessionClient, ApiClient):
         self._http.share(copy._owner)
         return copy
 
-    def _renewed(self, mark: Mark) -> Mark | None:
+    def _renewed(self, call: Call[Any], mark: Mark) -> Mark | None:
         state = self._session
         by_hook = state.credentials is None and self._on_session_expired is not None
-        return renew_once(state, mark, by_hook, self._patience(), self._renew)
+        cause = f"{call.operation.name} ({urlsplit(self.base_url).netloc})"
+        return renew_once(state, mark, cause, by_hook, self._patience(), self._renew)
 
     def _fill_user(self, call: Call[Any]) -> None:
         state = self._session

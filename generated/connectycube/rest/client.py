@@ -15,6 +15,7 @@ from ._base import Owner, lazy
 from ._masking import hide
 from ._sync_pool import Pool
 from ._sync_session import SessionClient
+from .errors import ConnectyCubeError
 
 if TYPE_CHECKING:
     from . import models
@@ -56,6 +57,8 @@ class ConnectyCube(SessionClient):
     :param allow_insecure: permit http to hosts other than this machine.
     :param on_session_expired: called for a new session if there is no password to renew it with. Gets this client and
         returns a token, a `Session`, or `None` to give up.
+    :param on_retry: called before each retry with the error and the delay in seconds.
+        An exception that it raises ends the call.
     :raises ConfigurationError: if an argument can't be used.
     """
 
@@ -73,6 +76,7 @@ class ConnectyCube(SessionClient):
         token: str | None = None,
         admin_key: str | None = None,
         on_session_expired: Callable[[ConnectyCube], str | models.Session | None] | None = None,
+        on_retry: Callable[[ConnectyCubeError, float], object] | None = None,
         allow_insecure: bool = False,
     ) -> None:
         auth_key, token, admin_key = hide(auth_key), hide(token), hide(admin_key)
@@ -80,6 +84,7 @@ class ConnectyCube(SessionClient):
             app_id, auth_key, base_url, path_suffix, timeout, max_retries, deadline, token, admin_key, allow_insecure
         )
         self._on_session_expired = on_session_expired
+        self._on_retry = on_retry
         self._owner = Owner()
         self._http = Pool(http_client, self._owner)
 
@@ -208,6 +213,8 @@ class AsyncConnectyCube(AsyncSessionClient):
     :param allow_insecure: permit http to hosts other than this machine.
     :param on_session_expired: called for a new session if there is no password to renew it with. Gets this client and
         returns a token, a `Session`, or `None` to give up; may be a coroutine function.
+    :param on_retry: called before each retry with the error and the delay in seconds; may be a coroutine function.
+        An exception that it raises ends the call.
     :raises ConfigurationError: if an argument can't be used.
     """
 
@@ -228,6 +235,7 @@ class AsyncConnectyCube(AsyncSessionClient):
             [AsyncConnectyCube], Awaitable[str | models.Session | None] | str | models.Session | None
         ]
         | None = None,
+        on_retry: Callable[[ConnectyCubeError, float], object] | None = None,
         allow_insecure: bool = False,
     ) -> None:
         auth_key, token, admin_key = hide(auth_key), hide(token), hide(admin_key)
@@ -235,6 +243,7 @@ class AsyncConnectyCube(AsyncSessionClient):
             app_id, auth_key, base_url, path_suffix, timeout, max_retries, deadline, token, admin_key, allow_insecure
         )
         self._on_session_expired = on_session_expired
+        self._on_retry = on_retry
         self._owner = Owner()
         self._http = AsyncPool(http_client, self._owner)
 

@@ -229,6 +229,7 @@ class BaseClient:
     _owner: Owner
     _owns_http = True
     _allow_insecure = True
+    _on_retry: Callable[[Any, float], object] | None = None
 
     def _configure(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
-import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from . import _retry, _wire, errors
 from ._base import BaseClient, base_address, logger
 from ._call import Call, refusal
 from ._deadline import shorter
+from ._log import show_log
 from ._masking import Secret, hide
 from ._names import BASE_URL
 from ._process import at_fork
@@ -45,10 +45,12 @@ class Mark(NamedTuple):
 class Renewal:
     """A renewal in progress, which other calls of any thread or event loop wait for."""
 
-    __slots__ = ("by_hook", "ended", "epoch", "error", "loop", "running", "state", "task", "token")
+    __slots__ = ("by_hook", "cause", "ended", "epoch", "error", "loop", "running", "state", "task", "token")
 
-    def __init__(self, state: SessionState, by_hook: bool) -> None:
+    def __init__(self, state: SessionState, cause: str, by_hook: bool) -> None:
         self.state = state
+        self.cause = cause
+        """The call that was refused, and the host."""
         self.epoch = state.epoch
         self.token = state.token
         self.by_hook = by_hook
@@ -177,10 +179,11 @@ class SessionState:
 
     # -- renewals
 
-    def claim(self, mark: Mark, by_hook: bool) -> tuple[Renewal | None, bool, Mark | None]:
+    def claim(self, mark: Mark, cause: str, by_hook: bool) -> tuple[Renewal | None, bool, Mark | None]:
         """Decide what a refused call does next.
 
         :param mark: the session it was sent with.
+        :param cause: its name and host, for the log.
         :returns: the renewal in progress and whether the call must carry it out; without a renewal, the session to
             repeat the call with, if any.
         """
@@ -193,7 +196,7 @@ class SessionState:
                 return self.renewal, False, None
             if self.renewals != mark.renewals:
                 return None, False, None
-            self.renewal = Renewal(self, by_hook)
+            self.renewal = Renewal(self, cause, by_hook)
             return self.renewal, True, None
 
     def _same_user(self, mark: Mark) -> bool:
@@ -219,7 +222,8 @@ class SessionState:
                 renewal.ended.set_result(None)
             renewed = self.token != renewal.token
         reason = "" if error is None else f": {type(error).__name__}"
-        logger.info("the session %s%s", "was renewed" if renewed else "could not be renewed", reason)
+        result = "was renewed" if renewed else "could not be renewed"
+        logger.info("the session %s for %s%s", result, renewal.cause, reason)
 
     @property
     def expires_at(self) -> dt.datetime | None:
@@ -233,18 +237,24 @@ class SessionState:
 
 
 def renew_once(
-    state: SessionState, mark: Mark, by_hook: bool, patience: float | None, obtain: Callable[[Renewal], None]
+    state: SessionState,
+    mark: Mark,
+    cause: str,
+    by_hook: bool,
+    patience: float | None,
+    obtain: Callable[[Renewal], None],
 ) -> Mark | None:
     """Renew a lost session, once for all threads that lost it.
 
     :param mark: the session that the refused call was sent with.
+    :param cause: the call's name and host, for the log.
     :param by_hook: whether a hook renews it, which may itself be waiting for a call.
     :param patience: seconds to wait for another call's hook.
     :param obtain: opens a new session.
     :returns: the session to repeat the call with, if any.
     """
     while True:
-        renewal, leads, newer = state.claim(mark, by_hook)
+        renewal, leads, newer = state.claim(mark, cause, by_hook)
         if renewal is None:
             return newer
         if leads:
@@ -267,14 +277,19 @@ def renew_once(
 
 
 async def arenew_once(
-    state: SessionState, mark: Mark, by_hook: bool, patience: float | None, obtain: Callable[[Renewal], Awaitable[None]]
+    state: SessionState,
+    mark: Mark,
+    cause: str,
+    by_hook: bool,
+    patience: float | None,
+    obtain: Callable[[Renewal], Awaitable[None]],
 ) -> Mark | None:
     """Like `renew_once`, for tasks of any event loops. Cancelling one does not cancel the others' renewal."""
     # Imported late: the sync client does not need it.
     import asyncio
 
     while True:
-        renewal, leads, newer = state.claim(mark, by_hook)
+        renewal, leads, newer = state.claim(mark, cause, by_hook)
         if renewal is None:
             return newer
         if leads:
@@ -326,7 +341,7 @@ class BaseSessionClient(BaseClient):
         allow_insecure: bool = False,
     ) -> None:
         environ = os.environ.get
-        show_log(environ("CONNECTYCUBE_LOG") or "")
+        show_log()
         self._app_id = app_id or environ("CONNECTYCUBE_APP_ID") or None
         self._auth_key = hide(auth_key or environ("CONNECTYCUBE_AUTH_KEY") or None)
         self._admin_key = hide(admin_key or environ("CONNECTYCUBE_ADMIN_KEY") or None)
@@ -424,23 +439,6 @@ class BaseSessionClient(BaseClient):
         session = self.session
         assert session is not None
         return session
-
-
-def show_log(level: str) -> None:
-    """Write the package's log to the standard error stream if `CONNECTYCUBE_LOG` says so.
-
-    :param level: `debug`, `info`, or nothing.
-    """
-    if not level:
-        return
-    if level.lower() not in ("debug", "info"):
-        raise errors.ConfigurationError(f"CONNECTYCUBE_LOG must be debug or info, not {level!r}")
-    log = logging.getLogger("connectycube")
-    log.setLevel(level.upper())
-    if not log.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        log.addHandler(handler)
 
 
 def token_of(session: Session) -> str:

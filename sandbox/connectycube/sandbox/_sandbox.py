@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from .bus import ConnectionsToDrop
 from .clock import Clock
-from .config import LOOPBACK, Settings
+from .config import LOOPBACK, Settings, show_log
 from .core import Core
 from .domain.accounts import User
 from .domain.recordings import Recording
@@ -115,6 +115,7 @@ class Sandbox:
         """Start, and return when the sandbox is listening.
 
         :raises OSError: if a port is taken.
+        :raises ValueError: if `CONNECTYCUBE_LOG` is neither `debug` nor `info`.
         :raises DataFileError: if the data file can't be used.
         :raises SeedError: if the seed is invalid.
         :raises ChatStartError: if the chat has to start at once, and can't.
@@ -142,6 +143,7 @@ class Sandbox:
     def _begin(self) -> Server:
         if self._server is not None:
             raise RuntimeError("the sandbox is already running")
+        show_log()
         if self.host not in LOOPBACK:
             log.warning("The sandbox listens on %s: anyone who can reach this machine can use and read it", self.host)
         rest = listening_socket(self.host, self._port)

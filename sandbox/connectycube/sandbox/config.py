@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from attrs.validators import instance_of, optional
 
 from .identity import IdentityProvider, is_url
 
-__all__ = ["Keys", "Limits", "Settings"]
+__all__ = ["Keys", "Limits", "Settings", "show_log"]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts that only this machine can reach."""
@@ -192,3 +193,18 @@ class Settings:
     def room_jid(self, dialog_id: str) -> str:
         """Return the JID of a dialog's room."""
         return f"{self.app_id}_{dialog_id}@{self.muc_host}"
+
+
+def show_log() -> None:
+    """Write the log to the standard error stream if `CONNECTYCUBE_LOG` is `debug` or `info`.
+
+    :raises ValueError: if it is something else.
+    """
+    if os.environ.get("CONNECTYCUBE_LOG"):
+        # Imported late: a sandbox starts faster without the REST client.
+        from connectycube.rest import ConfigurationError, _log
+
+        try:
+            _log.show_log()
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error

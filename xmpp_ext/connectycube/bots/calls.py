@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Final, TypeAlias
@@ -42,8 +42,8 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=self._name)
+    def begin(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=self._name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from connectycube.chat._tracing import traced
+
 from .calls import Calls, text_of
 from .commands import WrongArguments
 from .context import Context
@@ -86,7 +88,8 @@ class Handling:
         if found is None:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
-        return await self.calls.call(found.call(context, *found.args, **found.kwargs), self.timeout)
+        handler = traced(found.call, context.message)
+        return await self.calls.call(handler(context, *found.args, **found.kwargs), self.timeout)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:
         self.calls.background.begin(self._report(context, error, reply_id))

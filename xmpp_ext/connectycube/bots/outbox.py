@@ -7,6 +7,7 @@ import datetime as dt
 import heapq
 import logging
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeAlias
 
 from connectycube.chat import (
@@ -50,8 +51,8 @@ class Outbox:
         self._chat = chat
         self._store = store
         self._stats = stats
-        self._waiting: list[tuple[int, Reply, Report | None]] = []
-        """A heap, by position."""
+        self._waiting: list[tuple[int, Reply, Report | None, Context]] = []
+        """A heap, by position. Each is sent in the context it comes from, so that it belongs to the same trace."""
         self._last = 0
         """The latest position that has been in it."""
         self._leaving: set[str] = set()
@@ -95,12 +96,13 @@ class Outbox:
     def _add(self, reply: Reply, report: Report | None) -> None:
         self._last = max(self._last, reply.position)
         self._leaving.add(reply.id)
-        heapq.heappush(self._waiting, (reply.position, reply, report))
+        heapq.heappush(self._waiting, (reply.position, reply, report, copy_context()))
         self._pump()
 
     def _pump(self) -> None:
         while self._sending and self._pause is None and self._waiting and len(self._tasks) < MOST_AT_ONCE:
-            self._tasks.begin(self._send(*heapq.heappop(self._waiting)))
+            position, reply, report, context = heapq.heappop(self._waiting)
+            self._tasks.begin(self._send(position, reply, report), context)
 
     def _over(self) -> None:
         self._pump()
@@ -125,7 +127,7 @@ class Outbox:
                 self._refused(reply.id, error, report)
         except (ChatError, ConnectyCubeError) as error:
             logger.info("%s; the bot will retry", error)
-            heapq.heappush(self._waiting, (position, reply, report))
+            heapq.heappush(self._waiting, (position, reply, report, copy_context()))
             # Those behind it wait as well, to keep their order.
             if self._pause is None and self._sending:
                 self._pause = asyncio.get_running_loop().call_later(PAUSE, self._resume)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from inspect import iscoroutinefunction
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
@@ -18,8 +19,9 @@ from weakref import WeakSet
 from connectycube.rest import InvalidArgument
 from connectycube.stanzas import Stanza
 
+from ._tracing import processing
 from .errors import ChatError, NotConnected
-from .events import Event, HandlerFailed
+from .events import Event, HandlerFailed, MessageReceived
 from .models import SentMessage
 
 __all__ = [
@@ -234,7 +236,8 @@ class _Handler:
     def put(self, event: Emitted) -> None:
         if self.queue is None:
             try:
-                self.call(event)
+                with self._traced(event):
+                    self.call(event)
             except (KeyboardInterrupt, SystemExit) as error:
                 # It ends the program, but not before the event has reached the other handlers.
                 asyncio.get_running_loop().call_soon(_raise, error)
@@ -248,13 +251,17 @@ class _Handler:
             self.workers.add(worker)
             worker.add_done_callback(self.workers.discard)
 
+    def _traced(self, event: Emitted) -> AbstractContextManager[object]:
+        return processing(self.call, event.message if isinstance(event, MessageReceived) else None)
+
     async def work(self, queue: Queue[Emitted]) -> None:
         """Process what waits, then end, so that an idle handler leaves no task behind."""
         try:
             while queue.waiting:  # `drain` empties it, in case the handler swallows its cancellation.
                 event = queue.take()
                 try:
-                    await self.call(event)
+                    with self._traced(event):
+                        await self.call(event)
                 except (KeyboardInterrupt, SystemExit, GeneratorExit):
                     raise
                 except asyncio.CancelledError as error:

@@ -26,6 +26,7 @@ from connectycube.rest import (
     Unauthorized,
     Unprocessable,
 )
+from connectycube.rest._log import show_log
 from connectycube.stanzas import JIDError, UserJID
 
 from ._ids import Addresses, checked_user_id
@@ -277,6 +278,7 @@ def settings(
     :raises InvalidArgument: if an argument is invalid.
     :raises ConfigurationError: if an argument is missing, or the connection would be insecure.
     """
+    show_log()
     host = _domain(_host(cube) if host is None else host)
     if tls not in ("direct", "starttls", "none"):
         raise InvalidArgument("tls", f"must be 'direct', 'starttls' or 'none', not {tls!r}")

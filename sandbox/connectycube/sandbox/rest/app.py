@@ -252,6 +252,7 @@ class RestApp:
         user_id = seen.owner if session is None else session.user_id
         if user_id is None and isinstance(seen.answer, Mapping):
             user_id = _user_of(seen.answer)
+        log.debug("%s %s: status %d", seen.request.method, seen.path, response.status_code)
         self.core.journal.exchange(
             user_id=user_id,
             method=seen.request.method,

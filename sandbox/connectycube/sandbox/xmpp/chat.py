@@ -72,6 +72,7 @@ class Chat:
             self.end(old)
         session = Session(user_id, bare, resource, stream, self._settings.limits, self._alarms, self.end)
         self.router.add(session)
+        log.info("user %d is connected to the chat with the resource %s", user_id, resource)
         return session
 
     def end(self, session: Session) -> None:
@@ -81,6 +82,7 @@ class Chat:
         stream, session.stream = session.stream, None
         if stream is not None:
             stream.resource = None
+        log.info("the chat session of user %d with the resource %s has ended", session.user_id, session.resource)
         self._presences.gone(session)
         self._messages.redeliver(session)
 

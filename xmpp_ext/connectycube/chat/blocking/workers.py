@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 from .._bus import PATIENCE, Bus, Emitted, Queue, name_of
 from .._fork import watch
+from .._tracing import processing
 from ..errors import ChatError
-from ..events import ConnectionFailed, Disconnected
+from ..events import ConnectionFailed, Disconnected, MessageReceived
 from .thread import wait_at
 
 __all__ = ["ENDS", "BlockingEventStream", "Handler", "Workers"]
@@ -239,7 +240,8 @@ class Handler:
     def _work(self) -> None:
         while (event := self._next()) is not None:
             try:
-                self._call(event)
+                with processing(self._call, event.message if isinstance(event, MessageReceived) else None):
+                    self._call(event)
             except BaseException as error:  # Not even `SystemExit` would end more than this thread.
                 self._workers.failed(self._call, event, error)
 

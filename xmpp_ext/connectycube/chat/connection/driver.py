@@ -17,6 +17,7 @@ from connectycube.stanzas import Ping, PingRequest
 
 from .. import events
 from .._fork import disown
+from .._tracing import connecting
 from ..errors import ConnectError, NotConnected, RequestRefused, RequestUnanswered, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason, State
@@ -238,7 +239,8 @@ class Driver:
 
     async def _connect(self) -> None:
         try:
-            stream, jid = await attempt(self.traffic, self.dialer, self.step)
+            with connecting(self.traffic.settings.dial, again=not self._callers):
+                stream, jid = await attempt(self.traffic, self.dialer, self.step)
         except ConnectError as error:
             self._attempt = None
             self._lost(error)
@@ -352,7 +354,9 @@ class Driver:
         assert error is not None
         self.retry_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=effect.seconds)
         self._timer = self.traffic.loop.call_later(effect.seconds, self.step, con.WaitOver())
-        logger.info("the chat connects again in %.1f s (attempt %d): %s", effect.seconds, effect.attempt, error)
+        logger.info(
+            "the chat reconnects to %s in %.1f s (attempt %d): %s", self._server, effect.seconds, effect.attempt, error
+        )
         self._emit_later(
             events.Reconnecting(error=error, attempt=effect.attempt, delay=effect.seconds, retry_at=self.retry_at)
         )
@@ -365,9 +369,12 @@ class Driver:
         self._pending_events.append(event)
 
     def _tell_connected(self, _: con.TellConnected) -> None:
+        logger.info("the chat is connected to %s as %s", self._server, self.traffic.jid)
         self._emit_later(events.Connected(jid=self.traffic.jid))
 
     def _tell_reconnected(self, effect: con.TellReconnected) -> None:
+        how = "resumed its session" if effect.resumed else "begun a new session"
+        logger.info("the chat is connected to %s again and has %s", self._server, how)
         self._emit_later(events.Reconnected(resumed=effect.resumed))
 
     def _tell_gave_up(self, _: con.TellGaveUp) -> None:
@@ -379,6 +386,7 @@ class Driver:
 
     def _tell_disconnected(self, _: con.TellDisconnected) -> None:
         left, self._left = self._left, ()
+        logger.info("the chat was disconnected from %s", self._server)
         self._end("the chat was disconnected", events.Disconnected(unacknowledged=left))
 
     def _end(self, problem: str, last: events.Event) -> None:

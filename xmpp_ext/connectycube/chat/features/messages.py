@@ -17,6 +17,7 @@ from connectycube.rest import Dialog, DialogType, File, InvalidArgument, SystemN
 
 from .. import events
 from .._ids import Recent, bare, is_object_id
+from .._tracing import sending
 from ..connection.outbox import Outgoing
 from ..connection.traffic import Traffic, xml_of
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
@@ -182,31 +183,34 @@ class Messages:
             raise InvalidArgument("body", f"must be a string, not {type(body).__name__}")
         message_id = self._ids.message() if message_id is None else message_id_of(message_id)
         files, free = attachments_of(attachments) if attachments else (), _extra_params(extra)
-        target, seconds = await place(), self._time.now()
-        date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
-        sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=date_sent)
-        params = st.ExtraParams(
-            # F-070: a message that destroys itself is not kept.
-            save_to_history=True if save_to_history and destroy_after is None else None,
-            dialog_id=target.dialog_id,
-            date_sent=seconds,  # CX-07
-            silent=True if silent else None,
-            attachments=files,
-            params=free,
-        )
-        destroy = None if destroy_after is None else st.SelfDestroy(after=destroy_after)
-        mark = st.Markable() if markable else None
-        stanza: st.ChatMessage | st.GroupMessage
-        if target.user_id is None:
-            stanza = st.GroupMessage(
-                id=message_id, to=target.jid, body=body, markable=mark, destroy=destroy, extra=params
+        with sending(message_id, self._traffic.settings.dial) as span:
+            target, seconds = await place(), self._time.now()
+            if span is not None:
+                span.set_attribute("messaging.destination.name", target.dialog_id or str(target.user_id))
+            date_sent = dt.datetime.fromtimestamp(seconds, dt.UTC)
+            sent = SentMessage(id=message_id, dialog_id=target.dialog_id, date_sent=date_sent)
+            params = st.ExtraParams(
+                # F-070: a message that destroys itself is not kept.
+                save_to_history=True if save_to_history and destroy_after is None else None,
+                dialog_id=target.dialog_id,
+                date_sent=seconds,  # CX-07
+                silent=True if silent else None,
+                attachments=files,
+                params=free,
             )
-        else:
-            stanza = st.ChatMessage(
-                id=message_id, to=target.jid, type="chat", body=body, markable=mark, destroy=destroy, extra=params
-            )
-        await self.send_and_wait(stanza, message_id, sent, target.user_id)
-        return sent
+            destroy = None if destroy_after is None else st.SelfDestroy(after=destroy_after)
+            mark = st.Markable() if markable else None
+            stanza: st.ChatMessage | st.GroupMessage
+            if target.user_id is None:
+                stanza = st.GroupMessage(
+                    id=message_id, to=target.jid, body=body, markable=mark, destroy=destroy, extra=params
+                )
+            else:
+                stanza = st.ChatMessage(
+                    id=message_id, to=target.jid, type="chat", body=body, markable=mark, destroy=destroy, extra=params
+                )
+            await self.send_and_wait(stanza, message_id, sent, target.user_id)
+            return sent
 
     async def edit(self, to: To, message_id: MessageId, body: str, last: bool, extra: Mapping[str, Any] | None) -> None:
         """Replace the text of a message."""

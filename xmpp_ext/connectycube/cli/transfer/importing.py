@@ -54,8 +54,8 @@ async def import_(
 
     :param cube: a client with a session of a user.
     :param app_id: id of the target's application.
-    :param users: ids of users in the target, keyed by their ids in the export. Without it, ids stay the same in the same
-        application, and are unknown in another. The exporting user is replaced by the importing one.
+    :param users: ids of users in the target, keyed by their ids in the export. Without it, ids stay the same in the
+        same application, and are unknown in another. The exporting user is replaced by the importing one.
     :param progress: called with what is counted (`files`, `dialogs` or `messages`), how many are done, and how many
         there are in all.
     :raises TransferError: if the folder can't be used or written to, or `users` makes the exporting user another.

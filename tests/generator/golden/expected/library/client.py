@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,6 +15,7 @@ from ._async_pool import AsyncPool
 from ._base import Owner, lazy
 from ._sync import ApiClient
 from ._sync_pool import Pool
+from .errors import ClientError
 
 if TYPE_CHECKING:
     from .resources.books import AsyncBooks, Books
@@ -32,6 +34,8 @@ class Client(ApiClient):
     :param max_retries: how often to repeat a failed call if that is safe.
     :param deadline: seconds that a whole call may take, with its retries, waits and renewal; `None` for no limit.
     :param http_client: the `httpx.Client` to use; this client does not close it.
+    :param on_retry: called before each retry with the error and the delay in seconds. An exception that it raises
+        ends the call.
     :raises ConfigurationError: if an argument can't be used.
     """
 
@@ -45,6 +49,7 @@ class Client(ApiClient):
         max_retries: int = 2,
         deadline: float | None = 900.0,
         http_client: httpx.Client | None = None,
+        on_retry: Callable[[ClientError, float], object] | None = None,
     ) -> None:
         key = _masking.hide(key)
         self._configure(
@@ -57,6 +62,7 @@ class Client(ApiClient):
                 "key": key,
             },
         )
+        self._on_retry = on_retry
         self._owner = Owner()
         self._http = Pool(http_client, self._owner, cookies=True)
 
@@ -85,6 +91,8 @@ class AsyncClient(AsyncApiClient):
     :param max_retries: how often to repeat a failed call if that is safe.
     :param deadline: seconds that a whole call may take, with its retries, waits and renewal; `None` for no limit.
     :param http_client: the `httpx.AsyncClient` to use; this client does not close it.
+    :param on_retry: called before each retry with the error and the delay in seconds; may be a coroutine function. An
+        exception that it raises ends the call.
     :raises ConfigurationError: if an argument can't be used.
     """
 
@@ -98,6 +106,7 @@ class AsyncClient(AsyncApiClient):
         max_retries: int = 2,
         deadline: float | None = 900.0,
         http_client: httpx.AsyncClient | None = None,
+        on_retry: Callable[[ClientError, float], object] | None = None,
     ) -> None:
         key = _masking.hide(key)
         self._configure(
@@ -110,6 +119,7 @@ class AsyncClient(AsyncApiClient):
                 "key": key,
             },
         )
+        self._on_retry = on_retry
         self._owner = Owner()
         self._http = AsyncPool(http_client, self._owner, cookies=True)
 

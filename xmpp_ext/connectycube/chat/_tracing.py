@@ -1,0 +1,116 @@
+"""OpenTelemetry spans, where `opentelemetry-api` is installed. They hold neither the text of messages nor secrets.
+
+Attributes follow OpenTelemetry's semantic conventions for messaging. Texts of exceptions are left out, since those of a
+handler may quote a message.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+from connectycube.rest import __version__
+
+from .models import ChatMessage
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, SpanKind
+
+try:
+    from opentelemetry import context, trace
+except ModuleNotFoundError:
+    TRACED = False
+else:
+    TRACED = True
+    # A proxy until the program chooses where spans go, which may be later.
+    tracer = trace.get_tracer("connectycube.chat", __version__)
+
+__all__ = ["connecting", "processing", "sending", "traced"]
+
+UNTRACED: Final[AbstractContextManager[None]] = nullcontext()
+SYSTEM: Final[dict[str, str | int]] = {"messaging.system": "connectycube"}
+
+
+def connecting(dial: tuple[str, int], *, again: bool) -> AbstractContextManager[Span | None]:
+    """Trace an attempt to connect.
+
+    :param dial: host and port.
+    :param again: whether no caller waits for it; it then belongs to no trace of the program's.
+    """
+    if not TRACED:
+        return UNTRACED
+    return _span("connect", trace.SpanKind.CLIENT, {"server.address": dial[0], "server.port": dial[1]}, root=again)
+
+
+def sending(message_id: str, dial: tuple[str, int]) -> AbstractContextManager[Span | None]:
+    """Trace a message until the server has it. Its destination is added once it is known.
+
+    :param dial: host and port.
+    """
+    if not TRACED:
+        return UNTRACED
+    attributes: dict[str, str | int] = {
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.message.id": message_id,
+        "server.address": dial[0],
+        "server.port": dial[1],
+    }
+    return _span("send", trace.SpanKind.PRODUCER, attributes)
+
+
+def processing(call: Callable[..., Any], message: object) -> AbstractContextManager[Span | None]:
+    """Trace a handler that processes a message.
+
+    The trace begins here: the connection, which calls the handler, may have been made for anything. Handlers of the
+    SDK's own only pass the message on.
+    """
+    if not TRACED or not isinstance(message, ChatMessage) or (name := _name(call)).startswith("connectycube."):
+        return UNTRACED
+    attributes: dict[str, str | int] = {
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.message.id": message.id or "",
+        "messaging.destination.name": message.dialog_id or str(message.sender_id or ""),
+        "code.function.name": name,
+    }
+    return _span("process", trace.SpanKind.CONSUMER, attributes, root=True)
+
+
+def traced(
+    call: Callable[..., Coroutine[Any, Any, object]], message: ChatMessage
+) -> Callable[..., Coroutine[Any, Any, object]]:
+    """Return a coroutine function that is traced while it processes a message."""
+    if not TRACED:
+        return call
+
+    @functools.wraps(call)
+    async def run(*args: Any, **kwargs: Any) -> object:
+        with processing(call, message):
+            return await call(*args, **kwargs)
+
+    return run
+
+
+@contextmanager
+def _span(name: str, kind: SpanKind, attributes: dict[str, str | int], *, root: bool = False) -> Iterator[Span]:
+    with tracer.start_as_current_span(
+        name,
+        context.Context() if root else None,
+        kind,
+        SYSTEM | attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield span
+        except BaseException as error:
+            span.set_attribute("error.type", _name(type(error)))
+            span.set_status(trace.StatusCode.ERROR)
+            raise
+
+
+def _name(found: Callable[..., Any]) -> str:
+    return f"{found.__module__}.{getattr(found, '__qualname__', type(found).__qualname__)}"
