@@ -7,7 +7,7 @@ handler may quote a message.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 try:
     from opentelemetry import context, trace
 except ModuleNotFoundError:
+    if TYPE_CHECKING:
+        raise  # Type checkers have it, and would complain that the names may be missing.
     TRACED = False
 else:
     TRACED = True
@@ -95,7 +97,7 @@ def traced(
 
 
 @contextmanager
-def _span(name: str, kind: SpanKind, attributes: dict[str, str | int], *, root: bool = False) -> Iterator[Span]:
+def _span(name: str, kind: SpanKind, attributes: dict[str, str | int], *, root: bool = False) -> Generator[Span]:
     with tracer.start_as_current_span(
         name,
         context.Context() if root else None,
