@@ -14,7 +14,13 @@ import connectycube.bots
 NAMES = Path(__file__).with_name("public_names.txt").read_text("utf-8").split()
 """One name per line. A change needs a line in CHANGELOG.md."""
 SOURCES = sorted(Path(connectycube.bots.__file__).parent.glob("*.py"))
-PACKAGES = {"connectycube._extras", "connectycube.chat", "connectycube.rest", "connectycube.stanzas"}
+PACKAGES = {
+    "connectycube._extras",
+    "connectycube.chat",
+    "connectycube.chat._tracing",
+    "connectycube.rest",
+    "connectycube.stanzas",
+}
 HOOKS = {("intake.py", "_hold"), ("backfill.py", "_history")}
 """The private names that the bots use: what tells stream management which messages are durable, and the history as
 `catch_up` reads it."""

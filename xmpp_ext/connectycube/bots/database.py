@@ -69,7 +69,7 @@ PROBLEMS: Final = {
     sqlite3.SQLITE_NOTADB: "is not a database, or corrupt: restore a copy, or move it away to start with an empty one",
     sqlite3.SQLITE_READONLY: "can't be written: it is read-only",
     sqlite3.SQLITE_CANTOPEN: "can't be opened: check its path and permissions",
-    sqlite3.SQLITE_IOERR: "can't be read or written: its disk is failing or full",
+    sqlite3.SQLITE_IOERR: "can't be read or written: its disk is failing or is full",
 }
 
 
@@ -176,7 +176,7 @@ class Database:
             if self._shared:
                 return results
             if self._failing is None:
-                logger.error("%s; until it works again, no messages are acknowledged or answered", error)
+                logger.error("%s; until it can be used again, no message is acknowledged or answered", error)
             self._failing = error
             self._closing.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
