@@ -49,7 +49,8 @@ def test_endless_stanza_makes_the_chat_reconnect(start: str, more: str) -> None:
             peer.hang_up()
             failed = await told.one(StreamFailed)
             assert failed.condition == "policy-violation"
-            await eventually(lambda: len(told.of(Reconnected)) == 2)
+            # The session with the endless stanza was lost before it was set up, and so is not reported.
+            await told.one(Reconnected)
             await chat.ping()
 
     run(main())
