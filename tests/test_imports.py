@@ -25,6 +25,7 @@ ALLOWED = {
 }
 TOOLS = {
     "slixmpp_bridge.py": {"slixmpp"},
+    "_tracing.py": {"opentelemetry"},
     "pytest_plugin.py": {"pytest", "pytest_asyncio"},
     "hook-connectycube.sandbox.py": {"PyInstaller"},
 }
