@@ -151,7 +151,7 @@ MUTATIONS = [
     Mutation(
         "a table expects another variable",
         (f"{TABLES}/connection.yaml",),
-        "then: {attempt: 0, been_online: false}, why: a new start",
-        "then: {attempt: 0, been_online: true}, why: a new start",
+        "then: {attempt: 0, been_online: false, begun: false, told: false}, why: a new start",
+        "then: {attempt: 0, been_online: true, begun: false, told: false}, why: a new start",
     ),
 ]

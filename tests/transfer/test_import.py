@@ -180,7 +180,7 @@ def test_ids_of_another_application_are_strangers(source: Account, target: Accou
     with source.cube() as cube:
         dialog = cube.dialogs.create(type=2, name="Climbing", occupants_ids=[ada.id])
     source.export(folder)
-    assert target.import_(folder).losses["occupants who are not in the file of users"] == 1
+    assert target.import_(folder).losses["occupants who are not in the --users file"] == 1
     with target.cube() as cube:
         assert cube.users.list(filters={"login": "earlier"}).first(1)[0].id == ada.id
         assert cube.dialogs.get(ids_of(folder)[dialog.id]).occupants_ids == [target.id]
