@@ -130,7 +130,10 @@ def scripts(server: Server, tmp_path: Path) -> Iterator[Scripts]:
         yield Scripts(server, tmp_path)
 
 
-NO_HISTORY = "the bot has no REST client, and can't read missed messages from the history\n"
+NO_HISTORY = (
+    "the bot has no REST client, and can't read missed messages from the history\n"
+    r"the bot is online as user \d+; Ctrl-C stops it\n"
+)
 
 
 def test_echo_bot(scripts: Scripts, users: Users) -> None:
