@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any
+from unittest import mock
 
 import pytest
 from attrs import frozen
@@ -74,7 +75,9 @@ def run(clean_environment: None, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in this process."""
 
     def ran(*arguments: str) -> Outcome:
-        status = main(arguments)
+        # A command replaces the account in its process's environment by that of its profile.
+        with mock.patch.dict(os.environ):
+            status = main(arguments)
         return Outcome(status, *capfd.readouterr())
 
     return ran
