@@ -200,7 +200,9 @@ def asked_to_resume(*answers: str | None) -> Script:
         peer.send(f"<iq type='result' id='{bind.get('id')}'><bind xmlns='{BIND}'><jid>{JID}</jid></bind></iq>")
         await peer.expect(f"{{{SM}}}enable")
         peer.send(f"<enabled xmlns='{SM}'/>")
+        peer.count = 0
         await peer.set_up()
+        await peer.serve()
 
     return script
 
