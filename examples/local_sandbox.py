@@ -18,7 +18,7 @@ Scene = Callable[[Sandbox], Awaitable[None]]
 
 
 def run(bot: Bot, scene: Scene) -> None:
-    """Run a bot with the account in the environment, or play a scene if there is none."""
+    """Run a bot with the account from the environment, or play a scene if no account is set."""
     if "CONNECTYCUBE_APP_ID" in os.environ:
         bot.run()
     else:

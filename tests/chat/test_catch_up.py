@@ -152,7 +152,7 @@ def test_dialogs_without_new_messages_cost_no_request(world: World) -> None:
 @pytest.mark.parametrize(("count", "requests"), [(99, 1), (100, 2), (199, 3), (230, 3)])
 def test_pages_have_100_messages(world: World, count: int, requests: int) -> None:
     async def main() -> None:
-        # All in the same second, so that each page ends between messages that can't be told apart by their date.
+        # All in the same second, so that each page ends between messages with the same date.
         world.write(world.private(world.ann, world.bob), world.bob, *numbers(count))
         async with world.chat() as chat:
             assert await texts(chat) == numbers(count)

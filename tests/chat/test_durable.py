@@ -51,7 +51,7 @@ def test_only_durable_stanzas_are_acknowledged() -> None:
             assert store.messages == ["1", "2"]
             [(count, done)] = store.reads
             assert count == 2
-            # The server has asked, so it is told at once.
+            # The server has asked, so the answer is sent at once.
             done()
             assert (await peer.acks.wait(3))[2] == before + 2
             # Nothing is owed any more: the next count follows the next question.

@@ -92,7 +92,7 @@ def test_an_invalid_message_is_rejected(
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", "sender_id=81001&recipient_id=81002&message=x"])
-def test_a_body_that_is_no_message_is_rejected(own: httpx.Client, body: str) -> None:
+def test_invalid_body_of_a_message_is_rejected(own: httpx.Client, body: str) -> None:
     assert own.post("/_sandbox/messages", content=body).status_code in (400, 422)
 
 

@@ -214,7 +214,7 @@ class Credentials:
         """Return the REST client.
 
         :param what: the method that needs it.
-        :raises ConfigurationError: if there is none, or it is not logged in as this user.
+        :raises ConfigurationError: if the chat has no client, or the client is not logged in as this user.
         """
         if self._cube is None:
             raise ConfigurationError(f"{what} needs the REST API: create the chat with a logged-in cube")

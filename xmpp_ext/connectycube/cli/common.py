@@ -63,7 +63,7 @@ def config_file() -> Path:
 def read_profile(name: str) -> dict[str, str]:
     """Return the settings of a profile.
 
-    :raises UsageError: if there is none, or the file can't be used.
+    :raises UsageError: if the profile does not exist, or its file can't be used.
     """
     path = config_file()
     try:

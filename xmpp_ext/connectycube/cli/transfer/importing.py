@@ -348,7 +348,7 @@ class _Import:
         return attachment
 
     def _new_file(self, ref: str) -> tuple[int | None, str]:
-        """Return the id and uid of a file in the target, or `None` and what was given if there is none."""
+        """Return the id and uid of a file in the target; if it has no such file, `None` and what was given."""
         uid = self._folder.file_uid(ref)
         found = None if uid is None else self._target.file(uid)
         return found or (None, ref)

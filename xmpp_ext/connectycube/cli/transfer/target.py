@@ -33,7 +33,7 @@ class Target:
         self._path = folder / "imports" / name
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.state = State(self._path / "state.db", SCHEMA, FORMAT)
-        # What failed is tried again, but for messages, which are passed over.
+        # Failures are retried, except those of messages, which are skipped.
         self.state.run("DELETE FROM problems WHERE kind != 'message'")
 
     def start(self, table: str, old: str, now: int) -> int | None:
