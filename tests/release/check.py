@@ -18,12 +18,13 @@ IMPORTS = {
     "": ["connectycube.rest", "connectycube.stanzas"],
     "chat": ["connectycube.chat"],
     "bots": ["connectycube.bots"],
+    "cli": ["connectycube.cli"],
     "sandbox": ["connectycube.sandbox"],
-    "all": ["connectycube.bots", "connectycube.sandbox"],
+    "all": ["connectycube.bots", "connectycube.cli", "connectycube.sandbox"],
 }
 """What must be importable with each extra."""
 
-SCRIPTS = {"bots": "connectycube-bots", "sandbox": "connectycube-sandbox"}
+SCRIPTS = {"bots": "connectycube-bots", "cli": "connectycube", "sandbox": "connectycube-sandbox"}
 """The command of each extra that has one."""
 
 
