@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ROOTS = [ROOT / name / "connectycube" for name in ("generated", "xmpp_ext", "sandbox")]
 ALLOWED = {
     "_extras": {"connectycube"},
-    "bots": {"attrs", "connectycube", "msgspec"},
+    "bots": {"attrs", "connectycube", "msgspec", "nats", "rich"},
     "chat": set("aiohappyeyeballs attrs connectycube dns idna python_socks slixmpp websockets".split()),
     "cli": {"attrs", "connectycube", "cyclopts", "rich"},
     "rest": {"attrs", "httpcore", "httpx", "msgspec", "connectycube"},

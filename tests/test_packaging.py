@@ -25,7 +25,7 @@ def floors() -> dict[str, Version]:
     for requirement in [*PROJECT["project"]["dependencies"], *itertools.chain(*extras)]:
         if requirement.startswith("connectycube["):
             continue
-        match = re.match(r"([\w.-]+)>=([\w.]+)", requirement)
+        match = re.match(r"([\w.-]+)(?:\[\w+\])?>=([\w.]+)", requirement)
         assert match, f"{requirement} has no floor"
         found[match[1]] = Version(match[2])
     return found

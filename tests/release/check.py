@@ -19,8 +19,9 @@ IMPORTS = {
     "chat": ["connectycube.chat"],
     "bots": ["connectycube.bots"],
     "cli": ["connectycube.cli"],
+    "fleet": ["connectycube.bots.fleet.engine"],
     "sandbox": ["connectycube.sandbox"],
-    "all": ["connectycube.bots", "connectycube.cli", "connectycube.sandbox"],
+    "all": ["connectycube.bots.fleet.engine", "connectycube.cli", "connectycube.sandbox"],
 }
 """What must be importable with each extra."""
 

@@ -1,0 +1,244 @@
+"""The connection to NATS JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from attrs import evolve, field, frozen
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
+from nats.js.kv import KeyValue
+
+from ..store import StoreError
+from .layout import Layout
+
+__all__ = ["Address", "Engine", "FleetError"]
+
+OPENING: Final = 10.0
+"""Seconds to connect at the start."""
+SETTLING: Final = 30.0
+"""Seconds that a cluster has to agree on its streams."""
+ANSWER: Final = 5.0
+"""Seconds until a request counts as unanswered."""
+FIRST_PAUSE: Final = 0.1
+"""Seconds before what has failed is repeated; doubled each time."""
+LONGEST_PAUSE: Final = 2.0
+SECOND_COPY: Final = 10077
+"""The error code of the engine when a subject is in use already."""
+OPTIONS: Final = {"prefix": str, "partitions": int, "ttl": float, "replicas": int}
+FILES: Final = ("creds", "nkey", "ca", "cert", "key")
+
+logger = logging.getLogger("connectycube.bots")
+
+
+class FleetError(StoreError):
+    """NATS can't be reached, refuses the connection, or holds something else than expected."""
+
+
+@frozen
+class Address:
+    """Where a fleet's NATS servers are, and how to log in.
+
+    :ivar servers: their URLs, which may hold a user and password or a token.
+    :ivar files: paths: `creds` (JWT and seed), `nkey` (seed), `ca`, `cert` and `key` (TLS).
+    """
+
+    servers: tuple[str, ...] = field(repr=False)
+    layout: Layout = field(factory=Layout)
+    files: Mapping[str, str] = field(factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """Read a URL: `nats://host:4222,host2:4222?replicas=3&creds=/run/secrets/bot.creds`.
+
+        :raises FleetError: if it is not such a URL.
+        """
+        scheme, _, rest = url.partition("://")
+        hosts, _, query = rest.partition("?")
+        name = f"{scheme}://{','.join(one.rpartition('@')[2] for one in hosts.split(','))}"
+        if scheme not in ("nats", "tls") or not hosts.strip("/"):
+            raise FleetError(name, "has no valid address: write nats://HOST:PORT, or tls://HOST:PORT")
+        options, files = {}, {}
+        for key, value in parse_qsl(query):
+            if key in FILES:
+                files[key] = value
+            elif key in OPTIONS:
+                with contextlib.suppress(ValueError):
+                    options[key] = OPTIONS[key](value)
+            if key not in files and key not in options:
+                raise FleetError(name, f"has an invalid option: {key}; known are {', '.join((*OPTIONS, *FILES))}")
+        found = tuple(f"{scheme}://{one.strip('/')}" for one in hosts.split(","))
+        with contextlib.suppress(ValueError):
+            if all(urlsplit(one).hostname and (urlsplit(one).port or True) for one in found):
+                return cls(found, evolve(Layout(), **options), files)
+        raise FleetError(name, "has no valid address: write nats://HOST:PORT, or tls://HOST:PORT")
+
+    @property
+    def name(self) -> str:
+        """What errors and logs call it; without passwords."""
+        return ",".join(f"{urlsplit(one).scheme}://{urlsplit(one).netloc.rpartition('@')[2]}" for one in self.servers)
+
+    def options(self) -> dict[str, Any]:
+        """Return what `nats.connect` takes."""
+        found: dict[str, Any] = {"servers": list(self.servers)}
+        if "creds" in self.files:
+            found["user_credentials"] = self.files["creds"]
+        if "nkey" in self.files:
+            found["nkeys_seed"] = self.files["nkey"]
+        if "ca" in self.files or "cert" in self.files:
+            found["tls"] = context = ssl.create_default_context(cafile=self.files.get("ca"))
+            if "cert" in self.files:
+                context.load_cert_chain(self.files["cert"], self.files.get("key"))
+        return found
+
+
+class Engine:
+    """A connection to NATS, which is made again whenever it is lost.
+
+    :ivar name: what errors and logs call it.
+    :ivar js: JetStream.
+    :ivar reconnected: replaced by a new event after each time that the connection was lost and made again; wait for it.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.name = address.name
+        self.layout = address.layout
+        self.nc = Client()
+        self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER)
+        self.reconnected = asyncio.Event()
+        self._problem: Exception | None = None
+        self._closing = False
+
+    @property
+    def online(self) -> bool:
+        """Whether there is a connection."""
+        return bool(self.nc.is_connected)
+
+    async def open(self) -> None:
+        """Connect, and create or check what a fleet keeps.
+
+        :raises FleetError: if that is not possible.
+        """
+        try:
+            async with asyncio.timeout(OPENING):
+                await self.nc.connect(
+                    **self._address.options(),
+                    error_cb=self._failed,
+                    disconnected_cb=self._lost,
+                    reconnected_cb=self._back,
+                    name="connectycube",
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=1,
+                    ping_interval=10,
+                )
+        except TimeoutError:
+            problem = f"can't be reached: {self._problem or 'no response'}"
+            raise FleetError(self.name, f"{problem}: check its address, and whether it is running") from None
+        except (NatsError, OSError, ValueError) as error:
+            raise FleetError(
+                self.name, f"refuses the connection: {error}: check its address and credentials"
+            ) from error
+        try:
+            for wanted in self.layout.streams():
+                await self._settled(wanted)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _settled(self, wanted: StreamConfig) -> None:
+        """Create or check a stream. A cluster that has just started refuses that, or does not answer, for a while."""
+        pause, deadline = FIRST_PAUSE, asyncio.get_running_loop().time() + SETTLING
+        while True:
+            try:
+                await self._ensure(wanted)
+                return
+            except (NatsError, APIError) as error:
+                if isinstance(error, ServiceUnavailableError) and error.err_code is None:
+                    raise FleetError(self.name, "has no JetStream: start the server with -js, or enable it") from error
+                is_final = isinstance(error, APIError) and not isinstance(error, ServiceUnavailableError)
+                if is_final or asyncio.get_running_loop().time() > deadline:
+                    problem = error.description if isinstance(error, APIError) else str(error)
+                    raise FleetError(self.name, f"can't provide the stream {wanted.name}: {problem}") from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _ensure(self, wanted: StreamConfig) -> None:
+        """Create a stream, or check that it is as we would create it."""
+        try:
+            info = await self.js.stream_info(str(wanted.name))
+        except NotFoundError:
+            await self.js.add_stream(wanted)
+            return
+        found = info.config
+        for option in (
+            "subjects retention discard discard_new_per_subject max_msgs_per_subject max_age storage num_replicas"
+            " max_msgs max_bytes duplicate_window"
+        ).split():
+            expected, is_there = getattr(wanted, option), getattr(found, option)
+            if expected not in (None, 0) and is_there != expected:
+                self._differs(wanted.name, option, is_there, expected)
+        for key, value in (wanted.metadata or {}).items():
+            if (found.metadata or {}).get(key) != value:
+                self._differs(wanted.name, key, (found.metadata or {}).get(key), value)
+
+    def _differs(self, stream: str | None, option: str, found: object, expected: object) -> None:
+        raise FleetError(
+            self.name,
+            f"has a stream {stream} whose {option} is {found}, not {expected}: it belongs to another version or to "
+            "other settings. Use the same settings for the whole fleet, or another prefix",
+        )
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self._closing = True
+        await self.nc.close()
+
+    async def _failed(self, error: Exception) -> None:
+        self._problem = error
+        logger.debug("NATS: %s", error)
+
+    async def _lost(self) -> None:
+        if not self._closing:
+            logger.warning("the connection to %s is lost; it is being made again", self.name)
+
+    async def _back(self) -> None:
+        logger.warning("connected to %s again", self.name)
+        event, self.reconnected = self.reconnected, asyncio.Event()
+        event.set()
+
+    async def bucket(self, name: str) -> KeyValue:
+        """Return a key-value bucket of the layout."""
+        return await self.js.key_value(self.layout.stream(name))
+
+    async def publish(self, subject: str, payload: bytes, message_id: str | None = None) -> bool:
+        """Store a message, and repeat that until it is stored. The caller must publish what has an order one by one.
+
+        :returns: whether it is new: `False` if it is a copy.
+        :raises StoreError: if the connection is closed first.
+        """
+        headers = None if message_id is None else {"Nats-Msg-Id": message_id}
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                ack = await self.js.publish(subject, payload, headers=headers)
+            except (NatsError, APIError, NoStreamResponseError) as error:
+                if isinstance(error, APIError) and error.err_code == SECOND_COPY:
+                    return False
+                if self._closing:
+                    raise FleetError(self.name, "was closed before everything was stored") from error
+                level = logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG
+                logger.log(level, "%s can't store a message, retrying: %s", self.name, error)
+            else:
+                return not ack.duplicate
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
