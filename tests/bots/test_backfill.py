@@ -387,7 +387,7 @@ async def looking(world: World) -> AsyncIterator[tuple[backfill.Backfill, Slow]]
     async with world.cube() as cube, world.chat(world.bot_id) as chat:
         await cube.login(login="bot", password=PASSWORD)
         store = Slow()
-        dispatcher = Dispatcher(handle, store, 1)
+        dispatcher = Dispatcher(handle, store, asyncio.Semaphore(1))
         intake = Intake(chat, store, Stats(), dispatcher)
         found = backfill.Backfill(chat, cube, dt.timedelta(days=1), store, dispatcher, intake)
         found.begin()

@@ -13,9 +13,8 @@ from connectycube.chat import AsyncChat, ChatMessage, Reconnected, Reconnecting
 from connectycube.rest import AsyncConnectyCube, ConnectyCubeError, Dialog, DialogType, Message
 
 from .content import key_of
-from .dispatch import Dispatcher
-from .intake import Intake
-from .store import Store, StoreError
+from .intake import Intake, Lanes
+from .store import Arrivals, StoreError
 
 __all__ = ["Backfill"]
 
@@ -47,15 +46,15 @@ class Backfill:
         chat: AsyncChat,
         cube: AsyncConnectyCube,
         window: dt.timedelta,
-        store: Store,
-        dispatcher: Dispatcher,
+        store: Arrivals,
+        lanes: Lanes,
         intake: Intake,
     ) -> None:
         self._history = chat._history(cube)
         self._user_id = chat.user_id
         self._window = window
         self._store = store
-        self._dispatcher = dispatcher
+        self._lanes = lanes
         self._intake = intake
         self._task: asyncio.Task[None] | None = None
         self._has_session = True
@@ -92,9 +91,9 @@ class Backfill:
         """
         self._unread = dialogs
         if dialogs is None or not self._has_session:
-            self._dispatcher.hold()
+            self._lanes.hold()
         else:
-            self._dispatcher.hold_only(dialogs)
+            self._lanes.hold_only(dialogs)
 
     async def advance(self) -> None:
         """Move the checkpoint to the present, unless something may be missing."""
@@ -167,7 +166,7 @@ class Backfill:
             raise errors.exceptions[0] from None
 
     def _name(self, dialog: Dialog) -> str:
-        """Return what the dispatcher calls a dialog."""
+        """Return what the lanes call a dialog."""
         if dialog.type != DialogType.PRIVATE:
             return dialog.id
         return str(next((one for one in dialog.occupants_ids if one != self._user_id), dialog.last_message_user_id))

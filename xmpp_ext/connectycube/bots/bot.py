@@ -45,6 +45,7 @@ from .content import To, content_of
 from .dispatch import Dispatcher
 from .handling import Handling
 from .intake import Intake
+from .link import OwnLink
 from .memory import MemoryStore
 from .models import Stats
 from .outbox import Outbox
@@ -198,8 +199,9 @@ class Bot(Routes):
     def _set_up(self, cube: AsyncConnectyCube | None, chat: AsyncChat, stack: AsyncExitStack) -> _Run:
         store, stats = self._store, self._stats
         calls, outbox = Calls(stats), Outbox(chat, store, stats)
-        handling = Handling(self, store, outbox, calls, stats, self._attempts, self._handler_timeout)
-        dispatcher = Dispatcher(handling.handle, store, self._concurrency)
+        link = OwnLink(chat, cube, outbox)
+        handling = Handling(self, store, lambda entry: link, calls, stats, self._attempts, self._handler_timeout)
+        dispatcher = Dispatcher(handling.handle, store, asyncio.Semaphore(self._concurrency))
         intake = Intake(chat, store, stats, dispatcher)
         backfill = None if cube is None else Backfill(chat, cube, self._catch_up, store, dispatcher, intake)
         listeners: list[tuple[tuple[type[Any], ...], Callable[[Any], Any]]] = [

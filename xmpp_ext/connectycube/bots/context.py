@@ -14,7 +14,7 @@ from connectycube.chat import AsyncChat, ChatError, ChatMessage, MessageRefused,
 from connectycube.rest import AsyncConnectyCube, InvalidArgument
 
 from .content import To, content_of, decode_message, reply_id
-from .outbox import Outbox
+from .link import Link
 from .store import Entry
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Context:
     :ivar redelivered: whether a handler may have been called for it before, in this process or an earlier one.
     """
 
-    def __init__(self, bot: Bot, outbox: Outbox, entry: Entry, redelivered: bool, report: Refused) -> None:
-        self._outbox = outbox
+    def __init__(self, bot: Bot, link: Link, entry: Entry, redelivered: bool, report: Refused) -> None:
+        self._link = link
         self._report = report
         self._key = entry.key
         self._scope = "handler"
@@ -51,7 +51,7 @@ class Context:
         self.args: tuple[Any, ...] = ()
         self.match: Any = None
         self.bot: Bot = bot
-        self.chat: AsyncChat = bot.chat
+        self.chat: AsyncChat = link.chat
         self.from_history: bool = entry.from_history
         self.redelivered: bool = redelivered
 
@@ -85,7 +85,7 @@ class Context:
 
         :raises ConfigurationError: if the bot has none.
         """
-        return self.bot.cube
+        return self._link.cube
 
     # -- answers
 
@@ -119,8 +119,7 @@ class Context:
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the chat ends first, or the server refuses the edit.
         """
-        await self._outbox.left(reply.id)
-        await self.chat.edit_message(self._place, reply, body, last=last, extra=extra)
+        await self._link.edit(self._place, reply.id, body, last, extra)
 
     async def send(self, to: To, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
         """Send a message to another user or dialog, stored and sent like an answer.
@@ -134,12 +133,12 @@ class Context:
         return await self._put(to, body, options)
 
     async def _put(self, to: To | ChatMessage, body: str | None, options: SendOptions) -> SentMessage:
-        content = content_of(body, options, to=to, user_id=self.chat.user_id)
-        message_id = reply_id(self.chat.user_id, self._key, self._scope, self._count)
+        content = content_of(body, options, to=to, user_id=self._link.user_id)
+        message_id = reply_id(self._link.user_id, self._key, self._scope, self._count)
         self._count += 1
         # What an error handler sends must not be reported to it again.
         report = partial(self._report, self) if self._scope == "handler" else None
-        return await self._outbox.put(message_id, content, report)
+        return await self._link.put(message_id, content, report)
 
     # -- along with answers
 

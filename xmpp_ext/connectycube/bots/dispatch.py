@@ -11,7 +11,7 @@ from typing import Final
 from attrs import define, field
 
 from .calls import Tasks
-from .store import Entry, Store
+from .store import Entry, Waiting
 
 __all__ = ["Dispatcher"]
 
@@ -45,15 +45,17 @@ class Dispatcher:
     store alone decides about order while a dialog is held.
 
     :param handle: handles a message. Returns `None` once that is done, or seconds after which to call it again.
-    :param concurrency: how many dialogs are worked on at a time.
+    :param slots: limits how many dialogs are worked on at a time.
     """
 
-    def __init__(self, handle: Callable[[Entry], Awaitable[float | None]], store: Store, concurrency: int) -> None:
+    def __init__(
+        self, handle: Callable[[Entry], Awaitable[float | None]], store: Waiting, slots: asyncio.Semaphore
+    ) -> None:
         self._handle = handle
         self._store = store
         self._lanes: dict[str, _Lane] = {}
         self._tasks = Tasks("dialog")
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = slots
         self._suspects = asyncio.Lock()
         """What may have ended a process is handled one at a time, to see which message does it."""
         self._loaded = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -13,9 +14,9 @@ from connectycube.chat._tracing import traced
 from .calls import Calls, text_of
 from .commands import WrongArguments
 from .context import Context
+from .link import LINK, Link
 from .models import Stats
-from .outbox import Outbox
-from .store import Entry, Store
+from .store import Entry, Progress
 
 if TYPE_CHECKING:
     from . import Bot
@@ -33,13 +34,14 @@ logger = logging.getLogger("connectycube.bots")
 class Handling:
     """Handles messages.
 
+    :ivar link: returns the account that received a message.
     :ivar attempts: how often a handler is called for a message.
     :ivar timeout: seconds that a handler may take; `None` for no limit.
     """
 
     bot: Bot
-    store: Store
-    outbox: Outbox
+    store: Progress
+    link: Callable[[Entry], Link]
     calls: Calls
     stats: Stats
     attempts: int
@@ -48,7 +50,9 @@ class Handling:
     async def handle(self, entry: Entry) -> float | None:
         """Call the handler of a message, and return seconds after which to call it again; `None` if that is over."""
         redelivered = entry.attempts > 0 or entry.redelivered
-        context = Context(self.bot, self.outbox, entry, redelivered, self._refused)
+        link = self.link(entry)
+        LINK.set(link)
+        context = Context(self.bot, link, entry, redelivered, self._refused)
         if entry.attempts >= self.attempts:
             error: Exception | None = RuntimeError(f"the process ended during attempt {entry.attempts}")
         else:

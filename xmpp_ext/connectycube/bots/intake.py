@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import compress
+from typing import Protocol
 
 from connectycube.chat import AsyncChat, ChatMessage, MessageReceived
 
 from .content import dialog_of, encode, key_of
-from .dispatch import Dispatcher
 from .models import Stats
-from .store import Entry, Store, StoreError
+from .store import Arrivals, Entry, StoreError
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "Lanes"]
+
+
+class Lanes(Protocol):
+    """Takes what was stored, dialog by dialog, as the `Dispatcher` does."""
+
+    def feed(self, entries: Iterable[Entry]) -> None:
+        """Add messages that were stored just now, in order."""
+        ...
+
+    def hold(self) -> None:
+        """Leave the messages that arrive from now on in the store, until their dialog is released."""
+        ...
+
+    def hold_only(self, dialogs: Collection[str] = ()) -> None:
+        """Release all dialogs but these."""
+        ...
+
+    def keys(self, dialog: str) -> set[str]:
+        """Return the keys of the messages of a dialog that can't move behind others any more."""
+        ...
 
 
 class Intake:
-    """Stores what the chat receives, and what was missed. What is new goes on to the dispatcher."""
+    """Stores what the chat receives, and what was missed. What is new goes on to the lanes."""
 
-    def __init__(self, chat: AsyncChat, store: Store, stats: Stats, dispatcher: Dispatcher) -> None:
+    def __init__(self, chat: AsyncChat, store: Arrivals, stats: Stats, lanes: Lanes) -> None:
         self._user_id = chat.user_id
         self._store = store
         self._stats = stats
-        self._dispatcher = dispatcher
+        self._lanes = lanes
         self._read: list[ChatMessage] = []
         """What came with the read from the socket that is in progress."""
         self._storing = 0
@@ -60,7 +80,7 @@ class Intake:
 
     def _accept(self, entries: list[Entry], new: list[bool]) -> None:
         self._stats.received += new.count(True)
-        self._dispatcher.feed(compress(entries, new))
+        self._lanes.feed(compress(entries, new))
 
     async def put_missed(self, messages: Sequence[ChatMessage], delivered: Collection[str] = ()) -> None:
         """Store missed messages of a dialog. Their live copies that are not in memory yet move behind older ones.
@@ -70,7 +90,7 @@ class Intake:
         entries = [_entry(message, from_history=True) for message in messages]
         if not entries:
             return
-        moved = {entry.key for entry in entries} - self._dispatcher.keys(entries[0].dialog)
+        moved = {entry.key for entry in entries} - self._lanes.keys(entries[0].dialog)
         new = await self._store.put(entries, moved)
         self._stats.backfilled += new.count(True)
         self._accept(entries, new)

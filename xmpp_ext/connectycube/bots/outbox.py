@@ -25,7 +25,7 @@ from connectycube.rest import ConnectyCubeError, InvalidArgument
 from .calls import Tasks, text_of
 from .content import Content, decode_content, encode
 from .models import Stats
-from .store import Reply, Store
+from .store import Replies, Reply
 
 __all__ = ["Outbox", "Report"]
 
@@ -47,7 +47,7 @@ logger = logging.getLogger("connectycube.bots")
 class Outbox:
     """Sends what is stored, in order."""
 
-    def __init__(self, chat: AsyncChat, store: Store, stats: Stats) -> None:
+    def __init__(self, chat: AsyncChat, store: Replies, stats: Stats) -> None:
         self._chat = chat
         self._store = store
         self._stats = stats

@@ -1,9 +1,9 @@
 """What a bot keeps: the messages it received until they are handled, its answers until they are sent.
 
-A backend implements `Store`. Calls take effect in the order in which they are made, each as a transaction of its own.
-The future that a call returns is done once its effect is durable; callers that don't depend on that need not await it.
-A call that fails is reported once, and repeated until it succeeds or the store is closed. Only in the latter case does
-the future hold a `StoreError`.
+A backend implements `Store`, the sum of what the bot's parts need. Calls take effect in the order in which they are
+made, each as a transaction of its own. The future that a call returns is done once its effect is durable; callers that
+don't depend on that need not await it. A call that fails is reported once, and repeated until it succeeds or the store
+is closed. Only in the latter case does the future hold a `StoreError`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,21 @@ from attrs import define, field, frozen
 
 from connectycube.rest import ConnectyCubeError
 
-__all__ = ["MOST_FAILURES", "Counts", "Entry", "Failure", "Reply", "Store", "StoreError", "StoreLocked", "note_failure"]
+__all__ = [
+    "MOST_FAILURES",
+    "Arrivals",
+    "Counts",
+    "Entry",
+    "Failure",
+    "Progress",
+    "Replies",
+    "Reply",
+    "Store",
+    "StoreError",
+    "StoreLocked",
+    "Waiting",
+    "note_failure",
+]
 
 MOST_FAILURES: Final = 1000
 """How many failures are kept in memory; a store may hold more."""
@@ -125,7 +139,85 @@ class Counts:
     unsent: int = 0
 
 
-class Store(Protocol):
+class Arrivals(Protocol):
+    """Keeps what the intake and the backfill bring, and up to when nothing is missing."""
+
+    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
+        """Store messages in this order. Returns for each whether it is new.
+
+        :param moved: keys of messages that move behind all others if they were stored before and still wait.
+        """
+        ...
+
+    def finish(self, key: str) -> asyncio.Future[None]:
+        """Note that a message was handled."""
+        ...
+
+    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
+        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
+
+        :param until: the time; `None` for everything that is stored, including replies that are not sent yet.
+        """
+        ...
+
+    def checkpoint(self) -> asyncio.Future[dt.datetime | None]:
+        """Return the time up to which nothing is missing."""
+        ...
+
+    def set_checkpoint(self, at: dt.datetime) -> asyncio.Future[None]:
+        """Set the time up to which nothing is missing."""
+        ...
+
+
+class Waiting(Protocol):
+    """Gives the dispatcher what waits to be handled."""
+
+    def dialogs(self) -> asyncio.Future[dict[str, int]]:
+        """Return how many messages wait in each dialog, the one with the oldest message first."""
+        ...
+
+    def pending(self, dialog: str, limit: int) -> asyncio.Future[list[Entry]]:
+        """Return the first messages of a dialog that wait to be handled."""
+        ...
+
+
+class Progress(Protocol):
+    """Keeps what became of the messages that were handled."""
+
+    def begin(self, key: str, attempts: int) -> asyncio.Future[None]:
+        """Note how often a handler was called for a message, including the call that follows."""
+        ...
+
+    def finish(self, key: str) -> asyncio.Future[None]:
+        """Note that a message was handled."""
+        ...
+
+    async def fail(self, failure_id: str, error: str) -> Failure | None:
+        """Note that a message can't be handled, or a reply not be sent. Returns `None` if that was done already."""
+        ...
+
+
+class Replies(Protocol):
+    """Keeps replies for the outbox, until the server has them."""
+
+    def put_reply(self, reply: Reply) -> asyncio.Future[Reply | None]:
+        """Store a reply. Returns it with its position; `None` if its id was stored before: the first one counts."""
+        ...
+
+    def unsent(self, after: int) -> asyncio.Future[list[Reply]]:
+        """Return the replies beyond a position that are not sent yet, in order."""
+        ...
+
+    def sent(self, reply_id: str) -> asyncio.Future[None]:
+        """Note that the server has a reply."""
+        ...
+
+    async def fail(self, failure_id: str, error: str) -> Failure | None:
+        """Note that a message can't be handled, or a reply not be sent. Returns `None` if that was done already."""
+        ...
+
+
+class Store(Arrivals, Waiting, Progress, Replies, Protocol):
     """Keeps a bot's messages and replies."""
 
     @property
@@ -151,72 +243,12 @@ class Store(Protocol):
         """Finish all calls, without repeating what fails, and close it. It can be opened again."""
         ...
 
-    # -- messages
-
-    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
-        """Store messages in this order. Returns for each whether it is new.
-
-        :param moved: keys of messages that move behind all others if they were stored before and still wait.
-        """
-        ...
-
-    def dialogs(self) -> asyncio.Future[dict[str, int]]:
-        """Return how many messages wait in each dialog, the one with the oldest message first."""
-        ...
-
-    def pending(self, dialog: str, limit: int) -> asyncio.Future[list[Entry]]:
-        """Return the first messages of a dialog that wait to be handled."""
-        ...
-
-    def begin(self, key: str, attempts: int) -> asyncio.Future[None]:
-        """Note how often a handler was called for a message, including the call that follows."""
-        ...
-
-    def finish(self, key: str) -> asyncio.Future[None]:
-        """Note that a message was handled."""
-        ...
-
-    def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:
-        """Return the keys of messages that were stored, and ids of replies that were sent, up to a time.
-
-        :param until: the time; `None` for everything that is stored, including replies that are not sent yet.
-        """
-        ...
-
-    # -- replies
-
-    def put_reply(self, reply: Reply) -> asyncio.Future[Reply | None]:
-        """Store a reply. Returns it with its position; `None` if its id was stored before: the first one counts."""
-        ...
-
-    def unsent(self, after: int) -> asyncio.Future[list[Reply]]:
-        """Return the replies beyond a position that are not sent yet, in order."""
-        ...
-
-    def sent(self, reply_id: str) -> asyncio.Future[None]:
-        """Note that the server has a reply."""
-        ...
-
-    # -- failures, and the store as a whole
-
-    async def fail(self, failure_id: str, error: str) -> Failure | None:
-        """Note that a message can't be handled, or a reply not be sent. Returns `None` if that was done already."""
-        ...
-
     def retry(self, failure_id: str) -> asyncio.Future[bool]:
         """Let a failed message or reply wait again, at the end. Returns whether there is such a failure."""
         ...
 
     def changed(self) -> asyncio.Future[bool]:
         """Return whether another process has changed it since the last call, and look at its failures."""
-        ...
-
-    def checkpoint(self) -> asyncio.Future[dt.datetime | None]:
-        """Return the time up to which nothing is missing."""
-        ...
-
-    def set_checkpoint(self, at: dt.datetime) -> asyncio.Future[None]:
-        """Set the time up to which nothing is missing."""
         ...
 
     def prune(self, before: dt.datetime, failed_before: dt.datetime) -> asyncio.Future[int]:
