@@ -14,7 +14,7 @@ import pytest
 
 from connectycube import stanzas
 from connectycube.bots import Bot, Context, Stats, backfill
-from connectycube.bots.dispatch import Dispatcher
+from connectycube.bots.dispatch import Capacity, Dispatcher
 from connectycube.bots.intake import Intake
 from connectycube.bots.memory import MemoryStore
 from connectycube.bots.store import Entry
@@ -387,7 +387,7 @@ async def looking(world: World) -> AsyncIterator[tuple[backfill.Backfill, Slow]]
     async with world.cube() as cube, world.chat(world.bot_id) as chat:
         await cube.login(login="bot", password=PASSWORD)
         store = Slow()
-        dispatcher = Dispatcher(handle, store, asyncio.Semaphore(1))
+        dispatcher = Dispatcher(handle, store, Capacity(1))
         intake = Intake(chat, store, Stats(), dispatcher)
         found = backfill.Backfill(chat, cube, dt.timedelta(days=1), store, dispatcher, intake)
         found.begin()

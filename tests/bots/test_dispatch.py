@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from connectycube.bots import dispatch
-from connectycube.bots.dispatch import Dispatcher
+from connectycube.bots.dispatch import Capacity, Dispatcher
 from connectycube.bots.memory import MemoryStore
 from connectycube.bots.store import Entry
 from tests.integration.support import eventually, run
@@ -36,7 +36,7 @@ def test_overflow(monkeypatch: pytest.MonkeyPatch, held: bool, page: int) -> Non
             store.finish(entry.key)
             return None
 
-        dispatcher = Dispatcher(handle, store, asyncio.Semaphore(2))
+        dispatcher = Dispatcher(handle, store, Capacity(2))
         # What an earlier process has left.
         await store.put([entry(number) for number in range(30)])
         if held:
@@ -78,7 +78,7 @@ def test_messages_that_may_have_ended_a_process_are_handled_one_at_a_time() -> N
             store.finish(entry.key)
             return None
 
-        dispatcher = Dispatcher(handle, store, asyncio.Semaphore(2))
+        dispatcher = Dispatcher(handle, store, Capacity(2))
         await store.put([entry(number) for number in range(DIALOGS)])
         for number in range(DIALOGS):
             await store.begin(entry(number).key, 1)

@@ -42,7 +42,7 @@ from .account import check_account, open_account
 from .backfill import Backfill
 from .calls import INSIDE, Calls, Handler
 from .content import To, content_of
-from .dispatch import Dispatcher
+from .dispatch import Capacity, Dispatcher
 from .handling import Handling
 from .intake import Intake
 from .link import OwnLink
@@ -201,7 +201,7 @@ class Bot(Routes):
         calls, outbox = Calls(stats), Outbox(chat, store, stats)
         link = OwnLink(chat, cube, outbox)
         handling = Handling(self, store, lambda entry: link, calls, stats, self._attempts, self._handler_timeout)
-        dispatcher = Dispatcher(handling.handle, store, asyncio.Semaphore(self._concurrency))
+        dispatcher = Dispatcher(handling.handle, store, Capacity(self._concurrency))
         intake = Intake(chat, store, stats, dispatcher)
         backfill = None if cube is None else Backfill(chat, cube, self._catch_up, store, dispatcher, intake)
         listeners: list[tuple[tuple[type[Any], ...], Callable[[Any], Any]]] = [

@@ -13,12 +13,26 @@ from attrs import define, field
 from .calls import Tasks
 from .store import Entry, Waiting
 
-__all__ = ["Dispatcher"]
+__all__ = ["Capacity", "Dispatcher"]
 
 MOST: Final = 10_000
 """Messages in memory. What is beyond that waits in the store."""
 PAGE: Final = 100
 """Messages that are read from the store at once."""
+
+
+class Capacity:
+    """What the dispatchers of a process share.
+
+    :param concurrency: how many dialogs are worked on at a time.
+    :ivar suspects: what may have ended a process is handled one at a time, to see which message does it.
+    :ivar loaded: how many messages are in memory.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self.slots = asyncio.Semaphore(concurrency)
+        self.suspects = asyncio.Lock()
+        self.loaded = 0
 
 
 @define(eq=False)
@@ -45,7 +59,7 @@ class Dispatcher:
     store alone decides about order while a dialog is held.
 
     :param handle: handles a message. Returns `None` once that is done, or seconds after which to call it again.
-    :param slots: limits how many dialogs are worked on at a time.
+    :param capacity: limits how much is worked on at a time.
     """
 
     def __init__(
@@ -55,9 +69,7 @@ class Dispatcher:
         self._store = store
         self._lanes: dict[str, _Lane] = {}
         self._tasks = Tasks("dialog")
-        self._slots = slots
-        self._suspects = asyncio.Lock()
-        """What may have ended a process is handled one at a time, to see which message does it."""
+        self._capacity = capacity
         self._loaded = 0
         """How many messages are in memory."""
         self._held: Collection[str] | None = ()
@@ -75,14 +87,14 @@ class Dispatcher:
         return self._loaded + sum(lane.stored for lane in self._lanes.values()) - self.running
 
     def feed(self, entries: Iterable[Entry]) -> None:
-        """Add messages that were stored just now, in order."""
+        """Add messages that were stored just now, in order. What an earlier process stored is read from the store."""
         for entry in entries:
             lane = self._lanes.setdefault(entry.dialog, _Lane(entry.dialog))
-            if lane.stored or self._holds(lane) or self._loaded >= MOST:
+            if lane.stored or entry.redelivered or self._holds(lane) or self._capacity.loaded >= MOST:
                 lane.stored += 1
             else:
                 lane.entries.append(entry)
-                self._loaded += 1
+                self._count(1)
             self._wake(lane)
 
     async def load(self) -> None:
@@ -124,18 +136,18 @@ class Dispatcher:
     async def _work(self, lane: _Lane) -> None:
         while self._has_work(lane):
             if not lane.entries:
-                async with self._slots:
+                async with self._capacity.slots:
                     if not self._holds(lane):
                         await self._load(lane)
                 continue
-            async with self._suspects if lane.suspect else nullcontext(), self._slots:
+            async with self._capacity.suspects if lane.suspect else nullcontext(), self._capacity.slots:
                 lane.handling = True
                 delay = await self._handle(lane.entries[0])
                 lane.handling = False
             if delay is None:
                 lane.entries.popleft()
                 lane.suspect = False
-                self._loaded -= 1
+                self._count(-1)
             elif not self._stopping:
                 await asyncio.sleep(delay)  # Other dialogs use the time; this one waits, since its order counts.
         lane.task = None
@@ -147,9 +159,13 @@ class Dispatcher:
         before = lane.stored
         found = await self._store.pending(lane.dialog, PAGE)
         lane.entries.extend(found)
-        self._loaded += len(found)
+        self._count(len(found))
         lane.suspect = bool(found and found[0].attempts)
         lane.stored = lane.stored - before if len(found) < PAGE else max(lane.stored - PAGE, 1)
+
+    def _count(self, number: int) -> None:
+        self._loaded += number
+        self._capacity.loaded += number
 
     async def stop(self, grace: float) -> None:
         """Begin nothing more, let handlers finish, and cancel those that take too long: their messages stay stored."""
@@ -158,3 +174,4 @@ class Dispatcher:
             if lane.task is not None and not lane.handling:
                 lane.task.cancel()
         await self._tasks.finish(grace)
+        self._count(-self._loaded)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from attrs import define, field, frozen
@@ -172,11 +172,11 @@ class Arrivals(Protocol):
 class Waiting(Protocol):
     """Gives the dispatcher what waits to be handled."""
 
-    def dialogs(self) -> asyncio.Future[dict[str, int]]:
+    def dialogs(self) -> Awaitable[dict[str, int]]:
         """Return how many messages wait in each dialog, the one with the oldest message first."""
         ...
 
-    def pending(self, dialog: str, limit: int) -> asyncio.Future[list[Entry]]:
+    def pending(self, dialog: str, limit: int) -> Awaitable[list[Entry]]:
         """Return the first messages of a dialog that wait to be handled."""
         ...
 
@@ -192,8 +192,8 @@ class Progress(Protocol):
         """Note that a message was handled."""
         ...
 
-    async def fail(self, failure_id: str, error: str) -> Failure | None:
-        """Note that a message can't be handled, or a reply not be sent. Returns `None` if that was done already."""
+    async def fail(self, failure_id: str, error: str) -> object:
+        """Note that a message can't be handled."""
         ...
 
 
@@ -217,7 +217,7 @@ class Replies(Protocol):
         ...
 
 
-class Store(Arrivals, Waiting, Progress, Replies, Protocol):
+class Store(Arrivals, Waiting, Replies, Progress, Protocol):
     """Keeps a bot's messages and replies."""
 
     @property
