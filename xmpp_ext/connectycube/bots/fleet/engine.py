@@ -204,6 +204,8 @@ class Engine:
         """Disconnect."""
         self._closing = True
         await self.nc.close()
+        # Its tasks were cancelled, and end now.
+        await asyncio.sleep(0)
 
     async def _failed(self, error: Exception) -> None:
         self._problem = error
