@@ -390,7 +390,7 @@ def test_bot_that_is_not_at_work(world: World) -> None:
     ("options", "problem"),
     [
         ({"store": ""}, "store must be"),
-        ({"store": "nats://localhost"}, "store must be"),
+        ({"store": "http://localhost"}, "store must be"),
         ({"catch_up": 5}, "catch_up must be a timedelta"),
         ({"concurrency": 0}, "concurrency must be a positive whole number"),
         ({"attempts": True}, "attempts must be a positive whole number"),

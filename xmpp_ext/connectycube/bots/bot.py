@@ -1,8 +1,4 @@
-"""`Bot`: its settings, and how its parts work together while it runs.
-
-Inbound, a message goes from the chat through the intake, the store and the dispatcher to its handling, which calls the
-handler. Outbound, it goes from a context or the bot through the outbox and the store to the chat.
-"""
+"""`Bot`: its settings, its life and its calls."""
 
 from __future__ import annotations
 
@@ -16,86 +12,32 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from connectycube.chat import (
-    AsyncChat,
-    Connected,
-    ConnectError,
-    MessageBlocked,
-    MessageFailed,
-    MessageReceived,
-    NotConnected,
-    Reconnected,
-    Reconnecting,
-    SendOptions,
-    SentMessage,
-    State,
-)
+from connectycube.chat import AsyncChat, ConnectError, NotConnected, SendOptions, SentMessage
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument, Unauthorized
 
-from .account import check_account, open_account
-from .backfill import Backfill
-from .calls import INSIDE, Calls, Handler
-from .content import To, content_of
-from .dispatch import Capacity, Dispatcher
-from .handling import Handling
-from .intake import Intake
-from .link import OwnLink
+from .account import check_account
+from .calls import INSIDE
+from .content import To
+from .link import checked_cube
 from .memory import MemoryStore
 from .models import Stats
-from .outbox import Outbox
 from .routes import Routes, check_seconds
+from .single import Single, Work
 from .sqlite import SqliteStore
-from .store import Failure, Store, StoreError
+from .store import Failure, StoreError
+
+if TYPE_CHECKING:
+    from .fleet.engine import Address
 
 __all__ = ["Bot"]
 
-CHECKPOINT: Final = 5.0
-"""Seconds between checkpoints."""
-PRUNING: Final = 3600.0
-"""Seconds after which old entries are removed from the store."""
-KEPT: Final = dt.timedelta(days=1)
-"""How long handled messages are kept beyond the time that a backfill goes back."""
-FAILURES_KEPT: Final = dt.timedelta(days=30)
-LOOK: Final = 2.0
-"""Seconds between two looks at what another process may have changed in the store."""
-GRACE: Final = 10.0
-"""Seconds that handlers have to finish when the bot stops, and then seconds to send their replies."""
-
 logger = logging.getLogger("connectycube.bots")
-
-
-@frozen(eq=False)
-class _Run:
-    """The parts of a running bot."""
-
-    cube: AsyncConnectyCube | None
-    chat: AsyncChat
-    calls: Calls
-    outbox: Outbox
-    dispatcher: Dispatcher
-    backfill: Backfill | None
-
-
-class _Outage:
-    """Warns that the bot is offline, once, unless the first attempt to reconnect succeeds."""
-
-    def __init__(self) -> None:
-        self._warned = False
-
-    def noticed(self, event: Connected | Reconnected | Reconnecting) -> None:
-        if isinstance(event, Reconnecting):
-            if event.attempt > 1 and not self._warned:
-                self._warned = True
-                logger.warning("the bot is offline, and keeps trying to connect: %s", event.error)
-        elif self._warned:
-            self._warned = False
-            logger.warning("the bot is online")
 
 
 class Bot(Routes):
@@ -107,7 +49,8 @@ class Bot(Routes):
     :param cube: a REST client. Default: one for the account in `CONNECTYCUBE_APP_ID`, `CONNECTYCUBE_AUTH_KEY`,
         `CONNECTYCUBE_LOGIN` and `CONNECTYCUBE_PASSWORD`. Without these, the chat uses the account in
         `CONNECTYCUBE_USER_ID` and `CONNECTYCUBE_PASSWORD`, and missed messages can't be read from the history.
-    :param store: the path of a file, or `memory`, which keeps nothing across a restart.
+    :param store: the path of a file; `memory`, which keeps nothing across a restart; or the URL of NATS JetStream,
+        `nats://host:4222`, which a fleet shares. The latter requires `connectycube[fleet]`.
     :param catch_up: how far back to look for missed messages.
     :param concurrency: maximum number of dialogs handled in parallel.
     :param attempts: how many times to call a handler before its message is kept in `failed()`.
@@ -115,6 +58,7 @@ class Bot(Routes):
     :param chat: arguments for the bot's `AsyncChat`, or an `AsyncChat` that is not connected yet.
     :param handler_timeout: seconds after which a handler is cancelled and counts as failed; `None` for no limit.
     :raises InvalidArgument: if an argument is invalid.
+    :raises StoreError: if `store` is a URL, but not a valid one.
     """
 
     def __init__(
@@ -141,7 +85,7 @@ class Bot(Routes):
         self._attempts = _count("attempts", attempts)
         self._handler_timeout = handler_timeout
         self._stats = Stats()
-        self._run: _Run | None = None
+        self._run: Work | None = None
         self._stopping: asyncio.Event | None = None
         self._stopped = asyncio.Event()
 
@@ -160,111 +104,63 @@ class Bot(Routes):
         """
         await self._serve(lambda run: None)
 
-    async def _serve(self, begun: Callable[[_Run], object]) -> None:
-        async with self._at_work() as run:
+    async def _serve(self, begun: Callable[[Work], object]) -> None:
+        async with self._employed(self._work()) as stopping:
             self._warn_of_memory()
-            begun(run)
-            await run.chat.wait_closed()
+            begun(self._started)
+            closed = asyncio.ensure_future(self._started.closed())
+            waiting = [closed, asyncio.ensure_future(stopping.wait())]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if closed.done():
+                    closed.result()
+            finally:
+                for one in waiting:
+                    one.cancel()
+
+    def _work(self) -> Work:
+        if isinstance(self._store, (MemoryStore, SqliteStore)):
+            return Single(self, self._account, self._store)
+        from .fleet.local import Local  # Requires an extra.
+
+        return Local(self, self._account, self._store)
 
     @asynccontextmanager
-    async def _at_work(self) -> AsyncGenerator[_Run]:
-        """Open the store, log in, connect and work, until the end of the block or until `stop` is called."""
+    async def _employed(self, work: Work) -> AsyncGenerator[asyncio.Event]:
+        """Work until the end of the block or until `stop` is called, which sets the event."""
         if self._stopping is not None:
             raise ConfigurationError("the bot is already running")
         stopping = self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        async with AsyncExitStack() as stack:
-            stack.callback(self._put_away)
-            await self._store.open()
-            stack.push_async_callback(self._store.close)
-            cube, chat = await open_account(self._account, stack)
-            self._run = run = self._set_up(cube, chat, stack)
-            stack.push_async_callback(self._finish, run)
-            await self._begin(run)
-            ending = asyncio.ensure_future(self._end(stopping, stack.pop_all()))
+        self._run = work
         try:
-            yield run
+            await work.begin()
+        except BaseException:
+            self._put_away()
+            raise
+        ending = asyncio.ensure_future(self._end(stopping, work))
+        try:
+            yield stopping
         finally:
             stopping.set()
             await ending
 
-    async def _end(self, stopping: asyncio.Event, stack: AsyncExitStack) -> None:
-        await stopping.wait()
-        await stack.aclose()
+    async def _end(self, stopping: asyncio.Event, work: Work) -> None:
+        try:
+            await stopping.wait()
+            await work.finish()
+        finally:
+            self._put_away()
 
     def _put_away(self) -> None:
         self._run = self._stopping = None
         self._stopped.set()
 
-    def _set_up(self, cube: AsyncConnectyCube | None, chat: AsyncChat, stack: AsyncExitStack) -> _Run:
-        store, stats = self._store, self._stats
-        calls, outbox = Calls(stats), Outbox(chat, store, stats)
-        link = OwnLink(chat, cube, outbox)
-        handling = Handling(self, store, lambda entry: link, calls, stats, self._attempts, self._handler_timeout)
-        dispatcher = Dispatcher(handling.handle, store, Capacity(self._concurrency))
-        intake = Intake(chat, store, stats, dispatcher)
-        backfill = None if cube is None else Backfill(chat, cube, self._catch_up, store, dispatcher, intake)
-        listeners: list[tuple[tuple[type[Any], ...], Callable[[Any], Any]]] = [
-            ((Connected, Reconnected, Reconnecting), _Outage().noticed),
-            ((MessageReceived,), intake.received),
-            ((MessageFailed, MessageBlocked), outbox.bounced),
-            *self._listeners,
-        ]
-        if backfill is not None:
-            listeners.append(((Reconnecting, Reconnected), backfill.session_changed))
-        for types, listener in listeners:
-            chat.on(*types)(listener)
-            stack.callback(chat.off, listener)
-        return _Run(cube, chat, calls, outbox, dispatcher, backfill)
-
-    async def _begin(self, run: _Run) -> None:
-        """Take up what an earlier process left, and connect."""
-        run.dispatcher.hold()
-        await self._load(run)
-        await run.chat.connect()
-        run.outbox.start()
-        jobs: list[tuple[float, Handler]] = [(PRUNING, self._prune), (LOOK, self._look), *self._jobs]
-        if run.backfill is None:
-            logger.warning("the bot has no REST client, and can't read missed messages from the history")
-            run.dispatcher.hold_only()
-        else:
-            run.backfill.begin()
-            jobs.append((CHECKPOINT, run.backfill.advance))
-        run.calls.jobs.begin(run.calls.watch())
-        for seconds, job in jobs:
-            run.calls.jobs.begin(run.calls.repeat(seconds, job))
-
     def _warn_of_memory(self) -> None:
-        if not self._store.durable:
+        if isinstance(self._store, MemoryStore):
             logger.warning(
                 "the bot keeps messages in memory, and loses them when the process ends: pass store= to keep them"
             )
-
-    async def _load(self, run: _Run) -> None:
-        await run.dispatcher.load()
-        await run.outbox.load()
-
-    async def _prune(self) -> None:
-        now = dt.datetime.now(dt.UTC)
-        await self._store.prune(now - self._catch_up - KEPT, now - FAILURES_KEPT)
-
-    async def _look(self) -> None:
-        """Take up what another process, such as `connectycube-bots retry`, lets wait again."""
-        if await self._store.changed():
-            await self._load(self._started)
-
-    async def _finish(self, run: _Run) -> None:
-        """Let handlers finish, send what is stored, and disconnect."""
-        await run.calls.jobs.finish(0)
-        await run.dispatcher.stop(GRACE)
-        await run.calls.background.finish(GRACE)
-        if run.chat.online:
-            await run.outbox.flush(GRACE)
-        if run.backfill is not None:
-            await run.backfill.advance()
-            await run.backfill.stop()
-        await run.chat.disconnect(timeout=GRACE)
-        await run.outbox.stop(GRACE)
 
     def run(self) -> None:
         """Run until SIGINT or SIGTERM, then finish what is in progress. A second signal ends the process at once.
@@ -333,15 +229,14 @@ class Bot(Routes):
         if store is not None:
             self._store = _store(store)
         try:
-            async with self._at_work() as run:
+            work = self._work()
+            async with self._employed(work):
                 if store is None:
                     self._warn_of_memory()
-                if run.backfill is not None:
-                    await run.backfill.complete.wait()
+                await work.caught_up()
                 yield self
-                state = run.chat.state
-                if state.name is State.OFFLINE and state.error is not None:
-                    raise state.error
+                if work.error is not None:
+                    raise work.error
         finally:
             self._account, self._store = own
 
@@ -361,19 +256,22 @@ class Bot(Routes):
 
         :raises ConfigurationError: if the bot has none.
         """
-        cube = self._account[0] if self._run is None else self._run.cube
-        if cube is None:
-            raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
-        return cube
+        return checked_cube(self._account[0]) if self._run is None else self._run.cube
 
     @property
-    def _started(self) -> _Run:
+    def _started(self) -> Work:
         if self._run is None:
             raise NotConnected("the bot is not running: call run() or serve() first")
         return self._run
 
     async def send(
-        self, to: To, body: str | None = None, *, message_id: str | None = None, **options: Unpack[SendOptions]
+        self,
+        to: To,
+        body: str | None = None,
+        *,
+        message_id: str | None = None,
+        account: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SentMessage:
         """Send a message from anywhere in the program.
 
@@ -383,30 +281,34 @@ class Bot(Routes):
         :param body: the text.
         :param message_id: the message's id, 24 hexadecimal digits. A message with an id that was stored before is not
             sent again. Default: a new id.
+        :param account: in a fleet, the login of the account that sends it, or its user id if it has none. Default: the
+            account whose message is being handled, or the only account.
         :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
             `silent`.
         :raises InvalidArgument: if an argument is invalid.
+        :raises ConfigurationError: if `account` must be given.
         :raises NotConnected: if the bot is not running.
         :raises StoreError: if the bot stops before the message is stored.
         """
-        if message_id is None:
-            message_id = os.urandom(12).hex()
-        elif not isinstance(message_id, str) or not re.fullmatch("[0-9a-fA-F]{24}", message_id):
+        if message_id is not None and (
+            not isinstance(message_id, str) or not re.fullmatch("[0-9a-fA-F]{24}", message_id)
+        ):
             raise InvalidArgument("message_id", f"must be 24 hexadecimal digits, not {message_id!r}")
-        run = self._started
-        return await run.outbox.put(message_id, content_of(body, options, to=to, user_id=run.chat.user_id))
+        return await self._started.send(to, body, options, message_id, account)
 
     @property
     def stats(self) -> Stats:
         """What the bot has done since the process started, and what is waiting."""
-        if self._run is None:
-            return evolve(self._stats)
-        dispatcher, unsent = self._run.dispatcher, self._run.outbox.unsent
-        return evolve(self._stats, running=dispatcher.running, waiting=dispatcher.waiting, unsent=unsent)
+        return evolve(self._stats) if self._run is None else self._run.stats()
 
     def failed(self) -> tuple[Failure, ...]:
         """Return the latest messages and replies that failed permanently, oldest first."""
-        return tuple(self._store.failed.values())
+        found: Mapping[str, Failure] = {}
+        if self._run is not None:
+            found = self._run.failed
+        elif isinstance(self._store, (MemoryStore, SqliteStore)):
+            found = self._store.failed
+        return tuple(found.values())
 
     def retry(self, failure_id: str) -> None:
         """Retry a failed message or reply in the background.
@@ -415,16 +317,20 @@ class Bot(Routes):
         :raises InvalidArgument: if there is no such failure.
         :raises NotConnected: if the bot is not running.
         """
-        run = self._started
-        if failure_id not in self._store.failed:
+        work = self._started
+        if failure_id not in work.failed:
             raise InvalidArgument("failure_id", f"is not the id of a failure: {failure_id!r}")
-        self._store.retry(failure_id)
-        run.calls.background.begin(self._load(run))
+        work.retry(failure_id)
 
 
-def _store(store: str | os.PathLike[str]) -> Store:
+def _store(store: str | os.PathLike[str]) -> MemoryStore | SqliteStore | Address:
+    """Return a store, or the address of a fleet's."""
+    if isinstance(store, str) and store.startswith(("nats://", "tls://")):
+        from .fleet.engine import Address  # Requires an extra.
+
+        return Address.parse(store)
     if not isinstance(store, (str, os.PathLike)) or not os.fspath(store) or "://" in os.fspath(store):
-        raise InvalidArgument("store", f"must be 'memory' or the path of a file, not {store!r}")
+        raise InvalidArgument("store", f"must be 'memory', the path of a file or nats://HOST:PORT, not {store!r}")
     return MemoryStore() if store == "memory" else SqliteStore(Path(store))
 
 
@@ -434,5 +340,5 @@ def _count(name: str, value: int) -> int:
     return value
 
 
-def _say_online(run: _Run) -> None:
+def _say_online(run: Work) -> None:
     print(f"the bot is online as user {run.chat.user_id}; Ctrl-C stops it", file=sys.stderr, flush=True)

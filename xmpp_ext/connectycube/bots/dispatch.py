@@ -62,9 +62,7 @@ class Dispatcher:
     :param capacity: limits how much is worked on at a time.
     """
 
-    def __init__(
-        self, handle: Callable[[Entry], Awaitable[float | None]], store: Waiting, slots: asyncio.Semaphore
-    ) -> None:
+    def __init__(self, handle: Callable[[Entry], Awaitable[float | None]], store: Waiting, capacity: Capacity) -> None:
         self._handle = handle
         self._store = store
         self._lanes: dict[str, _Lane] = {}

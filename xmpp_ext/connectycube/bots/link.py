@@ -14,7 +14,7 @@ from connectycube.rest import AsyncConnectyCube, ConfigurationError
 from .content import Content
 from .outbox import Outbox, Report
 
-__all__ = ["LINK", "Link", "OwnLink"]
+__all__ = ["LINK", "Link", "OwnLink", "checked_cube"]
 
 
 class Link(Protocol):
@@ -64,9 +64,7 @@ class OwnLink:
 
     @property
     def cube(self) -> AsyncConnectyCube:
-        if self.own_cube is None:
-            raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
-        return self.own_cube
+        return checked_cube(self.own_cube)
 
     async def put(self, message_id: str, content: Content, report: Report | None = None) -> SentMessage:
         return await self.outbox.put(message_id, content, report)
@@ -76,3 +74,10 @@ class OwnLink:
     ) -> None:
         await self.outbox.left(message_id)
         await self.chat.edit_message(place, message_id, body, last=last, extra=extra)
+
+
+def checked_cube(cube: AsyncConnectyCube | None) -> AsyncConnectyCube:
+    """Return a REST client, or raise `ConfigurationError` if there is none."""
+    if cube is None:
+        raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
+    return cube

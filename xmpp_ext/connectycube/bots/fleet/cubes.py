@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from connectycube.rest import AsyncConnectyCube, ConfigurationError
 
-from .accounts import Account
+
+if TYPE_CHECKING:
+    from .accounts import Account
 
 __all__ = ["Cubes"]
 
@@ -48,22 +50,22 @@ class Cubes:
         """
         if (cube := self._own.get(name)) is not None:
             return cube
-        if name not in self._accounts:
+        account = self._accounts.get(name)
+        if account is None or account.login is None:
+            lacks = "password" if account is None else "login"
             raise ConfigurationError(
-                f"the worker has no password for the account {name}: start it with --accounts to use ctx.cube"
+                f"the worker has no {lacks} for the account {name}: add it to --accounts to use ctx.cube"
             )
         if name not in self._found:
             if len(self._found) >= MOST:
                 # It keeps no connection of its own, and whoever still uses it can go on.
                 del self._found[next(iter(self._found))]
-            self._found[name] = self._made(self._accounts[name])
+            self._found[name] = self._made(account.login, account.password)
         return self._found[name]
 
-    def _made(self, account: Account) -> AsyncConnectyCube:
+    def _made(self, name: str, password: str) -> AsyncConnectyCube:
         async def login(cube: AsyncConnectyCube) -> None:
-            if account.login is not None:
-                await cube.login(login=account.login, password=account.password)
-            ...
+            await cube.login(login=name, password=password)
 
         if self._http is None:
             self._http = httpx.AsyncClient()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from msgspec.structs import replace
 from nats.js.errors import NotFoundError
 
-from ..store import Failure
+from ..store import MOST_FAILURES, Failure, note_failure
 from .engine import Engine
+from .layout import token
 from .records import FailedItem, decode_failed, encode_record
 
-__all__ = ["failure_of", "failures", "retry"]
+__all__ = ["Failures", "failures", "retry"]
+
+FURTHEST: Final = 10 * MOST_FAILURES
+"""How far back a bot looks for the latest failures, in the numbers of the stream."""
 
 
-def failure_of(sequence: int, item: FailedItem) -> Failure:
+def _failure(sequence: int, item: FailedItem) -> Failure:
     """Return a failure as `bot.failed()` does.
 
     :param sequence: its place in the stream, which becomes its id.
@@ -30,18 +35,19 @@ def failure_of(sequence: int, item: FailedItem) -> Failure:
     )
 
 
-async def failures(engine: Engine) -> AsyncGenerator[Failure]:
-    """Return all failures, oldest first."""
-    layout, sequence = engine.layout, 0
+async def failures(engine: Engine, after: int = 0) -> AsyncGenerator[Failure]:
+    """Return all failures, oldest first.
+
+    :param after: the id of the failure before the first one.
+    """
+    stream, subject, sequence = engine.layout.stream("failed"), engine.layout.subject("failed", ">"), after
     while True:
         try:
-            found = await engine.js.get_msg(
-                layout.stream("failed"), sequence + 1, layout.subject("failed", ">"), direct=True, next=True
-            )
+            found = await engine.js.get_msg(stream, sequence + 1, subject, next=True)
         except NotFoundError:
             return
         sequence = found.seq or 0
-        yield failure_of(sequence, decode_failed(found.data or b""))
+        yield _failure(sequence, decode_failed(found.data or b""))
 
 
 async def retry(engine: Engine, failure_id: str) -> bool:
@@ -49,26 +55,62 @@ async def retry(engine: Engine, failure_id: str) -> bool:
 
     :returns: whether there is such a failure.
     """
-    layout = engine.layout
+    layout, js = engine.layout, engine.js
     if not failure_id.isdecimal() or failure_id == "0":
         return False
-    try:
-        found = await engine.js.get_msg(layout.stream("failed"), int(failure_id), direct=True)
-    except NotFoundError:
+    found = await engine.find(layout.stream("failed"), sequence=int(failure_id))
+    if found is None:
         return False
-    item = decode_failed(found.data or b"")
-    # If the process ends in between, the failure is still there, and the engine recognizes the copy.
+    item = decode_failed(found)
     if (message := item.inbound) is not None:
-        key, account = message.key, message.account
-        record: bytes = encode_record(replace(message, retried=message.retried + 1))
-        subject, retried = layout.waiting(account, message.dialog, key), message.retried + 1
+        key, account, retried = message.key, message.account, message.retried + 1
+        record: bytes = encode_record(replace(message, retried=retried))
+        subject = layout.waiting(account, message.dialog, key)
+        attempts = layout.stream("attempts")
+        await js.purge_stream(f"KV_{attempts}", subject=f"$KV.{attempts}.{token(account)}.{token(key)}")
     else:
         reply = item.outbound
         assert reply is not None
-        key, account = reply.id, reply.account
-        record = encode_record(replace(reply, retried=reply.retried + 1))
-        subject, retried = layout.of("out", account, key), reply.retried + 1
-    await engine.js.purge_stream(layout.stream("done"), subject=layout.of("done", account, key))
+        key, account, retried = reply.id, reply.account, reply.retried + 1
+        record = encode_record(replace(reply, retried=retried))
+        subject = layout.of("out", account, key)
+    # If the process ends in between, the failure is still there, and the engine recognizes the copy.
+    await js.purge_stream(layout.stream("done"), subject=layout.of("done", account, key))
     await engine.publish(subject, record, f"{account}:{key}:{retried}")
-    await engine.js.delete_msg(layout.stream("failed"), int(failure_id))
+    await js.delete_msg(layout.stream("failed"), int(failure_id))
     return True
+
+
+class Failures:
+    """What failed, as `bot.failed()` knows it.
+
+    :ivar latest: the latest failures by id, oldest first.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen = (0, 0)
+        """How many there were, and the number of the last one."""
+        self.latest: dict[str, Failure] = {}
+
+    async def look(self) -> None:
+        """Learn what has failed, and what is retried, anywhere in the fleet."""
+        await self._engine.insist("read what failed", self._look)
+
+    async def _look(self) -> None:
+        engine = self._engine
+        state = (await engine.js.stream_info(engine.layout.stream("failed"))).state
+        (count, last), seen = self._seen, (state.messages, state.last_seq)
+        if seen == self._seen:
+            return
+        if seen[0] - count != seen[1] - last:  # Some are gone.
+            last = max(0, seen[1] - FURTHEST)
+            self.latest.clear()
+        async for failure in failures(engine, last):
+            note_failure(self.latest, failure)
+        self._seen = seen
+
+    async def retry(self, failure_id: str) -> None:
+        """Let a failed message or reply wait again."""
+        self.latest.pop(failure_id, None)
+        await self._engine.insist("retry what failed", lambda: retry(self._engine, failure_id))

@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final, NoReturn, cast
 
 import msgspec

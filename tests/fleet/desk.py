@@ -1,0 +1,202 @@
+"""What stands in for gateways in the tests of workers, and runs workers."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from connectycube.bots import Bot
+from connectycube.bots.content import decode_content, encode, key_of
+from connectycube.bots.fleet.engine import Address, Engine
+from connectycube.bots.fleet.records import (
+    Inbound,
+    Outbound,
+    Problem,
+    Request,
+    decode_outbound,
+    decode_request,
+    encode_record,
+)
+from connectycube.bots.fleet.worker import Worker
+from connectycube.chat import ChatMessage
+from tests.integration.support import Seen
+
+BOT_ID = 7
+"""The user id of the account `bot`."""
+
+
+class Desk:
+    """Publishes messages and takes replies, as gateways do.
+
+    :ivar replies: the account, the dialog and the text of each reply, in order.
+    :ivar records: these replies.
+    :ivar requests: what workers have asked the gateway of the account `bot`.
+    :ivar answer: what it answers them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.layout = engine.layout
+        self.replies: Seen[tuple[str, str, str | None]] = Seen()
+        self.records: Seen[Outbound] = Seen()
+        self.requests: Seen[Request] = Seen()
+        self.answer = b""
+        self._count = 0
+
+    async def open(self) -> None:
+        nc, deliver = self.engine.nc, self.engine.nc.new_inbox()
+        await nc.subscribe(deliver, cb=self._sent)
+        await nc.subscribe(self.layout.subject("do", "bot"), cb=self._asked)
+        config = ConsumerConfig(durable_name="desk", deliver_subject=deliver, ack_policy=AckPolicy.EXPLICIT)
+        await self.engine.js.add_consumer(self.layout.stream("out"), config)
+
+    async def _sent(self, message: Msg) -> None:
+        record = decode_outbound(message.data)
+        self.records.append(record)
+        self.replies.append((record.account, record.dialog, decode_content(bytes(record.content)).body))
+        await self.engine.publish(self.layout.of("done", record.account, record.id), b"")
+        await message.ack()
+
+    async def _asked(self, message: Msg) -> None:
+        self.requests.append(decode_request(message.data))
+        await message.respond(self.answer)
+
+    def message(self, sender: int, text: str) -> ChatMessage:
+        """A private message to the bot."""
+        self._count += 1
+        return ChatMessage(
+            id=f"{self._count:024x}",
+            body=text,
+            sender_id=sender,
+            recipient_id=BOT_ID,
+            dialog_id=None,
+            type="chat",
+            date_sent=dt.datetime.now(dt.UTC),
+        )
+
+    async def say(self, sender: int, text: str, account: str = "bot") -> ChatMessage:
+        """Publish a private message, as the gateway of an account does."""
+        message = self.message(sender, text)
+        await self.publish(message, account)
+        return message
+
+    async def publish(self, message: ChatMessage, account: str = "bot") -> bool:
+        record = Inbound(
+            account=account,
+            user_id=BOT_ID,
+            key=key_of(message),
+            dialog=str(message.sender_id),
+            message=msgspec.Raw(encode(message)),
+        )
+        subject = self.layout.waiting(account, record.dialog, record.key)
+        return await self.engine.publish(subject, encode_record(record), f"{account}:{record.key}")
+
+    async def tell(self, record: Outbound, problem: Problem) -> None:
+        """Tell a worker that a reply was refused."""
+        assert record.worker is not None
+        await self.engine.nc.publish(self.layout.subject("told", record.worker), encode_record(problem))
+
+    async def unhandled(self) -> int:
+        """How many messages the stream has."""
+        return (await self.engine.js.stream_info(self.layout.stream("in"))).state.messages
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Engine]:
+    """A connection."""
+    engine = Engine(Address.parse(url))
+    await engine.open()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+@asynccontextmanager
+async def desk(url: str) -> AsyncIterator[Desk]:
+    """A stand-in for gateways."""
+    async with opened(url) as engine:
+        found = Desk(engine)
+        await found.open()
+        yield found
+
+
+@asynccontextmanager
+async def working(url: str, bot: Bot, **options: Any) -> AsyncIterator[Worker]:
+    """A worker in this process, with a connection of its own."""
+    async with opened(url) as engine:
+        worker = Worker(engine, bot, **options)
+        serving = asyncio.create_task(worker.serve())
+        try:
+            yield worker
+        finally:
+            await worker.stop()
+            await serving
+
+
+class Process:
+    """A worker in a process of its own.
+
+    :ivar lines: what it has printed.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def line(self) -> str:
+        """The next line that it prints; empty at its end."""
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode().strip()
+
+    async def kill(self) -> None:
+        """Kill it with SIGKILL, unless it has ended."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()
+
+
+HEAD = """
+import asyncio, os, sys
+from connectycube.bots import Bot, Context
+from connectycube.bots.fleet.engine import Address, Engine
+from connectycube.bots.fleet.worker import Worker
+"""
+
+TAIL = """
+async def main() -> None:
+    engine = Engine(Address.parse(sys.argv[1]))
+    await engine.open()
+    await Worker(engine, bot).serve()
+
+asyncio.run(main())
+"""
+
+
+@asynccontextmanager
+async def process(folder: Path, url: str, program: str) -> AsyncIterator[Process]:
+    """A worker in a process of its own.
+
+    :param program: makes the `bot`.
+    """
+    path = folder / "worker.py"
+    path.write_text(HEAD + program + TAIL)
+    found = Process(
+        await asyncio.create_subprocess_exec(sys.executable, str(path), url, stdout=asyncio.subprocess.PIPE)
+    )
+    try:
+        yield found
+    finally:
+        await found.kill()
