@@ -9,7 +9,6 @@ import httpx
 
 from connectycube.rest import AsyncConnectyCube, ConfigurationError
 
-
 if TYPE_CHECKING:
     from .accounts import Account
 

@@ -112,5 +112,4 @@ class Failures:
 
     async def retry(self, failure_id: str) -> None:
         """Let a failed message or reply wait again."""
-        self.latest.pop(failure_id, None)
         await self._engine.insist("retry what failed", lambda: retry(self._engine, failure_id))

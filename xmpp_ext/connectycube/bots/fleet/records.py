@@ -129,7 +129,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     call: str
     place: int | str | None = None
-    message: msgspec.Raw | None = None
+    message: msgspec.Raw = msgspec.Raw(b"null")
     message_id: str | None = None
     body: str | None = None
     last: bool = True

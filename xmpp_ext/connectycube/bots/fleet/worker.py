@@ -89,7 +89,7 @@ class Worker:
         self._parts: dict[str, _Part] = {}
         self._subscriptions: list[Subscription] = []
         self._serving: asyncio.Task[None] | None = None
-        self._deliver = f"{engine.nc.new_inbox()}."
+        self._deliver = engine.nc.new_inbox()
         names = map(str, range(engine.layout.partitions))
         self._leases = Leases(
             EngineBucket(engine),
@@ -123,7 +123,7 @@ class Worker:
         nc = self._engine.nc
         unlimited = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}  # The engine limits what is not handled.
         self._subscriptions = [
-            await nc.subscribe(f"{self._deliver}*", cb=self._received, **unlimited),
+            await nc.subscribe(self._deliver, cb=self._received, **unlimited),
             await nc.subscribe(self._engine.layout.subject("told", self.id), cb=self._told),
         ]
         jobs = self._calls.jobs
@@ -166,7 +166,7 @@ class Worker:
 
     async def _take(self, lease: Lease) -> None:
         bot = self._bot
-        inbox = Inbox(self._engine, lease, f"{self._deliver}{lease.name}", self._has_failed)
+        inbox = Inbox(self._engine, lease, self._deliver, self._has_failed)
         handling = Handling(
             bot, inbox, partial(self._link, lease), self._calls, bot._stats, bot._attempts, bot._handler_timeout
         )
@@ -190,7 +190,7 @@ class Worker:
         await part.inbox.close(grace)
 
     async def _received(self, message: Msg) -> None:
-        part = self._parts.get(message.subject.removeprefix(self._deliver))
+        part = self._parts.get(message.subject.split(".")[-3])  # P.in.PARTITION.ACCOUNT.KEY
         if part is not None and (entry := part.inbox.received(message)) is not None:
             part.dispatcher.feed([entry])
 
@@ -264,6 +264,7 @@ class Worker:
 
     def retry(self, failure_id: str) -> None:
         """Let a failed message or reply wait again."""
+        del self._failures.latest[failure_id]
         self._calls.background.begin(self._failures.retry(failure_id))
 
     def _has_failed(self) -> None:
