@@ -12,10 +12,11 @@ import pytest
 from connectycube.chat import AsyncChat, ChatError, Reconnecting, StreamConflict
 from connectycube.chat.connection.fence import FencedSocket
 from tests.integration.chats import Person, Users
+from tests.integration.lines import FAST
 from tests.integration.proxy import FaultProxy
 from tests.integration.server import Server
 from tests.integration.support import drained, run
-from tests.integration.test_transports import FAST, options
+from tests.integration.test_transports import options
 
 Act = Callable[[AsyncChat, FaultProxy], Awaitable[object]]
 
