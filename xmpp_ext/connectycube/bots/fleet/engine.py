@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import evolve, field, frozen
@@ -36,6 +36,8 @@ SECOND_COPY: Final = 10077
 """The error code of the engine when a subject is in use already."""
 OPTIONS: Final = {"prefix": str, "partitions": int, "ttl": float, "replicas": int}
 FILES: Final = ("creds", "nkey", "ca", "cert", "key")
+
+T = TypeVar("T")
 
 logger = logging.getLogger("connectycube.bots")
 
@@ -229,18 +231,46 @@ class Engine:
         :raises StoreError: if the connection is closed first.
         """
         headers = None if message_id is None else {"Nats-Msg-Id": message_id}
+
+        async def publish() -> bool:
+            try:
+                return not (await self.js.publish(subject, payload, headers=headers)).duplicate
+            except APIError as error:
+                if error.err_code == SECOND_COPY:
+                    return False
+                raise
+
+        return await self.insist("store a message", publish)
+
+    async def find(self, stream: str, subject: str | None = None, sequence: int | None = None) -> bytes | None:
+        """Return the last message on a subject of a stream, or that of a sequence number; `None` if there is none.
+
+        :raises StoreError: if the connection is closed first.
+        """
+
+        async def find() -> bytes | None:
+            try:
+                # Not from any server that has the stream: another may not have the latest message yet.
+                return (await self.js.get_msg(stream, sequence, subject)).data or b""
+            except NotFoundError:
+                return None
+
+        return await self.insist("read a message", find)
+
+    async def insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call until it succeeds.
+
+        :param what: what the call does, for the log.
+        :raises StoreError: if the connection is closed first.
+        """
         pause = FIRST_PAUSE
         while True:
             try:
-                ack = await self.js.publish(subject, payload, headers=headers)
+                return await call()
             except (NatsError, APIError, NoStreamResponseError) as error:
-                if isinstance(error, APIError) and error.err_code == SECOND_COPY:
-                    return False
                 if self._closing:
-                    raise FleetError(self.name, "was closed before everything was stored") from error
+                    raise FleetError(self.name, f"was closed before it could {what}") from error
                 level = logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG
-                logger.log(level, "%s can't store a message, retrying: %s", self.name, error)
-            else:
-                return not ack.duplicate
+                logger.log(level, "%s can't %s, retrying: %s", self.name, what, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

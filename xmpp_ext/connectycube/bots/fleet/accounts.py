@@ -1,0 +1,17 @@
+"""The accounts of a fleet."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+__all__ = ["Account"]
+
+
+@frozen
+class Account:
+    """An account of a fleet."""
+
+    name: str
+    login: str | None = None
+    password: str = field(default="", repr=False)
+    user_id: int | None = None
