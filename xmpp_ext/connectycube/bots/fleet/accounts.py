@@ -11,7 +11,10 @@ __all__ = ["Account"]
 class Account:
     """An account of a fleet."""
 
-    name: str
     login: str | None = None
     password: str = field(default="", repr=False)
     user_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.login or str(self.user_id)

@@ -187,7 +187,7 @@ class Served:
             cube = self._setup.cube().with_session()
             stack.push_async_callback(cube.aclose)
             user_id = (await cube.login(login=account.login, password=account.password)).user_id
-        options = {"send_timeout": None, **self._setup.chat}
+        options: dict[str, Any] = {"send_timeout": None, **self._setup.chat}
         return cube, AsyncChat(cube, user_id=user_id, password=account.password, **options)
 
     def _set_up(
