@@ -24,9 +24,9 @@ def test_accounts_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         '[[accounts]]\nlogin = "c"\nuser_id = 8\npassword = "three"\n',
     )
     assert load_accounts(spec) == [
-        Account("a", "a", "one"),
-        Account("7", None, "two", 7),
-        Account("c", "c", "three", 8),
+        Account("a", "one"),
+        Account(None, "two", 7),
+        Account("c", "three", 8),
     ]
 
 
@@ -35,15 +35,15 @@ def test_accounts_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "BOT_1_LOGIN": "a", "BOT_1_PASSWORD": "one", "BOT_2_USER_ID": "7", "BOT_2_PASSWORD": "two", "BOT_4_LOGIN": "d",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    assert load_accounts("env:BOT_{n}") == [Account("a", "a", "one"), Account("7", None, "two", 7)]
+    assert load_accounts("env:BOT_{n}") == [Account("a", "one"), Account(None, "two", 7)]
 
 
 def test_accounts_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "fleet_accounts_here.py").write_text(
         "from connectycube.bots.fleet.accounts import Account\n"
-        f"def good(): return (Account(str(n), user_id=n, password={SECRET!r}) for n in range(1, 3001))\n"
+        f"def good(): return (Account(user_id=n, password={SECRET!r}) for n in range(1, 3001))\n"
         "def other(): return [1]\n"
-        "def incomplete(): return [Account('a', 'a')]\n"
+        "def incomplete(): return [Account('a')]\n"
         "def failing(): raise ValueError('no database')\n"
         "number = 1\n"
     )

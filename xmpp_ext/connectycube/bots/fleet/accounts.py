@@ -38,17 +38,20 @@ class AccountsError(ConnectyCubeError):
 
 @frozen
 class Account:
-    """An account that a gateway connects.
+    """An account that a gateway connects: by its login, by its user id, or by a login whose user id is known.
 
-    :ivar name: identifies it in the fleet: its login, or its user id.
-    :ivar login: with it, the gateway has a REST session, and reads missed messages from the history.
-    :ivar user_id: without a login, the chat alone uses it.
+    :ivar login: with it, the gateway has a REST session, and reads missed messages from the history. An account with a
+        user id alone has only the chat.
     """
 
-    name: str
     login: str | None = None
     password: str = field(default="", repr=False)
     user_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What identifies it in the fleet: its login, or else its user id."""
+        return self.login or str(self.user_id)
 
 
 def load_accounts(spec: str) -> list[Account]:
@@ -89,10 +92,9 @@ def _account(source: str, where: str, values: Mapping[str, Any]) -> Account:
         raise AccountsError(source, f"{where}: user_id must be a whole number above 0")
     if login is None and user_id is None:
         raise AccountsError(source, f"{where} has neither login nor user_id")
-    name = login or str(user_id)
     if not isinstance(password, str) or not password:
-        raise AccountsError(source, f"{where} ({name}) has no password")
-    return Account(name, login, password, user_id)
+        raise AccountsError(source, f"{where} ({login or user_id}) has no password")
+    return Account(login, password, user_id)
 
 
 def _from_file(spec: str) -> Iterator[Account]:
