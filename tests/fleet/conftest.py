@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from connectycube.sandbox import Sandbox
+from tests.bots.conftest import World
+
 from .server import NatsServer
 
 
@@ -15,3 +18,8 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
     """A server of its own for a test, which may kill it."""
     with NatsServer(tmp_path / "nats") as server:
         yield server
+
+
+@pytest.fixture
+def world(connectycube_sandbox: Sandbox, tmp_path: Path) -> World:
+    return World(connectycube_sandbox, tmp_path)

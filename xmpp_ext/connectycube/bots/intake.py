@@ -100,9 +100,8 @@ class Intake:
 
     async def put_answered(self, messages: Sequence[ChatMessage]) -> None:
         """Store messages as handled, so that a later look at the history does not find them."""
-        entries = [_entry(message, from_history=True) for message in messages]
-        for entry in compress(entries, await self._store.put(entries)):
-            self._store.finish(entry.key)
+        if messages:
+            await self._store.put_answered([_entry(message, from_history=True) for message in messages])
 
 
 def _entry(message: ChatMessage, from_history: bool = False) -> Entry:

@@ -76,6 +76,13 @@ class MemoryStore:
             self._rows[entry.key] = self._rows.pop(entry.key)
         return False
 
+    def put_answered(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Store messages as handled, unless they were stored before."""
+        for entry in entries:
+            if self._put(entry, move=False):
+                self._close(entry.key)
+        return _future(None)
+
     def _waiting(self) -> list[Entry]:
         return [row.content for row in self._rows.values() if row.failure is None and isinstance(row.content, Entry)]
 

@@ -75,14 +75,14 @@ class Outbox:
         await self._until(lambda: len(self._waiting) < MOST_WAITING or self._stopped)
         stored = await self._store.put_reply(reply)
         if stored is not None:
-            self._add(stored, report)
+            self.add(stored, report)
         return SentMessage(id=message_id, dialog_id=content.dialog_id, date_sent=dt.datetime.now(dt.UTC))
 
     async def load(self) -> None:
         """Take up what is only in the store, as an earlier process or a retry may have left it."""
         for reply in await self._store.unsent(self._last):
             if reply.position > self._last:
-                self._add(reply, None)
+                self.add(reply)
 
     async def left(self, reply_id: str) -> None:
         """Wait until the server has a reply or has refused it."""
@@ -93,7 +93,8 @@ class Outbox:
         self._sending = True
         self._pump()
 
-    def _add(self, reply: Reply, report: Report | None) -> None:
+    def add(self, reply: Reply, report: Report | None = None) -> None:
+        """Send a reply that is stored, after those with lower positions."""
         self._last = max(self._last, reply.position)
         self._leaving.add(reply.id)
         heapq.heappush(self._waiting, (reply.position, reply, report, copy_context()))

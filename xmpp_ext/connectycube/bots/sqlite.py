@@ -15,6 +15,7 @@ from .store import MOST_FAILURES, Counts, Entry, Failure, Reply, note_failure
 
 __all__ = ["SqliteStore"]
 
+FINISH: Final = "UPDATE items SET state = 1, content = NULL, error = NULL WHERE key = ?"
 FAILURE: Final = "key, kind, dialog, error, at, content"
 
 
@@ -41,6 +42,16 @@ class SqliteStore(Database):
             return [self._put(connection, entry, entry.key in moved) for entry in entries]
 
         return self.call(put)
+
+    def put_answered(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Store messages as handled, unless they were stored before."""
+
+        def put_answered(connection: Connection) -> None:
+            for entry in entries:
+                if self._put(connection, entry, move=False):
+                    connection.execute(FINISH, (entry.key,))
+
+        return self.call(put_answered)
 
     def _put(self, connection: Connection, entry: Entry, move: bool) -> bool:
         position = self._insert(connection, MESSAGE, entry.key, entry.dialog, entry.message, entry.from_history)
@@ -120,7 +131,7 @@ class SqliteStore(Database):
         """Note that a message was handled."""
 
         def finish(connection: Connection) -> None:
-            connection.execute("UPDATE items SET state = 1, content = NULL, error = NULL WHERE key = ?", (key,))
+            connection.execute(FINISH, (key,))
 
         return self.call(finish)
 

@@ -149,8 +149,8 @@ class Arrivals(Protocol):
         """
         ...
 
-    def finish(self, key: str) -> asyncio.Future[None]:
-        """Note that a message was handled."""
+    def put_answered(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Store messages as handled, unless they were stored before."""
         ...
 
     def known(self, ids: Collection[str], until: dt.datetime | None) -> asyncio.Future[set[str]]:

@@ -166,6 +166,16 @@ class AsyncChat(Connection, MessageCalls, StanzaCalls):
         self._traffic.inbox.keep = keep
         return self._features.mark_delivered
 
+    def _fence(self, may_write: Callable[[], bool]) -> None:
+        """Ask a function before each write to the socket. Once it returns `False`, nothing more is written.
+
+        The connection is then cut, and the chat ends with `StreamConflict`, as it does if it has to connect again. Set
+        it before `connect`.
+
+        :param may_write: called in the event loop. It must be quick.
+        """
+        self._traffic.may_write = may_write
+
     # -- presence
 
     async def ping(self, user_id: UserId | None = None, *, timeout: float | None = None) -> float:

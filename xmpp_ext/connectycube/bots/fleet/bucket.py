@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import Final, Protocol
 
 from attrs import frozen
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, KeyWrongLastSequenceError
-from nats.js.kv import KeyValue
+from nats.js.kv import KV_MARKER_REASON, KV_OP, KeyValue
 
 from .engine import Engine, FleetError
 
@@ -76,6 +78,8 @@ class EngineBucket:
         # An answer that takes longer than the pause between two renewals is of no use.
         self._js = engine.nc.jetstream(timeout=self.ttl / 3)
 
+        bucket = engine.layout.stream("leases")
+        self._stream, self._prefix = f"KV_{bucket}", f"$KV.{bucket}."
         self._kv: KeyValue | None = None
 
     async def put(self, key: str, value: bytes, last: int) -> int | None:
@@ -94,28 +98,34 @@ class EngineBucket:
                     raise
 
     async def watch(self) -> AsyncGenerator[Change | None, None]:
+        # Not by nats-py's watcher: it leaves a subscription and its task behind whenever it can't begin.
         reconnected = self._engine.reconnected
+        inbox = self._engine.nc.new_inbox()
         with self._answered():
-            watcher = await (await self._open()).watchall()
-        # A server that was restarted has forgotten the watcher.
-        ending = asyncio.ensure_future(self._stop(watcher, reconnected))
+            subscription = await self._engine.nc.subscribe(inbox)
+        # A server that was restarted has forgotten the consumer.
+        ending = asyncio.ensure_future(_unsubscribe(subscription, reconnected))
         try:
-            async for entry in watcher:
-                if entry is None:
+            with self._answered():
+                info = await self._js.add_consumer(self._stream, _latest(inbox, f"{self._prefix}>"))
+            is_empty = not info.num_pending and not (info.delivered and info.delivered.consumer_seq)
+            if is_empty:
+                yield None
+            is_complete, count = is_empty, 0
+            async for message in subscription.messages:
+                count += 1
+                if message.metadata.sequence.consumer != count:
+                    return
+                headers = message.headers or {}
+                is_gone = KV_OP in headers or KV_MARKER_REASON in headers
+                key = message.subject.removeprefix(self._prefix)
+                yield Change(key, None if is_gone else message.data, message.metadata.sequence.stream)
+                if not is_complete and not message.metadata.num_pending:
+                    is_complete = True
                     yield None
-                else:
-                    yield Change(entry.key, None if entry.operation else entry.value, entry.revision or 0)
         finally:
             ending.cancel()
-            await self._stop(watcher)
-
-    @staticmethod
-    async def _stop(watcher: KeyValue.KeyWatcher, when: asyncio.Event | None = None) -> None:
-        if when is not None:
-            await when.wait()
-        # It may be stopped already, or the connection closed.
-        with contextlib.suppress(NatsError):
-            await watcher.stop()  # type: ignore[no-untyped-call]
+            await _unsubscribe(subscription)
 
     async def _open(self) -> KeyValue:
         if self._kv is None:
@@ -123,8 +133,30 @@ class EngineBucket:
         return self._kv
 
     @contextlib.contextmanager
-    def _answered(self) -> Iterator[None]:
+    def _answered(self) -> Generator[None, None, None]:
         try:
             yield
         except NatsError as error:
-            raise FleetError(self._engine.name, f"does not answer: {error or type(error).__name__}") from error
+            raise FleetError(
+                self._engine.name, f"does not answer for the leases: {error or type(error).__name__}"
+            ) from error
+
+
+def _latest(inbox: str, subjects: str) -> ConsumerConfig:
+    """Return a consumer that delivers the latest state of each key, and then its changes."""
+    return ConsumerConfig(
+        deliver_subject=inbox,
+        filter_subject=subjects,
+        deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+        ack_policy=AckPolicy.NONE,
+        mem_storage=True,
+        num_replicas=1,
+    )
+
+
+async def _unsubscribe(subscription: Subscription, when: asyncio.Event | None = None) -> None:
+    if when is not None:
+        await when.wait()
+    # It may have ended already, with the connection or before.
+    with contextlib.suppress(NatsError):
+        await subscription.unsubscribe()

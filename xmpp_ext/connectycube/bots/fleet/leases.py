@@ -218,6 +218,7 @@ class Leases:
     # -- what the bucket holds
 
     async def _watch(self) -> None:
+        level = logging.WARNING
         while True:
             self._fresh = {}
             try:
@@ -226,11 +227,13 @@ class Leases:
                     async for change in changes:
                         limit.reschedule(asyncio.get_running_loop().time() + self._ttl)
                         if change is None:
+                            level = logging.WARNING
                             self._sync()
                         else:
                             self._note(change.key, change.value, change.revision)
             except (FleetError, TimeoutError) as error:
-                logger.debug("the leases can't be watched: %s", error)
+                logger.log(level, "the leases can't be watched: %s", error or "no change was seen")
+                level = logging.DEBUG
                 await asyncio.sleep(self._ttl / 10)
 
     def _sync(self) -> None:

@@ -17,6 +17,7 @@ from ..machines import connection as con
 from ..machines.connection import Reason
 from . import tls as _tls
 from .dialing import Dialer
+from .fence import FencedSocket
 from .negotiation import Login, negotiate, reason_of
 from .stream import Refusal, Stream, StreamBroken
 from .traffic import Traffic
@@ -76,8 +77,13 @@ async def attempt(traffic: Traffic, dialer: Dialer, step: Callable[[con.Event], 
 async def _open(traffic: Traffic, dialer: Dialer) -> Stream:
     """Open the connection: TCP, TLS if it comes first, and the WebSocket if there is one."""
     settings, loop = traffic.settings, traffic.loop
+    if traffic.fenced:
+        raise ConnectionAbortedError("the fence is closed")
     sock = await dialer.dial()
     stream = Stream(loop, settings.context, settings.addresses.host, settings.certified)
+    if traffic.may_write is not None:
+        stream.may_write = traffic.may_write
+        sock = FencedSocket(sock, traffic.may_write)
     if settings.url is None:
         await _start(traffic, stream, sock)
         return stream

@@ -306,6 +306,11 @@ class Driver:
 
     def _lost(self, error: ConnectError) -> None:
         """The connection was lost, or the attempt to make one failed."""
+        if self.traffic.fenced:
+            # Another process may be connected in place of this one.
+            fenced = connect_error(Reason.CONFLICT, f"the connection to {self._server} belongs to another process now")
+            fenced.__cause__ = error
+            error = fenced
         self.error = error
         if isinstance(error.__cause__, StreamBroken) and error.__cause__.error is not None:
             stream_error = error.__cause__.error

@@ -65,6 +65,7 @@ class Stream(XMLStream):
     :ivar refused: the condition of the server's stream error; empty without one.
     :ivar certified: the name in the server's certificate.
     :ivar secure: whether the connection uses TLS.
+    :ivar may_write: asked before each write.
     :ivar deferred: elements that arrived during the negotiation and belong to the session.
     """
 
@@ -85,6 +86,7 @@ class Stream(XMLStream):
         self.last_data = loop.time()
         self._parser: StreamParser | None = None
         self.writable = True
+        self.may_write: Callable[[], bool] = _always
         self._holds: set[str] = set()
         self.on_writable: Callable[[], None] | None = None
         self.refused = ""
@@ -175,8 +177,12 @@ class Stream(XMLStream):
 
     def send_raw(self, data: str | bytes) -> None:
         """Write to the socket. slixmpp's own method would log everything, passwords included."""
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.may_write():
             self.transport.write(data.encode() if isinstance(data, str) else data)
+        else:
+            self.transport.abort()
 
     def _opened(self, root: Element) -> None:
         if root.tag != f"{{{STREAMS}}}stream":
@@ -315,6 +321,11 @@ class Stream(XMLStream):
 
 def _ignore(_: Element) -> None:
     """Ignore an element that arrives after the stream was closed here."""
+
+
+def _always() -> bool:
+    """Allow every write: there is no fence."""
+    return True
 
 
 def _nothing() -> None:

@@ -89,6 +89,7 @@ class Traffic:
     :ivar max_size: bytes that a stanza may have, as configured or announced by the server.
     :ivar on_asked: called with the time when the server begins to owe an answer.
     :ivar asked_at: since when the server owes an answer, or when it last gave one of several; `None` if it owes none.
+    :ivar may_write: the fence: asked before each write to the socket.
     :ivar burden: the most bytes ahead of such a question.
     :ivar unanswered_resumptions: how many attempts in a row to resume the session got no answer.
     """
@@ -100,6 +101,7 @@ class Traffic:
         self.receive: Callable[[Stanza], None] = _ignore
         self.inbox = Inbox(self.manage)
         self.on_asked: Callable[[float], None] = _ignore
+        self.may_write: Callable[[], bool] | None = None
         self.max_size = settings.max_stanza_size
         self.scram = False
         self.ids = IdMaker()
@@ -255,6 +257,11 @@ class Traffic:
             raise NotConnected(OFFLINE)
 
     # -- for the driver
+
+    @property
+    def fenced(self) -> bool:
+        """Whether nothing may be written any more."""
+        return self.may_write is not None and not self.may_write()
 
     def learn(self, limits: StreamLimits | None) -> None:
         """Respect the limits that the server announces (XEP-0478)."""

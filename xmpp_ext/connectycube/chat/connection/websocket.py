@@ -168,8 +168,12 @@ class WebSocket(asyncio.Protocol):
 
     def _flush(self) -> None:
         data = b"".join(self._websocket.data_to_send())
-        if data and not self.is_closing():
+        if not data or self.is_closing():
+            return
+        if self._stream.may_write():
             self._transport.write(data)
+        else:
+            self._transport.abort()
 
 
 def _messages(text: str, domain: str) -> Iterator[str]:

@@ -1,0 +1,138 @@
+"""Gateways on a real NATS server and a sandbox, and a stand-in for the workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
+from nats.js.errors import NotFoundError
+
+from connectycube.bots.content import Content, encode
+from connectycube.bots.fleet.accounts import Account
+from connectycube.bots.fleet.engine import Address, Engine
+from connectycube.bots.fleet.gateway import Gateway
+from connectycube.bots.fleet.records import (
+    Inbound,
+    Outbound,
+    Problem,
+    Request,
+    decode_inbound,
+    decode_problem,
+    encode_record,
+)
+from tests.bots.conftest import PASSWORD, World
+from tests.integration.support import Seen
+
+__all__ = ["BOT", "Workers", "gateway", "workers"]
+
+BOT = Account(login="bot", password=PASSWORD)
+WORKER = "w1"
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Engine]:
+    engine = Engine(Address.parse(url))
+    await engine.open()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+class Workers:
+    """What the workers see: the stream of messages, and ways to reply.
+
+    :ivar problems: what they are told of refused replies.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.layout = engine.layout
+        self.problems: Seen[Problem] = Seen()
+
+    async def told(self, message: Msg) -> None:
+        self.problems.append(decode_problem(message.data))
+
+    async def stored(self, stream: str, subject: str) -> list[RawStreamMsg]:
+        """What a stream holds."""
+        found: list[RawStreamMsg] = []
+        sequence = 0
+        while True:
+            try:
+                found.append(
+                    await self.engine.js.get_msg(
+                        self.layout.stream(stream), sequence + 1, self.layout.subject(*subject.split(".")), next=True
+                    )
+                )
+            except NotFoundError:
+                return found
+            sequence = found[-1].seq or 0
+
+    async def inbound(self, subject: str = "in.>") -> list[Inbound]:
+        """The messages that wait to be handled."""
+        return [decode_inbound(one.data or b"") for one in await self.stored("in", subject)]
+
+    async def texts(self, count: int, subject: str = "in.>") -> list[str]:
+        """The texts of the messages that wait to be handled, once there are so many."""
+        while len(found := await self.inbound(subject)) < count:
+            await asyncio.sleep(0.02)
+        return [msgspec.json.decode(one.message)["body"] for one in found]
+
+    async def done(self, count: int) -> list[str]:
+        """The keys and ids of what is done, once there are so many."""
+        while len(found := await self.stored("done", "done.>")) < count:
+            await asyncio.sleep(0.02)
+        return [(one.subject or "").rpartition(".")[2] for one in found]
+
+    async def handle(self) -> None:
+        """Handle everything that waits, as a worker does."""
+        for raw, record in zip(await self.stored("in", "in.>"), await self.inbound(), strict=True):
+            await self.engine.publish(self.layout.of("done", record.account, record.key), b"")
+            await self.engine.js.delete_msg(self.layout.stream("in"), raw.seq or 0)
+
+    async def reply(self, number: int, to: int | str, body: str, account: str = "bot") -> str:
+        """Publish a reply, and return its id."""
+        content = Content(to=to, body=body)
+        reply_id = f"{number:024x}"
+        record = Outbound(
+            account=account, id=reply_id, dialog=str(to), content=msgspec.Raw(encode(content)), worker=WORKER
+        )
+        await self.engine.publish(self.layout.of("out", account, reply_id), encode_record(record), reply_id)
+        return reply_id
+
+    async def ask(self, account: str = "bot", **request: Any) -> Problem | None:
+        """Ask the gateway that holds an account."""
+        found = await self.engine.nc.request(
+            self.layout.subject("do", account), encode_record(Request(**request)), timeout=30
+        )
+        return decode_problem(found.data) if found.data else None
+
+
+@asynccontextmanager
+async def workers(url: str) -> AsyncIterator[Workers]:
+    async with opened(url) as engine:
+        found = Workers(engine)
+        await engine.nc.subscribe(engine.layout.subject("told", WORKER), cb=found.told)
+        yield found
+
+
+@asynccontextmanager
+async def gateway(world: World, url: str, *accounts: Account, **options: Any) -> AsyncIterator[Gateway]:
+    """A gateway in this process."""
+    sandbox = world.sandbox
+    options["chat"] = {**world.chat_options, **options.pop("chat", {})}
+    rest = {"app_id": sandbox.app_id, "auth_key": sandbox.auth_key, "base_url": sandbox.api_url}
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(opened(url))
+        found = Gateway(engine, accounts or [BOT], rest=rest, **options)
+        serving = asyncio.ensure_future(found.serve())
+        try:
+            yield found
+        finally:
+            await found.stop()
+            await serving

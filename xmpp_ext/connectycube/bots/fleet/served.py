@@ -1,0 +1,254 @@
+"""An account that a gateway holds: logged in, connected, and connected again if it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from connectycube.chat import (
+    AsyncChat,
+    Connected,
+    ConnectionFailed,
+    Disconnected,
+    MessageBlocked,
+    MessageFailed,
+    MessageReceived,
+    NotConnected,
+    Reconnected,
+    Reconnecting,
+)
+from connectycube.rest import AsyncConnectyCube, ConnectyCubeError
+
+from ..backfill import Backfill
+from ..calls import text_of
+from ..intake import Intake
+from ..models import Stats
+from ..outbox import Outbox
+from ..store import StoreError
+from .accounts import Account
+from .engine import Engine
+from .inlet import Inlet
+from .leases import Lease
+from .outlet import Outlet
+
+__all__ = ["Listener", "Ready", "Served", "Setup"]
+
+FIRST_PAUSE: Final = 2.0
+"""Seconds before an account is tried again that could not log in or was disconnected; doubled each time."""
+LONGEST_PAUSE: Final = 300.0
+GRACE: Final = 10.0
+"""Seconds that replies have to be sent when an account goes to another gateway, and again to be acknowledged."""
+
+Listener: TypeAlias = tuple[tuple[type[Any], ...], Callable[[Any], Any]]
+"""Event types, and what to call with them."""
+Ready: TypeAlias = tuple[AsyncConnectyCube | None, AsyncChat]
+"""A REST client that is logged in, if there is one, and a chat that is not connected yet."""
+
+logger = logging.getLogger("connectycube.bots")
+
+
+@frozen(eq=False)
+class Setup:
+    """What the accounts of a gateway have in common.
+
+    :ivar deliver: the subject where the gateway gets replies.
+    :ivar cube: the REST client whose connections and settings all accounts share; `None` without a login.
+    :ivar turn: waits until the next login may begin.
+    :ivar claim: called with an account and its user id. Raises `ConfigurationError` if another account has that user.
+    """
+
+    engine: Engine
+    deliver: str
+    catch_up: dt.timedelta
+    chat: Mapping[str, Any]
+    cube: Callable[[], AsyncConnectyCube]
+    ready: Ready | None
+    listeners: Sequence[Listener]
+    stats: Stats
+    turn: Callable[[], Awaitable[None]]
+    claim: Callable[[str, int], Awaitable[None]]
+
+
+class Served:
+    """An account, from the time when its lease is taken until it ends.
+
+    :ivar chat: the chat; `None` before the account is logged in.
+    :ivar outlet: the replies; `None` before the account is logged in.
+    :ivar error: why it is not online; `None` if it is, or may be soon.
+    """
+
+    def __init__(self, setup: Setup, account: Account, lease: Lease) -> None:
+        self._setup = setup
+        self.account = account
+        self._lease = lease
+        self.chat: AsyncChat | None = None
+        self.outlet: Outlet | None = None
+        self.error: ConnectyCubeError | None = None
+        self._backfill: Backfill | None = None
+        self._changed = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._pause = FIRST_PAUSE
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"connectycube account {account.name}")
+
+    @property
+    def online(self) -> bool:
+        """Whether the chat is connected."""
+        return self.chat is not None and self.chat.online
+
+    async def caught_up(self) -> AsyncChat:
+        """Wait until the account is online and missed messages are stored. Raises what prevents that."""
+        while True:
+            if self.error is not None:
+                raise self.error
+            if self._task.done():
+                raise NotConnected(f"another gateway holds the account {self.account.name}")
+            changed, backfill = self._changed, self._backfill
+            if self.chat is not None and self.online and (backfill is None or backfill.complete.is_set()):
+                return self.chat
+            waiting = [asyncio.ensure_future(changed.wait())]
+            if backfill is not None and self.online:
+                waiting.append(asyncio.ensure_future(backfill.complete.wait()))
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in waiting:
+                    one.cancel()
+
+    def _notify(self, _: object = None) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _run(self) -> None:
+        try:
+            while self._lease.valid and not self._ending.is_set():
+                await self._try()
+        except StoreError as error:
+            logger.debug("the account %s is given up: %s", self.account.name, error)  # The gateway stops.
+        finally:
+            self._notify()
+
+    async def _try(self) -> None:
+        try:
+            await self._serve()
+        except StoreError:
+            raise
+        except ConnectyCubeError as error:
+            if not self._lease.valid or self._ending.is_set():
+                return
+            self.error, self._lease.problem = error, text_of(error)
+            self._notify()
+            logger.error(
+                "the account %s is offline, retrying in %g s: %s", self.account.name, self._pause, text_of(error)
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause):
+                    await self._ending.wait()
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self.error = None
+
+    async def _serve(self) -> None:
+        """Log in, connect, and work until the end."""
+        await self._setup.turn()
+        async with AsyncExitStack() as stack:
+            cube, chat = self._setup.ready or await self._log_in(stack)
+            await self._setup.claim(self.account.name, chat.user_id)
+            inlet = Inlet(self._setup.engine, self._lease, chat.user_id)
+            self.outlet = outlet = Outlet(self._setup.engine, self._lease, self._setup.deliver)
+            outbox = self._set_up(cube, chat, inlet, outlet, stack)
+            chat._fence(lambda: self._lease.valid)
+            inlet.hold()
+            await inlet.load()
+            self.chat = chat
+            stack.push_async_callback(self._finish, inlet, outlet, outbox)
+            await chat.connect()
+            self._lease.problem, self._pause = None, FIRST_PAUSE
+            outbox.start()
+            if self._backfill is None:
+                logger.warning("the account %s has no login, and can't read missed messages", self.account.name)
+                inlet.hold_only()
+            else:
+                self._backfill.begin()
+            await outlet.open()
+            self._notify()
+            await self._until_it_ends(chat)
+
+    async def _log_in(self, stack: AsyncExitStack) -> Ready:
+        """Log in. The password serves for the chat, too, so that the REST client's session may expire."""
+        account = self.account
+        cube, user_id = None, account.user_id
+        if account.login is not None:
+            cube = self._setup.cube().with_session()
+            stack.push_async_callback(cube.aclose)
+            user_id = (await cube.login(login=account.login, password=account.password)).user_id
+        options: dict[str, Any] = {"send_timeout": None, **self._setup.chat}
+        return cube, AsyncChat(cube, user_id=user_id, password=account.password, **options)
+
+    def _set_up(
+        self, cube: AsyncConnectyCube | None, chat: AsyncChat, inlet: Inlet, outlet: Outlet, stack: AsyncExitStack
+    ) -> Outbox:
+        setup = self._setup
+        outlet.outbox = outbox = Outbox(chat, outlet, setup.stats)
+        intake = Intake(chat, inlet, setup.stats, inlet)
+        listeners: list[Listener] = [
+            ((MessageReceived,), intake.received),
+            ((MessageFailed, MessageBlocked), outbox.bounced),
+            ((Connected, Reconnected, Reconnecting, ConnectionFailed, Disconnected), self._notify),
+            *setup.listeners,
+        ]
+        self._backfill = None
+        if cube is not None:
+            self._backfill = backfill = Backfill(chat, cube, setup.catch_up, inlet, inlet, intake)
+            listeners.append(((Reconnecting, Reconnected), backfill.session_changed))
+        for types, listener in listeners:
+            chat.on(*types)(listener)
+            stack.callback(chat.off, listener)
+        return outbox
+
+    async def _until_it_ends(self, chat: AsyncChat) -> None:
+        waiting = [asyncio.ensure_future(one) for one in (chat.wait_closed(), self._ending.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if waiting[0].done():
+                waiting[0].result()
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _finish(self, inlet: Inlet, outlet: Outlet, outbox: Outbox) -> None:
+        """Send what is in memory, unless the lease has ended, and disconnect."""
+        chat, backfill = self.chat, self._backfill
+        assert chat is not None
+        valid = self._lease.valid
+        if valid:
+            await outlet.close(GRACE)
+            if chat.online:
+                await outbox.flush(GRACE)
+            if backfill is not None:
+                await backfill.advance()
+        if backfill is not None:
+            await backfill.stop()
+        await chat.disconnect(timeout=GRACE if valid else 0)
+        await outbox.stop(GRACE if valid else 0)
+        await inlet.stop(GRACE)
+        await outlet.stop(GRACE)
+        self.chat = self.outlet = self._backfill = None
+
+    async def advance(self) -> None:
+        """Move the checkpoint to the present, unless something may be missing."""
+        if self._backfill is not None:
+            await self._backfill.advance()
+
+    async def stop(self) -> None:
+        """Disconnect. If the lease is still valid, send what is in memory first."""
+        self._ending.set()
+        if not self._lease.valid or not self.online:
+            self._task.cancel()
+        await asyncio.wait([self._task])
