@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import sys
 from collections.abc import AsyncIterator
@@ -12,7 +13,9 @@ from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NotFoundError
 
 from connectycube.bots import Bot
 from connectycube.bots.content import decode_content, encode, key_of
@@ -50,21 +53,39 @@ class Desk:
         self.records: Seen[Outbound] = Seen()
         self.requests: Seen[Request] = Seen()
         self.answer = b""
+        self._deliver = engine.nc.new_inbox()
+        self._seen: set[str] = set()
         self._count = 0
 
     async def open(self) -> None:
-        nc, deliver = self.engine.nc, self.engine.nc.new_inbox()
-        await nc.subscribe(deliver, cb=self._sent)
+        nc = self.engine.nc
+        await nc.subscribe(self._deliver, cb=self._sent)
         await nc.subscribe(self.layout.subject("do", "bot"), cb=self._asked)
-        config = ConsumerConfig(durable_name="desk", deliver_subject=deliver, ack_policy=AckPolicy.EXPLICIT)
-        await self.engine.js.add_consumer(self.layout.stream("out"), config)
+        await self._consume()
+
+    async def _consume(self) -> None:
+        js, stream = self.engine.js, self.layout.stream("out")
+        with contextlib.suppress(NotFoundError):
+            await js.delete_consumer(stream, "desk")
+        config = ConsumerConfig(durable_name="desk", deliver_subject=self._deliver, ack_policy=AckPolicy.EXPLICIT)
+        await js.add_consumer(stream, config)
+
+    async def follow(self) -> None:
+        """Take what was on its way when the connection was lost."""
+        while True:
+            reconnected = self.engine.reconnected
+            await reconnected.wait()
+            await self.engine.insist("take replies", self._consume)
 
     async def _sent(self, message: Msg) -> None:
         record = decode_outbound(message.data)
-        self.records.append(record)
-        self.replies.append((record.account, record.dialog, decode_content(bytes(record.content)).body))
-        await self.engine.publish(self.layout.of("done", record.account, record.id), b"")
-        await message.ack()
+        if record.id not in self._seen:
+            self._seen.add(record.id)
+            self.records.append(record)
+            self.replies.append((record.account, record.dialog, decode_content(bytes(record.content)).body))
+        with contextlib.suppress(NatsError):
+            await self.engine.js.publish(self.layout.of("done", record.account, record.id), b"")
+            await message.ack()
 
     async def _asked(self, message: Msg) -> None:
         self.requests.append(decode_request(message.data))
@@ -127,7 +148,12 @@ async def desk(url: str) -> AsyncIterator[Desk]:
     async with opened(url) as engine:
         found = Desk(engine)
         await found.open()
-        yield found
+        following = asyncio.create_task(found.follow())
+        try:
+            yield found
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
 
 
 @asynccontextmanager

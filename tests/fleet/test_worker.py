@@ -36,7 +36,7 @@ def _no_memory_warning() -> None:
 
 
 def in_order(replies: list[tuple[str, str, str | None]], dialogs: range, count: int) -> bool:
-    """Whether each dialog got each answer once, in order."""
+    """Return whether each dialog got each answer once, in order."""
     return all(
         [text for _, one, text in replies if one == str(dialog)] == [f"{n}" for n in range(count)] for dialog in dialogs
     )
@@ -373,7 +373,7 @@ def test_what_handlers_ask_of_the_gateway(nats_server: NatsServer) -> None:
             assert (await gateway.replies.wait(3))[1:] == [("bot", "3", "elsewhere"), ("bot", "4", "by the bot")]
             texts = [str(one) for one in await problems.wait(4)]
             assert "chat.join is not available in a worker" in texts[0]
-            assert "start it with --accounts" in texts[1]
+            assert "add it to --accounts to use ctx.cube" in texts[1]
 
     run(main())
 

@@ -28,7 +28,7 @@ from .link import checked_cube
 from .memory import MemoryStore
 from .models import Stats
 from .routes import Routes, check_seconds
-from .single import Single, Work
+from .single import NOT_RUNNING, Single, Work
 from .sqlite import SqliteStore
 from .store import Failure, StoreError
 
@@ -261,7 +261,7 @@ class Bot(Routes):
     @property
     def _started(self) -> Work:
         if self._run is None:
-            raise NotConnected("the bot is not running: call run() or serve() first")
+            raise NotConnected(NOT_RUNNING)
         return self._run
 
     async def send(

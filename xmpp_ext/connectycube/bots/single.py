@@ -45,8 +45,9 @@ from .store import Failure, Store
 if TYPE_CHECKING:
     from . import Bot
 
-__all__ = ["Single", "Work"]
+__all__ = ["NOT_RUNNING", "Outage", "Single", "Work"]
 
+NOT_RUNNING: Final = "the bot is not running: call run() or serve() first"
 CHECKPOINT: Final = 5.0
 """Seconds between checkpoints."""
 PRUNING: Final = 3600.0
@@ -116,7 +117,7 @@ class Work(Protocol):
         ...
 
 
-class _Outage:
+class Outage:
     """Warns that the bot is offline, once, unless the first attempt to reconnect succeeds."""
 
     def __init__(self) -> None:
@@ -173,7 +174,7 @@ class Single:
         intake = Intake(chat, store, stats, dispatcher)
         backfill = None if cube is None else Backfill(chat, cube, bot._catch_up, store, dispatcher, intake)
         listeners: list[tuple[tuple[type[Any], ...], Callable[[Any], Any]]] = [
-            ((Connected, Reconnected, Reconnecting), _Outage().noticed),
+            ((Connected, Reconnected, Reconnecting), Outage().noticed),
             ((MessageReceived,), intake.received),
             ((MessageFailed, MessageBlocked), outbox.bounced),
             *bot._listeners,
@@ -242,7 +243,7 @@ class Single:
     def chat(self) -> AsyncChat:
         """The bot's chat."""
         if self._chat is None:
-            raise NotConnected("the bot is not running: call run() or serve() first")
+            raise NotConnected(NOT_RUNNING)
         return self._chat
 
     @property

@@ -132,6 +132,17 @@ class Gateway:
         """The chats that are online, by the names of their accounts."""
         return {name: one.chat for name, one in self._served.items() if one.chat is not None and one.online}
 
+    def chat_of(self, name: str) -> AsyncChat | None:
+        """Return the chat of an account, if it is online here."""
+        served = self._served.get(name)
+        return served.chat if served is not None and served.online else None
+
+    @property
+    def unsent(self) -> int:
+        """How many replies in memory wait for the chat's server."""
+        outlets = [served.outlet for served in self._served.values() if served.outlet is not None]
+        return sum(outlet.outbox.unsent for outlet in outlets)
+
     async def serve(self) -> None:
         """Hold accounts until `stop` is called.
 

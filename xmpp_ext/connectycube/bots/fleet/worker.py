@@ -35,6 +35,7 @@ from .remote import FleetLink, Post
 if TYPE_CHECKING:
     from .. import Bot
     from .accounts import Account
+    from .gateway import Gateway
 
 __all__ = ["Worker"]
 
@@ -63,7 +64,7 @@ class Worker:
 
     :param accounts: the accounts whose REST clients handlers may use as `ctx.cube`.
     :param rest: arguments for these clients.
-    :param chats: the chats that a gateway in this process has online, by account.
+    :param gateway: the gateway in this process, if there is one.
     :param cubes: REST clients that are logged in already, by account.
     """
 
@@ -74,13 +75,13 @@ class Worker:
         *,
         accounts: Iterable[Account] = (),
         rest: Mapping[str, Any] | None = None,
-        chats: Mapping[str, AsyncChat] | None = None,
+        gateway: Gateway | None = None,
         cubes: Mapping[str, AsyncConnectyCube] | None = None,
     ) -> None:
         self.id: Final = os.urandom(8).hex()
         self._engine = engine
         self._bot = bot
-        self._chats = chats
+        self._gateway = gateway
         self._cubes = Cubes(accounts, cubes or {}, rest or {})
         self._calls = Calls(bot._stats)
         self._capacity = Capacity(bot._concurrency)
@@ -118,7 +119,7 @@ class Worker:
 
     async def begin(self) -> None:
         """Take partitions and handle their messages, in the background."""
-        if self._bot._listeners and self._chats is None:
+        if self._bot._listeners and self._gateway is None:
             logger.warning("a worker has no chat: its handlers of @bot.on are not called, run them where a gateway is")
         nc = self._engine.nc
         unlimited = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}  # The engine limits what is not handled.
@@ -204,7 +205,7 @@ class Worker:
             account=record.account,
             user_id=record.user_id,
             lease=lease,
-            held=(self._chats or {}).get(record.account),
+            held=None if self._gateway is None else self._gateway.chat_of(record.account),
             again=entry.redelivered or entry.attempts > 0 or record.retried > 0,
         )
 
@@ -216,7 +217,7 @@ class Worker:
 
         :raises ConfigurationError: otherwise.
         """
-        chats = list((self._chats or {}).values())
+        chats = [] if self._gateway is None else list(self._gateway.chats.values())
         if len(chats) != 1:
             raise ConfigurationError("a bot in a fleet has no chat of its own: use ctx.chat")
         return chats[0]
@@ -231,7 +232,7 @@ class Worker:
 
     def _account(self, name: str | None) -> str:
         """Return the account to use, where the program names none."""
-        link, names = LINK.get(), self._cubes.names or list(self._chats or ())
+        link, names = LINK.get(), self._cubes.names
         if name is not None:
             return name
         if isinstance(link, FleetLink):
@@ -245,7 +246,7 @@ class Worker:
     ) -> SentMessage:
         """Store a message for the gateway that holds the account."""
         name, link = self._account(account), LINK.get()
-        chat = (self._chats or {}).get(name)
+        chat = None if self._gateway is None else self._gateway.chat_of(name)
         user_id = link.user_id if link is not None and account is None else chat.user_id if chat is not None else 0
         content = content_of(body, options, to=to, user_id=user_id)
         is_known = message_id is not None
