@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from connectycube.bots.fleet.engine import Address, Engine, FleetError
-from tests.integration.support import free_ports, run
+from tests.integration.support import drained, eventually, free_ports, run
 
 from .server import Cluster, NatsServer
 
@@ -64,6 +66,54 @@ def test_what_is_published_while_the_server_is_down_is_stored_later(nats_server:
     assert run(main()) is True
 
 
+def test_a_lost_answer_is_not_waited_for_once_the_connection_is_back(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectycube.bots.fleet.engine.ANSWER", 3600.0)
+
+    async def main() -> bool:
+        async with opened(nats_server.url) as engine:
+            os.kill(nats_server.pid, signal.SIGSTOP)
+            publishing = asyncio.ensure_future(engine.publish(engine.layout.of("out", "bot", "1"), b"{}", "1"))
+            await drained()
+            nats_server.kill()
+            nats_server.start()
+            return await publishing
+
+    assert run(main()) is True
+
+
+def test_what_is_not_stored_fails_when_the_connection_is_closed(nats_server: NatsServer) -> None:
+    async def main() -> None:
+        async with opened(nats_server.url) as engine:
+            subject = engine.layout.of("out", "bot", "1")
+            nats_server.kill()
+            publishing = asyncio.ensure_future(engine.publish(subject, b"{}", "1"))
+            await asyncio.sleep(0)
+            await engine.close()
+            for waiting in (publishing, engine.publish(subject, b"{}", "1")):
+                with pytest.raises(FleetError, match="was closed before it could store a message"):
+                    await waiting
+            await engine.close()
+
+    run(main())
+
+
+def test_a_connection_that_the_server_ends_for_good_is_reported(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with opened(nats_server.url) as engine:
+            await engine.nc._send_command(b"NO SUCH COMMAND\r\n")
+            await engine.nc._flush_pending()
+            await eventually(lambda: engine.nc.is_closed)
+            with pytest.raises(FleetError, match="was closed"):
+                await engine.publish(engine.layout.of("out", "bot", "1"), b"{}", "1")
+
+    run(main())
+    assert "has ended the connection: nats: unknown protocol operation" in caplog.text
+
+
 def test_a_cluster_keeps_three_copies(tmp_path: Path) -> None:
     async def main(url: str) -> int | None:
         async with opened(url) as engine:
@@ -73,7 +123,8 @@ def test_a_cluster_keeps_three_copies(tmp_path: Path) -> None:
         assert run(main(cluster.url)) == 3
 
 
-def test_no_server() -> None:
+def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectycube.bots.fleet.engine.OPENING", 0.2)
     (port,) = free_ports(1)
     with pytest.raises(FleetError, match=r"can't be reached: .*check its address"):
         run(open_and_close(f"nats://127.0.0.1:{port}"))
@@ -86,6 +137,18 @@ def test_wrong_credentials(tmp_path: Path) -> None:
             run(open_and_close(url))
         assert "wrong-secret" not in str(found.value) + repr(Address.parse(url))
         run(open_and_close(url.replace("wrong-secret", "right")))
+
+
+@pytest.mark.parametrize("option", ["creds", "nkey", "ca"])
+def test_missing_files_are_named_at_once(nats_server: NatsServer, tmp_path: Path, option: str) -> None:
+    with pytest.raises(FleetError, match=rf"needs the file .*missing \({option}\): No such file"):
+        run(open_and_close(f"{nats_server.url}?{option}={tmp_path / 'missing'}"))
+
+
+def test_invalid_certificates(nats_server: NatsServer, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    with pytest.raises(FleetError, match="needs valid certificates"):
+        run(open_and_close(f"{nats_server.url}?ca={tmp_path / 'ca.pem'}"))
 
 
 def test_no_jetstream(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,7 +16,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
-from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.js.kv import KeyValue
 
 from ..store import StoreError
@@ -119,7 +120,9 @@ class Engine:
         self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER)
         self.reconnected = asyncio.Event()
         self._problem: Exception | None = None
+        self._is_open = False
         self._closing = False
+        self._waiting: set[asyncio.Timeout] = set()
 
     @property
     def online(self) -> bool:
@@ -131,13 +134,36 @@ class Engine:
 
         :raises FleetError: if that is not possible.
         """
+        options = self._options()
+        try:
+            await self._connect(options)
+            for wanted in self.layout.streams():
+                await self._settled(wanted)
+        except BaseException:
+            await self.close()
+            raise
+        self._is_open = True
+
+    def _options(self) -> dict[str, Any]:
+        for option, path in self._address.files.items():
+            try:
+                Path(path).read_bytes()
+            except OSError as error:
+                raise FleetError(self.name, f"needs the file {path} ({option}): {error.strerror}") from error
+        try:
+            return self._address.options()
+        except ssl.SSLError as error:
+            raise FleetError(self.name, f"needs valid certificates in ca, cert and key: {error}") from error
+
+    async def _connect(self, options: dict[str, Any]) -> None:
         try:
             async with asyncio.timeout(OPENING):
                 await self.nc.connect(
-                    **self._address.options(),
+                    **options,
                     error_cb=self._failed,
                     disconnected_cb=self._lost,
                     reconnected_cb=self._back,
+                    closed_cb=self._ended,
                     name="connectycube",
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=1,
@@ -150,12 +176,6 @@ class Engine:
             raise FleetError(
                 self.name, f"refuses the connection: {error}: check its address and credentials"
             ) from error
-        try:
-            for wanted in self.layout.streams():
-                await self._settled(wanted)
-        except BaseException:
-            await self.close()
-            raise
 
     async def _settled(self, wanted: StreamConfig) -> None:
         """Create or check a stream. A cluster that has just started refuses that, or does not answer, for a while."""
@@ -164,7 +184,7 @@ class Engine:
             try:
                 await self._ensure(wanted)
                 return
-            except (NatsError, APIError) as error:
+            except NatsError as error:
                 if isinstance(error, ServiceUnavailableError) and error.err_code is None:
                     raise FleetError(self.name, "has no JetStream: start the server with -js, or enable it") from error
                 is_final = isinstance(error, APIError) and not isinstance(error, ServiceUnavailableError)
@@ -201,24 +221,45 @@ class Engine:
         )
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect. What is not stored yet fails."""
         self._closing = True
-        await self.nc.close()
+        self._repeat()
+        try:
+            await self.nc.close()
+        except (NatsError, OSError) as error:
+            # It is disconnected all the same.
+            logger.debug("NATS: %s", error)
         # Its tasks were cancelled, and end now.
         await asyncio.sleep(0)
 
     async def _failed(self, error: Exception) -> None:
         self._problem = error
+        if not self._is_open and _is_permanent(error):
+            # The client would go on trying.
+            raise error
         logger.debug("NATS: %s", error)
 
     async def _lost(self) -> None:
-        if not self._closing:
+        if self._is_open and not self._closing:
             logger.warning("the connection to %s is lost; it is being made again", self.name)
 
     async def _back(self) -> None:
         logger.warning("connected to %s again", self.name)
         event, self.reconnected = self.reconnected, asyncio.Event()
         event.set()
+        self._repeat()
+
+    async def _ended(self) -> None:
+        """The server closes a connection for good when its credentials expire, or when it is misused."""
+        if self._is_open and not self._closing:
+            logger.error("%s has ended the connection: %s", self.name, self.nc.last_error)
+            self._repeat()
+
+    def _repeat(self) -> None:
+        """Let calls that wait for an answer be repeated, since it may be lost."""
+        now = asyncio.get_running_loop().time()
+        for limit in self._waiting:
+            limit.reschedule(now)
 
     async def bucket(self, name: str) -> KeyValue:
         """Return a key-value bucket of the layout."""
@@ -227,18 +268,22 @@ class Engine:
     async def publish(self, subject: str, payload: bytes, message_id: str | None = None) -> bool:
         """Store a message, and repeat that until it is stored. The caller must publish what has an order one by one.
 
-        :returns: whether it is new: `False` if it is a copy.
+        :returns: whether it is new: `False` if it is a copy. `True` too if it had to be repeated.
         :raises StoreError: if the connection is closed first.
         """
         headers = None if message_id is None else {"Nats-Msg-Id": message_id}
+        attempts = 0
 
         async def publish() -> bool:
+            nonlocal attempts
+            attempts += 1
             try:
-                return not (await self.js.publish(subject, payload, headers=headers)).duplicate
+                is_copy = (await self.js.publish(subject, payload, headers=headers)).duplicate
             except APIError as error:
-                if error.err_code == SECOND_COPY:
-                    return False
-                raise
+                if error.err_code != SECOND_COPY:
+                    raise
+                is_copy = True
+            return attempts > 1 or not is_copy
 
         return await self.insist("store a message", publish)
 
@@ -265,12 +310,22 @@ class Engine:
         """
         pause = FIRST_PAUSE
         while True:
+            limit = asyncio.timeout(None)
             try:
-                return await call()
-            except (NatsError, APIError, NoStreamResponseError) as error:
-                if self._closing:
+                async with limit:
+                    self._waiting.add(limit)
+                    return await call()
+            except (NatsError, TimeoutError) as error:
+                if self._closing or self.nc.is_closed:
                     raise FleetError(self.name, f"was closed before it could {what}") from error
                 level = logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG
-                logger.log(level, "%s can't %s, retrying: %s", self.name, what, error)
+                logger.log(level, "%s can't %s, retrying: %s", self.name, what, error or "no answer")
+            finally:
+                self._waiting.discard(limit)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Return whether connecting fails in the same way each time: for wrong credentials or certificates."""
+    return isinstance(error, ssl.SSLError) or "authoriz" in str(error).lower()
