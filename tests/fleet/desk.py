@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from nats.js.errors import NotFoundError
 
 from connectycube.bots import Bot
 from connectycube.bots.content import decode_content, encode, key_of
-from connectycube.bots.fleet.engine import Address, Engine
+from connectycube.bots.fleet.engine import Engine
 from connectycube.bots.fleet.records import (
     Inbound,
     Outbound,
@@ -32,6 +33,8 @@ from connectycube.bots.fleet.records import (
 from connectycube.bots.fleet.worker import Worker
 from connectycube.chat import ChatMessage
 from tests.integration.support import Seen
+
+from .fleet import opened
 
 BOT_ID = 7
 """The user id of the account `bot`."""
@@ -104,16 +107,16 @@ class Desk:
             date_sent=dt.datetime.now(dt.UTC),
         )
 
-    async def say(self, sender: int, text: str, account: str = "bot") -> ChatMessage:
+    async def say(self, sender: int, text: str, account: str = "bot", user_id: int = BOT_ID) -> ChatMessage:
         """Publish a private message, as the gateway of an account does."""
         message = self.message(sender, text)
-        await self.publish(message, account)
+        await self.publish(message, account, user_id)
         return message
 
-    async def publish(self, message: ChatMessage, account: str = "bot") -> bool:
+    async def publish(self, message: ChatMessage, account: str = "bot", user_id: int = BOT_ID) -> bool:
         record = Inbound(
             account=account,
-            user_id=BOT_ID,
+            user_id=user_id,
             key=key_of(message),
             dialog=str(message.sender_id),
             message=msgspec.Raw(encode(message)),
@@ -129,17 +132,6 @@ class Desk:
     async def unhandled(self) -> int:
         """How many messages the stream has."""
         return (await self.engine.js.stream_info(self.layout.stream("in"))).state.messages
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Engine]:
-    """A connection."""
-    engine = Engine(Address.parse(url))
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
 
 
 @asynccontextmanager
@@ -178,14 +170,14 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     async def line(self) -> str:
         """The next line that it prints; empty at its end."""
         assert self._process.stdout is not None
         return (await self._process.stdout.readline()).decode().strip()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     async def kill(self) -> None:
         """Kill it with SIGKILL, unless it has ended."""

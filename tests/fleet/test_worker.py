@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from connectycube.bots import Bot, Context, dispatch
 from connectycube.bots.content import key_of, reply_id
 from connectycube.bots.fleet import engine, inbox
+from connectycube.bots.fleet.accounts import Account
 from connectycube.bots.fleet.records import problem_of
 from connectycube.chat import MessageNotSent, MessageRefused, NotConnected
-from connectycube.rest import ConfigurationError
-from tests.bots.conftest import quick  # noqa: F401
+from connectycube.rest import ConfigurationError, Unauthorized
+from tests.bots.conftest import PASSWORD, World, quick  # noqa: F401
 from tests.integration.support import Seen, eventually, run
 
 from .desk import BOT_ID, desk, process, working
@@ -28,11 +30,6 @@ def echo_bot(**options: object) -> Bot:
         await ctx.reply(ctx.text)
 
     return bot
-
-
-@pytest.fixture(autouse=True)
-def _no_memory_warning() -> None:
-    """A worker ignores the store of its bot."""
 
 
 def in_order(replies: list[tuple[str, str, str | None]], dialogs: range, count: int) -> bool:
@@ -161,8 +158,53 @@ def test_redelivery_after_a_worker_is_killed(nats_server: NatsServer, tmp_path: 
     run(main())
 
 
+FROZEN = """
+bot = Bot()
+
+@bot.message()
+async def work(ctx: Context) -> None:
+    print("begun", flush=True)
+    try:
+        while not os.path.exists(sys.argv[1].partition("?")[0].rpartition("/")[2]):
+            await asyncio.sleep(0.01)
+        await ctx.reply("one")
+        await ctx.reply("two")
+    finally:
+        print("over", flush=True)
+"""
+
+
+def test_a_frozen_worker_writes_nothing_for_what_it_has_lost(
+    nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        url, bot = f"{nats_server.url}?ttl=1", Bot()
+
+        @bot.message()
+        async def work(ctx: Context) -> None:
+            await ctx.reply("taken over")
+
+        async with desk(url) as gateway, process(tmp_path, url, FROZEN) as worker:
+            await gateway.say(1, "hello")
+            assert await worker.line() == "begun"
+            worker.signal(signal.SIGSTOP)
+            async with working(url, bot):
+                await gateway.replies.one()
+                Path(url.partition("?")[0].rpartition("/")[2]).touch()
+                worker.signal(signal.SIGCONT)
+                assert await worker.line() == "over"
+                # What follows in the stream shows that nothing came before it.
+                await gateway.say(2, "hello")
+                replies = await gateway.replies.wait(2)
+        assert replies == [("bot", "1", "taken over"), ("bot", "2", "taken over")]
+
+    run(main())
+
+
 POISON = """
-bot = Bot(attempts=2)
+bot = Bot(attempts=1)
 
 @bot.message("poison")
 async def end(ctx: Context) -> None:
@@ -190,7 +232,7 @@ def test_a_message_that_ends_the_process_is_given_up(nats_server: NatsServer, tm
                     line = await worker.line()
                     if line:
                         await gateway.replies.one()
-        assert line == "poison: the process ended during attempt 2"
+        assert line == "poison: the process ended during attempt 1"
         assert gateway.replies.items == [("bot", "1", "harmless")]
 
     run(main())
@@ -418,5 +460,29 @@ def test_messages_from_anywhere_in_the_program(nats_server: NatsServer) -> None:
                 await bot.send(5, "one")
             except NotConnected:
                 await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_rest_clients_of_the_accounts(nats_server: NatsServer, world: World) -> None:
+    async def main() -> None:
+        bot, found = Bot(), Seen[object]()
+        sandbox = world.sandbox
+        rest = {"app_id": sandbox.app_id, "auth_key": sandbox.auth_key, "base_url": sandbox.api_url}
+
+        @bot.message()
+        async def work(ctx: Context) -> None:
+            assert ctx.cube is ctx.cube
+            try:
+                found.append((await ctx.cube.users.me()).id)
+            except Unauthorized as error:
+                found.append(type(error))
+
+        users = {"bot": world.bot_id, "ada": world.register("ada")}
+        accounts = [Account("bot", PASSWORD), Account("ada", "wrong")]
+        async with desk(nats_server.url) as gateway, working(nats_server.url, bot, accounts=accounts, rest=rest):
+            for account, user_id in users.items():
+                await gateway.say(1, "hello", account, user_id)
+            assert set(await found.wait(2)) == {world.bot_id, Unauthorized}
 
     run(main())

@@ -102,13 +102,12 @@ class Bot(Routes):
         :raises ConnectyCubeError: if the login fails.
         :raises ConnectError: if the chat can't connect, or ends permanently.
         """
-        await self._serve(lambda run: None)
+        await self._serve(self._work(), self._warn_of_memory)
 
-    async def _serve(self, begun: Callable[[Work], object]) -> None:
-        async with self._employed(self._work()) as stopping:
-            self._warn_of_memory()
-            begun(self._started)
-            closed = asyncio.ensure_future(self._started.closed())
+    async def _serve(self, work: Work, begun: Callable[[], object] = lambda: None) -> None:
+        async with self._employed(work) as stopping:
+            begun()
+            closed = asyncio.ensure_future(work.closed())
             waiting = [closed, asyncio.ensure_future(stopping.wait())]
             try:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +177,7 @@ class Bot(Routes):
             sys.exit(f"the bot can't run: {error}")
 
     async def _serve_until_signalled(self) -> None:
-        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self._serve(_say_online))
+        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self._serve(self._work(), self._say_online))
 
         def stop(_number: int, _frame: object) -> None:
             for number in before:
@@ -193,6 +192,10 @@ class Bot(Routes):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
+
+    def _say_online(self) -> None:
+        self._warn_of_memory()
+        print(f"the bot is online as user {self.chat.user_id}; Ctrl-C stops it", file=sys.stderr, flush=True)
 
     async def stop(self) -> None:
         """Stop the bot, and wait until it has stopped.
@@ -338,7 +341,3 @@ def _count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidArgument(name, f"must be a positive whole number, not {value!r}")
     return value
-
-
-def _say_online(run: Work) -> None:
-    print(f"the bot is online as user {run.chat.user_id}; Ctrl-C stops it", file=sys.stderr, flush=True)

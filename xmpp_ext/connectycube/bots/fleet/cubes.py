@@ -42,9 +42,10 @@ class Cubes:
         """The names of all known accounts."""
         return list(dict.fromkeys((*self._accounts, *self._own)))
 
-    def of(self, name: str) -> AsyncConnectyCube:
+    def of(self, name: str, user_id: int | None = None) -> AsyncConnectyCube:
         """Return the client of an account.
 
+        :param user_id: the account's user id, if it is known.
         :raises ConfigurationError: if the account's password is not known.
         """
         if (cube := self._own.get(name)) is not None:
@@ -59,16 +60,18 @@ class Cubes:
             if len(self._found) >= MOST:
                 # It keeps no connection of its own, and whoever still uses it can go on.
                 del self._found[next(iter(self._found))]
-            self._found[name] = self._made(account.login, account.password)
+            self._found[name] = self._made(account.login, account.password, user_id or account.user_id)
         return self._found[name]
 
-    def _made(self, name: str, password: str) -> AsyncConnectyCube:
+    def _made(self, name: str, password: str, user_id: int | None) -> AsyncConnectyCube:
         async def login(cube: AsyncConnectyCube) -> None:
             await cube.login(login=name, password=password)
 
         if self._http is None:
             self._http = httpx.AsyncClient()
-        return AsyncConnectyCube(http_client=self._http, token=UNKNOWN, on_session_expired=login, **self._options)
+        cube = AsyncConnectyCube(http_client=self._http, on_session_expired=login, **self._options)
+        cube.use_session(UNKNOWN, user_id)
+        return cube
 
     async def close(self) -> None:
         """Close all connections."""

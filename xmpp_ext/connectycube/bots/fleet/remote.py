@@ -175,7 +175,7 @@ class FleetLink:
 
     @property
     def cube(self) -> AsyncConnectyCube:
-        return self.cubes.of(self.account)
+        return self.cubes.of(self.account, self.user_id)
 
     async def put(self, message_id: str, content: Content, report: Report | None = None) -> SentMessage:
         if not self.lease.valid:

@@ -110,8 +110,7 @@ class Worker:
 
         :raises ConfigurationError: if the bot is already running.
         """
-        async with self._bot._employed(self) as stopping:
-            await stopping.wait()
+        await self._bot._serve(self)
 
     async def stop(self) -> None:
         """Stop the worker, and wait until it has stopped. What is not handled waits for another worker."""
@@ -120,9 +119,12 @@ class Worker:
     async def begin(self) -> None:
         """Take partitions and handle their messages, in the background."""
         if self._bot._listeners and self._gateway is None:
-            logger.warning("a worker has no chat: its handlers of @bot.on are not called, run them where a gateway is")
+            logger.warning("a worker has no chat: its handlers of @bot.on are not called")
         nc = self._engine.nc
-        unlimited = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}  # The engine limits what is not handled.
+        unlimited: dict[str, Any] = {
+            "pending_msgs_limit": 0,
+            "pending_bytes_limit": 0,
+        }  # The engine limits what is not handled.
         self._subscriptions = [
             await nc.subscribe(self._deliver, cb=self._received, **unlimited),
             await nc.subscribe(self._engine.layout.subject("told", self.id), cb=self._told),
@@ -151,8 +153,9 @@ class Worker:
         """Do nothing: gateways read what was missed."""
 
     async def closed(self) -> None:
-        """Wait for ever."""
-        await asyncio.Event().wait()
+        """Wait until the worker has given up its partitions."""
+        if self._serving is not None:
+            await asyncio.shield(self._serving)
 
     async def _reopen(self) -> None:
         """Create the consumers anew after the connection to the engine was lost."""
@@ -184,7 +187,9 @@ class Worker:
                 part.jobs.begin(self._calls.repeat(seconds, job))
 
     async def _give_up(self, lease: Lease, lost: bool) -> None:
-        part = self._parts.pop(lease.name)
+        part = self._parts.pop(lease.name, None)
+        if part is None:
+            return
         grace = 0 if lost else GRACE
         await part.jobs.finish(0)
         await part.dispatcher.stop(grace)
