@@ -17,7 +17,7 @@ from .virtual import VirtualBucket, VirtualLoop, VirtualProcess
 TTL = 10.0
 LATE = TTL + 3.0
 """Seconds after which a lease must be held again."""
-LOOK = 0.1
+LOOK = 0.25
 """Seconds between two checks."""
 
 
@@ -130,9 +130,13 @@ class Fleet:
     def shares(self) -> list[int]:
         return sorted(len(member.valid()) for member in self.working)
 
+    def is_fair(self) -> bool:
+        shares = self.shares()
+        return sum(shares) == len(self.names) and shares[-1] <= math.ceil(len(self.names) / len(shares))
+
 
 def simulate(
-    main: Callable[[Fleet], Coroutine[Any, Any, None]], *, seed: int, names: int = 40, pace: float = 50
+    main: Callable[[Fleet], Coroutine[Any, Any, None]], *, seed: int, names: int = 24, pace: float = 50
 ) -> None:
     async def guarded() -> None:
         fleet = Fleet(seed, names, pace)
@@ -178,19 +182,17 @@ async def disturb(fleet: Fleet, background: asyncio.TaskGroup) -> None:
             background.create_task(outage(fleet, random.choice([0.5, 5.0, 1.5 * TTL])))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_lease_has_two_holders_and_none_is_free_for_long(seed: int) -> None:
     async def main(fleet: Fleet) -> None:
         for _ in range(3):
             fleet.join()
         async with asyncio.TaskGroup() as background:
-            for _ in range(25):
+            for _ in range(15):
                 await fleet.go_on(fleet.random.uniform(0.1, TTL))
                 await disturb(fleet, background)
             await fleet.go_on(4 * TTL)
-        shares = fleet.shares()
-        assert sum(shares) == len(fleet.names)
-        assert shares[-1] <= math.ceil(len(fleet.names) / len(shares))
+        assert fleet.is_fair()
 
     simulate(main, seed=seed)
 
@@ -199,21 +201,20 @@ def test_leases_move_gradually_to_a_member_that_joins() -> None:
     async def main(fleet: Fleet) -> None:
         for _ in range(3):
             fleet.join()
-        await fleet.go_on(60)
-        assert fleet.shares() == [40, 40, 40]
+        await fleet.go_on(20)
+        assert fleet.shares() == [16, 16, 16]
         fleet.most_free = 0
         before = [len(member.given_up) for member in fleet.members]
         joined = fleet.join()
         await fleet.go_on(1.9)
-        # Five at a time and member: they go on with the others meanwhile.
-        assert 0 < len(joined.all) <= 10
-        await fleet.go_on(40)
-        assert fleet.shares() == [30, 30, 30, 30]
-        assert fleet.most_free <= 3 * 5
-        assert [len(member.given_up) for member in fleet.members[:3]] == [count + 10 for count in before]
+        assert 0 < len(joined.all) <= 4
+        await fleet.go_on(20)
+        assert fleet.shares() == [12, 12, 12, 12]
+        assert fleet.most_free <= 3 * 2
+        assert [len(member.given_up) for member in fleet.members[:3]] == [count + 4 for count in before]
         assert not any(lost for member in fleet.members for lost in member.given_up)
 
-    simulate(main, seed=1, names=120, pace=5)
+    simulate(main, seed=1, names=48, pace=2)
 
 
 def test_what_a_member_releases_is_taken_before_the_ttl() -> None:
@@ -223,7 +224,7 @@ def test_what_a_member_releases_is_taken_before_the_ttl() -> None:
         await fleet.go_on(20)
         fleet.members[0].stop()
         await fleet.go_on(1.0)
-        assert fleet.shares() == [20, 20]
+        assert fleet.shares() == [12, 12]
 
     simulate(main, seed=1)
 
@@ -236,7 +237,8 @@ def test_watchers_that_were_forgotten_are_made_again() -> None:
         fleet.bucket.forget_watchers()
         fleet.join()
         await fleet.go_on(2 * TTL)
-        assert fleet.shares() == [13, 13, 14]
+        assert len(fleet.working) == 3
+        assert fleet.is_fair()
 
     simulate(main, seed=1)
 
