@@ -319,7 +319,7 @@ class Engine:
                 if self._closing or self.nc.is_closed:
                     raise FleetError(self.name, f"was closed before it could {what}") from error
                 level = logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG
-                logger.log(level, "%s can't %s, retrying: %s", self.name, what, error or "no answer")
+                logger.log(level, "%s can't %s, retrying: %s", self.name, what, str(error) or "no answer")
             finally:
                 self._waiting.discard(limit)
             await asyncio.sleep(pause)

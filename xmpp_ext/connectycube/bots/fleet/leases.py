@@ -232,7 +232,7 @@ class Leases:
                         else:
                             self._note(change.key, change.value, change.revision)
             except (FleetError, TimeoutError) as error:
-                logger.log(level, "the leases can't be watched: %s", error or "no change was seen")
+                logger.log(level, "the leases can't be watched: %s", str(error) or "no change was seen")
                 level = logging.DEBUG
                 await asyncio.sleep(self._ttl / 10)
 
