@@ -140,5 +140,7 @@ async def people(world: World, names: Sequence[str]) -> AsyncIterator[list[Perso
 
 async def histories(dialogs: Sequence[Dialog], found: Sequence[Person]) -> list[History]:
     """Return what the server has of each dialog."""
-    known = {id(person.dialogs[account]): one for person in found for account, one in (await person.histories()).items()}
+    known = {
+        id(person.dialogs[account]): one for person in found for account, one in (await person.histories()).items()
+    }
     return [known[id(dialog)] for dialog in dialogs]
