@@ -14,11 +14,14 @@ from nats.js.errors import APIError
 from tests.fleet.server import Cluster, NatsServer
 
 from ..bots.trial import judge
+from ..bots.world import ended
 from ..report import Table
 from .people import Dialog, histories
 from .roles import Fleet, serving_fleet
 
 BAR = 10.0
+STREAMS = ("in", "out", "done", "leases")
+"""What it takes to serve."""
 PAUSE = 0.5
 """Seconds between two messages of a dialog."""
 CALM = 5.0
@@ -71,9 +74,22 @@ async def leader(fleet: Fleet, cluster: Cluster) -> NatsServer:
         await asyncio.sleep(PAUSE)
 
 
+async def elected(fleet: Fleet, victim: NatsServer) -> float:
+    """Wait until each stream has another leader, and return when the last one has: this is the servers' own work."""
+    for stream in STREAMS:
+        while True:
+            with contextlib.suppress(NatsError, APIError):
+                found = await fleet.view.cluster(stream)
+                if found is not None and found.leader and found.leader != victim.name:
+                    break
+            await asyncio.sleep(0.1)
+    return time.monotonic()
+
+
 async def measure(table: Table, folder: Path, accounts: int, times: int) -> None:
     """Run it with two gateways and two workers, and add its rows."""
     gaps: list[float] = []
+    elections: list[float] = []
     with Cluster(folder / "nats") as cluster:
         async with serving_fleet(folder, cluster.url, accounts, min(accounts, 20)) as fleet:
             talks = fleet.dialogs(2)
@@ -88,9 +104,12 @@ async def measure(table: Table, folder: Path, accounts: int, times: int) -> None
                 victim = await leader(fleet, cluster)
                 begun = time.monotonic()
                 victim.kill()
+                electing = asyncio.ensure_future(elected(fleet, victim))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LIMIT):
                         gaps.append(await steady.served(begun) - begun)
+                        elections.append(await electing - begun)
+                await ended(electing)
                 await asyncio.sleep(CALM)
                 await asyncio.to_thread(victim.start)
             steady.stop()
@@ -100,8 +119,10 @@ async def measure(table: Table, folder: Path, accounts: int, times: int) -> None
                     await asyncio.gather(*(talk.answers(len(steady.sent)) for talk in talks))
             await fleet.stop()
             found = await histories(talks, fleet.people)
+    each = ", ".join(f"{gap:.1f}" for gap in gaps)
     worst = max(gaps) if len(gaps) == times else LIMIT
     sent = len(steady.sent) * len(talks)
     table.row(f"the leader of 3 NATS servers dies, {times} x", f"{sent:,} messages")
-    table.row("  until all dialogs are served again, longest", f"{worst:.1f} s", f"{BAR:g} s", worst <= BAR)
+    table.row("  until the servers have elected others, longest", f"{max(elections, default=LIMIT):.1f} s")
+    table.row("  until all dialogs are served again, longest", f"{worst:.1f} s of {each}", f"{BAR:g} s", worst <= BAR)
     judge(table, talks, [f"{number} a" for number in range(len(steady.sent))], found)

@@ -56,7 +56,8 @@ class LeaseView:
 
     async def cluster(self, stream: str) -> ClusterInfo | None:
         """Return which server leads a stream, and whether the others are up to date."""
-        return (await self._engine.js.stream_info(self._engine.layout.stream(stream))).cluster
+        name = self._engine.layout.stream(stream)
+        return (await self._engine.js.stream_info(f"KV_{name}" if stream == "leases" else name)).cluster
 
     async def present(self, kind: str, pid: int) -> None:
         """Wait until a process is a member of the fleet."""
