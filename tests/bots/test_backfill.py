@@ -207,20 +207,28 @@ def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
     run(main())
 
 
-def test_messages_that_arrive_behind_a_page_come_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page was read before the last one was written, which is stored before the page is."""
-    pages, is_read, may_go_on = _history.History.pages, asyncio.Event(), asyncio.Event()
+def test_messages_that_arrive_while_pages_are_read_keep_their_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are on the pages as well, one on each; the last one is written, and stored, after they were read."""
+    pages, begun, is_read = _history.History.pages, asyncio.Event(), asyncio.Event()
+    may_read, may_go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(history: _history.History, dialog: Dialog, since: dt.datetime) -> AsyncGenerator[list[Message]]:
+        begun.set()
+        await may_read.wait()
         async with aclosing(pages(history, dialog, since)) as found:
             async for page in found:
                 is_read.set()
                 await may_go_on.wait()
-                yield page
+                for message in page:
+                    yield [message]
 
     monkeypatch.setattr(_history.History, "pages", slow)
 
     async def main() -> None:
+        async with listening(world):
+            pass
         async with world.friends("ada") as (ada,), world.bot() as bot:
             seen: Texts = Seen()
 
@@ -228,14 +236,18 @@ def test_messages_that_arrive_behind_a_page_come_after_it(world: World, monkeypa
             async def note(ctx: Context) -> None:
                 seen.append(ctx.text)
 
-            await write(world, ada.id, "1", "2", to=world.bot_id)
+            await write(world, ada.id, "1", to=world.bot_id)
             serving = asyncio.ensure_future(bot.serve())
-            await is_read.wait()
-            for text in "34":
+            await begun.wait()
+            for text in "234":
                 await ada.chat.send(world.bot_id, text)
-            await eventually(lambda: bot.stats.received == 2)
+            await eventually(lambda: bot.stats.received == 3)
+            may_read.set()
+            await is_read.wait()
+            await ada.chat.send(world.bot_id, "5")
+            await eventually(lambda: bot.stats.received == 4)
             may_go_on.set()
-            assert await seen.wait(4) == ["1", "2", "3", "4"]
+            assert await seen.wait(5) == ["1", "2", "3", "4", "5"]
             await bot.stop()
             await serving
 

@@ -49,8 +49,8 @@ class Intake:
         """What came with the read from the socket that is in progress."""
         self._storing = 0
         self._held: Collection[str] | None = ()
-        self._behind: dict[str, list[str]] = {}
-        """The keys of the messages that arrived while their dialog was held, in order."""
+        self._behind: dict[str, dict[str, bool]] = {}
+        """The keys of the messages that arrived while their dialog was held, and whether no page has had them yet."""
         self._mark = chat._hold(self._keep)
 
     def received(self, event: MessageReceived) -> None:
@@ -67,7 +67,7 @@ class Intake:
         entries = [_entry(message) for message in messages]
         for entry in entries:
             if self._held is None or entry.dialog in self._held:
-                self._behind.setdefault(entry.dialog, []).append(entry.key)
+                self._behind.setdefault(entry.dialog, {}).setdefault(entry.key, True)
         self._storing += 1
         self._store.put(entries).add_done_callback(partial(self._kept, messages, entries, done))
 
@@ -92,7 +92,7 @@ class Intake:
         """Note the dialogs, `None` for all, in which missed messages go before those that arrive from now on."""
         self._held = dialogs
         if dialogs is not None:
-            self._behind = {dialog: keys for dialog, keys in self._behind.items() if dialog in dialogs}
+            self._behind = {dialog: found for dialog, found in self._behind.items() if dialog in dialogs}
 
     async def put_missed(self, messages: Sequence[ChatMessage], delivered: Collection[str] = ()) -> None:
         """Store missed messages of a dialog. Those that arrived meanwhile and are not in memory yet move behind them.
@@ -103,9 +103,11 @@ class Intake:
         if not entries:
             return
         dialog, keys = entries[0].dialog, [entry.key for entry in entries]
+        # What is on this page gets its place now. The rest is newer, or on a later page.
+        behind = self._behind.setdefault(dialog, {})
+        behind.update(dict.fromkeys(keys, False))
         fixed = self._lanes.keys(dialog)
-        # What this page does not have yet is newer, or on a later page.
-        moved = [key for key in dict.fromkeys((*keys, *self._behind.get(dialog, ()))) if key not in fixed]
+        moved = [key for key in (*keys, *(key for key, moves in behind.items() if moves)) if key not in fixed]
         new = await self._store.put(entries, moved)
         self._stats.backfilled += new.count(True)
         self._accept(entries, new)
