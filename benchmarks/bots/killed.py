@@ -4,67 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.integration.proxy import Direction, FaultProxy, How
 
 from ..report import Table
-from .world import Killable, Server, User, ended, serving
-
-PARTS = "ab"
-WINDOW = 12
-"""Messages that a user sends before the first of them is answered."""
-SLACK = 0.1
-"""The part of the messages that may be sent before the next blow has fallen."""
-PATIENCE = 180.0
-"""Seconds without any new answer after which what is unanswered counts as lost."""
+from .trial import PARTS, Trial
+from .world import Killable, Server, User, serving
 
 
-class Ordeal:
+class Ordeal(Trial):
     """A bot that suffers while users write to it."""
 
     def __init__(self, server: Server, bot: Killable, proxy: FaultProxy, users: list[User], each: int) -> None:
+        super().__init__(users, each)
         self.server = server
         self.bot = bot
         self.proxy = proxy
-        self.users = users
-        self.each = each
         self.cuts = 0
-        self.struck: dict[str, float] = {}
-        seed = random.randrange(1_000_000)
-        print(f"random seed {seed}", flush=True)
-        self.chance = random.Random(seed)
-
-    @property
-    def total(self) -> int:
-        """Answers that are due in all."""
-        return len(self.users) * self.each * len(PARTS)
-
-    @property
-    def answered(self) -> int:
-        """Different answers that have arrived."""
-        return sum(len(user.texts) for user in self.users)
-
-    async def talk(self, user: User) -> None:
-        """Write to the bot as it answers, and no faster than the blows fall."""
-        for number in range(self.each):
-            await user.answers(max(0, len(PARTS) * (number - WINDOW)))
-            while min(self.struck.values()) < number / self.each - SLACK:
-                await asyncio.sleep(0.01)
-            await user.say(f"{number}")
-
-    async def strike(self, times: int, blow: Callable[[], Awaitable[None]]) -> None:
-        """Deal blows while the answers arrive, evenly spread and each at a random moment."""
-        for number in range(times):
-            self.struck[blow.__name__] = (number + 1) / times
-            due = int((number + self.chance.random()) / times * self.total * (1 - SLACK))
-            while self.answered < due:
-                await asyncio.sleep(0.01)
-            await blow()
-        self.struck[blow.__name__] = 1.0
 
     async def kill_bot(self) -> None:
         """Kill the bot; one time in three again while it starts."""
@@ -95,7 +53,6 @@ class Ordeal:
         await self.server.start()
 
     async def watch(self) -> None:
-        """Start the bot again whenever it has ended by itself."""
         while True:
             await self.bot.exit()
             await asyncio.sleep(0.5)
@@ -103,38 +60,9 @@ class Ordeal:
                 self.bot.ended += 1
                 await self.bot.spawn()
 
-    async def work(self, blows: list[asyncio.Task[None]], watch: asyncio.Future[None]) -> None:
-        """Let the users write, and wait for all answers."""
-        await asyncio.gather(*(self.talk(user) for user in self.users), *blows)
-        await asyncio.gather(*(user.answers(self.each * len(PARTS)) for user in self.users))
-        # A copy of an earlier answer would come before those that follow.
-        await ended(watch)
+    async def restart(self) -> None:
         await self.bot.stop()
         await self.bot.start()
-        await asyncio.gather(*(user.say("last") for user in self.users))
-        await asyncio.gather(*(user.answers((self.each + 1) * len(PARTS)) for user in self.users))
-
-    async def run(self, kills: int, cuts: int, sandbox_kills: int) -> float:
-        """Return the seconds until everything is answered, or nothing more is."""
-        begun = asyncio.get_running_loop().time()
-        self.struck = {"": 1.0}
-        blows = [
-            asyncio.ensure_future(self.strike(times, blow))
-            for times, blow in ((kills, self.kill_bot), (cuts, self.cut), (sandbox_kills, self.kill_sandbox))
-        ]
-        watch = asyncio.ensure_future(self.watch())
-        work = asyncio.ensure_future(self.work(blows, watch))
-        known = -1
-        while not work.done() and known < (known := self.answered):
-            await asyncio.wait([work], timeout=PATIENCE)
-        await ended(work, watch, *blows)
-        return asyncio.get_running_loop().time() - begun
-
-
-def in_order(texts: list[str], expected: list[str]) -> bool:
-    """Return whether texts have the order that is expected, even if some are missing."""
-    places = [expected.index(text) for text in texts]
-    return places == sorted(places)
 
 
 async def ordeal(
@@ -152,28 +80,16 @@ async def ordeal(
             bot = server.bot(str(folder / "bot.db"), PARTS, port=proxy.port)
             await bot.start()
             trial = Ordeal(server, bot, proxy, people, each)
-            seconds = await trial.run(kills, cuts, sandbox_kills)
+            blows = {
+                "bot": (kills, trial.kill_bot),
+                "connection": (cuts, trial.cut),
+                "sandbox": (sandbox_kills, trial.kill_sandbox),
+            }
+            seconds = await trial.run(blows)
             await bot.stop()
             histories = [await person.history() for person in people]
-    report(table, title, trial, seconds, histories)
-
-
-def report(table: Table, title: str, trial: Ordeal, seconds: float, histories: list[list[tuple[str, str]]]) -> None:
-    words = [*(f"{number}" for number in range(trial.each)), "last"]
-    expected = [f"{word} {part}" for word in words for part in PARTS]
-    unanswered = twice = disordered = 0
-    for user, history in zip(trial.users, histories, strict=True):
-        for text, message_id in history:
-            user.texts.setdefault(text, set()).add(message_id)
-        unanswered += sum(text not in user.texts for text in expected)
-        twice += sum(len(ids) - 1 for ids in user.texts.values())
-        disordered += not in_order(user.live, expected) or not in_order([text for text, _ in history], expected)
-    total = trial.each * len(trial.users)
-    blows = f"bot killed {trial.bot.kills} x, connection cut {trial.cuts} x"
-    if kills := trial.server.process.kills:
-        blows += f", sandbox killed {kills} x"
-    table.row(f"{title}: {total:,} messages from {len(trial.users)} users", blows)
-    table.row("  unanswered, of two answers to each message", f"{unanswered}", "0", unanswered == 0)
-    table.row("  answers seen twice", f"{twice}", "0", twice == 0)
-    table.row("  dialogs out of order", f"{disordered}", "0", disordered == 0)
-    table.row("  duration; times that the bot ended by itself", f"{seconds:.0f} s; {trial.bot.ended}")
+    words = f"bot killed {bot.kills} x, connection cut {trial.cuts} x"
+    if sandbox_kills := server.process.kills:
+        words += f", sandbox killed {sandbox_kills} x"
+    trial.report(table, title, words, seconds, histories)
+    table.row("  times that the bot ended by itself", f"{bot.ended}")

@@ -6,10 +6,12 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..report import Table
 from ..sandbox import cpu_seconds
+from .trial import Talk
 from .world import Killable, User, World, serving
 
 USERS = 16
@@ -18,7 +20,7 @@ WINDOW = 16
 """Messages of each user that are not answered yet."""
 
 
-async def talk(user: User, label: str, count: int) -> None:
+async def talk(user: Talk, label: str, count: int) -> None:
     """Write to the bot, as it answers."""
     known = len(user.texts)
     for number in range(count):
@@ -27,14 +29,22 @@ async def talk(user: User, label: str, count: int) -> None:
     await user.answers(known + count)
 
 
-async def echoes(bot: Killable, users: list[User], label: str, count: int) -> tuple[float, float]:
-    """Return how many messages a bot echoes per second, and per second of its own CPU."""
-    await bot.start()
+async def echoes(
+    bots: Sequence[Killable], users: Sequence[Talk], label: str, count: int, others: Sequence[int] = ()
+) -> tuple[float, float]:
+    """Return how many messages a bot, or the processes of a fleet, echo per second, and per second of their own CPU.
+
+    :param others: ids of other processes whose CPU counts.
+    """
+    for bot in bots:
+        await bot.start()
+    pids = [*(bot.pid for bot in bots), *others]
     await asyncio.gather(*(talk(user, f"warm {label}", 10) for user in users))
-    cpu, begun = cpu_seconds(bot.pid), time.perf_counter()
+    cpu, begun = sum(map(cpu_seconds, pids)), time.perf_counter()
     await asyncio.gather(*(talk(user, label, count // len(users)) for user in users))
-    seconds, used = time.perf_counter() - begun, cpu_seconds(bot.pid) - cpu
-    await bot.stop()
+    seconds, used = time.perf_counter() - begun, sum(map(cpu_seconds, pids)) - cpu
+    for bot in bots:
+        await bot.stop()
     return count / seconds, count / used
 
 
@@ -51,7 +61,7 @@ async def rate(table: Table, messages: int, rounds: int) -> None:
                     "loop": server.bot("spawn", program="loop.py"),
                     "waiting loop": server.bot("wait", program="loop.py"),
                 }.items():
-                    result = await echoes(bot, users, f"{name} {number}", messages)
+                    result = await echoes([bot], users, f"{name} {number}", messages)
                     found.setdefault(name, []).append(result)
     each, cpu = ({name: [one[column] for one in values] for name, values in found.items()} for column in (0, 1))
 

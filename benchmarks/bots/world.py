@@ -48,6 +48,10 @@ class Killable:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def has_exited(self) -> bool:
         return self._process is not None and self._process.returncode is not None
 

@@ -6,8 +6,8 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,9 +19,11 @@ from connectycube.bots.intake import Intake
 from connectycube.bots.memory import MemoryStore
 from connectycube.bots.store import Entry
 from connectycube.chat import Connected, ConnectError, MessageDelivered, Reconnected, Reconnecting, _history
+from connectycube.rest import Dialog, Message
 from connectycube.sandbox.domain.message_model import Draft
 from connectycube.stanzas import ExtraParams
 from tests.bots.conftest import PASSWORD, World
+from tests.integration.proxy import FaultProxy
 from tests.integration.support import Seen, eventually, run
 
 Texts = Seen[str]
@@ -201,6 +203,84 @@ def test_live_messages_come_after_those_that_were_missed(world: World) -> None:
                 await eventually(lambda: bot.stats.handled == 4)
                 await bot.stop()
                 await serving
+
+    run(main())
+
+
+def test_messages_that_arrive_while_pages_are_read_keep_their_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are on the pages as well, one on each; the last one is written, and stored, after they were read."""
+    pages, begun, is_read = _history.History.pages, asyncio.Event(), asyncio.Event()
+    may_read, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(history: _history.History, dialog: Dialog, since: dt.datetime) -> AsyncGenerator[list[Message]]:
+        begun.set()
+        await may_read.wait()
+        async with aclosing(pages(history, dialog, since)) as found:
+            async for page in found:
+                is_read.set()
+                await may_go_on.wait()
+                for message in page:
+                    yield [message]
+
+    monkeypatch.setattr(_history.History, "pages", slow)
+
+    async def main() -> None:
+        async with listening(world):
+            pass
+        async with world.friends("ada") as (ada,), world.bot() as bot:
+            seen: Texts = Seen()
+
+            @bot.message()
+            async def note(ctx: Context) -> None:
+                seen.append(ctx.text)
+
+            await write(world, ada.id, "1", to=world.bot_id)
+            serving = asyncio.ensure_future(bot.serve())
+            await begun.wait()
+            for text in "234":
+                await ada.chat.send(world.bot_id, text)
+            await eventually(lambda: bot.stats.received == 3)
+            may_read.set()
+            await is_read.wait()
+            await ada.chat.send(world.bot_id, "5")
+            await eventually(lambda: bot.stats.received == 4)
+            may_go_on.set()
+            assert await seen.wait(5) == ["1", "2", "3", "4", "5"]
+            await bot.stop()
+            await serving
+
+    run(main())
+
+
+def test_bot_whose_first_attempt_to_connect_fails_is_at_work_afterwards(world: World) -> None:
+    async def main() -> None:
+        async with (
+            world.friends("ada") as (ada,),
+            FaultProxy("127.0.0.1", world.sandbox.chat_tls_port) as proxy,
+            world.bot(chat={"port": proxy.port}) as bot,
+        ):
+            seen: Texts = Seen()
+
+            @bot.message()
+            async def note(ctx: Context) -> None:
+                seen.append(ctx.text)
+
+            failed = asyncio.Event()
+
+            @bot.on(Reconnecting)
+            async def reconnecting(event: Reconnecting) -> None:
+                failed.set()
+
+            proxy.refuse()
+            serving = asyncio.ensure_future(bot.serve())
+            await failed.wait()
+            await proxy.accept()
+            await ada.chat.send(world.bot_id, "hello")
+            assert await seen.wait(1) == ["hello"]
+            await bot.stop()
+            await serving
 
     run(main())
 

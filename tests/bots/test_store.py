@@ -74,7 +74,7 @@ def test_attempts_are_kept_until_a_retry(store: Store) -> None:
         await store.put([entry(1)])
         await store.begin(entry(1).key, 2)
         assert [found.attempts for found in await store.pending("81002", 10)] == [2]
-        await store.put([entry(1)], moved={entry(1).key})
+        await store.put([entry(1)], moved=[entry(1).key])
         assert [found.attempts for found in await store.pending("81002", 10)] == [2]
         await store.fail(entry(1).key, "no")
         assert await store.retry(entry(1).key)
@@ -90,8 +90,11 @@ def test_waiting_messages_move_behind_the_others(store: Store) -> None:
         await store.put([one, two])
         await store.finish(two.key)
         # A handled message does not move.
-        assert await store.put([three, one, two], moved={one.key, two.key}) == [True, False, False]
+        assert await store.put([three, one, two], moved=[one.key, two.key]) == [True, False, False]
         assert await waiting(store) == [three.key, one.key]
+        # Those that are not among the entries follow them, and nothing is stored for those that never were.
+        assert await store.put([entry(3), one], moved=[one.key, entry(9).key, three.key]) == [True, False]
+        assert await waiting(store) == [entry(3).key, one.key, three.key]
 
     use(store, body)
 

@@ -28,10 +28,12 @@ class NatsServer:
 
     :param config: further lines of its configuration.
     :ivar url: where clients reach it.
+    :ivar name: what it calls itself in a cluster.
     """
 
     def __init__(self, folder: Path, *, port: int | None = None, name: str = "one", config: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.name = name
         self.port = port or free_ports(1)[0]
         self.url = f"nats://127.0.0.1:{self.port}"
         self._log = folder / "log"

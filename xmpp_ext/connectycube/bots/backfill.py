@@ -78,6 +78,7 @@ class Backfill:
     def begin(self) -> None:
         """Read what was missed before a new session."""
         self.complete.clear()
+        self._has_session = True  # Attempts to make the first one may have failed before.
         self._hold(None)
         if self._task is not None:
             self._task.cancel()  # Before it can claim that nothing is missing.
@@ -91,8 +92,10 @@ class Backfill:
         """
         self._unread = dialogs
         if dialogs is None or not self._has_session:
+            self._intake.hold(None)
             self._lanes.hold()
         else:
+            self._intake.hold(dialogs)
             self._lanes.hold_only(dialogs)
 
     async def advance(self) -> None:

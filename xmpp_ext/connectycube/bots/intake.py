@@ -48,6 +48,9 @@ class Intake:
         self._read: list[ChatMessage] = []
         """What came with the read from the socket that is in progress."""
         self._storing = 0
+        self._held: Collection[str] | None = ()
+        self._behind: dict[str, dict[str, bool]] = {}
+        """The keys of the messages that arrived while their dialog was held, and whether no page has had them yet."""
         self._mark = chat._hold(self._keep)
 
     def received(self, event: MessageReceived) -> None:
@@ -62,6 +65,9 @@ class Intake:
             done()
             return
         entries = [_entry(message) for message in messages]
+        for entry in entries:
+            if self._held is None or entry.dialog in self._held:
+                self._behind.setdefault(entry.dialog, {}).setdefault(entry.key, True)
         self._storing += 1
         self._store.put(entries).add_done_callback(partial(self._kept, messages, entries, done))
 
@@ -82,15 +88,26 @@ class Intake:
         self._stats.received += new.count(True)
         self._lanes.feed(compress(entries, new))
 
+    def hold(self, dialogs: Collection[str] | None) -> None:
+        """Note the dialogs, `None` for all, in which missed messages go before those that arrive from now on."""
+        self._held = dialogs
+        if dialogs is not None:
+            self._behind = {dialog: found for dialog, found in self._behind.items() if dialog in dialogs}
+
     async def put_missed(self, messages: Sequence[ChatMessage], delivered: Collection[str] = ()) -> None:
-        """Store missed messages of a dialog. Their live copies that are not in memory yet move behind older ones.
+        """Store missed messages of a dialog. Those that arrived meanwhile and are not in memory yet move behind them.
 
         :param delivered: the ids of those that are marked as delivered already.
         """
         entries = [_entry(message, from_history=True) for message in messages]
         if not entries:
             return
-        moved = {entry.key for entry in entries} - self._lanes.keys(entries[0].dialog)
+        dialog, keys = entries[0].dialog, [entry.key for entry in entries]
+        # What is on this page gets its place now. The rest is newer, or on a later page.
+        behind = self._behind.setdefault(dialog, {})
+        behind.update(dict.fromkeys(keys, False))
+        fixed = self._lanes.keys(dialog)
+        moved = [key for key in (*keys, *(key for key, moves in behind.items() if moves)) if key not in fixed]
         new = await self._store.put(entries, moved)
         self._stats.backfilled += new.count(True)
         self._accept(entries, new)

@@ -61,20 +61,29 @@ class MemoryStore:
 
     # -- messages
 
-    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
+    def put(self, entries: Sequence[Entry], moved: Sequence[str] = ()) -> asyncio.Future[list[bool]]:
         """Store messages in this order."""
-        return _future([self._put(entry, entry.key in moved) for entry in entries])
+        new = [self._put(entry, entry.key in moved) for entry in entries]
+        first = {entry.key for entry in entries}
+        for key in moved:
+            if key not in first:
+                self._move(key)
+        return _future(new)
 
     def _put(self, entry: Entry, move: bool) -> bool:
-        row = self._rows.get(entry.key)
-        if row is None:
-            is_new = entry.key not in self._done
-            if is_new:
-                self._rows[entry.key] = _Row(evolve(entry), _now())
-            return is_new
-        if move and row.failure is None:
-            self._rows[entry.key] = self._rows.pop(entry.key)
-        return False
+        if entry.key in self._rows:
+            if move:
+                self._move(entry.key)
+            return False
+        is_new = entry.key not in self._done
+        if is_new:
+            self._rows[entry.key] = _Row(evolve(entry), _now())
+        return is_new
+
+    def _move(self, key: str) -> None:
+        """Let a message wait behind all others."""
+        if (row := self._rows.get(key)) is not None and row.failure is None:
+            self._rows[key] = self._rows.pop(key)
 
     def put_answered(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
         """Store messages as handled, unless they were stored before."""

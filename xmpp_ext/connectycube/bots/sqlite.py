@@ -35,11 +35,16 @@ class SqliteStore(Database):
 
     # -- messages
 
-    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
+    def put(self, entries: Sequence[Entry], moved: Sequence[str] = ()) -> asyncio.Future[list[bool]]:
         """Store messages in this order, in one transaction."""
+        first = {entry.key for entry in entries}
+        rest = [key for key in moved if key not in first]
 
         def put(connection: Connection) -> list[bool]:
-            return [self._put(connection, entry, entry.key in moved) for entry in entries]
+            new = [self._put(connection, entry, entry.key in moved) for entry in entries]
+            for key in rest:
+                self._move(connection, key, WAITING)
+            return new
 
         return self.call(put)
 

@@ -142,10 +142,11 @@ class Counts:
 class Arrivals(Protocol):
     """Keeps what the intake and the backfill bring, and up to when nothing is missing."""
 
-    def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
+    def put(self, entries: Sequence[Entry], moved: Sequence[str] = ()) -> asyncio.Future[list[bool]]:
         """Store messages in this order. Returns for each whether it is new.
 
-        :param moved: keys of messages that move behind all others if they were stored before and still wait.
+        :param moved: keys of messages that move behind all others if they were stored before and still wait: first
+            those of the entries, and then the rest, in its order.
         """
         ...
 
