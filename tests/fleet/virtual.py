@@ -67,10 +67,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        return self._held_back(super().call_soon, callback, args, context)
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle: asyncio.Handle = self._held_back(super().call_soon, callback, args, context)
+        return handle
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         handle: asyncio.TimerHandle = self._held_back(
             lambda *rest, context: super(VirtualLoop, self).call_at(when, *rest, context=context),
             callback,
@@ -154,13 +159,17 @@ class VirtualBucket:
         """What was sent arrives even if the sender freezes or dies."""
         answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
+        def reply(revision: int | None) -> None:
+            if not answer.done() and self._is_online:
+                answer.set_result(revision)
+
         def arrive() -> None:
             if not self._is_online:
                 self._backlog.append(arrive)
                 return
             current = self._keys[key][1] if key in self._keys else 0
             revision = self._apply(key, value) if current == last else None
-            _later(LATENCY, lambda: answer.done() or not self._is_online or answer.set_result(revision))
+            _later(LATENCY, reply, revision)
 
         _later(self._random.uniform(0, LATENCY), arrive)
         try:
