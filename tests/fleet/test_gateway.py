@@ -10,12 +10,13 @@ import pytest
 
 from connectycube.bots.fleet import served
 from connectycube.bots.fleet.accounts import Account
-from connectycube.bots.fleet.leases import decode_holder
+from connectycube.bots.fleet.leases import boot_clock, decode_holder
 from connectycube.chat import MessageEdited, MessageRead, TypingStarted, _history
 from connectycube.rest import ConfigurationError, Unauthorized
 from tests.bots.conftest import PASSWORD, World
 from tests.bots.test_backfill import write
-from tests.integration.support import eventually, run
+from tests.integration.proxy import FaultProxy
+from tests.integration.support import drained, eventually, run
 
 from .fleet import BOT, Process, gateway, workers
 from .server import NatsServer
@@ -61,7 +62,9 @@ def test_a_message_is_acknowledged_only_once_it_is_stored(nats_server: NatsServe
                 assert await process.line() == "received"
             nats_server.start()
             world.sandbox.advance(world.sandbox.settings.limits.resume_seconds + 1)
-            async with workers(url) as bot, Process(world, url, by_id=True):
+            account = Account(user_id=world.bot_id, password=PASSWORD)
+            chat = {"app_id": world.sandbox.app_id}
+            async with workers(url) as bot, gateway(world, url, account, chat=chat):
                 assert await bot.texts(1) == ["hello"]
 
     run(main(), timeout=50)
@@ -245,7 +248,7 @@ def test_workers_can_show_typing_mark_and_edit(nats_server: NatsServer, world: W
             assert await bot.ask(call="start_typing", place=ada.id) is None
             assert await bot.ask(call="mark_read", message=record.message) is None
             reply_id = await bot.reply(1, ada.id, "draft")
-            asking = {"call": "edit_message", "place": ada.id, "message_id": reply_id, "body": "final"}
+            asking: dict[str, Any] = {"call": "edit_message", "place": ada.id, "message_id": reply_id, "body": "final"}
             assert await bot.ask(**asking) is None
             await eventually(lambda: len(events) == 3)
             assert ada.texts.items == ["draft"]
@@ -254,5 +257,76 @@ def test_workers_can_show_typing_mark_and_edit(nats_server: NatsServer, world: W
             problem = await bot.ask(call="dance")
             assert problem is not None
             assert problem.error == "InvalidArgument"
+
+    run(main(), timeout=50)
+
+
+def test_replies_are_sent_once_across_a_kill(nats_server: NatsServer, world: World) -> None:
+    """The gateway is killed after it has sent replies whose acknowledgement it has not passed on."""
+
+    async def main() -> None:
+        url = f"{nats_server.url}?ttl=1.5"
+        expected = [f"{number}" for number in range(60)]
+        async with world.friends("ada") as (ada,), workers(url) as bot:
+            async with Process(world, url):
+                for number in range(30):
+                    await bot.reply(number, ada.id, expected[number])
+                await ada.texts.wait(10)
+            for number in range(30, 60):
+                await bot.reply(number, ada.id, expected[number])
+            async with gateway(world, url):
+                assert await ada.texts.wait(60) == expected
+                await eventually_empty(bot, "out")
+                assert ada.texts.items == expected
+
+    run(main(), timeout=50)
+
+
+def test_a_killed_gateway_is_replaced_within_the_ttl(nats_server: NatsServer, world: World) -> None:
+    async def main() -> None:
+        ttl = 1.5
+        url = f"{nats_server.url}?ttl={ttl}"
+        async with (
+            world.friends("ada") as (ada,),
+            workers(url) as bot,
+            Process(world, url) as process,
+            gateway(world, url) as second,
+        ):
+            assert not second.chats
+            await process.kill()
+            killed_at = boot_clock()
+            await write(world, ada.id, "missed", to=world.bot_id)
+            await second.caught_up("bot")
+            assert boot_clock() - killed_at < ttl + 3
+            assert await bot.texts(1) == ["missed"]
+
+    run(main(), timeout=50)
+
+
+def test_a_frozen_gateway_writes_nothing_once_it_has_lost_its_lease(nats_server: NatsServer, world: World) -> None:
+    async def main() -> None:
+        url = f"{nats_server.url}?ttl=1.5"
+        async with (
+            FaultProxy("127.0.0.1", world.sandbox.chat_tls_port) as proxy,
+            world.friends("ada") as (ada,),
+            workers(url) as bot,
+            Process(world, url, port=proxy.port) as frozen,
+            gateway(world, url) as second,
+        ):
+            frozen.freeze()
+            await drained()
+            before = proxy.received["up"]
+            await second.caught_up("bot")
+            # Both get the message, and the frozen one will want to acknowledge it.
+            await ada.chat.send(world.bot_id, "hello")
+            assert await bot.texts(1) == ["hello"]
+            await bot.reply(1, ada.id, "hello")
+            frozen.thaw()
+            assert await ada.texts.one() == "hello"
+            # It reads the message, and can't do anything with it.
+            assert {await frozen.line(), await frozen.line()} == {"received", "offline"}
+            await proxy.idle()
+            assert (proxy.received["up"], proxy.connections) == (before, 1)
+            assert list(second.chats) == ["bot"]
 
     run(main(), timeout=50)
