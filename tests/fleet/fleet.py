@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -28,7 +32,32 @@ from connectycube.bots.fleet.records import (
 from tests.bots.conftest import PASSWORD, World
 from tests.integration.support import Seen
 
-__all__ = ["BOT", "Workers", "gateway", "workers"]
+__all__ = ["BOT", "Process", "Workers", "gateway", "workers"]
+
+PROGRAM = """
+import asyncio, sys
+from connectycube.bots.fleet.accounts import Account
+from connectycube.bots.fleet.engine import Address, Engine
+from connectycube.bots.fleet.gateway import Gateway
+from connectycube.chat import MessageReceived
+
+async def main(url, login, user_id, password):
+    engine = Engine(Address.parse(url))
+    await engine.open()
+    account = Account(login=login or None, user_id=int(user_id) if user_id else None, password=password)
+    listeners = [((MessageReceived,), lambda event: print("received", flush=True))]
+    gateway = Gateway(engine, [account], listeners=listeners)
+    serving = asyncio.ensure_future(gateway.serve())
+    while not gateway.chats:
+        await asyncio.sleep(0.01)
+    print("online", flush=True)
+    while gateway.chats:
+        await asyncio.sleep(0.01)
+    print("offline", flush=True)
+    await serving
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 BOT = Account(login="bot", password=PASSWORD)
 WORKER = "w1"
@@ -136,3 +165,47 @@ async def gateway(world: World, url: str, *accounts: Account, **options: Any) ->
         finally:
             await found.stop()
             await serving
+
+
+class Process:
+    """A gateway in a process of its own."""
+
+    def __init__(self, world: World, url: str, *, port: int | None = None, by_id: bool = False) -> None:
+        """:param by_id: let the account log in by its user id, so that it can't read histories."""
+        sandbox = world.sandbox
+        self._arguments = [url, *(["", str(world.bot_id)] if by_id else ["bot", ""]), PASSWORD]
+        self._environment = os.environ | {
+            "CONNECTYCUBE_APP_ID": str(sandbox.app_id),
+            "CONNECTYCUBE_AUTH_KEY": sandbox.auth_key,
+            "CONNECTYCUBE_BASE_URL": sandbox.api_url,
+            "CONNECTYCUBE_CHAT_HOST": sandbox.chat_host,
+            "CONNECTYCUBE_CHAT_PORT": str(port or sandbox.chat_tls_port),
+            "SSL_CERT_FILE": str(sandbox.ca_file),
+        }
+        self._process: asyncio.subprocess.Process
+
+    async def __aenter__(self) -> Process:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, *self._arguments, stdout=asyncio.subprocess.PIPE, env=self._environment
+        )
+        assert await self.line() == "online"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+
+    async def line(self) -> str:
+        """The next line that it prints."""
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode().strip()
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.communicate()

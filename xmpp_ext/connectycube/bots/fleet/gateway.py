@@ -277,7 +277,7 @@ async def _call(served: Served, request: Request) -> None:
     elif request.call == "stop_typing":
         await chat.stop_typing(place)
     elif request.call == "mark_read":
-        await chat.mark_read(decode_message(request.message or b""))
+        await chat.mark_read(decode_message(request.message))
     elif request.call == "edit_message":
         message_id = request.message_id or ""
         await outlet.left(message_id)

@@ -13,6 +13,7 @@ import msgspec
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from ..content import decode_message
 from ..store import Entry, StoreError
 from .engine import Engine, FleetError
 from .layout import token
@@ -35,8 +36,8 @@ class Inlet:
     What a dialog receives while its history is being read is published behind that: until then, it is kept under
     `held`. All that concerns a dialog happens one after another, so that no retry can change the order.
 
-    Where it is said so, the engine is asked whether a message was handled before. It recognizes copies itself, but only
-    of messages that wait, or arrived within the last ten minutes.
+    The engine recognizes copies of messages that wait, or arrived within the last ten minutes. Messages that may be
+    older than that are looked up first.
 
     :param user_id: the account's user id.
     """
@@ -93,7 +94,7 @@ class Inlet:
     # -- for the intake and the backfill: the store
 
     def put(self, entries: Sequence[Entry], moved: Collection[str] = ()) -> asyncio.Future[list[bool]]:
-        """Publish messages in this order; one after another in each dialog. Those from the history are looked up first.
+        """Publish messages in this order; one after another in each dialog.
 
         :param moved: is not needed, since live messages are held back themselves.
         """
@@ -117,7 +118,8 @@ class Inlet:
         return [next(found[entry.dialog]) for entry in entries]
 
     async def _publish(self, entries: list[Entry], holds: bool) -> list[bool]:
-        old = [entry.key for entry in entries if entry.from_history]
+        # A server keeps what a killed gateway has not acknowledged until it gives up that session.
+        old = [entry.key for entry in entries if entry.from_history or decode_message(entry.message).delayed]
         done = await self._among("done", old) if old else {}
         new = []
         for entry in entries:

@@ -189,9 +189,10 @@ class Outlet:
         record = Outbound(account=self._account, id=reply.id, dialog=reply.dialog, content=msgspec.Raw(reply.content))
         return asyncio.ensure_future(self._put(record))
 
-    async def _put(self, record: Outbound) -> None:
+    async def _put(self, record: Outbound) -> Reply | None:
         subject = self._layout.of("out", self._account, record.id)
         await self._engine.publish(subject, encode_record(record), f"{self._account}:{record.id}")
+        return None
 
     def unsent(self, after: int) -> asyncio.Future[list[Reply]]:
         """Return nothing: the engine delivers what is not sent yet."""
