@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--ca-file",
         metavar="FILE",
-        help="file for the certificate authority that TLS clients must trust (default with --data: its name plus .ca.pem)",
+        help="file for the certificate authority that clients must trust (default with --data: its name plus .ca.pem)",
     )
     data = made.add_mutually_exclusive_group()
     data.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="origin of web pages that may use the sandbox, such as http://localhost:3000; may be repeated (default: none)",
+        help="origin of web pages that may use the sandbox, such as http://localhost:3000; may be repeated",
     )
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
     made.add_argument("--users-v1", action="store_true", help="enable version 1 of the users API")
@@ -132,9 +132,9 @@ def tell_demo(sandbox: Alone) -> None:
 
     :raises DataFileError: if TLS is not possible.
     """
-    from .demo import BOT, NAMES, PASSWORD
+    from .demo import NAMES, PASSWORD
 
-    found = exports({**sandbox.endpoints(), "login": BOT, "password": PASSWORD})
+    found = exports(sandbox.endpoints())
     print(
         f"Users: {', '.join(NAMES)}; all have the password {PASSWORD}. The user echo sends each message back.\n"
         f"Watch them, and write as any of them, at {sandbox.api_url}\n"
