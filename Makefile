@@ -28,7 +28,7 @@ install: .venv/.ready ## the package and all tools, in .venv
 # The demo needs a small part of what developers do, unless that is there already.
 DEMO := $(if $(wildcard .venv/.ready),.venv,.build/demo)
 demo: $(DEMO)/.ready ## two users talk through a local sandbox; KEEP=1 keeps its web page running
-	@KEEP=$(KEEP) $(DEMO)/bin/python examples/demo.py
+	@KEEP=$(KEEP) PYTHONPATH=generated:xmpp_ext:sandbox $(DEMO)/bin/python examples/demo.py
 
 generate: .venv/.ready ## generate generated/ from spec/, and the blocking chat
 	@$(BIN)/python -m generator
@@ -102,16 +102,25 @@ clean: ## remove .venv, .tox and all caches
 	@$(BIN)/python -m pip install -qq --editable . --group dev
 	@touch $@
 
+# What the demo imports, from pyproject.toml. Installing the package itself would first install what builds it.
+DEMO_NEEDS := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	extras = project["optional-dependencies"]; \
+	print(*project["dependencies"], *extras["chat"], *extras["sandbox"], "rich", sep="\n")
+
 # Make expands the whole recipe first, and looks for a Python in doing so: `info` speaks before that.
-# Without pip, the environment is there at once, so that what follows can be announced.
+# A pip that is there already brings the newest one, which resolves in half the time. Without one, ensurepip is slower.
 .build/demo/.ready: pyproject.toml
 	$(info Setting up .build/demo, once)
+	$(info Looking for Python 3.11 or newer)
 	$(NEEDS_PYTHON)
+	@echo "Creating a virtual environment with $(PYTHON)"
 	@$(PYTHON) -m venv --clear --without-pip .build/demo
+	@$(PYTHON) -c '$(DEMO_NEEDS)' >.build/demo/requirements.txt
 	@echo "Adding pip"
-	@.build/demo/bin/python -m ensurepip >/dev/null
-	@echo "Installing the package, its chat and its sandbox, which takes half a minute"
-	@.build/demo/bin/python -m pip install -qq --disable-pip-version-check --no-compile ".[chat,sandbox]" rich
+	@$(PYTHON) -m pip --python .build/demo/bin/python install -qq --disable-pip-version-check --no-compile pip \
+		2>/dev/null || .build/demo/bin/python -m ensurepip >/dev/null
+	@echo "Installing what the chat and the sandbox need, which takes about 20 seconds"
+	@.build/demo/bin/python -m pip install -qq --disable-pip-version-check --no-compile -r .build/demo/requirements.txt
 	@touch $@
 
 .build/release/.ready: pyproject.toml

@@ -68,7 +68,9 @@ def main() -> int:
     table.row("largest memory, first run", f"{large.megabytes:.0f} MB", f"{LIMIT_MB} MB", large.megabytes < LIMIT_MB)
     small, _, _ = measure(options.dialogs // 10, options.messages // 10)
     growth = large.megabytes - small.megabytes
-    table.row("more than with a tenth of the messages", f"{growth:.1f} MB", f"{GROWTH_MB} MB", growth < GROWTH_MB)
+    table.row(
+        "increase compared with a tenth of the messages", f"{growth:.1f} MB", f"{GROWTH_MB} MB", growth < GROWTH_MB
+    )
     return table.status
 
 

@@ -1,9 +1,9 @@
-"""A bot that streams long answers: it sends the beginning, and edits the message while the rest is written.
+"""A bot that streams long replies: it sends the beginning, and edits the message while the rest is written.
 
 python examples/assistant.py    runs until Ctrl-C with the account in the environment; without one, it shows itself on a
                                 sandbox (see local_sandbox.py)
 
-If the bot is killed, the handler runs again after the restart. Its answer has the same id, so the stream continues in
+If the bot is killed, the handler runs again after the restart. Its reply has the same id, so the stream continues in
 the same message.
 """
 
@@ -20,7 +20,7 @@ from local_sandbox import run
 EDIT_INTERVAL = 0.5
 """Seconds between two edits: enough to read along, and far below what servers limit."""
 
-ANSWER = """
+REPLY = """
 You asked: {question} There are three ways up. The gully on the left is the shortest, but it stays wet until noon. The
 ridge takes an hour longer and has the view. The path through the wood is for those who carry the rope. Whichever you
 choose, be back at the old bridge by six.
@@ -30,9 +30,9 @@ bot = Bot(store="assistant.db")
 
 
 async def model(question: str) -> AsyncIterator[str]:
-    """Yield an answer piece by piece, as a language model does.
+    """Yield a reply piece by piece, as a language model does.
 
-    This one knows a single answer. To use a real model, yield what it streams; with the package `anthropic`, for
+    This one knows a single reply. To use a real model, yield what it streams; with the package `anthropic`, for
     example, the body becomes:
 
         async with anthropic.AsyncAnthropic().messages.stream(
@@ -41,7 +41,7 @@ async def model(question: str) -> AsyncIterator[str]:
             async for piece in stream.text_stream:
                 yield piece
     """
-    for word in ANSWER.format(question=question).split():
+    for word in REPLY.format(question=question).split():
         await asyncio.sleep(0.04)
         yield f"{word} "
 
@@ -52,7 +52,7 @@ async def connected(event: Connected) -> None:
 
 
 @bot.message()
-async def answer(ctx: Context) -> None:
+async def reply(ctx: Context) -> None:
     loop = asyncio.get_running_loop()
     async with ctx.typing():
         reply = await ctx.reply("…")

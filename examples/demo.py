@@ -119,8 +119,8 @@ async def private_chat(mary: Person, omar: Person) -> None:
     assert (await mary.sees(MessageRead)).message_id == sent.id
     mary.tell("sees the message marked as read")
     await omar.chat.send(dialog, "Sure, I have the ropes.")
-    answer = (await mary.sees(MessageReceived)).message
-    mary.tell(f"received: {answer.body}")
+    reply = (await mary.sees(MessageReceived)).message
+    mary.tell(f"received: {reply.body}")
 
 
 async def group(mary: Person, omar: Person) -> str:

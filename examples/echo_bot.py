@@ -3,7 +3,7 @@
 python examples/echo_bot.py     runs until Ctrl-C with the account in the environment; without one, it shows itself on a
                                 sandbox (see local_sandbox.py)
 
-It keeps what it has received and not answered yet in the file echo_bot.db, so nothing is lost if it is killed.
+It keeps what it has received and not replied to yet in the file echo_bot.db, so nothing is lost if it is killed.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ async def echo(ctx: Context) -> None:
 
 async def scene(sandbox: Sandbox) -> None:
     async with sandbox.bot(bot) as account, sandbox.chat("ada") as ada:
-        answers = ada.events(MessageReceived)
+        replies = ada.events(MessageReceived)
         for text in ("Hello", "Are you there?"):
             print(f"Ada: {text}")
             await ada.send(account.id, text)
-            print(f"Bot: {(await anext(answers)).message.body}")
+            print(f"Bot: {(await anext(replies)).message.body}")
 
 
 if __name__ == "__main__":

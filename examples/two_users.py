@@ -47,8 +47,8 @@ async def main() -> None:
                 break
 
         await ada.reply(got, "I do. Seven o'clock?", extra={"seats": 3})
-        answer = (await next_of(to_mary, ada_id)).message
-        print(f"Mary reads: {answer.body} ({answer.extra['seats']} seats)")
+        reply = (await next_of(to_mary, ada_id)).message
+        print(f"Mary reads: {reply.body} ({reply.extra['seats']} seats)")
 
         await mary.edit_message(ada_id, sent.id, "Who drives on Saturday?")
         print(f"Ada sees the edit: {(await anext(edits)).body}")

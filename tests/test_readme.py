@@ -101,6 +101,8 @@ def check(line: str) -> None:
     command, *arguments = line.partition("#")[0].split()
     if command == "make":
         subprocess.run(["make", "--dry-run", *arguments], cwd=PROJECT, check=True, capture_output=True)
+    elif command in ("python3", "."):
+        assert arguments in (["-m", "venv", ".venv"], [".venv/bin/activate"])
     else:
         assert (command, arguments.pop(0)) == ("pip", "install")
         what, *others = arguments

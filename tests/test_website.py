@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import griffe
 import pytest
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 
 from tests.pages import PROJECT
 from website import hooks, pages, plots, reference
+from website.signatures import AttrsSignatures
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,29 @@ def test_each_public_name_has_one_place_in_the_reference(package: str) -> None:
             text = reference.anchored((PROJECT / file).read_text("utf-8"), uri)
             names += re.findall(rf'<a id="connectycube\.{package}\.(\w+)">', text)
     assert sorted(names) == sorted(reference.public_names(package))
+
+
+def test_attrs_classes_have_signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+from attrs import define, field, frozen
+
+@frozen(kw_only=True)
+class Base:
+    name: str
+
+@define
+class Rule(Base):
+    hosts: list[str] = field(factory=list)
+    limit: int = 2 * 60
+    _hidden: bool = field(default=False, init=False)
+    check: bool = field(default=True, kw_only=True)
+"""
+    (tmp_path / "signed.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = griffe.load("signed", search_paths=[tmp_path], extensions=griffe.load_extensions(AttrsSignatures))
+    function = module["Rule.__init__"]
+    signature = "__init__(hosts: list[str] = list(), limit: int = 2 * 60, *, name: str, check: bool = True) -> None"
+    assert function.signature() == signature
 
 
 def test_names_link_to_the_package_of_the_page() -> None:

@@ -113,7 +113,7 @@ async def measure(table: Table, messages: int, dialogs: int, quiet: int) -> None
         disordered += user.live != expected
     table.row(f"missed: {messages:,} messages in {dialogs} dialogs, {quiet} quiet dialogs", f"{seconds:.1f} s")
     table.row("  unanswered", f"{unanswered}", "0", unanswered == 0)
-    table.row("  answers seen twice", f"{twice}", "0", twice == 0)
+    table.row("  replies seen twice", f"{twice}", "0", twice == 0)
     table.row("  dialogs out of order", f"{disordered}", "0", disordered == 0)
     queries = requests.histories()
     least = sum(math.ceil((own + KNOWN) / PAGE) for own in counts)

@@ -140,8 +140,8 @@ def judge(table: Table, talks: Sequence[Talk], expected: Sequence[str], historie
         texts = [text for text, _ in history]
         disordered += not in_order(talk.live, expected) or not in_order(texts, expected)
     due = len(talks) * len(expected)
-    table.row(f"  unanswered, of {due:,} answers", f"{unanswered}", "0", unanswered == 0)
-    table.row("  answers seen twice", f"{twice}", "0", twice == 0)
+    table.row(f"  unanswered, of {due:,} replies", f"{unanswered}", "0", unanswered == 0)
+    table.row("  replies seen twice", f"{twice}", "0", twice == 0)
     table.row("  dialogs out of order", f"{disordered}", "0", disordered == 0)
 
 

@@ -95,6 +95,30 @@ def test_a_dialog_opens_as_a_conversation(connectycube_sandbox: Sandbox) -> None
     run(main(), TIMEOUT)
 
 
+def test_a_conversation_fills_a_narrow_screen(connectycube_sandbox: Sandbox) -> None:
+    sandbox = connectycube_sandbox
+
+    async def main() -> None:
+        async with (
+            people(sandbox, mary="Mary S.", omar="Omar K.") as (mary, omar),
+            viewing(sandbox, width=390, height=700) as viewer,
+        ):
+            page = viewer.page
+            for number in range(15):
+                await mary.chat.send(omar.id, f"Message {number}")
+            await page.locator(".entry-dialog").click()
+            await expect(page.locator(".bubble")).to_have_count(15)
+            for part in ("#conversation h3", "#conversation form"):
+                await expect(page.locator(part)).to_be_in_viewport(ratio=0.98)
+            await say(page, "Written on the page")
+            await expect(page.locator(".bubble").last).to_contain_text("Written on the page")
+            await expect(page.locator(".bubble").last).to_be_in_viewport(ratio=0.98)
+            await expect(page.locator("#conversation form")).to_be_in_viewport(ratio=0.98)
+            viewer.check()
+
+    run(main(), TIMEOUT)
+
+
 def test_what_clients_need_can_be_copied(connectycube_sandbox: Sandbox) -> None:
     sandbox = connectycube_sandbox
 

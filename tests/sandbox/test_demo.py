@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from connectycube.chat import AsyncChat, MessageReceived
@@ -43,12 +45,22 @@ def variables(process: subprocess.Popen[str]) -> dict[str, str]:
     return found
 
 
+def assignments(lines: str) -> list[tuple[str, str, str]]:
+    """The assignments in `export` lines, as a shell reads them."""
+    return [shlex.split(line)[1].partition("=") for line in lines.splitlines()]
+
+
 def test_programs_run_in_the_printed_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Not even a name with a space and a quote gets in the way.
     file = tmp_path / "it's a file.pem"
     with running("--demo", "--ca-file", str(file)) as process:
-        for name, value in variables(process).items():
+        printed = variables(process)
+        for name, value in printed.items():
             monkeypatch.setenv(name, value)
+        shown = httpx.get(f"{printed['CONNECTYCUBE_BASE_URL']}/_sandbox/connection").json()
+        assert {name: value for name, _, value in assignments(shown["exports"])} == printed
+        assert {"label": "login", "value": "bot"} in shown["rows"]
+        assert {"label": "password", "value": "correct-horse-9"} in shown["rows"]
         with subprocess.Popen([sys.executable, "-c", BOT], stderr=subprocess.PIPE, text=True) as bot:
             try:
                 run(talk())

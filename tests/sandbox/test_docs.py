@@ -39,7 +39,7 @@ def test_the_test_of_a_bot_passes(connectycube_sandbox: Sandbox) -> None:
     (block,) = blocks("python test")
     found: dict[str, object] = {}
     exec(compile(block, "docs/sandbox.md", "exec"), found)
-    test = found["test_the_bot_answers"]
+    test = found["test_the_bot_replies"]
     assert callable(test)
     test(connectycube_sandbox)
 

@@ -92,7 +92,7 @@ CASES: dict[str, Case] = {
                 '<iq xmlns="jabber:client" type="result"><time xmlns="urn:xmpp:time"><tzo>Z</tzo><utc>2026-02-04T19:00:00Z</utc></time></iq>',
             ),
             (
-                "an answer has a time",
+                "a response has a time",
                 '<iq xmlns="jabber:client" id="t1" type="result"><time xmlns="urn:xmpp:time"/></iq>',
             ),
         ),

@@ -145,7 +145,7 @@ def read_open(element: XMLElement) -> Open:
 # Wire facts: K-01
 @define(kw_only=True)
 class Close(Stanza):
-    """Closes a stream, from either side; the other side answers with the same.
+    """Closes a stream, from either side; the other side responds with the same.
 
     `close` of `urn:ietf:params:xml:ns:xmpp-framing`: RFC 7395 section 3.6.
 

@@ -187,7 +187,7 @@ def read_challenge(element: XMLElement) -> Challenge:
 
 @define(kw_only=True)
 class Response(Stanza):
-    """The client's answer to a challenge; never log it.
+    """The client's response to a challenge; never log it.
 
     `response` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.3.
 
@@ -250,7 +250,7 @@ def read_response(element: XMLElement) -> Response:
 
 @define(kw_only=True)
 class Abort(Stanza):
-    """The client gives up; the server answers with the failure `aborted`.
+    """The client gives up; the server responds with the failure `aborted`.
 
     `abort` of `urn:ietf:params:xml:ns:xmpp-sasl`: RFC 6120 section 6.4.4.
 

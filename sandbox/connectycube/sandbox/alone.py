@@ -9,7 +9,7 @@ from typing import Any
 from ._sandbox import Sandbox
 from .config import Settings
 from .core import Core
-from .demo import SEED, Echo
+from .demo import BOT, PASSWORD, SEED, Echo
 
 __all__ = ["Alone"]
 
@@ -34,6 +34,11 @@ class Alone(Sandbox):
         # Modules stay loaded, and scanning them takes the garbage collector a tenth of a second each time.
         core.loaded = gc.freeze
         return core
+
+    def endpoints(self, *, ca_file: bool = True) -> dict[str, Any]:
+        """Return all that a client needs to connect, including the demo's account."""
+        account = {"login": BOT, "password": PASSWORD} if self._demo else {}
+        return super().endpoints(ca_file=ca_file) | account
 
     @property
     def keeps_authority(self) -> bool:

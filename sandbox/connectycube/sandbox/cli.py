@@ -78,33 +78,33 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     made.add_argument(
-        "--port", type=port, default=PORT, help="port of REST and the page, 0 for any (default: %(default)s)"
+        "--port", type=port, default=PORT, help="port of the REST API and the page; 0 for any (default: %(default)s)"
     )
     for name, what in CHAT_PORTS.items():
         made.add_argument(f"--{name}", type=port, default=0, metavar="PORT", help=f"{what} (default: any)")
-    made.add_argument("--data", metavar="FILE", help="data file (default: in memory)")
+    made.add_argument("--data", metavar="FILE", help="file that keeps all data (default: none is kept)")
     made.add_argument(
         "--ca-file",
         metavar="FILE",
-        help="file for the certificate that TLS clients must trust (default: DATA.ca.pem)",
+        help="file for the certificate authority that clients must trust (default with --data: its name plus .ca.pem)",
     )
     data = made.add_mutually_exclusive_group()
     data.add_argument("--seed", metavar="FILE", help="YAML or JSON file with users, dialogs and messages to start with")
     data.add_argument(
         "--demo",
         action="store_true",
-        help="start with a few users, one of whom echoes what it is sent, and print the environment for clients",
+        help="start with a few users, one of whom echoes each message, and print the environment for clients",
     )
     made.add_argument("--json", action="store_true", help="print the addresses as JSON")
     made.add_argument("--app-id", type=int, help="application id (default: random, or as kept in the data file)")
-    made.add_argument("--auth-key", help="authorization key (default: likewise)")
-    made.add_argument("--admin-key", help="administration key (default: likewise)")
+    made.add_argument("--auth-key", help="authorization key (default: as for --app-id)")
+    made.add_argument("--admin-key", help="administration key (default: as for --app-id)")
     made.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="origin of web pages that may use it, such as http://localhost:3000; may be repeated (default: none)",
+        help="origin of web pages that may use the sandbox, such as http://localhost:3000; may be repeated",
     )
     made.add_argument("--chat-host", default="localhost", help="domain of the users' JIDs (default: %(default)s)")
     made.add_argument("--users-v1", action="store_true", help="enable version 1 of the users API")
@@ -132,11 +132,11 @@ def tell_demo(sandbox: Alone) -> None:
 
     :raises DataFileError: if TLS is not possible.
     """
-    from .demo import BOT, NAMES, PASSWORD
+    from .demo import NAMES, PASSWORD
 
-    found = exports({**sandbox.endpoints(), "login": BOT, "password": PASSWORD})
+    found = exports(sandbox.endpoints())
     print(
-        f"Users: {', '.join(NAMES)}; all have the password {PASSWORD}. The user echo answers with what it is sent.\n"
+        f"Users: {', '.join(NAMES)}; all have the password {PASSWORD}. The user echo sends each message back.\n"
         f"Watch them, and write as any of them, at {sandbox.api_url}\n"
         "Paste these lines into another terminal. Ctrl-C stops the sandbox.\n",
         file=sys.stderr,

@@ -1,4 +1,4 @@
-"""What `connectycube-sandbox --demo` starts with: a few users, and one who echoes what it is sent."""
+"""What `connectycube-sandbox --demo` starts with: a few users, and one who echoes each message."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SEED: Seed = {
 
 
 class Echo:
-    """Answers each private message to the user `echo` with the same text and attachments, if there is that user."""
+    """Replies to each private message to the user `echo` with the same text and attachments, if there is that user."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -41,10 +41,10 @@ class Echo:
         echo = self._core.accounts.find_by("login", ECHO)
         if echo is not None and signal.private and echo.id in signal.recipients and echo.id != signal.sender_id:
             draft = Draft(sender_id=echo.id, body=signal.body, attachments=signal.attachments, markable=True)
-            # The answer must not overtake the message, which is not delivered yet.
-            asyncio.get_running_loop().call_soon(self._answer, signal.dialog_id, draft)
+            # The reply must not overtake the message, which is not delivered yet.
+            asyncio.get_running_loop().call_soon(self._reply, signal.dialog_id, draft)
 
-    def _answer(self, dialog_id: str, draft: Draft) -> None:
+    def _reply(self, dialog_id: str, draft: Draft) -> None:
         # A user may block the echo, like any other.
         with suppress(Refused):
             self._core.messages.create(self._core.dialogs.get(dialog_id), draft, send_to_chat=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-__all__ = ["LABELS", "exports"]
+__all__ = ["ACCOUNT", "LABELS", "exports"]
 
 LABELS = {
     "api_url": "REST and page",
@@ -20,6 +20,9 @@ LABELS = {
     "ca_file": "CA certificate",
 }
 """The properties of a `Sandbox` that clients need, and how to call them."""
+
+ACCOUNT = {"login": "login", "password": "password"}
+"""The account of the program under development, which only the demo has."""
 
 VARIABLES = {
     "app_id": "APP_ID",

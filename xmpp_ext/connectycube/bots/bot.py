@@ -41,9 +41,9 @@ logger = logging.getLogger("connectycube.bots")
 
 
 class Bot(Routes):
-    """A program that answers messages without losing any.
+    """A program that replies to messages without losing any.
 
-    Messages are stored before they are acknowledged, and answers before they are sent. Messages missed while the bot
+    Messages are stored before they are acknowledged, and replies before they are sent. Messages missed while the bot
     was away are read from the history. Messages of one dialog are handled in order, and dialogs in parallel.
 
     :param cube: a REST client. Default: one for the account in `CONNECTYCUBE_APP_ID`, `CONNECTYCUBE_AUTH_KEY`,
@@ -200,7 +200,7 @@ class Bot(Routes):
     async def stop(self) -> None:
         """Stop the bot, and wait until it has stopped.
 
-        Running handlers have 10 seconds to finish, and then their answers have 10 seconds to be sent. The rest stays in
+        Running handlers have 10 seconds to finish, and then their replies have 10 seconds to be sent. The rest stays in
         the store. Returns at once if a handler calls it.
         """
         if self._stopping is not None:

@@ -34,7 +34,7 @@ To: TypeAlias = int | str | User | Contact | Dialog
 class Content:
     """A message to send.
 
-    :ivar to: a user's or dialog's id; `None` for an answer.
+    :ivar to: a user's or dialog's id; `None` for a reply.
     :ivar answered: what tells where the answered message was written.
     :ivar dialog_id: the private dialog with the user, if it is known.
     :ivar options: further arguments of `chat.send` and `chat.reply`.

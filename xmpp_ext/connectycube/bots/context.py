@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Context"]
 
 Refused: TypeAlias = Callable[["Context", Exception, str], None]
-"""Gets the error of an answer that the server refuses, and the answer's id."""
+"""Gets the error of a reply that the server refuses, and the reply's id."""
 
 TYPING_INTERVAL: Final = 20.0
 """Seconds after which clients are reminded that the bot is typing: they stop showing it after 30."""
@@ -56,7 +56,7 @@ class Context:
         self.redelivered: bool = redelivered
 
     def _within(self, scope: str) -> Context:
-        """Return a copy whose answers have ids of their own."""
+        """Return a copy whose replies have ids of their own."""
         found = copy.copy(self)
         found._scope, found._count = scope, 0
         return found
@@ -87,34 +87,34 @@ class Context:
         """
         return self._link.cube
 
-    # -- answers
+    # -- replies
 
     async def reply(self, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
-        """Answer in the message's group, or privately to its sender.
+        """Reply in the message's group, or privately to its sender.
 
-        Returns once the answer is stored. The bot keeps sending it until the server has it, even across restarts. If
-        the handler runs again, its answers keep their ids, and recipients see each only once. Refused answers are
+        Returns once the reply is stored. The bot keeps sending it until the server has it, even across restarts. If
+        the handler runs again, its replies keep their ids, and recipients see each only once. Refused replies are
         reported to `@bot.error` and kept in `bot.failed()`.
 
         :param body: the text.
         :param options: as for `chat.send`: `attachments`, `extra`, `save_to_history`, `markable`, `destroy_after`,
             `silent`.
         :raises InvalidArgument: if an argument is invalid, or the sender is not a user of the application.
-        :raises StoreError: if the bot stops before the answer is stored.
+        :raises StoreError: if the bot stops before the reply is stored.
         """
         return await self._put(self.message, body, options)
 
     async def edit(
         self, reply: SentMessage, body: str, *, last: bool = True, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """Replace the text of an answer, as soon as the server has the answer.
+        """Replace the text of a reply, as soon as the server has the reply.
 
         Returns once the server has the edit. The edit itself is not stored: if the bot is killed before, the handler
         runs again and can repeat it.
 
         :param reply: what `reply` returned.
         :param body: the new text.
-        :param last: whether the answer is the dialog's last message.
+        :param last: whether the reply is the dialog's last message.
         :param extra: further parameters.
         :raises InvalidArgument: if an argument is invalid.
         :raises MessageNotSent: if the chat ends first, or the server refuses the edit.
@@ -122,7 +122,7 @@ class Context:
         await self._link.edit(self._place, reply.id, body, last, extra)
 
     async def send(self, to: To, body: str | None = None, **options: Unpack[SendOptions]) -> SentMessage:
-        """Send a message to another user or dialog, stored and sent like an answer.
+        """Send a message to another user or dialog, stored and sent like a reply.
 
         :param to: a user, a dialog, or the id of one.
         :param body: the text.
@@ -140,7 +140,7 @@ class Context:
         report = partial(self._report, self) if self._scope == "handler" else None
         return await self._link.put(message_id, content, report)
 
-    # -- along with answers
+    # -- along with replies
 
     @asynccontextmanager
     async def typing(self) -> AsyncGenerator[None]:

@@ -112,7 +112,7 @@ class Routes:
     def error(self, call: E) -> E:
         """Register an error handler: `@bot.error`.
 
-        It receives the context and the exception when a message fails permanently or the server refuses an answer.
+        It receives the context and the exception when a message fails permanently or the server refuses a reply.
 
         :param call: the handler.
         :raises InvalidArgument: if the handler is invalid.

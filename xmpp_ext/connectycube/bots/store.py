@@ -1,4 +1,4 @@
-"""What a bot keeps: the messages it received until they are handled, its answers until they are sent.
+"""What a bot keeps: the messages it received until they are handled, its replies until they are sent.
 
 A backend implements `Store`, the sum of what the bot's parts need. Calls take effect in the order in which they are
 made, each as a transaction of its own. The future that a call returns is done once its effect is durable; callers that

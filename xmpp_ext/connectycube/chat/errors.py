@@ -179,10 +179,10 @@ class RequestRefused(ChatError):
 
 
 class StanzaRefused(RequestRefused):
-    """The answer to a request of `chat.request` is an error (RFC 6120 section 8.3).
+    """The response to a request of `chat.request` is an error (RFC 6120 section 8.3).
 
-    :ivar fault: the error as it was received, `None` if the answer has none. A condition of the application's own is in
-        its `unknown`.
+    :ivar fault: the error as it was received, `None` if the response has none. A condition of the application's own
+        is in its `unknown`.
     """
 
     def __init__(self, request: str, fault: StanzaFault | None) -> None:

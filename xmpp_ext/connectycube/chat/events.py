@@ -196,7 +196,7 @@ class MessageSent(Event):
 class MessageSentElsewhere(Event):
     """The user sent a message from another device, over REST or through another connection.
 
-    This is not reported as `MessageReceived`, so a bot does not answer itself.
+    This is not reported as `MessageReceived`, so a bot does not reply to itself.
 
     :ivar message: the message.
     """
@@ -427,7 +427,7 @@ class _OfContact(Event):
 
 @frozen(kw_only=True)
 class ContactRequested(_OfContact):
-    """A user sent a contact request. Answer with `chat.contacts.accept` or `reject`.
+    """A user sent a contact request. Respond with `chat.contacts.accept` or `reject`.
 
     :ivar user_id: the user who sent it.
     """

@@ -71,7 +71,7 @@ def build() -> App:
     app.command(
         "connectycube.cli.transfer.commands:import_",
         name="import",
-        help="Create the contents of an export in another account.",
+        help="Recreate an export in another account.",
     )
     group = Group("Operations of the REST API", sort_key=1)
     for name, summary in resources().items():

@@ -412,7 +412,7 @@ class CustomObjectUpdateResult:
 
     :ivar class_name: Name of the class.
     :ivar skip: Number of skipped entries.
-    :ivar limit: Most entries in the answer.
+    :ivar limit: Maximum number of entries in the response.
     :ivar total_found: How many records met the criteria.
     :ivar items: The records as they are now.
     :ivar extra: Fields that the spec does not know, and the raw value of a field that can't be read.

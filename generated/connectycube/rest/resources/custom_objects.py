@@ -330,8 +330,8 @@ class CustomObjects:
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
-        The response reports the result for each id. Children of a deleted record are deleted too. The server answers
-        a single id with a status and no lists; the method returns the same result for it.
+        The response reports the result for each id. Children of a deleted record are deleted too. For a single id,
+        the server returns a status and no lists; the method returns the same result for it.
 
         `DELETE /data/{class_name}/{object_ids}`, described in generated/docs/rest/custom_objects.md#delete_many
 
@@ -668,8 +668,8 @@ class AsyncCustomObjects:
     ) -> models.DeletedCustomObjects:
         """Delete several records at once.
 
-        The response reports the result for each id. Children of a deleted record are deleted too. The server answers
-        a single id with a status and no lists; the method returns the same result for it.
+        The response reports the result for each id. Children of a deleted record are deleted too. For a single id,
+        the server returns a status and no lists; the method returns the same result for it.
 
         `DELETE /data/{class_name}/{object_ids}`, described in generated/docs/rest/custom_objects.md#delete_many
 

@@ -118,7 +118,7 @@ class Dialogs:
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
         dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
         dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
-        already the server may answer with that one.
+        already, the server may return that one.
 
         `POST /chat/Dialog`, described in generated/docs/rest/dialogs.md#create
 
@@ -293,7 +293,7 @@ class Dialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The response reports the result for each id. The server answers a single id with a status and no lists; the
+        The response reports the result for each id. For a single id, the server returns a status and no lists; the
         method returns the same result for it.
 
         `DELETE /chat/Dialog/{dialog_ids}`, described in generated/docs/rest/dialogs.md#delete_many
@@ -591,7 +591,7 @@ class AsyncDialogs:
         The current user becomes its owner and is added to its occupants by the server. Private (3) and group (2)
         dialogs require `occupants_ids`; broadcast (1), group (2) and public (4) dialogs require `name`. A broadcast
         dialog is usually created in the admin panel and may be rejected here. For a private dialog that exists
-        already the server may answer with that one.
+        already, the server may return that one.
 
         `POST /chat/Dialog`, described in generated/docs/rest/dialogs.md#create
 
@@ -766,7 +766,7 @@ class AsyncDialogs:
     ) -> models.DeletedDialogs:
         """Delete several dialogs at once.
 
-        The response reports the result for each id. The server answers a single id with a status and no lists; the
+        The response reports the result for each id. For a single id, the server returns a status and no lists; the
         method returns the same result for it.
 
         `DELETE /chat/Dialog/{dialog_ids}`, described in generated/docs/rest/dialogs.md#delete_many

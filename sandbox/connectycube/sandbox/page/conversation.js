@@ -26,7 +26,9 @@ function talk(dialogId) {
   }
   if (dialogId === null) return;
   showConversation().catch(() => {});
-  form.elements.message.focus();
+  form.elements.message.focus({ preventScroll: true });
+  // On a narrow screen, a conversation is as high as the screen, and below the list of dialogs.
+  pane.scrollIntoView({ block: "nearest" });
 }
 
 // The program under development is online, so the developer writes to somebody who is, as somebody who is not.
@@ -113,7 +115,7 @@ async function copy(button, source) {
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   } catch {
-    // Only secure pages may use the clipboard, and the page of another machine is none.
+    // Only secure pages may use the clipboard, and the page of another machine is not secure.
     getSelection().selectAllChildren(source);
   }
 }

@@ -155,7 +155,7 @@ function welcome() {
   box.append(
     make("span", "cube"),
     make("h3", "", "No traffic yet"),
-    make("p", "", "Requests and stanzas appear here as they happen, in a lane for each user. Point a client at"),
+    make("p", "", "Requests and stanzas appear here as they happen, in one lane per user. Point a client at"),
     make("code", "", location.origin),
   );
   return box;

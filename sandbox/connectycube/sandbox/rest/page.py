@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from ..core import Core
 from ..domain.message_model import Draft, Message
-from ..endpoints import LABELS, exports
+from ..endpoints import ACCOUNT, LABELS, exports
 from ..errors import Refused, not_found, unprocessable
 from ..journal import Entry
 from ..storage import DataFileError, Unwritable
@@ -129,7 +129,8 @@ class Page:
             found = await asyncio.to_thread(self._core.endpoints)
         except DataFileError as error:
             return JSONResponse({"errors": {"base": [str(error)]}}, 500, HEADERS)
-        rows = [{"label": LABELS[name], "value": str(value)} for name, value in found.items()]
+        labels = LABELS | ACCOUNT
+        rows = [{"label": labels[name], "value": str(value)} for name, value in found.items()]
         return JSONResponse({"rows": rows, "exports": exports(found)}, 200, HEADERS)
 
     async def messages(self, request: Request) -> Response:

@@ -310,7 +310,7 @@ class Chat(ChatBase):
         While the chat reconnects, the message waits. Receivers drop duplicates.
 
         A private message carries the id of its dialog, without which other clients send no delivered mark. With a
-        cube, the chat looks it up; the dialog is created if there is none. If the REST API does not answer within 5
+        cube, the chat looks it up; the dialog is created if there is none. If the REST API does not respond within 5
         seconds, the message is sent without it.
 
         :param to: a user's id, the user, a dialog's id, or a `Dialog`. Without a cube, a dialog's id is taken as that
@@ -356,11 +356,11 @@ class Chat(ChatBase):
         silent: bool = False,
         message_id: str | None = None,
     ) -> SentMessage:
-        """Answer a message where it was written: in its group, or privately to its sender.
+        """Reply to a message where it was written: in its group, or privately to its sender.
 
-        An answer to a message of the user's own goes to its recipient.
+        A reply to the user's own message goes to its recipient.
 
-        :param message: the message to answer, such as `event.message`.
+        :param message: the message to reply to, such as `event.message`.
         :param body: the text.
         :param attachments: files from `cube.files.upload`, `Attachment` objects, or mappings with the same fields.
         :param save_to_history: keep the message in the dialog's history.
@@ -369,7 +369,7 @@ class Chat(ChatBase):
         :param destroy_after: seconds after reading until the message disappears; it is then not kept in the history.
         :param silent: do not send push notifications to offline users.
         :param message_id: the message's id, 24 hexadecimal digits; default: a new one.
-        :raises InvalidArgument: if an argument is invalid, or nobody can be answered.
+        :raises InvalidArgument: if an argument is invalid, or there is nobody to reply to.
         :raises RecipientBlocked: if the recipient blocks the user.
         :raises MessageRefused: if the server refuses the message for another reason.
         :raises MessageNotSent: if there is no connection, or no acknowledgement in time.

@@ -60,7 +60,7 @@ class Contacts(Mapping[int, Contact]):
     # -- changing
 
     async def request(self, user_id: UserId, *, name: str | None = None) -> None:
-        """Send a contact request. The answer arrives as `ContactAccepted` or `ContactRejected`.
+        """Send a contact request. The response arrives as `ContactAccepted` or `ContactRejected`.
 
         :param user_id: the user to add.
         :param name: a name for the list.

@@ -82,7 +82,7 @@ class Presence:
             self._inactive = False
 
     async def ping(self, user_id: UserId | None, timeout: float | None) -> float:
-        """Ping the server, or a user's client, and return the seconds until the answer."""
+        """Ping the server, or a user's client, and return the seconds until the response."""
         traffic, addresses = self._traffic, self._traffic.settings.addresses
         to = addresses.host if user_id is None else addresses.user(user_id_of(user_id))
         if timeout is not None:

@@ -46,7 +46,7 @@ async def export(
 
 
 async def import_(folder: Path, /, *, users: Path | None = None, options: Options | None = None) -> None:
-    """Create the contents of an export in another account.
+    """Recreate an export in another account.
 
     The account owns the dialogs and sends all messages; nobody is notified. Run it again to continue after an
     interruption. What can't be carried over is reported.
