@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 ASYNC_ONLY = "# async only"
 """Ends the first line of a statement that the sync source doesn't have."""
@@ -31,6 +32,7 @@ SUBSTITUTIONS = tuple(
 )
 
 
+@cache
 def unasync(source: str) -> str:
     """Return the sync twin of an async module."""
     lines = source.splitlines(keepends=True)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,8 @@ def fenced(step: str, kind: str) -> str:
     return "" if found is None else re.sub("^   ", "", found[1], flags=re.MULTILINE)
 
 
-def follow(project: Path, step: str) -> str:
-    """Do what a step says.
-
-    :returns: what its program or command prints.
-    """
+def write(project: Path, step: str) -> bool:
+    """Create or change a file, if a step says so."""
     created = re.match(r"Create `([^`]+)`", step)
     inserted = re.match(r"In `([^`]+)`, right below the line `([^`]+)`", step)
     if created is not None:
@@ -48,11 +46,15 @@ def follow(project: Path, step: str) -> str:
         text = path.read_text(encoding="utf-8")
         assert text.count(line) == 1
         path.write_text(text.replace(line, line + fenced(step, "yaml")), encoding="utf-8")
-    elif command := fenced(step, "shell"):
-        return run(project, *command.split())
-    elif program := fenced(step, "python"):
-        return run(project, sys.executable, "-W", "error", "-c", program)
-    return ""
+    return bool(created or inserted)
+
+
+def command(step: str) -> tuple[str, ...]:
+    """The command of a step, or the one that runs its program; empty if it has neither."""
+    if shell := fenced(step, "shell"):
+        return tuple(shell.split())
+    program = fenced(step, "python")
+    return (sys.executable, "-W", "error", "-c", program) if program else ()
 
 
 def run(project: Path, *command: str) -> str:
@@ -82,8 +84,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def printed(project: Path) -> dict[str, list[str]]:
-    """What each step of each recipe printed. All of them are followed in the same copy."""
-    return {heading: [follow(project, step) for step in steps(heading)] for heading in RECIPES}
+    """What each step of each recipe printed. All of them are followed in the same copy.
+
+    The files of all recipes come first, so that `make generate`, a step of each, is run only once.
+    """
+    commands = {
+        heading: [() if write(project, step) else command(step) for step in steps(heading)] for heading in RECIPES
+    }
+    once = cache(partial(run, project))
+    return {heading: [once(*words) if words else "" for words in found] for heading, found in commands.items()}
 
 
 def test_recipes_have_the_expected_steps() -> None:

@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from generator.rest.render import RUNTIME
 from tests.test_types import MYPY_CACHE
 
 from . import cases
@@ -101,13 +102,24 @@ def test_call(built: Builder, server: Server, name: str, mode: str) -> None:
 def test_types(built: Builder, folder: Path, server: Server) -> None:
     """All packages pass the strictest check of types."""
     typed = folder / "typed"
+    checked: set[frozenset[tuple[Path, str]]] = set()
     for case in CASES.values():
         built(case)
-        for path in (folder / "out" / "documents" / case.name).rglob("*.py"):
-            copy = typed / path.relative_to(folder / "out")
+        package = folder / "out" / "documents" / case.name
+        # With another port in each run, mypy would check everything again.
+        address = server.url.removeprefix("http://")
+        texts = {path.relative_to(package): path.read_text() for path in package.rglob("*.py")}
+        texts = {path: text.replace(address, "localhost") for path, text in texts.items()}
+        # What does not depend on the document is most of a package. The same modules need a single check.
+        fixed = frozenset(item for item in texts.items() if RUNTIME in item[1].partition("\n")[0])
+        assert len(fixed) > 15
+        for path, text in texts.items():
+            copy = typed / "documents" / case.name / path
             copy.parent.mkdir(parents=True, exist_ok=True)
-            # With another port in each run, mypy would check everything again.
-            copy.write_text(path.read_text().replace(server.url.removeprefix("http://"), "localhost"))
+            again = fixed in checked and (path, text) in fixed
+            copy.write_text(f"# mypy: ignore-errors\n{text}" if again else text)
+        checked.add(fixed)
+    assert 1 < len(checked) < len(CASES)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={MYPY_CACHE}"),

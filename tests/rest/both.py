@@ -43,7 +43,8 @@ class Both:
         return self.blocking(made)
 
     def http(self, **options: Any) -> Any:
-        """An HTTP client of the right kind for `http_client`."""
+        """An HTTP client of the right kind for `http_client`, which loads no certificates unless options say so."""
+        options = {"verify": False, **options}
         made = httpx.AsyncClient(**options) if self.is_async else httpx.Client(**options)
         self._http.append(made)
         return made
