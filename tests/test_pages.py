@@ -38,6 +38,7 @@ ELSEWHERE = {
     "README.md": "tests/test_readme.py",
     "docs/bots.md": "tests/bots/test_guide.py",
     "docs/chat.md": "tests/test_guides.py",
+    "docs/fleet.md": "tests/fleet/test_guide.py",
     "docs/generator.md": "tests/generator/test_page.py",
     "docs/recipes.md": "tests/test_recipes.py",
     "docs/rest.md": "tests/test_guides.py",

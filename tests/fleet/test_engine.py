@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from nats.js.api import StreamConfig
+from nats.js.api import ConsumerConfig, StreamConfig
 
 from connectycube.bots.fleet.engine import Address, Engine, FleetError
 from tests.integration.support import drained, eventually, free_ports, run
@@ -112,6 +112,22 @@ def test_a_connection_that_the_server_ends_for_good_is_reported(
 
     run(main())
     assert "has ended the connection: nats: unknown protocol operation" in caplog.text
+
+
+def test_more_than_a_thousand_accounts_have_consumers(nats_server: NatsServer) -> None:
+    async def main() -> int:
+        async with opened(nats_server.url) as engine:
+            layout, slots = engine.layout, asyncio.Semaphore(100)
+
+            async def add(name: str) -> None:
+                wanted = ConsumerConfig(durable_name=f"out-{name}", filter_subject=layout.subject("out", name, ">"))
+                async with slots:
+                    await engine.js.add_consumer(layout.stream("out"), wanted)
+
+            await asyncio.gather(*(add(str(number)) for number in range(1001)))
+            return (await engine.js.stream_info(layout.stream("out"))).state.consumer_count
+
+    assert run(main()) == 1001
 
 
 def test_a_cluster_keeps_three_copies(tmp_path: Path) -> None:

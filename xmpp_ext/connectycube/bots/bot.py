@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +25,7 @@ from .link import checked_cube
 from .memory import MemoryStore
 from .models import Stats
 from .routes import Routes, check_seconds
+from .signals import until_signalled
 from .single import NOT_RUNNING, Single, Work
 from .sqlite import SqliteStore
 from .store import Failure, StoreError
@@ -168,30 +166,13 @@ class Bot(Routes):
         If the bot can't start, or the chat ends permanently, print the reason and exit with status 1.
         """
         try:
-            asyncio.run(self._serve_until_signalled())
+            asyncio.run(until_signalled(self._serve(self._work(), self._say_online)))
         except ConnectError as error:
             sys.exit(f"the chat has ended: {error}")
         except Unauthorized as error:
             sys.exit(f"the bot can't run: {error}: check its login and password")
         except (ConnectyCubeError, StoreError) as error:
             sys.exit(f"the bot can't run: {error}")
-
-    async def _serve_until_signalled(self) -> None:
-        loop, serving = asyncio.get_running_loop(), asyncio.ensure_future(self._serve(self._work(), self._say_online))
-
-        def stop(_number: int, _frame: object) -> None:
-            for number in before:
-                signal.signal(number, signal.SIG_DFL)
-            loop.call_soon_threadsafe(serving.cancel)
-
-        in_main = threading.current_thread() is threading.main_thread()
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
-        try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await serving
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler or signal.SIG_DFL)
 
     def _say_online(self) -> None:
         self._warn_of_memory()

@@ -61,7 +61,7 @@ class Handling:
                 # If the message ends the process, the next one must know. The first attempt is cheaper without that.
                 await self.store.begin(entry.key, entry.attempts)
             try:
-                error = await self._try(context)
+                error = await self._try(context, entry.trace)
             except asyncio.CancelledError:
                 # The bot stops, which is not the message's fault.
                 self.store.begin(entry.key, entry.attempts - 1)
@@ -82,7 +82,7 @@ class Handling:
             await self._report(context, error, "message")
         return None
 
-    async def _try(self, context: Context) -> Exception | None:
+    async def _try(self, context: Context, origin: str | None) -> Exception | None:
         try:
             found = self.bot._find(context.message)
         except WrongArguments as error:
@@ -92,7 +92,7 @@ class Handling:
         if found is None:
             return None
         context.args, context.match = (*found.args, *found.kwargs.values()), found.match
-        handler = traced(found.call, context.message)
+        handler = traced(found.call, context.message, origin)
         return await self.calls.call(handler(context, *found.args, **found.kwargs), self.timeout)
 
     def _refused(self, context: Context, error: Exception, reply_id: str) -> None:

@@ -77,6 +77,7 @@ class Entry:
     :ivar from_history: whether it was read from the history.
     :ivar attempts: how often a handler was called for it; the store may not know of the first time.
     :ivar redelivered: whether an earlier process stored it, and may have called a handler for it.
+    :ivar trace: the trace that the process which received it began, as W3C `traceparent`.
     """
 
     key: str
@@ -85,6 +86,7 @@ class Entry:
     from_history: bool = False
     attempts: int = 0
     redelivered: bool = False
+    trace: str | None = None
 
 
 @frozen(kw_only=True)
@@ -113,6 +115,7 @@ class Failure:
     :ivar error: the exception, as text.
     :ivar failed_at: when it failed for the last time, in UTC.
     :ivar content: the message or reply as JSON.
+    :ivar account: the account that received or sends it, in a fleet.
     """
 
     id: str
@@ -121,6 +124,7 @@ class Failure:
     error: str
     failed_at: dt.datetime
     content: bytes = field(repr=False)
+    account: str | None = None
 
 
 @define(kw_only=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 try:
     from opentelemetry import context, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ModuleNotFoundError:
     if TYPE_CHECKING:
         raise  # Type checkers have it, and would complain that the names may be missing.
@@ -28,8 +29,9 @@ else:
     TRACED = True
     # A proxy until the program chooses where spans go, which may be later.
     tracer = trace.get_tracer("connectycube.chat", __version__)
+    carried = TraceContextTextMapPropagator()
 
-__all__ = ["connecting", "processing", "sending", "traced"]
+__all__ = ["connecting", "continued", "processing", "receiving", "sending", "traced", "traceparent"]
 
 UNTRACED: Final[AbstractContextManager[None]] = nullcontext()
 SYSTEM: Final[dict[str, str | int]] = {"messaging.system": "connectycube"}
@@ -63,11 +65,28 @@ def sending(message_id: str, dial: tuple[str, int]) -> AbstractContextManager[Sp
     return _span("send", trace.SpanKind.PRODUCER, attributes)
 
 
-def processing(call: Callable[..., Any], message: object) -> AbstractContextManager[Span | None]:
+def receiving(message_id: str, dialog: str) -> AbstractContextManager[Span | None]:
+    """Trace how a message is passed on to another process, which continues the trace."""
+    if not TRACED:
+        return UNTRACED
+    attributes: dict[str, str | int] = {
+        "messaging.operation.name": "receive",
+        "messaging.operation.type": "receive",
+        "messaging.message.id": message_id,
+        "messaging.destination.name": dialog,
+    }
+    return _span("receive", trace.SpanKind.CONSUMER, attributes, root=True)
+
+
+def processing(
+    call: Callable[..., Any], message: object, origin: str | None = None
+) -> AbstractContextManager[Span | None]:
     """Trace a handler that processes a message.
 
     The trace begins here: the connection, which calls the handler, may have been made for anything. Handlers of the
     SDK's own only pass the message on.
+
+    :param origin: the `traceparent` of the process that received the message; the trace then continues.
     """
     if not TRACED or not isinstance(message, ChatMessage) or (name := _name(call)).startswith("connectycube."):
         return UNTRACED
@@ -78,29 +97,60 @@ def processing(call: Callable[..., Any], message: object) -> AbstractContextMana
         "messaging.destination.name": message.dialog_id or str(message.sender_id or ""),
         "code.function.name": name,
     }
-    return _span("process", trace.SpanKind.CONSUMER, attributes, root=True)
+    return _span("process", trace.SpanKind.CONSUMER, attributes, root=True, origin=origin)
 
 
 def traced(
-    call: Callable[..., Coroutine[Any, Any, object]], message: ChatMessage
+    call: Callable[..., Coroutine[Any, Any, object]], message: ChatMessage, origin: str | None = None
 ) -> Callable[..., Coroutine[Any, Any, object]]:
-    """Return a coroutine function that is traced while it processes a message."""
+    """Return a coroutine function that is traced while it processes a message, as by `processing`."""
     if not TRACED:
         return call
 
     @functools.wraps(call)
     async def run(*args: Any, **kwargs: Any) -> object:
-        with processing(call, message):
+        with processing(call, message, origin):
             return await call(*args, **kwargs)
 
     return run
 
 
+def traceparent() -> str | None:
+    """Return the current span as W3C `traceparent`, for the process that continues its trace."""
+    if not TRACED:
+        return None
+    carrier: dict[str, str] = {}
+    carried.inject(carrier)
+    return carrier.get("traceparent")
+
+
 @contextmanager
-def _span(name: str, kind: SpanKind, attributes: dict[str, str | int], *, root: bool = False) -> Generator[Span]:
+def continued(origin: str | None) -> Generator[None]:
+    """Let what is done in a block belong to the trace of another process.
+
+    :param origin: its `traceparent`; nothing is changed without it.
+    """
+    if not TRACED or origin is None:
+        yield
+        return
+    token = context.attach(_remote(origin))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def _remote(origin: str | None) -> context.Context:
+    return carried.extract({} if origin is None else {"traceparent": origin}, context.Context())
+
+
+@contextmanager
+def _span(
+    name: str, kind: SpanKind, attributes: dict[str, str | int], *, root: bool = False, origin: str | None = None
+) -> Generator[Span]:
     with tracer.start_as_current_span(
         name,
-        context.Context() if root else None,
+        _remote(origin) if root else None,
         kind,
         SYSTEM | attributes,
         record_exception=False,

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.js.kv import KeyValue
+from nkeys import NkeysError, from_seed
 
 from ..store import StoreError
 from .layout import Layout
@@ -110,6 +112,7 @@ class Engine:
     :ivar name: what errors and logs call it.
     :ivar js: JetStream.
     :ivar reconnected: replaced by a new event after each time that the connection was lost and made again; wait for it.
+    :ivar ended: set when the server has ended the connection for good.
     """
 
     def __init__(self, address: Address) -> None:
@@ -119,6 +122,7 @@ class Engine:
         self.nc = Client()
         self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER)
         self.reconnected = asyncio.Event()
+        self.ended = asyncio.Event()
         self._problem: Exception | None = None
         self._is_open = False
         self._closing = False
@@ -129,16 +133,17 @@ class Engine:
         """Whether there is a connection."""
         return bool(self.nc.is_connected)
 
-    async def open(self) -> None:
+    async def open(self, *, create: bool = True) -> None:
         """Connect, and create or check what a fleet keeps.
 
+        :param create: create what is missing.
         :raises FleetError: if that is not possible.
         """
         options = self._options()
         try:
             await self._connect(options)
             for wanted in self.layout.streams():
-                await self._settled(wanted)
+                await self._settled(wanted, create)
         except BaseException:
             await self.close()
             raise
@@ -147,9 +152,13 @@ class Engine:
     def _options(self) -> dict[str, Any]:
         for option, path in self._address.files.items():
             try:
-                Path(path).read_bytes()
+                content = Path(path).read_bytes()
+                if option == "nkey":
+                    from_seed(bytearray(content.strip()))
             except OSError as error:
                 raise FleetError(self.name, f"needs the file {path} ({option}): {error.strerror}") from error
+            except NkeysError as error:
+                raise FleetError(self.name, f"needs a valid seed in {path} ({option})") from error
         try:
             return self._address.options()
         except ssl.SSLError as error:
@@ -177,12 +186,12 @@ class Engine:
                 self.name, f"refuses the connection: {error}: check its address and credentials"
             ) from error
 
-    async def _settled(self, wanted: StreamConfig) -> None:
+    async def _settled(self, wanted: StreamConfig, create: bool) -> None:
         """Create or check a stream. A cluster that has just started refuses that, or does not answer, for a while."""
         pause, deadline = FIRST_PAUSE, asyncio.get_running_loop().time() + SETTLING
         while True:
             try:
-                await self._ensure(wanted)
+                await self._ensure(wanted, create)
                 return
             except NatsError as error:
                 if isinstance(error, ServiceUnavailableError) and error.err_code is None:
@@ -194,17 +203,20 @@ class Engine:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _ensure(self, wanted: StreamConfig) -> None:
+    async def _ensure(self, wanted: StreamConfig, create: bool) -> None:
         """Create a stream, or check that it is as we would create it."""
         try:
             info = await self.js.stream_info(str(wanted.name))
-        except NotFoundError:
+        except NotFoundError as error:
+            if not create:
+                problem = f"has no fleet with the prefix {self.layout.prefix}: start a gateway or a worker first"
+                raise FleetError(self.name, problem) from error
             await self.js.add_stream(wanted)
             return
         found = info.config
         for option in (
             "subjects retention discard discard_new_per_subject max_msgs_per_subject max_age storage num_replicas"
-            " max_msgs max_bytes duplicate_window"
+            " max_msgs max_bytes max_consumers duplicate_window"
         ).split():
             expected, is_there = getattr(wanted, option), getattr(found, option)
             if expected not in (None, 0) and is_there != expected:
@@ -214,6 +226,7 @@ class Engine:
                 self._differs(wanted.name, key, (found.metadata or {}).get(key), value)
 
     def _differs(self, stream: str | None, option: str, found: object, expected: object) -> None:
+        found, expected = (one.value if isinstance(one, Enum) else one for one in (found, expected))
         raise FleetError(
             self.name,
             f"has a stream {stream} whose {option} is {found}, not {expected}: it belongs to another version or to "
@@ -253,6 +266,7 @@ class Engine:
         """The server closes a connection for good when its credentials expire, or when it is misused."""
         if self._is_open and not self._closing:
             logger.error("%s has ended the connection: %s", self.name, self.nc.last_error)
+            self.ended.set()
             self._repeat()
 
     def _repeat(self) -> None:

@@ -25,13 +25,19 @@ def _failure(sequence: int, item: FailedItem) -> Failure:
     :param sequence: its place in the stream, which becomes its id.
     """
     if (message := item.inbound) is not None:
-        kind, dialog, content = "message", message.dialog, message.message
+        kind, account, dialog, content = "message", message.account, message.dialog, message.message
     else:
         reply = item.outbound
         assert reply is not None
-        kind, dialog, content = "reply", reply.dialog, reply.content
+        kind, account, dialog, content = "reply", reply.account, reply.dialog, reply.content
     return Failure(
-        id=str(sequence), kind=kind, dialog=dialog, error=item.error, failed_at=item.failed_at, content=bytes(content)
+        id=str(sequence),
+        kind=kind,
+        dialog=dialog,
+        error=item.error,
+        failed_at=item.failed_at,
+        content=bytes(content),
+        account=account,
     )
 
 

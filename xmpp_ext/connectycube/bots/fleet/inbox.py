@@ -22,6 +22,7 @@ from ..store import Entry
 from .engine import Engine
 from .layout import token
 from .leases import Lease
+from .metrics import failures, waiting
 from .records import FailedItem, Inbound, decode_inbound, encode_record
 
 __all__ = ["Inbox", "Received"]
@@ -41,9 +42,11 @@ class Received(Entry):
     """A message as the handling gets it.
 
     :ivar record: as the stream holds it.
+    :ivar stored_at: Unix time at which the gateway stored it.
     """
 
     record: Inbound
+    stored_at: float
 
 
 @define(eq=False)
@@ -53,6 +56,7 @@ class _Item:
     :ivar name: the account and key, as the last parts of subjects.
     :ivar sequence: its place in the stream.
     :ivar ack: the subject that acknowledges it.
+    :ivar stored_at: Unix time at which the gateway stored it.
     :ivar redelivered: whether an earlier holder of the partition may have had it.
     :ivar record: `None` if it must be read again.
     """
@@ -62,6 +66,7 @@ class _Item:
     name: str
     sequence: int
     ack: str
+    stored_at: float
     redelivered: bool
     record: Inbound | None = field(repr=False)
 
@@ -113,6 +118,7 @@ class Inbox:
     async def close(self, grace: float) -> None:
         """Let what was handled be noted. What was not stays in the stream."""
         await self._tasks.finish(grace)
+        waiting.add(-sum(map(len, self._lanes.values())))
 
     def received(self, message: Msg) -> Entry | None:
         """Take a message from the engine. Returns it if it is new."""
@@ -132,10 +138,12 @@ class Inbox:
             name=f"{token(record.account)}.{token(record.key)}",
             sequence=sequence,
             ack=message.reply,
+            stored_at=message.metadata.timestamp.timestamp(),
             redelivered=sequence <= self._stored,
             record=record if len(self._items) < MOST_KEPT else None,
         )
         self._items[key] = self._lanes.setdefault(lane, {})[key] = item
+        waiting.add(1)
         return _entry(item, record)
 
     # -- for the dispatcher
@@ -147,8 +155,8 @@ class Inbox:
     async def pending(self, dialog: str, limit: int) -> list[Entry]:
         """Return the first messages of a dialog that wait to be handled."""
         found: list[Entry] = []
-        waiting = iter(list(self._lanes.get(dialog, {}).values()))
-        while self._lease.valid and (some := list(islice(waiting, limit - len(found)))):
+        items = iter(list(self._lanes.get(dialog, {}).values()))
+        while self._lease.valid and (some := list(islice(items, limit - len(found)))):
             found += [entry for entry in await asyncio.gather(*map(self._look_up, some)) if entry is not None]
         return found
 
@@ -200,6 +208,7 @@ class Inbox:
 
     async def fail(self, failure_id: str, error: str) -> None:
         """Note that a message can't be handled."""
+        failures.add(1, {"kind": "message"})
         item = self._over(failure_id)
         record = item.record or await self._read(item)
         if record is not None:
@@ -209,6 +218,7 @@ class Inbox:
         self._failed()
 
     def _over(self, key: str) -> _Item:
+        waiting.add(-1)
         item = self._items[key]
         lane = self._lanes[item.lane]
         del lane[key]
@@ -229,5 +239,7 @@ def _entry(item: _Item, record: Inbound) -> Received:
         message=bytes(record.message),
         from_history=record.from_history,
         redelivered=item.redelivered,
+        trace=record.trace,
         record=record,
+        stored_at=item.stored_at,
     )

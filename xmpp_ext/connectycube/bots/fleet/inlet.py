@@ -13,6 +13,8 @@ import msgspec
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from connectycube.chat._tracing import receiving, traceparent
+
 from ..content import decode_message
 from ..store import Entry, StoreError
 from .engine import Engine, FleetError
@@ -123,21 +125,24 @@ class Inlet:
         done = await self._among("done", old) if old else {}
         new = []
         for entry in entries:
-            record = Inbound(
-                account=self._account,
-                user_id=self._user_id,
-                key=entry.key,
-                dialog=entry.dialog,
-                message=msgspec.Raw(entry.message),
-                from_history=entry.from_history,
-            )
             if entry.key in done:
                 new.append(False)
-            elif holds and not entry.from_history:
-                subject = self._layout.of("held", self._account, entry.key)
-                new.append(await self._store(subject, encode_record(record), f"{self._account}:{entry.key}:held"))
-            else:
-                new.append(await self._let_go(entry.dialog, entry.key, encode_record(record)))
+                continue
+            with receiving(entry.key.rpartition(":")[2], entry.dialog):
+                record = Inbound(
+                    account=self._account,
+                    user_id=self._user_id,
+                    key=entry.key,
+                    dialog=entry.dialog,
+                    message=msgspec.Raw(entry.message),
+                    from_history=entry.from_history,
+                    trace=traceparent(),
+                )
+                if holds and not entry.from_history:
+                    subject = self._layout.of("held", self._account, entry.key)
+                    new.append(await self._store(subject, encode_record(record), f"{self._account}:{entry.key}:held"))
+                else:
+                    new.append(await self._let_go(entry.dialog, entry.key, encode_record(record)))
         return new
 
     async def _let_go(self, dialog: str, key: str, record: bytes) -> bool:

@@ -37,6 +37,9 @@ SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COPIES: Final = 600.0
 """Seconds in which the engine recognizes a copy by its id alone."""
 
+MOST_ACCOUNTS: Final = 1_000_000
+"""Each account has a consumer of its own replies. From 2.15 on, the engine allows 1,000 unless a stream says more."""
+
 
 def token(text: str) -> str:
     """Return a text as part of a subject or a key: itself if that is possible, otherwise a digest."""
@@ -94,7 +97,7 @@ class Layout:
         }
         return [
             self._stream("in", ["in.>", "held.>"], **waiting),
-            self._stream("out", ["out.>"], **waiting),
+            self._stream("out", ["out.>"], max_consumers=MOST_ACCOUNTS, **waiting),
             self._stream("done", ["done.>"], max_age=2 * DAY),
             self._stream("failed", ["failed.>"], max_age=30 * DAY),
             self._bucket("leases", self.ttl),

@@ -26,6 +26,7 @@ from attrs import frozen
 from .bucket import Bucket
 from .engine import FleetError
 from .layout import token
+from .metrics import lease_moves
 from .records import encode_record
 
 __all__ = ["Holder", "Lease", "Leases", "boot_clock", "decode_holder"]
@@ -385,6 +386,7 @@ class Leases:
             return False
         lease.renew(sent, self._ttl)
         self._held[key] = lease
+        lease_moves.add(1, {"kind": self._kind, "move": "taken"})
         self._taking[key] = self._tasks.create_task(self._begin(key, lease))
         return True
 
@@ -400,6 +402,7 @@ class Leases:
             self._held[key].end()
         if key not in self._ending:
             logger.info("the lease %s %s", key, "is lost" if lost else "goes to others")
+            lease_moves.add(1, {"kind": self._kind, "move": "lost" if lost else "released"})
             self._ending[key] = self._tasks.create_task(self._finish(key, self._held[key], lost))
 
     async def _finish(self, key: str, lease: Lease, lost: bool) -> None:

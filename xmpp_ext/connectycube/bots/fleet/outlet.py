@@ -17,12 +17,15 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from connectycube.chat._tracing import continued
+
 from ..calls import Tasks
 from ..outbox import MOST_AT_ONCE, Outbox
 from ..store import Failure, Reply, StoreError
 from .engine import Engine
 from .layout import token
 from .leases import Lease
+from .metrics import failures, replies
 from .records import FailedItem, Outbound, decode_outbound, encode_record, problem_of
 
 __all__ = ["Outlet", "consumer_of"]
@@ -167,7 +170,8 @@ class Outlet:
     def _add(self, record: Outbound) -> None:
         self._position += 1
         reply = Reply(id=record.id, dialog=record.dialog, content=bytes(record.content), position=self._position)
-        self.outbox.add(reply, partial(self._report, record))
+        with continued(record.trace):
+            self.outbox.add(reply, partial(self._report, record))
 
     def _subject(self, kind: str, item: _Item) -> str:
         return self._layout.of(kind, self._account, item.record.id)
@@ -202,6 +206,7 @@ class Outlet:
 
     def sent(self, reply_id: str) -> asyncio.Future[None]:
         """Note that the server has a reply."""
+        replies.add(1)
         return self._tasks.begin(self._sent(self._items[reply_id]))
 
     async def _sent(self, item: _Item) -> None:
@@ -210,6 +215,7 @@ class Outlet:
 
     async def fail(self, failure_id: str, error: str) -> Failure | None:
         """Note that a reply can't be sent."""
+        failures.add(1, {"kind": "reply"})
         item, now = self._items[failure_id], dt.datetime.now(dt.UTC)
         record = item.record
         failed = FailedItem(error=error, failed_at=now, outbound=record)

@@ -14,6 +14,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from connectycube.chat import AsyncChat, ChatMessage, MessageNotSent, NotConnected, RequestUnanswered, SentMessage
+from connectycube.chat._tracing import traceparent
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, InvalidArgument
 
 from ..content import Content, encode
@@ -129,6 +130,7 @@ class Post:
             dialog=content.dialog,
             content=msgspec.Raw(encode(content)),
             worker=self._worker,
+            trace=traceparent(),
         )
         payload = encode_record(record)
         if len(payload) > engine.nc.max_payload:

@@ -36,6 +36,7 @@ from .accounts import Account
 from .engine import Engine
 from .inlet import Inlet
 from .leases import Lease
+from .metrics import connections
 from .outlet import Outlet
 
 __all__ = ["Listener", "Ready", "Served", "Setup"]
@@ -95,6 +96,7 @@ class Served:
         self._changed = asyncio.Event()
         self._ending = asyncio.Event()
         self._pause = FIRST_PAUSE
+        self._counted = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"connectycube account {account.name}")
 
     @property
@@ -122,6 +124,9 @@ class Served:
                     one.cancel()
 
     def _notify(self, _: object = None) -> None:
+        if self._counted != self.online:
+            self._counted = self.online
+            connections.add(1 if self._counted else -1)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

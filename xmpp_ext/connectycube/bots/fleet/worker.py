@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,7 @@ from .engine import Engine
 from .failures import Failures
 from .inbox import Inbox, Received
 from .leases import Lease, Leases
+from .metrics import lag
 from .records import decode_problem
 from .remote import FleetLink, Post
 
@@ -176,8 +178,11 @@ class Worker:
         )
 
         async def handle(entry: Entry) -> float | None:
-            # What is lost is handled by whoever holds the partition now.
-            return await handling.handle(entry) if lease.valid else None
+            if not lease.valid:
+                return None  # Whoever holds the partition now handles it.
+            if isinstance(entry, Received) and not entry.attempts:
+                lag.record(max(0.0, time.time() - entry.stored_at))
+            return await handling.handle(entry)
 
         part = _Part(lease, inbox, Dispatcher(handle, inbox, self._capacity), Tasks("bot job"))
         self._parts[lease.name] = part
