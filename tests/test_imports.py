@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 ROOTS = [ROOT / name / "connectycube" for name in ("generated", "xmpp_ext", "sandbox")]
 ALLOWED = {
     "_extras": {"connectycube"},
-    "bots": {"attrs", "connectycube", "msgspec", "nats", "rich"},
+    "bots": set("attrs connectycube httpx msgspec nats nkeys rich".split()),
     "chat": set("aiohappyeyeballs attrs connectycube dns idna python_socks slixmpp websockets".split()),
     "cli": {"attrs", "connectycube", "cyclopts", "rich"},
     "rest": {"attrs", "httpcore", "httpx", "msgspec", "connectycube"},
@@ -26,6 +26,7 @@ ALLOWED = {
 TOOLS = {
     "slixmpp_bridge.py": {"slixmpp"},
     "_tracing.py": {"opentelemetry"},
+    "metrics.py": {"opentelemetry"},
     "pytest_plugin.py": {"pytest", "pytest_asyncio"},
     "hook-connectycube.sandbox.py": {"PyInstaller"},
 }

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from connectycube.chat import AsyncChat, ChatError, Reconnecting, StreamConflict
-from connectycube.chat.connection.fence import FencedSocket
+from connectycube.chat.connection.dialing import FencedSocket
 from tests.integration.chats import Person, Users
 from tests.integration.lines import FAST
 from tests.integration.proxy import FaultProxy

@@ -16,8 +16,7 @@ from ..errors import ConnectError, connect_error
 from ..machines import connection as con
 from ..machines.connection import Reason
 from . import tls as _tls
-from .dialing import Dialer
-from .fence import FencedSocket
+from .dialing import Dialer, FencedSocket
 from .negotiation import Login, negotiate, reason_of
 from .stream import Refusal, Stream, StreamBroken
 from .traffic import Traffic

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from ipaddress import ip_address
 from itertools import chain, zip_longest
@@ -20,7 +20,7 @@ from connectycube.stanzas import StreamError
 
 from .._settings import Settings, split_address
 
-__all__ = ["Dialer", "ProxyFailed"]
+__all__ = ["Dialer", "FencedSocket", "ProxyFailed"]
 
 AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 Target: TypeAlias = tuple[str, int]
@@ -219,3 +219,29 @@ def _finished(host: str, port: int, future: Future[list[AddressInfo]]) -> None:
 def _look_up(host: str, port: int, flags: int = 0) -> list[AddressInfo]:
     found: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return list(found)
+
+
+class FencedSocket(socket.socket):
+    """A socket that asks before each write.
+
+    A process that is frozen can have data in the transport, and asyncio writes it as soon as the process goes on,
+    before any of our code runs. TLS writes by itself, too. So the fence has to be at the socket. Event loops that do
+    not use the socket's methods, such as those of Windows, have only the stream's own check.
+    """
+
+    def __init__(self, sock: socket.socket, may_write: Callable[[], bool]) -> None:
+        """:param sock: the socket that this one replaces."""
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._may_write = may_write
+
+    def send(self, *arguments: Any) -> int:
+        self._check()
+        return super().send(*arguments)
+
+    def sendmsg(self, *arguments: Any) -> int:
+        self._check()
+        return super().sendmsg(*arguments)
+
+    def _check(self) -> None:
+        if not self._may_write():
+            raise ConnectionAbortedError("the fence is closed")

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from connectycube.rest import InvalidArgument
+from connectycube.stanzas import BuildError, Stanza
 
 from ..errors import ChatError, MessageNotSent, NotConnected, OutboxFull
 
-__all__ = ["Outbox", "Outgoing"]
+__all__ = ["Outbox", "Outgoing", "xml_of"]
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -223,3 +224,15 @@ class Outbox:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def xml_of(stanza: Stanza) -> str:
+    """Return the text of a stanza on the stream.
+
+    :raises InvalidArgument: if an argument contains what XML can't carry.
+    """
+    try:
+        return stanza._write("jabber:client")
+    except BuildError as error:
+        name = error.path[-1] if error.path else "stanza"
+        raise InvalidArgument(name, f"can't be sent: {error.problem}") from error

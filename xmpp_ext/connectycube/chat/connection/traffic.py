@@ -17,7 +17,6 @@ from connectycube.rest import InvalidArgument
 from connectycube.stanzas import (
     Ack,
     AckRequest,
-    BuildError,
     Enable,
     IqError,
     Ping,
@@ -37,12 +36,12 @@ from .._settings import Credentials, Settings
 from ..errors import ChatError, MessageRefused, MessageTooLong, NotConnected, RequestRefused
 from ..machines import stream_management as sm
 from .inbox import Inbox
-from .outbox import Outbox, Outgoing
+from .outbox import Outbox, Outgoing, xml_of
 from .parser import readable_part
 from .requests import Requests
 from .stream import Stream
 
-__all__ = ["OVER_A_STANZA", "Traffic", "xml_of"]
+__all__ = ["OVER_A_STANZA", "Traffic"]
 
 logger = logging.getLogger("connectycube.chat")
 
@@ -493,15 +492,3 @@ class Traffic:
 
 def _ignore(_: object) -> None:
     """Nothing is received before the features are attached."""
-
-
-def xml_of(stanza: Stanza) -> str:
-    """Return the text of a stanza on the stream.
-
-    :raises InvalidArgument: if an argument contains what XML can't carry.
-    """
-    try:
-        return stanza._write("jabber:client")
-    except BuildError as error:
-        name = error.path[-1] if error.path else "stanza"
-        raise InvalidArgument(name, f"can't be sent: {error.problem}") from error

@@ -18,8 +18,8 @@ from connectycube.rest import Dialog, DialogType, File, InvalidArgument, SystemN
 from .. import events
 from .._ids import Recent, bare, is_object_id
 from .._tracing import sending
-from ..connection.outbox import Outgoing
-from ..connection.traffic import Traffic, xml_of
+from ..connection.outbox import Outgoing, xml_of
+from ..connection.traffic import Traffic
 from ..errors import ChatError, MessageNotSent, MessageRefused, NotConnected, RecipientBlocked
 from ..models import ChatMessage, Contact, SentMessage
 from .arguments import DialogId, MessageId, UserId, dialog_id_of, message_id_of, user_id_of

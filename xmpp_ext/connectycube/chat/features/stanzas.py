@@ -13,7 +13,8 @@ from connectycube.stanzas import Stanza
 from .._bus import STANZAS
 from .._ids import bare, is_object_id
 from .._settings import checked_seconds
-from ..connection.traffic import IQ, Traffic, xml_of
+from ..connection.outbox import xml_of
+from ..connection.traffic import IQ, Traffic
 from ..errors import MessageNotSent, NotConnected, StanzaRefused
 from .messages import Messages
 
