@@ -18,7 +18,7 @@ endef
 
 .DELETE_ON_ERROR:
 .PHONY: help install demo generate check-generated lint types test interop docs dist screenshot mutations fuzz bench \
-	bench-chat bench-bots clean
+	bench-chat bench-bots bench-fleet clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +84,9 @@ bench-chat: .venv/.ready ## the chat compared with raw slixmpp and the official 
 
 bench-bots: .venv/.ready ## kills, missed messages, speed and memory of bots; takes half an hour
 	@$(BIN)/python -m benchmarks.bots
+
+bench-fleet: .venv/.ready ## kills, takeovers, speed and memory of a fleet; takes half an hour
+	@$(BIN)/python -m benchmarks.fleet
 
 dist: .build/release/.ready ## wheel, sdist and bill of materials in dist/, checked: each extra installed, a bot frozen
 	@rm -rf dist
