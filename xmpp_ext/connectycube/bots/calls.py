@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextvars import Context, ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -14,12 +14,14 @@ from connectycube.rest import InvalidArgument
 
 from .models import Stats
 
-__all__ = ["INSIDE", "Calls", "Handler", "Tasks", "checked", "name_of", "text_of"]
+__all__ = ["INSIDE", "Calls", "Handler", "Tasks", "checked", "end", "name_of", "text_of"]
 
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, object]]
 
 LAST_WORDS: Final = 1.0
 """Seconds that a cancelled function has to finish."""
+AGAIN: Final = 3.0
+"""Seconds until a task that has not ended is cancelled again."""
 TICK: Final = 0.5
 BLOCKED: Final = 1.0
 """Seconds after which the event loop counts as blocked."""
@@ -58,10 +60,15 @@ class Tasks:
         """Wait for all but the current task, and cancel those that take too long."""
         if others := self._tasks - {asyncio.current_task()}:
             _, late = await asyncio.wait(others, timeout=grace)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+            await end(late)
+
+
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended: before Python 3.12, `asyncio.wait_for` can lose a cancellation."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=AGAIN)
 
 
 class Calls:
