@@ -91,7 +91,7 @@ class Served:
         self._lease = lease
         self.chat: AsyncChat | None = None
         self.outlet: Outlet | None = None
-        self.error: ConnectyCubeError | None = None
+        self.error: Exception | None = None
         self._backfill: Backfill | None = None
         self._changed = asyncio.Event()
         self._ending = asyncio.Event()
@@ -144,14 +144,14 @@ class Served:
             await self._serve()
         except StoreError:
             raise
-        except ConnectyCubeError as error:
+        except Exception as error:
             if not self._lease.valid or self._ending.is_set():
                 return
             self.error, self._lease.problem = error, text_of(error)
             self._notify()
-            logger.error(
-                "the account %s is offline, retrying in %g s: %s", self.account.name, self._pause, text_of(error)
-            )
+            unknown = None if isinstance(error, ConnectyCubeError) else error
+            problem = f"the account {self.account.name} is offline, retrying in {self._pause:g} s"
+            logger.error("%s: %s", problem, text_of(error), exc_info=unknown)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause):
                     await self._ending.wait()
