@@ -13,7 +13,7 @@ from connectycube.rest import InvalidArgument
 
 from ..signals import until_signalled
 from .accounts import load_accounts
-from .engine import Address, Engine, FleetError
+from .engine import Address, Engine
 from .gateway import Gateway
 from .worker import Worker
 
@@ -84,14 +84,10 @@ async def _serving(address: Address, make: Callable[[Engine], list[_Part]]) -> N
         stack.push_async_callback(engine.close)
         parts = make(engine)
         serving = [asyncio.ensure_future(part.serve()) for part in parts]
-        ended = asyncio.ensure_future(engine.ended.wait())
         print(f"connected to {engine.name}; Ctrl-C stops", file=sys.stderr, flush=True)
         try:
-            await asyncio.wait([*serving, ended], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            ended.cancel()
             for part in parts:
                 await part.stop()
             await asyncio.gather(*serving)
-        if engine.ended.is_set():
-            raise FleetError(engine.name, f"has ended the connection: {engine.nc.last_error}")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,6 +21,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 from nats.js.kv import KeyValue
 from nkeys import NkeysError, from_seed
 
+from ..calls import end
 from ..store import StoreError
 from .layout import Layout
 
@@ -35,6 +36,8 @@ ANSWER: Final = 5.0
 FIRST_PAUSE: Final = 0.1
 """Seconds before what has failed is repeated; doubled each time."""
 LONGEST_PAUSE: Final = 2.0
+LOOK: Final = 1.0
+"""Seconds between two looks whether the connection has ended for good."""
 SECOND_COPY: Final = 10077
 """The error code of the engine when a subject is in use already."""
 OPTIONS: Final = {"prefix": str, "partitions": int, "ttl": float, "replicas": int}
@@ -69,7 +72,8 @@ class Address:
         """
         scheme, _, rest = url.partition("://")
         hosts, _, query = rest.partition("?")
-        name = f"{scheme}://{','.join(one.rpartition('@')[2] for one in hosts.split(','))}"
+        # A password that is not escaped may contain anything but what follows it.
+        name = url.rpartition("@")[2].partition("?")[0]
         if scheme not in ("nats", "tls") or not hosts.strip("/"):
             raise FleetError(name, "has no valid address: write nats://HOST:PORT, or tls://HOST:PORT")
         options, files = {}, {}
@@ -112,6 +116,7 @@ class Engine:
     :ivar name: what errors and logs call it.
     :ivar js: JetStream.
     :ivar reconnected: replaced by a new event after each time that the connection was lost and made again; wait for it.
+        Set when it is closed, too.
     :ivar ended: set when the server has ended the connection for good.
     """
 
@@ -132,6 +137,28 @@ class Engine:
     def online(self) -> bool:
         """Whether there is a connection."""
         return bool(self.nc.is_connected)
+
+    @property
+    def error(self) -> FleetError | None:
+        """Why the server has ended the connection for good; `None` if it has not."""
+        return FleetError(self.name, f"has ended the connection: {self.nc.last_error}") if self.ended.is_set() else None
+
+    async def during(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine, and cancel it if the server ends the connection for good.
+
+        :raises FleetError: in that case.
+        """
+        working, ended = asyncio.create_task(work), asyncio.create_task(self.ended.wait())
+        try:
+            while not (working.done() or ended.done()):
+                await asyncio.wait([working, ended], timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+                if self.nc.is_closed:
+                    self._end()  # The client does not tell if it has failed to send what was left.
+        finally:
+            await end([working, ended])
+        if self.error is not None and working.cancelled():
+            raise self.error
+        working.result()
 
     async def open(self, *, create: bool = True) -> None:
         """Connect, and create or check what a fleet keeps.
@@ -177,6 +204,8 @@ class Engine:
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=1,
                     ping_interval=10,
+                    # What can't be sent must not be sent later, when another process may hold the lease.
+                    pending_size=-1,
                 )
         except TimeoutError:
             problem = f"can't be reached: {self._problem or 'no response'}"
@@ -250,7 +279,10 @@ class Engine:
         if not self._is_open and _is_permanent(error):
             # The client would go on trying.
             raise error
-        logger.debug("NATS: %s", error)
+        if isinstance(error, (NatsError, OSError)):
+            logger.debug("NATS: %s", error)
+        else:
+            logger.error("a message from NATS was not processed", exc_info=error)
 
     async def _lost(self) -> None:
         if self._is_open and not self._closing:
@@ -258,19 +290,22 @@ class Engine:
 
     async def _back(self) -> None:
         logger.warning("connected to %s again", self.name)
-        event, self.reconnected = self.reconnected, asyncio.Event()
-        event.set()
         self._repeat()
 
     async def _ended(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
         """The server closes a connection for good when its credentials expire, or when it is misused."""
-        if self._is_open and not self._closing:
+        if self._is_open and not self._closing and not self.ended.is_set():
             logger.error("%s has ended the connection: %s", self.name, self.nc.last_error)
             self.ended.set()
             self._repeat()
 
     def _repeat(self) -> None:
-        """Let calls that wait for an answer be repeated, since it may be lost."""
+        """Let calls that wait be repeated, since their answers may be lost. They fail if the connection is closed."""
+        event, self.reconnected = self.reconnected, asyncio.Event()
+        event.set()
         now = asyncio.get_running_loop().time()
         for limit in self._waiting:
             limit.reschedule(now)
@@ -316,14 +351,31 @@ class Engine:
 
         return await self.insist("read a message", find)
 
+    async def delivers(self, stream: str, consumer: str, subject: str) -> bool:
+        """Return whether a consumer delivers to a subject. Another process may have deleted or replaced it.
+
+        :raises StoreError: if the connection is closed first.
+        """
+
+        async def look() -> bool:
+            try:
+                found = await self.js.consumer_info(stream, consumer)
+            except NotFoundError:
+                return False
+            return bool(found.config.deliver_subject == subject)
+
+        return await self.insist("look at a consumer", look)
+
     async def insist(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a call until it succeeds.
+        """Repeat a call until it succeeds. While there is no connection, wait for it.
 
         :param what: what the call does, for the log.
         :raises StoreError: if the connection is closed first.
         """
         pause = FIRST_PAUSE
         while True:
+            if self.nc.is_reconnecting:
+                await self.reconnected.wait()
             limit = asyncio.timeout(None)
             try:
                 async with limit:

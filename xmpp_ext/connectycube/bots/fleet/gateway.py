@@ -23,7 +23,7 @@ from nats.aio.msg import Msg
 from connectycube.chat import AsyncChat, NotConnected
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument
 
-from ..calls import Tasks
+from ..calls import Tasks, end
 from ..content import decode_message
 from ..models import Stats
 from ..store import StoreError
@@ -39,8 +39,10 @@ __all__ = ["Gateway"]
 
 CHECKPOINT: Final = 30.0
 """Seconds between checkpoints. What is read twice after a takeover is recognized."""
+CHECK: Final = 30.0
+"""Seconds between two looks whether all consumers are there."""
 AT_ONCE: Final = 20
-"""Consumers that are created at a time after the connection to the engine was lost."""
+"""Consumers that are created or looked at at a time."""
 
 logger = logging.getLogger("connectycube.bots")
 
@@ -146,20 +148,18 @@ class Gateway:
     async def serve(self) -> None:
         """Hold accounts until `stop` is called.
 
-        :raises StoreError: if the engine does not take the gateway's subscriptions.
+        :raises StoreError: if the engine ends the connection for good.
         """
         nc, layout = self._engine.nc, self._engine.layout
         async with self._stack, contextlib.AsyncExitStack() as stack:
             for subject, callback in ((self._inbox, self._replied), (layout.subject("do", "*"), self._asked)):
                 subscription = await nc.subscribe(subject, cb=callback)
                 stack.push_async_callback(self._unsubscribe, subscription)
-            jobs = [asyncio.ensure_future(job()) for job in (self._reopen, self._advance)]
+            jobs = [asyncio.create_task(job()) for job in (self._reopen, self._advance)]
             try:
-                await self._leases.serve()
+                await self._engine.during(self._leases.serve())
             finally:
-                for job in jobs:
-                    job.cancel()
-                await asyncio.gather(*jobs, return_exceptions=True)
+                await end(jobs)
                 await asyncio.gather(*(served.stop() for served in self._served.values()))
                 await self._requests.finish(0)
 
@@ -224,17 +224,23 @@ class Gateway:
     # -- jobs
 
     async def _reopen(self) -> None:
-        """Create the consumers anew after each loss of the connection: what was on its way may be lost."""
+        """Create the consumers anew after each loss of the connection: what was on its way may be lost.
+
+        Now and then, create those anew that are gone: a process that has lost the lease may have been late to learn it.
+        """
+        limit, reconnected = asyncio.Semaphore(AT_ONCE), self._engine.reconnected
+
+        async def reopen(served: Served, anew: bool) -> None:
+            async with limit:
+                if served.outlet is not None:
+                    await served.outlet.reopen(anew)
+
         while True:
-            await self._engine.reconnected.wait()
-            limit = asyncio.Semaphore(AT_ONCE)
-
-            async def reopen(served: Served, limit: asyncio.Semaphore = limit) -> None:
-                async with limit:
-                    if served.outlet is not None:
-                        await served.outlet.open()
-
-            await asyncio.gather(*(reopen(served) for served in list(self._served.values())))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK):
+                    await reconnected.wait()
+            anew, reconnected = reconnected.is_set(), self._engine.reconnected
+            await asyncio.gather(*(reopen(served, anew) for served in list(self._served.values())))
 
     async def _advance(self) -> None:
         while True:

@@ -86,6 +86,7 @@ class Inbox:
         self._layout = engine.layout
         self._lease = lease
         self._deliver = deliver
+        self._consumer = f"in-{lease.name}"
         self._failed = failed
         self._items: dict[str, _Item] = {}
         """What the stream still has, by key."""
@@ -99,8 +100,15 @@ class Inbox:
         """Let the engine deliver. Again after the connection was lost, since what was on its way may be lost, too."""
         await self._engine.insist(f"take partition {self._lease.name}", self._open)
 
+    async def check(self) -> None:
+        """Let the engine deliver again if another process, which was late to learn that it lost the lease, ended it."""
+        if not await self._engine.delivers(self._layout.stream("in"), self._consumer, self._deliver):
+            await self.open()
+
     async def _open(self) -> None:
-        js, stream, name = self._engine.js, self._layout.stream("in"), f"in-{self._lease.name}"
+        js, stream, name = self._engine.js, self._layout.stream("in"), self._consumer
+        if not self._lease.valid:
+            return
         with contextlib.suppress(NotFoundError):
             await js.delete_consumer(stream, name)
         self._stored = (await js.stream_info(stream)).state.last_seq
@@ -113,7 +121,8 @@ class Inbox:
             ack_wait=NEVER,
             max_ack_pending=MOST_UNHANDLED,
         )
-        await js.add_consumer(stream, config)
+        if self._lease.valid:
+            await js.add_consumer(stream, config)
 
     async def close(self, grace: float) -> None:
         """Let what was handled be noted. What was not stays in the stream."""
@@ -208,6 +217,8 @@ class Inbox:
 
     async def fail(self, failure_id: str, error: str) -> None:
         """Note that a message can't be handled."""
+        if not self._lease.valid:
+            return  # Whoever holds the partition now handles it.
         failures.add(1, {"kind": "message"})
         item = self._over(failure_id)
         record = item.record or await self._read(item)

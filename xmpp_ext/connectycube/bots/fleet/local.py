@@ -35,9 +35,6 @@ class Local:
     If another process holds the account, this one waits to take it over, and handles messages meanwhile.
     """
 
-    error = None
-    """The gateway tries again, whatever happens to the chat."""
-
     def __init__(self, bot: Bot, account: own.Account, address: Address) -> None:
         self._bot = bot
         self._account = account
@@ -99,7 +96,7 @@ class Local:
 
     async def _stop(self) -> None:
         await self._gateway.stop()
-        await self._serving
+        await asyncio.gather(self._serving, return_exceptions=True)  # `closed` raises what it has raised.
 
     async def finish(self) -> None:
         """Let handlers finish, send what they have replied, and disconnect."""
@@ -108,6 +105,11 @@ class Local:
     async def closed(self) -> None:
         """Wait until the gateway ends."""
         await asyncio.shield(self._serving)
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the engine has ended the connection for good. Whatever happens to the chat, the gateway tries again."""
+        return self._working.error
 
     async def caught_up(self) -> None:
         """Wait until missed messages are stored."""

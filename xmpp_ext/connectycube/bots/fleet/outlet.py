@@ -89,6 +89,14 @@ class Outlet:
             self._opening = self._tasks.begin(self._insist())
         return self._opening
 
+    async def reopen(self, anew: bool) -> None:
+        """Create the consumer anew, or only if it is gone. Nothing happens after `close`."""
+        with contextlib.suppress(StoreError):  # The gateway stops.
+            stream, name = self._layout.stream("out"), consumer_of(self._account)
+            if self._expected and (anew or not await self._engine.delivers(stream, name, self._deliver)):
+                # It may be cancelled, which does not concern the caller.
+                await asyncio.wait([self.open()])
+
     async def _insist(self) -> None:
         with contextlib.suppress(StoreError):  # The gateway stops.
             await self._engine.insist(f"receive the replies of {self._account}", self._open)

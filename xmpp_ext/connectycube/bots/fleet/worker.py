@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve, frozen
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 from connectycube.chat import AsyncChat, SendOptions, SentMessage
 from connectycube.rest import AsyncConnectyCube, ConfigurationError
@@ -23,7 +25,7 @@ from ..dispatch import Capacity, Dispatcher
 from ..handling import Handling
 from ..link import LINK
 from ..models import Stats
-from ..store import Entry, Failure
+from ..store import Entry, Failure, StoreError
 from .bucket import EngineBucket
 from .cubes import Cubes
 from .engine import Engine
@@ -45,6 +47,8 @@ GRACE: Final = 10.0
 """Seconds that handlers have to finish when their partition goes to another worker, or the worker stops."""
 LOOK: Final = 2.0
 """Seconds between two looks at what has failed."""
+CHECK: Final = 10.0
+"""Seconds between two looks whether all consumers are there."""
 FIRST: Final = "0"
 """The partition whose worker calls the functions of `@bot.every`."""
 
@@ -111,6 +115,7 @@ class Worker:
         """Run until `stop` or `bot.stop` is called, or the task is cancelled. Then finish what is in progress.
 
         :raises ConfigurationError: if the bot is already running.
+        :raises FleetError: if the engine ends the connection for good.
         """
         await self._bot._serve(self)
 
@@ -135,21 +140,26 @@ class Worker:
         jobs.begin(self._calls.watch())
         jobs.begin(self._calls.repeat(LOOK, self._failures.look))
         jobs.begin(self._reopen())
-        self._serving = asyncio.create_task(self._leases.serve(), name="connectycube leases")
+        self._serving = asyncio.create_task(self._engine.during(self._leases.serve()), name="connectycube leases")
 
     async def finish(self) -> None:
         """Let handlers finish, and give up all partitions."""
         await self._calls.jobs.finish(0)
         await self._leases.stop()
         if self._serving is not None:
-            await self._serving
+            await asyncio.gather(self._serving, return_exceptions=True)  # `closed` raises what it has raised.
+        for part in list(self._parts.values()):
+            await self._give_up(part.lease, True)
         await self._calls.background.finish(GRACE)
         for subscription in self._subscriptions:
-            await subscription.unsubscribe()
+            with contextlib.suppress(NatsError):  # The connection may have ended.
+                await subscription.unsubscribe()
         await self._cubes.close()
 
-    error = None
-    """A worker has no connection of its own that could end permanently."""
+    @property
+    def error(self) -> Exception | None:
+        """Why the engine has ended the connection for good; `None` if it has not."""
+        return self._engine.error
 
     async def caught_up(self) -> None:
         """Do nothing: gateways read what was missed."""
@@ -160,13 +170,16 @@ class Worker:
             await asyncio.shield(self._serving)
 
     async def _reopen(self) -> None:
-        """Create the consumers anew after the connection to the engine was lost."""
+        """Create the consumers anew after each loss of the connection, and now and then those that are gone."""
+        reconnected = self._engine.reconnected
         while True:
-            reconnected = self._engine.reconnected
-            await reconnected.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK):
+                    await reconnected.wait()
+            anew, reconnected = reconnected.is_set(), self._engine.reconnected
             for part in list(self._parts.values()):
-                if part.lease.valid:
-                    await part.inbox.open()
+                with contextlib.suppress(StoreError):  # The worker stops.
+                    await (part.inbox.open() if anew else part.inbox.check())
 
     # -- partitions
 
