@@ -30,7 +30,7 @@ from connectycube.bots.fleet.records import (
     encode_record,
 )
 from tests.bots.conftest import PASSWORD, World
-from tests.integration.support import Seen
+from tests.integration.support import Seen, eventually
 
 __all__ = ["BOT", "Process", "Workers", "gateway", "workers"]
 
@@ -92,6 +92,7 @@ class Workers:
         found: list[RawStreamMsg] = []
         sequence = 0
         while True:
+            await eventually(lambda: self.engine.online)
             try:
                 found.append(
                     await self.engine.js.get_msg(

@@ -94,10 +94,6 @@ def test_a_bot_ends_with_its_connection(nats_server: NatsServer, world: World) -
     async def main() -> None:
         async with world.bot(store=f"{nats_server.url}?ttl=1.5") as bot:
             await fails(runs(bot))
-            serving = asyncio.ensure_future(bot.serve())
-            await eventually(lambda: isinstance(bot._run, Local) and bot._run._worker is not None and bot.chat.online)
-            await be_closed(engine_of(bot))
-            await fails(serving)
 
     run(main(), timeout=50)
 
