@@ -20,6 +20,12 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let those who lost a server that a test has restarted find it at once."""
+    monkeypatch.setattr("connectycube.bots.fleet.engine.RECONNECT", 0.05)
+
+
 @pytest.fixture
 def world(connectycube_sandbox: Sandbox, tmp_path: Path) -> World:
     return World(connectycube_sandbox, tmp_path)

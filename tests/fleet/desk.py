@@ -129,9 +129,10 @@ class Desk:
         assert record.worker is not None
         await self.engine.nc.publish(self.layout.subject("told", record.worker), encode_record(problem))
 
-    async def unhandled(self) -> int:
-        """How many messages the stream has."""
-        return (await self.engine.js.stream_info(self.layout.stream("in"))).state.messages
+    async def handled(self) -> None:
+        """Wait until the stream has no more messages."""
+        while (await self.engine.js.stream_info(self.layout.stream("in"))).state.messages:
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -103,6 +103,11 @@ class Workers:
                 return found
             sequence = found[-1].seq or 0
 
+    async def emptied(self, stream: str, subject: str) -> None:
+        """Wait until a stream holds nothing more."""
+        while await self.stored(stream, subject):
+            await asyncio.sleep(0.02)
+
     async def inbound(self, subject: str = "in.>") -> list[Inbound]:
         """The messages that wait to be handled."""
         return [decode_inbound(one.data or b"") for one in await self.stored("in", subject)]

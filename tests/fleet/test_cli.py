@@ -37,7 +37,6 @@ ACCOUNTS = '[[accounts]]\nlogin = "bot"\npassword = "a-secret"\n'
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a bot and its accounts. What is imported from it is forgotten."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engines, "OPENING", 0.5)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "modules", {**sys.modules})
     (tmp_path / "mybot.py").write_text(BOT)
@@ -71,7 +70,8 @@ def commands(url: str) -> list[tuple[str, ...]]:
     ]
 
 
-def test_no_server(failed: Callable[..., str]) -> None:
+def test_no_server(failed: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "OPENING", 0.1)
     (port,) = free_ports(1)
     for command in commands(f"nats://127.0.0.1:{port}"):
         line = failed(*command)

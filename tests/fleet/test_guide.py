@@ -146,17 +146,18 @@ def test_both_roles_in_one_process_carry_on_despite_a_wrong_password(
 ) -> None:
     with Path("accounts.toml").open("a") as accounts:
         accounts.write('[[accounts]]\nlogin = "echo"\npassword = "wrong-secret"\n')
-    options = ["--store", nats_server.url, "--accounts", "accounts.toml"]
+    url = f"{nats_server.url}?ttl=1.5"
+    options = ["--store", url, "--accounts", "accounts.toml"]
 
     async def refused() -> None:
-        async with opened(nats_server.url) as engine:
+        async with opened(url) as engine:
             while not any(account.problem for account in (await read_status(engine)).accounts):
                 await asyncio.sleep(0.1)
 
     with started(["connectycube-bots", "run", "fleet_bot:bot", *options], log=True):
         assert run(talk()) == "pong"
         run(refused())
-        assert cli.main(["status", nats_server.url]) == 0
+        assert cli.main(["status", url]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("echo "))
     assert "Unauthorized" in line
     assert "secret" not in line

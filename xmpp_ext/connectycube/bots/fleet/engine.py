@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 from attrs import evolve, field, frozen
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -33,6 +34,8 @@ SETTLING: Final = 30.0
 """Seconds that a cluster has to agree on its streams."""
 ANSWER: Final = 5.0
 """Seconds until a request counts as unanswered."""
+RECONNECT: Final = 1
+"""Seconds between two attempts to connect to the same server again."""
 FIRST_PAUSE: Final = 0.1
 """Seconds before what has failed is repeated; doubled each time."""
 LONGEST_PAUSE: Final = 2.0
@@ -46,6 +49,16 @@ FILES: Final = ("creds", "nkey", "ca", "cert", "key")
 T = TypeVar("T")
 
 logger = logging.getLogger("connectycube.bots")
+
+
+class Stored(msgspec.Struct):
+    """How the engine answers when it is asked to store a message."""
+
+    duplicate: bool = False
+    error: dict[str, Any] | None = None
+
+
+decode_stored: Final = msgspec.json.Decoder(Stored).decode
 
 
 class FleetError(StoreError):
@@ -202,7 +215,7 @@ class Engine:
                     closed_cb=self._ended,
                     name="connectycube",
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=1,
+                    reconnect_time_wait=RECONNECT,
                     ping_interval=10,
                     # What can't be sent must not be sent later, when another process may hold the lease.
                     pending_size=-1,
@@ -322,17 +335,18 @@ class Engine:
         """
         headers = None if message_id is None else {"Nats-Msg-Id": message_id}
         attempts = 0
+        # By a plain request, since this is most of what a fleet does: `js.publish` takes half as long again. It also
+        # uses `wait_for`, which can lose a cancellation before Python 3.12.
 
         async def publish() -> bool:
             nonlocal attempts
             attempts += 1
-            try:
-                is_copy = (await self.js.publish(subject, payload, headers=headers)).duplicate
-            except APIError as error:
-                if error.err_code != SECOND_COPY:
-                    raise
-                is_copy = True
-            return attempts > 1 or not is_copy
+            async with asyncio.timeout(ANSWER):
+                answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
+            stored = decode_stored(answer.data)
+            if stored.error is not None and stored.error.get("err_code") != SECOND_COPY:
+                raise APIError.from_error(stored.error)
+            return attempts > 1 or not (stored.duplicate or stored.error)
 
         return await self.insist("store a message", publish)
 

@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import msgspec
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 from connectycube.chat import AsyncChat, NotConnected
 from connectycube.rest import AsyncConnectyCube, ConfigurationError, ConnectyCubeError, InvalidArgument
@@ -164,8 +166,8 @@ class Gateway:
                 await self._requests.finish(0)
 
     @staticmethod
-    async def _unsubscribe(subscription: Any) -> None:
-        with contextlib.suppress(Exception):
+    async def _unsubscribe(subscription: Subscription) -> None:
+        with contextlib.suppress(NatsError):  # The connection may have ended.
             await subscription.unsubscribe()
 
     async def stop(self) -> None:

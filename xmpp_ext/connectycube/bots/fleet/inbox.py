@@ -173,10 +173,10 @@ class Inbox:
         """Return a message with what became of it before, unless it was handled."""
         attempts = None
         if item.redelivered:
-            if await self._find("done", item) is not None:
+            done, attempts = await asyncio.gather(self._find("done", item), self._find("attempts", item))
+            if done is not None:
                 await self._acknowledge(self._over(item.key))
                 return None
-            attempts = await self._find("attempts", item)
         record = item.record or await self._read(item)
         if record is None:
             await self._acknowledge(self._over(item.key))

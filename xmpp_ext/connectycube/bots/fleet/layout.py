@@ -10,6 +10,7 @@
 | bucket `P-leases` | who holds what, and who is there | `account.ACCOUNT`, `partition.N`, `member.ROLE.ID` | the TTL |
 | bucket `P-attempts` | how often a handler was called | `ACCOUNT.KEY` | 2 days |
 | bucket `P-checkpoints` | up to when nothing is missing | `ACCOUNT` | |
+| bucket `P-checkpoints` | which account a user has | `user.USER_ID` | |
 
 `P` is the prefix. Two subjects are not stored: `P.do.ACCOUNT` asks the gateway that holds an account, and
 `P.told.WORKER` tells a worker that a reply of its was refused.
