@@ -62,7 +62,8 @@ class Outbox:
         self._tasks = Tasks("reply", self._over)
         self._sending = self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
+        """Made for those who wait: an event takes 700 bytes."""
 
     @property
     def unsent(self) -> int:
@@ -107,11 +108,17 @@ class Outbox:
 
     def _over(self) -> None:
         self._pump()
-        self._changed.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            self._changed.clear()
+            if self._changed is None:
+                self._changed = asyncio.Event()
             await self._changed.wait()
 
     async def _send(self, position: int, reply: Reply, report: Report | None) -> None:
@@ -168,7 +175,7 @@ class Outbox:
     async def stop(self, grace: float) -> None:
         """Send nothing more. What the server has not acknowledged stays stored."""
         self._sending, self._stopped = False, True
-        self._changed.set()
+        self._wake()
         if self._pause is not None:
             self._pause.cancel()
         await self._tasks.finish(grace)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -60,11 +59,13 @@ if hasattr(os, "register_at_fork"):  # Otherwise parent and child would use the 
 class Recent(Generic[K, V]):
     """A mapping of the last `size` keys added."""
 
-    __slots__ = ("_order", "_size", "_values", "get")
+    __slots__ = ("_oldest", "_order", "_size", "_values", "get")
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._order: deque[K] = deque()
+        self._order: list[K] = []
+        """A ring, once it is full. Chats have several of these, and even an empty deque takes 600 bytes."""
+        self._oldest = 0
         self._values: dict[K, V] = {}
         self.get = self._values.get
 
@@ -73,9 +74,13 @@ class Recent(Generic[K, V]):
         values = self._values
         if key not in values:
             order = self._order
-            order.append(key)
-            if len(order) > self._size:
-                del values[order.popleft()]
+            if len(order) < self._size:
+                order.append(key)
+            else:
+                oldest = self._oldest
+                del values[order[oldest]]
+                order[oldest] = key
+                self._oldest = (oldest + 1) % self._size
         values[key] = value
 
 

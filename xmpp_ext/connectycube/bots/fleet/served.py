@@ -93,7 +93,7 @@ class Served:
         self.outlet: Outlet | None = None
         self.error: Exception | None = None
         self._backfill: Backfill | None = None
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
         self._ending = asyncio.Event()
         self._pause = FIRST_PAUSE
         self._counted = False
@@ -111,9 +111,10 @@ class Served:
                 raise self.error
             if self._task.done():
                 raise NotConnected(f"another gateway holds the account {self.account.name}")
-            changed, backfill = self._changed, self._backfill
+            backfill = self._backfill
             if self.chat is not None and self.online and (backfill is None or backfill.complete.is_set()):
                 return self.chat
+            changed = self._changed = self._changed or asyncio.Event()
             waiting = [asyncio.ensure_future(changed.wait())]
             if backfill is not None and self.online:
                 waiting.append(asyncio.ensure_future(backfill.complete.wait()))
@@ -127,8 +128,9 @@ class Served:
         if self._counted != self.online:
             self._counted = self.online
             connections.add(1 if self._counted else -1)
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     async def _run(self) -> None:
         try:

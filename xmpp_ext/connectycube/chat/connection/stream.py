@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -74,6 +73,7 @@ class Stream(XMLStream):
     ) -> None:
         # slixmpp creates a TLS context if it gets none, which costs 850 KiB. Without TLS it never looks at it.
         super().__init__(loop=loop, ssl_context=context or _NO_CONTEXT)
+        del self.waiting_queue  # slixmpp's way of sending is not used, and its queue takes 3 KiB.
         self.domain = domain
         self.certified = certified
         self.secure = False
@@ -92,7 +92,7 @@ class Stream(XMLStream):
         self.refused = ""
         self.deferred: list[Element] = []
         self._last: Element | None = None
-        self._inbox: deque[Element] = deque()
+        self._inbox: list[Element] = []
         self._waiter: asyncio.Future[None] | None = None
         self._handle: Callable[[Element], None] | None = None
         self._on_read: Callable[[], None] = _nothing
@@ -240,7 +240,7 @@ class Stream(XMLStream):
                 raise self._broken
             self._waiter = self.loop.create_future()
             await self._waiter
-        self._last = self._inbox.popleft()
+        self._last = self._inbox.pop(0)
         return parse(self._last)
 
     @property
@@ -265,7 +265,7 @@ class Stream(XMLStream):
         """
         self._handle, self._on_read, self._on_end = handle, on_read, on_end
         while self._inbox and self._broken is None:
-            handle(self._inbox.popleft())
+            handle(self._inbox.pop(0))
         on_read()
         if self._broken is not None:
             on_end(self._broken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import threading
 from asyncio.sslproto import SSLProtocol
 from typing import Any, Final
 
@@ -12,6 +13,16 @@ __all__ = ["connect", "upgrade"]
 
 RECORD: Final = 16 * 1024
 """Bytes of the largest TLS record (RFC 8446 section 5.1)."""
+
+
+class _Shared(threading.local):
+    """The read buffer of all connections of a thread."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(RECORD))
+
+
+_shared = _Shared()
 
 
 class _Tls(SSLProtocol):
@@ -25,11 +36,28 @@ class _Tls(SSLProtocol):
             super()._write_appdata(list_of_data)
 
 
+class _Lean(_Tls):
+    """The same without a buffer of its own, for loops that read at once what they ask a buffer for.
+
+    What is in the buffer is copied before anything else can be read, so all connections of a thread share it.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._ssl_buffer = bytearray()
+        self._ssl_buffer_view = memoryview(self._ssl_buffer)
+
+    def get_buffer(self, n: int) -> memoryview:
+        self._ssl_buffer_view = _shared.view
+        return self._ssl_buffer_view
+
+
 def _protocol(
     loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, context: ssl.SSLContext, host: str
 ) -> tuple[Any, asyncio.Future[None]]:
     waiter: asyncio.Future[None] = loop.create_future()
-    return _Tls(loop, protocol, context, waiter, server_side=False, server_hostname=host), waiter
+    kind = _Lean if isinstance(loop, asyncio.SelectorEventLoop) else _Tls
+    return kind(loop, protocol, context, waiter, server_side=False, server_hostname=host), waiter
 
 
 async def connect(
