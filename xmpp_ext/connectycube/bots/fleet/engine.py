@@ -24,7 +24,7 @@ from nkeys import NkeysError, from_seed
 
 from ..calls import end
 from ..store import StoreError
-from .layout import Layout
+from .layout import SAFE, Layout
 
 __all__ = ["Address", "Engine", "FleetError"]
 
@@ -41,9 +41,17 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 2.0
 LOOK: Final = 1.0
 """Seconds between two looks whether the connection has ended for good."""
+PAYLOAD: Final = 1024 * 1024
+"""Bytes that a message may have as JSON: a stanza has at most half of that."""
 SECOND_COPY: Final = 10077
 """The error code of the engine when a subject is in use already."""
-OPTIONS: Final = {"prefix": str, "partitions": int, "ttl": float, "replicas": int}
+OPTIONS: Final[dict[str, tuple[Callable[[str], Any], Callable[[Any], object], str]]] = {
+    "prefix": (str, SAFE.fullmatch, "letters, digits, - and _"),
+    "partitions": (int, lambda count: 1 <= count <= 1024, "a number from 1 to 1024"),
+    "ttl": (float, lambda seconds: 1 <= seconds <= 3600, "seconds from 1 to 3600"),
+    "replicas": (int, lambda count: count in (1, 3, 5), "1, 3 or 5"),
+}
+"""How an option of an address is read, which values it may have, and how to say that."""
 FILES: Final = ("creds", "nkey", "ca", "cert", "key")
 
 T = TypeVar("T")
@@ -90,14 +98,17 @@ class Address:
         if scheme not in ("nats", "tls") or not hosts.strip("/"):
             raise FleetError(name, "has no valid address: write nats://HOST:PORT, or tls://HOST:PORT")
         options, files = {}, {}
-        for key, value in parse_qsl(query):
+        for key, value in parse_qsl(query, keep_blank_values=True):
             if key in FILES:
                 files[key] = value
-            elif key in OPTIONS:
+            elif key not in OPTIONS:
+                raise FleetError(name, f"has an unknown option: {key}; known are {', '.join((*OPTIONS, *FILES))}")
+            else:
+                read, is_allowed, allowed = OPTIONS[key]
                 with contextlib.suppress(ValueError):
-                    options[key] = OPTIONS[key](value)
-            if key not in files and key not in options:
-                raise FleetError(name, f"has an invalid option: {key}; known are {', '.join((*OPTIONS, *FILES))}")
+                    options[key] = read(value)
+                if key not in options or not is_allowed(options[key]):
+                    raise FleetError(name, f"has an invalid option: {key} must be {allowed}, not {value!r}")
         found = tuple(f"{scheme}://{one.strip('/')}" for one in hosts.split(","))
         with contextlib.suppress(ValueError):
             if all(urlsplit(one).hostname and (urlsplit(one).port or True) for one in found):
@@ -182,6 +193,9 @@ class Engine:
         options = self._options()
         try:
             await self._connect(options)
+            if self.nc.max_payload < PAYLOAD:
+                problem = f"takes messages of at most {self.nc.max_payload:,} bytes"
+                raise FleetError(self.name, f"{problem}: set its max_payload to {PAYLOAD:,}, the default, or more")
             for wanted in self.layout.streams():
                 await self._settled(wanted, create)
         except BaseException:

@@ -29,7 +29,7 @@ from typing import Any, Final
 from attrs import frozen
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
-__all__ = ["VERSION", "Layout", "token"]
+__all__ = ["SAFE", "VERSION", "Layout", "token"]
 
 VERSION: Final = "1"
 """Version of what is kept: part of each stream's metadata."""
