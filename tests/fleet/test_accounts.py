@@ -78,7 +78,7 @@ def test_accounts_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("[[accounts]]\nlogin = 'a'", r"account 1 \(a\) has no password"),
         ("[[accounts]]\nlogin = 'a'\nsecret = 'hush-hush'", "account 1 has an unknown key 'secret'; known are login"),
         ("[[accounts]]\nlogin = 'a'\npassword_env = 'NO_SUCH'", "the environment variable NO_SUCH has no password"),
-        ("[[accounts]]\nlogin = 'a'\npassword_env = 'A'\npassword = 'hush-hush'", "account 1: password_env must be"),
+        ("[[accounts]]\nlogin = 'a'\npassword_env = 'A'\npassword = 'hush-hush'", "account 1: password_env must name"),
         ("[[accounts]]\nlogin = 'a'\npassword = 'hush-hush'\n" * 2, "a is there twice"),
         (
             "[[accounts]]\nlogin = 'a'\nuser_id = 5\npassword = 'x'\n[[accounts]]\nuser_id = 5\npassword = 'x'",

@@ -224,4 +224,4 @@ def test_a_take_is_cancelled_when_its_lease_ends_and_an_error_is_shown(
 
     run(main())
     assert "account.0 was leased, but can't be used" in caplog.text
-    assert "account.1 is no longer leased, but was not given up in order" in caplog.text
+    assert "account.1 is no longer leased, but giving it up failed" in caplog.text

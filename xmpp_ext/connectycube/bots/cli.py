@@ -27,6 +27,7 @@ __all__ = ["BotError", "load_bot", "main", "parser"]
 NATS: Final = "the fleet's NATS servers: nats://HOST:PORT, or nats://HOST:PORT,HOST:PORT?OPTIONS"
 ACCOUNTS: Final = "a TOML file, env:NAME_{n}, or MODULE:CALLABLE"
 CATCH_UP: Final = "how far back to look for missed messages; default: 24"
+LOGINS: Final = "how many accounts to log in per second at most; default: 20"
 
 
 class BotError(ConnectyCubeError):
@@ -66,10 +67,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--store", metavar="URL", required=True, help=NATS)
     run.add_argument("--accounts", metavar="SPEC", help=f"{ACCOUNTS}; default: the bot's own account")
     gateway.add_argument("--accounts", metavar="SPEC", required=True, help=ACCOUNTS)
-    worker.add_argument("--accounts", metavar="SPEC", help=f"{ACCOUNTS}; for ctx.cube, which is missing otherwise")
+    worker.add_argument("--accounts", metavar="SPEC", help=f"{ACCOUNTS}; needed for ctx.cube only")
     gateway.add_argument("--catch-up", metavar="HOURS", type=float, default=24.0, help=CATCH_UP)
     for command in (run, gateway):
-        command.add_argument("--logins-per-second", metavar="N", type=float, default=20.0, help="default: 20")
+        command.add_argument("--logins-per-second", metavar="N", type=float, default=20.0, help=LOGINS)
     status = add("status", _status, "show who is in a fleet, who holds what, what waits and what failed")
     status.add_argument("store", metavar="URL", help=NATS)
     status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C")

@@ -87,7 +87,7 @@ def _account(source: str, where: str, values: Mapping[str, Any]) -> Account:
     """Check the values of an account. Errors don't show them, since any may be a misplaced password."""
     login, user_id, password = values.get("login"), values.get("user_id"), values.get("password")
     if login is not None and (not isinstance(login, str) or not login):
-        raise AccountsError(source, f"{where}: login must be a text that is not empty")
+        raise AccountsError(source, f"{where}: login must be a string that is not empty")
     if user_id is not None and (not isinstance(user_id, int) or isinstance(user_id, bool) or user_id <= 0):
         raise AccountsError(source, f"{where}: user_id must be a whole number above 0")
     if login is None and user_id is None:
@@ -113,7 +113,7 @@ def _from_file(spec: str) -> Iterator[Account]:
             raise AccountsError(spec, f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(KNOWN)}")
         variable = table.get("password_env")
         if variable is not None and ("password" in table or not isinstance(variable, str)):
-            raise AccountsError(spec, f"{where}: password_env must be the name of a variable, without a password")
+            raise AccountsError(spec, f"{where}: password_env must name an environment variable, and replaces password")
         if variable is not None and not os.environ.get(variable):
             raise AccountsError(spec, f"{where}: the environment variable {variable} has no password")
         yield _account(spec, where, table if variable is None else {**table, "password": os.environ[variable]})

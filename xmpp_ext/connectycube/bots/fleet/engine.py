@@ -70,7 +70,7 @@ decode_stored: Final = msgspec.json.Decoder(Stored).decode
 
 
 class FleetError(StoreError):
-    """NATS can't be reached, refuses the connection, or holds something else than expected."""
+    """NATS can't be reached, refuses the connection, or holds something other than expected."""
 
 
 @frozen
@@ -139,7 +139,7 @@ class Engine:
 
     :ivar name: what errors and logs call it.
     :ivar js: JetStream.
-    :ivar reconnected: replaced by a new event after each time that the connection was lost and made again; wait for it.
+    :ivar reconnected: replaced by a new event after each reconnection; wait for it.
         Set when it is closed, too.
     :ivar ended: set when the server has ended the connection for good.
     """
@@ -313,7 +313,7 @@ class Engine:
 
     async def _lost(self) -> None:
         if self._is_open and not self._closing:
-            logger.warning("the connection to %s is lost; it is being made again", self.name)
+            logger.warning("the connection to %s is lost, reconnecting", self.name)
 
     async def _back(self) -> None:
         logger.warning("connected to %s again", self.name)

@@ -92,7 +92,7 @@ class Gateway:
         if not logins_per_second > 0:
             raise InvalidArgument("logins_per_second", f"must be a positive number, not {logins_per_second!r}")
         if ready is not None and len(self._accounts) != 1:
-            raise InvalidArgument("ready", "requires that there is one account")
+            raise InvalidArgument("ready", "requires exactly one account")
         self.member_id = member_id or os.urandom(6).hex()
         self.stats = Stats()
         self._inbox = engine.nc.new_inbox()

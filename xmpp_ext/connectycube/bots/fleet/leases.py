@@ -38,7 +38,7 @@ logger = logging.getLogger("connectycube.bots")
 
 
 def boot_clock() -> float:
-    """Return seconds that go on while the process is stopped, and on Linux while the machine sleeps."""
+    """Return seconds of a clock that goes on while the process is stopped, and on Linux while the machine sleeps."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -125,7 +125,7 @@ class Leases:
     :param give_up: called with each lease that ends. If its second argument, `lost`, is `False`, the lease is valid and
         renewed until the call returns, and then released. If it is `True`, others may hold it already.
     :param pace: maximum number of leases to take per second, and to move to other members.
-    :param clock: seconds that go on while the process is stopped.
+    :param clock: returns seconds, which must go on while the process is stopped.
     """
 
     def __init__(
@@ -412,7 +412,7 @@ class Leases:
         try:
             await self._give_up(lease, lost)
         except Exception:
-            logger.exception("%s is no longer leased, but was not given up in order", key)
+            logger.exception("%s is no longer leased, but giving it up failed", key)
         lease.end()
         if not lost:
             if (writing := self._writing.get(key)) is not None:

@@ -1,4 +1,4 @@
-"""OpenTelemetry metrics of a fleet, where `opentelemetry-api` is installed; otherwise, they cost a call.
+"""OpenTelemetry metrics of a fleet, where `opentelemetry-api` is installed; otherwise, each costs only a call.
 
 | instrument | unit | counts | attributes |
 | --- | --- | --- | --- |

@@ -97,7 +97,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 async def read_status(engine: Engine) -> Status:
     """Return what a fleet is doing.
 
-    :raises FleetError: if the engine does not tell.
+    :raises FleetError: if the engine does not answer.
     """
     layout = engine.layout
     try:
@@ -150,7 +150,7 @@ async def _leases(engine: Engine) -> dict[str, Holder]:
                 return found
             if change.value is not None:
                 found[change.key] = decode_holder(change.value)
-    raise FleetError(engine.name, "does not tell who holds what: the connection was lost")
+    raise FleetError(engine.name, "can't say who holds what: the connection was lost")
 
 
 async def _partition(engine: Engine, number: int, holder: Holder | None) -> Partition:
@@ -185,10 +185,10 @@ async def show(
 ) -> None:
     """Print what a fleet is doing.
 
-    :param watch: go on until this is cancelled: in place on a terminal, otherwise below each other.
+    :param watch: go on until this is cancelled: in place on a terminal, otherwise one below the other.
     :param as_json: print lines of JSON.
     :param pause: seconds between two looks.
-    :raises FleetError: if the engine does not tell, unless `watch` is set: then it may come back.
+    :raises FleetError: if the engine does not answer, unless `watch` is set: then it may come back.
     """
     console = console or Console()
     if not console.is_terminal:

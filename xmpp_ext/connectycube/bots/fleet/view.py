@@ -35,7 +35,7 @@ async def count(engine: Engine, stream: str, subject: str) -> int:
     """Return how many messages of a stream match, without reading them: each has a subject of its own.
 
     :param subject: without the prefix.
-    :raises FleetError: if the engine does not tell.
+    :raises FleetError: if the engine does not answer.
     """
     question = {"subjects_filter": engine.layout.subject(subject), "offset": BEYOND}
     api = f"$JS.API.STREAM.INFO.{engine.layout.stream(stream)}"
@@ -47,10 +47,10 @@ async def count(engine: Engine, stream: str, subject: str) -> int:
 
 
 class FleetView:
-    """Failures and counts of a fleet, which is running or not.
+    """Failures and counts of a fleet, whether it is running or not.
 
     :param url: as for `Address.parse`.
-    :raises FleetError: if that is no such URL.
+    :raises FleetError: if it is not such a URL.
     """
 
     def __init__(self, url: str) -> None:
