@@ -56,7 +56,7 @@ class Ordeal(Trial):
         while True:
             await self.bot.exit()
             await asyncio.sleep(0.5)
-            if self.bot.has_exited and not self.bot.starting:
+            if self.bot.has_exited and not self.bot.starting and not self.bot.killed:
                 self.bot.ended += 1
                 await self.bot.spawn()
 

@@ -29,6 +29,7 @@ class Killable:
     :ivar ready: its line.
     :ivar kills: how often it was killed.
     :ivar starting: whether something waits until it is ready.
+    :ivar killed: whether it was killed, and whoever did that has not started it again.
     :ivar ended: how often it ended by itself, and was started again as a supervisor would.
     """
 
@@ -39,7 +40,7 @@ class Killable:
         self.environment = {**inherited, **(environment or {})}
         self.ready = b""
         self.kills = self.ended = 0
-        self.starting = False
+        self.starting = self.killed = False
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -60,6 +61,7 @@ class Killable:
         self._process = await asyncio.create_subprocess_exec(
             *self.command, stdout=asyncio.subprocess.PIPE, env=self.environment
         )
+        self.killed = False
 
     async def start(self) -> None:
         """Start it, and return when it is ready."""
@@ -90,6 +92,7 @@ class Killable:
     async def kill(self) -> None:
         """Kill it."""
         assert self._process is not None
+        self.killed = True
         if self._process.returncode is None:
             self._process.kill()
             self.kills += 1

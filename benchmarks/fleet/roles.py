@@ -113,7 +113,7 @@ class Role(Killable):
         while True:
             await self.exit()
             await asyncio.sleep(0.5)
-            if self.has_exited and not self.starting:
+            if self.has_exited and not self.starting and not self.killed:
                 self.ended += 1
                 await self.spawn()
 
