@@ -76,7 +76,7 @@ async def opened(url: str) -> AsyncIterator[Engine]:
 class Workers:
     """What the workers see: the stream of messages, and ways to reply.
 
-    :ivar problems: what they are told of refused replies.
+    :ivar problems: the reports of refused replies that they received.
     """
 
     def __init__(self, engine: Engine) -> None:

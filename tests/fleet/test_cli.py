@@ -25,8 +25,8 @@ from connectycube.bots.fleet.records import (
 )
 from tests.integration.support import free_ports, run
 
+from .fleet import opened
 from .server import NatsServer
-from .test_engine import opened
 from .test_status import MESSAGE, REPLY, fill
 
 BOT = "from connectycube.bots import Bot\n\nbot = Bot()\nother = 1\n"

@@ -6,27 +6,16 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from connectycube.bots.fleet.engine import Address, Engine, FleetError
+from connectycube.bots.fleet.engine import Address, FleetError
 from tests.integration.support import drained, eventually, free_ports, run
 
+from .fleet import opened
 from .server import Cluster, NatsServer
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Engine]:
-    engine = Engine(Address.parse(url))
-    await engine.open()
-    try:
-        yield engine
-    finally:
-        await engine.close()
 
 
 async def open_and_close(url: str) -> None:

@@ -21,8 +21,8 @@ from connectycube.bots.fleet.records import FailedItem, Inbound, Outbound, encod
 from connectycube.bots.fleet.status import read_status, show, shown
 from tests.integration.support import eventually, run
 
+from .fleet import opened
 from .server import NatsServer
-from .test_engine import opened
 
 CONTENT = msgspec.Raw(b'{"body": "hello"}')
 MESSAGE = Inbound(account="weather", user_id=1, key="1:1:0a", dialog="1", message=CONTENT)

@@ -32,7 +32,7 @@ class Link(Protocol):
 
     @property
     def cube(self) -> AsyncConnectyCube:
-        """The account's REST client. Raises `ConfigurationError` if there is none."""
+        """The account's REST client. Raises `ConfigurationError` if it has none."""
         ...
 
     async def put(self, message_id: str, content: Content, report: Report | None = None) -> SentMessage:
@@ -77,7 +77,7 @@ class OwnLink:
 
 
 def checked_cube(cube: AsyncConnectyCube | None) -> AsyncConnectyCube:
-    """Return a REST client, or raise `ConfigurationError` if there is none."""
+    """Return a REST client; raise `ConfigurationError` if it is missing."""
     if cube is None:
         raise ConfigurationError("the bot has no REST client: pass one as Bot(cube), or set CONNECTYCUBE_AUTH_KEY")
     return cube

@@ -365,7 +365,7 @@ class Engine:
         return await self.insist("store a message", publish)
 
     async def find(self, stream: str, subject: str | None = None, sequence: int | None = None) -> bytes | None:
-        """Return the last message on a subject of a stream, or that of a sequence number; `None` if there is none.
+        """Return the last message on a subject, or the message with a sequence number; `None` if it does not exist.
 
         :raises StoreError: if the connection is closed first.
         """

@@ -290,7 +290,7 @@ class Leases:
         return revision is not None
 
     async def _claim(self, key: str, holder: Holder) -> bool:
-        """Write a key that no one else holds. The mark of its end may be gone, which no one is told: hence the 0."""
+        """Write a key that no one else holds. Its expiry marker may have been removed unnoticed, so 0 is tried, too."""
         known = self._known.get(key)
         for last in {known.revision if known else 0: None, 0: None}:
             if await self._write(key, holder, last):

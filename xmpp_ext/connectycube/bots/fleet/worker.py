@@ -249,7 +249,7 @@ class Worker:
     def cube(self) -> AsyncConnectyCube:
         """The REST client of the handler's account, or of the only account.
 
-        :raises ConfigurationError: if there is none.
+        :raises ConfigurationError: if the account has no REST client.
         """
         return self._cubes.of(self._account(None))
 
