@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
@@ -103,19 +104,55 @@ def engine_of(bot: Bot) -> Engine:
     return bot._run._working._engine
 
 
-def test_the_end_of_a_connection_is_noticed_even_if_the_client_does_not_tell(
+async def ignore(message: Msg) -> None:
+    pass
+
+
+async def reset() -> None:
+    raise ConnectionResetError
+
+
+def test_the_end_of_a_connection_is_noticed_even_if_the_client_fails_to_send_what_was_left(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "LOOK", 0.05)
 
     async def main() -> None:
         async with opened(nats_server.url) as engine:
-            engine.nc._closed_cb = None
             working = asyncio.ensure_future(engine.during(asyncio.Event().wait()))
-            await be_closed(engine)
+            await engine.nc.subscribe("some.subject", cb=ignore)
+            await engine.nc.flush()
+            transport = engine.nc._transport
+            assert transport is not None
+            transport.write(b"NO SUCH COMMAND\r\n")
+            monkeypatch.setattr(transport, "drain", reset)
+            engine.nc._pending, engine.nc._pending_data_size = [b"left"], 4
             await fails(working)
 
     run(main(), timeout=50)
+
+
+def test_a_message_whose_handling_the_end_of_the_connection_cancels_is_no_bug(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+        bot = Bot()
+
+        @bot.message()
+        async def hang(ctx: Context) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        async with desk(nats_server.url) as office, opened(nats_server.url) as engine:
+            await office.say(1, "hello")
+            serving = asyncio.ensure_future(Worker(engine, bot).serve())
+            await begun.wait()
+            await be_closed(engine)
+            await fails(serving)
+
+    run(main(), timeout=50)
+    assert "Exception in callback" not in caplog.text
 
 
 ELSEWHERE = "another.process"

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from connectycube.rest import InvalidArgument
 
 from .models import Stats
+from .store import StoreError
 
 __all__ = ["INSIDE", "Calls", "Handler", "Tasks", "checked", "end", "name_of", "text_of"]
 
@@ -53,7 +54,8 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._over()
-        if not task.cancelled():
+        # A store fails only once it is closed, which whoever runs the bot learns anyway.
+        if not task.cancelled() and not isinstance(task.exception(), StoreError):
             task.result()  # An error is a bug of ours: the loop reports it.
 
     async def finish(self, grace: float) -> None:

@@ -293,6 +293,8 @@ class Engine:
         """Disconnect. What is not stored yet fails."""
         self._closing = True
         self._repeat()
+        if self.nc.is_closed:
+            self.nc._status = Client.DISCONNECTED  # It may have stopped halfway, if it failed to send what was left.
         try:
             await self.nc.close()
         except (NatsError, OSError) as error:
