@@ -9,6 +9,7 @@ import re
 from copy import copy
 from typing import Any, Final, NoReturn
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
 from connectycube.stanzas import StanzaError
 
@@ -27,6 +28,13 @@ MOST_HEADER: Final = 16 * 1024
 
 RENEWAL: Final = 256 * 1024
 """Bytes after which a parser is replaced. It keeps each name that it has met, and strangers can make up names."""
+
+# Since version 2.6, expat defers an element that arrives in pieces until more data comes: the last stanza would wait
+# for the next one. `flush` ends that. It is new in Python 3.13, and in bug fix releases of older versions.
+DEFERS: Final = expat.version_info >= (2, 6) and not hasattr(ET.XMLParser, "flush")
+
+PIECE: Final = MOST_BYTES if DEFERS else 512
+"""Bytes that expat gets at a time. While the stream lasts, its buffer keeps twice the size of the largest piece."""
 
 _opening = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s[^>]*\?>\s*)?<[^<>!?\"'](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>"
@@ -67,8 +75,6 @@ class StreamParser:
             self._ends, ("end", "pi")
         )  # As XMLPullParser does, whose generator costs more than the parsing.
         self._feed = parser.feed
-        # Since version 2.6, expat defers an element that arrived in pieces until more data comes: the last stanza
-        # would wait for the next one. `flush` is new in Python 3.13, and in bug fix releases of older versions.
         self._flush = getattr(parser, "flush", None)
         self._age = 0
         return builder
@@ -129,7 +135,8 @@ class StreamParser:
     def _take(self, data: bytes) -> list[ET.Element]:
         root, ends = self.root, self._ends
         try:
-            self._feed(data)
+            for start in range(0, len(data), PIECE):
+                self._feed(data[start : start + PIECE])
             if self._flush is not None:
                 self._flush()
         except ET.ParseError:
