@@ -396,6 +396,8 @@ class Leases:
         except Exception as error:
             logger.exception("%s was leased, but can't be used", key)
             lease.problem = str(error)
+        finally:
+            self._taking.pop(key, None)
 
     def _end(self, key: str, *, lost: bool) -> None:
         if lost:
@@ -406,9 +408,9 @@ class Leases:
             self._ending[key] = self._tasks.create_task(self._finish(key, self._held[key], lost))
 
     async def _finish(self, key: str, lease: Lease, lost: bool) -> None:
-        taking = self._taking.pop(key)
-        taking.cancel()
-        await asyncio.wait([taking])
+        if (taking := self._taking.pop(key, None)) is not None:
+            taking.cancel()
+            await asyncio.wait([taking])
         try:
             await self._give_up(lease, lost)
         except Exception:

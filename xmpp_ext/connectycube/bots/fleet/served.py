@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -94,7 +92,8 @@ class Served:
         self.error: Exception | None = None
         self._backfill: Backfill | None = None
         self._changed: asyncio.Event | None = None
-        self._ending = asyncio.Event()
+        self._ending = False
+        self._waiting: asyncio.Future[None] | None = None
         self._pause = FIRST_PAUSE
         self._counted = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"connectycube account {account.name}")
@@ -134,7 +133,7 @@ class Served:
 
     async def _run(self) -> None:
         try:
-            while self._lease.valid and not self._ending.is_set():
+            while self._lease.valid and not self._ending:
                 await self._try()
         except StoreError as error:
             logger.debug("the account %s is given up: %s", self.account.name, error)  # The gateway stops.
@@ -147,60 +146,50 @@ class Served:
         except StoreError:
             raise
         except Exception as error:
-            if not self._lease.valid or self._ending.is_set():
+            if not self._lease.valid or self._ending:
                 return
             self.error, self._lease.problem = error, text_of(error)
             self._notify()
             unknown = None if isinstance(error, ConnectyCubeError) else error
             problem = f"the account {self.account.name} is offline, retrying in {self._pause:g} s"
             logger.error("%s: %s", problem, text_of(error), exc_info=unknown)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause):
-                    await self._ending.wait()
+            await self._until_stopped(asyncio.sleep(self._pause))
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             self.error = None
 
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something, but no longer than until `stop` is called."""
+        self._waiting = waiting = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([waiting])
+        finally:
+            waiting.cancel()
+            self._waiting = None
+        if not waiting.cancelled():
+            waiting.result()
+
     async def _serve(self) -> None:
-        """Log in, connect, and work until the end."""
-        await self._setup.turn()
-        async with AsyncExitStack() as stack:
-            cube, chat = self._setup.ready or await self._log_in(stack)
-            await self._setup.claim(self.account.name, chat.user_id)
-            inlet = Inlet(self._setup.engine, self._lease, chat.user_id)
-            self.outlet = outlet = Outlet(self._setup.engine, self._lease, self._setup.deliver)
-            outbox = self._set_up(cube, chat, inlet, outlet, stack)
-            chat._fence(lambda: self._lease.valid)
-            inlet.hold()
-            await inlet.load()
-            self.chat = chat
-            stack.push_async_callback(self._finish, inlet, outlet, outbox)
-            await chat.connect()
-            self._lease.problem, self._pause = None, FIRST_PAUSE
-            outbox.start()
-            if self._backfill is None:
-                logger.warning("the account %s has no login, and can't read missed messages", self.account.name)
-                inlet.hold_only()
-            else:
-                self._backfill.begin()
-            await outlet.open()
-            self._notify()
-            await self._until_it_ends(chat)
+        """Log in, connect, and work until the end. The password serves for the chat, too: the session may expire."""
+        setup, account = self._setup, self.account
+        await setup.turn()
+        if setup.ready is not None:
+            await self._work(*setup.ready)
+        elif account.login is None:
+            await self._work(None, self._chat(None, account.user_id))
+        else:
+            async with setup.cube().with_session() as cube:
+                session = await cube.login(login=account.login, password=account.password)
+                await self._work(cube, self._chat(cube, session.user_id))
 
-    async def _log_in(self, stack: AsyncExitStack) -> Ready:
-        """Log in. The password serves for the chat, too, so that the REST client's session may expire."""
-        account = self.account
-        cube, user_id = None, account.user_id
-        if account.login is not None:
-            cube = self._setup.cube().with_session()
-            stack.push_async_callback(cube.aclose)
-            user_id = (await cube.login(login=account.login, password=account.password)).user_id
+    def _chat(self, cube: AsyncConnectyCube | None, user_id: int | None) -> AsyncChat:
         options: dict[str, Any] = {"send_timeout": None, **self._setup.chat}
-        return cube, AsyncChat(cube, user_id=user_id, password=account.password, **options)
+        return AsyncChat(cube, user_id=user_id, password=self.account.password, **options)
 
-    def _set_up(
-        self, cube: AsyncConnectyCube | None, chat: AsyncChat, inlet: Inlet, outlet: Outlet, stack: AsyncExitStack
-    ) -> Outbox:
+    async def _work(self, cube: AsyncConnectyCube | None, chat: AsyncChat) -> None:
         setup = self._setup
+        await setup.claim(self.account.name, chat.user_id)
+        inlet = Inlet(setup.engine, self._lease, chat.user_id)
+        self.outlet = outlet = Outlet(setup.engine, self._lease, setup.deliver)
         outlet.outbox = outbox = Outbox(chat, outlet, setup.stats)
         intake = Intake(chat, inlet, setup.stats, inlet)
         listeners: list[Listener] = [
@@ -209,25 +198,35 @@ class Served:
             ((Connected, Reconnected, Reconnecting, ConnectionFailed, Disconnected), self._notify),
             *setup.listeners,
         ]
-        self._backfill = None
+        self._backfill = backfill = None
         if cube is not None:
             self._backfill = backfill = Backfill(chat, cube, setup.catch_up, inlet, inlet, intake)
             listeners.append(((Reconnecting, Reconnected), backfill.session_changed))
         for types, listener in listeners:
             chat.on(*types)(listener)
-            stack.callback(chat.off, listener)
-        return outbox
-
-    async def _until_it_ends(self, chat: AsyncChat) -> None:
-        waiting = [asyncio.ensure_future(one) for one in (chat.wait_closed(), self._ending.wait())]
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if waiting[0].done():
-                waiting[0].result()
+            chat._fence(lambda: self._lease.valid)
+            inlet.hold()
+            await inlet.load()
+            self.chat = chat
+            try:
+                await chat.connect()
+                self._lease.problem, self._pause = None, FIRST_PAUSE
+                outbox.start()
+                if backfill is None:
+                    logger.warning("the account %s has no login, and can't read missed messages", self.account.name)
+                    inlet.hold_only()
+                else:
+                    backfill.begin()
+                await outlet.open()
+                self._notify()
+                if not self._ending:
+                    await self._until_stopped(chat.wait_closed())
+            finally:
+                await self._finish(inlet, outlet, outbox)
         finally:
-            for one in waiting:
-                one.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            for _, listener in listeners:
+                chat.off(listener)
 
     async def _finish(self, inlet: Inlet, outlet: Outlet, outbox: Outbox) -> None:
         """Send what is in memory, unless the lease has ended, and disconnect."""
@@ -255,7 +254,9 @@ class Served:
 
     async def stop(self) -> None:
         """Disconnect. If the lease is still valid, send what is in memory first."""
-        self._ending.set()
+        self._ending = True
         if not self._lease.valid or not self.online:
             self._task.cancel()
+        elif self._waiting is not None:
+            self._waiting.cancel()
         await asyncio.wait([self._task])
