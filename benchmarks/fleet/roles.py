@@ -33,6 +33,7 @@ class LeaseView:
     def __init__(self, url: str) -> None:
         self._engine = Engine(Address.parse(url))
         self._bucket = EngineBucket(self._engine)
+        self._js = self._engine.nc.jetstream(timeout=LOOK)
 
     async def open(self) -> None:
         await self._engine.open()
@@ -57,7 +58,7 @@ class LeaseView:
     async def cluster(self, stream: str) -> ClusterInfo | None:
         """Return which server leads a stream, and whether the others are up to date."""
         name = self._engine.layout.stream(stream)
-        return (await self._engine.js.stream_info(f"KV_{name}" if stream == "leases" else name)).cluster
+        return (await self._js.stream_info(f"KV_{name}" if stream == "leases" else name)).cluster
 
     async def present(self, kind: str, pid: int) -> None:
         """Wait until a process is a member of the fleet."""

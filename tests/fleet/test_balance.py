@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connectycube.bots.fleet.leases import Lease, Leases
+from tests.properties import seeds
 
 from .virtual import VirtualBucket, VirtualLoop, VirtualProcess
 
@@ -182,7 +183,7 @@ async def disturb(fleet: Fleet, background: asyncio.TaskGroup) -> None:
             background.create_task(outage(fleet, random.choice([0.5, 5.0, 1.5 * TTL])))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_no_lease_has_two_holders_and_none_is_free_for_long(seed: int) -> None:
     async def main(fleet: Fleet) -> None:
         for _ in range(3):

@@ -59,7 +59,7 @@ def test_what_is_published_while_the_server_is_down_is_stored_later(nats_server:
 def test_a_lost_answer_is_not_waited_for_once_the_connection_is_back(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectycube.bots.fleet.engine.ANSWER", 3600.0)
+    monkeypatch.setattr("connectycube.bots.fleet.engine.FIRST_PATIENCE", 3600.0)
 
     async def main() -> bool:
         async with opened(nats_server.url) as engine:

@@ -243,11 +243,12 @@ def test_accounts_that_leave_do_not_keep_others_from_getting_their_replies(
         opening, leaves = Outlet._open, asyncio.Event()
 
         async def leave(self: Outlet) -> None:
-            opened.append("once more")
             if leaves.is_set():
                 leaves.clear()
+                opened.append("left")
                 raise asyncio.CancelledError
             await opening(self)
+            opened.append("opened")
 
         monkeypatch.setattr(Outlet, "_open", leave)
         async with gateway(world, nats_server.url) as held:

@@ -10,7 +10,7 @@ import pytest
 
 from connectycube.bots import Bot, Context, dispatch
 from connectycube.bots.content import key_of, reply_id
-from connectycube.bots.fleet import engine, inbox
+from connectycube.bots.fleet import inbox
 from connectycube.bots.fleet.accounts import Account
 from connectycube.bots.fleet.records import problem_of
 from connectycube.chat import MessageNotSent, MessageRefused, NotConnected
@@ -299,9 +299,7 @@ def test_what_was_done_before_is_not_done_again(nats_server: NatsServer) -> None
     run(main())
 
 
-def test_a_restart_of_the_server_in_between(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "ANSWER", 1.0)
-
+def test_a_restart_of_the_server_in_between(nats_server: NatsServer) -> None:
     async def main() -> None:
         url = nats_server.url
         bot, dialogs = echo_bot(), range(1, 11)

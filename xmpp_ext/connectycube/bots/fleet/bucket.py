@@ -75,9 +75,8 @@ class EngineBucket:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.ttl = engine.layout.ttl
-        # An answer that takes longer than the pause between two renewals is of no use.
-        self._js = engine.nc.jetstream(timeout=self.ttl / 3)
-
+        # While a cluster elects a leader, it does not answer: there must be time for other attempts to renew a lease.
+        self._js = engine.nc.jetstream(timeout=self.ttl / 6)
         bucket = engine.layout.stream("leases")
         self._stream, self._prefix = f"KV_{bucket}", f"$KV.{bucket}."
         self._kv: KeyValue | None = None

@@ -34,6 +34,12 @@ SETTLING: Final = 30.0
 """Seconds that a cluster has to agree on its streams."""
 ANSWER: Final = 5.0
 """Seconds until a request counts as unanswered."""
+FIRST_PATIENCE: Final = 2.0
+"""Seconds that a call may take that is repeated until it succeeds; a quarter more each time.
+
+While a cluster elects a leader, which takes it some 5 s, it does not answer.
+"""
+LONGEST_PATIENCE: Final = 20.0
 RECONNECT: Final = 1
 """Seconds between two attempts to connect to the same server again."""
 FIRST_PAUSE: Final = 0.1
@@ -357,8 +363,7 @@ class Engine:
         async def publish() -> bool:
             nonlocal attempts
             attempts += 1
-            async with asyncio.timeout(ANSWER):
-                answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
+            answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
             stored = decode_stored(answer.data)
             if stored.error is not None and stored.error.get("err_code") != SECOND_COPY:
                 raise APIError.from_error(stored.error)
@@ -402,11 +407,11 @@ class Engine:
         :param what: what the call does, for the log.
         :raises StoreError: if the connection is closed first.
         """
-        pause = FIRST_PAUSE
+        pause, patience = FIRST_PAUSE, FIRST_PATIENCE
         while True:
             if self.nc.is_reconnecting:
                 await self.reconnected.wait()
-            limit = asyncio.timeout(None)
+            limit = asyncio.timeout(patience)
             try:
                 async with limit:
                     self._waiting.add(limit)
@@ -419,7 +424,7 @@ class Engine:
             finally:
                 self._waiting.discard(limit)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause, patience = min(2 * pause, LONGEST_PAUSE), min(1.25 * patience, LONGEST_PATIENCE)
 
 
 def _is_permanent(error: Exception) -> bool:

@@ -223,10 +223,10 @@ class Leases:
         while True:
             self._fresh = {}
             try:
-                # The member's own renewals are among the changes: without any, the watcher is broken.
-                async with asyncio.timeout(self._ttl) as limit, aclosing(self._bucket.watch()) as changes:
+                # The member's own renewals, each third of the TTL, are among the changes: without any, it is broken.
+                async with asyncio.timeout(self._ttl / 2) as limit, aclosing(self._bucket.watch()) as changes:
                     async for change in changes:
-                        limit.reschedule(asyncio.get_running_loop().time() + self._ttl)
+                        limit.reschedule(asyncio.get_running_loop().time() + self._ttl / 2)
                         if change is None:
                             level = logging.WARNING
                             self._sync()
