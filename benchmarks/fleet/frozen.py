@@ -21,7 +21,7 @@ from .tunnel import Connection, Tunnel, tunnel
 WATCHED = 10.0
 """Seconds after it goes on in which its writes are counted."""
 SETTLING = 1.0
-"""Seconds in which what it wrote before reaches the tunnel."""
+"""Seconds without a byte, after which all that it wrote before has reached the tunnel."""
 BURST = 5
 """Messages to each account just before, whose answers are on their way when it is frozen."""
 LIMIT = 120.0
@@ -56,7 +56,7 @@ async def without_fence(fleet: Fleet, name: str, account: int) -> int:
         await bot.start()
         await fleet.greet([talk])
         os.kill(bot.pid, signal.SIGSTOP)
-        await asyncio.sleep(SETTLING)
+        await line.quiet(SETTLING)
         frozen = Frozen(line)
         await talk.say("frozen")
         os.kill(bot.pid, signal.SIGCONT)
@@ -75,7 +75,7 @@ async def freeze(fleet: Fleet, gateway: Role, line: Tunnel) -> tuple[float, Froz
     gateway.freeze()
     begun = time.monotonic()
     try:
-        await asyncio.sleep(SETTLING)
+        await line.quiet(SETTLING)
         frozen = Frozen(line)
         await asyncio.gather(*(talk.say("frozen") for talk in talks))
         with contextlib.suppress(TimeoutError):

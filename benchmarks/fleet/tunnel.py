@@ -54,6 +54,13 @@ class Tunnel:
         connection.is_open = False
         writer.close()
 
+    async def quiet(self, seconds: float) -> None:
+        """Wait until the clients have written nothing for so long."""
+        before = -1
+        while (written := sum(one.written for one in self.connections)) != before:
+            before = written
+            await asyncio.sleep(seconds)
+
     async def close(self) -> None:
         for task in list(self._tasks):
             task.cancel()
@@ -68,7 +75,9 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, coun
                 counted.written += len(data)
             with contextlib.suppress(OSError):
                 writer.write(data)
-                await writer.drain()
+                # What a client writes is counted as soon as it is there, even while the server does not read.
+                if counted is None:
+                    await writer.drain()
     writer.close()
 
 
