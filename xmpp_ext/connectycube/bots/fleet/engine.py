@@ -32,19 +32,16 @@ OPENING: Final = 10.0
 """Seconds to connect at the start."""
 SETTLING: Final = 30.0
 """Seconds that a cluster has to agree on its streams."""
-ANSWER: Final = 5.0
-"""Seconds until a request counts as unanswered."""
-FIRST_PATIENCE: Final = 2.0
-"""Seconds that a call may take that is repeated until it succeeds; a quarter more each time.
-
-While a cluster elects a leader, which takes it some 5 s, it does not answer.
-"""
+ANSWER: Final = 2.5
+"""Seconds until a request counts as unanswered. While a cluster elects a leader, for some 5 s, it does not answer."""
+FIRST_PATIENCE: Final = 1.5
+"""The same for storing a message; a fifth more each time."""
 LONGEST_PATIENCE: Final = 20.0
 RECONNECT: Final = 1
 """Seconds between two attempts to connect to the same server again."""
 FIRST_PAUSE: Final = 0.1
 """Seconds before what has failed is repeated; doubled each time."""
-LONGEST_PAUSE: Final = 2.0
+LONGEST_PAUSE: Final = 1.0
 LOOK: Final = 1.0
 """Seconds between two looks whether the connection has ended for good."""
 PAYLOAD: Final = 1024 * 1024
@@ -356,14 +353,16 @@ class Engine:
         :raises StoreError: if the connection is closed first.
         """
         headers = None if message_id is None else {"Nats-Msg-Id": message_id}
-        attempts = 0
+        attempts, patience = 0, FIRST_PATIENCE
         # By a plain request, since this is most of what a fleet does: `js.publish` takes half as long again. It also
         # uses `wait_for`, which can lose a cancellation before Python 3.12.
 
         async def publish() -> bool:
-            nonlocal attempts
+            nonlocal attempts, patience
             attempts += 1
-            answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
+            async with asyncio.timeout(patience):
+                patience = min(1.2 * patience, LONGEST_PATIENCE)
+                answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
             stored = decode_stored(answer.data)
             if stored.error is not None and stored.error.get("err_code") != SECOND_COPY:
                 raise APIError.from_error(stored.error)
@@ -407,11 +406,11 @@ class Engine:
         :param what: what the call does, for the log.
         :raises StoreError: if the connection is closed first.
         """
-        pause, patience = FIRST_PAUSE, FIRST_PATIENCE
+        pause = FIRST_PAUSE
         while True:
             if self.nc.is_reconnecting:
                 await self.reconnected.wait()
-            limit = asyncio.timeout(patience)
+            limit = asyncio.timeout(None)
             try:
                 async with limit:
                     self._waiting.add(limit)
@@ -424,7 +423,7 @@ class Engine:
             finally:
                 self._waiting.discard(limit)
             await asyncio.sleep(pause)
-            pause, patience = min(2 * pause, LONGEST_PAUSE), min(1.25 * patience, LONGEST_PATIENCE)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _is_permanent(error: Exception) -> bool:
