@@ -26,6 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: more than cores, since many tests mostly wait."""
+    return max(4, os.cpu_count() or 1)
+
+
 def pytest_configure() -> None:
     """Give the processes that the tests start what a user's process has: default signals, and cached bytecode.
 

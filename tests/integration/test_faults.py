@@ -32,6 +32,7 @@ from tests.integration.lines import FAST, PLAIN, back, behind, bodies, line, pre
 from tests.integration.proxy import Direction, Fault, FaultProxy
 from tests.integration.server import Server
 from tests.integration.support import eventually, run
+from tests.properties import seeds
 
 STEPS: dict[str, tuple[Direction, bytes]] = {
     "the client's header": ("up", b"<stream:stream"),
@@ -303,7 +304,7 @@ def test_slow_connection_is_harmless(server: Server, users: Users) -> None:
 # Anywhere
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_random_faults(server: Server, users: Users, seed: int) -> None:
     """Cuts and stalls, halves and flipped bits in a random order, with TLS, while two write to each other."""
 

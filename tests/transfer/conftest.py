@@ -21,7 +21,7 @@ from connectycube.sandbox.config import Limits
 from connectycube.sandbox.domain.message_model import Draft
 
 PASSWORD = "correct-horse-9"
-PAGE = 7
+PAGE = 4
 """Entries on a page of these sandboxes, so that little data fills many pages."""
 
 

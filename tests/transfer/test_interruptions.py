@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from connectycube.sandbox import Sandbox
+from tests.properties import seeds
 from tests.transfer.conftest import PAGE, Account, read
 from tests.transfer.test_import import history, ids_of
 
-SEEDS = range(2)
+SEEDS = seeds(2)
 KILLS = 5
 DIALOGS = PAGE + 1
 EACH = 2 * PAGE
@@ -47,7 +48,7 @@ def test_an_export_that_is_killed_continues(source: Account, folder: Path, seed:
     chance = random.Random(seed)
     fill(source)
     killed = sum(
-        kill_after(source.start("export", str(folder)), source.sandbox, chance.randrange(1, 40)) for _ in range(KILLS)
+        kill_after(source.start("export", str(folder)), source.sandbox, chance.randrange(1, 20)) for _ in range(KILLS)
     )
     assert killed > KILLS // 2
     summary = source.export(folder)
@@ -96,7 +97,7 @@ def test_an_import_that_is_killed_creates_nothing_twice(
     dialogs = fill(source)
     source.export(folder)
     killed = sum(
-        kill_after(target.start("import", str(folder)), target.sandbox, chance.randrange(3, 50)) for _ in range(KILLS)
+        kill_after(target.start("import", str(folder)), target.sandbox, chance.randrange(3, 25)) for _ in range(KILLS)
     )
     assert killed > KILLS // 2
     summary = target.import_(folder)

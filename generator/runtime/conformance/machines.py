@@ -17,6 +17,9 @@ from connectycube.chat.machines import UndefinedTransition
 
 MISSING: Any = object()
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast where PyYAML has its C part."""
+
 CONVERTERS: dict[str, Any] = {"float": float, "tuple": tuple, "set": frozenset, "queue": deque}
 
 
@@ -102,7 +105,7 @@ def fields(entries: dict[str, dict[str, Any]]) -> dict[str, Field]:
 def tables() -> list[Table]:
     """Read the tables of the checkout that this module belongs to."""
     folder = next(root / "spec/machines" for root in Path(__file__).parents if (root / "spec/machines").is_dir())
-    return [Table(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.yaml"))]
+    return [Table(yaml.load(path.read_text(encoding="utf-8"), LOADER)) for path in sorted(folder.glob("*.yaml"))]
 
 
 class Conformance:

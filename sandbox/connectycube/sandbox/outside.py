@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from .journal import HIDDEN, Journal, Medium
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["CallFailed", "Outside", "Reply"]
 
@@ -93,6 +97,14 @@ class Outside:
         task.add_done_callback(self._posts.discard)
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the usual certificates, which take longer to load than most calls."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
+
+
 async def _call(method: str, url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
     # Imported here, because it takes a tenth of a second and most sandboxes call nobody.
     import httpx
@@ -102,7 +114,7 @@ async def _call(method: str, url: str, params: Mapping[str, Any], headers: Mappi
         if method == "GET":
             address = address.copy_merge_params(params)
         async with (
-            httpx.AsyncClient(timeout=None, trust_env=False) as client,
+            httpx.AsyncClient(timeout=None, trust_env=False, verify=_certificates()) as client,
             client.stream(method, address, headers=headers, json=None if method == "GET" else params) as response,
         ):
             data = b""
