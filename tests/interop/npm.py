@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,18 +27,26 @@ def installed(source: Path, build: str) -> Path:
     if missing:
         raise JavaScriptMissing(f"{' and '.join(missing)} can't be found")
     target = ROOT / ".build" / build
-    lock = (source / "package-lock.json").read_bytes()
-    # npm writes this file last, so the installation is complete if it exists.
-    done = target / "package-lock.json"
-    if not done.exists() or done.read_bytes() != lock:
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source / "package.json", target)
-        (target / "npm-shrinkwrap.json").write_bytes(lock)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        outcome = subprocess.run(
-            command, cwd=target, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALL_TIMEOUT
-        )
-        if outcome.returncode:
-            raise JavaScriptMissing(f"npm could not install the packages: {outcome.stderr or outcome.stdout}")
-        done.write_bytes(lock)
+    target.mkdir(parents=True, exist_ok=True)
+    # Tests run in several processes, and only one may install at a time.
+    with target.with_suffix(".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _install(source, target)
     return target
+
+
+def _install(source: Path, target: Path) -> None:
+    lock = (source / "package-lock.json").read_bytes()
+    # Written last, so the installation is complete if it exists.
+    done = target / "package-lock.json"
+    if done.exists() and done.read_bytes() == lock:
+        return
+    shutil.copy(source / "package.json", target)
+    (target / "npm-shrinkwrap.json").write_bytes(lock)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    outcome = subprocess.run(
+        command, cwd=target, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALL_TIMEOUT
+    )
+    if outcome.returncode:
+        raise JavaScriptMissing(f"npm could not install the packages: {outcome.stderr or outcome.stdout}")
+    done.write_bytes(lock)
