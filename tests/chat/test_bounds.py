@@ -132,6 +132,23 @@ def test_stanzas_are_read_alike_however_they_arrive() -> None:
         assert parser.ended
 
 
+def test_a_large_tag_is_not_read_anew_for_each_small_piece() -> None:
+    parser, pieces = StreamParser(), 0
+    parser.feed(HEADER.encode())
+    feed = parser._feed
+
+    def count(data: bytes) -> None:
+        nonlocal pieces
+        pieces += 1
+        feed(data)
+
+    parser._feed = count
+    text = b"<message id='" + b"x" * 256 * 1024 + b"'/>"
+    stanzas = [stanza for start in range(0, len(text), 4096) for stanza in parser.feed(text[start : start + 4096])]
+    assert [len(stanza.get("id", "")) for stanza in stanzas] == [256 * 1024]
+    assert pieces < 100
+
+
 @pytest.mark.parametrize("kind", ["", "unavailable", "subscribed", "unsubscribe", "unsubscribed"])
 def test_presences_of_strangers_leave_nothing(kind: str) -> None:
     async def main() -> None:

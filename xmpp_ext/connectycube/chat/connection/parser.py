@@ -34,7 +34,10 @@ RENEWAL: Final = 256 * 1024
 DEFERS: Final = expat.version_info >= (2, 6) and not hasattr(ET.XMLParser, "flush")
 
 PIECE: Final = MOST_BYTES if DEFERS else 512
-"""Bytes that expat gets at a time. While the stream lasts, its buffer keeps twice the size of the largest piece."""
+"""Bytes that expat gets at a time. Its buffer keeps twice the size of the largest piece until the stream ends."""
+
+LARGE: Final = 16 * 1024
+"""Bytes of an incomplete stanza after which expat gets all at once: it reads an unfinished tag anew with each piece."""
 
 _opening = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml\s[^>]*\?>\s*)?<[^<>!?\"'](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>"
@@ -135,8 +138,9 @@ class StreamParser:
     def _take(self, data: bytes) -> list[ET.Element]:
         root, ends = self.root, self._ends
         try:
-            for start in range(0, len(data), PIECE):
-                self._feed(data[start : start + PIECE])
+            piece = PIECE if self._bytes < LARGE else MOST_BYTES
+            for start in range(0, len(data), piece):
+                self._feed(data[start : start + piece])
             if self._flush is not None:
                 self._flush()
         except ET.ParseError:
