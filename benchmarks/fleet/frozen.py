@@ -21,7 +21,7 @@ from .tunnel import Connection, Tunnel, tunnel
 WATCHED = 10.0
 """Seconds after it goes on in which its writes are counted."""
 SETTLING = 1.0
-"""Seconds without a byte, after which all that it wrote before has reached the tunnel."""
+"""Seconds of silence after which all that it wrote before the freeze has reached the tunnel."""
 BURST = 5
 """Messages to each account just before, whose answers are on their way when it is frozen."""
 LIMIT = 120.0

@@ -55,7 +55,7 @@ class Tunnel:
         writer.close()
 
     async def quiet(self, seconds: float) -> None:
-        """Wait until the clients have written nothing for so long."""
+        """Wait until the clients have written nothing for so many seconds."""
         before = -1
         while (written := sum(one.written for one in self.connections)) != before:
             before = written

@@ -7,11 +7,14 @@ import os
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from connectycube.bots.fleet.engine import Address, FleetError
+from connectycube.bots.fleet.bucket import EngineBucket
+from connectycube.bots.fleet.engine import Address, Engine, FleetError
 from tests.integration.support import drained, eventually, free_ports, run
 
 from .fleet import opened
@@ -85,6 +88,75 @@ def test_what_is_not_stored_fails_when_the_connection_is_closed(nats_server: Nat
                 with pytest.raises(FleetError, match="was closed before it could store a message"):
                     await waiting
             await engine.close()
+
+    run(main())
+
+
+def test_closing_a_dead_connection_leaves_nothing_behind(nats_server: NatsServer) -> None:
+    async def ignore(message: Msg) -> None:
+        pass
+
+    async def reset() -> None:
+        raise ConnectionResetError
+
+    async def main() -> None:
+        async with opened(nats_server.url) as engine:
+            await engine.nc.subscribe("some.subject", cb=ignore)
+            transport = engine.nc._transport
+            assert transport is not None
+            transport.drain = reset  # type: ignore[method-assign]
+            engine.nc._pending, engine.nc._pending_data_size = [b"left"], 4
+            await engine.close()
+            assert not engine.nc._subs
+
+    run(main())
+
+
+class Slow:
+    """Delays the answers to a connection's requests.
+
+    :ivar count: of the requests.
+    """
+
+    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.count = 0
+        self._request, self._seconds = engine.nc.request, seconds
+        monkeypatch.setattr(engine.nc, "request", self._answer_late)
+
+    async def _answer_late(self, *arguments: Any, **options: Any) -> Msg:
+        self.count += 1
+        answer = await self._request(*arguments, **options)
+        await asyncio.sleep(self._seconds)
+        return answer
+
+
+def test_messages_wait_longer_for_a_server_that_is_slow(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectycube.bots.fleet.engine.FIRST_PATIENCE", 0.2)
+
+    async def main() -> None:
+        async with opened(nats_server.url) as engine:
+            slow = Slow(engine, monkeypatch, 0.4)
+            for number in range(10):
+                await engine.publish(engine.layout.of("out", "bot", f"{number}"), b"{}", f"{number}")
+            # If each message began anew, there would be five attempts for each.
+            assert slow.count < 30
+
+    run(main())
+
+
+def test_leases_wait_longer_for_a_server_that_is_slow(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with opened(f"{nats_server.url}?ttl=6") as engine:
+            bucket = EngineBucket(engine)
+            first = await bucket.put("account.bot", b"{}", 0)
+            assert first is not None
+            Slow(engine, monkeypatch, 1.5)
+            with pytest.raises(FleetError, match="does not answer for the leases"):
+                await bucket.put("account.bot", b"{}", first)
+            assert await bucket.put("account.bot", b"{}", first) is None  # It was written.
+            assert await bucket.put("account.bot", b"{}", first + 1) == first + 2
 
     run(main())
 

@@ -54,7 +54,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._over()
-        # A store fails only once it is closed, which whoever runs the bot learns anyway.
+        # A store fails only once it has been closed, and whoever runs the bot learns that anyway.
         if not task.cancelled() and not isinstance(task.exception(), StoreError):
             task.result()  # An error is a bug of ours: the loop reports it.
 

@@ -151,9 +151,9 @@ def _worker(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> None:
     from .fleet import status
-    from .fleet.engine import Address, Engine
+    from .fleet.engine import ANSWER_ONCE, Address, Engine
 
-    engine = Engine(Address.parse(options.store))
+    engine = Engine(Address.parse(options.store), answer=ANSWER_ONCE)
     asyncio.run(until_signalled(status.show(engine, watch=options.watch, as_json=options.json)))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Generator
+import time
+from collections.abc import AsyncGenerator
 from typing import Final, Protocol
 
 from attrs import frozen
@@ -75,21 +76,23 @@ class EngineBucket:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.ttl = engine.layout.ttl
-        # While a cluster elects a leader, it does not answer: there must be time for other attempts to renew a lease.
-        self._js = engine.nc.jetstream(timeout=self.ttl / 6)
+        # An answer that takes longer than the pause between two renewals is of no use.
+        self._js = engine.nc.jetstream(timeout=self.ttl / 3)
+        self._patience: float = self.ttl / 3
+        """Seconds that an answer may take: half of that while answers come in time."""
         bucket = engine.layout.stream("leases")
         self._stream, self._prefix = f"KV_{bucket}", f"$KV.{bucket}."
         self._kv: KeyValue | None = None
 
     async def put(self, key: str, value: bytes, last: int) -> int | None:
-        with self._answered():
+        async with self._answered():
             try:
                 return await (await self._open()).update(key, value, last)
             except KeyWrongLastSequenceError:
                 return None
 
     async def delete(self, key: str, last: int) -> None:
-        with self._answered():
+        async with self._answered():
             try:
                 await (await self._open()).delete(key, last)
             except APIError as error:
@@ -100,12 +103,14 @@ class EngineBucket:
         # Not by nats-py's watcher: it leaves a subscription and its task behind whenever it can't begin.
         reconnected = self._engine.reconnected
         inbox = self._engine.nc.new_inbox()
-        with self._answered():
+        try:
             subscription = await self._engine.nc.subscribe(inbox)
+        except NatsError as error:
+            raise self._silence(error) from error
         # A server that was restarted has forgotten the consumer.
         ending = asyncio.ensure_future(_unsubscribe(subscription, reconnected))
         try:
-            with self._answered():
+            async with self._answered():
                 info = await self._js.add_consumer(self._stream, _latest(inbox, f"{self._prefix}>"))
             is_empty = not info.num_pending and not (info.delivered and info.delivered.consumer_seq)
             if is_empty:
@@ -131,14 +136,24 @@ class EngineBucket:
             self._kv = await self._js.key_value(self._engine.layout.stream("leases"))
         return self._kv
 
-    @contextlib.contextmanager
-    def _answered(self) -> Generator[None, None, None]:
+    @contextlib.asynccontextmanager
+    async def _answered(self) -> AsyncGenerator[None]:
+        # A cluster that elects a leader does not answer, so there must be time for several attempts to renew a lease;
+        # but where answers are always slow, they must do.
+        begun = time.monotonic()
         try:
-            yield
-        except NatsError as error:
-            raise FleetError(
-                self._engine.name, f"does not answer for the leases: {error or type(error).__name__}"
-            ) from error
+            async with asyncio.timeout(self._patience):
+                yield
+        except (NatsError, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                self._patience = self.ttl / 3
+            raise self._silence(error) from error
+        if time.monotonic() - begun < self.ttl / 6:
+            self._patience = self.ttl / 6
+
+    def _silence(self, error: Exception) -> FleetError:
+        problem = str(error) or type(error).__name__
+        return FleetError(self._engine.name, f"does not answer for the leases: {problem}")
 
 
 def _latest(inbox: str, subjects: str) -> ConsumerConfig:

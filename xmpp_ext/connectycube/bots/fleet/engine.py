@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from enum import Enum
 from pathlib import Path
@@ -26,17 +27,19 @@ from ..calls import end
 from ..store import StoreError
 from .layout import SAFE, Layout
 
-__all__ = ["Address", "Engine", "FleetError"]
+__all__ = ["ANSWER_ONCE", "Address", "Engine", "FleetError"]
 
 OPENING: Final = 10.0
 """Seconds to connect at the start."""
 SETTLING: Final = 30.0
 """Seconds that a cluster has to agree on its streams."""
 ANSWER: Final = 2.5
-"""Seconds until a request counts as unanswered. While a cluster elects a leader, for some 5 s, it does not answer."""
+"""Seconds until a request counts as unanswered. A cluster does not answer while it elects a leader, for about 5 s."""
 FIRST_PATIENCE: Final = 1.5
-"""The same for storing a message; a fifth more each time."""
+"""The same for storing a message, while answers come in time. After each unanswered attempt, it is a fifth more."""
 LONGEST_PATIENCE: Final = 20.0
+ANSWER_ONCE: Final = 10.0
+"""The same for commands that ask only once."""
 RECONNECT: Final = 1
 """Seconds between two attempts to connect to the same server again."""
 FIRST_PAUSE: Final = 0.1
@@ -140,6 +143,7 @@ class Address:
 class Engine:
     """A connection to NATS, which is made again whenever it is lost.
 
+    :param answer: seconds until a request counts as unanswered.
     :ivar name: what errors and logs call it.
     :ivar js: JetStream.
     :ivar reconnected: replaced by a new event after each reconnection; wait for it.
@@ -147,18 +151,20 @@ class Engine:
     :ivar ended: set when the server has ended the connection for good.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, answer: float = ANSWER) -> None:
         self._address = address
         self.name = address.name
+        self.answer = answer
         self.layout = address.layout
         self.nc = Client()
-        self.js: JetStreamContext = self.nc.jetstream(timeout=ANSWER)
+        self.js: JetStreamContext = self.nc.jetstream(timeout=answer)
         self.reconnected = asyncio.Event()
         self.ended = asyncio.Event()
         self._problem: Exception | None = None
         self._is_open = False
         self._closing = False
         self._waiting: set[asyncio.Timeout] = set()
+        self._patience = FIRST_PATIENCE
 
     @property
     def online(self) -> bool:
@@ -296,13 +302,16 @@ class Engine:
         """Disconnect. What is not stored yet fails."""
         self._closing = True
         self._repeat()
-        if self.nc.is_closed:
-            self.nc._status = Client.DISCONNECTED  # It may have stopped halfway, if it failed to send what was left.
-        try:
-            await self.nc.close()
-        except (NatsError, OSError) as error:
-            # It is disconnected all the same.
-            logger.debug("NATS: %s", error)
+        for _ in range(2):
+            if self.nc.is_closed:
+                # It stops halfway if it fails to send what was left, and leaves that away the next time.
+                self.nc._status = Client.DISCONNECTED
+            try:
+                await self.nc.close()
+                break
+            except (NatsError, OSError) as error:
+                # It is disconnected all the same.
+                logger.debug("NATS: %s", error)
         # Its tasks were cancelled, and end now.
         await asyncio.sleep(0)
 
@@ -353,16 +362,22 @@ class Engine:
         :raises StoreError: if the connection is closed first.
         """
         headers = None if message_id is None else {"Nats-Msg-Id": message_id}
-        attempts, patience = 0, FIRST_PATIENCE
+        attempts = 0
         # By a plain request, since this is most of what a fleet does: `js.publish` takes half as long again. It also
         # uses `wait_for`, which can lose a cancellation before Python 3.12.
 
         async def publish() -> bool:
-            nonlocal attempts, patience
+            nonlocal attempts
             attempts += 1
-            async with asyncio.timeout(patience):
-                patience = min(1.2 * patience, LONGEST_PATIENCE)
-                answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
+            begun, patience = time.monotonic(), self._patience
+            try:
+                async with asyncio.timeout(patience):
+                    answer = await self.nc.request(subject, payload, timeout=None, headers=headers)  # type: ignore[arg-type]
+            except TimeoutError:
+                self._patience = max(self._patience, min(1.2 * patience, LONGEST_PATIENCE))
+                raise
+            if time.monotonic() - begun < FIRST_PATIENCE:
+                self._patience = FIRST_PATIENCE
             stored = decode_stored(answer.data)
             if stored.error is not None and stored.error.get("err_code") != SECOND_COPY:
                 raise APIError.from_error(stored.error)

@@ -34,6 +34,10 @@ __all__ = ["Holder", "Lease", "Leases", "boot_clock", "decode_holder"]
 DRIFT: Final = 0.05
 """The part of the TTL by which a holder stops early, since two clocks may not run at the same speed."""
 
+QUIET: Final = 0.65
+"""The part of the TTL after which a watcher without any change is replaced. A renewal comes after a third of the TTL;
+if it is not answered, the next one comes after another sixth."""
+
 logger = logging.getLogger("connectycube.bots")
 
 
@@ -223,10 +227,11 @@ class Leases:
         while True:
             self._fresh = {}
             try:
-                # The member's own renewals, each third of the TTL, are among the changes: without any, it is broken.
-                async with asyncio.timeout(self._ttl / 2) as limit, aclosing(self._bucket.watch()) as changes:
+                # The member's own renewals are among the changes: without any for so long, it is broken.
+                quiet = QUIET * self._ttl
+                async with asyncio.timeout(quiet) as limit, aclosing(self._bucket.watch()) as changes:
                     async for change in changes:
-                        limit.reschedule(asyncio.get_running_loop().time() + self._ttl / 2)
+                        limit.reschedule(asyncio.get_running_loop().time() + quiet)
                         if change is None:
                             level = logging.WARNING
                             self._sync()

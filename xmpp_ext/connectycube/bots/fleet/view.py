@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
 from ..store import Counts, Failure
-from .engine import ANSWER, Address, Engine, FleetError
+from .engine import ANSWER_ONCE, Address, Engine, FleetError
 from .failures import failures, retry
 
 __all__ = ["FleetView", "count"]
@@ -40,7 +40,7 @@ async def count(engine: Engine, stream: str, subject: str) -> int:
     question = {"subjects_filter": engine.layout.subject(subject), "offset": BEYOND}
     api = f"$JS.API.STREAM.INFO.{engine.layout.stream(stream)}"
     with _answered(engine):
-        found = _decode_found((await engine.nc.request(api, msgspec.json.encode(question), timeout=ANSWER)).data)
+        found = _decode_found((await engine.nc.request(api, msgspec.json.encode(question), timeout=engine.answer)).data)
     if found.error is not None:
         raise FleetError(engine.name, f"can't count what is in {stream}: {found.error.get('description')}")
     return found.total
@@ -54,7 +54,7 @@ class FleetView:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = Engine(Address.parse(url))
+        self._engine = Engine(Address.parse(url), answer=ANSWER_ONCE)
 
     async def open(self) -> None:
         """Connect. Raises `FleetError` if that is not possible, or if there is no fleet."""
