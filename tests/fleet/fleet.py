@@ -207,6 +207,7 @@ class Process:
 
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # It may take a while on another core.
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)

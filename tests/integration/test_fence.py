@@ -65,9 +65,9 @@ def test_nothing_is_written_once_the_fence_is_closed(
             await chat.connect()
             await chat.ping()
             proxy.stall("down")  # From now on, nothing comes that the chat would answer.
-            await drained()
-            before = proxy.received["up"]
             fence.open = False
+            await drained()  # What was written before, such as an acknowledgement, arrives.
+            before = proxy.received["up"]
             await act(chat, proxy)
             if act is not disconnect:
                 with pytest.raises(StreamConflict, match="belongs to another process"):
@@ -92,9 +92,9 @@ def test_an_answer_to_the_server_is_not_written_either(server: Server, users: Us
             async with friend.chat:
                 await person.chat.connect()
                 await person.chat.ping()
-                await drained()
-                before = proxy.received["up"]
                 fence.open = False
+                await drained()  # What was written before, such as an acknowledgement, arrives.
+                before = proxy.received["up"]
                 await friend.chat.send(person.id, "acknowledge this", markable=True)
                 with pytest.raises(StreamConflict):
                     await person.chat.wait_closed()
