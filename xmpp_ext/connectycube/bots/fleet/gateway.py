@@ -113,6 +113,7 @@ class Gateway:
         )
         self._interval = 1 / logins_per_second
         self._next_login = 0.0
+        self._claiming = asyncio.Lock()
         self._served: dict[str, Served] = {}
         self._by_consumer: dict[str, Served] = {}
         self._changed = asyncio.Event()
@@ -213,15 +214,16 @@ class Gateway:
         """Note which account a user has. Two accounts of the same user would take each other's messages."""
         bucket = self._engine.layout.stream("checkpoints")
         subject = f"$KV.{bucket}.user.{user_id}"
-        found = await self._engine.find(f"KV_{bucket}", subject)
-        other = (found or b"").decode()
-        if other == name:
-            return
-        if other in self._accounts:
-            raise ConfigurationError(
-                f"the accounts {other} and {name} are the same user, {user_id}: remove one of them"
-            )
-        await self._engine.publish(subject, name.encode())
+        async with self._claiming:  # Of two accounts that log in at once, one must see the other.
+            found = await self._engine.find(f"KV_{bucket}", subject)
+            other = (found or b"").decode()
+            if other == name:
+                return
+            if other in self._accounts:
+                raise ConfigurationError(
+                    f"the accounts {other} and {name} are the same user, {user_id}: remove one of them"
+                )
+            await self._engine.publish(subject, name.encode())
 
     # -- jobs
 
