@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
@@ -71,6 +72,21 @@ async def opened(url: str) -> AsyncIterator[Engine]:
         yield engine
     finally:
         await engine.close()
+
+
+async def fail_to_send(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client fail when it closes the connection, since the socket is dead and something is left to send."""
+
+    async def ignore(message: Msg) -> None:
+        pass
+
+    async def reset() -> None:
+        raise ConnectionResetError
+
+    await engine.nc.subscribe("some.subject", cb=ignore)
+    await engine.nc.flush()
+    monkeypatch.setattr(engine.nc._transport, "drain", reset)
+    engine.nc._pending, engine.nc._pending_data_size = [b"left"], 4
 
 
 class Workers:

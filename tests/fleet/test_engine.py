@@ -17,7 +17,7 @@ from connectycube.bots.fleet.bucket import EngineBucket
 from connectycube.bots.fleet.engine import Address, Engine, FleetError
 from tests.integration.support import drained, eventually, free_ports, run
 
-from .fleet import opened
+from .fleet import fail_to_send, opened
 from .server import Cluster, NatsServer
 
 
@@ -92,20 +92,12 @@ def test_what_is_not_stored_fails_when_the_connection_is_closed(nats_server: Nat
     run(main())
 
 
-def test_closing_a_dead_connection_leaves_nothing_behind(nats_server: NatsServer) -> None:
-    async def ignore(message: Msg) -> None:
-        pass
-
-    async def reset() -> None:
-        raise ConnectionResetError
-
+def test_closing_a_dead_connection_leaves_nothing_behind(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         async with opened(nats_server.url) as engine:
-            await engine.nc.subscribe("some.subject", cb=ignore)
-            transport = engine.nc._transport
-            assert transport is not None
-            transport.drain = reset  # type: ignore[method-assign]
-            engine.nc._pending, engine.nc._pending_data_size = [b"left"], 4
+            await fail_to_send(engine, monkeypatch)
             await engine.close()
             assert not engine.nc._subs
 

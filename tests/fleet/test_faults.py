@@ -8,7 +8,6 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
@@ -27,7 +26,7 @@ from tests.bots.conftest import World
 from tests.integration.support import Seen, drained, eventually, run
 
 from .desk import desk, working
-from .fleet import BOT, gateway, opened, workers
+from .fleet import BOT, fail_to_send, gateway, opened, workers
 from .server import NatsServer
 from .test_worker import echo_bot
 
@@ -104,14 +103,6 @@ def engine_of(bot: Bot) -> Engine:
     return bot._run._working._engine
 
 
-async def ignore(message: Msg) -> None:
-    pass
-
-
-async def reset() -> None:
-    raise ConnectionResetError
-
-
 def test_the_end_of_a_connection_is_noticed_even_if_the_client_fails_to_send_what_was_left(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,13 +111,9 @@ def test_the_end_of_a_connection_is_noticed_even_if_the_client_fails_to_send_wha
     async def main() -> None:
         async with opened(nats_server.url) as engine:
             working = asyncio.ensure_future(engine.during(asyncio.Event().wait()))
-            await engine.nc.subscribe("some.subject", cb=ignore)
-            await engine.nc.flush()
-            transport = engine.nc._transport
-            assert transport is not None
-            transport.write(b"NO SUCH COMMAND\r\n")
-            monkeypatch.setattr(transport, "drain", reset)
-            engine.nc._pending, engine.nc._pending_data_size = [b"left"], 4
+            await fail_to_send(engine, monkeypatch)
+            assert engine.nc._transport is not None
+            engine.nc._transport.write(b"NO SUCH COMMAND\r\n")
             await fails(working)
 
     run(main(), timeout=50)
